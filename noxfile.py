@@ -1,0 +1,107 @@
+"""Every check of the repository, by name: `nox --list` shows them, plain `nox` runs the usual ones.
+
+What follows `--` goes to pytest: `nox -s tests -- -k cbpp`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "layers", "tests_dist", "tests", "docs"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+CORE = "interlace_core"
+PLUGINS = sorted(path.parent.as_posix() for path in Path("plugins").glob("*/pyproject.toml"))
+EVERYTHING = ("-r", "requirements.txt")
+NOT_SLOW = ("-m", "not slow")
+# Run by sessions of their own.
+ELSEWHERE = ("--ignore=tests/test_docs.py", "--ignore=tests/test_layers.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style: ruff's rules and its format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types: mypy, strict, over every distribution."""
+    session.install(*EVERYTHING, *group("types"))
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Layers: which way the imports run, and that the core knows nothing by name."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("pytest", "tests/test_layers.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("dist", [CORE, *PLUGINS], ids=[Path(each).name for each in [CORE, *PLUGINS]])
+def tests_dist(session: nox.Session, dist: str) -> None:
+    """Unit tests of one distribution, beside the core and the test tools and nothing else."""
+    session.install(*sorted({f"./{CORE}", f"./{dist}"}), *group("test"))
+    session.run("pytest", f"{dist}/tests", *NOT_SLOW, *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Whole models: everything installed, held against the reference fits."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("pytest", "tests", *ELSEWHERE, *NOT_SLOW, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Docs: every code block of the README and of docs/ runs."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Long tests: those marked slow, of all distributions."""
+    session.install(*EVERYTHING, *group("test"))
+    no_tests_collected = 5
+    session.run("pytest", "-m", "slow", *session.posargs, success_codes=[0, no_tests_collected])
+
+
+@nox.session(python="3.11", venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """All tests with the lowest versions that the dependencies' bounds allow."""
+    session.install("--resolution", "lowest-direct", *EVERYTHING, *group("test"))
+    session.run("uv", "pip", "list", external=True)
+    session.run("pytest", *NOT_SLOW, *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Wheels of all distributions, installed in an empty environment, where they fit cbpp."""
+    session.install("build", *PROJECT["build-system"]["requires"])
+    with tempfile.TemporaryDirectory() as folder:
+        wheels, scripts = Path(folder, "wheels"), Path(folder, "venv", SCRIPTS)
+        for each in [CORE, *PLUGINS, "."]:
+            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(wheels), each)
+        session.run("python", "-m", "venv", str(scripts.parent))
+        pip = [str(scripts / "python"), "-m", "pip", "install", "--quiet"]
+        session.run(*pip, *map(str, wheels.glob("*.whl")), external=True)
+        session.chdir(folder)
+        session.run(str(scripts / "interlace"), "demo", external=True)
+
+
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Return the requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PROJECT, name)
