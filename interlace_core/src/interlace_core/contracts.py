@@ -1,0 +1,401 @@
+"""What a family, an approximation, an optimizer and a covariance structure must be able to do.
+
+A plugin author needs this page and `hookspecs.py`, nothing else. All densities are written on
+the scale of the linear predictors: `eta` holds one entry per distributional parameter, in the
+order of `Family.parameters`; each entry broadcasts against `y` along its last axis (n rows),
+and may have leading axes (quadrature nodes).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from interlace_core.errors import NotAvailableError, OptionError, ResponseError
+from interlace_core.links import Link
+from interlace_core.records import (
+    Array,
+    Derivatives,
+    Evaluation,
+    OptimizerResult,
+    Problem,
+    Response,
+)
+
+CONTRACT_VERSION = 1
+"""Raised when a contract changes in a way that breaks a plugin; see the docs on stability."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One distributional parameter of a family.
+
+    Attributes
+    ----------
+    name : str
+        Name on the natural scale: `mu`, `theta`, `phi`, `pi`, ...
+    link : Link
+        From the natural scale to the linear predictor.
+    fixed : float, optional
+        Value on the natural scale when the user fixes it; None means estimated.
+    role : str
+        What users call it whatever its name: `mean` (always the first), `dispersion` (target
+        of `dispformula`), `zero` (target of `ziformula`), or `shape`.
+    """
+
+    name: str
+    link: Link
+    fixed: float | None = None
+    role: str = "shape"
+
+    def fixed_eta(self) -> float:
+        """Return the fixed value on the scale of the linear predictor."""
+        assert self.fixed is not None
+        return float(self.link.eta(np.float64(self.fixed)))
+
+
+class Family(ABC):
+    """A conditional distribution of the response given its linear predictors.
+
+    Required: `name`, `parameters`, `log_density` and `mean`. Everything else has a default or
+    says plainly that the family does not offer it. A family is immutable; its constructor's
+    arguments all have defaults, so that it can be found by name.
+    """
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
+    """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
+    text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Distributional parameters, the mean's first. May be a class attribute."""
+
+    @abstractmethod
+    def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
+        """Return the log-density of each observation, with all constants.
+
+        Called in every iteration. Write it with NumPy and `scipy.special` functions and choose
+        branches by the data, never by the value of `eta`: without `derivatives` of your own it
+        is evaluated on truncated Taylor numbers, which gives exact derivatives.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+        eta : sequence of K array-likes, each broadcastable to (..., n)
+            Linear predictors.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+
+    @abstractmethod
+    def mean(self, eta: Sequence[Array]) -> Array:
+        """Return the mean of the response, shape (..., n), on the response's scale."""
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Return the response and weights as `log_density` wants them.
+
+        Called once per fit, before anything else, with finite numbers. By default weights
+        multiply the log-density of their row.
+
+        Raises
+        ------
+        ResponseError
+            If a value lies outside the family's domain; name the first offending row.
+        """
+        return Response(y, weights)
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy that knows what the data fix (trials, number of categories)."""
+        return self
+
+    def observed(self, y: Array) -> Array:
+        """Return the checked response on the scale of `mean`, shape (n,)."""
+        return y
+
+    def variance(self, eta: Sequence[Array]) -> Array:
+        """Return the variance of the response on the scale of `mean`, shape (..., n)."""
+        raise NotAvailableError(_lacks(self, "variance", "Pearson residuals need it"))
+
+    def scale(self, eta: Sequence[float]) -> float:
+        """Return the residual variance at constant further predictors; 1 if there is none."""
+        return 1.0
+
+    def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+        """Return draws of the response in the form of `check_response`'s y."""
+        raise NotAvailableError(_lacks(self, "simulate", "simulation and the bootstrap need it"))
+
+    def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
+        """Return P(Y <= y), shape (..., n)."""
+        raise NotAvailableError(_lacks(self, "cdf", "quantile residuals need it"))
+
+    def start(self, y: Array, weights: Array | None) -> Array:
+        """Return rough constants for the K linear predictors, shape (K,), on the eta scale.
+
+        The fit without random effects starts here. By default the mean's predictor starts at
+        the link of the average response and the others at 0.
+        """
+        eta = np.zeros(len(self.parameters))
+        first = self.parameters[0]
+        if first.fixed is None:
+            average = float(np.average(self.observed(y), weights=weights))
+            linked = float(first.link.eta(np.float64(average)))
+            eta[0] = linked if np.isfinite(linked) else 0.0
+        return eta
+
+    def derivatives(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> Derivatives:
+        """Return the log-density and its partial derivatives in the linear predictors.
+
+        Called in every inner iteration with order 2, and once per objective call with order 3.
+        The default differentiates `log_density` exactly; override it where speed matters, and
+        let the conformance kit hold it against the default.
+
+        Parameters
+        ----------
+        y, eta
+            As for `log_density`.
+        order : int
+            Highest order wanted, 0 to 3.
+        wrt : tuple of int
+            Predictors to differentiate in; the others are constants.
+        """
+        from interlace_core.jets import differentiate
+
+        return differentiate(lambda jets: self.log_density(y, jets), eta, order, wrt)
+
+
+class Covariance(ABC):
+    """Structure of the c x c covariance `T T'` of one random-effects term.
+
+    The template `T` is relative to unit variance of `u`; parameterised so that a variance of
+    zero is an ordinary point, not a limit at infinity.
+    """
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    crosses_bounds: ClassVar[bool] = False
+    """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored
+    point there. The objective is then flat at the bound, where a bounded search would stick:
+    optimizers get no bounds, and `canonical` brings the answer back inside."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @property
+    @abstractmethod
+    def n_theta(self) -> int:
+        """Number of parameters."""
+
+    @abstractmethod
+    def template(self, theta: Array) -> Array:
+        """Return T, shape (c, c)."""
+
+    @abstractmethod
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return dF/dtheta, shape (n_theta,), from dF/dT, shape (c, c)."""
+
+    @abstractmethod
+    def start(self) -> Array:
+        """Return a theta with template near the identity, shape (n_theta,)."""
+
+    @abstractmethod
+    def bounds(self) -> tuple[Array, Array]:
+        """Return lower and upper bounds, each shape (n_theta,)."""
+
+    def canonical(self, theta: Array) -> Array:
+        """Return the theta within bounds that gives the same covariance."""
+        return theta
+
+    @abstractmethod
+    def nearest(self, covariance: Array) -> Array:
+        """Return the theta whose `T T'` is closest to a given c x c covariance."""
+
+
+class Approximation(ABC):
+    """A way to integrate the random effects out of the likelihood."""
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    serves_nAGQ: ClassVar[range | None] = None
+    """Values of `nAGQ` that choose this approximation by default; None if only by name."""
+
+    @classmethod
+    def from_nAGQ(cls, nAGQ: int) -> Self:
+        """Return the instance that `nAGQ` asks for."""
+        return cls()
+
+    @abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Refuse, by name and with the way out, what it cannot do.
+
+        Raises
+        ------
+        UnsupportedModelError
+        """
+
+    def profiled(self, problem: Problem) -> slice:
+        """Return the entries of psi that the objective determines itself; by default none.
+
+        The optimizer then works on the others only, and every evaluation carries the profiled
+        values with their covariance given the others.
+        """
+        return slice(0, 0)
+
+    @abstractmethod
+    def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise, `psi -> Evaluation`.
+
+        It is a pure function of psi: what was evaluated before may make it faster, not
+        different beyond its tolerance.
+        """
+
+
+@dataclass(frozen=True)
+class OptimizerFacts:
+    """What an optimizer uses and supports.
+
+    Attributes
+    ----------
+    uses_gradient : bool
+        Whether it asks for gradients.
+    supports_bounds : bool
+        Whether it keeps within bounds.
+    """
+
+    uses_gradient: bool
+    supports_bounds: bool
+
+
+class Optimizer(ABC):
+    """A minimiser. Implement it as a frozen dataclass whose fields are its options."""
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    facts: ClassVar[OptimizerFacts]
+
+    @abstractmethod
+    def minimize(
+        self,
+        objective: Callable[[Array], tuple[float, Array]],
+        start: Array,
+        bounds: tuple[Array, Array],
+    ) -> OptimizerResult:
+        """Minimise and return the best point seen.
+
+        Parameters
+        ----------
+        objective : callable
+            `x -> (value, gradient)`. It counts, records and applies the failure policy (a
+            failed evaluation comes back as a large finite value); do not wrap it again. The
+            coordinates are scaled so that a step of 1 is about one standard error.
+        start : ndarray, shape (m,)
+            Within the bounds.
+        bounds : pair of ndarray, shape (m,)
+            Lower and upper, possibly infinite. Never evaluate outside.
+        """
+
+
+def check_options(
+    optimizer: Optimizer,
+    *,
+    positive_integers: tuple[str, ...] = (),
+    not_negative: tuple[str, ...] = (),
+) -> None:
+    """Raise one OptionError with every complaint about an optimizer's options.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The dataclass being constructed.
+    positive_integers, not_negative : tuple of str
+        Names of the fields that must be integers of at least 1, and finite numbers of at least 0.
+    """
+    complaints = []
+    for option in positive_integers:
+        value = getattr(optimizer, option)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            complaints.append(f"{option} must be an integer of at least 1, got {value!r}")
+    for option in not_negative:
+        value = getattr(optimizer, option)
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not number or not np.isfinite(value) or value < 0:
+            complaints.append(f"{option} must be a finite number of at least 0, got {value!r}")
+    if complaints:
+        raise OptionError(f"optimizer {optimizer.name!r}: " + "; ".join(complaints) + ".")
+
+
+def first_offender(bad: Iterable[Any]) -> int:
+    """Return the position of the first true entry."""
+    return int(np.flatnonzero(np.asarray(bad))[0])
+
+
+def require(
+    family: Family, ok: Array | np.ndarray[Any, np.dtype[np.bool_]], y: Array, expected: str
+) -> None:
+    """Raise a ResponseError that names the first row where `ok` is false.
+
+    Parameters
+    ----------
+    family : Family
+        Named in the message.
+    ok : ndarray of bool, shape (n,)
+        Whether each value is in the domain.
+    y : ndarray, shape (n,)
+        The values, for the message.
+    expected : str
+        The domain in words, such as "counts 0, 1, 2, ...".
+    """
+    if np.all(ok):
+        return
+    row = first_offender(~np.asarray(ok))
+    raise ResponseError(
+        f"family {family.name!r}: expected {expected}, got {y[row]:g} in row {row} "
+        f"(position among the rows used, from 0); {int(np.sum(~np.asarray(ok)))} such row(s). "
+        "Correct or drop these rows, or choose a family for such a response."
+    )
+
+
+def require_counts(family: Family, y: Array) -> None:
+    """Raise a ResponseError unless every value is a count.
+
+    Parameters
+    ----------
+    family : Family
+        Named in the message.
+    y : ndarray, shape (n,)
+    """
+    require(family, (y >= 0) & (y == np.floor(y)), y, "counts 0, 1, 2, ...")
+
+
+def positive_or_none(family: Family, argument: str, value: float | None) -> None:
+    """Raise an OptionError unless a fixed parameter is None or a positive finite number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        got = f"{type(value).__name__} {value!r}"
+    elif not (np.isfinite(value) and value > 0):
+        got = repr(value)
+    else:
+        return
+    raise OptionError(
+        f"family {family.name!r}: {argument} must be a positive number (which fixes it) or None "
+        f"(which estimates it), got {got}."
+    )
+
+
+def _lacks(family: Family, method: str, why: str) -> str:
+    return (
+        f"family {family.name!r} does not define {method}(), and {why}. "
+        f"Implement {method}() in {type(family).__name__}."
+    )

@@ -1,0 +1,96 @@
+"""Covariance structures of a random-effects term: unstructured and diagonal.
+
+Both are parameterised by the lower Cholesky factor relative to unit variance, as in Bates,
+Maechler, Bolker & Walker (2015), section 2.2: a variance of zero is an ordinary point.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.contracts import Covariance
+from interlace_core.records import Array
+
+
+class Unstructured(Covariance):
+    """All variances and correlations free; theta is T's lower triangle, column by column."""
+
+    name = "us"
+    crosses_bounds = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        columns, rows = np.triu_indices(size)
+        self._rows, self._columns = rows, columns
+        self._diagonal = rows == columns
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, c (c + 1) / 2."""
+        return self.size * (self.size + 1) // 2
+
+    def template(self, theta: Array) -> Array:
+        """Return the lower-triangular T, shape (c, c)."""
+        T = np.zeros((self.size, self.size))
+        T[self._rows, self._columns] = theta
+        return T
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the entries of dF/dT on the lower triangle."""
+        return dT[self._rows, self._columns]
+
+    def start(self) -> Array:
+        """Return the identity's parameters."""
+        return self._diagonal.astype(np.float64)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 as the lower bound of the diagonal, which removes the sign ambiguity."""
+        return np.where(self._diagonal, 0.0, -np.inf), np.full(self.n_theta, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return theta with each column of T turned so that its diagonal is not negative."""
+        T = self.template(theta)
+        T = T * np.where(np.diagonal(T) < 0, -1.0, 1.0)
+        return np.asarray(T[self._rows, self._columns])
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the Cholesky factor's entries of a (regularised) covariance."""
+        floor = 1e-8 * max(float(np.trace(covariance)) / self.size, 1e-8)
+        T = np.linalg.cholesky(covariance + floor * np.eye(self.size))
+        return np.asarray(T[self._rows, self._columns])
+
+
+class Diagonal(Covariance):
+    """Independent effects, each with a standard deviation of its own."""
+
+    name = "diag"
+    crosses_bounds = True
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, c."""
+        return self.size
+
+    def template(self, theta: Array) -> Array:
+        """Return the diagonal T, shape (c, c)."""
+        return np.diag(theta)
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the diagonal of dF/dT."""
+        return np.diag(dT).copy()
+
+    def start(self) -> Array:
+        """Return unit standard deviations."""
+        return np.ones(self.size)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 and infinity."""
+        return np.zeros(self.size), np.full(self.size, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return the absolute values."""
+        return np.abs(theta)
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the standard deviations of a covariance."""
+        return np.sqrt(np.maximum(np.diag(covariance), 0.0))

@@ -1,0 +1,61 @@
+"""Errors and warnings: one root, children that also inherit the builtin a user expects."""
+
+
+class InterlaceError(Exception):
+    """Root of every error that interlace raises on purpose."""
+
+
+class FormulaError(InterlaceError, ValueError):
+    """A formula cannot be read; the message points at the span in the user's text."""
+
+
+class DataError(InterlaceError, ValueError):
+    """The data, the weights, the offset or the groups cannot be used as given."""
+
+
+class ResponseError(DataError):
+    """The response lies outside the family's domain or has a form it cannot take."""
+
+
+class OptionError(InterlaceError, ValueError):
+    """An argument, an option or a configuration value is not acceptable."""
+
+
+class UnknownNameError(InterlaceError, LookupError):
+    """A name was looked up that nothing installed provides."""
+
+
+class AmbiguousNameError(InterlaceError, LookupError):
+    """Two distributions provide the same name; it must be written `distribution:name`."""
+
+
+class UnsupportedModelError(InterlaceError, NotImplementedError):
+    """The model is well defined, but the chosen component cannot fit it."""
+
+
+class NotAvailableError(InterlaceError, NotImplementedError):
+    """A component does not offer an optional ability that was asked for."""
+
+
+class PluginError(InterlaceError, RuntimeError):
+    """A plugin failed; the message names plugin, distribution, version and stage."""
+
+
+class NumericalError(InterlaceError, ArithmeticError):
+    """A computation has no finite answer at the point where it was asked."""
+
+
+class InterlaceWarning(UserWarning):
+    """Root of every warning that interlace issues."""
+
+
+class DataWarning(InterlaceWarning):
+    """Something in the data was dropped, recoded or looks like a mistake."""
+
+
+class ConvergenceWarning(InterlaceWarning):
+    """The fit did not reach an optimum, or its optimum is not to be trusted."""
+
+
+class PluginWarning(InterlaceWarning):
+    """An installed plugin could not be used; everything else goes on."""

@@ -1,0 +1,438 @@
+"""Link functions with three derivatives of their inverse, safe in the tails.
+
+`eta = link.eta(mu)` and `mu = link.mu(eta)`. Links for probabilities also give log(mu) and
+log(1 - mu) with three derivatives each, since a binomial density is linear in these and loses
+all accuracy when they are formed from mu.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from interlace_core.errors import OptionError, UnknownNameError
+from interlace_core.special import log1mexp, log_ndtr_derivatives
+
+Taylor = tuple[Any, Any, Any, Any]
+"""A function's value and its first three derivatives."""
+
+
+@dataclass(frozen=True)
+class Link(ABC):
+    """A strictly monotone map from the natural scale of a parameter to a linear predictor."""
+
+    name: ClassVar[str]
+    domain: ClassVar[tuple[float, float]]
+    """Open interval of the natural scale."""
+    eta_domain: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    """Open interval of eta; outside it the model is not defined."""
+
+    @abstractmethod
+    def eta(self, mu: Any) -> Any:
+        """Return the linear predictor of mu."""
+
+    @abstractmethod
+    def mu(self, eta: Any) -> Any:
+        """Return the natural-scale value at eta; works on truncated Taylor numbers."""
+
+    @abstractmethod
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return mu and its first three derivatives in eta."""
+
+
+@dataclass(frozen=True)
+class ProbabilityLink(Link):
+    """A link whose natural scale is (0, 1)."""
+
+    domain = (0.0, 1.0)
+
+    @abstractmethod
+    def log_mu(self, eta: Any) -> Any:
+        """Return log(mu)."""
+
+    @abstractmethod
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return log(1 - mu)."""
+
+    @abstractmethod
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return log(mu) and log(1 - mu), each with three derivatives in eta."""
+
+
+@dataclass(frozen=True)
+class Identity(Link):
+    """eta = mu."""
+
+    name = "identity"
+    domain = (-np.inf, np.inf)
+
+    def eta(self, mu: Any) -> Any:
+        """Return mu."""
+        return mu
+
+    def mu(self, eta: Any) -> Any:
+        """Return eta."""
+        return eta
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return eta, 1, 0, 0."""
+        zero = np.zeros_like(eta)
+        return eta, zero + 1.0, zero, zero
+
+
+@dataclass(frozen=True)
+class Log(Link):
+    """eta = log(mu)."""
+
+    name = "log"
+    domain = (0.0, np.inf)
+
+    def eta(self, mu: Any) -> Any:
+        """Return log(mu)."""
+        return np.log(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return exp(eta)."""
+        return np.exp(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return exp(eta) four times."""
+        mu = np.exp(eta)
+        return mu, mu, mu, mu
+
+
+@dataclass(frozen=True)
+class Sqrt(Link):
+    """eta = sqrt(mu), eta > 0."""
+
+    name = "sqrt"
+    domain = (0.0, np.inf)
+    eta_domain = (0.0, np.inf)
+
+    def eta(self, mu: Any) -> Any:
+        """Return sqrt(mu)."""
+        return np.sqrt(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return eta squared."""
+        return np.square(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return eta^2, 2 eta, 2, 0."""
+        zero = np.zeros_like(eta)
+        return np.square(eta), 2.0 * eta, zero + 2.0, zero
+
+
+@dataclass(frozen=True)
+class Inverse(Link):
+    """eta = 1 / mu, eta > 0."""
+
+    name = "inverse"
+    domain = (0.0, np.inf)
+    eta_domain = (0.0, np.inf)
+
+    def eta(self, mu: Any) -> Any:
+        """Return 1 / mu."""
+        return 1.0 / mu
+
+    def mu(self, eta: Any) -> Any:
+        """Return 1 / eta."""
+        return 1.0 / eta
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return 1/eta, -1/eta^2, 2/eta^3, -6/eta^4."""
+        mu = 1.0 / eta
+        return mu, -(mu**2), 2.0 * mu**3, -6.0 * mu**4
+
+
+@dataclass(frozen=True)
+class InverseSquare(Link):
+    """eta = 1 / mu^2, eta > 0."""
+
+    name = "1/mu^2"
+    domain = (0.0, np.inf)
+    eta_domain = (0.0, np.inf)
+
+    def eta(self, mu: Any) -> Any:
+        """Return 1 / mu^2."""
+        return 1.0 / np.square(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return 1 / sqrt(eta)."""
+        return 1.0 / np.sqrt(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return eta^(-1/2) and its derivatives."""
+        mu = 1.0 / np.sqrt(eta)
+        return mu, -0.5 * mu / eta, 0.75 * mu / eta**2, -1.875 * mu / eta**3
+
+
+@dataclass(frozen=True)
+class Logit(ProbabilityLink):
+    """eta = log(mu / (1 - mu))."""
+
+    name = "logit"
+
+    def eta(self, mu: Any) -> Any:
+        """Return the log-odds."""
+        from scipy.special import logit
+
+        return logit(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return 1 / (1 + exp(-eta))."""
+        from scipy.special import expit
+
+        return expit(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return mu, mu (1 - mu), and so on."""
+        p = self.mu(eta)
+        slope = p * self.mu(-eta)
+        return p, slope, slope * (1.0 - 2.0 * p), slope * (1.0 - 6.0 * slope)
+
+    def log_mu(self, eta: Any) -> Any:
+        """Return log(mu)."""
+        from scipy.special import log_expit
+
+        return log_expit(eta)
+
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return log(1 - mu)."""
+        return self.log_mu(-eta)
+
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return both logarithms from one exponential."""
+        e = np.exp(-np.abs(eta))
+        softplus = np.log1p(e)
+        larger, smaller = 1.0 / (1.0 + e), e / (1.0 + e)
+        positive = eta >= 0
+        p, q = np.where(positive, larger, smaller), np.where(positive, smaller, larger)
+        second = -larger * smaller
+        third = second * (q - p)
+        return (
+            (np.minimum(eta, 0.0) - softplus, q, second, third),
+            (np.minimum(-eta, 0.0) - softplus, -p, second, third),
+        )
+
+
+@dataclass(frozen=True)
+class Probit(ProbabilityLink):
+    """eta = Phi^-1(mu), the standard normal quantile."""
+
+    name = "probit"
+
+    def eta(self, mu: Any) -> Any:
+        """Return the normal quantile."""
+        from scipy.special import ndtri
+
+        return ndtri(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return the normal distribution function."""
+        from scipy.special import ndtr
+
+        return ndtr(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return Phi, phi, -eta phi, (eta^2 - 1) phi."""
+        density = np.exp(-0.5 * np.square(eta)) / np.sqrt(2.0 * np.pi)
+        return self.mu(eta), density, -eta * density, (np.square(eta) - 1.0) * density
+
+    def log_mu(self, eta: Any) -> Any:
+        """Return log Phi(eta)."""
+        from scipy.special import log_ndtr
+
+        return log_ndtr(eta)
+
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return log Phi(-eta)."""
+        return self.log_mu(-eta)
+
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return both logarithms with derivatives from the inverse Mills ratio."""
+        upper = log_ndtr_derivatives(eta)
+        lower = log_ndtr_derivatives(-eta)
+        return upper, (lower[0], -lower[1], lower[2], -lower[3])
+
+
+@dataclass(frozen=True)
+class CLogLog(ProbabilityLink):
+    """eta = log(-log(1 - mu))."""
+
+    name = "cloglog"
+
+    def eta(self, mu: Any) -> Any:
+        """Return log(-log(1 - mu))."""
+        return np.log(-np.log1p(-mu))
+
+    def mu(self, eta: Any) -> Any:
+        """Return 1 - exp(-exp(eta))."""
+        return -np.expm1(-np.exp(eta))
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return mu and its derivatives, with t = exp(eta)."""
+        t = np.exp(np.minimum(eta, 700.0))  # exp overflows at 709
+        slope = t * np.exp(-t)
+        return self.mu(eta), slope, slope * (1.0 - t), slope * ((1.0 - t) ** 2 - t)
+
+    def log_mu(self, eta: Any) -> Any:
+        """Return log(1 - exp(-exp(eta)))."""
+        return np.log(-np.expm1(-np.exp(eta)))
+
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return -exp(eta)."""
+        return -np.exp(eta)
+
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return both logarithms; r = t / (exp(t) - 1) satisfies r' = r (1 - t - r)."""
+        t = np.exp(np.minimum(eta, 700.0))  # exp overflows at 709
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            r = np.where(t > 0, t / np.expm1(t), 1.0)
+        # Bernoulli series of 1 - t - r where the difference would cancel; error below t^8 / 1e6
+        series = t * (-0.5 - t * (1.0 / 12.0 - t**2 * (1.0 / 720.0 - t**2 / 30240.0)))
+        decay = np.where(t < 0.05, series, 1.0 - t - r)
+        second = r * decay
+        third = second * decay - r * (t + second)
+        # for t -> 0 this is log t, exactly eta
+        value = np.where(eta < -37.0, eta, log1mexp(t))
+        return (value, r, second, third), (-t, -t, -t, -t)
+
+
+@dataclass(frozen=True)
+class Cauchit(ProbabilityLink):
+    """eta = tan(pi (mu - 1/2)), the Cauchy quantile."""
+
+    name = "cauchit"
+
+    def eta(self, mu: Any) -> Any:
+        """Return the Cauchy quantile."""
+        return -1.0 / np.tan(np.pi * mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return the Cauchy distribution function, without cancellation in the left tail."""
+        return np.arctan2(1.0, -eta) / np.pi
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return mu and the Cauchy density with two derivatives."""
+        spread = 1.0 / (1.0 + np.square(eta))
+        density = spread / np.pi
+        second = -2.0 * eta * spread * density
+        return self.mu(eta), density, second, (6.0 * np.square(eta) - 2.0) * spread**2 * density
+
+    def log_mu(self, eta: Any) -> Any:
+        """Return log(mu)."""
+        return np.log(self.mu(eta))
+
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return log(1 - mu)."""
+        return np.log(self.mu(-eta))
+
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return both logarithms; the second is the first mirrored."""
+        upper = _log_taylor(self.derivatives(eta))
+        lower = _log_taylor(self.derivatives(-eta))
+        return upper, (lower[0], -lower[1], lower[2], -lower[3])
+
+
+@dataclass(frozen=True)
+class LogProbability(ProbabilityLink):
+    """eta = log(mu) for a probability, eta < 0: coefficients are log relative risks."""
+
+    name = "log"
+    eta_domain = (-np.inf, 0.0)
+
+    def eta(self, mu: Any) -> Any:
+        """Return log(mu)."""
+        return np.log(mu)
+
+    def mu(self, eta: Any) -> Any:
+        """Return exp(eta)."""
+        return np.exp(eta)
+
+    def derivatives(self, eta: Any) -> Taylor:
+        """Return exp(eta) four times."""
+        mu = np.exp(eta)
+        return mu, mu, mu, mu
+
+    def log_mu(self, eta: Any) -> Any:
+        """Return eta."""
+        return eta
+
+    def log1m_mu(self, eta: Any) -> Any:
+        """Return log(1 - exp(eta))."""
+        return np.log(-np.expm1(eta))
+
+    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
+        """Return both logarithms; the odds o satisfy o' = o (1 + o)."""
+        zero = np.zeros_like(eta)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            odds = np.where(eta < 0, 1.0 / np.expm1(-eta), np.nan)
+            value = np.where(eta < 0, log1mexp(-eta), -np.inf)
+        grow = odds * (1.0 + odds)
+        return (eta, zero + 1.0, zero, zero), (value, -odds, -grow, -grow * (1.0 + 2.0 * odds))
+
+
+def chain(outer: tuple[Any, Any, Any], inner: Taylor) -> tuple[Any, Any, Any]:
+    """Return three derivatives of f(mu(eta)) in eta.
+
+    Parameters
+    ----------
+    outer : three arrays
+        f', f'', f''' in mu.
+    inner : four arrays
+        mu and its derivatives in eta.
+    """
+    f1, f2, f3 = outer
+    _, m1, m2, m3 = inner
+    return f1 * m1, f2 * m1**2 + f1 * m2, f3 * m1**3 + 3.0 * f2 * m1 * m2 + f1 * m3
+
+
+LINKS: dict[str, Link] = {
+    link.name: link
+    for link in (
+        Identity(), Log(), Sqrt(), Inverse(), InverseSquare(),
+        Logit(), Probit(), CLogLog(), Cauchit(),
+    )
+}  # fmt: skip
+
+
+def as_link(link: str | Link, allowed: tuple[str, ...], who: str) -> Link:
+    """Return a link from its name or from an instance.
+
+    Parameters
+    ----------
+    link : str or Link
+        Name, or an instance (which is accepted whatever its name).
+    allowed : tuple of str
+        Names that the family offers.
+    who : str
+        Named in errors, such as "family 'binomial'".
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is not among those allowed.
+    OptionError
+        If it is neither a name nor a Link.
+    """
+    if isinstance(link, Link):
+        return link
+    if not isinstance(link, str):
+        raise OptionError(
+            f"{who}: link must be a name or a Link, got {type(link).__name__}. "
+            f"Use one of {', '.join(allowed)}."
+        )
+    if link not in allowed:
+        raise UnknownNameError(f"{who} has no link {link!r}. Use one of {', '.join(allowed)}.")
+    return LINKS[link]
+
+
+def _log_taylor(f: Taylor) -> Taylor:
+    d1 = f[1] / f[0]
+    d2 = f[2] / f[0] - d1**2
+    d3 = f[3] / f[0] - 3.0 * f[2] * f[1] / f[0] ** 2 + 2.0 * d1**3
+    return np.log(f[0]), d1, d2, d3
