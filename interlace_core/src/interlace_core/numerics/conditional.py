@@ -1,0 +1,217 @@
+"""The joint density of response and random effects, as a function of u at fixed psi.
+
+`f(u) = -l(eta) + |u|^2 / 2` with `eta_k = X_k beta_k + offset_k + [Z Lambda u]_k`: its value,
+gradient and Hessian, and the maps between rows and random effects that every approximation
+shares. Structures and problem are fixed; psi and u move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.numerics.factorisation import Factorisation, Plan, build_plan, factorise
+from interlace_core.numerics.smallblocks import apply, sandwich
+from interlace_core.numerics.structure import Blocks, Structure, build_structure, sort_rows
+from interlace_core.records import Array, Derivatives, Problem
+
+
+@dataclass(frozen=True)
+class Model:
+    """A problem with rows sorted, its structure and its elimination plan; built once per fit."""
+
+    problem: Problem
+    structure: Structure
+    plan: Plan
+
+    @classmethod
+    def of(cls, problem: Problem) -> Model:
+        """Return the model of a problem with at least one random-effects term."""
+        problem = sort_rows(problem)
+        structure = build_structure(problem)
+        return cls(problem, structure, build_plan(structure))
+
+    def templates(self, psi: Array) -> list[Array]:
+        """Return each factor's template T, shape (c, c), block-diagonal over its terms."""
+        thetas = self.problem.theta_slices()
+        templates = []
+        for factor in self.structure.factors:
+            T = np.zeros((len(factor.columns),) * 2)
+            for index, place in factor.terms:
+                covariance = self.problem.terms[index].covariance
+                T[place, place] = covariance.template(psi[thetas[index]])
+            templates.append(T)
+        return templates
+
+    def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
+        """Return dF/dtheta of all terms from dF/dT of each factor."""
+        thetas = self.problem.theta_slices()
+        gradient = np.empty(self.problem.n_theta)
+        for factor, derivative in zip(self.structure.factors, dT, strict=True):
+            for index, place in factor.terms:
+                covariance = self.problem.terms[index].covariance
+                gradient[thetas[index]] = covariance.pullback(
+                    psi[thetas[index]], derivative[place, place]
+                )
+        return gradient
+
+
+@dataclass(frozen=True)
+class Point:
+    """The joint density at one u.
+
+    Attributes
+    ----------
+    u : ndarray, shape (q,)
+    eta : list of K ndarray, shape (n,)
+    derivatives : Derivatives
+        Of the weighted log-density, in the predictors with random effects (order 2) or in all
+        that are estimated (order 3).
+    order : int
+        Highest order of the derivatives.
+    value : float
+        f(u).
+    """
+
+    u: Array
+    eta: list[Array]
+    derivatives: Derivatives
+    order: int
+    value: float
+
+
+class Conditional:
+    """f(u) at one psi."""
+
+    def __init__(self, model: Model, psi: Array) -> None:
+        self.model = model
+        self.T = model.templates(psi)
+        self.eta_fixed = model.problem.fixed_part(psi)
+        self._family = model.problem.family
+        self._active = model.problem.active()
+
+    def evaluate(self, u: Array, order: int) -> Point:
+        """Return f(u) with derivatives of the log-density to an order (2 or 3)."""
+        problem, structure = self.model.problem, self.model.structure
+        eta = add_random_part(structure, self.eta_fixed, self.effects(u))
+        wrt = self._active if order >= 3 else structure.random_predictors
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            raw = self._family.derivatives(problem.y, eta, order, wrt)
+        derivatives = weighted(raw, problem.weights)
+        value = 0.5 * float(u @ u) - float(np.sum(derivatives.value))
+        return Point(u, eta, derivatives, order, value)
+
+    def effects(self, u: Array) -> list[Array]:
+        """Return b = Lambda u, one array per factor, shape (c, L)."""
+        parts = self.model.structure.split(u)
+        return [apply(T, part) for T, part in zip(self.T, parts, strict=True)]
+
+    def gradient(self, point: Point) -> Array:
+        """Return f'(u) = u - Lambda' Z' l_R, shape (q,)."""
+        scores = {r: point.derivatives.get(r) for r in self.model.structure.random_predictors}
+        return point.u - self.pull(scores)
+
+    def pull(self, rows: dict[int, Array | None]) -> Array:
+        """Return Lambda' Z' w for one vector w per random predictor, shape (q,)."""
+        parts = scatter(self.model.structure, rows)
+        return self.model.structure.join(
+            [apply(T.T, part) for T, part in zip(self.T, parts, strict=True)]
+        )
+
+    def push(self, u: Array) -> dict[int, Array]:
+        """Return Z Lambda u per random predictor, shape (n,) each."""
+        structure = self.model.structure
+        zero = {r: np.zeros(structure.n) for r in structure.random_predictors}
+        return _add_effects(structure, zero, self.effects(u))
+
+    def information(self, point: Point, concave: bool = False) -> Blocks:
+        """Return A = Z' W Z on its pattern, W the observed information.
+
+        With `concave`, W is replaced by its non-negative diagonal part: a stand-in that keeps
+        H positive definite far from the mode, where W may be indefinite.
+        """
+        structure = self.model.structure
+        blocks = {}
+        for (i, j), pair in structure.pairs.items():
+            first, second = structure.factors[i].columns, structure.factors[j].columns
+            block = np.zeros((len(first), len(second), pair.first.size))
+            for a, column_a in enumerate(first):
+                for b, column_b in enumerate(second):
+                    if i == j and b < a:
+                        block[a, b] = block[b, a]
+                        continue
+                    W = self._weight(point, column_a.predictor, column_b.predictor, concave)
+                    if W is not None:
+                        block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
+            blocks[i, j] = block
+        return blocks
+
+    def factorise(self, A: Blocks) -> Factorisation:
+        """Return the factorised H = Lambda' A Lambda + I."""
+        H = {}
+        for (i, j), block in A.items():
+            H[i, j] = sandwich(self.T[i], block, self.T[j])
+            if i == j:
+                diagonal = np.arange(block.shape[0])
+                H[i, j][diagonal, diagonal] += 1.0
+        return factorise(self.model.plan, H)
+
+    @staticmethod
+    def _weight(point: Point, k: int, m: int, concave: bool) -> Array | None:
+        second = point.derivatives.get(k, m)
+        if second is None:
+            return None
+        if concave:
+            return np.maximum(-second, 0.0) if k == m else None
+        return -second
+
+
+def add_random_part(
+    structure: Structure, eta: Sequence[Array], effects: Sequence[Array]
+) -> list[Array]:
+    """Return eta + Z b, copied where a predictor has random effects."""
+    moved = {r: eta[r].copy() for r in structure.random_predictors}
+    _add_effects(structure, moved, effects)
+    return [moved.get(k, values) for k, values in enumerate(eta)]
+
+
+def _add_effects(
+    structure: Structure, eta: dict[int, Array], effects: Sequence[Array]
+) -> dict[int, Array]:
+    for factor, b in zip(structure.factors, effects, strict=True):
+        for column, b_column in zip(factor.columns, b, strict=True):
+            rows = b_column[factor.rows.codes]
+            eta[column.predictor] += rows if column.z is None else rows * column.z
+    return eta
+
+
+def scatter(structure: Structure, rows: dict[int, Array | None]) -> list[Array]:
+    """Return Z' w for one vector w per random predictor, one array per factor, shape (c, L)."""
+    parts = []
+    for factor in structure.factors:
+        part = np.zeros(factor.shape)
+        for a, column in enumerate(factor.columns):
+            w = rows[column.predictor]
+            if w is not None:
+                part[a] = factor.rows.sum(scaled(w, column.z, None))
+        parts.append(part)
+    return parts
+
+
+def scaled(w: Array, first: Array | None, second: Array | None) -> Array:
+    """Return w times two covariates, where None is a covariate of ones."""
+    if first is not None:
+        w = w * first
+    return w if second is None else w * second
+
+
+def weighted(derivatives: Derivatives, weights: Array | None) -> Derivatives:
+    """Return the derivatives of the weighted log-density."""
+    if weights is None:
+        return derivatives
+    return Derivatives(
+        derivatives.value * weights,
+        {key: partial * weights for key, partial in derivatives.partials.items()},
+    )

@@ -1,0 +1,142 @@
+"""The conditional mode of the random effects by damped Newton steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.numerics.conditional import Conditional, Point
+from interlace_core.numerics.factorisation import Factorisation
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.numerics.structure import Blocks
+from interlace_core.records import Array
+
+
+@dataclass(frozen=True)
+class ModeSettings:
+    """When to stop and when to give up.
+
+    Attributes
+    ----------
+    tol_sq_decrement : float
+        Stop where the squared Newton decrement g' H^-1 g (twice the possible gain in f) is
+        below this. Newton's method squares the error, so the step that meets it has usually
+        passed it by far; 1e-16 leaves u exact to 1e-8 in units of its standard deviation.
+    max_iterations : int
+        Newton steps.
+    max_halvings : int
+        Halvings of one step before it counts as failed.
+    """
+
+    tol_sq_decrement: float = 1e-16
+    max_iterations: int = 100
+    max_halvings: int = 40
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The mode and everything an approximation needs there.
+
+    Attributes
+    ----------
+    point : Point
+        With derivatives to order 3.
+    information : Blocks
+        A = Z' W Z.
+    factorisation : Factorisation
+        Of H = Lambda' A Lambda + I.
+    gradient, step : ndarray, shape (q,)
+        What is left of f' and the Newton step it calls for, both below the tolerance.
+    iterations : int
+    """
+
+    point: Point
+    information: Blocks
+    factorisation: Factorisation
+    gradient: Array
+    step: Array
+    iterations: int
+
+
+DEFAULT_SETTINGS = ModeSettings()
+
+
+def find_mode(
+    conditional: Conditional, start: Array, settings: ModeSettings = DEFAULT_SETTINGS
+) -> Mode | None:
+    """Return the mode of f(u), or None if it was not found.
+
+    Parameters
+    ----------
+    conditional : Conditional
+        f at the psi in question.
+    start : ndarray, shape (q,)
+        Where to begin; changes the number of steps, not the answer.
+    settings : ModeSettings
+    """
+    point = _start(conditional, start)
+    if point is None:
+        return None
+    for iteration in range(1, settings.max_iterations + 1):
+        gradient = conditional.gradient(point)
+        information, factorisation, exact = _curvature(conditional, point)
+        if factorisation is None:
+            return None
+        structure = conditional.model.structure
+        step = -structure.join(factorisation.solve(structure.split(gradient)))
+        sq_decrement = -float(gradient @ step)
+        if not np.isfinite(sq_decrement):
+            return None
+        if exact and sq_decrement <= settings.tol_sq_decrement:
+            if point.order < 3:
+                point = conditional.evaluate(point.u, 3)
+            return Mode(point, information, factorisation, gradient, step, iteration)
+        moved = _descend(conditional, point, step, sq_decrement, settings)
+        if moved is None:
+            return None
+        point = moved
+    return None
+
+
+def _start(conditional: Conditional, start: Array) -> Point | None:
+    """Return the first usable point: a warm start can be useless at a distant psi."""
+    point = conditional.evaluate(start, 3)
+    if np.isfinite(point.value):
+        return point
+    point = conditional.evaluate(np.zeros_like(start), 2)
+    return point if np.isfinite(point.value) else None
+
+
+def _curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisation | None, bool]:
+    """Return A, the factorised H, and whether these are the observed information's."""
+    information = conditional.information(point)
+    try:
+        return information, conditional.factorise(information), True
+    except NotPositiveDefiniteError:
+        pass
+    stand_in = conditional.information(point, concave=True)
+    try:
+        return stand_in, conditional.factorise(stand_in), False
+    except NotPositiveDefiniteError:
+        return stand_in, None, False
+
+
+def _descend(
+    conditional: Conditional,
+    point: Point,
+    step: Array,
+    sq_decrement: float,
+    settings: ModeSettings,
+) -> Point | None:
+    """Return a point with sufficiently lower f along the step, halving it as needed."""
+    # near the mode f no longer resolves the gain; the full step is then safe
+    noise = 1e-12 * (1.0 + abs(point.value))
+    order = 3 if sq_decrement < 1e-2 else 2
+    length = 1.0
+    for _ in range(settings.max_halvings):
+        candidate = conditional.evaluate(point.u + length * step, order)
+        if candidate.value <= point.value - 1e-4 * length * sq_decrement + noise:
+            return candidate
+        length *= 0.5
+    return None
