@@ -1,0 +1,14 @@
+"""Approximations of the marginal likelihood: Laplace and adaptive Gauss-Hermite quadrature."""
+
+from interlace_core.contracts import Approximation
+from interlace_core.hookspecs import hookimpl
+
+
+@hookimpl
+def interlace_approximations() -> list[type[Approximation]]:
+    """Return the approximation classes of this distribution."""
+    from interlace_approximations.agq import AdaptiveGaussHermite
+    from interlace_approximations.joint_mode import JointMode
+    from interlace_approximations.laplace import Laplace
+
+    return [Laplace, AdaptiveGaussHermite, JointMode]

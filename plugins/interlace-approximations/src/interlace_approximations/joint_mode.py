@@ -1,0 +1,186 @@
+"""Coefficients of the mean taken at the joint mode with the random effects: nAGQ=0.
+
+`F(theta, ...) = f(u, beta) + log|H| / 2` at the joint minimum of f in (u, beta): beta is not
+moved by log|H|, which makes it a little wrong and the outer problem much smaller (lme4's
+nAGQ=0). Fast, for a first look or a start; the log-likelihood is not comparable with Laplace's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contracts import Approximation
+from interlace_core.errors import UnsupportedModelError
+from interlace_core.numerics.conditional import Conditional, Model, Point
+from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
+
+from interlace_approximations.laplace import Adjoint, laplace_value_gradient
+
+
+@dataclass(frozen=True)
+class JointMode(Approximation):
+    """Laplace's approximation with the mean's coefficients at the joint mode.
+
+    Parameters
+    ----------
+    mode : ModeSettings
+        Tolerances of the search for the joint mode.
+    """
+
+    name = "joint-mode"
+    serves_nAGQ = range(0, 1)
+
+    mode: ModeSettings = DEFAULT_SETTINGS
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a mean without coefficients: nothing would be left to take at the mode."""
+        if not problem.predictors[0].X.shape[1]:
+            raise UnsupportedModelError(
+                "nAGQ=0 takes the coefficients of the mean at the joint mode; this model has none. "
+                "Use nAGQ=1."
+            )
+
+    def profiled(self, problem: Problem) -> slice:
+        """Return the place of the mean's coefficients."""
+        return problem.beta_slices()[0]
+
+    def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the criterion as a function of psi; the mean's coefficients in it are ignored."""
+        return JointModeObjective(problem.model, self.mode)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Everything at one (u, beta).
+
+    Attributes
+    ----------
+    mode : Mode
+        As for Laplace, gradient and step in u.
+    cross_solved : ndarray, shape (q, p)
+        H^-1 C with C = Lambda' Z' W X.
+    marginal : ndarray, shape (p, p)
+        X'WX - C' H^-1 C.
+    gradient, step : ndarray, shape (p,)
+        In beta.
+    """
+
+    mode: Mode
+    cross_solved: Array
+    marginal: Array
+    gradient: Array
+    step: Array
+
+
+class JointModeObjective:
+    """psi -> Evaluation; keeps the last joint mode as the next start."""
+
+    def __init__(self, model: Model, settings: ModeSettings) -> None:
+        self.model = model
+        self._settings = settings
+        self._u = np.zeros(model.structure.q)
+        self._beta: Array | None = None
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
+        place = self.model.problem.beta_slices()[0]
+        start = psi[place] if self._beta is None else self._beta
+        found = self._search(psi, start)
+        if found is None:
+            return Evaluation(np.inf, np.zeros(psi.size), self._u, Status.MODE_NOT_FOUND)
+        conditional, joint, beta = found
+        self._u, self._beta = joint.mode.point.u, beta
+        value, gradient = laplace_value_gradient(
+            conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
+        )
+        gradient[place] = 0.0
+        profiled = Profiled(beta, np.linalg.inv(joint.marginal))
+        finite = np.isfinite(value) and np.all(np.isfinite(gradient))
+        status = Status.OK if finite else Status.NOT_FINITE
+        return Evaluation(
+            value, gradient, joint.mode.point.u, status, joint.mode.iterations, profiled
+        )
+
+    def _search(self, psi: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
+        """Minimise f jointly by damped Newton steps."""
+        conditional = self._at(psi, beta)
+        point = conditional.evaluate(self._u, 3)
+        for iteration in range(1, self._settings.max_iterations + 1):
+            joint = _measure(conditional, point, iteration)
+            if joint is None:
+                return None
+            decrement = -float(joint.mode.gradient @ joint.mode.step + joint.gradient @ joint.step)
+            if not np.isfinite(decrement):
+                return None
+            if decrement <= self._settings.tol_sq_decrement:
+                return conditional, joint, beta
+            for halving in range(self._settings.max_halvings):
+                length = 0.5**halving
+                trial = beta + length * joint.step
+                moved = self._at(psi, trial)
+                candidate = moved.evaluate(point.u + length * joint.mode.step, 3)
+                noise = 1e-12 * (1.0 + abs(point.value))
+                if candidate.value <= point.value - 1e-4 * length * decrement + noise:
+                    break
+            else:
+                return None
+            conditional, point, beta = moved, candidate, trial
+        return None
+
+    def _at(self, psi: Array, beta: Array) -> Conditional:
+        psi = psi.copy()
+        psi[self.model.problem.beta_slices()[0]] = beta
+        return Conditional(self.model, psi)
+
+
+def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:
+    """Return the joint Newton step by eliminating u."""
+    structure = conditional.model.structure
+    X, derivatives = conditional.model.problem.predictors[0].X, point.derivatives
+    information = conditional.information(point)
+    try:
+        factorisation = conditional.factorise(information)
+    except NotPositiveDefiniteError:
+        return None
+    cross = np.zeros((structure.q, X.shape[1]))
+    solved = np.zeros_like(cross)
+    for j, x in enumerate(X.T):
+        second = {r: derivatives.get(r, 0) for r in structure.random_predictors}
+        cross[:, j] = conditional.pull(
+            {r: None if d is None else -d * x for r, d in second.items()}
+        )
+        solved[:, j] = structure.join(factorisation.solve(structure.split(cross[:, j])))
+    own, score = derivatives.get(0, 0), derivatives.get(0)
+    if own is None or score is None:
+        return None
+    marginal = -(X.T * own) @ X - cross.T @ solved
+    gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
+    try:
+        step_beta = -np.linalg.solve(marginal, gradient_beta - solved.T @ gradient_u)
+    except np.linalg.LinAlgError:
+        return None
+    step_u = -structure.join(factorisation.solve(structure.split(gradient_u)))
+    step_u -= solved @ step_beta
+    mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
+    return Joint(mode, solved, marginal, gradient_beta, step_beta)
+
+
+def _solve_adjoint(
+    conditional: Conditional, joint: Joint, adjoint: Array, c: dict[int, Array]
+) -> Adjoint:
+    """Solve the joint system for the sensitivity of log|H| / 2 to (u, beta)."""
+    structure, X = conditional.model.structure, conditional.model.problem.predictors[0].X
+    right = -(joint.cross_solved.T @ adjoint)
+    if 0 in c:
+        right = right + X.T @ c[0]
+    x = np.linalg.solve(joint.marginal, right)
+    v = structure.join(joint.mode.factorisation.solve(structure.split(adjoint)))
+    v = v - joint.cross_solved @ x
+    moved = conditional.push(v)
+    moved[0] = moved[0] + X @ x if 0 in moved else X @ x
+    return Adjoint(v, moved)
