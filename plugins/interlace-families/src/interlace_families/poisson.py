@@ -1,0 +1,99 @@
+"""The Poisson distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from interlace_core.contracts import Family, Parameter, require_counts
+from interlace_core.links import Link, as_link, chain
+from interlace_core.records import Array, Derivatives, Response
+
+LINK_NAMES = ("log", "identity", "sqrt")
+
+
+@dataclass(frozen=True)
+class PoissonFamily(Family):
+    """y ~ Poisson(mu).
+
+    Parameters
+    ----------
+    link : str or Link
+        log (default), identity or sqrt.
+    """
+
+    name = "poisson"
+
+    link: str | Link = "log"
+
+    def __post_init__(self) -> None:
+        as_link(self.link, LINK_NAMES, "family 'poisson'")
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The mean."""
+        return (Parameter("mu", as_link(self.link, LINK_NAMES, "family 'poisson'"), role="mean"),)
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Accept counts."""
+        require_counts(self, y)
+        return Response(y, weights)
+
+    def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
+        """Return y log(mu) - mu - log(y!)."""
+        from scipy.special import gammaln, xlogy
+
+        link = self.parameters[0].link
+        mu = link.mu(eta[0])
+        if link.name == "log":
+            return y * eta[0] - mu - gammaln(y + 1.0)
+        return xlogy(y, mu) - mu - gammaln(y + 1.0)
+
+    def mean(self, eta: Sequence[Array]) -> Array:
+        """Return mu."""
+        return np.asarray(self.parameters[0].link.mu(eta[0]))
+
+    def variance(self, eta: Sequence[Array]) -> Array:
+        """Return mu."""
+        return self.mean(eta)
+
+    def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+        """Return Poisson draws."""
+        return rng.poisson(self.mean(eta)).astype(np.float64)
+
+    def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
+        """Return the regularised incomplete gamma function at floor(y) + 1."""
+        from scipy.special import pdtr
+
+        return np.where(y < 0, 0.0, pdtr(np.maximum(np.floor(y), 0.0), self.mean(eta)))
+
+    def start(self, y: Array, weights: Array | None) -> Array:
+        """Return the link of the average count, kept above zero."""
+        average = max(float(np.average(y, weights=weights)), 0.5 / y.size)
+        return np.array([float(self.parameters[0].link.eta(np.float64(average)))])
+
+    def derivatives(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> Derivatives:
+        """Return derivatives from one evaluation of mu."""
+        from scipy.special import gammaln, xlogy
+
+        link = self.parameters[0].link
+        constant = gammaln(y + 1.0)
+        if link.name == "log":
+            mu = np.exp(eta[0])
+            value = y * eta[0] - mu - constant
+            d1, d2, d3 = y - mu, -mu, -mu
+        else:
+            taylor = link.derivatives(eta[0])
+            mu = np.where(np.asarray(eta[0]) > link.eta_domain[0], taylor[0], np.nan)
+            value = np.where(mu > 0, xlogy(y, mu) - mu - constant, -np.inf)
+            ratio = y / mu
+            d1, d2, d3 = chain((ratio - 1.0, -ratio / mu, 2.0 * ratio / mu**2), taylor)
+        if 0 not in wrt:
+            return Derivatives(value, {})
+        partials = {(0,): d1, (0, 0): d2, (0, 0, 0): d3}
+        return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})
