@@ -1,0 +1,48 @@
+"""interlace: generalised linear mixed models by maximum likelihood."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from interlace.models import glmer
+
+if TYPE_CHECKING:
+    from interlace import datasets
+    from interlace_core.config import options
+    from interlace_core.registry import default_registry
+    from interlace_core.result import GLMMResult
+
+__version__ = "0.1.0"
+
+__all__ = ["GLMMResult", "datasets", "glmer", "options", "plugins"]
+
+# heavy or seldom used: imported when asked for
+_LAZY = {
+    "GLMMResult": ("interlace_core.result", "GLMMResult"),
+    "options": ("interlace_core.config", "options"),
+    "datasets": ("interlace.datasets", None),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used seldom when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'interlace' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    loaded = import_module(module)
+    return loaded if attribute is None else getattr(loaded, attribute)
+
+
+def plugins() -> Any:
+    """Return a table of everything that installed plugins provide, failures included.
+
+    Returns
+    -------
+    DataFrame
+        One row per family, approximation, optimizer and covariance structure: kind, name,
+        class, distribution, version, capabilities, status.
+    """
+    import pandas as pd
+
+    from interlace_core.registry import default_registry
+
+    return pd.DataFrame(default_registry().table())

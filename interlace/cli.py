@@ -1,0 +1,107 @@
+"""The command line: `interlace demo | fit | plugins | config`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from interlace_core.errors import InterlaceError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, or 1 after an error in words."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (InterlaceError, OSError) as error:
+        print(f"interlace: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="interlace", description="Generalised linear mixed models by maximum likelihood."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="fit a real data set and print the summary")
+    demo.set_defaults(run=_demo)
+
+    fit = commands.add_parser("fit", help="fit a model to a CSV file and print the summary")
+    fit.add_argument("data", help="CSV file with a header line")
+    fit.add_argument("formula", help="such as 'y ~ x + (1 | g)'")
+    fit.add_argument("--family", required=True, help="name of an installed family")
+    fit.add_argument("--groups", action="append", help="grouping column (may be repeated)")
+    fit.add_argument("--weights", help="column of weights (trials of a proportion)")
+    fit.add_argument("--offset", help="column or expression of the offset")
+    fit.add_argument("--text", action="append", default=[], metavar="COLUMN",
+                     help="read this column as categories even if it holds numbers")  # fmt: skip
+    fit.add_argument("--nAGQ", type=int, help="quadrature points (default 1: Laplace)")
+    fit.add_argument("--optimizer", help="name of an installed optimizer")
+    fit.add_argument("--verbose", action="store_true", default=None)
+    fit.set_defaults(run=_fit)
+
+    plugins = commands.add_parser("plugins", help="list what is installed, failures included")
+    plugins.set_defaults(run=_plugins)
+
+    config = commands.add_parser("config", help="show each default and where it comes from")
+    config.set_defaults(run=_config)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    import interlace
+
+    cbpp = interlace.datasets.load("cbpp")
+    print("Contagious bovine pleuropneumonia in 15 herds; incidence per period (Lesnoff 2004).")
+    print("interlace.glmer('incidence / size ~ period', cbpp, 'binomial',")
+    print("                groups='herd', weights='size')\n")
+    model = interlace.glmer(
+        "incidence / size ~ period", cbpp, "binomial", groups="herd", weights="size"
+    )
+    print(model.summary())
+
+
+def _fit(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    import interlace
+
+    data = pd.read_csv(options.data, dtype={column: str for column in options.text})
+    model = interlace.glmer(
+        options.formula,
+        data,
+        options.family,
+        groups=options.groups,
+        weights=options.weights,
+        offset=options.offset,
+        nAGQ=options.nAGQ,
+        optimizer=options.optimizer,
+        verbose=options.verbose,
+    )
+    print(model.summary())
+
+
+def _plugins(options: argparse.Namespace) -> None:
+    import interlace
+
+    table = interlace.plugins()
+    _print_table([list(table.columns), *table.astype(str).to_numpy().tolist()])
+
+
+def _config(options: argparse.Namespace) -> None:
+    from interlace.models import DEFAULTS
+    from interlace_core.config import Config
+
+    rows = [[row.key, str(row.value), row.origin] for row in Config(DEFAULTS).origins()]
+    _print_table([["key", "value", "origin"], *rows])
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,133 @@
+"""The models that users call for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interlace_core.contracts import Approximation, Family, Optimizer
+    from interlace_core.result import GLMMResult
+
+DEFAULTS = {"optimizer": "lbfgsb", "nAGQ": 1, "new_levels": "population", "tol_decrement": 1e-7}
+"""The weakest defaults; any of them can be changed by configuration."""
+
+
+def glmer(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    groups: str | Sequence[str] | None = None,
+    random: str | Sequence[str] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    optimizer: str | Optimizer | None = None,
+    optimizer_options: Mapping[str, Any] | None = None,
+    nAGQ: int | None = None,
+    approximation: str | Approximation | None = None,
+    dispformula: str | None = None,
+    ziformula: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    theta0: Any = None,
+    verbose: bool | None = None,
+) -> GLMMResult:
+    """Fit a generalised linear mixed model by maximum likelihood.
+
+    Parameters
+    ----------
+    formula : str
+        `response ~ fixed effects`, with random effects as bars, `(1 + x | g)`, if they are not
+        given by `groups` or `random`. Responses: a column, `successes / trials` (division) with
+        `weights=trials`, `cbind(successes, failures)`, 0/1, bool, or text with two levels.
+        Offsets may be written `offset(log(e))`.
+    data : data frame
+        pandas, polars or pyarrow; or a dict of columns.
+    family : str, Family or class
+        Name of an installed family ("binomial", "poisson", ...), or an instance such as
+        `BinomialFamily(link="probit")`.
+    groups : str or list of str, optional
+        Grouping columns with a random intercept each: `groups="g"` is `(1 | g)`.
+    random : str or list of str, optional
+        Random-effects terms, such as `["(1 + x | g)"]`.
+    weights : str or array, optional
+        Numbers of trials for a proportion; multipliers of the log-density elsewhere.
+    offset : str or array, optional
+        Added to the mean's linear predictor.
+    optimizer : str or Optimizer, optional
+        "lbfgsb" (default), "bobyqa", or any installed or constructed optimizer.
+    optimizer_options : mapping, optional
+        Options of the optimizer named.
+    nAGQ : int, optional
+        1 (default): Laplace. 2 and more: adaptive Gauss-Hermite quadrature with so many
+        points, for one scalar random effect. 0: a fast approximate fit.
+    approximation : str or Approximation, optional
+        An approximation by name, instead of by `nAGQ`.
+    dispformula, ziformula : str, optional
+        One-sided formulas for the family's dispersion and zero-inflation parameters.
+    parameters : mapping, optional
+        One-sided formulas for any further parameters, by name: `{"theta": "~ x"}`.
+    theta0 : array, optional
+        Start for the covariance parameters.
+    verbose : bool, optional
+        Report progress on standard error.
+
+    Returns
+    -------
+    GLMMResult
+
+    Raises
+    ------
+    FormulaError, DataError, ResponseError
+        If formula or data cannot be used; the message says where and why.
+    UnknownNameError
+        If a family, optimizer or approximation is not installed.
+    UnsupportedModelError
+        If the approximation cannot fit this model; the message names the way out.
+    OptionError
+        If an argument is not acceptable.
+    PluginError
+        If a plugin's own code fails; the message names it.
+
+    Examples
+    --------
+    >>> import interlace
+    >>> cbpp = interlace.datasets.load("cbpp")
+    >>> model = interlace.glmer(
+    ...     "incidence / size ~ period", cbpp, "binomial", groups="herd", weights="size"
+    ... )
+    >>> round(model.llf, 3)
+    -92.026
+    """
+    from interlace_core.driver import fit_glmm
+
+    return fit_glmm(
+        formula,
+        data,
+        family,
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        parameters=_parameter_formulas(dispformula, ziformula, parameters),
+        theta0=theta0,
+        call={
+            "optimizer": optimizer,
+            "optimizer_options": optimizer_options,
+            "nAGQ": nAGQ,
+            "approximation": approximation,
+            "verbose": verbose,
+        },
+        builtin=DEFAULTS,
+    )
+
+
+def _parameter_formulas(
+    dispformula: str | None, ziformula: str | None, parameters: Mapping[str, str] | None
+) -> dict[str, str]:
+    formulas = dict(parameters or {})
+    if dispformula is not None:
+        formulas["dispersion"] = dispformula
+    if ziformula is not None:
+        formulas["zero"] = ziformula
+    return formulas

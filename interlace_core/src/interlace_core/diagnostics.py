@@ -1,0 +1,45 @@
+"""What may be wrong with a fit that converged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.fit import Fit
+from interlace_core.records import Problem
+
+FAR_ETA = 8.0
+"""A coefficient that moves eta by more than this over its column's range puts a probability
+below 0.0004, or a rate apart by a factor of 3000: seen with separated data only when it is also
+undetermined."""
+
+UNDETERMINED = 5.0
+"""Standard error, over the column's range, beyond which a coefficient on a logarithmic scale is
+not determined by the data."""
+
+
+def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
+    """Return a note for each coefficient that runs off to infinity.
+
+    Only for predictors whose link maps a bounded or half-bounded scale to the whole line: there
+    a perfectly predictive column has no finite estimate, and the fit stops far out, where the
+    log-likelihood is flat.
+    """
+    notes = []
+    for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
+        link = predictor.parameter.link
+        half_bounded = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
+        if not half_bounded or not predictor.X.shape[1] or predictor.parameter.role != "mean":
+            continue
+        reach = np.max(np.abs(predictor.X), axis=0)
+        beta = fit.psi[place]
+        with np.errstate(invalid="ignore"):
+            se = np.sqrt(np.diagonal(fit.vcov)[place])
+        vague = ~(se * reach < UNDETERMINED)
+        for j in np.flatnonzero(vague & (np.abs(beta) * reach > FAR_ETA)):
+            notes.append(
+                f"column {predictor.names[j]!r} separates the response (perfectly or nearly): its "
+                f"coefficient {beta[j]:.1f} has no finite estimate and its standard error "
+                f"({se[j]:.3g}) means nothing. Drop the column, merge levels, or report the "
+                "likelihood-ratio test instead of the coefficient."
+            )
+    return tuple(notes)

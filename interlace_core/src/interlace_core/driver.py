@@ -1,0 +1,251 @@
+"""glmer in readable steps: settings, family, problem, approximation, optimizer, fit, result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from interlace_core.config import Config
+from interlace_core.contracts import Approximation, Family, Optimizer
+from interlace_core.diagnostics import separation_notes
+from interlace_core.effects import group_effects, term_places
+from interlace_core.errors import AmbiguousNameError, ConvergenceWarning, OptionError
+from interlace_core.fit import Fit, fit_problem
+from interlace_core.guards import guard
+from interlace_core.numerics.conditional import Conditional
+from interlace_core.problem import Model, build_problem
+from interlace_core.records import Array, Problem
+from interlace_core.registry import Registry, default_registry
+from interlace_core.result import Coefficients, GLMMResult
+
+Contract = TypeVar("Contract", Family, Approximation, Optimizer)
+
+
+def fit_glmm(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    groups: str | Sequence[str] | None = None,
+    random: str | Sequence[str] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    parameters: Mapping[str, str] | None = None,
+    theta0: Any = None,
+    call: Mapping[str, Any] | None = None,
+    builtin: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> GLMMResult:
+    """Fit a generalised linear mixed model by maximum likelihood.
+
+    Parameters
+    ----------
+    formula, data, family, groups, random, weights, offset, theta0
+        As for `interlace.glmer`.
+    parameters : mapping from name or role to formula
+        Formulas of further distributional parameters.
+    call : mapping
+        The call's own values for configurable options; None means not given.
+    builtin : mapping
+        The weakest defaults of configurable options.
+    registry : Registry, optional
+        Where names are looked up; that of the process by default.
+    """
+    registry = registry or default_registry()
+    call = {key: value for key, value in (call or {}).items() if value is not None}
+    settings = Config(builtin).resolve_all(call)
+    chosen_family = as_family(family, registry, settings)
+    model = build_problem(
+        formula,
+        data,
+        chosen_family,
+        covariance=lambda name: registry.covariance(name, prefer=settings["prefer"]),
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        parameters=parameters,
+    )
+    approximation = as_approximation(registry, settings, call)
+    approximation.check(model.problem)
+    optimizer = as_optimizer(registry, settings)
+    fit = fit_problem(
+        model.problem,
+        approximation,
+        optimizer,
+        theta0=_checked_theta0(theta0, model.problem),
+        tol_decrement=settings["tol_decrement"],
+        verbose=bool(settings["verbose"]),
+    )
+    result = _result(model, fit, approximation, optimizer, settings)
+    if not fit.verdict.converged:
+        warnings.warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning, stacklevel=3)
+    return result
+
+
+def as_family(
+    family: Any, registry: Registry, settings: Mapping[str, Any]
+) -> Family:
+    """Return a family from its name, its class or an instance.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    UnknownNameError
+        If no installed plugin provides the name.
+    """
+    if isinstance(family, str):
+        return registry.family(family, prefer=settings["prefer"])()
+    return _as_instance(family, Family, "family")
+
+
+def as_approximation(
+    registry: Registry, settings: Mapping[str, Any], call: Mapping[str, Any]
+) -> Approximation:
+    """Return the approximation that the call and the settings ask for.
+
+    A name with nAGQ passes nAGQ on to it; nAGQ alone chooses by what approximations serve.
+    """
+    asked, nAGQ = settings["approximation"], settings["nAGQ"]
+    if "nAGQ" in call and "approximation" not in call:
+        asked = None  # a number of points in the call is stronger than a configured name
+    if isinstance(asked, str):
+        cls = registry.approximation(asked, prefer=settings["prefer"])
+        return cls.from_nAGQ(nAGQ) if "nAGQ" in call else cls()
+    if asked is not None:
+        return _as_instance(asked, Approximation, "approximation")
+    serving = [
+        each
+        for each in registry.classes("approximation")
+        if each.cls.serves_nAGQ is not None and nAGQ in each.cls.serves_nAGQ
+    ]
+    if not serving:
+        raise OptionError(
+            f"glmer: no installed approximation serves nAGQ={nAGQ!r}. Installed ones serve "
+            f"{_served(registry)}."
+        )
+    if len(serving) > 1:
+        names = ", ".join(f"{each.distribution}:{each.name}" for each in serving)
+        raise AmbiguousNameError(
+            f"glmer: nAGQ={nAGQ} is served by {names}. Choose one with approximation=NAME."
+        )
+    chosen: Approximation = serving[0].cls.from_nAGQ(nAGQ)
+    return chosen
+
+
+def _served(registry: Registry) -> str:
+    return ", ".join(
+        f"{each.cls.serves_nAGQ.start} to {each.cls.serves_nAGQ.stop - 1} ({each.name})"
+        for each in registry.classes("approximation")
+        if each.cls.serves_nAGQ is not None
+    )
+
+
+def as_optimizer(registry: Registry, settings: Mapping[str, Any]) -> Optimizer:
+    """Return the optimizer that the settings ask for, with its options.
+
+    Raises
+    ------
+    OptionError
+        If an option is not one of the optimizer's, or options come with an instance.
+    """
+    asked, options = settings["optimizer"], dict(settings["optimizer_options"] or {})
+    if isinstance(asked, Optimizer):
+        if options:
+            raise OptionError(
+                "glmer: optimizer_options go with an optimizer's name; give them to "
+                f"{type(asked).__name__}(...) itself."
+            )
+        return asked
+    if isinstance(asked, str):
+        cls = registry.optimizer(asked, prefer=settings["prefer"])
+    else:
+        cls = type(_as_instance(asked, Optimizer, "optimizer"))
+    known = list(getattr(cls, "__dataclass_fields__", {}))
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise OptionError(
+            f"optimizer {cls.name!r} has no option {', '.join(map(repr, unknown))}. "
+            f"Its options are {', '.join(known)}."
+        )
+    return cls(**options)
+
+
+def _as_instance(given: Any, contract: type[Contract], kind: str) -> Contract:
+    if isinstance(given, contract):
+        return given
+    if isinstance(given, type) and issubclass(given, contract):
+        return given()
+    raise OptionError(
+        f"glmer: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
+        f"or an instance of one, got {type(given).__name__}."
+    )
+
+
+def _checked_theta0(theta0: Any, problem: Problem) -> Array | None:
+    if theta0 is None:
+        return None
+    values = np.asarray(theta0, dtype=np.float64)
+    if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
+        raise OptionError(
+            f"glmer: theta0 must be {problem.n_theta} finite number(s), the entries of the "
+            f"terms' templates in order, got {theta0!r}."
+        )
+    return values
+
+
+def _result(
+    model: Model,
+    fit: Fit,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    settings: Mapping[str, Any],
+) -> GLMMResult:
+    problem = model.problem
+    with guard(problem.family, "result"):
+        effects = group_effects(problem, fit.psi, fit.mode)
+    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    eta = eta_fixed.copy()
+    places = term_places(problem)
+    for term, place in zip(problem.terms, places, strict=True):
+        b = effects[term.group].values[:, place.columns]
+        for z, b_column in zip(term.Z.T, b.T, strict=True):
+            eta[term.predictor] += z * b_column[term.codes]
+    coefficients = tuple(
+        Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
+        for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
+    )
+    separated = separation_notes(problem, fit)
+    for note in separated:
+        warnings.warn(f"glmer: {note}", ConvergenceWarning, stacklevel=4)
+    return GLMMResult(
+        formula=model.formula,
+        family=model.family,
+        coefficients=coefficients,
+        terms=places,
+        effects=effects,
+        fit=fit,
+        rows=model.rows,
+        y=problem.y,
+        weights=problem.weights,
+        eta=eta,
+        eta_fixed=eta_fixed,
+        encoder=model.encoder,
+        settings={
+            "approximation": _describe(approximation),
+            "optimizer": repr(optimizer),
+            "structure": problem.model.plan.describe(problem.model.structure),
+            "new_levels": settings["new_levels"],
+        },
+        dropped_columns=model.dropped_columns,
+        notes=(*model.notes, *separated),
+    )
+
+
+def _describe(approximation: Approximation) -> str:
+    points = getattr(approximation, "points", None)
+    return approximation.name if points is None else f"{approximation.name}, {points} points"

@@ -1,0 +1,121 @@
+"""Random effects as users see them: modes and covariances per grouping factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.numerics.conditional import Conditional
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.records import Array, Problem
+
+
+@dataclass(frozen=True)
+class TermPlace:
+    """A random-effects term without its data, for summaries and prediction.
+
+    Attributes
+    ----------
+    label : str
+        The term as written, such as `1 + x | g`.
+    predictor : int
+        Index of the predictor it belongs to.
+    group : str
+        Grouping factor.
+    names : tuple of str
+        Its columns.
+    structure : str
+        Name of its covariance structure.
+    columns : slice
+        Its place among the group's columns.
+    """
+
+    label: str
+    predictor: int
+    group: str
+    names: tuple[str, ...]
+    structure: str
+    columns: slice
+
+
+@dataclass(frozen=True)
+class GroupEffects:
+    """The random effects of one grouping factor, over all its terms.
+
+    Attributes
+    ----------
+    levels : tuple of str, length L
+    names : tuple of str, length c
+    values : ndarray, shape (L, c)
+        Conditional modes of b, on the scale of eta.
+    covariance : ndarray, shape (L, c, c)
+        Conditional covariance of b given the data, at the estimates of psi.
+    prior : ndarray, shape (c, c)
+        Estimated covariance of b, T T'.
+    """
+
+    levels: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Array
+    covariance: Array
+    prior: Array
+
+
+def term_places(problem: Problem) -> tuple[TermPlace, ...]:
+    """Return each term's place among the columns of its group."""
+    used: dict[str, int] = {}
+    places = []
+    for term in problem.terms:
+        start = used.get(term.group, 0)
+        used[term.group] = start + len(term.names)
+        columns = slice(start, used[term.group])
+        places.append(
+            TermPlace(
+                term.label, term.predictor, term.group, term.names, term.covariance.name, columns
+            )
+        )
+    return tuple(places)
+
+
+def group_effects(problem: Problem, psi: Array, u: Array) -> dict[str, GroupEffects]:
+    """Return the random effects of each grouping factor at the mode u.
+
+    The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
+    uncertainty of psi.
+    """
+    if not problem.terms:
+        return {}
+    conditional = Conditional(problem.model, psi)
+    structure = problem.model.structure
+    point = conditional.evaluate(u, 3)
+    try:
+        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
+    except NotPositiveDefiniteError:
+        inverse = {}
+    found = {}
+    for index, (factor, b) in enumerate(
+        zip(structure.factors, conditional.effects(u), strict=True)
+    ):
+        T = conditional.T[index]
+        c, L = factor.shape
+        if inverse:
+            covariance = np.einsum("ab,bcl,dc->lad", T, inverse[index, index], T, optimize=True)
+        else:
+            covariance = np.full((L, c, c), np.nan)
+        terms = [problem.terms[t] for t, _ in factor.terms]
+        found[factor.name] = GroupEffects(
+            terms[0].levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T
+        )
+    # in the order of the formula, not of elimination
+    return {term.group: found[term.group] for term in problem.terms}
+
+
+def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str, ...]:
+    names = []
+    for index, _ in terms:
+        term = problem.terms[index]
+        parameter = problem.predictors[term.predictor].parameter
+        prefix = "" if term.predictor == 0 else f"{parameter.name}: "
+        names += [prefix + name for name in term.names]
+    return tuple(names)

@@ -1,0 +1,97 @@
+"""The function an optimizer sees: counted, recorded, and finite whatever happens."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from interlace_core.precondition import Coordinates
+from interlace_core.records import Array, Evaluation, Status
+
+FAILED_RISE = 1e3
+"""How far above the best value a failed evaluation is reported: enough for any line search to
+turn back, small enough not to wreck an optimizer's quadratic model."""
+
+
+@dataclass
+class Objective:
+    """Counts, records the path, reports progress and applies the failure policy.
+
+    Attributes
+    ----------
+    evaluate : callable
+        psi -> Evaluation, from the approximation.
+    coordinates : Coordinates
+        In which the optimizer works.
+    profiled : slice
+        Entries of psi that the approximation determines itself.
+    verbose : bool
+        Whether each improvement is printed to standard error.
+    n_evaluations, n_failed : int
+    path : list of (float, float)
+        Value and largest gradient entry in z of each successful evaluation.
+    best : Evaluation, or None
+    best_psi : ndarray, or None
+        The best successful evaluation and its complete psi.
+    """
+
+    evaluate: Callable[[Array], Evaluation]
+    coordinates: Coordinates
+    profiled: slice
+    verbose: bool = False
+    n_evaluations: int = 0
+    n_failed: int = 0
+    n_inner: int = 0
+    path: list[tuple[float, float]] = field(default_factory=list)
+    best: Evaluation | None = None
+    best_psi: Array | None = None
+    last_failure: Status = Status.OK
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __call__(self, z: Array) -> tuple[float, Array]:
+        """Return value and gradient in the optimizer's coordinates, always finite."""
+        evaluation = self.at(self.coordinates.psi(z))
+        if evaluation.status is not Status.OK:
+            ceiling = self.best.value if self.best is not None else 0.0
+            return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
+        return evaluation.value, self.coordinates.gradient(evaluation.gradient)
+
+    def complete(self, psi: Array, evaluation: Evaluation) -> Array:
+        """Return psi with the entries that the approximation determined."""
+        psi = psi.copy()
+        if evaluation.profiled is not None:
+            psi[self.profiled] = evaluation.profiled.values
+        return psi
+
+    def at(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi, with a status that is OK only if all is finite."""
+        evaluation = self.evaluate(psi)
+        self.n_evaluations += 1
+        self.n_inner += evaluation.inner_iterations
+        finite = np.isfinite(evaluation.value) and np.all(np.isfinite(evaluation.gradient))
+        if evaluation.status is not Status.OK or not finite:
+            self.n_failed += 1
+            status = Status.NOT_FINITE if evaluation.status is Status.OK else evaluation.status
+            self.last_failure = status
+            return Evaluation(
+                evaluation.value, evaluation.gradient, evaluation.mode, status,
+                evaluation.inner_iterations,
+            )  # fmt: skip
+        slope = float(np.max(np.abs(self.coordinates.gradient(evaluation.gradient)), initial=0.0))
+        self.path.append((evaluation.value, slope))
+        if self.best is None or evaluation.value < self.best.value:
+            self.best, self.best_psi = evaluation, self.complete(psi, evaluation)
+            if self.verbose:
+                elapsed = time.perf_counter() - self._started
+                print(
+                    f"{elapsed:8.2f} s  evaluation {self.n_evaluations:4d}  "
+                    f"logLik {-evaluation.value:.6f}  slope {slope:.2e}",
+                    file=sys.stderr,
+                )
+        return evaluation

@@ -1,0 +1,148 @@
+"""Coordinates in which the outer problem is nearly spherical.
+
+`psi = origin + B z`, with B chosen so that a step of 1 in z is about one standard error: the
+inverse root of the marginal information for the coefficients, a rough standard error for each
+theta. Theta is only scaled, so that its bounds stay bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interlace_core.numerics.conditional import Conditional
+from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
+from interlace_core.records import Array, Problem, RandomTerm
+
+LOOSE = ModeSettings(tol_sq_decrement=1e-4)
+"""Scales need no exact mode."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """An affine change of variables, psi = origin + B z.
+
+    Attributes
+    ----------
+    origin : ndarray, shape (n_psi,)
+    B : ndarray, shape (n_psi, m)
+        Column j moves one theta alone, for the first `n_theta` columns, or coefficients only.
+    lower, upper : ndarray, shape (m,)
+        Bounds in z.
+    n_theta : int
+    """
+
+    origin: Array
+    B: Array
+    lower: Array
+    upper: Array
+    n_theta: int
+
+    def psi(self, z: Array) -> Array:
+        """Return psi at z."""
+        return self.origin + self.B @ z
+
+    def gradient(self, gradient_psi: Array) -> Array:
+        """Return the gradient in z from that in psi."""
+        return self.B.T @ gradient_psi
+
+
+    def around(self, psi: Array) -> Coordinates:
+        """Return the same scales with another origin."""
+        shift = np.zeros(self.lower.size)
+        shift[: self.n_theta] = (psi - self.origin)[: self.n_theta] / self.theta_scale()
+        return replace(self, origin=psi, lower=self.lower - shift, upper=self.upper - shift)
+
+    def theta_scale(self) -> Array:
+        """Return the step in each theta per unit of its z, shape (n_theta,)."""
+        return np.diagonal(self.B)[: self.n_theta].copy()
+
+
+def precondition(problem: Problem, psi: Array, profiled: slice) -> Coordinates:
+    """Return coordinates scaled by the information at psi, without the profiled entries."""
+    n_theta = problem.n_theta
+    beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
+    B = np.zeros((psi.size, n_theta + beta.size))
+    scales = [_theta_scale(term) for term in problem.terms] or [np.zeros(0)]
+    B[:n_theta, :n_theta] = np.diag(np.concatenate(scales))
+    if beta.size:
+        information = _information(problem, psi)[np.ix_(beta - n_theta, beta - n_theta)]
+        B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
+    lower, upper = np.full(B.shape[1], -np.inf), np.full(B.shape[1], np.inf)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if term.covariance.crosses_bounds:
+            continue
+        low, high = term.covariance.bounds()
+        scale = np.diagonal(B)[place]
+        lower[place] = (low - psi[place]) / scale
+        upper[place] = (high - psi[place]) / scale
+    return Coordinates(psi, B, lower, upper, n_theta)
+
+
+def _information(problem: Problem, psi: Array) -> Array:
+    model = problem.model
+    conditional = Conditional(model, psi)
+    mode = find_mode(conditional, np.zeros(model.structure.q), LOOSE)
+    if mode is None:
+        return np.eye(problem.n_beta)
+    return marginal_information(conditional, mode)
+
+
+def marginal_information(conditional: Conditional, mode: Mode) -> Array:
+    """Return X'WX - X'WZ Lambda H^-1 Lambda'Z'WX over all coefficients, shape (n_beta, n_beta).
+
+    The information about beta with the random effects integrated out at fixed theta, up to the
+    curvature of log|H|.
+    """
+    problem, structure = conditional.model.problem, conditional.model.structure
+    derivatives = mode.point.derivatives
+    active = [k for k in problem.active() if problem.predictors[k].X.shape[1]]
+    blocks: list[list[Array]] = []
+    for k in active:
+        X = problem.predictors[k].X
+        row = []
+        for m in active:
+            second = derivatives.get(k, m)
+            zero = np.zeros((X.shape[1], problem.predictors[m].X.shape[1]))
+            row.append(zero if second is None else -(X.T * second) @ problem.predictors[m].X)
+        blocks.append(row)
+    information = np.block(blocks)
+    cross, solved = [], []
+    for k in active:
+        for x in problem.predictors[k].X.T:
+            rows = {
+                r: None if (d := derivatives.get(r, k)) is None else d * x
+                for r in structure.random_predictors
+            }
+            pulled = conditional.pull(rows)
+            cross.append(pulled)
+            solved.append(structure.join(mode.factorisation.solve(structure.split(pulled))))
+    if structure.q:
+        information = information - np.array(cross) @ np.array(solved).T
+    return information
+
+
+def _theta_scale(term: RandomTerm) -> Array:
+    """Return a rough standard error of each theta: that of a log standard deviation times 0.5.
+
+    L levels tell a standard deviation to about 1 / sqrt(2 L) relative; a parameter's reach on
+    the scale of eta is the template's response to it times the covariate's root mean square.
+    """
+    covariance, c = term.covariance, term.Z.shape[1]
+    size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+    theta = covariance.start()
+    reach = np.zeros(theta.size)
+    for a in range(c):
+        for b in range(c):
+            unit = np.zeros((c, c))
+            unit[a, b] = 1.0
+            reach += size[a] * np.abs(covariance.pullback(theta, unit))
+    return 0.5 / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0))
+
+
+def _inverse_root(information: Array) -> Array:
+    """Return R^-1 with R'R the information, directions without information left unscaled."""
+    values, vectors = np.linalg.eigh(information)
+    floor = 1e-10 * max(float(values[-1]), 1e-300)
+    return np.asarray(vectors / np.sqrt(np.maximum(values, floor)))

@@ -1,0 +1,122 @@
+"""Predictions in sample and for new data."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.errors import DataError, DataWarning, OptionError
+from interlace_core.lookup import similar_name
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+NEW_LEVELS = ("population", "error")
+
+
+def predict(
+    result: GLMMResult,
+    newdata: Any,
+    type: str,
+    include_re: bool,
+    new_levels: str | None,
+    offset: Any,
+) -> pd.Series:
+    """Return predictions; see `GLMMResult.predict`."""
+    policy = new_levels if new_levels is not None else result.settings.get("new_levels")
+    policy = "population" if policy is None else policy
+    if policy not in NEW_LEVELS:
+        raise OptionError(
+            f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
+            f"got {policy!r}."
+        )
+    if not isinstance(include_re, (bool, np.bool_)):
+        raise OptionError(f"predict: include_re must be True or False, got {include_re!r}.")
+    transform = _transform(result, type)
+    if newdata is None:
+        if offset is not None:
+            raise OptionError("predict: offset goes with newdata; the fit has its own.")
+        eta, index = (result.eta if include_re else result.eta_fixed), result.rows.index
+    else:
+        eta, index = _new_predictors(result, newdata, include_re, policy, offset)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return pd.Series(transform(list(eta)), index=index)
+
+
+def _transform(result: GLMMResult, type: str) -> Any:
+    """Return the function from linear predictors to what was asked for."""
+    family = result.family
+    if type == "response":
+        return family.mean
+    if type == "link":
+        return lambda eta: eta[0]
+    choices = ["response", "link"]
+    for k, found in enumerate(result.coefficients):
+        if type in (found.parameter.name, found.parameter.role):
+            return lambda eta: found.parameter.link.mu(eta[k])
+        choices += [found.parameter.name, found.parameter.role]
+    close = similar_name(str(type), choices)
+    hint = f" Did you mean {close!r}?" if close else ""
+    raise OptionError(
+        f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
+        f"got {type!r}.{hint}"
+    )
+
+
+def _new_predictors(
+    result: GLMMResult, newdata: Any, include_re: bool, policy: str, offset: Any
+) -> tuple[Array, Any]:
+    design = result.encoder.encode(newdata)
+    n = len(design.index)
+    rows = []
+    for found, (X, known) in zip(result.coefficients, design.predictors, strict=True):
+        rows.append(X @ found.estimates + known if found.names else known.astype(float))
+    eta = np.stack(rows)
+    eta[0] += _external_offset(result, offset, n)
+    if include_re:
+        for term, coded in zip(result.terms, design.terms, strict=True):
+            _report_new_levels(term.group, coded, policy)
+            b = result.effects[term.group].values[:, term.columns]
+            b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
+            eta[term.predictor] += np.sum(coded.Z * b[coded.codes], axis=1)
+    return eta, design.index
+
+
+def _external_offset(result: GLMMResult, offset: Any, n: int) -> Array:
+    if offset is None:
+        if result.encoder.external_offset:
+            raise DataError(
+                "predict: the fit was given an offset as an array, which cannot be known for "
+                "new rows. Give predict(offset=...) one value per row of newdata, or write "
+                "offset(...) in the formula."
+            )
+        return np.zeros(n)
+    values = np.asarray(offset, dtype=float)
+    if values.ndim == 0:
+        values = np.full(n, float(values))
+    if values.shape != (n,):
+        raise DataError(
+            f"predict: offset must have one value per row of newdata ({n}), "
+            f"got shape {values.shape}."
+        )
+    return values
+
+
+def _report_new_levels(group: str, coded: Any, policy: str) -> None:
+    if not coded.unseen:
+        return
+    shown = ", ".join(map(repr, coded.unseen[:5])) + (", ..." if len(coded.unseen) > 5 else "")
+    message = (
+        f"predict: {len(coded.unseen)} level(s) of {group!r} were not in the fit: {shown}."
+    )
+    if policy == "error":
+        raise DataError(
+            f'{message} Use new_levels="population" to give them a random effect of 0.'
+        )
+    warnings.warn(
+        f"{message} They contribute a random effect of 0.", DataWarning, stacklevel=5
+    )

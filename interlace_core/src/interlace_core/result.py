@@ -1,0 +1,359 @@
+"""What the user holds after a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.contracts import Family, Parameter
+from interlace_core.effects import GroupEffects, TermPlace
+from interlace_core.errors import OptionError
+from interlace_core.fit import Fit
+from interlace_core.records import Array, RowReport
+
+if TYPE_CHECKING:
+    from interlace_core.encoder import Encoder
+    from interlace_core.summary import Summary
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The coefficients of one distributional parameter's linear predictor.
+
+    Attributes
+    ----------
+    parameter : Parameter
+    names : tuple of str, length p
+    estimates : ndarray, shape (p,)
+    place : slice
+        Where they are in psi.
+    """
+
+    parameter: Parameter
+    names: tuple[str, ...]
+    estimates: Array
+    place: slice
+
+
+@dataclass(frozen=True)
+class GLMMResult:
+    """A fitted generalised linear mixed model.
+
+    Everything shown is derived from the fields; the training data is not kept beyond the
+    response, the linear predictors and the index.
+
+    Attributes
+    ----------
+    formula : str
+    family : Family
+        As fitted, with what it learned from the data (trials).
+    coefficients : tuple of Coefficients
+        One per distributional parameter; the mean's first.
+    terms : tuple of TermPlace
+    effects : dict from group to GroupEffects
+    fit : Fit
+    rows : RowReport
+    y, weights : ndarray
+        The response as the family takes it.
+    eta : ndarray, shape (K, n)
+        Fitted linear predictors, random effects included.
+    eta_fixed : ndarray, shape (K, n)
+        Without random effects.
+    encoder : Encoder
+        Codes new data as the training data was.
+    settings : dict
+        What was used: approximation, optimizer, elimination structure.
+    dropped_columns : tuple of str
+        Collinear columns left out.
+    notes : tuple of str
+        What the user should know about the data or the fit.
+    """
+
+    formula: str
+    family: Family
+    coefficients: tuple[Coefficients, ...]
+    terms: tuple[TermPlace, ...]
+    effects: Mapping[str, GroupEffects]
+    fit: Fit
+    rows: RowReport
+    y: Array
+    weights: Array | None
+    eta: Array
+    eta_fixed: Array
+    encoder: Encoder
+    settings: Mapping[str, Any]
+    dropped_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def fe_params(self) -> pd.Series:
+        """Coefficients of the mean's linear predictor."""
+        return self.params_of(0)
+
+    @property
+    def fe_bse(self) -> pd.Series:
+        """Standard errors of the mean's coefficients, from the joint Hessian with theta."""
+        return self.bse_of(0)
+
+    @property
+    def fe_zvalues(self) -> pd.Series:
+        """Coefficients over standard errors."""
+        return self.fe_params / self.fe_bse
+
+    @property
+    def fe_pvalues(self) -> pd.Series:
+        """Two-sided p-values of Wald z tests."""
+        return pd.Series(normal_pvalues(self.fe_zvalues.to_numpy()), index=self.fe_params.index)
+
+    @property
+    def fe_conf_int(self) -> pd.DataFrame:
+        """95% Wald confidence intervals of the mean's coefficients."""
+        return self.conf_int(0.95)
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Return Wald confidence intervals of the mean's coefficients.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+
+        Raises
+        ------
+        OptionError
+            If the level is not between 0 and 1.
+        """
+        from scipy.special import ndtri
+
+        if not 0.0 < level < 1.0:
+            raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+        half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
+        return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
+
+    def params_of(self, parameter: int | str) -> pd.Series:
+        """Return the coefficients of one distributional parameter (index, name or role)."""
+        found = self.coefficients[self.parameter_index(parameter)]
+        return pd.Series(found.estimates, index=pd.Index(found.names), dtype=float)
+
+    def bse_of(self, parameter: int | str) -> pd.Series:
+        """Return the standard errors of one distributional parameter's coefficients."""
+        found = self.coefficients[self.parameter_index(parameter)]
+        variances = np.diagonal(self.fit.vcov)[found.place]
+        with np.errstate(invalid="ignore"):
+            return pd.Series(np.sqrt(variances), index=pd.Index(found.names), dtype=float)
+
+    def parameter_index(self, parameter: int | str) -> int:
+        """Return the index of a distributional parameter given by index, name or role."""
+        for k, found in enumerate(self.coefficients):
+            if parameter in (k, found.parameter.name, found.parameter.role):
+                return k
+        known = ", ".join(repr(found.parameter.name) for found in self.coefficients)
+        raise OptionError(
+            f"family {self.family.name!r} has no distributional parameter {parameter!r}. "
+            f"It has {known}."
+        )
+
+    @cached_property
+    def family_params(self) -> pd.DataFrame:
+        """Further parameters with a constant predictor, on their natural scale.
+
+        Columns: `value`, `se` (delta method; NaN when fixed), `fixed`.
+        """
+        rows = {}
+        for k, found in enumerate(self.coefficients[1:], start=1):
+            parameter = found.parameter
+            if parameter.fixed is not None:
+                rows[parameter.name] = (float(parameter.fixed), np.nan, True)
+            elif found.names == ("Intercept",) and not self._has_effects(k):
+                value, slope, *_ = parameter.link.derivatives(found.estimates[0])
+                se = abs(float(slope)) * float(self.bse_of(k).iloc[0])
+                rows[parameter.name] = (float(value), se, False)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "se", "fixed"])
+
+    @cached_property
+    def random_effects(self) -> dict[str, pd.Series | pd.DataFrame]:
+        """Conditional modes per grouping factor: a Series for one column, else a DataFrame."""
+        return {
+            group: _by_level(effects, effects.values) for group, effects in self.effects.items()
+        }
+
+    @cached_property
+    def random_effects_se(self) -> dict[str, pd.Series | pd.DataFrame]:
+        """Conditional standard deviations of the random effects, at the estimates of psi."""
+        return {
+            group: _by_level(
+                effects, np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
+            )
+            for group, effects in self.effects.items()
+        }
+
+    @cached_property
+    def variance_components(self) -> dict[str, float | pd.DataFrame]:
+        """Covariance per grouping factor: a number for one column, else a DataFrame."""
+        components: dict[str, float | pd.DataFrame] = {}
+        for group, effects in self.effects.items():
+            if len(effects.names) == 1:
+                components[group] = float(effects.prior[0, 0])
+            else:
+                names = list(effects.names)
+                components[group] = pd.DataFrame(effects.prior, index=names, columns=names)
+        return components
+
+    @property
+    def theta(self) -> Array:
+        """Covariance parameters: the templates' entries, term by term."""
+        return self.fit.psi[: self.coefficients[0].place.start].copy()
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit ended at an optimum, inside or at a boundary."""
+        return self.fit.verdict.converged
+
+    @property
+    def status(self) -> str:
+        """The verdict in a sentence, with the number behind it."""
+        return self.fit.verdict.message
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.rows.n_used
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Levels per grouping factor."""
+        return {group: len(effects.levels) for group, effects in self.effects.items()}
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood, with all constants."""
+        return -self.fit.value
+
+    @property
+    def df(self) -> int:
+        """Number of estimated parameters."""
+        return int(self.fit.psi.size)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 df - 2 llf."""
+        return 2.0 * self.df - 2.0 * self.llf
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, log(nobs) df - 2 llf."""
+        return float(np.log(self.nobs)) * self.df - 2.0 * self.llf
+
+    @property
+    def scale(self) -> float:
+        """Residual variance where the family has one that is constant, else 1."""
+        return float(self.family.scale([float(row[0]) for row in self.eta_fixed]))
+
+    @property
+    def fittedvalues(self) -> pd.Series:
+        """Fitted means, random effects included, indexed as the data."""
+        return pd.Series(self.family.mean(list(self.eta)), index=self.rows.index)
+
+    @property
+    def resid(self) -> pd.Series:
+        """Response residuals: observed minus fitted, on the scale of the mean."""
+        return self.family.observed(self.y) - self.fittedvalues
+
+    def vcov(self) -> pd.DataFrame:
+        """Return the covariance matrix of all parameters, theta first.
+
+        NaN in the rows of covariance parameters at a boundary.
+        """
+        labels = self.psi_names()
+        return pd.DataFrame(self.fit.vcov, index=labels, columns=labels)
+
+    def psi_names(self) -> list[str]:
+        """Return a label for each entry of psi."""
+        labels = [f"theta_{i + 1}" for i in range(self.theta.size)]
+        for k, found in enumerate(self.coefficients):
+            prefix = "" if k == 0 else f"{found.parameter.name}: "
+            labels += [prefix + name for name in found.names]
+        return labels
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "response",
+        include_re: bool = True,
+        new_levels: str | None = None,
+        offset: Any = None,
+    ) -> pd.Series:
+        """Return predictions, in sample or for new data coded as the training data was.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            Rows to predict; the rows of the fit if None. The response is not needed.
+        type : str
+            "response" (the mean), "link" (the mean's linear predictor), or the name or role of
+            another distributional parameter, on its natural scale.
+        include_re : bool
+            Whether to add the conditional modes of the random effects. Without them the
+            prediction is for a group whose random effects are 0, which for a non-linear link
+            is not the average over groups.
+        new_levels : str
+            What to do with levels of a grouping factor that were not in the fit: "population"
+            (they contribute 0, with one warning; the default) or "error".
+        offset : array, optional
+            Offset of the new rows; needed if the fit was given an array as its offset.
+
+        Returns
+        -------
+        Series
+            Indexed as the data; NaN where a covariate is missing.
+
+        Raises
+        ------
+        DataError
+            If newdata lacks a column, has unknown levels of a fixed effect, or (with
+            new_levels="error") of a grouping factor.
+        OptionError
+            If an argument is not one of those listed.
+        """
+        from interlace_core.predict import predict
+
+        return predict(self, newdata, type, include_re, new_levels, offset)
+
+    def summary(self) -> Summary:
+        """Return the summary, which prints as text and shows as HTML in notebooks."""
+        from interlace_core.summary import Summary
+
+        return Summary(self)
+
+    def _has_effects(self, k: int) -> bool:
+        return any(term.predictor == k for term in self.terms)
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return (
+            f"<GLMMResult {self.formula!r}, family {self.family.name!r}, n={self.nobs}, "
+            f"llf={self.llf:.4f}, {self.fit.verdict.status}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+
+def normal_pvalues(z: Array) -> Array:
+    """Return two-sided normal p-values."""
+    from scipy.special import ndtr
+
+    return np.asarray(2.0 * ndtr(-np.abs(z)))
+
+
+def _by_level(effects: GroupEffects, values: Array) -> pd.Series | pd.DataFrame:
+    index = pd.Index(effects.levels)
+    if values.shape[1] == 1:
+        return pd.Series(values[:, 0], index=index, name=effects.names[0])
+    return pd.DataFrame(values, index=index, columns=list(effects.names))

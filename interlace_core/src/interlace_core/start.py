@@ -1,0 +1,112 @@
+"""Where a fit starts: the model without random effects, and unit-size random effects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.numerics.conditional import weighted
+from interlace_core.records import Array, Derivatives, Problem
+
+MAX_ITERATIONS = 25
+TOL_DECREMENT = 1e-6
+"""In log-likelihood units; a start needs no more."""
+
+
+def start_psi(problem: Problem, theta0: Array | None = None) -> Array:
+    """Return a starting psi: theta of unit effects (or theta0) and the coefficients without them.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta0 : ndarray, shape (n_theta,), optional
+        The user's start for theta.
+    """
+    psi = np.concatenate([np.zeros(problem.n_theta), _fit_coefficients(problem)])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        # each column moves eta by about 0.5 in root mean square, whatever its unit
+        scale = np.sqrt(np.mean(np.square(term.Z), axis=0))
+        unit = np.where(scale > 0, 0.5 / np.where(scale > 0, scale, 1.0), 0.5)
+        psi[place] = term.covariance.nearest(np.diag(np.square(unit)))
+    if theta0 is not None:
+        psi[: problem.n_theta] = theta0
+    return psi
+
+
+def _fit_coefficients(problem: Problem) -> Array:
+    """Return the coefficients of the model without random effects, by damped Newton steps."""
+    beta = _first_coefficients(problem)
+    if beta.size == 0:
+        return beta
+    value, derivatives = _evaluate(problem, beta)
+    damping = 0.0
+    for _ in range(MAX_ITERATIONS):
+        gradient, information = _gradient_information(problem, derivatives)
+        step, decrement = _newton_step(gradient, information, damping)
+        if decrement < TOL_DECREMENT:
+            return beta + step if damping == 0.0 else beta
+        for _ in range(20):
+            candidate, moved = _evaluate(problem, beta + step)
+            if candidate >= value:
+                break
+            damping = max(4.0 * damping, 1e-3)
+            step, decrement = _newton_step(gradient, information, damping)
+        else:
+            return beta
+        beta, value, derivatives = beta + step, candidate, moved
+        damping = damping / 4.0 if damping > 1e-4 else 0.0
+    return beta
+
+
+def _first_coefficients(problem: Problem) -> Array:
+    """Return coefficients whose predictors are near the family's own constants."""
+    constants = problem.family.start(problem.y, problem.weights)
+    parts = []
+    for predictor, constant in zip(problem.predictors, constants, strict=True):
+        if predictor.X.shape[1]:
+            X = predictor.X
+            target = X.T @ (constant - predictor.offset)
+            parts.append(np.linalg.lstsq(X.T @ X, target, rcond=None)[0])
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _evaluate(problem: Problem, beta: Array) -> tuple[float, Derivatives]:
+    psi = np.concatenate([np.zeros(problem.n_theta), beta])
+    eta = problem.fixed_part(psi)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        raw = problem.family.derivatives(problem.y, eta, 2, problem.active())
+    derivatives = weighted(raw, problem.weights)
+    value = float(np.sum(derivatives.value))
+    return (value if np.isfinite(value) else -np.inf), derivatives
+
+
+def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[Array, Array]:
+    """Return X'l_k and the blocks -X_k' l_kl X_l over all coefficients."""
+    places = [slice(s.start - problem.n_theta, s.stop - problem.n_theta) for s in problem.beta_slices()]
+    gradient = np.zeros(problem.n_beta)
+    information = np.zeros((problem.n_beta, problem.n_beta))
+    for k in problem.active():
+        X = problem.predictors[k].X
+        score = derivatives.get(k)
+        if score is not None:
+            gradient[places[k]] = X.T @ score
+        for m in problem.active():
+            second = derivatives.get(k, m)
+            if m >= k and second is not None:
+                block = -(X.T * second) @ problem.predictors[m].X
+                information[places[k], places[m]] = block
+                information[places[m], places[k]] = block.T
+    return gradient, information
+
+
+def _newton_step(gradient: Array, information: Array, damping: float) -> tuple[Array, float]:
+    """Return an ascent step and half its predicted gain; damped until positive definite."""
+    scale = np.diag(np.abs(np.diag(information)) + 1e-10)
+    while damping < 1e12:
+        try:
+            factor = np.linalg.cholesky(information + damping * scale)
+        except np.linalg.LinAlgError:
+            damping = max(10.0 * damping, 1e-3)
+            continue
+        step = np.linalg.solve(factor.T, np.linalg.solve(factor, gradient))
+        return step, 0.5 * float(gradient @ step)
+    return np.zeros_like(gradient), 0.0

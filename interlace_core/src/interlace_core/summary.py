@@ -1,0 +1,183 @@
+"""The summary of a fit, as text and as HTML from the same tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace_core.result import normal_pvalues
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of ready text; the first column is aligned left, the others right."""
+
+    title: str
+    header: Row
+    rows: tuple[Row, ...]
+
+
+class Summary:
+    """Text when printed, HTML when displayed by a notebook."""
+
+    def __init__(self, result: GLMMResult) -> None:
+        self._head = _head(result)
+        self._tables = _tables(result)
+        self._foot = _foot(result)
+
+    def __str__(self) -> str:
+        """Return the summary as text."""
+        blocks = [_text_pairs(self._head)]
+        blocks += [_text_table(table) for table in self._tables]
+        blocks.append("\n".join(self._foot))
+        return "\n\n".join(blocks)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = [_html_table(Table("", ("", ""), self._head), header=False)]
+        parts += [_html_table(table) for table in self._tables]
+        parts += [f"<p>{escape(line)}</p>" for line in self._foot]
+        return "<div>" + "".join(parts) + "</div>"
+
+
+def _head(result: GLMMResult) -> tuple[Row, ...]:
+    links = ", ".join(
+        f"{found.parameter.name}: {found.parameter.link.name}" for found in result.coefficients
+    )
+    groups = ", ".join(f"{group} {count}" for group, count in result.ngroups.items())
+    rows = [
+        ("Generalised linear mixed model", "maximum likelihood"),
+        ("Formula", result.formula),
+        ("Family", f"{result.family.name} ({links})"),
+        ("Approximation", str(result.settings["approximation"])),
+        ("Rows", _rows_used(result)),
+        ("Groups", groups or "none"),
+        ("logLik", f"{result.llf:.4f} (df {result.df})"),
+        ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}"),
+        ("Status", result.status),
+    ]
+    return tuple(rows)
+
+
+def _rows_used(result: GLMMResult) -> str:
+    rows = result.rows
+    dropped = rows.n_given - rows.n_used
+    if not dropped:
+        return str(rows.n_used)
+    missing = ", ".join(f"{name} {count}" for name, count in rows.missing.items())
+    return f"{rows.n_used} ({dropped} dropped with missing values: {missing})"
+
+
+def _tables(result: GLMMResult) -> tuple[Table, ...]:
+    tables = []
+    if result.effects:
+        tables.append(_variance_table(result))
+    for k, found in enumerate(result.coefficients):
+        if found.names and not (k and found.parameter.name in result.family_params.index):
+            title = "Fixed effects" if k == 0 else f"Coefficients of {found.parameter.name}"
+            tables.append(_coefficient_table(result, k, title))
+    if len(result.family_params):
+        tables.append(_family_table(result))
+    return tuple(tables)
+
+
+def _coefficient_table(result: GLMMResult, k: int, title: str) -> Table:
+    found, se = result.coefficients[k], result.bse_of(k).to_numpy()
+    link = found.parameter.link.name
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = found.estimates / se
+    rows = [
+        (name, number(estimate), number(error), f"{ratio:.3f}", pvalue(p))
+        for name, estimate, error, ratio, p in zip(
+            found.names, found.estimates, se, z, normal_pvalues(z), strict=True
+        )
+    ]
+    return Table(
+        f"{title} ({link} scale, Wald z tests)",
+        ("", "estimate", "std. error", "z", "P>|z|"),
+        tuple(rows),
+    )
+
+
+def _variance_table(result: GLMMResult) -> Table:
+    rows = []
+    widest = 0
+    for group, effects in result.effects.items():
+        sd = np.sqrt(np.diagonal(effects.prior))
+        for i, name in enumerate(effects.names):
+            correlations = []
+            for j in range(i):
+                scale = sd[i] * sd[j]
+                correlations.append(f"{effects.prior[i, j] / scale:.3f}" if scale > 0 else "-")
+            widest = max(widest, len(correlations))
+            rows.append([group if i == 0 else "", name, number(sd[i] ** 2), number(sd[i])])
+            rows[-1] += correlations
+    header = ["group", "effect", "variance", "std. dev."] + ["corr."] * widest
+    padded = tuple(tuple(row + [""] * (len(header) - len(row))) for row in rows)
+    return Table("Random effects", tuple(header), padded)
+
+
+def _family_table(result: GLMMResult) -> Table:
+    rows = []
+    for name, row in result.family_params.iterrows():
+        error = "(fixed)" if row["fixed"] else number(float(row["se"]))
+        rows.append((str(name), number(float(row["value"])), error))
+    return Table("Family parameters (natural scale)", ("", "value", "std. error"), tuple(rows))
+
+
+def _foot(result: GLMMResult) -> tuple[str, ...]:
+    return tuple(f"Note: {note}" for note in result.notes)
+
+
+def number(value: float) -> str:
+    """Return a number with about five significant digits, fixed point where readable."""
+    if not np.isfinite(value):
+        return "-" if np.isnan(value) else str(value)
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return f"{value:.5f}" if abs(value) < 100 else f"{value:.3f}"
+    return f"{value:.4e}"
+
+
+def pvalue(p: float) -> str:
+    """Return a p-value, with a floor in place of digits that mean nothing."""
+    if np.isnan(p):
+        return "-"
+    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _text_pairs(rows: tuple[Row, ...]) -> str:
+    width = max(len(row[0]) for row in rows)
+    return "\n".join(f"{row[0]:<{width}}  {row[1]}" for row in rows)
+
+
+def _text_table(table: Table) -> str:
+    rows = (table.header, *table.rows)
+    left = 2 if table.header[0] == "group" else 1
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join([table.title, *lines])
+
+
+def _html_table(table: Table, header: bool = True) -> str:
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header) if header else ""
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>" if header else ""
+    return f"<table>{caption}{top}<tbody>{body}</tbody></table>"

@@ -1,0 +1,101 @@
+"""A plain verdict on a fit: optimum, boundary (and which), or not reached (and by how much)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.records import Array, OptimizerResult, Problem
+
+TOL_REL_BOUNDARY = 1e-3
+"""A template's diagonal entry counts as zero when the effect it scales moves eta by less than
+this in root mean square: a standard deviation of 0.001 on the link scale."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a fit ended.
+
+    Attributes
+    ----------
+    status : str
+        "optimum", "boundary" or "not reached".
+    converged : bool
+        True for the first two.
+    remaining_gain : float
+        What the log-likelihood still has to gain, by the exact gradient and the Hessian.
+    boundary : tuple of str
+        The variances (or correlations) at their bound, in words.
+    message : str
+        One sentence for the user.
+    """
+
+    status: str
+    converged: bool
+    remaining_gain: float
+    boundary: tuple[str, ...]
+    message: str
+
+
+def boundary_thetas(problem: Problem, psi: Array) -> Array:
+    """Return which thetas are at their lower bound for practical purposes, shape (n_theta,)."""
+    at = np.zeros(problem.n_theta, dtype=bool)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        lower, upper = term.covariance.bounds()
+        size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+        theta = psi[place]
+        c = size.size
+        for i in range(theta.size):
+            reach = 0.0
+            for a in range(c):
+                unit = np.zeros((c, c))
+                unit[a] = 1.0
+                reach = max(reach, size[a] * np.abs(term.covariance.pullback(theta, unit)[i]))
+            near = TOL_REL_BOUNDARY / reach if reach > 0 else 0.0
+            at[place.start + i] = theta[i] - lower[i] < near or upper[i] - theta[i] < near
+    return at
+
+
+def judge(
+    problem: Problem,
+    psi: Array,
+    decrement: float,
+    tol_decrement: float,
+    result: OptimizerResult,
+    free: Array,
+) -> Verdict:
+    """Return the verdict from the remaining gain and the parameters at a bound."""
+    boundary = _describe_boundary(problem, psi, ~free[: problem.n_theta])
+    if not decrement <= tol_decrement:
+        gain = "an unknown amount" if not np.isfinite(decrement) else f"about {decrement:.2g}"
+        message = (
+            f"not reached: the log-likelihood could still gain {gain} "
+            f"(tolerance {tol_decrement:g}); the optimizer said: {result.message}"
+        )
+        return Verdict("not reached", False, decrement, boundary, message)
+    if boundary:
+        message = "boundary: " + "; ".join(boundary) + f" (remaining gain {decrement:.1e})"
+        return Verdict("boundary", True, decrement, boundary, message)
+    return Verdict("optimum", True, decrement, (), f"optimum (remaining gain {decrement:.1e})")
+
+
+def _describe_boundary(problem: Problem, psi: Array, at: Array) -> tuple[str, ...]:
+    words = []
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if not np.any(at[place]):
+            continue
+        T = term.covariance.template(psi[place])
+        sd = np.sqrt(np.sum(np.square(T), axis=1))
+        size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+        zero = [
+            name for name, s, z in zip(term.names, sd, size, strict=True) if s * z < TOL_REL_BOUNDARY
+        ]
+        if zero:
+            words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
+        else:
+            words.append(
+                f"the covariance of {', '.join(term.names)} | {term.group} is singular "
+                "(a correlation of 1 or -1 among them)"
+            )
+    return tuple(words)
