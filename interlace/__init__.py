@@ -8,7 +8,6 @@ from interlace.models import glmer
 if TYPE_CHECKING:
     from interlace import datasets
     from interlace_core.config import options
-    from interlace_core.registry import default_registry
     from interlace_core.result import GLMMResult
 
 __version__ = "0.1.0"

@@ -170,9 +170,9 @@ class Family(ABC):
         wrt : tuple of int
             Predictors to differentiate in; the others are constants.
         """
-        from interlace_core.jets import differentiate
+        from interlace_core.jets import differentiate_density
 
-        return differentiate(lambda jets: self.log_density(y, jets), eta, order, wrt)
+        return differentiate_density(self.log_density, y, eta, order, wrt)
 
 
 class Covariance(ABC):
@@ -340,9 +340,7 @@ def first_offender(bad: Iterable[Any]) -> int:
     return int(np.flatnonzero(np.asarray(bad))[0])
 
 
-def require(
-    family: Family, ok: Array | np.ndarray[Any, np.dtype[np.bool_]], y: Array, expected: str
-) -> None:
+def require(family: Family, ok: Any, y: Array, expected: str) -> None:
     """Raise a ResponseError that names the first row where `ok` is false.
 
     Parameters

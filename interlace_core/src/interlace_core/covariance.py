@@ -37,11 +37,11 @@ class Unstructured(Covariance):
 
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return the entries of dF/dT on the lower triangle."""
-        return dT[self._rows, self._columns]
+        return np.asarray(dT[self._rows, self._columns])
 
     def start(self) -> Array:
         """Return the identity's parameters."""
-        return self._diagonal.astype(np.float64)
+        return np.asarray(self._diagonal, np.float64)
 
     def bounds(self) -> tuple[Array, Array]:
         """Return 0 as the lower bound of the diagonal, which removes the sign ambiguity."""

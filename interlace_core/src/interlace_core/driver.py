@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,10 @@ from interlace_core.effects import group_effects, term_places
 from interlace_core.errors import AmbiguousNameError, ConvergenceWarning, OptionError
 from interlace_core.fit import Fit, fit_problem
 from interlace_core.guards import guard
-from interlace_core.numerics.conditional import Conditional
 from interlace_core.problem import Model, build_problem
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
-
-Contract = TypeVar("Contract", Family, Approximation, Optimizer)
 
 
 def fit_glmm(
@@ -86,9 +83,7 @@ def fit_glmm(
     return result
 
 
-def as_family(
-    family: Any, registry: Registry, settings: Mapping[str, Any]
-) -> Family:
+def as_family(family: Any, registry: Registry, settings: Mapping[str, Any]) -> Family:
     """Return a family from its name, its class or an instance.
 
     Raises
@@ -100,7 +95,8 @@ def as_family(
     """
     if isinstance(family, str):
         return registry.family(family, prefer=settings["prefer"])()
-    return _as_instance(family, Family, "family")
+    chosen: Family = _as_instance(family, Family, "family")
+    return chosen
 
 
 def as_approximation(
@@ -117,7 +113,8 @@ def as_approximation(
         cls = registry.approximation(asked, prefer=settings["prefer"])
         return cls.from_nAGQ(nAGQ) if "nAGQ" in call else cls()
     if asked is not None:
-        return _as_instance(asked, Approximation, "approximation")
+        given: Approximation = _as_instance(asked, Approximation, "approximation")
+        return given
     serving = [
         each
         for each in registry.classes("approximation")
@@ -175,7 +172,7 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any]) -> Optimizer:
     return cls(**options)
 
 
-def _as_instance(given: Any, contract: type[Contract], kind: str) -> Contract:
+def _as_instance(given: Any, contract: Any, kind: str) -> Any:
     if isinstance(given, contract):
         return given
     if isinstance(given, type) and issubclass(given, contract):
@@ -238,7 +235,7 @@ def _result(
         settings={
             "approximation": _describe(approximation),
             "optimizer": repr(optimizer),
-            "structure": problem.model.plan.describe(problem.model.structure),
+            "structure": problem.layout.plan.describe(problem.layout.structure),
             "new_levels": settings["new_levels"],
         },
         dropped_columns=model.dropped_columns,

@@ -86,8 +86,8 @@ def group_effects(problem: Problem, psi: Array, u: Array) -> dict[str, GroupEffe
     """
     if not problem.terms:
         return {}
-    conditional = Conditional(problem.model, psi)
-    structure = problem.model.structure
+    conditional = Conditional(problem.layout, psi)
+    structure = problem.layout.structure
     point = conditional.evaluate(u, 3)
     try:
         inverse = conditional.factorise(conditional.information(point)).selected_inverse()

@@ -18,7 +18,15 @@ from interlace_core.guards import guard
 from interlace_core.numerics.differences import jacobian, symmetrised
 from interlace_core.objective import Objective
 from interlace_core.precondition import Coordinates, precondition
-from interlace_core.records import Array, Evaluation, OptimizerResult, Problem, Profiled, Status
+from interlace_core.records import (
+    Array,
+    BoolArray,
+    Evaluation,
+    OptimizerResult,
+    Problem,
+    Profiled,
+    Status,
+)
 from interlace_core.start import start_psi
 from interlace_core.verdict import Verdict, boundary_thetas, judge
 
@@ -91,7 +99,7 @@ class Optimum:
     psi: Array
     gradient: Array
     hessian: Array
-    free: Array
+    free: BoolArray
     decrement: float
     profiled_slope: Array | None
 
@@ -234,7 +242,7 @@ def _best_in_canonical_form(objective: Objective, problem: Problem) -> tuple[Eva
     return objective.best, psi
 
 
-def _decrement(gradient: Array, hessian: Array, free: Array) -> float:
+def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
     """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite."""
     if not np.any(free):
         return 0.0

@@ -47,7 +47,6 @@ class Coordinates:
         """Return the gradient in z from that in psi."""
         return self.B.T @ gradient_psi
 
-
     def around(self, psi: Array) -> Coordinates:
         """Return the same scales with another origin."""
         shift = np.zeros(self.lower.size)
@@ -81,9 +80,9 @@ def precondition(problem: Problem, psi: Array, profiled: slice) -> Coordinates:
 
 
 def _information(problem: Problem, psi: Array) -> Array:
-    model = problem.model
-    conditional = Conditional(model, psi)
-    mode = find_mode(conditional, np.zeros(model.structure.q), LOOSE)
+    layout = problem.layout
+    conditional = Conditional(layout, psi)
+    mode = find_mode(conditional, np.zeros(layout.structure.q), LOOSE)
     if mode is None:
         return np.eye(problem.n_beta)
     return marginal_information(conditional, mode)
@@ -95,7 +94,7 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     The information about beta with the random effects integrated out at fixed theta, up to the
     curvature of log|H|.
     """
-    problem, structure = conditional.model.problem, conditional.model.structure
+    problem, structure = conditional.layout.problem, conditional.layout.structure
     derivatives = mode.point.derivatives
     active = [k for k in problem.active() if problem.predictors[k].X.shape[1]]
     blocks: list[list[Array]] = []
@@ -120,7 +119,7 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
             solved.append(structure.join(mode.factorisation.solve(structure.split(pulled))))
     if structure.q:
         information = information - np.array(cross) @ np.array(solved).T
-    return information
+    return np.asarray(information)
 
 
 def _theta_scale(term: RandomTerm) -> Array:
@@ -138,7 +137,7 @@ def _theta_scale(term: RandomTerm) -> Array:
             unit = np.zeros((c, c))
             unit[a, b] = 1.0
             reach += size[a] * np.abs(covariance.pullback(theta, unit))
-    return 0.5 / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0))
+    return np.asarray(0.5 / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0)))
 
 
 def _inverse_root(information: Array) -> Array:

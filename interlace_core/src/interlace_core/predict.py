@@ -70,11 +70,11 @@ def _transform(result: GLMMResult, type: str) -> Any:
 def _new_predictors(
     result: GLMMResult, newdata: Any, include_re: bool, policy: str, offset: Any
 ) -> tuple[Array, Any]:
-    design = result.encoder.encode(newdata)
+    design = result.encoder.encode(newdata, need_random=include_re)
     n = len(design.index)
     rows = []
-    for found, (X, known) in zip(result.coefficients, design.predictors, strict=True):
-        rows.append(X @ found.estimates + known if found.names else known.astype(float))
+    for found, new in zip(result.coefficients, design.predictors, strict=True):
+        rows.append(new.X @ found.estimates + new.offset if found.names else new.offset)
     eta = np.stack(rows)
     eta[0] += _external_offset(result, offset, n)
     if include_re:
@@ -110,13 +110,7 @@ def _report_new_levels(group: str, coded: Any, policy: str) -> None:
     if not coded.unseen:
         return
     shown = ", ".join(map(repr, coded.unseen[:5])) + (", ..." if len(coded.unseen) > 5 else "")
-    message = (
-        f"predict: {len(coded.unseen)} level(s) of {group!r} were not in the fit: {shown}."
-    )
+    message = f"predict: {len(coded.unseen)} level(s) of {group!r} were not in the fit: {shown}."
     if policy == "error":
-        raise DataError(
-            f'{message} Use new_levels="population" to give them a random effect of 0.'
-        )
-    warnings.warn(
-        f"{message} They contribute a random effect of 0.", DataWarning, stacklevel=5
-    )
+        raise DataError(f'{message} Use new_levels="population" to give them a random effect of 0.')
+    warnings.warn(f"{message} They contribute a random effect of 0.", DataWarning, stacklevel=5)

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from interlace_core.contracts import Covariance, Family, Parameter
-    from interlace_core.numerics.conditional import Model
+    from interlace_core.numerics.conditional import Layout
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,11 @@ class Problem:
     terms: tuple[RandomTerm, ...]
 
     @cached_property
-    def model(self) -> Model:
+    def layout(self) -> Layout:
         """Rows sorted, structure and elimination plan: the symbolic work, done once."""
-        from interlace_core.numerics.conditional import Model
+        from interlace_core.numerics.conditional import Layout
 
-        return Model.of(self)
+        return Layout.of(self)
 
     @property
     def n(self) -> int:
@@ -197,7 +198,9 @@ class Problem:
     def fixed_part(self, psi: Array) -> list[Array]:
         """Return `X_k beta_k + offset_k` of every predictor, a list of K arrays, shape (n,)."""
         return [
-            predictor.offset + predictor.X @ psi[place] if predictor.X.shape[1] else predictor.offset
+            predictor.offset + predictor.X @ psi[place]
+            if predictor.X.shape[1]
+            else predictor.offset
             for predictor, place in zip(self.predictors, self.beta_slices(), strict=True)
         ]
 

@@ -186,9 +186,7 @@ class GLMMResult:
     def random_effects_se(self) -> dict[str, pd.Series | pd.DataFrame]:
         """Conditional standard deviations of the random effects, at the estimates of psi."""
         return {
-            group: _by_level(
-                effects, np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
-            )
+            group: _by_level(effects, np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2)))
             for group, effects in self.effects.items()
         }
 
@@ -262,7 +260,7 @@ class GLMMResult:
     @property
     def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean."""
-        return self.family.observed(self.y) - self.fittedvalues
+        return pd.Series(self.family.observed(self.y) - self.fittedvalues, index=self.rows.index)
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of all parameters, theta first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.numerics.conditional import weighted
+from interlace_core.numerics.conditional import weighted_derivatives
 from interlace_core.records import Array, Derivatives, Problem
 
 MAX_ITERATIONS = 25
@@ -72,16 +72,16 @@ def _first_coefficients(problem: Problem) -> Array:
 def _evaluate(problem: Problem, beta: Array) -> tuple[float, Derivatives]:
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     eta = problem.fixed_part(psi)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        raw = problem.family.derivatives(problem.y, eta, 2, problem.active())
-    derivatives = weighted(raw, problem.weights)
+    derivatives = weighted_derivatives(problem, eta, 2, problem.active())
     value = float(np.sum(derivatives.value))
     return (value if np.isfinite(value) else -np.inf), derivatives
 
 
 def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[Array, Array]:
     """Return X'l_k and the blocks -X_k' l_kl X_l over all coefficients."""
-    places = [slice(s.start - problem.n_theta, s.stop - problem.n_theta) for s in problem.beta_slices()]
+    places = [
+        slice(s.start - problem.n_theta, s.stop - problem.n_theta) for s in problem.beta_slices()
+    ]
     gradient = np.zeros(problem.n_beta)
     information = np.zeros((problem.n_beta, problem.n_beta))
     for k in problem.active():

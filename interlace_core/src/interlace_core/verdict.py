@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.records import Array, OptimizerResult, Problem
+from interlace_core.records import Array, BoolArray, OptimizerResult, Problem
 
 TOL_REL_BOUNDARY = 1e-3
 """A template's diagonal entry counts as zero when the effect it scales moves eta by less than
@@ -38,7 +38,7 @@ class Verdict:
     message: str
 
 
-def boundary_thetas(problem: Problem, psi: Array) -> Array:
+def boundary_thetas(problem: Problem, psi: Array) -> BoolArray:
     """Return which thetas are at their lower bound for practical purposes, shape (n_theta,)."""
     at = np.zeros(problem.n_theta, dtype=bool)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
@@ -63,7 +63,7 @@ def judge(
     decrement: float,
     tol_decrement: float,
     result: OptimizerResult,
-    free: Array,
+    free: BoolArray,
 ) -> Verdict:
     """Return the verdict from the remaining gain and the parameters at a bound."""
     boundary = _describe_boundary(problem, psi, ~free[: problem.n_theta])
@@ -80,7 +80,7 @@ def judge(
     return Verdict("optimum", True, decrement, (), f"optimum (remaining gain {decrement:.1e})")
 
 
-def _describe_boundary(problem: Problem, psi: Array, at: Array) -> tuple[str, ...]:
+def _describe_boundary(problem: Problem, psi: Array, at: BoolArray) -> tuple[str, ...]:
     words = []
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
@@ -89,7 +89,9 @@ def _describe_boundary(problem: Problem, psi: Array, at: Array) -> tuple[str, ..
         sd = np.sqrt(np.sum(np.square(T), axis=1))
         size = np.sqrt(np.mean(np.square(term.Z), axis=0))
         zero = [
-            name for name, s, z in zip(term.names, sd, size, strict=True) if s * z < TOL_REL_BOUNDARY
+            name
+            for name, s, z in zip(term.names, sd, size, strict=True)
+            if s * z < TOL_REL_BOUNDARY
         ]
         if zero:
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")

@@ -36,7 +36,7 @@ class Bin:
     positions : ndarray of intp, shape (c, B, m)
         Where their entries are in the sparse matrix's data.
     partners : ndarray of intp, shape (B, m)
-        Columns of those entries.
+        Columns of those entries, ascending.
     """
 
     levels: IntArray
@@ -69,7 +69,7 @@ class CrossedPattern:
     pairs : dict from (r, s) to Pair
         Pairs among the later factors; `levels` their numbers of levels.
     bins : tuple of Bin, or None
-        For the gathered selected inverse; None where dense products are cheaper.
+        For work by pairs of partners; None where dense products are cheaper.
     """
 
     factor: int
@@ -120,16 +120,17 @@ class CrossedPattern:
         return csr_array((data, self.indices, self.indptr), shape=self.shape)
 
     def schur(self, H: Blocks, C: dict[int, Array], Y: csr_array) -> tuple[Array, float]:
-        """Return the Cholesky factor of E - C' Y, in LAPACK's order, and its log-determinant."""
-        S = self._complement_blocks(H)
-        sparse_C = self.sparse(C)
-        if self.bins is None:
-            for rows in _row_chunks(self.shape):
-                S -= sparse_C[rows].toarray().T @ Y[rows].toarray()
-        else:
-            S -= (sparse_C.T @ Y).toarray()
-        # S is symmetric: its transpose is the same matrix in the order LAPACK wants
-        factor, info = lapack.dpotrf(S.T, lower=1, overwrite_a=1, clean=0)
+        """Return the Cholesky factor of E - C' Y, as `dense_solve` takes it, and log |E - C' Y|.
+
+        Only the lower triangle is formed; its transpose is the upper one in LAPACK's order.
+        """
+        S = self._product(self.sparse(C), Y)
+        np.negative(S, out=S)
+        for (r, s), pair in self.pairs.items():
+            rows, columns = self._scalar_index(r, pair.first), self._scalar_index(s, pair.second)
+            # later factors lie below: (s, r) is in the lower triangle
+            S[columns[None, :, :], rows[:, None, :]] += H[r, s]
+        factor, info = lapack.dpotrf(S.T, lower=0, overwrite_a=1, clean=1)
         if info != 0:
             raise NotPositiveDefiniteError("the Schur complement is not positive definite")
         return factor, 2.0 * float(np.sum(np.log(np.diagonal(factor))))
@@ -151,14 +152,14 @@ class CrossedPattern:
             out[r, s] = S_inverse[rows[:, None, :], columns[None, :, :]]
         return out
 
-    def _complement_blocks(self, H: Blocks) -> Array:
-        S = np.zeros((self.size, self.size))
-        for (r, s), pair in self.pairs.items():
-            rows, columns = self._scalar_index(r, pair.first), self._scalar_index(s, pair.second)
-            S[rows[:, None, :], columns[None, :, :]] = H[r, s]
-            if r != s:
-                S[columns[None, :, :], rows[:, None, :]] = H[r, s]
-        return S
+    def _product(self, C: csr_array, Y: csr_array) -> Array:
+        """Return C' Y."""
+        if self.bins is None:
+            product = np.zeros((self.size, self.size))
+            for rows in _row_chunks(self.shape):
+                product += C[rows].toarray().T @ Y[rows].toarray()
+            return product
+        return np.asarray((C.T @ Y).toarray())
 
     def _scalar_index(self, r: int, levels: IntArray) -> IntArray:
         """Return the rows of the complement for levels of factor r, shape (c_r, P)."""
@@ -201,16 +202,18 @@ class CrossedPattern:
 
 
 def dense_solve(cholesky: Array, x: Array) -> Array:
-    """Return S^-1 x from the lower Cholesky factor in LAPACK's order."""
-    solution, _ = lapack.dpotrs(cholesky, x, lower=1)
+    """Return S^-1 x from the upper Cholesky factor in LAPACK's order."""
+    solution, _ = lapack.dpotrs(cholesky, x, lower=0)
     return np.asarray(solution)
 
 
 def dense_inverse(cholesky: Array) -> Array:
     """Return S^-1, both triangles filled."""
-    inverse, _ = lapack.dpotri(cholesky, lower=1)
-    lower = np.tril(inverse, -1)
-    return np.asarray(lower + lower.T + np.diag(np.diagonal(inverse)))
+    upper, _ = lapack.dpotri(cholesky, lower=0)
+    inverse = upper + upper.T
+    diagonal = np.arange(len(inverse))
+    inverse[diagonal, diagonal] *= 0.5
+    return np.asarray(inverse)
 
 
 def _coordinates(
@@ -238,7 +241,8 @@ def _bins(indptr: IntArray, indices: IntArray, c: int, L: int, size: int) -> tup
         for start in range(0, levels.size, step):
             chosen = levels[start : start + step]
             positions = starts[:, chosen, None] + np.arange(m)
-            bins.append(Bin(chosen, positions, indices[positions[0]]))
+            partners = indices[positions[0]]
+            bins.append(Bin(chosen, positions, partners))
     return tuple(bins)
 
 

@@ -23,7 +23,7 @@ def predictor_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) ->
     derivatives = mode.point.derivatives
     c: dict[int, Array] = {}
     for (k, m), h in _leverages(conditional, inverse).items():
-        for predictor in conditional.model.problem.active():
+        for predictor in conditional.layout.problem.active():
             third = derivatives.get(k, m, predictor)
             if third is None:
                 continue
@@ -51,12 +51,12 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     """Return sum_p A_p T N_p'."""
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
-    return np.einsum("abp,bd,edp->ae", A, T, N, optimize=True)
+    return np.asarray(np.einsum("abp,bd,edp->ae", A, T, N, optimize=True))
 
 
 def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:
     """Return h_kl + h_lk (k < l) or h_kk per row, for the predictors with random effects."""
-    structure, T = conditional.model.structure, conditional.T
+    structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
     for (i, j), N in inverse.items():
         V = np.einsum("ab,bcp,dc->adp", T[i], N, T[j], optimize=N.shape[0] > 1)

@@ -61,6 +61,47 @@ class Mode:
 
 DEFAULT_SETTINGS = ModeSettings()
 
+MEMORY = 3
+"""Past modes kept: enough to continue along a line and to mirror a step."""
+
+
+class ModeMemory:
+    """Predicts the mode at a new psi from the last few: where to start, never what to answer."""
+
+    def __init__(self, q: int) -> None:
+        self._zero = np.zeros(q)
+        self._past: list[tuple[Array, Array]] = []
+
+    def remember(self, psi: Array, u: Array) -> None:
+        """Keep a mode that was found."""
+        self._past = [*self._past[-(MEMORY - 1) :], (psi.copy(), u)]
+
+    def predict(self, psi: Array) -> Array:
+        """Return the affine combination of past modes whose psi comes closest, shape (q,).
+
+        The mode is smooth in psi: if psi lies on a line (or plane) with past points, this is
+        off by the square of the distance, where the last mode alone is off by the distance.
+        """
+        if not self._past:
+            return self._zero
+        last_psi, last_u = self._past[-1]
+        if len(self._past) == 1:
+            return last_u
+        moves = np.stack([past - last_psi for past, _ in self._past[:-1]])
+        target = psi - last_psi
+        scale = np.abs(moves).max(axis=0) + np.abs(target)
+        used = scale > 0
+        if not np.any(used):
+            return last_u
+        shares = np.linalg.lstsq((moves[:, used] / scale[used]).T, target[used] / scale[used])[0]
+        # far extrapolation does more harm than good
+        if np.abs(shares).max() > 2.5:
+            return last_u
+        predicted = last_u.copy()
+        for share, (_, u) in zip(shares, self._past[:-1], strict=True):
+            predicted += share * (u - last_u)
+        return predicted
+
 
 def find_mode(
     conditional: Conditional, start: Array, settings: ModeSettings = DEFAULT_SETTINGS
@@ -83,7 +124,7 @@ def find_mode(
         information, factorisation, exact = _curvature(conditional, point)
         if factorisation is None:
             return None
-        structure = conditional.model.structure
+        structure = conditional.layout.structure
         step = -structure.join(factorisation.solve(structure.split(gradient)))
         sq_decrement = -float(gradient @ step)
         if not np.isfinite(sq_decrement):

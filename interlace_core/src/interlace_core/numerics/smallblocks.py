@@ -14,49 +14,46 @@ class NotPositiveDefiniteError(NumericalError):
 
 def multiply(A: Array, B: Array) -> Array:
     """Return A @ B level by level, shape (a, c, L)."""
-    if A.shape[1] == 1:
-        return A * B[0]
-    return np.einsum("abl,bcl->acl", A, B)
+    product: Array = A * B[0] if A.shape[1] == 1 else np.einsum("abl,bcl->acl", A, B)
+    return product
 
 
 def transpose_multiply(A: Array, B: Array) -> Array:
     """Return A' @ B level by level, shape (b, c, L) from (a, b, L) and (a, c, L)."""
-    if A.shape[0] == 1:
-        return A[0][:, None, :] * B[0][None, :, :]
-    return np.einsum("abl,acl->bcl", A, B)
+    one = A.shape[0] == 1
+    product: Array = A[0][:, None] * B[0] if one else np.einsum("abl,acl->bcl", A, B)
+    return product
 
 
 def multiply_transpose(A: Array, B: Array) -> Array:
     """Return A @ B' level by level, shape (a, c, L) from (a, b, L) and (c, b, L)."""
-    if A.shape[1] == 1:
-        return A[:, 0][:, None, :] * B[:, 0][None, :, :]
-    return np.einsum("abl,cbl->acl", A, B)
+    one = A.shape[1] == 1
+    product: Array = A[:, 0][:, None] * B[:, 0] if one else np.einsum("abl,cbl->acl", A, B)
+    return product
 
 
 def sandwich(T: Array, A: Array, S: Array) -> Array:
     """Return T' A S level by level for templates T, shape (a, a), and S, shape (c, c)."""
     if T.shape == (1, 1) and S.shape == (1, 1):
-        return A * (T[0, 0] * S[0, 0])
-    return np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0))
+        return np.asarray(A * (T[0, 0] * S[0, 0]))
+    return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
 
 
 def apply(T: Array, x: Array) -> Array:
     """Return T x level by level, shape (a, L), for one matrix T, shape (a, b)."""
-    return T[0, 0] * x if T.shape == (1, 1) else T @ x
+    return np.asarray(T[0, 0] * x if T.shape == (1, 1) else T @ x)
 
 
 def apply_each(A: Array, x: Array) -> Array:
     """Return A x level by level, shape (a, L), for matrices A, shape (a, b, L)."""
-    if A.shape[1] == 1:
-        return A[:, 0] * x[0]
-    return np.einsum("abl,bl->al", A, x)
+    product: Array = A[:, 0] * x[0] if A.shape[1] == 1 else np.einsum("abl,bl->al", A, x)
+    return product
 
 
 def apply_each_transposed(A: Array, x: Array) -> Array:
     """Return A' x level by level, shape (b, L), for matrices A, shape (a, b, L)."""
-    if A.shape[0] == 1:
-        return A[0] * x[0]
-    return np.einsum("abl,al->bl", A, x)
+    product: Array = A[0] * x[0] if A.shape[0] == 1 else np.einsum("abl,al->bl", A, x)
+    return product
 
 
 def invert(D: Array) -> tuple[Array, float]:

@@ -63,10 +63,14 @@ class Segments:
         if self.starts is not None:
             return np.asarray(np.add.reduceat(values, self.starts, axis=-1))
         if values.ndim == 1:
-            return np.bincount(self.codes, values, self.size)
+            return self._count(values)
         flat = values.reshape(-1, values.shape[-1])
-        sums = np.stack([np.bincount(self.codes, row, self.size) for row in flat])
+        sums = np.stack([self._count(row) for row in flat])
         return sums.reshape(*values.shape[:-1], self.size)
+
+    def _count(self, values: Array) -> Array:
+        sums: Array = np.bincount(self.codes, values, self.size)  # type: ignore[assignment]
+        return sums
 
 
 @dataclass(frozen=True)

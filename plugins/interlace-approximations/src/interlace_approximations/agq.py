@@ -21,8 +21,19 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.errors import OptionError, UnsupportedModelError
-from interlace_core.numerics.conditional import Conditional, Model, scaled, weighted
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings, find_mode
+from interlace_core.numerics.conditional import (
+    Conditional,
+    Layout,
+    scaled,
+    weighted_derivatives,
+)
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    Mode,
+    ModeMemory,
+    ModeSettings,
+    find_mode,
+)
 from interlace_core.records import Array, Derivatives, Evaluation, Problem, Status
 
 MAX_POINTS = 100
@@ -79,7 +90,7 @@ class AdaptiveGaussHermite(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return QuadratureObjective(problem.model, self.points, self.mode)
+        return QuadratureObjective(problem.layout, self.points, self.mode)
 
 
 @dataclass(frozen=True)
@@ -111,23 +122,24 @@ class Nodes:
 
 
 class QuadratureObjective:
-    """psi -> Evaluation; keeps the last mode as the next start."""
+    """psi -> Evaluation; past modes tell where the next search starts."""
 
-    def __init__(self, model: Model, points: int, settings: ModeSettings) -> None:
-        self.model = model
+    def __init__(self, layout: Layout, points: int, settings: ModeSettings) -> None:
+        self.layout = layout
         self._settings = settings
-        self._warm = np.zeros(model.structure.q)
+        self._memory = ModeMemory(layout.structure.q)
         x, w = np.polynomial.hermite.hermgauss(points)
         self._x = x[:, None]
         self._log_w = (np.log(w) + x**2)[:, None]
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
-        conditional = Conditional(self.model, psi)
-        mode = find_mode(conditional, self._warm, self._settings)
+        conditional = Conditional(self.layout, psi)
+        start = self._memory.predict(psi)
+        mode = find_mode(conditional, start, self._settings)
         if mode is None:
-            return Evaluation(np.inf, np.zeros(psi.size), self._warm, Status.MODE_NOT_FOUND)
-        self._warm = mode.point.u
+            return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
+        self._memory.remember(psi, mode.point.u)
         nodes = self._nodes(conditional, mode)
         value, gradient = quadrature_value_gradient(conditional, mode, nodes, psi)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
@@ -135,7 +147,7 @@ class QuadratureObjective:
         return Evaluation(value, gradient, mode.point.u, status, mode.iterations)
 
     def _nodes(self, conditional: Conditional, mode: Mode) -> Nodes:
-        problem, factor = self.model.problem, self.model.structure.factors[0]
+        problem, factor = self.layout.problem, self.layout.structure.factors[0]
         column, t = factor.columns[0], float(conditional.T[0][0, 0])
         A = mode.information[0, 0][0, 0]
         sigma = 1.0 / np.sqrt(t * t * A + 1.0)
@@ -143,9 +155,7 @@ class QuadratureObjective:
         eta = list(mode.point.eta)
         rows = scaled((t * u)[:, factor.rows.codes], column.z, None)
         eta[column.predictor] = conditional.eta_fixed[column.predictor] + rows
-        with np.errstate(over="ignore", invalid="ignore"):
-            raw = problem.family.derivatives(problem.y, eta, 1, problem.active())
-        derivatives = _spread(weighted(raw, problem.weights), rows.shape)
+        derivatives = _spread(weighted_derivatives(problem, eta, 1, problem.active()), rows.shape)
         # a node where the model is not defined (a mean below 0) carries no mass
         inside = np.isfinite(derivatives.value)
         q = factor.rows.sum(np.where(inside, derivatives.value, -np.inf)) - 0.5 * np.square(u)
@@ -169,7 +179,7 @@ def quadrature_value_gradient(
 
     The Newton step that the search for the mode left undone is accounted for to first order.
     """
-    problem, factor = conditional.model.problem, conditional.model.structure.factors[0]
+    problem, factor = conditional.layout.problem, conditional.layout.structure.factors[0]
     rows, column = factor.rows, factor.columns[0]
     r, codes, t = column.predictor, factor.rows.codes, float(conditional.T[0][0, 0])
     d, u, sigma = mode.point.derivatives, mode.point.u, nodes.sigma
@@ -211,7 +221,7 @@ def quadrature_value_gradient(
     through_scale = kappa * sigma**3 * t * rows.sum(z * z * l_rr)  # W = -l_rr
     dt = np.sum(at_nodes + u * c_r + through_scale + v * through_mode)
     dT = [np.array([[-dt]])]
-    gradient[: problem.n_theta] = conditional.model.template_pullback(psi, dT)
+    gradient[: problem.n_theta] = conditional.layout.template_pullback(psi, dT)
     return value, gradient
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_approximations.laplace import Adjoint, laplace_value_gradient
 from interlace_core.contracts import Approximation
 from interlace_core.errors import UnsupportedModelError
-from interlace_core.numerics.conditional import Conditional, Model, Point
+from interlace_core.numerics.conditional import Conditional, Layout, Point
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
-
-from interlace_approximations.laplace import Adjoint, laplace_value_gradient
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class JointMode(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the criterion as a function of psi; the mean's coefficients in it are ignored."""
-        return JointModeObjective(problem.model, self.mode)
+        return JointModeObjective(problem.layout, self.mode)
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,15 @@ class Joint:
 class JointModeObjective:
     """psi -> Evaluation; keeps the last joint mode as the next start."""
 
-    def __init__(self, model: Model, settings: ModeSettings) -> None:
-        self.model = model
+    def __init__(self, layout: Layout, settings: ModeSettings) -> None:
+        self.layout = layout
         self._settings = settings
-        self._u = np.zeros(model.structure.q)
+        self._u = np.zeros(layout.structure.q)
         self._beta: Array | None = None
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
-        place = self.model.problem.beta_slices()[0]
+        place = self.layout.problem.beta_slices()[0]
         start = psi[place] if self._beta is None else self._beta
         found = self._search(psi, start)
         if found is None:
@@ -99,7 +98,7 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        profiled = Profiled(beta, np.linalg.inv(joint.marginal))
+        profiled = Profiled(beta, np.asarray(np.linalg.inv(joint.marginal), np.float64))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -134,14 +133,14 @@ class JointModeObjective:
 
     def _at(self, psi: Array, beta: Array) -> Conditional:
         psi = psi.copy()
-        psi[self.model.problem.beta_slices()[0]] = beta
-        return Conditional(self.model, psi)
+        psi[self.layout.problem.beta_slices()[0]] = beta
+        return Conditional(self.layout, psi)
 
 
 def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:
     """Return the joint Newton step by eliminating u."""
-    structure = conditional.model.structure
-    X, derivatives = conditional.model.problem.predictors[0].X, point.derivatives
+    structure = conditional.layout.structure
+    X, derivatives = conditional.layout.problem.predictors[0].X, point.derivatives
     information = conditional.information(point)
     try:
         factorisation = conditional.factorise(information)
@@ -167,14 +166,14 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     step_u = -structure.join(factorisation.solve(structure.split(gradient_u)))
     step_u -= solved @ step_beta
     mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
-    return Joint(mode, solved, marginal, gradient_beta, step_beta)
+    return Joint(mode, solved, marginal, gradient_beta, np.asarray(step_beta, np.float64))
 
 
 def _solve_adjoint(
     conditional: Conditional, joint: Joint, adjoint: Array, c: dict[int, Array]
 ) -> Adjoint:
     """Solve the joint system for the sensitivity of log|H| / 2 to (u, beta)."""
-    structure, X = conditional.model.structure, conditional.model.problem.predictors[0].X
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
     right = -(joint.cross_solved.T @ adjoint)
     if 0 in c:
         right = right + X.T @ c[0]

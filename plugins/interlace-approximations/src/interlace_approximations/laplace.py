@@ -14,9 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contracts import Approximation
-from interlace_core.numerics.conditional import Conditional, Model, scatter
+from interlace_core.numerics.conditional import Conditional, Layout, scatter
 from interlace_core.numerics.logdet import predictor_pullback, template_pullback
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings, find_mode
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    Mode,
+    ModeMemory,
+    ModeSettings,
+    find_mode,
+)
 from interlace_core.records import Array, Derivatives, Evaluation, Problem, Status
 
 
@@ -40,24 +46,25 @@ class Laplace(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return LaplaceObjective(problem.model, self.mode)
+        return LaplaceObjective(problem.layout, self.mode)
 
 
 class LaplaceObjective:
-    """psi -> Evaluation; keeps the last mode as the next start."""
+    """psi -> Evaluation; past modes tell where the next search starts."""
 
-    def __init__(self, model: Model, settings: ModeSettings) -> None:
-        self.model = model
+    def __init__(self, layout: Layout, settings: ModeSettings) -> None:
+        self.layout = layout
         self._settings = settings
-        self._warm = np.zeros(model.structure.q)
+        self._memory = ModeMemory(layout.structure.q)
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
-        conditional = Conditional(self.model, psi)
-        mode = find_mode(conditional, self._warm, self._settings)
+        conditional = Conditional(self.layout, psi)
+        start = self._memory.predict(psi)
+        mode = find_mode(conditional, start, self._settings)
         if mode is None:
-            return Evaluation(np.inf, np.zeros(psi.size), self._warm, Status.MODE_NOT_FOUND)
-        self._warm = mode.point.u
+            return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
+        self._memory.remember(psi, mode.point.u)
         value, gradient = laplace_value_gradient(conditional, mode, psi)
         status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
         return Evaluation(value, gradient, mode.point.u, status, mode.iterations)
@@ -99,8 +106,8 @@ def laplace_value_gradient(
         From the sensitivities of log|H| / 2 to u and to the predictors to the adjoint
         solution; by default u alone is determined by the mode.
     """
-    model = conditional.model
-    problem, structure = model.problem, model.structure
+    layout = conditional.layout
+    problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
     inverse = mode.factorisation.selected_inverse()
     c = predictor_pullback(conditional, mode, inverse)
@@ -130,7 +137,7 @@ def laplace_value_gradient(
     u_parts, v_parts = structure.split(mode.point.u), structure.split(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
-    gradient[: problem.n_theta] = model.template_pullback(psi, dT)
+    gradient[: problem.n_theta] = layout.template_pullback(psi, dT)
     return value, gradient
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives, Response
-from interlace_core.special import log_rising
+from interlace_core.special import log_factorial, log_rising
 
 LINK_NAMES = ("log", "identity", "sqrt")
 
@@ -70,7 +70,7 @@ class NegativeBinomial2Family(Family):
     def variance(self, eta: Sequence[Array]) -> Array:
         """Return mu + mu^2 / theta."""
         mu = self.mean(eta)
-        return mu + np.square(mu) * np.exp(-eta[1])
+        return np.asarray(mu + np.square(mu) * np.exp(-eta[1]))
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return draws of a gamma mixture of Poissons."""
@@ -108,13 +108,13 @@ def _log_link_derivatives(
     y: Array, log_mu: Array, log_theta: Array, order: int, wrt: tuple[int, ...]
 ) -> Derivatives:
     """Differentiate R + y log mu - log y! - (y + t) log(1 + mu / t), R as in `log_rising`."""
-    from scipy.special import expit, gammaln
+    from scipy.special import expit
 
     t, d = np.exp(log_theta), log_mu - log_theta
     p, q, softplus = expit(d), expit(-d), np.logaddexp(0.0, d)
     s = y + t
     R = log_rising(y, log_theta, order if 1 in wrt else 0)
-    value = R[0] + y * log_mu - gammaln(y + 1.0) - s * softplus
+    value = R[0] + y * log_mu - log_factorial(y) - s * softplus
     pq = p * q
     spq, third = s * pq, s * pq * (q - p)
     partials: dict[tuple[int, ...], Array] = {}

@@ -13,6 +13,7 @@ from interlace_core.contracts import Family, Parameter, first_offender, require
 from interlace_core.errors import DataWarning
 from interlace_core.links import Link, LogProbability, ProbabilityLink, as_link
 from interlace_core.records import Array, Derivatives, Response
+from interlace_core.special import log_factorial
 
 LINK_NAMES = ("logit", "probit", "cloglog", "cauchit")
 TOL_ABS_INTEGER = 1e-6
@@ -83,11 +84,7 @@ class BinomialFamily(Family):
         """Return log of C(trials, s) mu^s (1 - mu)^(trials - s)."""
         link = self._link()
         successes, failures = y[:, 0], y[:, 1] - y[:, 0]
-        return (
-            _log_choose(y)
-            + successes * link.log_mu(eta[0])
-            + failures * link.log1m_mu(eta[0])
-        )
+        return _log_choose(y) + successes * link.log_mu(eta[0]) + failures * link.log1m_mu(eta[0])
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return the probability of success."""
@@ -134,7 +131,8 @@ class BinomialFamily(Family):
             value, d1, d2, d3 = (
                 _times(successes, a) + _times(failures, b) for a, b in zip(up, down, strict=True)
             )
-        value = value + _log_choose(y)
+        if not np.all(y[:, 1] == 1.0):
+            value = value + _log_choose(y)
         if 0 not in wrt:
             return Derivatives(value, {})
         partials = {(0,): d1, (0, 0): d2, (0, 0, 0): d3}
@@ -145,11 +143,21 @@ def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Ar
     """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential."""
     e = np.exp(-np.abs(eta))
     larger = 1.0 / (1.0 + e)
-    smaller = e * larger
-    p = np.where(eta >= 0, larger, smaller)
-    value = successes * eta - trials * (np.maximum(eta, 0.0) + np.log1p(e))
-    second = -trials * (larger * smaller)
-    return value, successes - trials * p, second, second * (1.0 - 2.0 * p)
+    tail = e * larger  # probability of the less likely outcome
+    p = np.where(eta >= 0, larger, tail)
+    softplus = np.log1p(e)
+    softplus += np.maximum(eta, 0.0)
+    second = tail
+    second *= larger
+    if np.all(trials == 1.0):
+        value = successes * eta - softplus
+        first = successes - p
+    else:
+        value = successes * eta - trials * softplus
+        first = successes - trials * p
+        second *= trials
+    np.negative(second, out=second)
+    return value, first, second, second * (1.0 - 2.0 * p)
 
 
 def _times(count: Array, log_probability: Array) -> Array:
@@ -158,14 +166,8 @@ def _times(count: Array, log_probability: Array) -> Array:
 
 
 def _log_choose(y: Array) -> Array:
-    from scipy.special import gammaln
-
     successes, trials = y[:, 0], y[:, 1]
-    if np.all(trials == 1.0):
-        return np.zeros(trials.size)
-    return np.asarray(
-        gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(trials - successes + 1.0)
-    )
+    return log_factorial(trials) - log_factorial(successes) - log_factorial(trials - successes)
 
 
 def _counts(successes: Array, trials: Array) -> Array:

@@ -62,7 +62,9 @@ class LBFGSB(Optimizer):
             "ftol": self.tol_rel_value,
             "maxcor": self.memory,
         }
-        result = minimize(
+        # the stubs know no callable object that returns a pair
+        search: Any = minimize
+        result = search(
             best, start, jac=True, method="L-BFGS-B", bounds=Bounds(*bounds), options=options
         )
         success = bool(result.success) and np.isfinite(best.value)

@@ -1,0 +1,189 @@
+"""Predictors and random-effects terms of a problem, each with its encoder for new data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.bars import Bar
+from interlace_core.contracts import Covariance, Family, Parameter
+from interlace_core.design import DesignBuilder, drop_collinear
+from interlace_core.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.expressions import Expression, evaluate
+from interlace_core.grouping import Factor, build_factor, check_levels
+from interlace_core.levels import column_code
+from interlace_core.records import Array, Predictor, RandomTerm
+from interlace_core.rows import Rows, require_finite
+from interlace_core.spans import formula_error
+from interlace_core.specification import ParameterFormula
+from interlace_core.vectors import Vector, vector_values
+
+CovarianceLookup = Callable[[str], type[Covariance]]
+"""From the name of a covariance structure to its class."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The right-hand sides of a model as arrays.
+
+    Attributes
+    ----------
+    predictors : tuple of Predictor
+        One per distributional parameter.
+    terms : tuple of RandomTerm
+        Those of the first parameter first.
+    encoder : Encoder
+        For new data.
+    dropped : tuple of str
+        Collinear columns left out.
+    """
+
+    predictors: tuple[Predictor, ...]
+    terms: tuple[RandomTerm, ...]
+    encoder: Encoder
+    dropped: tuple[str, ...]
+
+
+def assemble(
+    parts: Sequence[ParameterFormula],
+    family: Family,
+    offset: Vector | None,
+    frame: pd.DataFrame,
+    rows: Rows,
+    covariance: CovarianceLookup,
+) -> Assembled:
+    """Return the predictors and terms that were asked for.
+
+    Parameters
+    ----------
+    parts : sequence of ParameterFormula
+        One per parameter of the family.
+    family : Family
+        Bound to the data.
+    offset : Expression, ndarray of shape (n_given,), or None
+        The argument `offset`, which belongs to the first parameter.
+    frame : DataFrame, n rows
+        Rows in use.
+    rows : Rows
+        To name a row in a message.
+    covariance : callable
+        From the name of a covariance structure to its class.
+    """
+    work = _Assembly(frame, rows, covariance)
+    predictors = []
+    terms = []
+    for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
+        predictors.append(work.predictor(parameter, part, offset if place == 0 else None, place))
+        confounded = place == 0 and _estimates_dispersion(family)
+        terms += [work.term(bar, place, confounded) for bar in part.bars]
+    columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
+    columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
+    encoder = Encoder(
+        columns={name: column_code(frame[name]) for name in columns},
+        predictors=tuple(each for _, each in predictors),
+        terms=tuple(each for _, each in terms),
+        external_offset=isinstance(offset, np.ndarray),
+    )
+    return Assembled(
+        tuple(each for each, _ in predictors),
+        tuple(each for each, _ in terms),
+        encoder,
+        tuple(work.dropped),
+    )
+
+
+def overlap_notes(terms: Sequence[RandomTerm]) -> list[str]:
+    """Return a note for each two terms that give the same groups the same effect twice."""
+    notes = []
+    for one, other in combinations(terms, 2):
+        shared = [name for name in one.names if name in other.names]
+        if shared and (one.predictor, one.group) == (other.predictor, other.group):
+            notes.append(
+                f"terms ({one.label}) and ({other.label}) share {', '.join(shared)}: only the "
+                "sum of their variances can be estimated"
+            )
+    return notes
+
+
+class _Assembly:
+    """Builds predictors and terms over one set of rows; equal parts share their arrays."""
+
+    def __init__(self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup) -> None:
+        self.frame = frame
+        self.rows = rows
+        self.covariance = covariance
+        self.designs = DesignBuilder(frame, rows)
+        self.factors: dict[tuple[str, ...], Factor] = {}
+        self.dropped: list[str] = []
+
+    def predictor(
+        self, parameter: Parameter, part: ParameterFormula, offset: Vector | None, place: int
+    ) -> tuple[Predictor, PredictorEncoder]:
+        """Return one parameter's predictor, and add its collinear columns to those dropped."""
+        n = len(self.frame)
+        if parameter.fixed is not None:
+            encoder = PredictorEncoder(None, (), parameter.fixed_eta())
+            empty = np.zeros((n, 0))
+            empty.flags.writeable = False
+            return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
+        design, dropped = drop_collinear(self.designs.build(part.fixed))
+        self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
+        values = [self._offset_term(each) for each in part.offsets]
+        values += [] if offset is None else [vector_values(offset, "offset", self.frame, self.rows)]
+        known = [*part.offsets, *([offset] if isinstance(offset, Expression) else [])]
+        encoder = PredictorEncoder(design.encoder, tuple(known))
+        offset_sum = total_offset(encoder, values, n)
+        return Predictor(parameter, design.X, design.encoder.names, offset_sum), encoder
+
+    def term(self, bar: Bar, place: int, confounded: bool) -> tuple[RandomTerm, TermEncoder]:
+        """Return one random-effects term of the predictor at `place`."""
+        if bar.columns not in self.factors:
+            self.factors[bar.columns] = build_factor(bar.columns, self.frame)
+        factor = self.factors[bar.columns]
+        check_levels(bar, factor, confounded=confounded)
+        design = self.designs.build(bar.left)
+        term = RandomTerm(
+            label=bar.label,
+            predictor=place,
+            group=bar.group,
+            codes=factor.codes,
+            levels=factor.encoder.levels,
+            Z=design.X,
+            names=design.encoder.names,
+            covariance=self._structure(bar, design.X.shape[1]),
+        )
+        return term, TermEncoder(design.encoder, factor.encoder)
+
+    def _offset_term(self, offset: Expression) -> Array:
+        values = evaluate(offset, self.frame).astype(np.float64)
+        require_finite(values, f"offset({offset.text})", self.rows)
+        return values
+
+    def _structure(self, bar: Bar, size: int) -> Covariance:
+        structure = self.covariance(bar.structure)
+        try:
+            return structure(size, **dict(bar.options))
+        except TypeError as error:
+            if not bar.options:
+                raise
+            names = ", ".join(name for name, _ in bar.options)
+            raise formula_error(
+                bar.span,
+                f"covariance structure {bar.structure!r} does not take the option(s) {names} "
+                f"({error}). Remove them, or correct their names.",
+            ) from error
+
+
+def _columns(encoder: PredictorEncoder) -> list[str]:
+    design = encoder.design.columns if encoder.design else ()
+    return [*design, *(name for each in encoder.offsets for name in each.columns)]
+
+
+def _estimates_dispersion(family: Family) -> bool:
+    """Return whether one group per row would duplicate a dispersion that is estimated."""
+    estimated = any(each.role == "dispersion" and each.fixed is None for each in family.parameters)
+    return estimated and bool(getattr(family, "observation_level_confounded", False))

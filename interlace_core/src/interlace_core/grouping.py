@@ -1,0 +1,164 @@
+"""Grouping factors: codes and levels of single columns and of combinations of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.bars import Bar
+from interlace_core.errors import DataError
+from interlace_core.levels import factorise, level_names, match_levels
+from interlace_core.records import IntArray
+from interlace_core.spans import formula_error
+
+
+@dataclass(frozen=True)
+class FactorEncoder:
+    """Codes the groups of new data by the levels of the training data.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns whose combinations are the groups.
+    column_levels : tuple of tuple of str
+        Level names of each column.
+    combinations : tuple of ndarray of int64
+        For the second and each later column, the sorted keys `code * n_levels + code_of_column`
+        of the combinations seen in training.
+    levels : tuple of str
+        Names of the groups, such as `a1:b1`.
+    """
+
+    columns: tuple[str, ...]
+    column_levels: tuple[tuple[str, ...], ...]
+    combinations: tuple[IntArray, ...]
+    levels: tuple[str, ...]
+
+    def encode(self, frame: pd.DataFrame) -> tuple[IntArray, tuple[str, ...]]:
+        """Return the group of each row, shape (n,), and the names of unseen groups.
+
+        A row has code -1 if its group was not seen in training or a column is missing; only
+        the former are named.
+
+        Parameters
+        ----------
+        frame : DataFrame, n rows
+            Columns from `read_columns`, as they are in the new data.
+        """
+        codes, *others = [
+            match_levels(frame[name], pd.Index(names, dtype=object))
+            for name, names in zip(self.columns, self.column_levels, strict=True)
+        ]
+        for other, names, known in zip(
+            others, self.column_levels[1:], self.combinations, strict=True
+        ):
+            codes = _find(known, codes, other, len(names))
+        return codes, _unseen(frame, self.columns, codes)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor over the rows in use.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+        Group of each row, read-only; every group occurs.
+    encoder : FactorEncoder
+        Group names, and codes for new data.
+    """
+
+    codes: IntArray
+    encoder: FactorEncoder
+
+
+def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
+    """Return the grouping factor of one column, or of the combinations of several that occur.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The columns.
+    frame : DataFrame, n rows
+        Rows in use, no missing values, no unused categories.
+
+    Returns
+    -------
+    Factor
+        Levels in the columns' own order (categories as given, other values sorted), the first
+        column's slowest.
+    """
+    coded = [factorise(frame[name]) for name in columns]
+    names = tuple(level_names(levels) for _, levels in coded)
+    codes, groups = coded[0][0], list(names[0])
+    combinations = []
+    for (other, _), own in zip(coded[1:], names[1:], strict=True):
+        keys = codes.astype(np.int64) * len(own) + other
+        codes, known = pd.factorize(keys, sort=True)
+        combinations.append(known)
+        groups = [f"{groups[key // len(own)]}:{own[key % len(own)]}" for key in known.tolist()]
+    codes = np.array(codes, dtype=np.intp)
+    codes.flags.writeable = False
+    encoder = FactorEncoder(tuple(columns), names, tuple(combinations), tuple(groups))
+    return Factor(codes, encoder)
+
+
+def check_levels(bar: Bar, factor: Factor, *, confounded: bool) -> None:
+    """Raise a DataError if a variance of the term cannot be told from anything else.
+
+    Parameters
+    ----------
+    bar : Bar
+        The term.
+    factor : Factor
+        Its groups.
+    confounded : bool
+        Whether the family estimates a dispersion that one level per row would duplicate.
+    """
+    n_levels, n = len(factor.encoder.levels), len(factor.codes)
+    if n_levels < 2:
+        raise DataError(
+            f"grouping factor {bar.group!r}: expected two levels or more, got the single level "
+            f"{factor.encoder.levels[0]!r}. There is no variance between groups to estimate; "
+            "leave the term out."
+        )
+    if confounded and n_levels == n:
+        raise DataError(
+            f"grouping factor {bar.group!r}: expected fewer levels than rows, got {n_levels} "
+            f"levels in {n} rows. The variance between groups cannot be told from the residual "
+            "variance; leave the term out, or choose a coarser factor."
+        )
+
+
+def check_distinct(bars: Sequence[Bar]) -> None:
+    """Raise a FormulaError if two random-effects terms of one predictor are the same."""
+    seen = set()
+    for bar in bars:
+        covariates = frozenset((term.sign, term.span.text) for term in bar.left.covariates)
+        key = (bar.group, bar.structure, bar.left.has_intercept, covariates)
+        if key in seen:
+            raise formula_error(
+                bar.span,
+                f"expected each random-effects term once, got ({bar.label}) twice. Terms in the "
+                "formula, in groups= and in random= add up; write it in one place.",
+            )
+        seen.add(key)
+
+
+def _find(known: IntArray, codes: IntArray, other: IntArray, n_levels: int) -> IntArray:
+    """Return the place of each combination among the known keys; -1 if it is not there."""
+    keys = codes.astype(np.int64) * n_levels + other
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    found = (codes >= 0) & (other >= 0) & (known[places] == keys)
+    return np.where(found, places, -1)
+
+
+def _unseen(frame: pd.DataFrame, columns: Sequence[str], codes: IntArray) -> tuple[str, ...]:
+    if (codes >= 0).all():
+        return ()
+    strangers = frame.loc[codes < 0, list(columns)].dropna().drop_duplicates()
+    parts = [level_names(strangers[name].tolist()) for name in columns]
+    return tuple(":".join(each) for each in zip(*parts, strict=True))

@@ -1,0 +1,122 @@
+"""Levels of categorical columns: their names, those unused, and new data coded by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.errors import DataError
+from interlace_core.records import IntArray
+from interlace_core.spans import listed
+
+
+def level_names(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return the names of levels; a whole number has the same name as int and as float."""
+    if isinstance(values, pd.Index) and values.dtype.kind in "iu":
+        return tuple(map(str, values.tolist()))
+    return tuple(map(_name, values))
+
+
+def factorise(column: pd.Series[Any]) -> tuple[IntArray, pd.Index[Any]]:
+    """Return codes, shape (n,), -1 where missing, and levels of a column from `read_columns`.
+
+    Categories keep their order, other values are sorted; every level of a column of numbers
+    occurs.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return np.asarray(column.cat.codes, dtype=np.intp), column.cat.categories
+    codes, levels = pd.factorize(column.to_numpy(), sort=True)
+    return codes, pd.Index(levels)
+
+
+def match_levels(column: pd.Series[Any], names: pd.Index[Any]) -> IntArray:
+    """Return the place of each value among level names, shape (n,); -1 if missing or new."""
+    codes, levels = factorise(column)
+    places = names.get_indexer(pd.Index(level_names(levels), dtype=object))
+    # The extra entry at the end is what code -1 (missing) picks.
+    return np.append(places, -1)[codes]
+
+
+def drop_unused_levels(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return a frame whose categories all occur, and a note on each column that lost some."""
+    notes = []
+    used = {}
+    for name in frame.columns:
+        column = frame[name]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        categories = column.cat.categories
+        counts = np.bincount(np.asarray(column.cat.codes), minlength=len(categories))
+        if not counts.all():
+            unused = level_names(categories[counts == 0])
+            notes.append(f"column {name!r}: dropped the unused level(s) {listed(unused)}")
+            used[name] = column.cat.remove_unused_categories()
+    return frame.assign(**used) if used else frame, notes
+
+
+@dataclass(frozen=True)
+class ColumnCode:
+    """How a column was read in the training data.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    levels : Index or None
+        Its categories in order; None for a column of numbers.
+    """
+
+    name: str
+    levels: pd.Index[Any] | None
+
+    def apply(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        """Return a column of new data coded as the training data were.
+
+        Raises
+        ------
+        DataError
+            If it holds text where numbers were, or a level that was not seen in training.
+        """
+        if self.levels is None:
+            return self._require_numbers(column)
+        codes = match_levels(column, pd.Index(level_names(self.levels), dtype=object))
+        own_codes, own_levels = factorise(column)
+        new = np.unique(own_codes[(codes < 0) & (own_codes >= 0)])
+        if len(new):
+            raise DataError(
+                f"column {self.name!r}: expected the levels seen in training "
+                f"({listed(level_names(self.levels))}), got the unseen level(s) "
+                f"{listed(level_names(own_levels[new]))}. A fixed effect has no estimate for "
+                "these; drop the rows or recode them."
+            )
+        return pd.Series(pd.Categorical.from_codes(codes, categories=self.levels))
+
+    def _require_numbers(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            return column
+        if pd.api.types.is_numeric_dtype(column.cat.categories.dtype):
+            return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        raise DataError(
+            f"column {self.name!r}: expected numbers as in training, got text such as "
+            f"{column.cat.categories[0]!r}. Convert the column."
+        )
+
+
+def column_code(column: pd.Series[Any]) -> ColumnCode:
+    """Return how a column of the training data was read."""
+    categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    return ColumnCode(str(column.name), column.cat.categories if categorical else None)
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    # bool is an int, and keeps its own name.
+    if isinstance(value, Real) and not isinstance(value, int) and float(value).is_integer():
+        return str(int(float(value)))
+    return str(value)

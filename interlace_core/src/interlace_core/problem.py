@@ -1,0 +1,171 @@
+"""From a formula and a data frame to the immutable arrays of a problem."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from interlace_core.assembly import Assembled, CovarianceLookup, assemble, overlap_notes
+from interlace_core.contracts import Family
+from interlace_core.encoder import Encoder
+from interlace_core.errors import DataWarning
+from interlace_core.frames import open_table, read_columns
+from interlace_core.levels import drop_unused_levels
+from interlace_core.records import Array, Problem, Response, RowReport
+from interlace_core.response import read_response
+from interlace_core.rows import Rows, complete_rows, frozen, refuse_infinite
+from interlace_core.spans import listed
+from interlace_core.specification import assign_parameters, read_specification
+from interlace_core.vectors import Vector, check_weights, vector_values
+
+
+@dataclass(frozen=True)
+class Model:
+    """A problem with everything needed to report on it and to code new data.
+
+    Attributes
+    ----------
+    problem : Problem
+        Arrays, read-only.
+    encoder : Encoder
+        Codes new data.
+    rows : RowReport
+        Rows used and missing values.
+    family : Family
+        Bound to the data.
+    formula : str
+        As written.
+    dropped_columns : tuple of str
+        Collinear columns of the designs; those of other parameters than the mean as
+        `parameter: column`.
+    notes : tuple of str
+        What was done to the data without a warning, such as unused levels dropped.
+    response_levels : tuple of str
+        Names behind the codes of a response with levels; empty for numbers.
+    """
+
+    problem: Problem
+    encoder: Encoder
+    rows: RowReport
+    family: Family
+    formula: str
+    dropped_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    response_levels: tuple[str, ...] = ()
+
+
+def build_problem(
+    formula: str,
+    data: object,
+    family: Family,
+    *,
+    covariance: CovarianceLookup,
+    groups: str | Sequence[str] | None = None,
+    random: str | Sequence[str] | None = None,
+    weights: object = None,
+    offset: object = None,
+    parameters: Mapping[str, str] | None = None,
+) -> Model:
+    """Return a model as immutable arrays, with encoders for new data.
+
+    Parameters
+    ----------
+    formula : str
+        Such as `y ~ x + offset(log(e)) + (1 + x | g)`. The left-hand side is a column,
+        arithmetic (`/` is division), or `cbind(successes, failures)`.
+    data : data frame or mapping from str to array-like
+        pandas, polars, pyarrow, or columns by name.
+    family : Family
+        Decides on the response and on the parameters.
+    covariance : callable
+        From the name of a covariance structure to its class.
+    groups : str or sequence of str, optional
+        Grouping columns with a random intercept each: `"herd"` equals `(1 | herd)`.
+    random : str or sequence of str, optional
+        Further terms such as `"(1 + x | g)"`.
+    weights : str or array-like, shape (n_given,), optional
+        A column, an expression, or numbers of 0 or more.
+    offset : str or array-like, shape (n_given,), optional
+        A column, an expression such as `"log(e)"`, or numbers, on the scale of eta.
+    parameters : mapping from str to str, optional
+        Formulas such as `"~ x + (1 | g)"` by the name or role of the family's parameters
+        other than the first; `~ 1` by default.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormulaError
+        If a formula cannot be read or a name is no column.
+    OptionError
+        If an argument has the wrong type, or `parameters` an unknown name.
+    DataError
+        If the data, weights, offset or groups cannot be used.
+    ResponseError
+        If the response does not suit the family.
+    """
+    table = open_table(data)
+    specification = read_specification(
+        formula,
+        table,
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        parameters=parameters,
+    )
+    given = read_columns(table, specification.columns)
+    rows = complete_rows(given, specification.arrays, table.index)
+    frame, notes = drop_unused_levels(rows.select(given))
+    refuse_infinite(frame, rows)
+    raw = read_response(specification.response, frame, family, rows)
+    response = family.check_response(raw.y, _weights(specification.weights, frame, rows))
+    bound = family.bind(response.y)
+    parts = assign_parameters(specification, bound)
+    design = assemble(parts, bound, specification.offset, frame, rows, covariance)
+    _warn_dropped(design.dropped)
+    return Model(
+        problem=_problem(response, bound, design),
+        encoder=design.encoder,
+        rows=rows.report(),
+        family=bound,
+        formula=formula,
+        dropped_columns=design.dropped,
+        notes=(*notes, *overlap_notes(design.terms)),
+        response_levels=raw.levels,
+    )
+
+
+def _weights(weights: Vector | None, frame: pd.DataFrame, rows: Rows) -> Array | None:
+    """Return the weights of the rows in use, checked; None if there are none."""
+    if weights is None:
+        return None
+    values = vector_values(weights, "weights", frame, rows)
+    check_weights(values, rows)
+    return values
+
+
+def _problem(response: Response, family: Family, design: Assembled) -> Problem:
+    return Problem(
+        y=frozen(response.y),
+        weights=None if response.weights is None else frozen(response.weights),
+        family=family,
+        predictors=design.predictors,
+        terms=design.terms,
+    )
+
+
+def _warn_dropped(dropped: Sequence[str]) -> None:
+    if dropped:
+        warnings.warn(
+            f"formula: dropped the collinear column(s) {listed(dropped)}: each is a linear "
+            "combination of columns before it and has no coefficient of its own. Leave it out "
+            "of the formula to silence this warning.",
+            DataWarning,
+            stacklevel=4,
+        )

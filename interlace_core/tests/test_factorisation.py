@@ -1,0 +1,82 @@
+"""The structured factorisation against dense linear algebra."""
+
+import numpy as np
+import pytest
+from models import random_problem
+
+from interlace_core.covariance import Unstructured
+from interlace_core.numerics import crossed
+from interlace_core.numerics.conditional import Conditional, Layout
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError, invert
+
+STRUCTURES = {
+    "one scalar": ([(12, 1)], False),
+    "one with slopes": ([(12, 3)], False),
+    "two crossed": ([(20, 1), (7, 1)], False),
+    "three crossed with slopes": ([(20, 2), (7, 1), (5, 3)], False),
+    "nested chain": ([(24, 2), (12, 1), (4, 2)], True),
+    "two on one factor": ([(12, 1), (12, 2)], True),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("gathered", [True, False])
+def test_solve_logdet_and_selected_inverse_match_dense(name, gathered, monkeypatch):
+    if not gathered:
+        monkeypatch.setattr(crossed, "GATHER_COST", np.inf)
+    groups, nested = STRUCTURES[name]
+    conditional, point = conditional_at_random(groups, nested)
+    H = dense_H(conditional, point)
+    factorisation = conditional.factorise(conditional.information(point))
+    structure = conditional.layout.structure
+    x = np.random.default_rng(5).normal(size=structure.q)
+    solved = structure.join(factorisation.solve(structure.split(x)))
+    assert factorisation.logdet == pytest.approx(np.linalg.slogdet(H)[1], rel=1e-12)
+    assert np.allclose(solved, np.linalg.solve(H, x), rtol=1e-10, atol=1e-12)
+    inverse = np.linalg.inv(H)
+    for (i, j), block in factorisation.selected_inverse().items():
+        pair = structure.pairs[i, j]
+        for a, b in np.ndindex(block.shape[:2]):
+            rows = scalar_index(structure.factors[i], a, pair.first)
+            columns = scalar_index(structure.factors[j], b, pair.second)
+            assert np.allclose(block[a, b], inverse[rows, columns], rtol=1e-9, atol=1e-13)
+
+
+def test_an_indefinite_block_is_refused():
+    for c in (1, 2, 3):
+        D = np.repeat(np.eye(c)[:, :, None], 4, axis=2)
+        D[0, 0, 2] = -1.0
+        with pytest.raises(NotPositiveDefiniteError):
+            invert(D)
+
+
+def test_plan_says_what_is_eliminated_how():
+    conditional, _ = conditional_at_random([(24, 1), (12, 1), (5, 1)], False)
+    words = conditional.layout.plan.describe(conditional.layout.structure)
+    assert words == "g0 (block-diagonal); g1, g2 (dense Schur complement, 17 rows)"
+
+
+def conditional_at_random(groups, nested):
+    problem = random_problem(groups=groups, nested=nested, seed=3)
+    psi = np.random.default_rng(4).normal(size=problem.n_psi) * 0.3
+    layout = Layout.of(problem)
+    conditional = Conditional(layout, psi)
+    u = np.random.default_rng(6).normal(size=layout.structure.q)
+    return conditional, conditional.evaluate(u, 3)
+
+
+def dense_H(conditional, point):
+    """Return Lambda' Z' W Z Lambda + I from an explicit Z Lambda."""
+    q = conditional.layout.structure.q
+    ZL = np.column_stack([conditional.push(unit)[0] for unit in np.eye(q)])
+    W = -point.derivatives.get(0, 0)
+    return ZL.T @ (W[:, None] * ZL) + np.eye(q)
+
+
+def scalar_index(factor, column, levels):
+    return factor.place.start + column * factor.rows.size + levels
+
+
+def test_unstructured_is_used_by_the_random_problem():
+    problem = random_problem(groups=[(5, 2)])
+    assert isinstance(problem.terms[0].covariance, Unstructured)

@@ -1,0 +1,88 @@
+"""The exact gradient of every approximation against central differences of its value.
+
+Families here give only their density, so that jets, engine and adjoint are tested together.
+Whole families are held against jets by the conformance kit.
+"""
+
+import numpy as np
+import pytest
+from models import TwoPart, random_problem
+
+from interlace_approximations.agq import AdaptiveGaussHermite
+from interlace_approximations.joint_mode import JointMode
+from interlace_approximations.laplace import Laplace
+
+STRUCTURES = {
+    "scalar": dict(groups=[(20, 1)]),
+    "slopes": dict(groups=[(20, 3)]),
+    "crossed": dict(groups=[(30, 1), (7, 2)]),
+    "nested": dict(groups=[(24, 2), (12, 1), (4, 1)], nested=True),
+    "nested within crossed": dict(groups=[(40, 1), (9, 1), (6, 2)]),
+    "two terms on one factor": dict(groups=[(12, 1), (12, 2)], nested=True),
+    "weights": dict(groups=[(20, 2)], weights=True),
+    "zero part alone": dict(groups=[(15, 1)], family=TwoPart(), predictors=[1]),
+    "both parts": dict(groups=[(15, 1), (15, 2)], family=TwoPart(), predictors=[0, 1], nested=True),
+    "both parts crossed": dict(groups=[(15, 1), (8, 2)], family=TwoPart(), predictors=[0, 1]),
+}
+REL_ERROR = 1e-6
+"""Central differences of the value, step 1e-5, lose about this to rounding and curvature."""
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("approximation", [Laplace(), JointMode()], ids=lambda a: a.name)
+def test_gradient_matches_differences(approximation, structure):
+    problem = random_problem(**STRUCTURES[structure])
+    assert gradient_error(approximation, problem) < REL_ERROR
+
+
+@pytest.mark.parametrize("points", [1, 2, 5, 25])
+@pytest.mark.parametrize("structure", ["scalar", "zero part alone"])
+def test_quadrature_gradient_matches_differences(points, structure):
+    problem = random_problem(**STRUCTURES[structure])
+    assert gradient_error(AdaptiveGaussHermite(points), problem) < REL_ERROR
+
+
+def test_one_point_is_laplace():
+    problem = random_problem()
+    psi = start(problem)
+    one = AdaptiveGaussHermite(1).objective(problem)(psi)
+    laplace = Laplace().objective(problem)(psi)
+    assert one.value == pytest.approx(laplace.value, rel=1e-12)
+    assert one.gradient == pytest.approx(laplace.gradient, rel=1e-8, abs=1e-8)
+
+
+def test_joint_mode_profiles_the_means_coefficients():
+    """At the profiled coefficients and mode, f is stationary in both: the score is zero."""
+    problem = random_problem(groups=[(20, 2)])
+    place = problem.beta_slices()[0]
+    evaluation = JointMode().objective(problem)(start(problem))
+    psi = start(problem)
+    psi[place] = evaluation.profiled.values
+    eta = problem.fixed_part(psi)[0]
+    term, u = problem.terms[0], evaluation.mode.reshape(2, 20)
+    b = term.covariance.template(psi[problem.theta_slices()[0]]) @ u
+    eta = eta + np.sum(term.Z * b.T[term.codes], axis=1)
+    score = problem.predictors[0].X.T @ (problem.y - np.exp(eta))
+    assert np.abs(score).max() < 1e-6
+
+
+def start(problem):
+    rng = np.random.default_rng(1)
+    psi = 0.1 * rng.normal(size=problem.n_psi)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        psi[place] += 0.7 * term.covariance.start()
+    return psi
+
+
+def gradient_error(approximation, problem):
+    """Return the largest error of the gradient, relative to its largest entry."""
+    objective = approximation.objective(problem)
+    psi = start(problem)
+    profiled = approximation.profiled(problem)
+    free = np.setdiff1d(np.arange(psi.size), np.arange(psi.size)[profiled])
+    gradient = objective(psi).gradient[free]
+    differences = [
+        (objective(psi + h).value - objective(psi - h).value) / 2e-5
+        for h in 1e-5 * np.eye(psi.size)[free]
+    ]
+    return np.abs(gradient - differences).max() / np.abs(gradient).max()

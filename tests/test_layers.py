@@ -1,0 +1,113 @@
+"""Which way the imports run, and that the core knows nothing by name.
+
+Allowed among this repository's packages: interlace -> interlace_core <- plugins.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from interlace_core.registry import default_registry
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "interlace_core" / "src" / "interlace_core"
+PLUGINS = sorted(path for path in ROOT.glob("plugins/*/src/*") if path.is_dir())
+FOLDERS = {CORE: ROOT / "interlace_core"} | {path: path.parents[1] for path in PLUGINS}
+FOLDERS[ROOT / "interlace"] = ROOT
+OURS = {path.name for path in FOLDERS}
+# The core may name what it ships itself: its covariance structures.
+NAMED_BY_PLUGINS = ("family", "approximation", "optimizer")
+
+
+@pytest.mark.parametrize("package", [CORE, *PLUGINS], ids=lambda path: path.name)
+def test_core_and_plugins_import_only_the_core(package):
+    for path in sources(package):
+        wrong = imported_packages(path.read_text()) & OURS - {package.name, CORE.name}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("package", FOLDERS, ids=lambda path: path.name)
+def test_imports_are_declared_as_dependencies(package):
+    declared = declared_dependencies(FOLDERS[package])
+    distributions = packages_distributions()
+    for path in sources(package):
+        for name in imported_packages(path.read_text()) - sys.stdlib_module_names - {package.name}:
+            providers = {normalised(each) for each in distributions.get(name, [name])}
+            assert providers & declared, f"{path.relative_to(ROOT)} imports {name}: not declared"
+
+
+@pytest.mark.parametrize("kind", NAMED_BY_PLUGINS)
+def test_core_names_no_component_of_a_plugin(kind):
+    names = {each.name for each in default_registry().classes(kind)}
+    assert names, f"no {kind} is installed, so nothing was checked"
+    for path in sources(CORE):
+        for line, literal in string_literals(path.read_text()):
+            found = names & set(re.findall(r"\w+", literal))
+            assert not found, f"{path.relative_to(ROOT)}:{line} names {kind} {found}: {literal!r}"
+
+
+def test_the_checks_see_a_faulty_module():
+    faulty = '"""About bobyqa."""\nimport interlace.cli\ndef f(x):\n    return x == "bobyqa"\n'
+    assert imported_packages(faulty) == {"interlace"}
+    assert list(string_literals(faulty)) == [(4, "bobyqa")]
+    assert imported_packages("def f():\n    from interlace_counts import nb2") == {
+        "interlace_counts"
+    }
+    assert imported_packages("from . import records\nfrom .records import Fit") == set()
+    assert imported_packages("import importlib; importlib.import_module('interlace_scipy')") == {
+        "importlib",
+        "interlace_scipy",
+    }
+
+
+def sources(package: Path) -> list[Path]:
+    """Return the Python files of a package."""
+    found = sorted(package.rglob("*.py"))
+    assert found, f"{package} holds no Python file"
+    return found
+
+
+def imported_packages(source: str) -> set[str]:
+    """Return the top-level packages a module imports, also inside functions and by string."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and called_name(node) in ("import_module", "__import__"):
+            if node.args and isinstance(node.args[0], ast.Constant):
+                found.add(str(node.args[0].value).partition(".")[0])
+    return found
+
+
+def called_name(call: ast.Call) -> str:
+    """Return the last part of what is called, `import_module` for `importlib.import_module()`."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def string_literals(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each string that is not a docstring or a bare string."""
+    tree = ast.parse(source)
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.lineno, node.value
+
+
+def declared_dependencies(folder: Path) -> set[str]:
+    """Return the normalised names of the distributions a pyproject.toml depends on."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    names = [re.match(r"[\w.-]+", each) for each in project["dependencies"]]
+    return {normalised(each.group()) for each in names if each}
+
+
+def normalised(distribution: str) -> str:
+    """Return a distribution's name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
