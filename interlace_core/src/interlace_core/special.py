@@ -145,8 +145,8 @@ def log_rising(y: Any, log_t: Any, order: int = 3) -> tuple[Any, ...]:
 
 def _log_rising(y: Any, log_t: Any, order: int) -> tuple[Any, ...]:
     y, log_t = np.broadcast_arrays(y, log_t)
-    # beyond exp(690) both t and R(t) = 0 are out of range; the derivatives are zero there
-    t = np.exp(np.minimum(log_t, 690.0))
+    # R falls like y^2 / t: beyond exp(60) it is 0 for every count, and t^4 must not overflow
+    t = np.exp(np.minimum(log_t, 60.0))
     large = t >= _STIRLING_FROM
     if np.all(large):
         return _log_rising_large(y, t, order)

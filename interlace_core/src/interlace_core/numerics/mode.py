@@ -90,12 +90,13 @@ class ModeMemory:
         moves = np.stack([past - last_psi for past, _ in self._past[:-1]])
         target = psi - last_psi
         scale = np.abs(moves).max(axis=0) + np.abs(target)
-        used = scale > 0
-        if not np.any(used):
-            return last_u
-        shares = np.linalg.lstsq((moves[:, used] / scale[used]).T, target[used] / scale[used])[0]
+        scale[scale == 0.0] = 1.0
+        moves, target = moves / scale, target / scale
+        gram = moves @ moves.T
+        gram[np.diag_indices_from(gram)] += 1e-12 * (np.trace(gram) + 1e-300)
+        shares = np.linalg.solve(gram, moves @ target)
         # far extrapolation does more harm than good
-        if np.abs(shares).max() > 2.5:
+        if not np.abs(shares).max() <= 2.5:
             return last_u
         predicted = last_u.copy()
         for share, (_, u) in zip(shares, self._past[:-1], strict=True):

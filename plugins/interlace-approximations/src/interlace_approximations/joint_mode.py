@@ -174,12 +174,11 @@ def _solve_adjoint(
 ) -> Adjoint:
     """Solve the joint system for the sensitivity of log|H| / 2 to (u, beta)."""
     structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
-    right = -(joint.cross_solved.T @ adjoint)
-    if 0 in c:
-        right = right + X.T @ c[0]
+    own = X.T @ c[0] if 0 in c else np.zeros(X.shape[1])
+    right = own - joint.cross_solved.T @ adjoint
     x = np.linalg.solve(joint.marginal, right)
     v = structure.join(joint.mode.factorisation.solve(structure.split(adjoint)))
     v = v - joint.cross_solved @ x
     moved = conditional.push(v)
     moved[0] = moved[0] + X @ x if 0 in moved else X @ x
-    return Adjoint(v, moved)
+    return Adjoint(v, moved, float((0.5 * joint.gradient + own) @ joint.step))

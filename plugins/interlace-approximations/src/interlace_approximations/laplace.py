@@ -80,10 +80,13 @@ class Adjoint:
         H^-1 times the sensitivity of log|H| / 2 to u.
     moved : dict from predictor to ndarray, shape (n,)
         Z Lambda v, for the predictors that the inner variables move.
+    undone : float
+        What an undone step in inner variables other than u still changes the value by.
     """
 
     v: Array
     moved: dict[int, Array]
+    undone: float = 0.0
 
 
 def laplace_value_gradient(
@@ -122,6 +125,7 @@ def laplace_value_gradient(
         adjoint = Adjoint(v, conditional.push(v))
     else:
         adjoint = solve_adjoint(sensitivity, c)
+        value += adjoint.undone
     scores = {
         k: _effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
     }
