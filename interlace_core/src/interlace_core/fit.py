@@ -37,6 +37,12 @@ is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays b
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
+FLAT_CURVATURE = 1e-6
+FLAT_SLOPE = 1e-4
+"""Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
+longer depends on a direction: a parameter that went to infinity (separated data, a Poisson
+limit). Its standard error is then reported as enormous, and harms no other."""
+
 BOUNDARY_RESTART = 0.5
 """Standard deviation, on the scale of eta, from which a variance found at 0 is tried again."""
 
@@ -243,31 +249,40 @@ def _best_in_canonical_form(objective: Objective, problem: Problem) -> tuple[Eva
 
 
 def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
-    """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite."""
+    """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite.
+
+    A direction without curvature and without slope has nothing to gain and is left out.
+    """
     if not np.any(free):
         return 0.0
-    step = _solve(hessian[np.ix_(free, free)], gradient[free])
-    return np.inf if step is None else 0.5 * float(gradient[free] @ step)
+    spectrum = _spectrum(hessian[np.ix_(free, free)])
+    if spectrum is None:
+        return np.inf
+    values, vectors = spectrum
+    slopes = vectors.T @ gradient[free]
+    flat = (np.abs(values) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE)
+    if np.any(values[~flat] <= 0.0):
+        return np.inf
+    return 0.5 * float(np.sum(np.square(slopes[~flat]) / values[~flat]))
 
 
-def _solve(matrix: Array, right: Array) -> Array | None:
-    try:
-        factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
+def _spectrum(hessian: Array) -> tuple[Array, Array] | None:
+    """Return eigenvalues and eigenvectors, or None where an entry is not finite."""
+    if not np.all(np.isfinite(hessian)):
         return None
-    if not np.all(np.isfinite(factor)):
-        return None
-    return np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, right)))
+    values, vectors = np.linalg.eigh(hessian)
+    return values, vectors
 
 
 def _newton(objective: Objective, coordinates: Coordinates, optimum: Optimum) -> Optimum | None:
     """Return the optimum after one accepted Newton step, its Hessian kept, or None."""
     here, free = coordinates.around(optimum.psi), optimum.free
-    hessian = optimum.hessian[np.ix_(free, free)]
-    step = _solve(hessian, optimum.gradient[free])
-    if step is None:
-        values, vectors = np.linalg.eigh(np.nan_to_num(hessian))
-        step = vectors @ ((vectors.T @ optimum.gradient[free]) / np.maximum(np.abs(values), 1e-2))
+    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+    if spectrum is None:
+        return None
+    values, vectors = spectrum
+    # where the curvature is negative or next to none, a step of bounded length downhill
+    step = vectors @ ((vectors.T @ optimum.gradient[free]) / np.maximum(np.abs(values), 1e-2))
     assert objective.best is not None
     before, length = objective.best.value, 1.0
     for _ in range(10):
@@ -329,12 +344,12 @@ def _covariance(
     free, m = optimum.free, optimum.free.size
     covariance_z = np.zeros((m, m))
     if np.any(free):
-        hessian = optimum.hessian[np.ix_(free, free)]
-        try:
-            np.linalg.cholesky(hessian)
-            covariance_z[np.ix_(free, free)] = np.linalg.inv(hessian)
-        except np.linalg.LinAlgError:
-            covariance_z[np.ix_(free, free)] = np.nan
+        spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+        block = np.full((int(free.sum()),) * 2, np.nan)
+        if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
+            values, vectors = spectrum
+            block = (vectors / np.maximum(values, 1e-3 * FLAT_CURVATURE)) @ vectors.T
+        covariance_z[np.ix_(free, free)] = block
     B = coordinates.B.copy()
     if profiled is not None and optimum.profiled_slope is not None:
         B[place] = optimum.profiled_slope

@@ -249,8 +249,14 @@ class GLMMResult:
 
     @property
     def scale(self) -> float:
-        """Residual variance where the family has one that is constant, else 1."""
-        return float(self.family.scale([float(row[0]) for row in self.eta_fixed]))
+        """Residual variance where the family has one, else 1; NaN where it varies by row."""
+        first = [float(row[0]) for row in self.eta]
+        values = {self.family.scale(first)}
+        if any(np.ptp(row) > 0.0 for row in self.eta[1:]):
+            last = [first[0], *(float(np.max(row)) for row in self.eta[1:])]
+            least = [first[0], *(float(np.min(row)) for row in self.eta[1:])]
+            values |= {self.family.scale(last), self.family.scale(least)}
+        return values.pop() if len(values) == 1 else float("nan")
 
     @property
     def fittedvalues(self) -> pd.Series:
