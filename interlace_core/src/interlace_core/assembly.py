@@ -165,11 +165,11 @@ class _Assembly:
 
     def _structure(self, bar: Bar, size: int) -> Covariance:
         structure = self.covariance(bar.structure)
+        if not bar.options:
+            return structure(size)
         try:
             return structure(size, **dict(bar.options))
         except TypeError as error:
-            if not bar.options:
-                raise
             names = ", ".join(name for name, _ in bar.options)
             raise formula_error(
                 bar.span,

@@ -28,7 +28,8 @@ class Bar:
     factors : tuple of Span
         The columns whose combinations are the groups, one for `g`, two for `a:b`.
     structure : str
-        Name of the covariance structure: `us` by default, `diag` for `||`.
+        Name of the covariance structure: `us` by default, `diag` for `||`. With `||` all
+        columns are independent, also those of one factor.
     options : tuple of (str, object)
         Further arguments of the structure, as in `rr(0 + f | g, d = 2)`.
     """

@@ -61,7 +61,8 @@ class DesignEncoder:
         Raises
         ------
         DataError
-            If a factor made within the formula has a level not seen in training.
+            If a factor made within the formula has a level not seen in training, or a
+            transform cannot be computed.
         """
         if self.spec is None:
             return np.ones((len(frame), 1))
@@ -76,7 +77,16 @@ class DesignEncoder:
         return X
 
     def _encode_complete(self, frame: pd.DataFrame) -> Array:
-        full = _materialise(self.spec, frame, self.text)[0]
+        try:
+            full = _materialise(self.spec, frame, self.text)[0]
+        except InterlaceError:
+            raise
+        # Whatever a transform raises, such as a spline outside the range it was made for.
+        except Exception as error:
+            raise DataError(
+                f"newdata: expected values for which {self.text!r} can be computed. "
+                f"{_first_line(error)} Correct or drop these rows."
+            ) from error
         return full if self.kept is None else full[:, self.kept]
 
 
@@ -186,8 +196,8 @@ def _materialise(spec: Any, frame: pd.DataFrame, text: str) -> tuple[Array, Any]
             )
         except DataMismatchWarning as error:
             raise DataError(
-                f"{text!r}: expected the levels seen in training, got others. {error} Drop the "
-                "rows or recode them."
+                f"{text!r}: expected the levels listed or seen in training, got others. {error} "
+                "Drop the rows or recode them."
             ) from error
     return np.asarray(matrix, dtype=np.float64), matrix.model_spec
 
@@ -215,7 +225,11 @@ def _require_finite_columns(X: Array, names: tuple[str, ...], rows: Rows) -> Non
 
 
 def _unreadable(where: Span, error: Exception) -> FormulaError:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return formula_error(
-        where, f"expected terms that can be read and computed. {reason} Correct this part."
+        where,
+        f"expected terms that can be read and computed. {_first_line(error)} Correct this part.",
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

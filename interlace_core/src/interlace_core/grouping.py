@@ -10,7 +10,7 @@ import pandas as pd
 
 from interlace_core.bars import Bar
 from interlace_core.errors import DataError
-from interlace_core.levels import factorise, level_names, match_levels
+from interlace_core.levels import factorise, level_names, match_levels, unique_level_names
 from interlace_core.records import IntArray
 from interlace_core.spans import formula_error
 
@@ -90,9 +90,16 @@ def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
     Factor
         Levels in the columns' own order (categories as given, other values sorted), the first
         column's slowest.
+
+    Raises
+    ------
+    DataError
+        If two levels of a column have the same name.
     """
     coded = [factorise(frame[name]) for name in columns]
-    names = tuple(level_names(levels) for _, levels in coded)
+    names = tuple(
+        unique_level_names(name, levels) for name, (_, levels) in zip(columns, coded, strict=True)
+    )
     codes, groups = coded[0][0], list(names[0])
     combinations = []
     for (other, _), own in zip(coded[1:], names[1:], strict=True):

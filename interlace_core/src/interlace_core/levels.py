@@ -22,6 +22,24 @@ def level_names(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(map(_name, values))
 
 
+def unique_level_names(column: str, levels: Iterable[Any]) -> tuple[str, ...]:
+    """Return the names of a column's levels.
+
+    Raises
+    ------
+    DataError
+        If two levels have the same name, such as the number 1 and the text "1".
+    """
+    names = level_names(levels)
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            f"column {column!r}: expected levels with different names, got several that are "
+            f"written {doubled!r}. Give the column one type, all text or all numbers."
+        )
+    return names
+
+
 def factorise(column: pd.Series[Any]) -> tuple[IntArray, pd.Index[Any]]:
     """Return codes, shape (n,), -1 where missing, and levels of a column from `read_columns`.
 
@@ -109,8 +127,11 @@ class ColumnCode:
 
 def column_code(column: pd.Series[Any]) -> ColumnCode:
     """Return how a column of the training data was read."""
-    categorical = isinstance(column.dtype, pd.CategoricalDtype)
-    return ColumnCode(str(column.name), column.cat.categories if categorical else None)
+    name = str(column.name)
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return ColumnCode(name, None)
+    unique_level_names(name, column.cat.categories)
+    return ColumnCode(name, column.cat.categories)
 
 
 def _name(value: Any) -> str:

@@ -167,5 +167,5 @@ def _warn_dropped(dropped: Sequence[str]) -> None:
             "combination of columns before it and has no coefficient of its own. Leave it out "
             "of the formula to silence this warning.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=5,  # of the call of glmer: here, build_problem, the driver, glmer
         )

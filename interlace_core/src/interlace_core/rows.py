@@ -39,7 +39,8 @@ class Rows:
         """Return words for the row in use at `place`: its position, and its label if it differs."""
         position = int(place if self.kept is None else self.kept[place])
         label = self.index[position]
-        named = "" if label == position else f" (index {label!r})"
+        same = isinstance(label, (int, np.integer)) and label == position
+        named = "" if same else f" (index {label!r})"
         return f"row {position}{named}, counted from 0"
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
