@@ -8,8 +8,8 @@ import numpy as np
 
 from interlace_core.contracts import Family, Parameter, require
 from interlace_core.covariance import Diagonal, Unstructured
+from interlace_core.data.problem import build_problem
 from interlace_core.links import LINKS
-from interlace_core.problem import build_problem
 from interlace_core.records import Response
 
 covariance = {"us": Unstructured, "diag": Diagonal}.__getitem__

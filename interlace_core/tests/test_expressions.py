@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from interlace_core.errors import DataError, FormulaError
-from interlace_core.expressions import evaluate, parse_response, parse_text
-from interlace_core.spans import Source, Span
+from interlace_core.formulas.expressions import evaluate, parse_response, parse_text
+from interlace_core.formulas.spans import Source, Span
 
 FRAME = pd.DataFrame(
     {

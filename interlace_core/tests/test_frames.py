@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from fakes import build
 
+from interlace_core.data.frames import open_table, read_columns
 from interlace_core.errors import DataError
-from interlace_core.frames import open_table, read_columns
 
 COLUMNS = {
     "text": ["b", "a", None],

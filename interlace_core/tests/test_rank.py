@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from interlace_core.rank import independent_columns
+from interlace_core.data.rank import independent_columns
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 
 from interlace_core.config import Config
 from interlace_core.contracts import Approximation, Family, Optimizer
+from interlace_core.data.problem import Model, build_problem
 from interlace_core.diagnostics import separation_notes
 from interlace_core.effects import group_effects, term_places
 from interlace_core.errors import AmbiguousNameError, ConvergenceWarning, OptionError
 from interlace_core.fit import Fit, fit_problem
 from interlace_core.guards import guard
-from interlace_core.problem import Model, build_problem
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult

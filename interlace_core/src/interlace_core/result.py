@@ -17,7 +17,7 @@ from interlace_core.fit import Fit
 from interlace_core.records import Array, RowReport
 
 if TYPE_CHECKING:
-    from interlace_core.encoder import Encoder
+    from interlace_core.data.encoder import Encoder
     from interlace_core.summary import Summary
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from interlace_core.bars import Bar
+from interlace_core.data.levels import factorise, level_names, match_levels, unique_level_names
 from interlace_core.errors import DataError
-from interlace_core.levels import factorise, level_names, match_levels, unique_level_names
+from interlace_core.formulas.bars import Bar
+from interlace_core.formulas.spans import formula_error
 from interlace_core.records import IntArray
-from interlace_core.spans import formula_error
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.design import DesignEncoder
-from interlace_core.expressions import Expression, evaluate
-from interlace_core.frames import open_table, read_columns
-from interlace_core.grouping import FactorEncoder
-from interlace_core.levels import ColumnCode
+from interlace_core.data.design import DesignEncoder
+from interlace_core.data.frames import open_table, read_columns
+from interlace_core.data.grouping import FactorEncoder
+from interlace_core.data.levels import ColumnCode
+from interlace_core.data.rows import frozen
+from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.records import Array, IntArray
-from interlace_core.rows import frozen
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Family
+from interlace_core.data.levels import factorise, level_names
+from interlace_core.data.rows import Rows, require_finite
 from interlace_core.errors import ResponseError
-from interlace_core.expressions import Expression, evaluate
-from interlace_core.levels import factorise, level_names
+from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.spans import listed
 from interlace_core.records import Array
-from interlace_core.rows import Rows, require_finite
-from interlace_core.spans import listed
 
 _FORMS_IN_WORDS = {
     "numeric": "numbers",

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from interlace_core.bars import Bar
 from interlace_core.contracts import Family
-from interlace_core.design import design_functions
+from interlace_core.data.design import design_functions
+from interlace_core.data.frames import Table
+from interlace_core.data.grouping import check_distinct
+from interlace_core.data.vectors import Vector, read_vector
 from interlace_core.errors import OptionError
-from interlace_core.expressions import Expression, parse_expression, parse_response
-from interlace_core.formula import ParsedFormula, parse_formula, parse_group, parse_random
-from interlace_core.frames import Table
-from interlace_core.grouping import check_distinct
-from interlace_core.linear import LinearFormula
+from interlace_core.formulas.bars import Bar
+from interlace_core.formulas.expressions import Expression, parse_expression, parse_response
+from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
+from interlace_core.formulas.linear import LinearFormula
+from interlace_core.formulas.spans import Source, listed, unknown_column, whole
 from interlace_core.lookup import similar_name
 from interlace_core.records import Array
-from interlace_core.spans import Source, listed, unknown_column, whole
-from interlace_core.vectors import Vector, read_vector
 
 
 @dataclass(frozen=True)

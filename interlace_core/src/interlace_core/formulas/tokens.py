@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from interlace_core.errors import FormulaError
-from interlace_core.spans import Source, Span, formula_error
+from interlace_core.formulas.spans import Source, Span, formula_error
 
 _PATTERN = re.compile(
     r"""

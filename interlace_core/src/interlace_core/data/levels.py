@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import DataError
+from interlace_core.formulas.spans import listed
 from interlace_core.records import IntArray
-from interlace_core.spans import listed
 
 
 def level_names(values: Iterable[Any]) -> tuple[str, ...]:

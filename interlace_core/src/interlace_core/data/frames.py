@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import DataError
+from interlace_core.formulas.spans import listed
 from interlace_core.lookup import similar_name
-from interlace_core.spans import listed
 
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 """What `pandas.api.types.infer_dtype` says of columns that hold numbers."""

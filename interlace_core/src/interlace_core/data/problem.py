@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from interlace_core.assembly import Assembled, CovarianceLookup, assemble, overlap_notes
 from interlace_core.contracts import Family
-from interlace_core.encoder import Encoder
+from interlace_core.data.assembly import Assembled, CovarianceLookup, assemble, overlap_notes
+from interlace_core.data.encoder import Encoder
+from interlace_core.data.frames import open_table, read_columns
+from interlace_core.data.levels import drop_unused_levels
+from interlace_core.data.response import read_response
+from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
+from interlace_core.data.vectors import Vector, check_weights, vector_values
 from interlace_core.errors import DataWarning
-from interlace_core.frames import open_table, read_columns
-from interlace_core.levels import drop_unused_levels
+from interlace_core.formulas.spans import listed
+from interlace_core.formulas.specification import assign_parameters, read_specification
 from interlace_core.records import Array, Problem, Response, RowReport
-from interlace_core.response import read_response
-from interlace_core.rows import Rows, complete_rows, frozen, refuse_infinite
-from interlace_core.spans import listed
-from interlace_core.specification import assign_parameters, read_specification
-from interlace_core.vectors import Vector, check_weights, vector_values
 
 
 @dataclass(frozen=True)

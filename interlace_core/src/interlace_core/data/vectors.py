@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import first_offender
+from interlace_core.data.frames import Table
+from interlace_core.data.rows import Rows, require_finite
 from interlace_core.errors import DataError
-from interlace_core.expressions import Expression, evaluate, parse_text
-from interlace_core.frames import Table
+from interlace_core.formulas.expressions import Expression, evaluate, parse_text
 from interlace_core.records import Array
-from interlace_core.rows import Rows, require_finite
 
 Vector = Expression | Array
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from interlace_core.formulas.spans import Span, formula_error, listed, unknown_column
+from interlace_core.formulas.tokens import Token, is_call, rewrite, span_of
 from interlace_core.lookup import similar_name
-from interlace_core.spans import Span, formula_error, listed, unknown_column
-from interlace_core.tokens import Token, is_call, rewrite, span_of
 
 _CONSTANTS = ("True", "False", "None")
 

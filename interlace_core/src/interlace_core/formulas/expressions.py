@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.errors import DataError
-from interlace_core.linear import named_columns
-from interlace_core.spans import Source, Span, formula_error, listed, whole
-from interlace_core.tokens import Token, is_call, is_enclosed, span_of, split_at, tokenise
+from interlace_core.formulas.linear import named_columns
+from interlace_core.formulas.spans import Source, Span, formula_error, listed, whole
+from interlace_core.formulas.tokens import Token, is_call, is_enclosed, span_of, split_at, tokenise
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {

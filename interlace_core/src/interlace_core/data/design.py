@@ -14,13 +14,13 @@ from formulaic.errors import DataMismatchWarning
 from formulaic.materializers import PandasMaterializer
 from formulaic.transforms import TRANSFORMS
 
+from interlace_core.data.rank import independent_columns
+from interlace_core.data.rows import Rows, frozen, is_missing, require_finite
 from interlace_core.errors import DataError, FormulaError, InterlaceError
-from interlace_core.expressions import FUNCTIONS
-from interlace_core.linear import LinearFormula
-from interlace_core.rank import independent_columns
+from interlace_core.formulas.expressions import FUNCTIONS
+from interlace_core.formulas.linear import LinearFormula
+from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.records import Array, IntArray
-from interlace_core.rows import Rows, frozen, is_missing, require_finite
-from interlace_core.spans import Span, formula_error
 
 INTERCEPT = "Intercept"
 

@@ -9,18 +9,18 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from interlace_core.bars import Bar
 from interlace_core.contracts import Covariance, Family, Parameter
-from interlace_core.design import DesignBuilder, drop_collinear
-from interlace_core.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
-from interlace_core.expressions import Expression, evaluate
-from interlace_core.grouping import Factor, build_factor, check_levels
-from interlace_core.levels import column_code
+from interlace_core.data.design import DesignBuilder, drop_collinear
+from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.data.grouping import Factor, build_factor, check_levels
+from interlace_core.data.levels import column_code
+from interlace_core.data.rows import Rows, require_finite
+from interlace_core.data.vectors import Vector, vector_values
+from interlace_core.formulas.bars import Bar
+from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.spans import formula_error
+from interlace_core.formulas.specification import ParameterFormula
 from interlace_core.records import Array, Predictor, RandomTerm
-from interlace_core.rows import Rows, require_finite
-from interlace_core.spans import formula_error
-from interlace_core.specification import ParameterFormula
-from interlace_core.vectors import Vector, vector_values
 
 CovarianceLookup = Callable[[str], type[Covariance]]
 """From the name of a covariance structure to its class."""

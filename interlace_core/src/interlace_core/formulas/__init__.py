@@ -1,0 +1,1 @@
+"""Formulas: bars and offsets taken out, expressions evaluated, errors that point into the text."""
