@@ -101,6 +101,10 @@ class Family(ABC):
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return the mean of the response, shape (..., n), on the response's scale."""
 
+    def conditional_mean(self, eta: Sequence[Array]) -> Array:
+        """Return the mean of the part beside a zero part, shape (..., n); else the mean."""
+        return self.mean(eta)
+
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Return the response and weights as `log_density` wants them.
 

@@ -13,7 +13,12 @@ from interlace_core.contracts import Approximation, Family, Optimizer
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.diagnostics import separation_notes
 from interlace_core.effects import group_effects, term_places
-from interlace_core.errors import AmbiguousNameError, ConvergenceWarning, OptionError
+from interlace_core.errors import (
+    AmbiguousNameError,
+    ConvergenceWarning,
+    OptionError,
+    UnsupportedModelError,
+)
 from interlace_core.fit import Fit, fit_problem
 from interlace_core.guards import guard
 from interlace_core.records import Array, Problem
@@ -55,6 +60,8 @@ def fit_glmm(
     call = {key: value for key, value in (call or {}).items() if value is not None}
     settings = Config(builtin).resolve_all(call)
     chosen_family = as_family(family, registry, settings)
+    if "zero" in (parameters or {}):
+        chosen_family = with_zero_part(chosen_family)
     model = build_problem(
         formula,
         data,
@@ -77,7 +84,8 @@ def fit_glmm(
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
-    result = _result(model, fit, approximation, optimizer, settings)
+    used = {**settings, "parameters": dict(parameters or {})}
+    result = _result(model, fit, approximation, optimizer, used)
     if not fit.verdict.converged:
         warnings.warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning, stacklevel=3)
     return result
@@ -97,6 +105,30 @@ def as_family(family: Any, registry: Registry, settings: Mapping[str, Any]) -> F
         return registry.family(family, prefer=settings["prefer"])()
     chosen: Family = _as_instance(family, Family, "family")
     return chosen
+
+
+def with_zero_part(family: Family) -> Family:
+    """Return the family itself if it has a zero part, else its composition with one.
+
+    A family of counts becomes zero-inflated; one that is truncated at zero becomes a hurdle.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the family's response is not a count.
+    """
+    from interlace_core.zero_parts import Hurdle, ZeroInflated, ZeroTruncatedFamily
+
+    if any(parameter.role == "zero" for parameter in family.parameters):
+        return family
+    if family.response_forms != {"numeric"}:
+        raise UnsupportedModelError(
+            f"ziformula: expected a family of counts, got {family.name!r}, whose response is not "
+            "a count. Leave ziformula out, or choose a family with a zero part."
+        )
+    if isinstance(family, ZeroTruncatedFamily):
+        return Hurdle(family.count)
+    return ZeroInflated(family)
 
 
 def as_approximation(
@@ -237,6 +269,7 @@ def _result(
             "optimizer": repr(optimizer),
             "structure": problem.layout.plan.describe(problem.layout.structure),
             "new_levels": settings["new_levels"],
+            "parameters": settings["parameters"],
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated),

@@ -27,7 +27,7 @@ from interlace_core.records import (
     Profiled,
     Status,
 )
-from interlace_core.start import start_psi
+from interlace_core.start import find_start, unit_theta
 from interlace_core.verdict import Verdict, boundary_thetas, judge
 
 DIFFERENCE_STEP = 2e-3
@@ -44,7 +44,7 @@ longer depends on a direction: a parameter that went to infinity (separated data
 limit). Its standard error is then reported as enormous, and harms no other."""
 
 BOUNDARY_RESTART = 0.5
-"""Standard deviation, on the scale of eta, from which a variance found at 0 is tried again."""
+"""Standard deviation, in natural units of eta, from which a variance found at 0 is tried again."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +142,21 @@ def fit_problem(
     """
     began = time.perf_counter()
     with guard(problem.family, "start"):
-        psi = start_psi(problem, theta0)
+        start = find_start(problem, theta0)
     profiled = approximation.profiled(problem)
-    coordinates = precondition(problem, psi, profiled)
+    coordinates = precondition(problem, start, profiled)
     objective = Objective(approximation.objective(problem), coordinates, profiled, verbose)
-    _require_start(objective, psi)
+    _require_start(objective, start.psi)
     result = _minimise(optimizer, objective, coordinates)
-    optimum = _polish(objective, coordinates, problem, tol_decrement)
-    retried = _restart_from_boundary(objective, coordinates, problem, optimizer, optimum)
+    optimum = _polish(objective, coordinates, problem, start.units, tol_decrement)
+    retried = _restart_from_boundary(
+        objective, coordinates, problem, start.units, optimizer, optimum
+    )
     if retried:
-        optimum = _polish(objective, coordinates, problem, tol_decrement)
-    verdict = judge(problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free)
+        optimum = _polish(objective, coordinates, problem, start.units, tol_decrement)
+    verdict = judge(
+        problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
+    )
     final = objective.at(optimum.psi)
     return Fit(
         psi=optimum.psi,
@@ -192,14 +196,18 @@ def _minimise(
 
 
 def _polish(
-    objective: Objective, coordinates: Coordinates, problem: Problem, tol_decrement: float
+    objective: Objective,
+    coordinates: Coordinates,
+    problem: Problem,
+    units: Array,
+    tol_decrement: float,
 ) -> Optimum:
     """Return the optimum reached by Newton steps from the best point seen.
 
     The Hessian is taken anew until a round starts with next to nothing to gain, so that the one
     returned belongs to the optimum.
     """
-    optimum = _measure(objective, coordinates, problem)
+    optimum = _measure(objective, coordinates, problem, units)
     for _ in range(MAX_ROUNDS):
         if optimum.decrement <= 1e-2 * tol_decrement:
             break
@@ -210,18 +218,20 @@ def _polish(
         # within this the Hessian cannot have changed in a digit that matters
         if before.decrement < 1e-6 and moved.decrement < tol_decrement:
             return moved
-        optimum = _measure(objective, coordinates, problem)
+        optimum = _measure(objective, coordinates, problem, units)
     return optimum
 
 
-def _measure(objective: Objective, coordinates: Coordinates, problem: Problem) -> Optimum:
+def _measure(
+    objective: Objective, coordinates: Coordinates, problem: Problem, units: Array
+) -> Optimum:
     """Return gradient, Hessian and decrement at the best point seen."""
     best, psi = _best_in_canonical_form(objective, problem)
     here = coordinates.around(psi)
     gradient = here.gradient(best.gradient)
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
     free = np.ones(m, dtype=bool)
-    free[: problem.n_theta] = ~boundary_thetas(problem, psi)
+    free[: problem.n_theta] = ~boundary_thetas(problem, psi, units)
 
     def stacked(z: Array) -> Array:
         evaluation = objective.at(here.psi(z))
@@ -281,8 +291,9 @@ def _newton(objective: Objective, coordinates: Coordinates, optimum: Optimum) ->
     if spectrum is None:
         return None
     values, vectors = spectrum
-    # where the curvature is negative or next to none, a step of bounded length downhill
-    step = vectors @ ((vectors.T @ optimum.gradient[free]) / np.maximum(np.abs(values), 1e-2))
+    # where the curvature is negative or next to none, a short step downhill
+    curvature = np.where(values > FLAT_CURVATURE, values, np.maximum(np.abs(values), 1e-2))
+    step = vectors @ ((vectors.T @ optimum.gradient[free]) / curvature)
     assert objective.best is not None
     before, length = objective.best.value, 1.0
     for _ in range(10):
@@ -306,6 +317,7 @@ def _restart_from_boundary(
     objective: Objective,
     coordinates: Coordinates,
     problem: Problem,
+    units: Array,
     optimizer: Optimizer,
     optimum: Optimum,
 ) -> bool:
@@ -322,9 +334,7 @@ def _restart_from_boundary(
     here = coordinates.around(optimum.psi)
     z = np.zeros(stuck.size)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = np.sqrt(np.mean(np.square(term.Z), axis=0))
-        unit = BOUNDARY_RESTART / np.where(size > 0, size, 1.0)
-        away = term.covariance.nearest(np.diag(np.square(unit)))
+        away = unit_theta(term, BOUNDARY_RESTART * units[term.predictor])
         z[place] = np.where(stuck[place], away / coordinates.theta_scale()[place], 0.0)
     objective.coordinates = here
     objective.best = objective.best_psi = None

@@ -14,6 +14,7 @@ import numpy as np
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
 from interlace_core.records import Array, Problem, RandomTerm
+from interlace_core.start import START_SIZE, Start, column_sizes
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -58,12 +59,15 @@ class Coordinates:
         return np.diagonal(self.B)[: self.n_theta].copy()
 
 
-def precondition(problem: Problem, psi: Array, profiled: slice) -> Coordinates:
-    """Return coordinates scaled by the information at psi, without the profiled entries."""
+def precondition(problem: Problem, start: Start, profiled: slice) -> Coordinates:
+    """Return coordinates scaled by the information at the start, without the profiled entries."""
+    psi = start.psi
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    scales = [_theta_scale(term) for term in problem.terms] or [np.zeros(0)]
+    scales = [_theta_scale(term, start.units[term.predictor]) for term in problem.terms] or [
+        np.zeros(0)
+    ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate(scales))
     if beta.size:
         information = _information(problem, psi)[np.ix_(beta - n_theta, beta - n_theta)]
@@ -122,14 +126,14 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     return np.asarray(information)
 
 
-def _theta_scale(term: RandomTerm) -> Array:
-    """Return a rough standard error of each theta: that of a log standard deviation times 0.5.
+def _theta_scale(term: RandomTerm, eta_unit: float) -> Array:
+    """Return a rough standard error of each theta: that of a log standard deviation times its start.
 
     L levels tell a standard deviation to about 1 / sqrt(2 L) relative; a parameter's reach on
     the scale of eta is the template's response to it times the covariate's root mean square.
     """
     covariance, c = term.covariance, term.Z.shape[1]
-    size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+    size = column_sizes(term)
     theta = covariance.start()
     reach = np.zeros(theta.size)
     for a in range(c):
@@ -137,7 +141,9 @@ def _theta_scale(term: RandomTerm) -> Array:
             unit = np.zeros((c, c))
             unit[a, b] = 1.0
             reach += size[a] * np.abs(covariance.pullback(theta, unit))
-    return np.asarray(0.5 / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0)))
+    return np.asarray(
+        START_SIZE * eta_unit / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0))
+    )
 
 
 def _inverse_root(information: Array) -> Array:

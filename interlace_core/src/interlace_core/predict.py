@@ -52,9 +52,11 @@ def _transform(result: GLMMResult, type: str) -> Any:
     family = result.family
     if type == "response":
         return family.mean
+    if type == "mean":
+        return family.conditional_mean
     if type == "link":
         return lambda eta: eta[0]
-    choices = ["response", "link"]
+    choices = ["response", "link", "mean"]
     for k, found in enumerate(result.coefficients):
         if type in (found.parameter.name, found.parameter.role):
             return lambda eta: found.parameter.link.mu(eta[k])

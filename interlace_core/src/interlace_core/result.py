@@ -300,8 +300,9 @@ class GLMMResult:
         newdata : data frame, optional
             Rows to predict; the rows of the fit if None. The response is not needed.
         type : str
-            "response" (the mean), "link" (the mean's linear predictor), or the name or role of
-            another distributional parameter, on its natural scale.
+            "response" (the mean of the whole), "mean" (of the conditional part, beside a zero
+            part), "link" (the mean's linear predictor), or the name or role of a distributional
+            parameter, such as "zero" or "dispersion", on its natural scale.
         include_re : bool
             Whether to add the conditional modes of the random effects. Without them the
             prediction is for a group whose random effects are 0, which for a non-linear link

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from interlace_core.numerics.conditional import weighted_derivatives
-from interlace_core.records import Array, Derivatives, Problem
+from interlace_core.records import Array, Derivatives, Problem, RandomTerm
 
 MAX_ITERATIONS = 25
+START_SIZE = 0.5
+"""Standard deviation of the random effects at the start, in natural units of eta."""
+
 TOL_DECREMENT = 1e-6
 """In log-likelihood units; a start needs no more."""
 
 
-def start_psi(problem: Problem, theta0: Array | None = None) -> Array:
-    """Return a starting psi: theta of unit effects (or theta0) and the coefficients without them.
+@dataclass(frozen=True)
+class Start:
+    """Where to begin, and what counts as a large or a small effect.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor: 1 on logarithmic and probability
+        scales; where eta is in units of the data, the residual standard deviation.
+    """
+
+    psi: Array
+    units: Array
+
+
+def find_start(problem: Problem, theta0: Array | None = None) -> Start:
+    """Return unit-size random effects (or theta0) and the coefficients without them.
 
     Parameters
     ----------
@@ -21,15 +42,40 @@ def start_psi(problem: Problem, theta0: Array | None = None) -> Array:
     theta0 : ndarray, shape (n_theta,), optional
         The user's start for theta.
     """
-    psi = np.concatenate([np.zeros(problem.n_theta), _fit_coefficients(problem)])
+    beta = _fit_coefficients(problem)
+    units = _units(problem, beta)
+    psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        # each column moves eta by about 0.5 in root mean square, whatever its unit
-        scale = np.sqrt(np.mean(np.square(term.Z), axis=0))
-        unit = np.where(scale > 0, 0.5 / np.where(scale > 0, scale, 1.0), 0.5)
-        psi[place] = term.covariance.nearest(np.diag(np.square(unit)))
+        psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
     if theta0 is not None:
         psi[: problem.n_theta] = theta0
-    return psi
+    return Start(psi, units)
+
+
+def unit_theta(term: RandomTerm, size: float) -> Array:
+    """Return the theta whose every column moves eta by `size` in root mean square."""
+    reach = column_sizes(term)
+    return term.covariance.nearest(np.diag(np.square(size / np.where(reach > 0, reach, 1.0))))
+
+
+def column_sizes(term: RandomTerm) -> Array:
+    """Return the root mean square of each random-effects covariate, shape (c,)."""
+    return np.asarray(np.sqrt(np.mean(np.square(term.Z), axis=0)))
+
+
+def _units(problem: Problem, beta: Array) -> Array:
+    units = np.ones(len(problem.predictors))
+    derivatives = _evaluate(problem, beta)[1]
+    for k in problem.active():
+        link = problem.predictors[k].parameter.link
+        on_own_scale = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
+        second = derivatives.get(k, k)
+        if on_own_scale or second is None:
+            continue
+        information = float(np.mean(np.abs(second)))
+        if np.isfinite(information) and information > 0.0:
+            units[k] = 1.0 / np.sqrt(information)
+    return units
 
 
 def _fit_coefficients(problem: Problem) -> Array:

@@ -57,6 +57,7 @@ def _head(result: GLMMResult) -> tuple[Row, ...]:
     rows = [
         ("Generalised linear mixed model", "maximum likelihood"),
         ("Formula", result.formula),
+        *((f"Formula of {name}", text) for name, text in result.settings["parameters"].items()),
         ("Family", f"{result.family.name} ({links})"),
         ("Approximation", str(result.settings["approximation"])),
         ("Rows", _rows_used(result)),
@@ -117,13 +118,28 @@ def _variance_table(result: GLMMResult) -> Table:
             correlations = []
             for j in range(i):
                 scale = sd[i] * sd[j]
-                correlations.append(f"{effects.prior[i, j] / scale:.3f}" if scale > 0 else "-")
+                if not _same_term(result, group, i, j):
+                    correlations.append("")
+                else:
+                    correlations.append(f"{effects.prior[i, j] / scale:.3f}" if scale > 0 else "-")
+            while correlations and not correlations[-1]:
+                correlations.pop()
             widest = max(widest, len(correlations))
             rows.append([group if i == 0 else "", name, number(sd[i] ** 2), number(sd[i])])
             rows[-1] += correlations
     header = ["group", "effect", "variance", "std. dev."] + ["corr."] * widest
     padded = tuple(tuple(row + [""] * (len(header) - len(row))) for row in rows)
     return Table("Random effects", tuple(header), padded)
+
+
+def _same_term(result: GLMMResult, group: str, i: int, j: int) -> bool:
+    """Return whether two columns of a group belong to one term that lets them correlate."""
+    for term in result.terms:
+        inside = range(term.columns.start, term.columns.stop)
+        if term.group == group and i in inside and j in inside:
+            block = result.effects[group].prior[term.columns, term.columns]
+            return bool(np.any(block[np.triu_indices(len(block), 1)]))
+    return False
 
 
 def _family_table(result: GLMMResult) -> Table:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.records import Array, BoolArray, OptimizerResult, Problem
+from interlace_core.start import column_sizes
 
 TOL_REL_BOUNDARY = 1e-3
 """A template's diagonal entry counts as zero when the effect it scales moves eta by less than
-this in root mean square: a standard deviation of 0.001 on the link scale."""
+this in root mean square, in natural units: a standard deviation of 0.001 on a log scale."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Verdict:
     message: str
 
 
-def boundary_thetas(problem: Problem, psi: Array) -> BoolArray:
+def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
     """Return which thetas are at their lower bound for practical purposes, shape (n_theta,)."""
     at = np.zeros(problem.n_theta, dtype=bool)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         lower, upper = term.covariance.bounds()
-        size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+        size = column_sizes(term) / units[term.predictor]
         theta = psi[place]
         c = size.size
         for i in range(theta.size):
@@ -64,9 +65,10 @@ def judge(
     tol_decrement: float,
     result: OptimizerResult,
     free: BoolArray,
+    units: Array,
 ) -> Verdict:
     """Return the verdict from the remaining gain and the parameters at a bound."""
-    boundary = _describe_boundary(problem, psi, ~free[: problem.n_theta])
+    boundary = _describe_boundary(problem, psi, ~free[: problem.n_theta], units)
     if not decrement <= tol_decrement:
         gain = "an unknown amount" if not np.isfinite(decrement) else f"about {decrement:.2g}"
         message = (
@@ -80,14 +82,16 @@ def judge(
     return Verdict("optimum", True, decrement, (), f"optimum (remaining gain {decrement:.1e})")
 
 
-def _describe_boundary(problem: Problem, psi: Array, at: BoolArray) -> tuple[str, ...]:
+def _describe_boundary(
+    problem: Problem, psi: Array, at: BoolArray, units: Array
+) -> tuple[str, ...]:
     words = []
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
             continue
         T = term.covariance.template(psi[place])
         sd = np.sqrt(np.sum(np.square(T), axis=1))
-        size = np.sqrt(np.mean(np.square(term.Z), axis=0))
+        size = column_sizes(term) / units[term.predictor]
         zero = [
             name
             for name, s, z in zip(term.names, sd, size, strict=True)
