@@ -53,6 +53,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
+        self._latest: tuple[Array | None, Evaluation | None] = (None, None)
 
     def __call__(self, z: Array) -> tuple[float, Array]:
         """Return value and gradient in the optimizer's coordinates, always finite."""
@@ -70,7 +71,19 @@ class Objective:
         return psi
 
     def at(self, psi: Array) -> Evaluation:
-        """Return the evaluation at psi, with a status that is OK only if all is finite."""
+        """Return the evaluation at psi, with a status that is OK only if all is finite.
+
+        The best and the latest point are remembered: optimizers start where the fit was checked
+        to be finite, and the fit ends at the best point.
+        """
+        for known, evaluation in ((self.best_psi, self.best), self._latest):
+            if known is not None and evaluation is not None and np.array_equal(known, psi):
+                return evaluation
+        evaluation = self._evaluate(psi)
+        self._latest = (psi.copy(), evaluation)
+        return evaluation
+
+    def _evaluate(self, psi: Array) -> Evaluation:
         evaluation = self.evaluate(psi)
         self.n_evaluations += 1
         self.n_inner += evaluation.inner_iterations
