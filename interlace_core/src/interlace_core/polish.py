@@ -1,0 +1,212 @@
+"""Newton steps from where an optimizer stopped to the optimum, with the curvature there.
+
+The Hessian that standard errors need anyway comes from central differences of the exact gradient;
+it also tells what is left to gain, and the step that gains it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interlace_core.numerics.differences import jacobian, symmetrised
+from interlace_core.objective import Objective
+from interlace_core.precondition import Coordinates
+from interlace_core.records import Array, BoolArray, Evaluation, Problem, Profiled, Status
+from interlace_core.verdict import boundary_thetas
+
+DIFFERENCE_STEP = 2e-3
+"""Half-width of the Hessian's differences, in units of one standard error: its truncation error
+is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
+
+MAX_ROUNDS = 8
+"""Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
+
+FLAT_CURVATURE = 1e-6
+FLAT_SLOPE = 1e-4
+"""Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
+longer depends on a direction: a parameter that went to infinity (separated data, a Poisson
+limit). Its standard error is then reported as enormous, and harms no other."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What stays the same while a fit looks for its optimum.
+
+    Attributes
+    ----------
+    problem : Problem
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    objective : Objective
+        Remembers the best point seen.
+    coordinates : Coordinates
+        Scaled at the start.
+    """
+
+    problem: Problem
+    units: Array
+    objective: Objective
+    coordinates: Coordinates
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A verified stationary point in scaled coordinates.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+    gradient, hessian : ndarray, shape (m,), (m, m)
+        In z.
+    free : ndarray of bool, shape (m,)
+        False for a theta at its bound.
+    decrement : float
+        What the log-likelihood still has to gain, by the quadratic model.
+    profiled_slope : ndarray, shape (m_profiled, m), or None
+        Derivative of the profiled entries in z.
+    """
+
+    psi: Array
+    gradient: Array
+    hessian: Array
+    free: BoolArray
+    decrement: float
+    profiled_slope: Array | None
+
+
+def polish(search: Search, tol_decrement: float) -> Optimum:
+    """Return the optimum reached by Newton steps from the best point seen.
+
+    The Hessian is taken anew until a round starts with next to nothing to gain, so that the one
+    returned belongs to the optimum.
+    """
+    optimum = _measure(search)
+    for _ in range(MAX_ROUNDS):
+        if optimum.decrement <= 1e-2 * tol_decrement:
+            break
+        before = optimum
+        moved = _newton(search, optimum)
+        if moved is None:
+            break
+        # within this the Hessian cannot have changed in a digit that matters
+        if before.decrement < 1e-6 and moved.decrement < tol_decrement:
+            return moved
+        optimum = _measure(search)
+    return optimum
+
+
+def _measure(search: Search) -> Optimum:
+    """Return gradient, Hessian and decrement at the best point seen."""
+    problem, objective = search.problem, search.objective
+    best, psi = _best_in_canonical_form(objective, problem)
+    here = search.coordinates.around(psi)
+    gradient = here.gradient(best.gradient)
+    m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
+    free = np.ones(m, dtype=bool)
+    free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
+
+    def stacked(z: Array) -> Array:
+        evaluation = objective.at(here.psi(z))
+        tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
+        if evaluation.status is not Status.OK:
+            return np.full(m + p, np.nan)
+        return np.concatenate([here.gradient(evaluation.gradient), tail])
+
+    full = jacobian(stacked, np.zeros(m), np.full(m, DIFFERENCE_STEP)) if m else np.zeros((0, 0))
+    hessian = symmetrised(full[:m])
+    slope = full[m:] if p else None
+    decrement = _decrement(gradient, hessian, free)
+    return Optimum(psi, gradient, hessian, free, decrement, slope)
+
+
+def _best_in_canonical_form(objective: Objective, problem: Problem) -> tuple[Evaluation, Array]:
+    """Return the best evaluation and its psi, mirrored into the bounds where it lies outside."""
+    assert objective.best is not None and objective.best_psi is not None
+    psi = objective.best_psi.copy()
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        psi[place] = term.covariance.canonical(psi[place])
+    if not np.array_equal(psi, objective.best_psi):
+        objective.best, objective.best_psi = objective.at(psi), psi
+    return objective.best, psi
+
+
+def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
+    """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite.
+
+    A direction without curvature and without slope has nothing to gain and is left out.
+    """
+    if not np.any(free):
+        return 0.0
+    spectrum = _spectrum(hessian[np.ix_(free, free)])
+    if spectrum is None:
+        return np.inf
+    values, vectors = spectrum
+    slopes = vectors.T @ gradient[free]
+    flat = (np.abs(values) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE)
+    if np.any(values[~flat] <= 0.0):
+        return np.inf
+    return 0.5 * float(np.sum(np.square(slopes[~flat]) / values[~flat]))
+
+
+def _spectrum(hessian: Array) -> tuple[Array, Array] | None:
+    """Return eigenvalues and eigenvectors, or None where an entry is not finite."""
+    if not np.all(np.isfinite(hessian)):
+        return None
+    values, vectors = np.linalg.eigh(hessian)
+    return values, vectors
+
+
+def _newton(search: Search, optimum: Optimum) -> Optimum | None:
+    """Return the optimum after one accepted Newton step, its Hessian kept, or None."""
+    objective, free = search.objective, optimum.free
+    here = search.coordinates.around(optimum.psi)
+    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+    if spectrum is None:
+        return None
+    values, vectors = spectrum
+    # where the curvature is negative or next to none, a short step downhill
+    curvature = np.where(values > FLAT_CURVATURE, values, np.maximum(np.abs(values), 1e-2))
+    step = vectors @ ((vectors.T @ optimum.gradient[free]) / curvature)
+    assert objective.best is not None
+    before, length = objective.best.value, 1.0
+    for _ in range(10):
+        z = np.zeros(free.size)
+        z[free] = -length * step
+        z = np.clip(z, here.lower, here.upper)
+        evaluation = objective.at(here.psi(z))
+        # rounding in the value hides gains this small; the gradient then decides
+        if evaluation.status is Status.OK and evaluation.value <= before + 1e-9 * abs(before):
+            gradient = here.gradient(evaluation.gradient)
+            decrement = _decrement(gradient, optimum.hessian, free)
+            if evaluation.value < before - 1e-9 * abs(before) or decrement < optimum.decrement:
+                psi = objective.complete(here.psi(z), evaluation)
+                objective.best, objective.best_psi = evaluation, psi
+                return replace(optimum, psi=psi, gradient=gradient, decrement=decrement)
+        length *= 0.5
+    return None
+
+
+def covariance_of_psi(
+    coordinates: Coordinates, optimum: Optimum, profiled: Profiled | None, place: slice
+) -> Array:
+    """Return the covariance of psi, NaN in the rows and columns of parameters at a bound."""
+    free, m = optimum.free, optimum.free.size
+    covariance_z = np.zeros((m, m))
+    if np.any(free):
+        spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+        block = np.full((int(free.sum()),) * 2, np.nan)
+        if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
+            values, vectors = spectrum
+            block = (vectors / np.maximum(values, 1e-3 * FLAT_CURVATURE)) @ vectors.T
+        covariance_z[np.ix_(free, free)] = block
+    B = coordinates.B.copy()
+    if profiled is not None and optimum.profiled_slope is not None:
+        B[place] = optimum.profiled_slope
+    vcov = B @ covariance_z @ B.T
+    if profiled is not None:
+        vcov[place, place] += profiled.covariance
+    bound = np.flatnonzero(~free[: coordinates.n_theta])
+    vcov[bound, :] = vcov[:, bound] = np.nan
+    return vcov
