@@ -23,6 +23,9 @@ is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays b
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
+TOL_ABS_BOUND = 1e-7
+"""Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
+
 FLAT_CURVATURE = 1e-6
 FLAT_SLOPE = 1e-4
 """Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
@@ -100,7 +103,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
 def _measure(search: Search) -> Optimum:
     """Return gradient, Hessian and decrement at the best point seen."""
     problem, objective = search.problem, search.objective
-    best, psi = _best_in_canonical_form(objective, problem)
+    best, psi = _best_in_canonical_form(search)
     here = search.coordinates.around(psi)
     gradient = here.gradient(best.gradient)
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
@@ -121,15 +124,35 @@ def _measure(search: Search) -> Optimum:
     return Optimum(psi, gradient, hessian, free, decrement, slope)
 
 
-def _best_in_canonical_form(objective: Objective, problem: Problem) -> tuple[Evaluation, Array]:
-    """Return the best evaluation and its psi, mirrored into the bounds where it lies outside."""
+def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
+    """Return the best evaluation and its psi, within bounds, and at a bound where it is next to it.
+
+    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing.
+    """
+    problem, objective = search.problem, search.objective
     assert objective.best is not None and objective.best_psi is not None
     psi = objective.best_psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
         objective.best, objective.best_psi = objective.at(psi), psi
-    return objective.best, psi
+    at_bound = _set_to_bounds(search, psi)
+    if not np.array_equal(at_bound, psi):
+        evaluation = objective.at(at_bound)
+        if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
+            objective.best, objective.best_psi = evaluation, at_bound
+    return objective.best, objective.best_psi
+
+
+def _set_to_bounds(search: Search, psi: Array) -> Array:
+    """Return psi with each theta that is next to its lower bound on it."""
+    near = boundary_thetas(search.problem, psi, search.units)
+    moved = psi.copy()
+    for term, place in zip(search.problem.terms, search.problem.theta_slices(), strict=True):
+        lower = term.covariance.bounds()[0]
+        low = near[place] & np.isfinite(lower)
+        moved[place] = np.where(low, lower, psi[place])
+    return moved
 
 
 def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
