@@ -45,12 +45,18 @@ class Parameter:
     role : str
         What users call it whatever its name: `mean` (always the first), `dispersion` (target
         of `dispformula`), `zero` (target of `ziformula`), or `shape`.
+    at_lower, at_upper : str
+        What the family becomes where the parameter tends to the lower or upper end of its scale,
+        such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
+        ends there is then reported in these words.
     """
 
     name: str
     link: Link
     fixed: float | None = None
     role: str = "shape"
+    at_lower: str = ""
+    at_upper: str = ""
 
     def fixed_eta(self) -> float:
         """Return the fixed value on the scale of the linear predictor."""

@@ -17,6 +17,32 @@ UNDETERMINED = 5.0
 not determined by the data."""
 
 
+LIMIT_ETA = 8.0
+"""A further parameter's predictor beyond this, and not determined by the data, counts as infinite:
+on a log scale a factor of 3000 from 1, on a logit scale a probability of 0.0003."""
+
+
+def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
+    """Return a note for each constant further parameter that went to a limit of its family."""
+    notes = []
+    for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
+        parameter = predictor.parameter
+        if predictor.names != ("Intercept",) or parameter.role == "mean":
+            continue
+        eta = float(fit.psi[place][0])
+        with np.errstate(invalid="ignore"):
+            determined = np.sqrt(np.diagonal(fit.vcov)[place][0]) < UNDETERMINED
+        becomes = parameter.at_upper if eta > 0 else parameter.at_lower
+        if determined or abs(eta) < LIMIT_ETA or not becomes:
+            continue
+        notes.append(
+            f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
+            f"family {problem.family.name!r} becomes {becomes}: the data show nothing beyond that. "
+            "The simpler model has the same log-likelihood and one parameter less."
+        )
+    return tuple(notes)
+
+
 def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
     """Return a note for each coefficient that runs off to infinity.
 

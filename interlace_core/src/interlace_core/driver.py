@@ -11,7 +11,7 @@ import numpy as np
 from interlace_core.config import Config
 from interlace_core.contracts import Approximation, Family, Optimizer
 from interlace_core.data.problem import Model, build_problem
-from interlace_core.diagnostics import separation_notes
+from interlace_core.diagnostics import limit_notes, separation_notes
 from interlace_core.effects import group_effects, term_places
 from interlace_core.errors import (
     AmbiguousNameError,
@@ -272,7 +272,7 @@ def _result(
             "parameters": settings["parameters"],
         },
         dropped_columns=model.dropped_columns,
-        notes=(*model.notes, *separated),
+        notes=(*model.notes, *separated, *limit_notes(problem, fit)),
     )
 
 
