@@ -243,6 +243,11 @@ class Approximation(ABC):
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:
         """Return the instance that `nAGQ` asks for."""
+        if cls.serves_nAGQ is None or nAGQ not in cls.serves_nAGQ:
+            raise OptionError(
+                f"approximation {cls.name!r} does not take nAGQ={nAGQ}. Leave nAGQ out, or leave "
+                "out approximation= and let nAGQ choose."
+            )
         return cls()
 
     @abstractmethod
@@ -368,9 +373,10 @@ def require(family: Family, ok: Any, y: Array, expected: str) -> None:
         return
     row = first_offender(~np.asarray(ok))
     raise ResponseError(
-        f"family {family.name!r}: expected {expected}, got {y[row]:g} in row {row} "
-        f"(position among the rows used, from 0); {int(np.sum(~np.asarray(ok)))} such row(s). "
-        "Correct or drop these rows, or choose a family for such a response."
+        f"family {family.name!r}: expected {expected}, got {y[row]:g} in {{row}}; "
+        f"{int(np.sum(~np.asarray(ok)))} such row(s). "
+        "Correct or drop these rows, or choose a family for such a response.",
+        row,
     )
 
 

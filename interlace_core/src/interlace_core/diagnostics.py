@@ -61,6 +61,7 @@ def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
         with np.errstate(invalid="ignore"):
             se = np.sqrt(np.diagonal(fit.vcov)[place])
         vague = ~(se * reach < UNDETERMINED)
+        vague &= ~(np.abs(beta) > 2.0 * se)  # far out, but told from 0 by the data
         for j in np.flatnonzero(vague & (np.abs(beta) * reach > FAR_ETA)):
             notes.append(
                 f"column {predictor.names[j]!r} separates the response (perfectly or nearly): its "

@@ -14,7 +14,23 @@ class DataError(InterlaceError, ValueError):
 
 
 class ResponseError(DataError):
-    """The response lies outside the family's domain or has a form it cannot take."""
+    """The response lies outside the family's domain or has a form it cannot take.
+
+    Parameters
+    ----------
+    message : str
+        With `{row}` in the place of the offending row, if there is one.
+    row : int, optional
+        Its position among the rows given to the family.
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message if row is None else message.replace("{row}", f"row {row}"))
+        self.template, self.row = message, row
+
+    def at(self, where: str) -> "ResponseError":
+        """Return the same error with the row named in other words."""
+        return ResponseError(self.template.replace("{row}", where))
 
 
 class OptionError(InterlaceError, ValueError):

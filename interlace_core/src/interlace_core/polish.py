@@ -117,7 +117,7 @@ def _measure(search: Search) -> Optimum:
             return np.full(m + p, np.nan)
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
-    full = jacobian(stacked, np.zeros(m), np.full(m, DIFFERENCE_STEP)) if m else np.zeros((0, 0))
+    full = jacobian(stacked, np.zeros(m), np.full(m, DIFFERENCE_STEP)) if m else np.zeros((p, 0))
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)

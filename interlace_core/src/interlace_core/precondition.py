@@ -127,7 +127,7 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
 
 
 def _theta_scale(term: RandomTerm, eta_unit: float) -> Array:
-    """Return a rough standard error of each theta: that of a log standard deviation times its start.
+    """Return a rough standard error of each theta: relative, times the start.
 
     L levels tell a standard deviation to about 1 / sqrt(2 L) relative; a parameter's reach on
     the scale of eta is the template's response to it times the covariate's root mean square.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace_core.data.vectors import read_array
 from interlace_core.errors import DataError, DataWarning, OptionError
 from interlace_core.lookup import similar_name
 from interlace_core.records import Array
@@ -73,22 +74,24 @@ def _new_predictors(
     result: GLMMResult, newdata: Any, include_re: bool, policy: str, offset: Any
 ) -> tuple[Array, Any]:
     design = result.encoder.encode(newdata, need_random=include_re)
-    n = len(design.index)
     rows = []
     for found, new in zip(result.coefficients, design.predictors, strict=True):
         rows.append(new.X @ found.estimates + new.offset if found.names else new.offset)
     eta = np.stack(rows)
-    eta[0] += _external_offset(result, offset, n)
+    eta[0] += _external_offset(result, offset, design.index)
     if include_re:
+        groups = [term.group for term in result.terms]
+        for group, coded in dict(zip(groups, design.terms, strict=True)).items():
+            _report_new_levels(group, coded, policy)
         for term, coded in zip(result.terms, design.terms, strict=True):
-            _report_new_levels(term.group, coded, policy)
             b = result.effects[term.group].values[:, term.columns]
             b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
-            eta[term.predictor] += np.sum(coded.Z * b[coded.codes], axis=1)
+            effect = np.sum(coded.Z * b[coded.codes], axis=1)
+            eta[term.predictor] += np.where(coded.missing, np.nan, effect)
     return eta, design.index
 
 
-def _external_offset(result: GLMMResult, offset: Any, n: int) -> Array:
+def _external_offset(result: GLMMResult, offset: Any, index: Any) -> Array:
     if offset is None:
         if result.encoder.external_offset:
             raise DataError(
@@ -96,16 +99,10 @@ def _external_offset(result: GLMMResult, offset: Any, n: int) -> Array:
                 "new rows. Give predict(offset=...) one value per row of newdata, or write "
                 "offset(...) in the formula."
             )
-        return np.zeros(n)
-    values = np.asarray(offset, dtype=float)
-    if values.ndim == 0:
-        values = np.full(n, float(values))
-    if values.shape != (n,):
-        raise DataError(
-            f"predict: offset must have one value per row of newdata ({n}), "
-            f"got shape {values.shape}."
-        )
-    return values
+        return np.zeros(len(index))
+    if np.ndim(offset) == 0 and not isinstance(offset, str):
+        offset = np.full(len(index), offset)
+    return read_array(offset, "predict: offset", index)
 
 
 def _report_new_levels(group: str, coded: Any, policy: str) -> None:

@@ -37,7 +37,7 @@ class Summary:
         """Return the summary as text."""
         blocks = [_text_pairs(self._head)]
         blocks += [_text_table(table) for table in self._tables]
-        blocks.append("\n".join(self._foot))
+        blocks += ["\n".join(self._foot)] if self._foot else []
         return "\n\n".join(blocks)
 
     __repr__ = __str__

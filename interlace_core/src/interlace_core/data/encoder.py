@@ -13,9 +13,9 @@ from interlace_core.data.design import DesignEncoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.grouping import FactorEncoder
 from interlace_core.data.levels import ColumnCode
-from interlace_core.data.rows import frozen
+from interlace_core.data.rows import frozen, is_missing
 from interlace_core.formulas.expressions import Expression, evaluate
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,14 @@ class NewTerm:
         Random-effects covariates; NaN in the rows where one is missing.
     unseen : tuple of str
         Names of the levels that were not seen in training.
+    missing : ndarray of bool, shape (n,)
+        Rows whose group is missing.
     """
 
     codes: IntArray
     Z: Array
     unseen: tuple[str, ...]
+    missing: BoolArray
 
 
 @dataclass(frozen=True)
@@ -193,4 +196,5 @@ def _predictor(encoder: PredictorEncoder, frame: pd.DataFrame, need_offset: bool
 
 def _term(encoder: TermEncoder, frame: pd.DataFrame, raw: pd.DataFrame) -> NewTerm:
     codes, unseen = encoder.factor.encode(raw)
-    return NewTerm(codes, encoder.design.encode(frame), unseen)
+    missing = np.any([is_missing(raw[name]) for name in encoder.factor.columns], axis=0)
+    return NewTerm(codes, encoder.design.encode(frame), unseen, missing)

@@ -13,10 +13,10 @@ from interlace_core.data.assembly import Assembled, CovarianceLookup, assemble, 
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
-from interlace_core.data.response import read_response
+from interlace_core.data.response import RawResponse, read_response
 from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
 from interlace_core.data.vectors import Vector, check_weights, vector_values
-from interlace_core.errors import DataWarning
+from interlace_core.errors import DataWarning, ResponseError
 from interlace_core.formulas.spans import listed
 from interlace_core.formulas.specification import assign_parameters, read_specification
 from interlace_core.records import Array, Problem, Response, RowReport
@@ -124,7 +124,7 @@ def build_problem(
     frame, notes = drop_unused_levels(rows.select(given))
     refuse_infinite(frame, rows)
     raw = read_response(specification.response, frame, family, rows)
-    response = family.check_response(raw.y, _weights(specification.weights, frame, rows))
+    response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
     bound = family.bind(response.y)
     parts = assign_parameters(specification, bound)
     design = assemble(parts, bound, specification.offset, frame, rows, covariance)
@@ -148,6 +148,16 @@ def _weights(weights: Vector | None, frame: pd.DataFrame, rows: Rows) -> Array |
     values = vector_values(weights, "weights", frame, rows)
     check_weights(values, rows)
     return values
+
+
+def _checked(family: Family, raw: RawResponse, weights: Array | None, rows: Rows) -> Response:
+    """Return the response as the family takes it; an error names the row of the user's data."""
+    try:
+        return family.check_response(raw.y, weights)
+    except ResponseError as error:
+        if error.row is None:
+            raise
+        raise error.at(rows.describe(error.row)) from None
 
 
 def _problem(response: Response, family: Family, design: Assembled) -> Problem:

@@ -47,13 +47,24 @@ def read_vector(
         return None
     if isinstance(values, str):
         return parse_text(values, argument, columns)
+    return read_array(values, argument, table.index)
+
+
+def read_array(values: object, argument: str, index: pd.Index[Any]) -> Array:
+    """Return one number per row, shape (len(index),); a Series is aligned to the index.
+
+    Raises
+    ------
+    DataError
+        If the length is wrong or something is not a number.
+    """
     if isinstance(values, pd.Series):
-        values = _aligned(values, table.index)
+        values = _aligned(values, index)
     array = _numbers(values, argument)
-    if array.shape != (len(table.index),):
+    if array.shape != (len(index),):
         raise DataError(
             f"{argument}: expected one number per row of the data, shape "
-            f"({len(table.index)},), got shape {array.shape}. Give an array of that length, or "
+            f"({len(index)},), got shape {array.shape}. Give an array of that length, or "
             "the name of a column."
         )
     return array
