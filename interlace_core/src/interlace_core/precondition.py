@@ -149,5 +149,6 @@ def _theta_scale(term: RandomTerm, eta_unit: float) -> Array:
 def _inverse_root(information: Array) -> Array:
     """Return R^-1 with R'R the information, directions without information left unscaled."""
     values, vectors = np.linalg.eigh(information)
-    floor = 1e-10 * max(float(values[-1]), 1e-300)
-    return np.asarray(vectors / np.sqrt(np.maximum(values, floor)))
+    floor = 1e-10 * max(float(np.abs(values).max()), 1e-300)
+    # the start can lie where the likelihood is not concave: its curvature is still a scale
+    return np.asarray(vectors / np.sqrt(np.maximum(np.abs(values), floor)))

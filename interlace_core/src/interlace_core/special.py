@@ -145,8 +145,15 @@ def log_rising(y: Any, log_t: Any, order: int = 3) -> tuple[Any, ...]:
 
 def _log_rising(y: Any, log_t: Any, order: int) -> tuple[Any, ...]:
     y, log_t = np.broadcast_arrays(y, log_t)
-    # R falls like y^2 / t: beyond exp(60) it is 0 for every count, and t^4 must not overflow
-    t = np.exp(np.minimum(log_t, 60.0))
+    # R falls like y^2 / t: beyond exp(60) it is 0 for every count, and t^4 must not overflow;
+    # below exp(-700), where t leaves the range of floats, R is linear for every count
+    below = np.minimum(log_t + 700.0, 0.0)
+    log_t = np.clip(log_t, -700.0, 60.0)
+    value, *slopes = _log_rising_within(y, np.exp(log_t), log_t, order)
+    return (value + below * np.where(y > 0.0, 1.0 - y, 0.0), *slopes)
+
+
+def _log_rising_within(y: Any, t: Any, log_t: Any, order: int) -> tuple[Any, ...]:
     large = t >= _STIRLING_FROM
     if np.all(large):
         return _log_rising_large(y, t, order)
