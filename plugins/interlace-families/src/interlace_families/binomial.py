@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, first_offender, require
-from interlace_core.errors import DataWarning
-from interlace_core.links import Link, LogProbability, ProbabilityLink, as_link
+from interlace_core.contracts import Family, Parameter
+from interlace_core.links import Link, LogProbability, ProbabilityLink
 from interlace_core.records import Array, Derivatives, Response
-from interlace_core.special import log_factorial
+from interlace_core.trials import (
+    as_probability_link,
+    check_trials,
+    draw_successes,
+    log_choose,
+    observed_proportion,
+    overall_proportion,
+)
 
 LINK_NAMES = ("logit", "probit", "cloglog", "cauchit")
-TOL_ABS_INTEGER = 1e-6
-"""Successes this close to an integer are taken as that integer: proportions read from text
-files carry about 8 digits. R warns from 1e-3 on; we round and so must be stricter."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,7 @@ class BinomialFamily(Family):
     def _link(self) -> ProbabilityLink:
         if self.link == "log":
             return LogProbability()
-        link = as_link(self.link, (*LINK_NAMES, "log"), "family 'binomial'")
-        if not isinstance(link, ProbabilityLink):
-            raise TypeError(
-                f"family 'binomial': link {link.name!r} is not a ProbabilityLink; derive it "
-                "from interlace_core.links.ProbabilityLink."
-            )
-        return link
+        return as_probability_link(self.link, (*LINK_NAMES, "log"), "family 'binomial'")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -61,15 +57,7 @@ class BinomialFamily(Family):
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Return (successes, trials) from a pair of counts or from a proportion and trials."""
-        if y.ndim == 2:
-            require(self, (y >= 0).all(axis=1), y.min(axis=1), "successes and failures >= 0")
-            successes, trials, multipliers = y[:, 0], y.sum(axis=1), weights
-        else:
-            trials = np.ones(y.size) if weights is None else weights
-            hint = "" if weights is not None else " (for counts of successes give the trials)"
-            require(self, (y >= 0) & (y <= 1), y, f"a proportion between 0 and 1{hint}")
-            successes, multipliers = y * trials, None
-        return Response(np.column_stack([_counts(successes, trials), trials]), multipliers)
+        return check_trials(self, y, weights)
 
     def bind(self, y: Array) -> Self:
         """Return a copy that knows the trials."""
@@ -77,14 +65,13 @@ class BinomialFamily(Family):
 
     def observed(self, y: Array) -> Array:
         """Return the proportion of successes; rows without trials give NaN."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return y[:, 0] / y[:, 1]
+        return observed_proportion(y)
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log of C(trials, s) mu^s (1 - mu)^(trials - s)."""
         link = self._link()
         successes, failures = y[:, 0], y[:, 1] - y[:, 0]
-        return _log_choose(y) + successes * link.log_mu(eta[0]) + failures * link.log1m_mu(eta[0])
+        return log_choose(y) + successes * link.log_mu(eta[0]) + failures * link.log1m_mu(eta[0])
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return the probability of success."""
@@ -97,10 +84,7 @@ class BinomialFamily(Family):
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return (successes, trials)."""
-        mu = self.mean(eta)
-        trials = np.ones(mu.shape[-1]) if self.trials is None else self.trials
-        draws = rng.binomial(np.round(trials).astype(np.int64), mu)
-        return np.stack([draws.astype(np.float64), np.broadcast_to(trials, draws.shape)], axis=-1)
+        return draw_successes(self.mean(eta), self.trials, rng)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return P(successes <= y[:, 0])."""
@@ -113,9 +97,8 @@ class BinomialFamily(Family):
 
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the link of the overall proportion, kept inside (0, 1)."""
-        factor = 1.0 if weights is None else weights
-        successes, trials = float(np.sum(factor * y[:, 0])), float(np.sum(factor * y[:, 1]))
-        return np.array([float(self._link().eta(np.float64((successes + 0.5) / (trials + 1.0))))])
+        proportion = overall_proportion(y, weights)
+        return np.array([float(self._link().eta(np.float64(proportion)))])
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
@@ -132,7 +115,7 @@ class BinomialFamily(Family):
                 _times(successes, a) + _times(failures, b) for a, b in zip(up, down, strict=True)
             )
         if not np.all(y[:, 1] == 1.0):
-            value = value + _log_choose(y)
+            value = value + log_choose(y)
         if 0 not in wrt:
             return Derivatives(value, {})
         partials = {(0,): d1, (0, 0): d2, (0, 0, 0): d3}
@@ -163,25 +146,3 @@ def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Ar
 def _times(count: Array, log_probability: Array) -> Array:
     """Return count * log_probability where 0 * -inf is 0."""
     return np.where(count > 0, count * log_probability, 0.0)
-
-
-def _log_choose(y: Array) -> Array:
-    successes, trials = y[:, 0], y[:, 1]
-    return log_factorial(trials) - log_factorial(successes) - log_factorial(trials - successes)
-
-
-def _counts(successes: Array, trials: Array) -> Array:
-    """Return successes rounded to the integers they stand for; warn where they stand for none."""
-    nearest = np.round(successes)
-    off = np.abs(successes - nearest) > TOL_ABS_INTEGER * np.maximum(trials, 1.0)
-    if np.any(off):
-        row = first_offender(off)
-        warnings.warn(
-            f"family 'binomial': proportion times trials is not an integer in "
-            f"{int(off.sum())} row(s), first in row {row} ({successes[row]:g} successes in "
-            f"{trials[row]:g} trials). The likelihood is evaluated as it stands; check that the "
-            "weights are numbers of trials.",
-            DataWarning,
-            stacklevel=2,
-        )
-    return np.where(off, successes, nearest)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, require_counts
+from interlace_core.densities import poisson_log_density, poisson_log_link_terms
 from interlace_core.links import Link, as_link, chain
 from interlace_core.records import Array, Derivatives, Response
 from interlace_core.special import log_factorial
@@ -45,13 +46,13 @@ class PoissonFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return y log(mu) - mu - log(y!)."""
-        from scipy.special import gammaln, xlogy
+        from scipy.special import xlogy
 
         link = self.parameters[0].link
-        mu = link.mu(eta[0])
         if link.name == "log":
-            return y * eta[0] - mu - gammaln(y + 1.0)
-        return xlogy(y, mu) - mu - gammaln(y + 1.0)
+            return poisson_log_density(y, eta[0])
+        mu = link.mu(eta[0])
+        return xlogy(y, mu) - mu - log_factorial(y)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
@@ -83,18 +84,14 @@ class PoissonFamily(Family):
         from scipy.special import xlogy
 
         link = self.parameters[0].link
-        constant = log_factorial(y)
         if link.name == "log":
-            mu = np.exp(eta[0])
-            value = y * eta[0] - mu - constant
-            d1, d2, d3 = y - mu, -mu, -mu
-        else:
-            taylor = link.derivatives(eta[0])
-            mu = np.where(np.asarray(eta[0]) > link.eta_domain[0], taylor[0], np.nan)
-            value = np.where(mu > 0, xlogy(y, mu) - mu - constant, -np.inf)
-            ratio = y / mu
-            d1, d2, d3 = chain((ratio - 1.0, -ratio / mu, 2.0 * ratio / mu**2), taylor)
+            return poisson_log_link_terms(y, eta[0], order, wrt)
+        taylor = link.derivatives(eta[0])
+        mu = np.where(np.asarray(eta[0]) > link.eta_domain[0], taylor[0], np.nan)
+        value = np.where(mu > 0, xlogy(y, mu) - mu - log_factorial(y), -np.inf)
         if 0 not in wrt:
             return Derivatives(value, {})
+        ratio = y / mu
+        d1, d2, d3 = chain((ratio - 1.0, -ratio / mu, 2.0 * ratio / mu**2), taylor)
         partials = {(0,): d1, (0, 0): d2, (0, 0, 0): d3}
         return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})
