@@ -1,4 +1,4 @@
-"""Families for counts with more variation than Poisson."""
+"""Families for counts: more or less variation than Poisson, too many zeros, or none."""
 
 from interlace_core.contracts import Family
 from interlace_core.hookspecs import hookimpl
@@ -7,6 +7,26 @@ from interlace_core.hookspecs import hookimpl
 @hookimpl
 def interlace_families() -> list[type[Family]]:
     """Return the family classes of this distribution."""
+    from interlace_counts import hurdle, truncated, zero_inflated
+    from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
+    from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
     from interlace_counts.negative_binomial import NegativeBinomial2Family
+    from interlace_counts.negative_binomial1 import NegativeBinomial1Family
+    from interlace_counts.negative_binomial12 import NegativeBinomial12Family
 
-    return [NegativeBinomial2Family]
+    return [
+        NegativeBinomial1Family,
+        NegativeBinomial2Family,
+        NegativeBinomial12Family,
+        truncated.TruncatedPoissonFamily,
+        truncated.TruncatedNegativeBinomial1Family,
+        truncated.TruncatedNegativeBinomial2Family,
+        zero_inflated.ZeroInflatedPoissonFamily,
+        zero_inflated.ZeroInflatedNB1Family,
+        zero_inflated.ZeroInflatedNB2Family,
+        hurdle.HurdlePoissonFamily,
+        hurdle.HurdleNB1Family,
+        hurdle.HurdleNB2Family,
+        GeneralizedPoissonFamily,
+        ConwayMaxwellPoissonFamily,
+    ]

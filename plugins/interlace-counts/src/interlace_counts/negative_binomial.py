@@ -12,6 +12,8 @@ from interlace_core.contracts import Family, Parameter, positive_or_none, requir
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives, Response
 from interlace_core.special import log_factorial, log_rising
+from interlace_counts import nb_density
+from interlace_counts.nb_density import pieces
 
 LINK_NAMES = ("log", "identity", "sqrt")
 
@@ -31,6 +33,7 @@ class NegativeBinomial2Family(Family):
     """
 
     name = "negativebinomial"
+    support = "counts"
 
     theta: float | None = None
     link: str | Link = "log"
@@ -45,7 +48,7 @@ class NegativeBinomial2Family(Family):
         link = as_link(self.link, LINK_NAMES, "family 'negativebinomial'")
         return (
             Parameter("mu", link, role="mean"),
-            Parameter("theta", LINKS["log"], self.theta, role="dispersion"),
+            Parameter("theta", LINKS["log"], self.theta, "dispersion", at_upper=nb_density.POISSON),
         )
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
@@ -55,13 +58,13 @@ class NegativeBinomial2Family(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-density in terms of log(mu) and log(theta)."""
-        from scipy.special import gammaln
+        log_mu = self._log_mu(eta)
+        return nb_density.log_density(y, log_mu, eta[1], log_mu - eta[1])
 
-        theta = np.exp(eta[1])
-        log_mu = eta[0] if self._log_link() else np.log(self.parameters[0].link.mu(eta[0]))
-        rising = gammaln(y + theta) - gammaln(theta) - y * eta[1]
-        softplus = np.logaddexp(0.0, log_mu - eta[1])
-        return rising + y * log_mu - gammaln(y + 1.0) - (y + theta) * softplus
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(-log P(Y = 0)) = log(theta log(1 + mu / theta))."""
+        log_mu = self._log_mu(eta)
+        return nb_density.cloglog_positive(log_mu, log_mu - eta[1])
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
@@ -74,22 +77,16 @@ class NegativeBinomial2Family(Family):
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return draws of a gamma mixture of Poissons."""
-        mu, theta = np.broadcast_arrays(self.mean(eta), np.exp(eta[1]))
-        return rng.poisson(rng.gamma(theta, mu / theta)).astype(np.float64)
+        return nb_density.simulate(self.mean(eta), np.exp(eta[1]), rng)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return the regularised incomplete beta function I_p(theta, y + 1)."""
-        from scipy.special import betainc
-
-        theta = np.exp(eta[1])
-        p = theta / (theta + self.mean(eta))
-        return np.where(y < 0, 0.0, betainc(theta, np.maximum(np.floor(y), 0.0) + 1.0, p))
+        return nb_density.cdf(y, self.mean(eta), np.exp(eta[1]))
 
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the average count and the moment estimate of theta, within [0.1, 100]."""
-        average = max(float(np.average(y, weights=weights)), 0.5 / y.size)
-        excess = float(np.average(np.square(y - average), weights=weights)) - average
-        theta = float(np.clip(average**2 / max(excess, 1e-10), 0.1, 100.0))
+        average, excess = nb_density.average_and_excess(y, weights)
+        theta = float(np.clip(average**2 / excess, 0.1, 100.0))
         return np.array([float(self.parameters[0].link.eta(np.float64(average))), np.log(theta)])
 
     def derivatives(
@@ -103,34 +100,36 @@ class NegativeBinomial2Family(Family):
     def _log_link(self) -> bool:
         return self.parameters[0].link.name == "log"
 
+    def _log_mu(self, eta: Sequence[Any]) -> Any:
+        return eta[0] if self._log_link() else np.log(self.parameters[0].link.mu(eta[0]))
+
 
 def _log_link_derivatives(
     y: Array, log_mu: Array, log_theta: Array, order: int, wrt: tuple[int, ...]
 ) -> Derivatives:
-    """Differentiate R + y log mu - log y! - (y + t) log(1 + mu / t), R as in `log_rising`."""
-    from scipy.special import expit
+    """Differentiate R + y (log mu - softplus(d)) - log y! - E, as in `nb_density`.
 
-    t, d = np.exp(log_theta), log_mu - log_theta
-    p, q, softplus = expit(d), expit(-d), np.logaddexp(0.0, d)
-    s = y + t
+    d = log mu - log theta; R depends on theta alone, E on both.
+    """
     R = log_rising(y, log_theta, order if 1 in wrt else 0)
-    value = R[0] + y * log_mu - log_factorial(y) - s * softplus
-    pq = p * q
-    spq, third = s * pq, s * pq * (q - p)
+    c = pieces(log_mu, np.subtract(log_mu, log_theta))
+    E, E_m, p, q = c.E, c.E_m, c.p, c.q
+    value = R[0] + y * (log_mu - c.softplus) - log_factorial(y) - E
+    yp = y * p
     partials: dict[tuple[int, ...], Array] = {}
     if 0 in wrt:
-        partials |= {(0,): y - s * p, (0, 0): -spq, (0, 0, 0): -third}
+        second = q * (yp + E_m)
+        partials |= {(0,): y * q - E_m, (0, 0): -second, (0, 0, 0): -second * (q - p)}
     if 1 in wrt and order >= 1:
-        tp, tpq, ts = t * p, t * pq, t * softplus
-        partials[1,] = R[1] - ts + s * p
-        if 0 in wrt:
-            partials |= {
-                (0, 1): spq - tp,
-                (0, 0, 1): third - tpq,
-                (0, 1, 1): 2.0 * tpq - tp - third,
-            }
+        ypq, E_mp = yp * q, E_m * p
+        partials[1,] = R[1] + yp + E_m - E
         if order >= 2:
-            partials[1, 1] = R[2] - ts + 2.0 * tp - spq
+            partials[1, 1] = R[2] - ypq + E_mp + E_m - E
         if order >= 3:
-            partials[1, 1, 1] = R[3] - ts + 3.0 * (tp - tpq) + third
+            partials[1, 1, 1] = R[3] + ypq * (q - p) + E_m + 2.0 * p * E_mp - E
+        if 0 in wrt and order >= 2:
+            partials[0, 1] = ypq - E_mp
+        if 0 in wrt and order >= 3:
+            cross = (q - p) * (ypq - E_mp)
+            partials |= {(0, 0, 1): ypq * (q - p) - 2.0 * E_mp * q, (0, 1, 1): -cross}
     return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})

@@ -54,6 +54,11 @@ class PoissonFamily(Family):
         mu = link.mu(eta[0])
         return xlogy(y, mu) - mu - log_factorial(y)
 
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(mu): P(Y = 0) is exp(-mu). Zero parts ask for it."""
+        link = self.parameters[0].link
+        return eta[0] if link.name == "log" else np.log(link.mu(eta[0]))
+
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
         return np.asarray(self.parameters[0].link.mu(eta[0]))

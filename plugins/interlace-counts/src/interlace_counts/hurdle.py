@@ -1,0 +1,85 @@
+"""Hurdle families: zero or not first, then a positive count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interlace_core.contracts import Family, positive_or_none
+from interlace_core.zero_parts import HurdleFamily
+from interlace_counts.negative_binomial import NegativeBinomial2Family
+from interlace_counts.negative_binomial1 import NegativeBinomial1Family
+from interlace_counts.poisson_part import PoissonPart
+
+
+@dataclass(frozen=True)
+class HurdlePoissonFamily(HurdleFamily):
+    """Zero with probability pi, otherwise zero-truncated Poisson.
+
+    Parameters
+    ----------
+    pi : float, optional
+        P(Y = 0); fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "hurdle_poisson"
+
+    pi: float | None = None
+
+    @property
+    def count(self) -> Family:
+        """The Poisson distribution."""
+        return PoissonPart()
+
+
+@dataclass(frozen=True)
+class HurdleNB1Family(HurdleFamily):
+    """Zero with probability pi, otherwise zero-truncated NB1.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        As for `negativebinomial1`.
+    pi : float, optional
+        P(Y = 0); fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "hurdle_negativebinomial1"
+
+    alpha: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "alpha", self.alpha)
+
+    @property
+    def count(self) -> Family:
+        """The NB1 distribution."""
+        return NegativeBinomial1Family(self.alpha)
+
+
+@dataclass(frozen=True)
+class HurdleNB2Family(HurdleFamily):
+    """Zero with probability pi, otherwise zero-truncated NB2.
+
+    Parameters
+    ----------
+    theta : float, optional
+        As for `negativebinomial`.
+    pi : float, optional
+        P(Y = 0); fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "hurdle_negativebinomial"
+
+    theta: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "theta", self.theta)
+
+    @property
+    def count(self) -> Family:
+        """The NB2 distribution."""
+        return NegativeBinomial2Family(self.theta)

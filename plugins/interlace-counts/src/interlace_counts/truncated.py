@@ -1,0 +1,72 @@
+"""Zero-truncated count families: the count given that it is positive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interlace_core.contracts import Family, positive_or_none
+from interlace_core.zero_parts import ZeroTruncatedFamily
+from interlace_counts.negative_binomial import NegativeBinomial2Family
+from interlace_counts.negative_binomial1 import NegativeBinomial1Family
+from interlace_counts.poisson_part import PoissonPart
+
+
+@dataclass(frozen=True)
+class TruncatedPoissonFamily(ZeroTruncatedFamily):
+    """Positive counts: Poisson given that it is not 0.
+
+    mu is the mean of the untruncated Poisson.
+    """
+
+    name = "truncated_poisson"
+
+    @property
+    def count(self) -> Family:
+        """The Poisson distribution."""
+        return PoissonPart()
+
+
+@dataclass(frozen=True)
+class TruncatedNegativeBinomial1Family(ZeroTruncatedFamily):
+    """Positive counts: NB1 given that it is not 0.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        As for `negativebinomial1`; mu and alpha are those of the untruncated distribution.
+    """
+
+    name = "truncated_negativebinomial1"
+
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        positive_or_none(self, "alpha", self.alpha)
+
+    @property
+    def count(self) -> Family:
+        """The NB1 distribution."""
+        return NegativeBinomial1Family(self.alpha)
+
+
+@dataclass(frozen=True)
+class TruncatedNegativeBinomial2Family(ZeroTruncatedFamily):
+    """Positive counts: NB2 given that it is not 0.
+
+    Parameters
+    ----------
+    theta : float, optional
+        As for `negativebinomial`; mu and theta are those of the untruncated distribution.
+    """
+
+    name = "truncated_negativebinomial"
+
+    theta: float | None = None
+
+    def __post_init__(self) -> None:
+        positive_or_none(self, "theta", self.theta)
+
+    @property
+    def count(self) -> Family:
+        """The NB2 distribution."""
+        return NegativeBinomial2Family(self.theta)

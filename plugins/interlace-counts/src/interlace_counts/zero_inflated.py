@@ -1,0 +1,85 @@
+"""Zero-inflated count families: additional zeros with probability pi."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interlace_core.contracts import Family, positive_or_none
+from interlace_core.zero_parts import ZeroInflatedFamily
+from interlace_counts.negative_binomial import NegativeBinomial2Family
+from interlace_counts.negative_binomial1 import NegativeBinomial1Family
+from interlace_counts.poisson_part import PoissonPart
+
+
+@dataclass(frozen=True)
+class ZeroInflatedPoissonFamily(ZeroInflatedFamily):
+    """Zero with probability pi, otherwise Poisson.
+
+    Parameters
+    ----------
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "zeroinflated_poisson"
+
+    pi: float | None = None
+
+    @property
+    def count(self) -> Family:
+        """The Poisson distribution."""
+        return PoissonPart()
+
+
+@dataclass(frozen=True)
+class ZeroInflatedNB1Family(ZeroInflatedFamily):
+    """Zero with probability pi, otherwise NB1.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        As for `negativebinomial1`.
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "zeroinflated_negativebinomial1"
+
+    alpha: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "alpha", self.alpha)
+
+    @property
+    def count(self) -> Family:
+        """The NB1 distribution."""
+        return NegativeBinomial1Family(self.alpha)
+
+
+@dataclass(frozen=True)
+class ZeroInflatedNB2Family(ZeroInflatedFamily):
+    """Zero with probability pi, otherwise NB2.
+
+    Parameters
+    ----------
+    theta : float, optional
+        As for `negativebinomial`.
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "zeroinflated_negativebinomial"
+
+    theta: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "theta", self.theta)
+
+    @property
+    def count(self) -> Family:
+        """The NB2 distribution."""
+        return NegativeBinomial2Family(self.theta)
