@@ -1,0 +1,116 @@
+"""The conformance checks of an approximation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from interlace_core.contracts import Approximation
+from interlace_core.errors import OptionError
+from interlace_core.testing import approximation_behaviour as behaviour
+from interlace_core.testing import approximation_values as values
+from interlace_core.testing.approximation_case import ApproximationCase, Trial
+from interlace_core.testing.approximation_models import MODELS, NORMAL_MODELS, Plan
+from interlace_core.testing.verdicts import Checks, build, collect, shown
+
+Run = Callable[[], None]
+
+
+def approximation_checks(
+    approximation: Approximation | type[Approximation],
+    *,
+    exact: bool = False,
+    tol_abs_group: float = 0.02,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Checks:
+    """Return the checks of an approximation as pairs of name and callable.
+
+    The models of the kit that `check` refuses are left out, so what is checked follows from
+    what the approximation says it can do.
+
+    Parameters
+    ----------
+    approximation : Approximation or its class
+    exact : bool
+        Whether the value equals numerical integration to 1e-8, as quadrature with enough points
+        does.
+    tol_abs_group : float
+        If not exact, allowed error of one group's log-likelihood, in groups of seven rows. For
+        Laplace's approximation 0.01 is usual.
+    expected_failures : mapping from check names to reasons, optional
+        Such a check passes if it fails, and fails if it passes.
+
+    Raises
+    ------
+    OptionError
+        If a tolerance is not positive, or an expected failure names no check or has no reason.
+
+    Examples
+    --------
+    The whole test file of a plugin::
+
+        @pytest.mark.parametrize("name, check", approximation_checks(MyApproximation))
+        def test_conformance(name, check):
+            check()
+    """
+    if not 0.0 < tol_abs_group < np.inf:
+        raise OptionError(
+            f"tol_abs_group: expected a positive number, got {tol_abs_group!r}. Use exact=True "
+            "for an approximation without error."
+        )
+    instance: Approximation = build(approximation)
+    case = ApproximationCase(instance, 0.0 if exact else tol_abs_group)
+    return collect(shown(instance), _checks(case), expected_failures)
+
+
+def _checks(case: ApproximationCase) -> dict[str, Run]:
+    normal, models = case.accepted(NORMAL_MODELS), case.accepted(MODELS)
+    scalar = {name: plan for name, plan in models.items() if plan.scalar}
+    profiling = {
+        name: plan for name, plan in models.items() if case.free(p := plan.problem()).size < p.n_psi
+    }
+    checks: dict[str, Run] = {
+        "accepts or refuses in words": partial(behaviour.check_refusals, case),
+        "is found by name and nAGQ": partial(behaviour.check_named, case),
+    }
+    for name in normal:
+        run = _each(values.check_normal, case, {name: normal[name]})
+        checks[f"exact for normal responses: {name}"] = run
+    checks["equals the likelihood at Lambda = 0"] = _each(
+        values.check_without_effects, case, models
+    )
+    if scalar:
+        checks["agrees with numerical integration"] = _each(values.check_integral, case, scalar)
+    for name in models:
+        checks[f"gradient: {name}"] = _each(values.check_gradient, case, {name: models[name]})
+    checks |= {name: _each(check, case, models) for name, check in _BEHAVIOUR.items()}
+    if profiling:
+        checks["profiled entries do not matter"] = _each(behaviour.check_profiled, case, profiling)
+    return checks
+
+
+_BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
+    "evaluations are well formed": behaviour.check_evaluation,
+    "order of rows does not matter": behaviour.check_rows,
+    "order of levels does not matter": behaviour.check_labels,
+    "signs of covariates do not matter": behaviour.check_signs,
+    "same value whatever came before": behaviour.check_history,
+    "far points fail by status": behaviour.check_far,
+    "objective can be pickled": behaviour.check_pickle,
+    "inputs stay as they are": behaviour.check_inputs,
+}
+
+
+def _each(
+    check: Callable[[Trial], None], case: ApproximationCase, plans: Mapping[str, Plan]
+) -> Run:
+    """Return a check of several models as one."""
+    trials = [Trial(case, name, plan) for name, plan in plans.items()]
+    return partial(_run_all, check, trials)
+
+
+def _run_all(check: Callable[[Trial], None], trials: list[Trial]) -> None:
+    for trial in trials:
+        check(trial)

@@ -1,0 +1,115 @@
+"""Checks of an approximation's value and gradient against references and differences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.records import Array
+from interlace_core.testing.approximation_case import Trial
+from interlace_core.testing.approximation_references import (
+    integrated_value,
+    normal_value,
+    without_effects,
+)
+from interlace_core.testing.differences import gradient
+from interlace_core.testing.verdicts import expect, expect_close
+
+TOL_REL_EXACT = 1e-8
+"""Of a log-likelihood: mode and linear algebra leave about 1e-12."""
+
+TOL_REL_INTEGRAL = 1e-8
+
+TOL_REL_GRADIENT = 1e-6
+"""Of the largest entry: five-point differences of a value near 100 lose about 1e-9."""
+
+STEP = 1e-3
+
+NEAR_ZERO = 0.1
+"""A second point at which gradients are tried has random effects this much smaller."""
+
+
+def check_normal(trial: Trial) -> None:
+    """Hold the value against a dense normal density: a quadratic log-integrand is exact."""
+    evaluation = trial.evaluation()
+    psi = trial.case.completed(trial.problem, trial.psi, evaluation)
+    wanted = normal_value(trial.problem, psi)
+    expect_close(
+        evaluation.value,
+        wanted,
+        what=f"negative log-likelihood of the model {trial.name!r}, by its dense covariance,",
+        tol=TOL_REL_EXACT,
+        scale=1.0 + abs(wanted),
+        advice="Keep all constants; check log|H| and the layout of terms.",
+    )
+
+
+def check_without_effects(trial: Trial) -> None:
+    """Require the likelihood of the fixed part where the template is 0."""
+    psi = trial.psi.copy()
+    psi[: trial.problem.n_theta] = 0.0
+    evaluation = trial.evaluation(psi)
+    wanted = without_effects(trial.problem, trial.case.completed(trial.problem, psi, evaluation))
+    expect_close(
+        evaluation.value,
+        wanted,
+        what=f"negative log-likelihood without random effects of the model {trial.name!r}",
+        tol=TOL_REL_EXACT,
+        scale=1.0 + abs(wanted),
+        advice="At Lambda = 0 the random effects integrate to 1: check the constants.",
+    )
+
+
+def check_integral(trial: Trial) -> None:
+    """Hold the value against adaptive integration, group by group."""
+    evaluation, allowed = trial.evaluation(), trial.case.tol_abs_group
+    psi = trial.case.completed(trial.problem, trial.psi, evaluation)
+    wanted = integrated_value(trial.problem, psi)
+    groups = len(trial.problem.terms[0].levels)
+    expect_close(
+        evaluation.value,
+        wanted,
+        what=f"negative log-likelihood of the model {trial.name!r}, by numerical integration,",
+        tol=1.0,
+        scale=allowed * groups + TOL_REL_INTEGRAL * (1.0 + abs(wanted)),
+        advice="If the approximation is this coarse, say so by tol_abs_group=.",
+    )
+
+
+def check_gradient(trial: Trial) -> None:
+    """Hold the gradient against differences of the value, in all entries that are free."""
+    small = trial.psi.copy()
+    small[: trial.problem.n_theta] *= NEAR_ZERO
+    for psi in (trial.psi, small):
+        got = trial.evaluation(psi).gradient
+        expect(
+            got.shape == psi.shape and got.dtype == np.float64,
+            f"a float64 gradient of shape {psi.shape}",
+            f"{got.dtype} of shape {got.shape}",
+            "Return one entry per entry of psi, 0 for profiled ones.",
+        )
+        wanted = _differences(trial, psi)
+        expect_close(
+            got,
+            wanted,
+            what=f"gradient of the model {trial.name!r}, by differences of the value,",
+            tol=TOL_REL_GRADIENT,
+            scale=1.0 + np.max(np.abs(wanted)),
+            advice="The entries are theta of all terms, then the coefficients of all predictors; "
+            "the mode moves with psi.",
+        )
+
+
+def _differences(trial: Trial, psi: Array) -> Array:
+    """Return the gradient by differences, 0 for entries that the approximation determines."""
+    free = trial.case.free(trial.problem)
+    # one objective, as in a fit: whatever it remembers must not show
+    objective = trial.case.approximation.objective(trial.problem)
+
+    def value(x: Array) -> float:
+        moved = psi.copy()
+        moved[free] = x
+        return float(objective(moved).value)
+
+    wanted = np.zeros(psi.size)
+    wanted[free] = gradient(value, psi[free], STEP)
+    return wanted

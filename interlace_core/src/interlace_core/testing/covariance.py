@@ -1,0 +1,284 @@
+"""The conformance checks of a covariance structure."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+
+from interlace_core.contracts import Covariance
+from interlace_core.records import Array
+from interlace_core.testing.differences import gradient
+from interlace_core.testing.verdicts import Checks, collect, expect, expect_close
+
+TOL_REL_DIFFERENCES = 1e-7
+
+TOL_REL_NEAREST = 1e-6
+"""Leaves room for a structure that regularises a covariance before it takes its root."""
+
+TOL_SAME = 1e-10
+
+SPREAD_AT_START = 4.0
+"""Variances at the start lie within this factor of 1: near the identity."""
+
+ZERO = 1e-4
+"""Largest entry of the template at a variance of 0, which a structure may have to regularise."""
+
+REGULAR = 1e-3
+"""Least slope of a variance's root at 0 relative to that at the start: on a log scale it is 0."""
+
+
+@dataclass(frozen=True)
+class CovarianceCase:
+    """What the checks of a covariance structure share.
+
+    Attributes
+    ----------
+    structure : type
+    sizes : sequence of int
+        Numbers of random-effects columns to try.
+    """
+
+    structure: type[Covariance]
+    sizes: Sequence[int]
+
+    def each(self) -> Iterator[tuple[Covariance, str]]:
+        """Yield an instance of each size, with the size in words."""
+        for size in self.sizes:
+            yield self.structure(size), f"with {size} column(s)"
+
+
+def covariance_checks(
+    structure: type[Covariance],
+    *,
+    sizes: Sequence[int] = (1, 2, 3, 4),
+    expected_failures: Mapping[str, str] | None = None,
+) -> Checks:
+    """Return the checks of a covariance structure as pairs of name and callable.
+
+    Parameters
+    ----------
+    structure : type
+        Its class, constructed with the number of columns.
+    sizes : sequence of int
+        Numbers of columns to try.
+    expected_failures : mapping from check names to reasons, optional
+        Such a check passes if it fails, and fails if it passes.
+
+    Raises
+    ------
+    OptionError
+        If an expected failure names no check or has no reason.
+
+    Examples
+    --------
+    The whole test file of a plugin::
+
+        @pytest.mark.parametrize("name, check", covariance_checks(MyStructure))
+        def test_conformance(name, check):
+            check()
+    """
+    case = CovarianceCase(structure, sizes)
+    checks: dict[str, Callable[[], None]] = {
+        name: partial(check, case) for name, check in _CHECKS.items()
+    }
+    return collect(structure.__name__, checks, expected_failures)
+
+
+def check_start(case: CovarianceCase) -> None:
+    """Require n_theta parameters that start near unit variances."""
+    for covariance, where in case.each():
+        n, start = covariance.n_theta, np.asarray(covariance.start())
+        expect(isinstance(n, Integral), f"an integer n_theta {where}", n, "Return an int.")
+        expect(
+            start.shape == (n,) and start.dtype == np.float64 and bool(np.isfinite(start).all()),
+            f"start() of {n} finite float64 {where}",
+            start,
+            "Return one number per parameter.",
+        )
+        V = _covariance(covariance, start)
+        variances = np.diag(V)
+        near = (variances > 1.0 / SPREAD_AT_START) & (variances < SPREAD_AT_START)
+        definite = bool(np.all(np.linalg.eigvalsh(V) > 0.0))
+        expect(
+            bool(near.all()) and definite,
+            f"a template near the identity at the start {where}",
+            f"a covariance {V.tolist()}",
+            "Start at unit variances, whatever the parameters are.",
+        )
+
+
+def check_bounds(case: CovarianceCase) -> None:
+    """Require lower bounds below upper ones, and the start between them."""
+    for covariance, where in case.each():
+        lower, upper = (np.asarray(bound) for bound in covariance.bounds())
+        start = np.asarray(covariance.start())
+        expect(
+            lower.shape == upper.shape == (covariance.n_theta,) and bool(np.all(lower < upper)),
+            f"lower bounds below upper bounds, one pair per parameter, {where}",
+            (lower, upper),
+            "Use -inf and inf where there is no bound.",
+        )
+        expect(
+            bool(np.all((start > lower) & (start < upper))),
+            f"a start strictly within the bounds {where}",
+            start,
+            "A search cannot start outside.",
+        )
+
+
+def check_template(case: CovarianceCase) -> None:
+    """Require a finite template of shape (c, c) within the bounds that leaves theta as it is."""
+    for covariance, where in case.each():
+        for theta in _thetas(covariance):
+            before = theta.copy()
+            T = covariance.template(theta)
+            covariance.pullback(theta, np.ones_like(T))
+            covariance.canonical(theta)
+            expect(np.array_equal(before, theta), f"theta as it was {where}", theta, "Copy it.")
+            expect(
+                T.shape == (covariance.size,) * 2
+                and T.dtype == np.float64
+                and bool(np.isfinite(T).all()),
+                f"a finite float64 template of shape {(covariance.size,) * 2} {where}",
+                f"{T.dtype} of shape {T.shape}: {T}",
+                "Check template() and size.",
+            )
+
+
+def check_pullback(case: CovarianceCase) -> None:
+    """Hold `pullback` against differences of a linear function of the template."""
+    rng = np.random.default_rng(1)
+    for covariance, where in case.each():
+        for theta in _thetas(covariance):
+            dT = rng.normal(size=(covariance.size,) * 2)
+
+            def F(x: Array, c: Covariance = covariance, dT: Array = dT) -> float:
+                return float(np.sum(dT * c.template(x)))
+
+            expect_close(
+                covariance.pullback(theta, dT.copy()),
+                gradient(F, theta, 1e-4),
+                what=f"pullback {where}, by differences of the template,",
+                tol=TOL_REL_DIFFERENCES,
+                scale=1.0 + np.abs(dT).sum(),
+                advice="pullback() is the transposed derivative of template().",
+            )
+
+
+def check_nearest(case: CovarianceCase) -> None:
+    """Require `nearest` to find a covariance of the structure again, and others within bounds."""
+    rng = np.random.default_rng(2)
+    for covariance, where in case.each():
+        for theta in _thetas(covariance):
+            V = _covariance(covariance, theta)
+            expect_close(
+                _covariance(covariance, covariance.nearest(V.copy())),
+                V,
+                what=f"the covariance of nearest() {where}, one of the structure's own,",
+                tol=TOL_REL_NEAREST,
+                scale=np.trace(V),
+                advice="nearest() inverts theta -> T T'.",
+            )
+            root = rng.normal(size=(covariance.size, covariance.size + 1))
+            _expect_within(covariance, covariance.nearest(root @ root.T), f"nearest() {where}")
+
+
+def check_canonical(case: CovarianceCase) -> None:
+    """Require `canonical` to give the same covariance within the bounds."""
+    for covariance, where in case.each():
+        thetas = _thetas(covariance)
+        if covariance.crosses_bounds:
+            signs = np.random.default_rng(3).choice([-1.0, 1.0], size=(6, covariance.n_theta))
+            thetas += [sign * theta for sign in signs for theta in thetas]
+        for theta in thetas:
+            canonical = covariance.canonical(theta.copy())
+            _expect_within(covariance, canonical, f"canonical() {where}")
+            V = _covariance(covariance, theta)
+            expect_close(
+                _covariance(covariance, canonical),
+                V,
+                what=f"the covariance of canonical() {where}, that of theta,",
+                tol=TOL_SAME,
+                scale=np.trace(V),
+                advice="canonical() mirrors theta into the bounds; the covariance stays.",
+            )
+
+
+def check_zero(case: CovarianceCase) -> None:
+    """Require that variances of 0 are an ordinary point: finite, and the template moves there."""
+    for covariance, where in case.each():
+        zero = covariance.canonical(covariance.nearest(np.zeros((covariance.size,) * 2)))
+        T = covariance.template(zero)
+        expect(
+            bool(np.isfinite(zero).all()) and float(np.max(np.abs(T))) <= ZERO,
+            f"a finite theta with a template of 0 {where}",
+            f"theta {zero}, template {T.tolist()}",
+            "Parameterise T, not its logarithm: a fit must be able to reach a variance of 0.",
+        )
+        here, usual = _reach(covariance, zero), _reach(covariance, covariance.start())
+        expect(
+            bool(np.all(here >= REGULAR * usual)),
+            f"a template that moves with theta at 0 {where}",
+            f"slopes {here} of the diagonal, {usual} at the start",
+            "At 0 the template needs a slope, or no search can leave it.",
+        )
+
+
+def check_pickle(case: CovarianceCase) -> None:
+    """Require that a structure survives pickling."""
+    for covariance, where in case.each():
+        copy, theta = pickle.loads(pickle.dumps(covariance)), covariance.start()
+        expect_close(
+            copy.template(theta),
+            covariance.template(theta),
+            what=f"the template of the pickled structure {where} to be",
+            tol=0.0,
+            advice="Keep no lambdas or open resources in a structure.",
+        )
+
+
+_CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
+    "start is near the identity": check_start,
+    "bounds hold the start": check_bounds,
+    "template is finite and theta untouched": check_template,
+    "pullback matches differences": check_pullback,
+    "nearest finds its own": check_nearest,
+    "canonical keeps the covariance": check_canonical,
+    "a variance of zero is regular": check_zero,
+    "can be pickled": check_pickle,
+}
+
+
+def _thetas(covariance: Covariance) -> list[Array]:
+    """Return the start and a few random thetas within the bounds."""
+    rng = np.random.default_rng(0)
+    start = np.asarray(covariance.start(), np.float64)
+    lower, upper = covariance.bounds()
+    moved = [start + rng.normal(scale=0.5, size=start.size) for _ in range(4)]
+    # not on a bound, where a difference would step outside
+    margin = 0.01 * np.minimum(upper - lower, 1.0)
+    return [start.copy(), *(np.clip(theta, lower + margin, upper - margin) for theta in moved)]
+
+
+def _covariance(covariance: Covariance, theta: Array) -> Array:
+    T = covariance.template(theta)
+    return np.asarray(T @ T.T)
+
+
+def _reach(covariance: Covariance, theta: Array) -> Array:
+    """Return how fast each diagonal entry of the template moves at most, shape (c,)."""
+    units = np.eye(covariance.size)
+    slopes = [covariance.pullback(theta, np.outer(unit, unit)) for unit in units]
+    return np.array([np.max(np.abs(slope)) for slope in slopes])
+
+
+def _expect_within(covariance: Covariance, theta: Array, what: str) -> None:
+    lower, upper = covariance.bounds()
+    theta = np.asarray(theta)
+    within = theta.shape == lower.shape and bool(np.all((theta >= lower) & (theta <= upper)))
+    expect(within, f"{what} to give a theta within the bounds", theta, "Mirror or clip it.")

@@ -1,0 +1,128 @@
+"""Checks of what a family is as an object: parameters, fixed ones, pickles, bound copies."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+from typing import Any
+
+import numpy as np
+
+from interlace_core.contracts import Family, Parameter
+from interlace_core.testing.family_sample import FamilyCase, Sample
+from interlace_core.testing.verdicts import expect, expect_close
+
+ROLES = ("mean", "dispersion", "zero", "shape")
+
+TOL_ABS_ROUND_TRIP = 1e-9
+"""In units of eta."""
+
+TOL_SAME = 1e-12
+
+
+def check_parameters(case: FamilyCase) -> None:
+    """Require a tuple of parameters with distinct names, known roles and the mean first."""
+    parameters = case.sample.family.parameters
+    advice = "See interlace_core.contracts.Parameter."
+    well = isinstance(parameters, tuple) and all(isinstance(p, Parameter) for p in parameters)
+    expect(well and len(parameters) > 0, "a tuple of Parameter", parameters, advice)
+    names = [p.name for p in parameters]
+    expect(len(set(names)) == len(names), "distinct names", names, advice)
+    expect(all(name.isidentifier() for name in names), "names of one word", names, advice)
+    roles = [p.role for p in parameters]
+    expect(set(roles) <= set(ROLES), f"roles among {', '.join(ROLES)}", roles, advice)
+    expect(
+        roles[0] == "mean" and roles.count("mean") == 1, "the mean first, and once", roles, advice
+    )
+
+
+def check_built_without_arguments(case: FamilyCase) -> None:
+    """Require that the class can be found by name: constructed without arguments."""
+    family = type(case.family)()
+    expect(
+        family.name == case.family.name,
+        f"{type(family).__name__}() to have the name {case.family.name!r}",
+        family.name,
+        "The name belongs to the class.",
+    )
+
+
+def check_fixed(case: FamilyCase) -> None:
+    """Require that a parameter given to the constructor is fixed there, and derived no more."""
+    free = case.family
+    for k, parameter in enumerate(free.parameters):
+        value = float(parameter.link.mu(np.float64(case.sample.eta[k, 0])))
+        fixed = _with(free, parameter.name, value) if parameter.role != "mean" else None
+        if fixed is None:
+            continue
+        given = fixed.parameters[k].fixed
+        expect(
+            given == value,
+            f"{parameter.name}={value:g} to fix that parameter",
+            f"parameters[{k}].fixed = {given!r}",
+            f"Return Parameter({parameter.name!r}, ..., fixed=self.{parameter.name}).",
+        )
+        expect_close(
+            fixed.parameters[k].fixed_eta(),
+            case.sample.eta[k, 0],
+            what=f"fixed_eta() of {parameter.name}, the link of its value,",
+            tol=TOL_ABS_ROUND_TRIP,
+            advice="Check the link of that parameter.",
+        )
+        y, eta = case.sample.copies()
+        expect_close(
+            fixed.bind(y).log_density(y, eta),
+            case.sample.log_density(),
+            what=f"the density with {parameter.name} fixed, a function of eta alone,",
+            tol=TOL_SAME,
+            scale=1.0 + np.abs(case.sample.log_density()),
+            advice="Take the parameter from eta, also when it is fixed.",
+        )
+
+
+def check_pickle(case: FamilyCase) -> None:
+    """Require that family and bound copy survive pickling with the same density."""
+    sample = case.sample
+    for family in (case.family, sample.family):
+        copy = pickle.loads(pickle.dumps(family))
+        y, eta = sample.copies()
+        expect_close(
+            copy.bind(y).log_density(y, eta),
+            sample.log_density(),
+            what="the density of the pickled family to be",
+            tol=0.0,
+            advice="Keep no lambdas or open resources in a family.",
+        )
+
+
+def check_bind(case: FamilyCase) -> None:
+    """Require that binding leaves the density as it is and that a second time changes nothing."""
+    sample = case.sample
+    twice = sample.family.bind(sample.y)
+    again = Sample(twice, sample.y, sample.eta).log_density()
+    families = [("bound twice", again)]
+    # before it is bound, a family may not know how many parameters it has
+    if len(case.family.parameters) == len(sample.family.parameters):
+        unbound = Sample(case.family, sample.y, sample.eta).log_density()
+        families.append(("not bound", unbound))
+    for which, density in families:
+        expect_close(
+            density,
+            sample.log_density(),
+            what=f"the density of the family {which}, that of the bound one,",
+            tol=TOL_SAME,
+            scale=1.0 + np.abs(density),
+            advice="bind() records what the data fix; it must not change the density.",
+        )
+
+
+def _with(family: Family, name: str, value: float) -> Family | None:
+    """Return the family with one parameter fixed; None if its constructor has no such argument."""
+    cls: Any = type(family)
+    if name not in inspect.signature(cls).parameters:
+        return None
+    if dataclasses.is_dataclass(family):
+        return dataclasses.replace(family, **{name: value})
+    fixed: Family = cls(**{name: value})
+    return fixed
