@@ -9,7 +9,7 @@ import pytest
 from models import random_problem
 
 from interlace_core.errors import UnsupportedModelError
-from interlace_core.records import Response
+from interlace_core.records import Response, Status
 from interlace_core.registry import default_registry
 
 STRUCTURES = {
@@ -37,7 +37,11 @@ def test_gradient_matches_differences(family, approximation, structure):
         pytest.skip("refused by name")
     objective = method.objective(problem)
     free = np.setdiff1d(np.arange(psi.size), np.arange(psi.size)[method.profiled(problem)])
-    gradient = objective(psi).gradient[free]
+    here = objective(psi)
+    if free.size < psi.size and here.status is not Status.OK:
+        pytest.skip("no joint mode: the density is not concave here")
+    assert here.status is Status.OK
+    gradient = here.gradient[free]
     differences = np.array([difference(objective, psi, i) for i in free])
     assert np.abs(gradient - differences).max() <= REL_ERROR * np.abs(gradient).max()
 

@@ -146,7 +146,7 @@ def test_one_point_is_laplace():
 
 
 def assert_same_further_coefficients(ours, reference):
-    """Dispersion on its log scale (the variance's for a Gaussian, our sigma's is half), zero part."""
+    """Compare dispersion (log scale, where a Gaussian has its variance) and zero part."""
     unit = 0.5 if reference["family"] == "gaussian" else 1.0
     for role, kind, scale in (("dispersion", "disp", unit), ("zero", "zi", 1.0)):
         for name, value in (reference.get(f"{kind}_fixef") or {}).items():
