@@ -111,6 +111,14 @@ class Family(ABC):
         """Return the mean of the part beside a zero part, shape (..., n); else the mean."""
         return self.mean(eta)
 
+    def natural(self, eta: Sequence[Any]) -> Sequence[Any]:
+        """Return every parameter on its natural scale, from all the predictors.
+
+        By default each by its own link. Override it where a parameter depends on several
+        predictors (one of three probabilities). Works on truncated Taylor numbers.
+        """
+        return [p.link.mu(e) for p, e in zip(self.parameters, eta, strict=True)]
+
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Return the response and weights as `log_density` wants them.
 

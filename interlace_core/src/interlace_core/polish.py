@@ -20,6 +20,10 @@ DIFFERENCE_STEP = 2e-3
 """Half-width of the Hessian's differences, in units of one standard error: its truncation error
 is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
 
+SHARP_CURVATURE = 9.0
+"""Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
+differences are taken again with steps to match."""
+
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
@@ -117,7 +121,13 @@ def _measure(search: Search) -> Optimum:
             return np.full(m + p, np.nan)
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
-    full = jacobian(stacked, np.zeros(m), np.full(m, DIFFERENCE_STEP)) if m else np.zeros((p, 0))
+    steps = np.full(m, DIFFERENCE_STEP)
+    full = jacobian(stacked, np.zeros(m), steps) if m else np.zeros((p, 0))
+    curvature = np.diagonal(full[:m])
+    if np.any(curvature > SHARP_CURVATURE):
+        # the start's scale was far off: a step must be small against a standard error here
+        steps = DIFFERENCE_STEP / np.sqrt(np.maximum(curvature, 1.0))
+        full = jacobian(stacked, np.zeros(m), steps)
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)

@@ -60,7 +60,7 @@ def _transform(result: GLMMResult, type: str) -> Any:
     choices = ["response", "link", "mean"]
     for k, found in enumerate(result.coefficients):
         if type in (found.parameter.name, found.parameter.role):
-            return lambda eta: found.parameter.link.mu(eta[k])
+            return lambda eta: family.natural(eta)[k]
         choices += [found.parameter.name, found.parameter.role]
     close = similar_name(str(type), choices)
     hint = f" Did you mean {close!r}?" if close else ""

@@ -14,6 +14,7 @@ from interlace_core.contracts import Family, Parameter
 from interlace_core.effects import GroupEffects, TermPlace
 from interlace_core.errors import OptionError
 from interlace_core.fit import Fit
+from interlace_core.jets import differentiate
 from interlace_core.records import Array, RowReport
 
 if TYPE_CHECKING:
@@ -166,14 +167,41 @@ class GLMMResult:
         """
         rows = {}
         for k, found in enumerate(self.coefficients[1:], start=1):
-            parameter = found.parameter
-            if parameter.fixed is not None:
-                rows[parameter.name] = (float(parameter.fixed), np.nan, True)
-            elif found.names == ("Intercept",) and not self._has_effects(k):
-                value, slope, *_ = parameter.link.derivatives(found.estimates[0])
-                se = abs(float(slope)) * float(self.bse_of(k).iloc[0])
-                rows[parameter.name] = (float(value), se, False)
+            if found.parameter.fixed is not None:
+                rows[found.parameter.name] = (
+                    float(found.parameter.fixed),
+                    np.nan,
+                    True,
+                )
+                continue
+            value, se = self._natural(k)
+            if not np.isnan(value):
+                rows[found.parameter.name] = (value, se, False)
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "se", "fixed"])
+
+    def _natural(self, k: int) -> tuple[float, float]:
+        """Return parameter k on its natural scale and its standard error.
+
+        NaN if it depends on a predictor that is not a constant.
+        """
+        constant = {
+            j: found.place.start
+            for j, found in enumerate(self.coefficients)
+            if found.names == ("Intercept",) and not self._has_effects(j)
+        }
+        eta = [
+            np.array([self.fit.psi[constant[j]] if j in constant else np.nan])
+            for j in range(len(self.coefficients))
+        ]
+        for j, found in enumerate(self.coefficients):
+            if found.parameter.fixed is not None:
+                eta[j] = np.array([found.parameter.fixed_eta()])
+        found_at = differentiate(lambda jets: self.family.natural(jets)[k], eta, 1, tuple(constant))
+        keys = [j for j in constant if found_at.get(j) is not None]
+        slope = np.array([float(found_at.partials[j,][0]) for j in keys])
+        places = [constant[j] for j in keys]
+        variance = slope @ self.fit.vcov[np.ix_(places, places)] @ slope
+        return float(found_at.value[0]), float(np.sqrt(variance))
 
     @cached_property
     def random_effects(self) -> dict[str, pd.Series | pd.DataFrame]:

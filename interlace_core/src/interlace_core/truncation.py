@@ -81,9 +81,11 @@ class ZeroAware(Protocol):
 
 def cloglog_positive(count: Family, eta: Sequence[Any]) -> Any:
     """Return log(-log P(Y = 0)), shape (..., n) or broadcastable to it; works on jets."""
+    from interlace_core.jets import value_of
+
     if isinstance(count, ZeroAware):
         return count.cloglog_positive(eta)
-    zeros = np.zeros(max((np.shape(each)[-1:] for each in eta), default=()))
+    zeros = np.zeros(max(np.shape(value_of(each))[-1:] for each in eta))
     t = -count.log_density(zeros, eta)
     return np.log(np.where(t > 0, t, np.nan))
 

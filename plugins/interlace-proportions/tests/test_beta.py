@@ -141,14 +141,15 @@ def test_tails_are_right_where_mu_rounds_to_zero_or_one(size, log_phi):
     assert mirrored.get(0) == pytest.approx(1.0, rel=1e-10)
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", LINK_NAMES)
 @pytest.mark.parametrize("size", [-800.0, -40.0, 40.0, 800.0])
 def test_everything_is_finite_far_out(link, size):
     family, rng = BetaFamily(link=link), np.random.default_rng(1)
     y = np.array([1e-300, 1e-8, 0.5, 1.0 - 1e-16])
     for log_phi in (-800.0, -40.0, 0.0, 40.0, 800.0):
         eta = [np.full(4, size), np.full(4, log_phi)]
-        found = family.derivatives(y, eta, 3, (0, 1))
+        with np.errstate(over="ignore"):  # as in a fit
+            found = family.derivatives(y, eta, 3, (0, 1))
         assert all(np.all(np.isfinite(x)) for x in (found.value, *found.partials.values()))
         draws = family.simulate(eta, rng)
         assert np.all((draws > 0) & (draws < 1))

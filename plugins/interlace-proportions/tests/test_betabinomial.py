@@ -147,14 +147,15 @@ def test_tails_are_right_where_mu_rounds_to_zero_or_one(size):
     assert np.abs(found.get(0, 0)).max() < 1e-10
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", LINK_NAMES)
 @pytest.mark.parametrize("size", [-800.0, -40.0, 40.0, 800.0])
 def test_everything_is_finite_far_out(link, size):
     y = np.array([[0.0, 0.0], [0.0, 5.0], [5.0, 5.0], [2.0, 5.0], [1e6, 2e6]])
     family, rng = BetaBinomialFamily(link=link).bind(y), np.random.default_rng(1)
     for log_phi in (-800.0, -40.0, 0.0, 40.0, 800.0):
         eta = [np.full(5, size), np.full(5, log_phi)]
-        found = family.derivatives(y, eta, 3, (0, 1))
+        with np.errstate(over="ignore"):  # as in a fit
+            found = family.derivatives(y, eta, 3, (0, 1))
         assert all(np.all(np.isfinite(x)) for x in (found.value, *found.partials.values()))
         draws = family.simulate(eta, rng)
         assert np.all((draws[:, 0] >= 0) & (draws[:, 0] <= draws[:, 1]))

@@ -147,9 +147,6 @@ def test_refits_of_simulated_data_recover_the_parameters(name):
     assert np.abs(z).max() < 4.0, z
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the core reports p0 from its own predictor, without that of p1"
-)
 def test_the_result_reports_the_shares():
     interlace = pytest.importorskip("interlace")
     data = simulated("zerooneinflated_beta")

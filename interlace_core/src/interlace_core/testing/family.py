@@ -107,6 +107,7 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "fixed parameters": form.check_fixed,
     "links and their inverses": links.check_links,
     "link derivatives": links.check_link_derivatives,
+    "natural parameters": links.check_natural,
     "can be pickled": form.check_pickle,
     "bind keeps the density": form.check_bind,
     "start is finite": response.check_start,

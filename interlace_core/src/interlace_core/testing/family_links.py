@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from interlace_core.contracts import Family
+from interlace_core.jets import differentiate
 from interlace_core.links import Link
 from interlace_core.records import Array
 from interlace_core.testing.differences import slope
-from interlace_core.testing.family_sample import FamilyCase
+from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
 TOL_ABS_ROUND_TRIP = 1e-9
 """In units of eta, besides what rounding of mu costs where the link is flat."""
+
+STEP = 1e-3
 
 TOL_SAME = 1e-12
 TOL_REL_DIFFERENCES = 1e-7
@@ -68,12 +73,49 @@ def check_link_derivatives(case: FamilyCase) -> None:
 
             expect_close(
                 taylor[order],
-                slope(before, eta, 1e-3),
+                slope(before, eta, STEP),
                 what=f"derivative {order} of link {link.name!r}, by differences,",
                 tol=TOL_REL_DIFFERENCES,
                 scale=1.0 + np.max(np.abs(taylor[: order + 1]), axis=0),
                 advice=ADVICE,
             )
+
+
+def check_natural(case: FamilyCase) -> None:
+    """Require every parameter on its natural scale, inside of its domain, also from jets."""
+    sample = case.sample
+    family, parameters = sample.family, sample.family.parameters
+    values = family.natural(sample.copies()[1])
+    expect(
+        len(values) == len(parameters),
+        f"natural() to return {len(parameters)} parameters",
+        f"{len(values)}",
+        "One entry per parameter, in their order.",
+    )
+    for k, parameter in enumerate(parameters):
+        low, high = parameter.link.domain
+        inside = bool(np.all((values[k] >= low) & (values[k] <= high)))
+        expect(inside, f"{parameter.name} in {(low, high)}", values[k], "Check natural().")
+        jet = differentiate(partial(_natural, family, k), sample.copies()[1], 1, sample.every)
+        for m in sample.every:
+            expect_close(
+                jet.partials.get((m,), np.zeros_like(jet.value)),
+                slope(partial(_natural_along, sample, k, m), sample.eta[m], STEP),
+                what=f"the slope of {parameter.name} in eta[{m}], by differences,",
+                tol=TOL_REL_DIFFERENCES,
+                scale=1.0 + np.abs(jet.value),
+                advice="natural() must work on truncated Taylor numbers: NumPy functions only.",
+            )
+
+
+def _natural(family: Family, k: int, eta: list[Any]) -> Any:
+    return family.natural(eta)[k]
+
+
+def _natural_along(sample: Sample, k: int, m: int, x: Array) -> Any:
+    eta = sample.copies()[1]
+    eta[m] = x
+    return sample.family.natural(eta)[k]
 
 
 def _grid(link: Link) -> Array:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from interlace_core.contracts import Family
-from interlace_core.errors import ResponseError
+from interlace_core.errors import InterlaceError, InterlaceWarning, ResponseError
 from interlace_core.records import Array, Response
 from interlace_core.testing.family_sample import SEED, FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close, expect_raises
@@ -66,14 +66,17 @@ def check_weights(case: FamilyCase) -> None:
 
 def check_start(case: FamilyCase) -> None:
     """Require finite constants without a warning, also for a response that does not vary."""
-    examples = case.support.examples()
-    responses = {"varied responses": examples}
-    responses |= {f"all responses {x}": np.stack([x] * 4) for x in examples}
+    responses = {"varied responses": case.support.examples()}
+    responses |= {f"all responses {x}": np.stack([x] * 4) for x in case.support.alike()}
     for what, raw in responses.items():
-        family, y = case.bound(raw)
         for weights in (None, np.linspace(1.0, 2.0, raw.shape[0])):
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)
+                warnings.simplefilter("ignore", InterlaceWarning)
+                try:
+                    family, y = case.bound(raw)
+                except InterlaceError:
+                    continue  # a response that does not vary may be refused in words
                 start = np.asarray(family.start(y, weights))
             expect(
                 start.shape == (len(family.parameters),) and bool(np.all(np.isfinite(start))),

@@ -133,8 +133,7 @@ class FamilyCase:
 
     def _typical(self, count: int) -> Array:
         """Return `count` responses with the same trials, so that rows can be exchanged."""
-        examples = self.support.examples()
-        chosen = examples if examples.ndim == 1 else examples[2:]
+        chosen = self.support.alike()
         return np.resize(chosen, (count, *chosen.shape[1:]))
 
     def _draw(self, family: Family, n: int) -> Array:

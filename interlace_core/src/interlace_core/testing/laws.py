@@ -24,7 +24,7 @@ MAX_COUNT = 200_000
 """Where a sum over counts gives up."""
 
 NEGLIGIBLE = 1e-14
-"""A block of counts with less second moment than this ends the sum."""
+"""A block of counts with less second moment than this, beyond the median, ends the sum."""
 
 
 LIMIT = 400
@@ -91,7 +91,7 @@ class Law:
         for start in range(0, listed.size, BLOCK):
             block = self._powers(listed[start : start + BLOCK])
             total += block
-            if start and np.all(np.abs(block) < NEGLIGIBLE):
+            if np.all(total[0] > 0.5) and np.all(np.abs(block) < NEGLIGIBLE):
                 break
         return total
 

@@ -52,6 +52,10 @@ class Support:
             parts.append(to_interval(self.interval, _TYPICAL))
         return np.concatenate(parts)
 
+    def alike(self) -> Array:
+        """Return those examples that differ in nothing but the response: with equal trials."""
+        return self.examples() if self.trials is None else self.examples()[2:]
+
     def outside(self) -> Array:
         """Return values that no response can take; empty if every number can be one."""
         if self.trials is not None:

@@ -19,9 +19,9 @@ from interlace_counts.summation import draw_by_inversion, summation_grid
 MIN_LOG_MU, MAX_LOG_MU = -600.0, 300.0
 """Means are taken within these, so that they and their squares are ordinary numbers."""
 
-MIN_LOG_PHI = -20.0
-"""A dispersion below exp(-20) is taken as exp(-20): the counts are the two next to mu to rounding,
-unless mu is within 1e-8 of a count."""
+MIN_LOG_PHI = -250.0
+"""A dispersion below exp(-250) is taken as exp(-250): all other counts than the two next to mu have
+a log-density below -1e108 there."""
 
 
 @dataclass(frozen=True)

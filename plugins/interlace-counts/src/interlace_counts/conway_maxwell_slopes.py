@@ -20,8 +20,9 @@ import numpy as np
 from interlace_core.records import Array, IntArray
 from interlace_counts.conway_maxwell_rate import Rate
 
-MIN_VARIANCE = 1e-30
-"""A variance below this belongs to a distribution on one count, whose slopes are infinite."""
+MIN_DISPERSION = 1e-30
+"""A variance below this share of the mean belongs to a distribution on one count, whose slopes are
+infinite."""
 
 
 @dataclass(frozen=True)
@@ -66,27 +67,31 @@ def cumulants(rate: Rate) -> Cumulants:
     grid = rate.grid
     x = grid.offset - grid.spread(rate.mu - rate.k)
     moment = _Moments(rate)
-    sd = np.sqrt(np.maximum(moment(np.square(x)), MIN_VARIANCE))
-    z = x / grid.spread(sd)
+    v = np.maximum(moment(np.square(x)), MIN_DISPERSION * rate.mu)
+    # moments are taken in this unit, in which no power can overflow
+    unit = np.sqrt(np.maximum(v, 1.0))
+    ratio = np.square(unit) / v
+    z = x / grid.spread(unit)
     zz = np.square(z)
     mean_h = moment(rate.h)
     h = rate.h - grid.spread(mean_h)
-    slope_h = moment(h * z) / sd
+    slope_h = moment(h * z) * ratio / unit
     f = grid.spread(rate.nu) * (h - grid.spread(slope_h) * x)
+    f = np.where(rate.mass > 0.0, f, 0.0)  # nu may be so large that its cube overflows
     ff = np.square(f)
     var_f = moment(ff)
     return Cumulants(
         mu=rate.mu,
-        a=rate.mu / np.square(sd),
+        a=rate.mu / v,
         mean_h=mean_h,
         slope_h=slope_h,
-        yyy=sd * moment(zz * z),
-        yyyy=np.square(sd) * (moment(np.square(zz)) - 3.0),
-        yyf=moment(zz * f),
-        yff=moment(z * ff) / sd,
-        yyyf=sd * moment(zz * z * f),
-        yyff=moment(zz * ff) - var_f,
-        yfff=moment(z * ff * f) / sd,
+        yyy=unit * ratio * moment(zz * z),
+        yyyy=np.square(unit) * ratio * moment(np.square(zz)) - 3.0 * v,
+        yyf=ratio * moment(zz * f),
+        yff=ratio / unit * moment(z * ff),
+        yyyf=unit * ratio * moment(zz * z * f),
+        yyff=ratio * moment(zz * ff) - var_f,
+        yfff=ratio / unit * moment(z * ff * f),
         ff=var_f,
         fff=moment(ff * f),
     )

@@ -1,0 +1,113 @@
+"""A covariance structure that passes the conformance kit, and faulty twins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.contracts import Covariance
+
+
+class Independent(Covariance):
+    """Standard deviations, one per column."""
+
+    name = "twin"
+    crosses_bounds = True
+
+    @property
+    def n_theta(self):
+        return self.size
+
+    def template(self, theta):
+        return np.diag(theta)
+
+    def pullback(self, theta, dT):
+        return np.diag(dT).copy()
+
+    def start(self):
+        return np.ones(self.size)
+
+    def bounds(self):
+        return np.zeros(self.size), np.full(self.size, np.inf)
+
+    def canonical(self, theta):
+        return np.abs(theta)
+
+    def nearest(self, covariance):
+        return np.sqrt(np.maximum(np.diag(covariance), 0.0))
+
+
+class FarStart(Independent):
+    def start(self):
+        return np.full(self.size, 10.0)
+
+
+class StartOnBound(Independent):
+    def bounds(self):
+        return np.zeros(self.size), np.ones(self.size)
+
+    def nearest(self, covariance):
+        return np.minimum(super().nearest(covariance), 1.0)
+
+
+class RoundsTheta(Independent):
+    def template(self, theta):
+        theta[:] = np.round(theta, 12)
+        return np.diag(theta)
+
+
+class PullbackOff(Independent):
+    def pullback(self, theta, dT):
+        return 1.00001 * super().pullback(theta, dT)
+
+
+class NearestVariance(Independent):
+    def nearest(self, covariance):
+        return np.diag(covariance).copy()
+
+
+class NotMirrored(Independent):
+    def canonical(self, theta):
+        return theta
+
+
+class LogScale(Independent):
+    """A variance of zero is at minus infinity."""
+
+    crosses_bounds = False
+
+    def template(self, theta):
+        return np.diag(np.exp(theta))
+
+    def pullback(self, theta, dT):
+        return np.diag(dT) * np.exp(theta)
+
+    def start(self):
+        return np.zeros(self.size)
+
+    def bounds(self):
+        return np.full(self.size, -np.inf), np.full(self.size, np.inf)
+
+    def canonical(self, theta):
+        return theta
+
+    def nearest(self, covariance):
+        return 0.5 * np.log(np.maximum(np.diag(covariance), 1e-200))
+
+
+class HoldsLambda(Independent):
+    def __init__(self, size):
+        super().__init__(size)
+        self.square = lambda x: x * x
+
+
+TWINS = {
+    "start is near the identity": [FarStart],
+    "bounds hold the start": [StartOnBound],
+    "template is finite and theta untouched": [RoundsTheta],
+    "pullback matches differences": [PullbackOff],
+    "nearest finds its own": [NearestVariance],
+    "canonical keeps the covariance": [NotMirrored],
+    "a variance of zero is regular": [LogScale],
+    "can be pickled": [HoldsLambda],
+}
+"""Faulty twins by the one check that each fails."""
