@@ -237,6 +237,11 @@ def test_a_support_bounded_on_the_right_alone_is_refused():
         Support(interval=(-np.inf, 0.0)).examples()
 
 
+def test_an_optimizers_budget_has_to_be_known():
+    with pytest.raises(OptionError, match="'max_steps'.*budget="):
+        optimizer_checks(twins_optimizer.QuasiNewton, budget={"max_steps": 12})
+
+
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, np.inf, np.nan])
 def test_an_approximations_tolerance_is_positive(tolerance):
     with pytest.raises(OptionError, match="exact=True"):

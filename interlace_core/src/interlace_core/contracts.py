@@ -166,8 +166,11 @@ class Family(ABC):
         first = self.parameters[0]
         if first.fixed is None:
             average = float(np.average(self.observed(y), weights=weights))
-            linked = float(first.link.eta(np.float64(average)))
-            eta[0] = linked if np.isfinite(linked) else 0.0
+            with np.errstate(all="ignore"):
+                linked = float(first.link.eta(np.float64(average)))
+            low, high = first.link.eta_domain
+            inside = np.isfinite(linked) and low < linked < high
+            eta[0] = linked if inside else float(np.clip(0.0, low + 1.0, high - 1.0))
         return eta
 
     def derivatives(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from interlace_core.contracts import Optimizer, OptimizerFacts
+from interlace_core.errors import OptionError
 from interlace_core.testing import optimizer_answers as answers
 from interlace_core.testing import optimizer_form as form
 from interlace_core.testing.optimizer_case import SMALL_BUDGET, OptimizerCase
@@ -38,7 +39,8 @@ def optimizer_checks(
     Raises
     ------
     OptionError
-        If an expected failure names no check or has no reason.
+        If there is no option that limits objective calls, or an expected failure names no check
+        or has no reason.
 
     Examples
     --------
@@ -50,6 +52,12 @@ def optimizer_checks(
     """
     instance: Optimizer = build(optimizer)
     budget = {"max_evaluations": SMALL_BUDGET} if budget is None else budget
+    lacking = [option for option in budget if not hasattr(instance, option)]
+    if lacking:
+        raise OptionError(
+            f"{shown(instance)}: expected an option {lacking[0]!r} that limits objective calls, "
+            "got none. Name the one there is by budget=."
+        )
     case = OptimizerCase(instance, tol_abs_value, budget)
     checks = dict(_ALWAYS)
     facts = getattr(instance, "facts", None)

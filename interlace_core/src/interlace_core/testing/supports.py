@@ -28,8 +28,8 @@ class Support:
 
     Examples
     --------
-    >>> Support(masses=(0.0,), interval=(0.0, 1.0)).examples()[:3]
-    array([0.  , 0.03, 0.3 ])
+    >>> Support(masses=(0.0,), counts_from=3).listed(2)
+    array([0., 3., 4.])
     """
 
     masses: tuple[float, ...] = ()

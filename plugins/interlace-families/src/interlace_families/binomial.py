@@ -88,12 +88,14 @@ class BinomialFamily(Family):
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return P(successes <= y[:, 0])."""
-        from scipy.special import bdtr
+        from scipy.special import betainc
 
-        successes = np.floor(y[:, 0])
-        return np.where(
-            successes < 0, 0.0, bdtr(np.maximum(successes, 0.0), y[:, 1], self.mean(eta))
-        )
+        successes, trials = np.floor(y[:, 0]), y[:, 1]
+        more = np.maximum(trials - successes, 0.5)  # any positive number where all trials are in
+        failure = np.exp(self._link().log1m_mu(eta[0]))
+        below_all = betainc(more, np.maximum(successes, 0.0) + 1.0, failure)
+        found = np.where(successes >= trials, 1.0, below_all)
+        return np.where(successes < 0, 0.0, found)
 
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the link of the overall proportion, kept inside (0, 1)."""

@@ -57,7 +57,8 @@ class GaussianFamily(Family):
 
     def variance(self, eta: Sequence[Array]) -> Array:
         """Return sigma^2."""
-        return np.broadcast_to(np.exp(2.0 * eta[1]), np.shape(eta[0]))
+        shape = np.broadcast_shapes(np.shape(eta[0]), np.shape(eta[1]))
+        return np.broadcast_to(np.exp(2.0 * eta[1]), shape)
 
     def scale(self, eta: Sequence[float]) -> float:
         """Return sigma^2."""

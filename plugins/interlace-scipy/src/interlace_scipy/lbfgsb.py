@@ -67,7 +67,7 @@ class LBFGSB(Optimizer):
         result = search(
             best, start, jac=True, method="L-BFGS-B", bounds=Bounds(*bounds), options=options
         )
-        success = bool(result.success) and np.isfinite(best.value)
+        success = bool(result.success and np.isfinite(best.value))
         return OptimizerResult(best.x, best.value, success, str(result.message), best.count)
 
 
