@@ -19,6 +19,7 @@ from interlace_core.errors import NotAvailableError, OptionError, ResponseError
 from interlace_core.links import Link
 from interlace_core.records import (
     Array,
+    BoolArray,
     Derivatives,
     Evaluation,
     OptimizerResult,
@@ -241,6 +242,42 @@ class Covariance(ABC):
     @abstractmethod
     def nearest(self, covariance: Array) -> Array:
         """Return the theta whose `T T'` is closest to a given c x c covariance."""
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return which entries of theta are at a bound for practical purposes.
+
+        By default those from which a bound is less than the tolerance away.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n_theta,)
+        sizes : ndarray, shape (c,)
+            Root mean square of each random-effects covariate, in natural units of eta.
+        tol_sd_eta : float
+            Standard deviation on the scale of eta, in the same units, that counts as 0.
+        """
+        from interlace_core.boundary import entries_at_bound
+
+        return entries_at_bound(self, theta, sizes, tol_sd_eta)
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return theta with what is next to a lower bound put on it; arguments as `at_bound`.
+
+        Called at a candidate optimum, and kept if it costs no likelihood. A structure for which
+        several thetas give the same singular covariance returns the one from which every
+        covariance nearby is reached along a slope.
+        """
+        from interlace_core.boundary import snap_entries
+
+        return snap_entries(self, theta, sizes, tol_sd_eta)
+
+    def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
+        """Return thetas to search from again if a search ended here short of an optimum.
+
+        Arguments as for `at_bound`. By default none: for structures with points at which
+        searches are known to crawl.
+        """
+        return ()
 
 
 class Approximation(ABC):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contracts import Covariance
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 
 class Unstructured(Covariance):
@@ -58,6 +58,43 @@ class Unstructured(Covariance):
         floor = 1e-8 * max(float(np.trace(covariance)) / self.size, 1e-8)
         T = np.linalg.cholesky(covariance + floor * np.eye(self.size))
         return np.asarray(T[self._rows, self._columns])
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return the entries of T's vanishing columns.
+
+        A covariance is singular where a column vanishes. A zero on the diagonal above other
+        entries is none: the objective has a slope there.
+        """
+        norms = np.linalg.norm(sizes[:, None] * self.template(theta), axis=0)
+        return np.asarray((norms < tol_sd_eta)[self._columns])
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return theta without the principal effects below the tolerance, zero columns last."""
+        scaled = np.where(sizes > 0, sizes, 1.0)[:, None] * self.template(theta)
+        rank = int(np.sum(np.linalg.svd(scaled, compute_uv=False) >= tol_sd_eta))
+        return theta if rank == self.size else self._of_rank(theta, sizes, rank)
+
+    def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
+        """Return the covariance without its lesser principal effects: one fewer, two fewer, ...
+
+        Where a diagonal entry of T is small above larger ones, the covariance hardly changes as
+        the rows below are rotated, and a search crawls along that arc; where the effects that
+        it turns about are left out, the slope that it follows is plain.
+        """
+        return tuple(self._of_rank(theta, sizes, rank) for rank in range(self.size - 1, 0, -1))
+
+    def _of_rank(self, theta: Array, sizes: Array, rank: int) -> Array:
+        """Return the closest covariance of a rank, as T with its zero columns last.
+
+        Any singular covariance has such a T (the LQ decomposition of a root); from it every
+        singular covariance nearby is reached along a slope, which other roots of it lack.
+        """
+        scale = np.where(sizes > 0, sizes, 1.0)[:, None]
+        left, singular, _ = np.linalg.svd(scale * self.template(theta))
+        root = left[:, :rank] * singular[:rank] / scale
+        T = np.zeros((self.size, self.size))
+        T[:, :rank] = np.linalg.qr(root.T)[1].T
+        return self.canonical(np.asarray(T[self._rows, self._columns]))
 
 
 class Diagonal(Covariance):

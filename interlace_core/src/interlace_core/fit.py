@@ -7,6 +7,7 @@ log-likelihood units: half the squared Newton decrement g' H^-1 g is what is lef
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,11 @@ from interlace_core.objective import Objective
 from interlace_core.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.precondition import Coordinates, precondition
 from interlace_core.records import Array, OptimizerResult, Problem, Status
-from interlace_core.start import find_start, unit_theta
+from interlace_core.start import column_sizes, find_start, unit_theta
 from interlace_core.verdict import Verdict, judge
+
+TOL_ABS_RESTART = 1e-6
+"""Log-likelihood by which a search from elsewhere must be better to replace an optimum."""
 
 BOUNDARY_RESTART = 0.5
 """Standard deviation, in natural units of eta, from which a variance found at 0 is tried again."""
@@ -102,9 +106,7 @@ def fit_problem(
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
-        optimum = polish(search, tol_decrement)
-        if _better_away_from_boundary(search, optimizer, optimum):
-            optimum = polish(search, tol_decrement)
+        optimum = _best_optimum(search, optimizer, tol_decrement)
         final = objective.at(optimum.psi)
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
@@ -146,29 +148,62 @@ def _minimise(
         )
 
 
-def _better_away_from_boundary(search: Search, optimizer: Optimizer, optimum: Optimum) -> bool:
-    """Minimise again with variances that ended at 0 moved away; return whether that was better.
+def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
+    """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
+    optimum = polish(search, tol_decrement)
+    for psi in _restarts(search, optimum):
+        if optimum.decrement <= tol_decrement:
+            break
+        optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)
+    if not np.all(optimum.free):
+        psi = _away_from_boundary(search, optimum)
+        optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)
+    return optimum
+
+
+def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
+    """Yield points from which a search that ended short of an optimum may get further."""
+    problem = search.problem
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        sizes = column_sizes(term) / search.units[term.predictor]
+        for theta in term.covariance.restarts(optimum.psi[place], sizes):
+            psi = optimum.psi.copy()
+            psi[place] = theta
+            yield psi
+
+
+def _away_from_boundary(search: Search, optimum: Optimum) -> Array:
+    """Return the optimum's psi with the thetas that ended at a bound moved away from it.
 
     The objective is even in a standard deviation, so that its slope at 0 is 0 whether or not 0
     is the minimum: only a search from elsewhere can tell.
     """
-    problem, objective, coordinates = search.problem, search.objective, search.coordinates
-    stuck = ~optimum.free
-    if not np.any(stuck):
-        return False
-    assert objective.best is not None
-    best, best_psi = objective.best, objective.best_psi
-    here = coordinates.around(optimum.psi)
-    z = np.zeros(stuck.size)
+    problem, psi = search.problem, optimum.psi.copy()
+    stuck = ~optimum.free[: problem.n_theta]
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         away = unit_theta(term, BOUNDARY_RESTART * search.units[term.predictor])
-        z[place] = np.where(stuck[place], away / coordinates.theta_scale()[place], 0.0)
-    objective.coordinates = here
-    objective.best = objective.best_psi = None
+        psi[place] += np.where(stuck[place], away, 0.0)
+    return psi
+
+
+def _better_from(
+    psi: Array, search: Search, optimizer: Optimizer, optimum: Optimum, tol_decrement: float
+) -> Optimum:
+    """Search again from psi; return the optimum found there if it is better, else the given one."""
+    objective = search.objective
+    best, best_psi, coordinates = objective.best, objective.best_psi, objective.coordinates
+    here = coordinates.around(psi)
+    objective.coordinates, objective.best, objective.best_psi = here, None, None
     with guard(optimizer, "minimize"):
-        optimizer.minimize(objective, np.clip(z, here.lower, here.upper), (here.lower, here.upper))
+        optimizer.minimize(
+            objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
+        )
     objective.coordinates = coordinates
-    better = objective.best is not None and objective.best.value < best.value - 1e-6
-    if not better:
-        objective.best, objective.best_psi = best, best_psi
-    return better
+    reached = optimum.decrement <= tol_decrement
+    ceiling = optimum.value - TOL_ABS_RESTART if reached else optimum.value + TOL_ABS_RESTART
+    if objective.best is not None and objective.best.value < ceiling:
+        found = polish(search, tol_decrement)
+        if reached or found.decrement <= tol_decrement or found.value < optimum.value:
+            return found
+    objective.best, objective.best_psi = best, best_psi
+    return optimum

@@ -14,7 +14,7 @@ from interlace_core.numerics.differences import jacobian, symmetrised
 from interlace_core.objective import Objective
 from interlace_core.precondition import Coordinates
 from interlace_core.records import Array, BoolArray, Evaluation, Problem, Profiled, Status
-from interlace_core.verdict import boundary_thetas
+from interlace_core.verdict import boundary_thetas, snapped_psi
 
 DIFFERENCE_STEP = 2e-3
 """Half-width of the Hessian's differences, in units of one standard error: its truncation error
@@ -65,6 +65,8 @@ class Optimum:
     Attributes
     ----------
     psi : ndarray, shape (n_psi,)
+    value : float
+        The objective there.
     gradient, hessian : ndarray, shape (m,), (m, m)
         In z.
     free : ndarray of bool, shape (m,)
@@ -76,6 +78,7 @@ class Optimum:
     """
 
     psi: Array
+    value: float
     gradient: Array
     hessian: Array
     free: BoolArray
@@ -131,7 +134,7 @@ def _measure(search: Search) -> Optimum:
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
-    return Optimum(psi, gradient, hessian, free, decrement, slope)
+    return Optimum(psi, best.value, gradient, hessian, free, decrement, slope)
 
 
 def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
@@ -146,23 +149,12 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
         objective.best, objective.best_psi = objective.at(psi), psi
-    at_bound = _set_to_bounds(search, psi)
+    at_bound = snapped_psi(problem, psi, search.units)
     if not np.array_equal(at_bound, psi):
         evaluation = objective.at(at_bound)
         if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
             objective.best, objective.best_psi = evaluation, at_bound
     return objective.best, objective.best_psi
-
-
-def _set_to_bounds(search: Search, psi: Array) -> Array:
-    """Return psi with each theta that is next to its lower bound on it."""
-    near = boundary_thetas(search.problem, psi, search.units)
-    moved = psi.copy()
-    for term, place in zip(search.problem.terms, search.problem.theta_slices(), strict=True):
-        lower = term.covariance.bounds()[0]
-        low = near[place] & np.isfinite(lower)
-        moved[place] = np.where(low, lower, psi[place])
-    return moved
 
 
 def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
@@ -202,8 +194,8 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
     # where the curvature is negative or next to none, a short step downhill
     curvature = np.where(values > FLAT_CURVATURE, values, np.maximum(np.abs(values), 1e-2))
     step = vectors @ ((vectors.T @ optimum.gradient[free]) / curvature)
-    assert objective.best is not None
-    before, length = objective.best.value, 1.0
+    # not the best value seen: the differences around the optimum may have found a lower one
+    before, length = optimum.value, 1.0
     for _ in range(10):
         z = np.zeros(free.size)
         z[free] = -length * step
@@ -216,7 +208,13 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
             if evaluation.value < before - 1e-9 * abs(before) or decrement < optimum.decrement:
                 psi = objective.complete(here.psi(z), evaluation)
                 objective.best, objective.best_psi = evaluation, psi
-                return replace(optimum, psi=psi, gradient=gradient, decrement=decrement)
+                return replace(
+                    optimum,
+                    psi=psi,
+                    value=evaluation.value,
+                    gradient=gradient,
+                    decrement=decrement,
+                )
         length *= 0.5
     return None
 

@@ -40,22 +40,21 @@ class Verdict:
 
 
 def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
-    """Return which thetas are at their lower bound for practical purposes, shape (n_theta,)."""
+    """Return which thetas are at a bound for practical purposes, shape (n_theta,)."""
     at = np.zeros(problem.n_theta, dtype=bool)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        lower, upper = term.covariance.bounds()
-        size = column_sizes(term) / units[term.predictor]
-        theta = psi[place]
-        c = size.size
-        for i in range(theta.size):
-            reach = 0.0
-            for a in range(c):
-                unit = np.zeros((c, c))
-                unit[a] = 1.0
-                reach = max(reach, size[a] * np.abs(term.covariance.pullback(theta, unit)[i]))
-            near = TOL_REL_BOUNDARY / reach if reach > 0 else 0.0
-            at[place.start + i] = theta[i] - lower[i] < near or upper[i] - theta[i] < near
+        sizes = column_sizes(term) / units[term.predictor]
+        at[place] = term.covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY)
     return at
+
+
+def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:
+    """Return psi with each covariance that is next to a bound on it, shape (n_psi,)."""
+    moved = psi.copy()
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        sizes = column_sizes(term) / units[term.predictor]
+        moved[place] = term.covariance.snapped(psi[place], sizes, TOL_REL_BOUNDARY)
+    return moved
 
 
 def judge(
