@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from interlace_core.fit import Fit
-from interlace_core.records import Problem
+from interlace_core.records import Array, Problem
 
 FAR_ETA = 8.0
 """A coefficient that moves eta by more than this over its column's range puts a probability
@@ -44,7 +46,7 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
 
 
 def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
-    """Return a note for each coefficient that runs off to infinity.
+    """Return a note for each predictor with coefficients that run off to infinity.
 
     Only for predictors whose link maps a bounded or half-bounded scale to the whole line: there
     a perfectly predictive column has no finite estimate, and the fit stops far out, where the
@@ -62,11 +64,23 @@ def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
             se = np.sqrt(np.diagonal(fit.vcov)[place])
         vague = ~(se * reach < UNDETERMINED)
         vague &= ~(np.abs(beta) > 2.0 * se)  # far out, but told from 0 by the data
-        for j in np.flatnonzero(vague & (np.abs(beta) * reach > FAR_ETA)):
-            notes.append(
-                f"column {predictor.names[j]!r} separates the response (perfectly or nearly): its "
-                f"coefficient {beta[j]:.1f} has no finite estimate and its standard error "
-                f"({se[j]:.3g}) means nothing. Drop the column, merge levels, or report the "
-                "likelihood-ratio test instead of the coefficient."
-            )
+        runaway = np.flatnonzero(vague & (np.abs(beta) * reach > FAR_ETA)).tolist()
+        # the intercept runs off with the column that separates; that column is the cause
+        runaway.sort(key=lambda j: (predictor.names[j] == "Intercept", j))
+        if runaway:
+            notes.append(_separation(predictor.names, beta, se, runaway))
     return tuple(notes)
+
+
+def _separation(names: Sequence[str], beta: Array, se: Array, runaway: Sequence[int]) -> str:
+    first, *others = runaway
+    note = (
+        f"column {names[first]!r} separates the response (perfectly or nearly): its "
+        f"coefficient {beta[first]:.1f} has no finite estimate and its standard error "
+        f"({se[first]:.3g}) means nothing. Drop the column, merge levels, or report the "
+        "likelihood-ratio test instead of the coefficient."
+    )
+    if others:
+        listed = ", ".join(f"{names[j]!r} ({beta[j]:.1f})" for j in others)
+        note += f" The coefficient of {listed} runs off with it."
+    return note

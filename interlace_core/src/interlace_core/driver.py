@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from interlace_core.errors import (
 )
 from interlace_core.fit import Fit, fit_problem
 from interlace_core.guards import guard
+from interlace_core.notices import warn
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
@@ -87,7 +87,7 @@ def fit_glmm(
     used = {**settings, "parameters": dict(parameters or {})}
     result = _result(model, fit, approximation, optimizer, used)
     if not fit.verdict.converged:
-        warnings.warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning, stacklevel=3)
+        warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning)
     return result
 
 
@@ -250,7 +250,7 @@ def _result(
     )
     separated = separation_notes(problem, fit)
     for note in separated:
-        warnings.warn(f"glmer: {note}", ConvergenceWarning, stacklevel=4)
+        warn(f"glmer: {note}", ConvergenceWarning)
     return GLMMResult(
         formula=model.formula,
         family=model.family,

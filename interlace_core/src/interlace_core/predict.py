@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from interlace_core.data.vectors import read_array
 from interlace_core.errors import DataError, DataWarning, OptionError
 from interlace_core.lookup import similar_name
+from interlace_core.notices import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -112,4 +112,4 @@ def _report_new_levels(group: str, coded: Any, policy: str) -> None:
     message = f"predict: {len(coded.unseen)} level(s) of {group!r} were not in the fit: {shown}."
     if policy == "error":
         raise DataError(f'{message} Use new_levels="population" to give them a random effect of 0.')
-    warnings.warn(f"{message} They contribute a random effect of 0.", DataWarning, stacklevel=5)
+    warn(f"{message} They contribute a random effect of 0.", DataWarning)

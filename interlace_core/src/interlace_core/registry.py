@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
-from types import FrameType
 from typing import Any
 
 import pluggy
@@ -19,6 +15,7 @@ from interlace_core.contracts import Approximation, Covariance, Family, Optimize
 from interlace_core.errors import PluginError, PluginWarning
 from interlace_core.hookspecs import PROJECT
 from interlace_core.lookup import choose, from_distribution, with_name
+from interlace_core.notices import warn
 from interlace_core.plugin_checks import KINDS, kind_named
 from interlace_core.plugin_loader import (
     Failure,
@@ -234,7 +231,7 @@ class Registry:
         with self._lock:
             while self._unwarned:
                 line = self._unwarned.popleft().line()
-                warnings.warn(line, PluginWarning, stacklevel=_level_of_caller())
+                warn(line, PluginWarning)
 
     def _find(self, kind: str, name: str, prefer: Mapping[str, str] | None) -> type[Any]:
         offers = self.classes(kind)
@@ -268,17 +265,3 @@ def _failure_row(failure: Failure) -> dict[str, str]:
         "capabilities": "",
         "status": f"failed at {failure.stage}: {failure.cause}",
     }
-
-
-def _level_of_caller() -> int:
-    """Return the stack level of the first caller outside interlace, for a warning."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_own(frame):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def _is_own(frame: FrameType) -> bool:
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    # The core by its folder: pytest may import tests beside it under its name.
-    return package == PROJECT or frame.f_code.co_filename.startswith(os.path.dirname(__file__))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +138,7 @@ class GLMMResult:
     def params_of(self, parameter: int | str) -> pd.Series:
         """Return the coefficients of one distributional parameter (index, name or role)."""
         found = self.coefficients[self.parameter_index(parameter)]
-        return pd.Series(found.estimates, index=pd.Index(found.names), dtype=float)
+        return pd.Series(found.estimates.copy(), index=pd.Index(found.names), dtype=float)
 
     def bse_of(self, parameter: int | str) -> pd.Series:
         """Return the standard errors of one distributional parameter's coefficients."""
@@ -159,7 +158,7 @@ class GLMMResult:
             f"It has {known}."
         )
 
-    @cached_property
+    @property
     def family_params(self) -> pd.DataFrame:
         """Further parameters with a constant predictor, on their natural scale.
 
@@ -203,14 +202,14 @@ class GLMMResult:
         variance = slope @ self.fit.vcov[np.ix_(places, places)] @ slope
         return float(found_at.value[0]), float(np.sqrt(variance))
 
-    @cached_property
+    @property
     def random_effects(self) -> dict[str, pd.Series | pd.DataFrame]:
         """Conditional modes per grouping factor: a Series for one column, else a DataFrame."""
         return {
             group: _by_level(effects, effects.values) for group, effects in self.effects.items()
         }
 
-    @cached_property
+    @property
     def random_effects_se(self) -> dict[str, pd.Series | pd.DataFrame]:
         """Conditional standard deviations of the random effects, at the estimates of psi."""
         return {
@@ -218,7 +217,7 @@ class GLMMResult:
             for group, effects in self.effects.items()
         }
 
-    @cached_property
+    @property
     def variance_components(self) -> dict[str, float | pd.DataFrame]:
         """Covariance per grouping factor: a number for one column, else a DataFrame."""
         components: dict[str, float | pd.DataFrame] = {}
@@ -227,7 +226,7 @@ class GLMMResult:
                 components[group] = float(effects.prior[0, 0])
             else:
                 names = list(effects.names)
-                components[group] = pd.DataFrame(effects.prior, index=names, columns=names)
+                components[group] = pd.DataFrame(effects.prior.copy(), index=names, columns=names)
         return components
 
     @property
@@ -302,7 +301,7 @@ class GLMMResult:
         NaN in the rows of covariance parameters at a boundary.
         """
         labels = self.psi_names()
-        return pd.DataFrame(self.fit.vcov, index=labels, columns=labels)
+        return pd.DataFrame(self.fit.vcov.copy(), index=labels, columns=labels)
 
     def psi_names(self) -> list[str]:
         """Return a label for each entry of psi."""
@@ -386,7 +385,7 @@ def normal_pvalues(z: Array) -> Array:
 
 
 def _by_level(effects: GroupEffects, values: Array) -> pd.Series | pd.DataFrame:
-    index = pd.Index(effects.levels)
+    index, values = pd.Index(effects.levels), values.copy()
     if values.shape[1] == 1:
         return pd.Series(values[:, 0], index=index, name=effects.names[0])
     return pd.DataFrame(values, index=index, columns=list(effects.names))

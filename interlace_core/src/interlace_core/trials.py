@@ -5,13 +5,12 @@ A checked response has two columns, successes and trials, shape (n, 2).
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from interlace_core.contracts import Family, first_offender, require
 from interlace_core.errors import DataWarning
 from interlace_core.links import Link, ProbabilityLink, as_link
+from interlace_core.notices import warn
 from interlace_core.records import Array, Response
 from interlace_core.special import log_factorial
 
@@ -120,12 +119,11 @@ def _counts(family: Family, successes: Array, trials: Array) -> Array:
     off = np.abs(successes - nearest) > TOL_ABS_INTEGER * np.maximum(trials, 1.0)
     if np.any(off):
         row = first_offender(off)
-        warnings.warn(
+        warn(
             f"family {family.name!r}: proportion times trials is not an integer in "
             f"{int(off.sum())} row(s), first in row {row} ({successes[row]:g} successes in "
             f"{trials[row]:g} trials). The likelihood is evaluated as it stands; check that the "
             "weights are numbers of trials.",
             DataWarning,
-            stacklevel=4,
         )
     return np.where(off, successes, nearest)

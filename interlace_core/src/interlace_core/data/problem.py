@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +12,13 @@ from interlace_core.data.assembly import Assembled, CovarianceLookup, assemble, 
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
-from interlace_core.data.response import RawResponse, read_response
+from interlace_core.data.response import RawResponse, read_response, refuse_constant
 from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
 from interlace_core.data.vectors import Vector, check_weights, vector_values
 from interlace_core.errors import DataWarning, ResponseError
 from interlace_core.formulas.spans import listed
 from interlace_core.formulas.specification import assign_parameters, read_specification
+from interlace_core.notices import warn
 from interlace_core.records import Array, Problem, Response, RowReport
 
 
@@ -128,6 +128,8 @@ def build_problem(
     bound = family.bind(response.y)
     parts = assign_parameters(specification, bound)
     design = assemble(parts, bound, specification.offset, frame, rows, covariance)
+    text = " and ".join(each.text for each in specification.response)
+    refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped)
     return Model(
         problem=_problem(response, bound, design),
@@ -172,10 +174,9 @@ def _problem(response: Response, family: Family, design: Assembled) -> Problem:
 
 def _warn_dropped(dropped: Sequence[str]) -> None:
     if dropped:
-        warnings.warn(
+        warn(
             f"formula: dropped the collinear column(s) {listed(dropped)}: each is a linear "
             "combination of columns before it and has no coefficient of its own. Leave it out "
             "of the formula to silence this warning.",
             DataWarning,
-            stacklevel=5,  # of the call of glmer: here, build_problem, the driver, glmer
         )

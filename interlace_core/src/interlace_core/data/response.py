@@ -15,7 +15,7 @@ from interlace_core.data.rows import Rows, require_finite
 from interlace_core.errors import ResponseError
 from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.formulas.spans import listed
-from interlace_core.records import Array
+from interlace_core.records import Array, Response
 
 _FORMS_IN_WORDS = {
     "numeric": "numbers",
@@ -60,16 +60,54 @@ def read_response(
     Raises
     ------
     ResponseError
-        If the family takes no such response, or it is constant.
+        If the family takes no such response.
     DataError
         If an expression is not finite in some row.
     """
     if len(expressions) == 2:
-        response = _read_pair(expressions, frame, family, rows)
-    else:
-        response = _read_single(expressions[0], frame, family, rows)
-    _refuse_constant(response, " and ".join(each.text for each in expressions))
-    return response
+        return _read_pair(expressions, frame, family, rows)
+    return _read_single(expressions[0], frame, family, rows)
+
+
+def refuse_constant(
+    response: Response, raw: RawResponse, family: Family, offset: Array, text: str
+) -> None:
+    """Refuse a response with nothing to estimate: constant, and no offset or trials differ.
+
+    A constant at an end of the mean's domain (no success at all, zero counts throughout) has no
+    finite estimate whatever the offset.
+
+    Parameters
+    ----------
+    response : Response
+        As the family checked it.
+    raw : RawResponse
+        As it was read, to name its values.
+    family : Family
+    offset : ndarray, shape (n,)
+        Of the mean's linear predictor.
+    text : str
+        The response as the user wrote it.
+
+    Raises
+    ------
+    ResponseError
+    """
+    observed = family.observed(response.y)
+    if observed.ndim != 1 or not np.all(observed == observed[0]):
+        return
+    at_end = observed[0] in family.parameters[0].link.domain
+    differing = np.ptp(offset) > 0.0 or np.any(response.y != response.y[0])
+    if not differing or at_end:
+        got = repr(raw.levels[int(raw.y[0])]) if raw.levels else f"{observed[0]:g}"
+        raise _constant(text, f"{got} in every row")
+
+
+def _constant(text: str, got: str) -> ResponseError:
+    return ResponseError(
+        f"response {text!r}: expected values that differ between rows, got {got}. "
+        "There is nothing to estimate from a constant response; check how the data were filtered."
+    )
 
 
 def _read_pair(
@@ -77,8 +115,11 @@ def _read_pair(
 ) -> RawResponse:
     text = ", ".join(each.text for each in expressions)
     _require_form(family, ("pair",), f"cbind({text})", "a pair")
-    columns = [_finite(each, frame, rows) for each in expressions]
-    return RawResponse(np.column_stack(columns))
+    y = np.column_stack([_finite(each, frame, rows) for each in expressions])
+    if not y.any(axis=0).all():
+        text = " and ".join(each.text for each in expressions)
+        raise _constant(text, "only zeros in one of them")
+    return RawResponse(y)
 
 
 def _read_single(
@@ -125,20 +166,3 @@ def _require_form(family: Family, forms: Sequence[str], text: str, got: str) -> 
             f"response {text!r}: expected {' or '.join(taken)} for family {family.name!r}, got "
             f"{got}. Recode the response, or choose another family."
         )
-
-
-def _refuse_constant(response: RawResponse, text: str) -> None:
-    """Raise a ResponseError if every row is the same, or a pair has an empty side."""
-    y = response.y
-    constant = bool((y == y[0]).all()) if y.ndim == 1 else not y.any(axis=0).all()
-    if not constant:
-        return
-    if y.ndim == 2:
-        got = "only zeros in one of them"
-    else:
-        got = repr(response.levels[int(y[0])]) if response.levels else f"{y[0]:g}"
-        got += " in every row"
-    raise ResponseError(
-        f"response {text!r}: expected values that differ between rows, got {got}. There is "
-        "nothing to estimate from a constant response; check how the data were filtered."
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -13,6 +12,7 @@ from interlace_core.contracts import Family, Parameter, positive_or_none, requir
 from interlace_core.errors import DataWarning, OptionError
 from interlace_core.jets import compose, value_of
 from interlace_core.links import LINKS, CLogLog
+from interlace_core.notices import warn
 from interlace_core.records import Array, Response
 from interlace_proportions.beta_density import log_beta_density
 from interlace_proportions.log_gamma import LARGEST_LOG
@@ -112,12 +112,11 @@ class OrderedBetaFamily(Family):
             changes["gap"] = NO_ONE_GAP
         for name, value in changes.items():
             end = 0 if name == "c1" else 1
-            warnings.warn(
+            warn(
                 f"family {self.name!r}: no row of the response is {end}, so that {name} is fixed "
                 f"at {value:g} (a probability of {end} of about 0) instead of estimated. Give "
                 f"{name}={value:g} if that is what you mean.",
                 DataWarning,
-                stacklevel=2,
             )
         return replace(self, **changes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -12,6 +11,7 @@ import numpy as np
 from interlace_core.contracts import Family, Parameter, positive_or_none, require
 from interlace_core.errors import DataWarning, OptionError
 from interlace_core.links import LINKS, Link
+from interlace_core.notices import warn
 from interlace_core.records import Array, Response
 from interlace_proportions.beta_density import log_beta_density
 from interlace_proportions.mixture import (
@@ -128,11 +128,10 @@ class ZeroOneInflatedBetaFamily(Family):
         if self.p1 is None and not np.any(y == 1):
             changes["p1"] = 0.0
         for name in changes:
-            warnings.warn(
+            warn(
                 f"family {self.name!r}: no row of the response is {name[1]}, so that {name} is "
                 f"fixed at 0 instead of estimated. Give {name}=0.0 if that is what you mean.",
                 DataWarning,
-                stacklevel=2,
             )
         return replace(self, **changes)
 
