@@ -198,7 +198,8 @@ def test_constant_response_is_fitted_where_the_offset_differs(data):
     # without variance between sites the rate is counts over exposure
     assert fit.variance_components["site"] == 0.0
     rate = data["count"].sum() / data["exposure"].sum()
-    assert np.exp(fit.fe_params["Intercept"]) == pytest.approx(rate, rel=1e-6)
+    # a fit may leave 1e-7 of log-likelihood to gain, here 5e-5 of the rate
+    assert np.exp(fit.fe_params["Intercept"]) == pytest.approx(rate, rel=5e-5)
 
 
 def test_counts_of_zero_are_refused_whatever_the_offset(data):
