@@ -29,7 +29,7 @@ PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
 taken where a direction has less."""
 
-TOL_REL_HESSIAN = 1e-3
+TOL_REL_HESSIAN = 3e-4
 """Share of the slope that a Newton step may leave for the Hessian before it to hold after it: the
 Hessian then changed by about twice this relative, standard errors by as much as this."""
 

@@ -22,7 +22,7 @@ class LBFGSB(Optimizer):
         Budget of objective calls.
     tol_abs_gradient : float
         Stop where no projected gradient entry exceeds this, per standard error of a parameter:
-        3e-3 leaves a gain of about 1e-5 in log-likelihood, which the Newton steps that
+        1e-3 leaves a gain of about 1e-6 in log-likelihood, which the Newton steps that
         follow every optimizer take.
     tol_rel_value : float
         Stop where an iteration changes the value by less than this, relatively.
@@ -34,7 +34,7 @@ class LBFGSB(Optimizer):
     facts = OptimizerFacts(uses_gradient=True, supports_bounds=True)
 
     max_evaluations: int = 1000
-    tol_abs_gradient: float = 3e-3
+    tol_abs_gradient: float = 1e-3
     tol_rel_value: float = 1e-13
     memory: int = 20
 
