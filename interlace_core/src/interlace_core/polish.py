@@ -1,16 +1,17 @@
 """Newton steps from where an optimizer stopped to the optimum, with the curvature there.
 
-The Hessian that standard errors need anyway comes from central differences of the exact gradient;
+The Hessian that standard errors need anyway comes from differences of the exact gradient;
 it also tells what is left to gain, and the step that gains it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.numerics.differences import jacobian, symmetrised
+from interlace_core.numerics.differences import jacobian, one_sided_jacobian, symmetrised
 from interlace_core.objective import Objective
 from interlace_core.precondition import Coordinates
 from interlace_core.records import Array, BoolArray, Evaluation, Problem, Profiled, Status
@@ -19,6 +20,18 @@ from interlace_core.verdict import boundary_thetas, snapped_psi
 DIFFERENCE_STEP = 2e-3
 """Half-width of the Hessian's differences, in units of one standard error: its truncation error
 is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
+
+ONE_SIDED_STEP = 1e-4
+"""Length of one-sided differences, in the same units: half the calls, and a truncation error of
+this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
+
+PLAIN_CURVATURE = 0.1
+"""Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
+taken where a direction has less."""
+
+TOL_REL_HESSIAN = 3e-4
+"""Share of the slope that a Newton step may leave for the Hessian before it to hold after it: the
+Hessian then changed by about twice this relative, standard errors by as much as this."""
 
 SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
@@ -100,8 +113,9 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
         moved = _newton(search, optimum)
         if moved is None:
             break
-        # within this the Hessian cannot have changed in a digit that matters
-        if before.decrement < 1e-6 and moved.decrement < tol_decrement:
+        # what the step left of the slope tells how much the Hessian changed along it
+        kept = moved.decrement <= np.square(TOL_REL_HESSIAN) * before.decrement
+        if moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept):
             return moved
         optimum = _measure(search)
     return optimum
@@ -124,17 +138,29 @@ def _measure(search: Search) -> Optimum:
             return np.full(m + p, np.nan)
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
-    steps = np.full(m, DIFFERENCE_STEP)
-    full = jacobian(stacked, np.zeros(m), steps) if m else np.zeros((p, 0))
-    curvature = np.diagonal(full[:m])
-    if np.any(curvature > SHARP_CURVATURE):
-        # the start's scale was far off: a step must be small against a standard error here
-        steps = DIFFERENCE_STEP / np.sqrt(np.maximum(curvature, 1.0))
-        full = jacobian(stacked, np.zeros(m), steps)
+    tail = np.zeros(0) if best.profiled is None else best.profiled.values
+    full = _differences(stacked, np.concatenate([gradient, tail]), free)
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
     return Optimum(psi, best.value, gradient, hessian, free, decrement, slope)
+
+
+def _differences(function: Callable[[Array], Array], at_zero: Array, free: BoolArray) -> Array:
+    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
+    m = free.size
+    if not m:
+        return np.zeros((at_zero.size, 0))
+    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
+    full = one_sided_jacobian(function, zero, at_zero, steps)
+    curvature = np.diagonal(full[:m])
+    spectrum = _spectrum(symmetrised(full[:m])[np.ix_(free, free)])
+    plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
+    if plain and np.all(curvature <= SHARP_CURVATURE):
+        return full
+    # a step must be small against a standard error here, whatever the start's scale was
+    known = np.where(np.isfinite(curvature), curvature, 1.0)
+    return jacobian(function, zero, DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
 def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:

@@ -65,12 +65,18 @@ def precondition(problem: Problem, start: Start, profiled: slice) -> Coordinates
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    scales = [_theta_scale(term, start.units[term.predictor]) for term in problem.terms] or [
-        np.zeros(0)
+    conditional, mode = _at_start(problem, psi)
+    told = _information_per_column(problem, start, conditional, mode)
+    scales = [
+        _theta_scale(term, start.units[term.predictor], each)
+        for term, each in zip(problem.terms, told, strict=True)
     ]
-    B[:n_theta, :n_theta] = np.diag(np.concatenate(scales))
+    B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
-        information = _information(problem, psi)[np.ix_(beta - n_theta, beta - n_theta)]
+        information = np.eye(problem.n_beta)
+        if mode is not None:
+            information = marginal_information(conditional, mode)
+        information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     lower, upper = np.full(B.shape[1], -np.inf), np.full(B.shape[1], np.inf)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
@@ -83,13 +89,31 @@ def precondition(problem: Problem, start: Start, profiled: slice) -> Coordinates
     return Coordinates(psi, B, lower, upper, n_theta)
 
 
-def _information(problem: Problem, psi: Array) -> Array:
-    layout = problem.layout
-    conditional = Conditional(layout, psi)
-    mode = find_mode(conditional, np.zeros(layout.structure.q), LOOSE)
+def _at_start(problem: Problem, psi: Array) -> tuple[Conditional, Mode | None]:
+    conditional = Conditional(problem.layout, psi)
+    return conditional, find_mode(conditional, np.zeros(problem.layout.structure.q), LOOSE)
+
+
+def _information_per_column(
+    problem: Problem, start: Start, conditional: Conditional, mode: Mode | None
+) -> list[Array]:
+    """Return the number of levels that tell about each random-effects column, (c,) per term.
+
+    A level with information w about its effect, of standard deviation t, tells as much about t
+    as r^2 levels whose effects are known, r = t^2 w / (1 + t^2 w) its reliability.
+    """
+    told = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
     if mode is None:
-        return np.eye(problem.n_beta)
-    return marginal_information(conditional, mode)
+        return told
+    for f, factor in enumerate(conditional.layout.structure.factors):
+        own = mode.information[f, f]
+        for index, place in factor.terms:
+            term = problem.terms[index]
+            sd = START_SIZE * start.units[term.predictor] / _positive(column_sizes(term))
+            for a, column in enumerate(range(place.start, place.stop)):
+                pull = np.square(sd[a]) * np.maximum(own[column, column], 0.0)
+                told[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
+    return told
 
 
 def marginal_information(conditional: Conditional, mode: Mode) -> Array:
@@ -126,14 +150,22 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     return np.asarray(information)
 
 
-def _theta_scale(term: RandomTerm, eta_unit: float) -> Array:
+def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
-    L levels tell a standard deviation to about 1 / sqrt(2 L) relative; a parameter's reach on
-    the scale of eta is the template's response to it times the covariate's root mean square.
+    L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
+    parameter's reach on the scale of eta is the template's response to it times the covariate's
+    root mean square.
+
+    Parameters
+    ----------
+    term : RandomTerm
+    eta_unit : float
+    levels : ndarray, shape (c,)
+        Levels that tell about each column.
     """
     covariance, c = term.covariance, term.Z.shape[1]
-    size = column_sizes(term)
+    size = column_sizes(term) * np.sqrt(2.0 * levels)
     theta = covariance.start()
     reach = np.zeros(theta.size)
     for a in range(c):
@@ -141,9 +173,12 @@ def _theta_scale(term: RandomTerm, eta_unit: float) -> Array:
             unit = np.zeros((c, c))
             unit[a, b] = 1.0
             reach += size[a] * np.abs(covariance.pullback(theta, unit))
-    return np.asarray(
-        START_SIZE * eta_unit / (np.sqrt(2.0 * len(term.levels)) * np.where(reach > 0, reach, 1.0))
-    )
+    return np.asarray(START_SIZE * eta_unit / _positive(reach))
+
+
+def _positive(values: Array) -> Array:
+    """Return the values with 1 in place of those that are not positive."""
+    return np.where(values > 0, values, 1.0)
 
 
 def _inverse_root(information: Array) -> Array:

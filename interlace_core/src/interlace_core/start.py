@@ -13,6 +13,11 @@ MAX_ITERATIONS = 25
 START_SIZE = 0.5
 """Standard deviation of the random effects at the start, in natural units of eta."""
 
+LEASH = 0.1
+"""Curvature, per unit of eta, that holds a further parameter's predictor near the family's own
+constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
+likelihood may rise by a hair towards infinity, where nothing can be computed."""
+
 TOL_DECREMENT = 1e-6
 """In log-likelihood units; a start needs no more."""
 
@@ -83,15 +88,18 @@ def _fit_coefficients(problem: Problem) -> Array:
     beta = _first_coefficients(problem)
     if beta.size == 0:
         return beta
+    leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
     damping = 0.0
     for _ in range(MAX_ITERATIONS):
         gradient, information = _gradient_information(problem, derivatives)
+        gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
         if decrement < TOL_DECREMENT:
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
+            candidate -= 0.5 * float((beta + step - first) @ leash @ (beta + step - first))
             if candidate >= value:
                 break
             damping = max(4.0 * damping, 1e-3)
@@ -101,6 +109,17 @@ def _fit_coefficients(problem: Problem) -> Array:
         beta, value, derivatives = beta + step, candidate, moved
         damping = damping / 4.0 if damping > 1e-4 else 0.0
     return beta
+
+
+def _leash(problem: Problem) -> Array:
+    """Return the curvature that holds further predictors back, shape (n_beta, n_beta)."""
+    curvature = np.zeros((problem.n_beta, problem.n_beta))
+    for k, place in enumerate(problem.beta_slices()):
+        if k > 0:
+            X = problem.predictors[k].X
+            here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
+            curvature[here, here] = LEASH * (X.T @ X) / problem.n
+    return curvature
 
 
 def _first_coefficients(problem: Problem) -> Array:
