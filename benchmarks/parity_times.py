@@ -1,15 +1,17 @@
 """Wall time of each parity model beside glmmTMB's (and lme4's for quadrature), in one run.
 
-    python benchmarks/parity_times.py [id ...]
+    python benchmarks/parity_times.py [--runs N] [id ...]
 
-Needs Rscript with glmmTMB and lme4. Each model is fitted by both sides in turn, `RUNS` times,
-after one warm-up of each; R starts once per model and is not counted. Both times are those of
+Needs Rscript with glmmTMB and lme4. Each model is fitted by both sides in turn, N times (3),
+after one warm-up of each; with `--runs 1` there is no warm-up, for models that take R minutes.
+R starts once per model and is not counted. Both times are those of
 the fitting call from a data frame to a result with standard errors. R's optimisers run with
 their defaults, not at the tight tolerances of the stored reference fits.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import statistics
@@ -26,32 +28,40 @@ import pandas as pd
 import test_parity
 from reference_fits import load_data, load_fit
 
-RUNS = 3
 
-
-def main(ids: list[str]) -> None:
-    """Print a row per model: id, rows, our time, R's time, ratio, our logLik minus R's."""
-    print(f"{'model':28} {'rows':>6} {'ours s':>9} {'R s':>9} {'ratio':>7} {'logLik diff':>12}")
+def main(ids: list[str], runs: int) -> None:
+    """Print a row per model: family, rows, R's logLik, ours less R's, both times, their ratio."""
+    print(
+        f"{'model':24} {'family':19} {'rows':>6} {'R logLik':>13} {'ours less R':>12} "
+        f"{'ours s':>8} {'R s':>8} {'ratio':>6}"
+    )
+    warm_up = runs > 1
     for fit_id in ids or [*test_parity.LAPLACE, *test_parity.QUADRATURE]:
         fit = load_fit(fit_id)
         options = {"nAGQ": fit["nAGQ"]} if fit_id in test_parity.QUADRATURE else {}
         with RSession(fit) as r:
             ours, theirs = [], []
-            for run in range(RUNS + 1):
+            for run in range(runs + warm_up):
                 began = time.perf_counter()
                 result = test_parity.refit(fit, **options)
                 seconds = time.perf_counter() - began
                 r_seconds, r_loglik = r.fit()
-                if run:
+                if run >= warm_up:
                     ours.append(seconds)
                     theirs.append(r_seconds)
         a, b = statistics.median(ours), statistics.median(theirs)
         shift = fit.get("logLik_saturated_constant", 0.0)
         print(
-            f"{fit_id:28} {result.nobs:6d} {a:9.4f} {b:9.4f} {b / a:7.1f} "
-            f"{result.llf - r_loglik - shift:12.1e}",
+            f"{fit_id:24} {fit['family'] + zero_part(fit):19} {result.nobs:6d} "
+            f"{r_loglik + shift:13.4f} {result.llf - r_loglik - shift:12.1e} "
+            f"{a:8.3f} {b:8.3f} {b / a:6.1f}",
             flush=True,
         )
+
+
+def zero_part(fit: dict) -> str:
+    """Return " + zero" for a model with a zero part."""
+    return "" if fit.get("zi_formula") in (None, "~0") else " + zero"
 
 
 class RSession:
@@ -105,4 +115,8 @@ class RSession:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ids", nargs="*", help="reference fits; all if none is given")
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    main(arguments.ids, arguments.runs)

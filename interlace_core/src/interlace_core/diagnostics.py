@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from interlace_core.contracts import Parameter
 from interlace_core.fit import Fit
 from interlace_core.records import Array, Problem
 
@@ -18,31 +19,42 @@ UNDETERMINED = 5.0
 """Standard error, over the column's range, beyond which a coefficient on a logarithmic scale is
 not determined by the data."""
 
-
 LIMIT_ETA = 8.0
-"""A further parameter's predictor beyond this, and not determined by the data, counts as infinite:
-on a log scale a factor of 3000 from 1, on a logit scale a probability of 0.0003."""
+"""A parameter that the data do not determine counts as infinite where its predictor lies beyond
+this: on a log scale a factor of 3000 from 1, on a logit scale a probability of 0.0003. From half
+of it on, it also does where only the end of its 95% interval lies beyond."""
 
 
 def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
-    """Return a note for each constant further parameter that went to a limit of its family."""
+    """Return a note for each parameter that went to a limit of its family.
+
+    Further parameters where they are constant, and the mean where its intercept went there: a
+    limit is a property of the family, not of a column.
+    """
     notes = []
     for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
         parameter = predictor.parameter
-        if predictor.names != ("Intercept",) or parameter.role == "mean":
+        constant = predictor.names == ("Intercept",)
+        if "Intercept" not in predictor.names or not (constant or parameter.role == "mean"):
             continue
-        eta = float(fit.psi[place][0])
+        j = predictor.names.index("Intercept")
+        eta = float(fit.psi[place][j])
         with np.errstate(invalid="ignore"):
-            determined = np.sqrt(np.diagonal(fit.vcov)[place][0]) < UNDETERMINED
+            se = float(np.sqrt(np.diagonal(fit.vcov)[place][j]))
         becomes = parameter.at_upper if eta > 0 else parameter.at_lower
-        if determined or abs(eta) < LIMIT_ETA or not becomes:
-            continue
-        notes.append(
-            f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
-            f"family {problem.family.name!r} becomes {becomes}: the data show nothing beyond that. "
-            "The simpler model has the same log-likelihood and one parameter less."
-        )
+        far = abs(eta) >= LIMIT_ETA
+        far |= abs(eta) >= 0.5 * LIMIT_ETA and abs(eta) + 2.0 * se >= LIMIT_ETA
+        if becomes and far and not se < UNDETERMINED:
+            notes.append(_limit(problem.family.name, parameter, eta, becomes))
     return tuple(notes)
+
+
+def _limit(family: str, parameter: Parameter, eta: float, becomes: str) -> str:
+    return (
+        f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
+        f"family {family!r} becomes {becomes}: the data show nothing beyond that. "
+        "The simpler model has the same log-likelihood and one parameter less."
+    )
 
 
 def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
@@ -64,6 +76,8 @@ def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
             se = np.sqrt(np.diagonal(fit.vcov)[place])
         vague = ~(se * reach < UNDETERMINED)
         vague &= ~(np.abs(beta) > 2.0 * se)  # far out, but told from 0 by the data
+        if predictor.parameter.at_lower:  # its intercept's limit is not the data's fault
+            vague &= ~((beta < 0.0) & (np.array(predictor.names) == "Intercept"))
         runaway = np.flatnonzero(vague & (np.abs(beta) * reach > FAR_ETA)).tolist()
         # the intercept runs off with the column that separates; that column is the cause
         runaway.sort(key=lambda j: (predictor.names[j] == "Intercept", j))

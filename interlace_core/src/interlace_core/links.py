@@ -19,6 +19,12 @@ from interlace_core.special import log1mexp, log_ndtr_derivatives
 Taylor = tuple[Any, Any, Any, Any]
 """A function's value and its first three derivatives."""
 
+_EXP_FINITE = 700.0
+"""exp overflows at 709."""
+
+_T_LINEAR = -37.0
+"""Below this log(1 - exp(-exp(x))) is x itself to rounding: it differs by exp(x) / 2."""
+
 
 @dataclass(frozen=True)
 class Link(ABC):
@@ -275,21 +281,22 @@ class CLogLog(ProbabilityLink):
 
     def derivatives(self, eta: Any) -> Taylor:
         """Return mu and its derivatives, with t = exp(eta)."""
-        t = np.exp(np.minimum(eta, 700.0))  # exp overflows at 709
+        t = np.exp(np.minimum(eta, _EXP_FINITE))
         slope = t * np.exp(-t)
         return self.mu(eta), slope, slope * (1.0 - t), slope * ((1.0 - t) ** 2 - t)
 
     def log_mu(self, eta: Any) -> Any:
-        """Return log(1 - exp(-exp(eta)))."""
-        return np.log(-np.expm1(-np.exp(eta)))
+        """Return log(1 - exp(-exp(eta))), which for eta -> -inf is eta itself."""
+        inside = np.minimum(np.maximum(eta, _T_LINEAR), _EXP_FINITE)
+        return np.where(eta < _T_LINEAR, eta, log1mexp(np.exp(inside)))
 
     def log1m_mu(self, eta: Any) -> Any:
-        """Return -exp(eta)."""
-        return -np.exp(eta)
+        """Return -exp(eta), kept finite so that no trial has a log-probability of 0 * -inf."""
+        return -np.exp(np.minimum(eta, _EXP_FINITE))
 
     def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
         """Return both logarithms; r = t / (exp(t) - 1) satisfies r' = r (1 - t - r)."""
-        t = np.exp(np.minimum(eta, 700.0))  # exp overflows at 709
+        t = np.exp(np.minimum(eta, _EXP_FINITE))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             r = np.where(t > 0, t / np.expm1(t), 1.0)
         # Bernoulli series of 1 - t - r where the difference would cancel; error below t^8 / 1e6
@@ -298,7 +305,7 @@ class CLogLog(ProbabilityLink):
         second = r * decay
         third = second * decay - r * (t + second)
         # for t -> 0 this is log t, exactly eta
-        value = np.where(eta < -37.0, eta, log1mexp(t))
+        value = np.where(eta < _T_LINEAR, eta, log1mexp(t))
         return (value, r, second, third), (-t, -t, -t, -t)
 
 

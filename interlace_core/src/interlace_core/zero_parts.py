@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -63,6 +63,8 @@ class ZeroPartFamily(Family):
     """
 
     support = "counts"
+    without_zero_part: ClassVar[str]
+    """What the family becomes where pi tends to 0, in words."""
     pi: float | None
 
     def __post_init__(self) -> None:
@@ -91,7 +93,8 @@ class ZeroPartFamily(Family):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's, then the zero probability."""
-        return (*inner_parameters(self.count), Parameter("pi", LOGIT, self.pi, role="zero"))
+        pi = Parameter("pi", LOGIT, self.pi, role="zero", at_lower=self.without_zero_part)
+        return (*inner_parameters(self.count), pi)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept counts."""
@@ -155,6 +158,8 @@ class ZeroPartFamily(Family):
 class ZeroInflatedFamily(ZeroPartFamily):
     """A count family with additional zeros."""
 
+    without_zero_part = "its count part alone, without additional zeros"
+
     @property
     def conditional(self) -> Family:
         """The count family itself: it has zeros of its own."""
@@ -180,6 +185,8 @@ class ZeroInflatedFamily(ZeroPartFamily):
 
 class HurdleFamily(ZeroPartFamily):
     """Zero or not first, then a positive count; pi is P(Y = 0)."""
+
+    without_zero_part = "its positive counts alone, without zeros"
 
     @property
     def conditional(self) -> Family:

@@ -15,7 +15,6 @@ import numpy as np
 
 from interlace_core.links import CLogLog, Taylor
 from interlace_core.records import Array, Derivatives
-from interlace_core.special import log1mexp
 
 Partials = Mapping[tuple[int, ...], Any]
 
@@ -29,9 +28,6 @@ PARTITIONS: dict[int, tuple[tuple[tuple[int, ...], ...], ...]] = {
     ),
 }  # fmt: skip
 """All ways to split 1, 2 or 3 positions into blocks, for Faa di Bruno's formula."""
-
-LOG_T_LINEAR = -37.0
-"""Below this log(1 - exp(-exp(h))) is h itself to rounding: it differs by exp(h) / 2."""
 
 
 def compose_partials(
@@ -131,9 +127,7 @@ def cloglog_partials(zero: Derivatives, order: int, wrt: tuple[int, ...]) -> Der
 
 def log_positive(cloglog_positive: Any) -> Any:
     """Return log(1 - exp(-exp(h))) for an array or a jet h, right in both tails."""
-    h = cloglog_positive
-    inside = np.minimum(np.maximum(h, LOG_T_LINEAR), 700.0)  # exp overflows at 709
-    return np.where(h < LOG_T_LINEAR, h, log1mexp(np.exp(inside)))
+    return CLogLog().log_mu(cloglog_positive)
 
 
 def _factors(inner: Partials, key: tuple[int, ...]) -> Iterator[list[Any]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlace_core.contracts import Family, positive_or_none
+from interlace_core.contracts import Family, Parameter, positive_or_none
 from interlace_core.zero_parts import HurdleFamily
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
+from interlace_counts.nb_density import limit_of_truncation
 from interlace_counts.poisson_part import PoissonPart
 
 
@@ -53,6 +54,11 @@ class HurdleNB1Family(HurdleFamily):
         positive_or_none(self, "alpha", self.alpha)
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the parts, with the limit that truncation adds."""
+        return limit_of_truncation(super().parameters)
+
+    @property
     def count(self) -> Family:
         """The NB1 distribution."""
         return NegativeBinomial1Family(self.alpha)
@@ -78,6 +84,11 @@ class HurdleNB2Family(HurdleFamily):
     def __post_init__(self) -> None:
         super().__post_init__()
         positive_or_none(self, "theta", self.theta)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the parts, with the limit that truncation adds."""
+        return limit_of_truncation(super().parameters)
 
     @property
     def count(self) -> Family:

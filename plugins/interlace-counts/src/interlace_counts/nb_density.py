@@ -8,11 +8,12 @@ R = log Gamma(y + t) - log Gamma(t) - y log t tends to 0 as t grows, and E = t l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from interlace_core.contracts import Parameter
 from interlace_core.records import Array
 from interlace_core.special import log_factorial, log_rising
 
@@ -21,6 +22,10 @@ ORDINARY = 600.0
 
 POISSON = "the Poisson distribution"
 """What all of them become where the excess variance vanishes."""
+
+LOG_SERIES = "the logarithmic series distribution on the positive counts"
+"""What a truncated negative binomial becomes where its untruncated mean and size vanish together
+(Fisher, Corbet and Williams 1943)."""
 
 MAX_POISSON_MEAN = 9e18
 """NumPy draws Poisson counts up to 2^63 - 1."""
@@ -44,6 +49,12 @@ class Pieces:
     q: Array
     E: Array
     E_m: Array
+
+
+def limit_of_truncation(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Return the parameters with the limit of a mean that tends to 0 named."""
+    mean, *others = parameters
+    return (replace(mean, at_lower=LOG_SERIES), *others)
 
 
 def pieces(log_mu: Array, d: Array) -> Pieces:

@@ -25,6 +25,10 @@ LARGEST_SKEWNESS = 0.9
 """Of the start. The distribution's own limit is 0.9953, at infinite slant."""
 
 
+HALF_NORMAL = "the half-normal distribution"
+"""What it becomes at an infinite slant of either sign."""
+
+
 @dataclass(frozen=True)
 class SkewNormalFamily(Family):
     """y with mean mu, standard deviation sigma and slant alpha.
@@ -64,7 +68,7 @@ class SkewNormalFamily(Family):
         return (
             Parameter("mu", LINKS["identity"], role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
-            Parameter("alpha", LINKS["identity"], self.alpha, role="shape"),
+            Parameter("alpha", LINKS["identity"], self.alpha, "shape", HALF_NORMAL, HALF_NORMAL),
         )
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:

@@ -61,7 +61,7 @@ class StudentTFamily(Family):
         return (
             Parameter("mu", as_link(self.link, ("identity",), "family 'student_t'"), role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
-            Parameter("nu", LINKS["log"], self.nu, role="shape"),
+            Parameter("nu", LINKS["log"], self.nu, role="shape", at_upper="the normal distribution"),
         )
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:

@@ -25,6 +25,10 @@ MAX_NODES = 4000
 """Terms of the distribution function's Poisson sum; beyond, it is taken in strides."""
 
 
+SCALED_POISSON, GAMMA = "phi times a Poisson count", "the gamma distribution"
+"""What it becomes at powers of 1 and 2."""
+
+
 @dataclass(frozen=True)
 class PowerLink(Link):
     """eta = logit(p - 1) for a variance power p between 1 and 2."""
@@ -87,7 +91,7 @@ class TweedieFamily(Family):
         return (
             Parameter("mu", LINKS["log"], role="mean"),
             Parameter("phi", LINKS["log"], self.phi, role="dispersion"),
-            Parameter("power", PowerLink(), self.power, role="shape"),
+            Parameter("power", PowerLink(), self.power, "shape", SCALED_POISSON, GAMMA),
         )
 
     def check_response(self, y: Array, weights: Array | None) -> Response:

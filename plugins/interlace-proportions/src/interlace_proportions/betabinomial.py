@@ -27,6 +27,10 @@ CHUNK_ELEMENTS = 1_000_000
 """Probabilities that `cdf` holds in memory at a time."""
 
 
+BINOMIAL = "the binomial distribution"
+"""What it becomes where the probability does not vary between rows."""
+
+
 @dataclass(frozen=True)
 class BetaBinomialFamily(Family):
     """Successes in a known number of trials, with a success probability that varies.
@@ -64,7 +68,7 @@ class BetaBinomialFamily(Family):
         """The mean probability of success and its precision."""
         return (
             Parameter("mu", self._link(), role="mean"),
-            Parameter("phi", LINKS["log"], self.phi, role="dispersion"),
+            Parameter("phi", LINKS["log"], self.phi, "dispersion", at_upper=BINOMIAL),
         )
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
