@@ -53,7 +53,7 @@ def _limit(family: str, parameter: Parameter, eta: float, becomes: str) -> str:
     return (
         f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
         f"family {family!r} becomes {becomes}: the data show nothing beyond that. "
-        "The simpler model has the same log-likelihood and one parameter less."
+        "The simpler model has next to the same log-likelihood and one parameter less."
     )
 
 

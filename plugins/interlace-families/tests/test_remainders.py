@@ -5,13 +5,13 @@ import pytest
 from scipy.special import digamma, gammaln, polygamma
 
 from interlace_core.jets import differentiate
+from interlace_core.stirling import stirling_remainder
 from interlace_families.remainders import (
     exp_excess,
     half_rising,
     log1p_deficit,
     scaled_exp_excess,
     stirling,
-    stirling_remainder,
 )
 
 TINY = np.array([-1e-3, -1e-8, -1e-30, 1e-30, 1e-8, 1e-3])

@@ -5,14 +5,9 @@ import pytest
 from scipy import special
 
 from interlace_core.jets import differentiate
+from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
 from interlace_core.testing.differences import slope
-from interlace_proportions.log_gamma import (
-    HALF_LOG_2PI,
-    log_pochhammer,
-    log_pochhammer_jet,
-    stirling_jet,
-    stirling_remainder,
-)
+from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet, stirling_jet
 
 LOG_X = np.linspace(-5.0, 5.0, 41)
 COUNTS = np.array([0.0, 1.0, 2.0, 7.0, 40.0])

@@ -11,7 +11,8 @@ import numpy as np
 from interlace_core.contracts import Family, Parameter, positive_or_none, require
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives, Response
-from interlace_families.remainders import HALF_LOG_2PI, LARGEST_LOG, log_mean, only_inside
+from interlace_core.stirling import HALF_LOG_2PI, LARGEST_LOG
+from interlace_families.remainders import log_mean, only_inside
 
 LINK_NAMES = ("log", "1/mu^2", "inverse")
 

@@ -11,7 +11,8 @@ import numpy as np
 from interlace_core.contracts import Family, Parameter, positive_or_none, require
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives, Response
-from interlace_families.remainders import HALF_LOG_2PI, log1p_deficit, log_mean, only_inside
+from interlace_core.stirling import HALF_LOG_2PI
+from interlace_families.remainders import log1p_deficit, log_mean, only_inside
 
 SMALLEST_LOG = -600.0
 """log (phi / mu)^2 is taken as this where it is smaller: phi / mu is then below 1e-130, so that no

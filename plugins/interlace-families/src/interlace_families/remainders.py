@@ -7,7 +7,6 @@ truncated Taylor numbers are for `log_density`, those of plain arrays for deriva
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,27 +15,19 @@ import numpy as np
 from interlace_core.jets import compose, value_of
 from interlace_core.links import Link
 from interlace_core.records import Array
-from interlace_core.special import hurwitz_zetas, log_rising
-
-HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
-
-LARGEST_LOG = 690.0
-"""Parameters on the log scale are taken as this where they exceed it: exp overflows at 709, and
-the limit at infinity is reached long before."""
+from interlace_core.special import log_rising
+from interlace_core.stirling import (
+    LARGEST_LOG,
+    STIRLING,
+    STIRLING_FROM,
+    odd_series,
+    stirling_remainder,
+)
 
 _SERIES_BELOW = 0.25
 """Below this, series replace the differences, which from there on lose at most 3 bits."""
 
-_STIRLING_FROM = 15.0
-"""From here eight Stirling terms, differentiated three times, are exact to rounding: the ninth is
-55 / (306 x^17), times 17^3."""
-
-_STIRLING = (
-    1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,
-)  # fmt: skip
-"""Coefficients of x^-1, x^-3, ... in Stirling's series (Abramowitz & Stegun 6.1.41)."""
-
-_HALF_RISING = tuple(c * (2.0 ** (-1 - 2 * i) - 2.0) for i, c in enumerate(_STIRLING))
+_HALF_RISING = tuple(c * (2.0 ** (-1 - 2 * i) - 2.0) for i, c in enumerate(STIRLING))
 """Coefficients of t^-1, t^-3, ... in the series of `half_rising`."""
 
 
@@ -67,71 +58,6 @@ def log1p_deficit(x: Any) -> Array:
     return np.where(near, s * (h - 2.0 * square * tail), x - np.log1p(x))
 
 
-def stirling_remainder(log_x: Any, order: int) -> tuple[Array, ...]:
-    """Return S = log Gamma(x) - (x - 1/2) log x + x - log(2 pi) / 2 and derivatives in log x.
-
-    S tends to 0 like 1 / (12 x), where the log-gamma itself has lost all digits.
-
-    Parameters
-    ----------
-    log_x : ndarray
-        Logarithm of x; plain.
-    order : int
-        Highest derivative wanted, 0 to 3.
-
-    Returns
-    -------
-    tuple of order + 1 ndarrays
-    """
-    log_x = np.minimum(np.asarray(log_x, dtype=np.float64), LARGEST_LOG)
-    x = np.exp(log_x)
-    large = x >= _STIRLING_FROM
-    if np.all(large):
-        return _remainder_large(x, order)
-    x_small, log_small = np.where(large, 1.0, x), np.where(large, 0.0, log_x)
-    small = _remainder_small(x_small, log_small, order)
-    if not np.any(large):
-        return small
-    far = _remainder_large(np.where(large, x, _STIRLING_FROM), order)
-    return tuple(np.where(large, f, s) for f, s in zip(far, small, strict=True))
-
-
-def _remainder_large(x: Array, order: int) -> tuple[Array, ...]:
-    return _odd_series(_STIRLING, x, order)
-
-
-def _odd_series(coefficients: Sequence[float], x: Array, order: int) -> tuple[Array, ...]:
-    """Sum c_1 / x + c_2 / x^3 + ...; a derivative in log x multiplies x^-m by -m."""
-    inverse = 1.0 / x
-    square = np.square(inverse)
-    sums = []
-    for derivative in range(order + 1):
-        total = np.zeros_like(x)
-        for i in range(len(coefficients) - 1, -1, -1):
-            total = total * square + coefficients[i] * (-(2.0 * i + 1.0)) ** derivative
-        sums.append(total * inverse)
-    return tuple(sums)
-
-
-def _remainder_small(x: Array, log_x: Array, order: int) -> tuple[Array, ...]:
-    """Form S from the polygamma functions, moved by one so that x -> 0 is harmless."""
-    from scipy.special import digamma, gammaln
-
-    out = [np.asarray(gammaln(x + 1.0) - (x + 0.5) * log_x + x - HALF_LOG_2PI)]
-    if order >= 1:
-        first = x * (digamma(x + 1.0) - log_x) - 0.5
-        out.append(np.asarray(first))
-    zetas = hurwitz_zetas(max(order, 1), x + 1.0)
-    if order >= 2:
-        # x^2 psi'(x) - x - 1/2 with psi'(x) = psi'(x + 1) + 1 / x^2
-        second = np.square(x) * zetas[0] - x + 0.5
-        out.append(first + second)
-    if order >= 3:
-        third = -2.0 * x**3 * zetas[1] + x - 1.0
-        out.append(first + 3.0 * second + third)
-    return tuple(out)
-
-
 def half_rising(log_t: Any, order: int) -> tuple[Array, ...]:
     """Return log Gamma(t + 1/2) - log Gamma(t) - log(t) / 2 and derivatives in log t.
 
@@ -140,8 +66,8 @@ def half_rising(log_t: Any, order: int) -> tuple[Array, ...]:
     """
     log_t = np.minimum(np.asarray(log_t, dtype=np.float64), LARGEST_LOG)
     t = np.exp(log_t)
-    large = t >= _STIRLING_FROM
-    far = _odd_series(_HALF_RISING, np.where(large, t, _STIRLING_FROM), order)
+    large = t >= STIRLING_FROM
+    far = odd_series(_HALF_RISING, np.where(large, t, STIRLING_FROM), order)
     if np.all(large):
         return far
     low = np.where(large, 0.0, np.maximum(log_t, -LARGEST_LOG))

@@ -12,7 +12,7 @@ from interlace_core.contracts import Family, Parameter, positive_or_none
 from interlace_core.errors import OptionError
 from interlace_core.links import LINKS
 from interlace_core.records import Array
-from interlace_families.remainders import HALF_LOG_2PI
+from interlace_core.stirling import HALF_LOG_2PI
 
 LARGEST_PRECISION = 200.0
 """-log(sigma) is taken as this where it exceeds it, so that a residual divided by sigma stays

@@ -13,7 +13,8 @@ from interlace_core.contracts import Family, Parameter, positive_or_none
 from interlace_core.jets import compose, value_of
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives
-from interlace_families.remainders import HALF_LOG_2PI, half_rising, log1p_deficit
+from interlace_core.stirling import HALF_LOG_2PI
+from interlace_families.remainders import half_rising, log1p_deficit
 
 LARGEST_PSI = 100.0
 """log(nu) is taken as this where it exceeds it: the density has been normal since 37, where 1 / nu
@@ -61,7 +62,9 @@ class StudentTFamily(Family):
         return (
             Parameter("mu", as_link(self.link, ("identity",), "family 'student_t'"), role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
-            Parameter("nu", LINKS["log"], self.nu, role="shape", at_upper="the normal distribution"),
+            Parameter(
+                "nu", LINKS["log"], self.nu, role="shape", at_upper="the normal distribution"
+            ),
         )
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:

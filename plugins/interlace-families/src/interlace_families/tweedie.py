@@ -12,7 +12,8 @@ from interlace_core.contracts import Family, Parameter, positive_or_none, requir
 from interlace_core.errors import OptionError
 from interlace_core.links import LINKS, Link, Taylor
 from interlace_core.records import Array, Response
-from interlace_families.remainders import LARGEST_LOG, scaled_exp_excess
+from interlace_core.stirling import LARGEST_LOG
+from interlace_families.remainders import scaled_exp_excess
 from interlace_families.tweedie_series import saturated
 
 LARGEST_PSI = 200.0

@@ -28,7 +28,8 @@ import numpy.typing as npt
 from interlace_core.jets import Jet, value_of
 from interlace_core.records import Array
 from interlace_core.special import by_count
-from interlace_families.remainders import log1p_deficit, stirling_remainder
+from interlace_core.stirling import stirling_remainder
+from interlace_families.remainders import log1p_deficit
 
 Partials = dict[tuple[int, ...], Array]
 """Partial derivatives by sorted indices: 0 is L, 1 is beta = log(alpha), () the value."""

@@ -20,12 +20,8 @@ import numpy as np
 
 from interlace_core.links import ProbabilityLink, Taylor
 from interlace_core.records import Array, Derivatives
-from interlace_proportions.log_gamma import (
-    HALF_LOG_2PI,
-    LARGEST_LOG,
-    stirling_jet,
-    stirling_remainder,
-)
+from interlace_core.stirling import HALF_LOG_2PI, LARGEST_LOG, stirling_remainder
+from interlace_proportions.log_gamma import stirling_jet
 from interlace_proportions.tails import Partials, log_tails, tail_partials, total
 
 

@@ -14,8 +14,8 @@ from interlace_core.jets import compose, value_of
 from interlace_core.links import LINKS, CLogLog
 from interlace_core.notices import warn
 from interlace_core.records import Array, Response
+from interlace_core.stirling import LARGEST_LOG
 from interlace_proportions.beta_density import log_beta_density
-from interlace_proportions.log_gamma import LARGEST_LOG
 from interlace_proportions.mixture import (
     inside,
     mixture_cdf,
