@@ -51,6 +51,7 @@ def drawn(name, seed):
     return pd.DataFrame({"y": y, "x": x, "g": g, "trials": trials}), family, truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_refit_finds_the_parameters_again(name):
     data, family, truth = drawn(name, seed=20)
