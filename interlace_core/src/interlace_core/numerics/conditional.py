@@ -127,6 +127,15 @@ class Conditional:
         zero = {r: np.zeros(structure.n) for r in structure.random_predictors}
         return _add_effects(structure, zero, self.effects(u))
 
+    def hessian_times(self, point: Point, x: Array) -> Array:
+        """Return H x = Lambda' Z' W Z Lambda x + x, shape (q,), W the observed information."""
+        moved = self.push(x)
+        rows: dict[int, Array | None] = {}
+        for k in moved:
+            parts = [-d * moved[m] for m in moved if (d := point.derivatives.get(k, m)) is not None]
+            rows[k] = sum(parts[1:], parts[0]) if parts else None
+        return x + self.pull(rows)
+
     def information(self, point: Point, concave: bool = False) -> Blocks:
         """Return A = Z' W Z on its pattern, W the observed information.
 

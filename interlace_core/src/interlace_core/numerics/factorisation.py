@@ -25,6 +25,9 @@ from interlace_core.numerics.smallblocks import (
 from interlace_core.numerics.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
 
+COSTLY_ROWS = 150
+"""Rows of a dense complement from which its factorisation costs more than a few passes."""
+
 
 class Factorisation(ABC):
     """A factorised H.
@@ -82,6 +85,11 @@ class Plan:
     nested: tuple[NestedStep, ...]
     last: int
     crossed: CrossedPattern | None
+
+    @property
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than a few passes over the data."""
+        return self.crossed is not None and self.crossed.size >= COSTLY_ROWS
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""

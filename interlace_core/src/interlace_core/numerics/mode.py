@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.numerics.conditional import Conditional, Point
+from interlace_core.numerics.conjugate import newton_step
 from interlace_core.numerics.factorisation import Factorisation
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.numerics.structure import Blocks
@@ -105,9 +106,15 @@ class ModeMemory:
 
 
 def find_mode(
-    conditional: Conditional, start: Array, settings: ModeSettings = DEFAULT_SETTINGS
+    conditional: Conditional,
+    start: Array,
+    settings: ModeSettings = DEFAULT_SETTINGS,
+    known: Factorisation | None = None,
 ) -> Mode | None:
     """Return the mode of f(u), or None if it was not found.
+
+    Where a factorisation costs more than passes over the data, one at another point serves to
+    find the Newton steps by conjugate gradients; only the mode gets a factorisation of its own.
 
     Parameters
     ----------
@@ -116,15 +123,26 @@ def find_mode(
     start : ndarray, shape (q,)
         Where to begin; changes the number of steps, not the answer.
     settings : ModeSettings
+    known : Factorisation, optional
+        Of H somewhere near; changes the time, not the answer.
     """
+    costly = conditional.layout.plan.costly
     point = _start(conditional, start)
     if point is None:
         return None
     for iteration in range(1, settings.max_iterations + 1):
         gradient = conditional.gradient(point)
+        if known is not None and costly:
+            step = newton_step(conditional, point, gradient, known, settings.tol_sq_decrement)
+            if step is not None and -float(gradient @ step) > 0.1 * settings.tol_sq_decrement:
+                point = _descend(conditional, point, step, -float(gradient @ step), settings)
+                if point is None:
+                    return None
+                continue
         information, factorisation, exact = _curvature(conditional, point)
         if factorisation is None:
             return None
+        known = factorisation if exact else None
         structure = conditional.layout.structure
         step = -structure.join(factorisation.solve(structure.split(gradient)))
         sq_decrement = -float(gradient @ step)
@@ -134,10 +152,9 @@ def find_mode(
             if point.order < 3:
                 point = conditional.evaluate(point.u, 3)
             return Mode(point, information, factorisation, gradient, step, iteration)
-        moved = _descend(conditional, point, step, sq_decrement, settings)
-        if moved is None:
+        point = _descend(conditional, point, step, sq_decrement, settings)
+        if point is None:
             return None
-        point = moved
     return None
 
 
