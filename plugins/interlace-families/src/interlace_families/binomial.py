@@ -10,7 +10,7 @@ import numpy as np
 
 from interlace_core.contracts import Family, Parameter
 from interlace_core.links import Link, LogProbability, ProbabilityLink
-from interlace_core.records import Array, Derivatives, Response
+from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
 from interlace_core.trials import (
     as_probability_link,
     check_trials,
@@ -101,6 +101,17 @@ class BinomialFamily(Family):
         """Return the link of the overall proportion, kept inside (0, 1)."""
         proportion = overall_proportion(y, weights)
         return np.array([float(self._link().eta(np.float64(proportion)))])
+
+    def collapse(
+        self, y: Array, weights: Array | None, groups: IntArray, size: int
+    ) -> Collapsed | None:
+        """Return the sums of successes and trials."""
+        factor = np.ones(groups.size) if weights is None else weights
+        sums = np.empty((size, 2))
+        for j in range(2):
+            sums[:, j] = np.bincount(groups, factor * y[:, j], size)
+        constants = np.bincount(groups, factor * log_choose(y), size) - log_choose(sums)
+        return Collapsed(sums, None, constants)
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
