@@ -23,7 +23,7 @@ GATHER_COST = 40.0
 against 0.07 ns on the 2-core machine where this was measured; the choice is not delicate."""
 
 MAX_PAIRS = 20_000_000
-"""Pairs of partners, over all levels, whose places in the complement are kept (8 bytes each)."""
+"""Pairs of partners, over all levels, whose places are kept (8 bytes each)."""
 
 CHUNK = 4_000_000
 """Numbers held at once by a chunk of gathered or dense work (32 MB)."""
@@ -53,7 +53,6 @@ class Bin:
         """Return the entries of a matrix at the pairs of partners, shape (B, m, m)."""
         if self.places is None:
             return np.asarray(matrix[self.partners[:, :, None], self.partners[:, None, :]])
-        # places are in range: "clip" only spares the check
         return np.asarray(matrix.ravel().take(self.places, mode="clip"))
 
 
@@ -85,6 +84,8 @@ class CrossedPattern:
         For work by pairs of partners; None where dense products are cheaper.
     kept : ndarray of intp, or None
         The places of all bins one after the other.
+    flat : ndarray of intp, or None
+        Place of each entry in C stored densely; None where that is not the way.
     """
 
     factor: int
@@ -101,6 +102,7 @@ class CrossedPattern:
     levels: tuple[int, ...]
     bins: tuple[Bin, ...] | None
     kept: IntArray | None
+    flat: IntArray | None
 
     @classmethod
     def of(cls, structure: Structure, factor: int) -> CrossedPattern:
@@ -121,25 +123,34 @@ class CrossedPattern:
         indices = columns[order_to_csr].astype(np.intp)
         size = int(ends[-1])
         bins, kept = _bins(indptr, indices, c, L, size)
+        whole = bins is None and c * L * size <= CHUNK
+        flat = np.repeat(np.arange(c * L), np.diff(indptr)) * size + indices if whole else None
         return cls(
             factor, later, places, size, (c * L, size), indptr, indices, order,
             tuple((c, cr, pair.first.size) for pair, (cr, _) in zip(pairs, shapes, strict=True)),
             tuple(pair.first for pair in pairs),
             {(r, s): structure.pairs[r, s] for r in later for s in later if r <= s},
             tuple(L for _, L in shapes),
-            bins, kept,
+            bins, kept, flat,
         )  # fmt: skip
 
-    def sparse(self, C: dict[int, Array]) -> csr_array:
-        """Return the blocks C_r, shape (c, c_r, P), as one sparse matrix."""
-        return csr_array((self._data(C), self.indices, self.indptr), shape=self.shape)
+    def matrix(self, C: dict[int, Array]) -> Any:
+        """Return the blocks C_r, shape (c, c_r, P), as one matrix, sparse unless small."""
+        return self._matrix(self._data(C))
+
+    def _matrix(self, data: Array) -> Any:
+        if self.flat is None:
+            return csr_array((data, self.indices, self.indptr), shape=self.shape)
+        dense = np.zeros(self.shape)
+        dense.ravel()[self.flat] = data
+        return dense
 
     def _data(self, C: dict[int, Array]) -> Array:
         data = np.empty(self.order.size)
         data[self.order] = np.concatenate([C[r].ravel() for r in self.later])
         return data
 
-    def schur(self, H: Blocks, C: dict[int, Array], Y: csr_array) -> tuple[Array, float]:
+    def schur(self, H: Blocks, C: dict[int, Array], Y: Any) -> tuple[Array, float]:
         """Return the Cholesky factor of E - C' Y, as `dense_solve` takes it, and log |E - C' Y|.
 
         Only the lower triangle is formed; its transpose is the upper one in LAPACK's order.
@@ -155,9 +166,16 @@ class CrossedPattern:
             raise NotPositiveDefiniteError("the Schur complement is not positive definite")
         return factor, 2.0 * float(np.sum(np.log(np.diagonal(factor))))
 
-    def selected_inverse(self, D_inverse: Array, Y: csr_array, S_inverse: Array) -> Blocks:
+    def selected_inverse(self, D_inverse: Array, Y: Any, S_inverse: Array) -> Blocks:
         """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs."""
-        if self.bins is None:
+        if self.flat is not None:
+            product = Y @ S_inverse
+            H12 = -product.ravel()[self.flat]
+            by_level = (*D_inverse.shape[::2], self.size)
+            own = D_inverse + np.einsum(
+                "alk,blk->abl", product.reshape(by_level), Y.reshape(by_level)
+            )
+        elif self.bins is None:
             H12, own = self._dense_inverse(D_inverse, Y, S_inverse)
         else:
             H12, own = self._gathered_inverse(D_inverse, Y, S_inverse)
@@ -172,8 +190,8 @@ class CrossedPattern:
             out[r, s] = S_inverse[rows[:, None, :], columns[None, :, :]]
         return out
 
-    def _product(self, C: Array, Y: csr_array) -> Array:
-        """Return C' Y, C given by its sparse data."""
+    def _product(self, C: Array, Y: Any) -> Array:
+        """Return C' Y, C given by its entries."""
         if self.kept is not None and self.bins is not None:
             weights, start = np.empty(self.kept.size), 0
             for entry in self.bins:
@@ -186,7 +204,9 @@ class CrossedPattern:
                 start += out.size
             flat = np.bincount(self.kept, weights, self.size * self.size)
             return np.asarray(flat, np.float64).reshape(self.size, self.size)
-        sparse = csr_array((C, self.indices, self.indptr), shape=self.shape)
+        sparse = self._matrix(C)
+        if self.flat is not None:
+            return np.asarray(sparse.T @ Y)
         if self.bins is None:
             product = np.zeros((self.size, self.size))
             for rows in _row_chunks(self.shape):
@@ -232,21 +252,6 @@ class CrossedPattern:
                 rows_a, rows_b = slice(a * L, (a + 1) * L), slice(b * L, (b + 1) * L)
                 own[a, b] -= np.asarray(left[rows_a].multiply(Y[rows_b]).sum(axis=1)).ravel()
         return H12, own
-
-
-def dense_solve(cholesky: Array, x: Array) -> Array:
-    """Return S^-1 x from the upper Cholesky factor in LAPACK's order."""
-    solution, _ = lapack.dpotrs(cholesky, x, lower=0)
-    return np.asarray(solution)
-
-
-def dense_inverse(cholesky: Array) -> Array:
-    """Return S^-1, both triangles filled."""
-    upper, _ = lapack.dpotri(cholesky, lower=0)
-    inverse = upper + upper.T
-    diagonal = np.arange(len(inverse))
-    inverse[diagonal, diagonal] *= 0.5
-    return np.asarray(inverse)
 
 
 def _coordinates(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.numerics.crossed import CrossedPattern, dense_inverse, dense_solve
+from interlace_core.numerics.crossed import CrossedPattern
+from interlace_core.numerics.dense import dense_inverse, dense_solve
 from interlace_core.numerics.smallblocks import (
     apply_each,
     apply_each_transposed,
@@ -244,7 +245,7 @@ class _Crossed(Factorisation):
             r: multiply(self._inverse[:, :, first], C[r])
             for r, first in zip(pattern.later, pattern.first_levels, strict=True)
         }
-        self._Y = pattern.sparse(Y)
+        self._Y = pattern.matrix(Y)
         self._cholesky, rest = pattern.schur(H, C, self._Y)
         self.logdet = logdet + rest
 

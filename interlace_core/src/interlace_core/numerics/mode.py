@@ -62,47 +62,57 @@ class Mode:
 
 DEFAULT_SETTINGS = ModeSettings()
 
-MEMORY = 3
-"""Past modes kept: enough to continue along a line and to mirror a step."""
+MAX_REACH = 2.0
+"""Change of a predictor beyond which continuing a mode to first order does more harm than good."""
 
 
 class ModeMemory:
-    """Predicts the mode at a new psi from the last few: where to start, never what to answer."""
+    """Continues the last mode to a new psi: where to start, never what to answer."""
 
     def __init__(self, q: int) -> None:
         self._zero = np.zeros(q)
-        self._past: list[tuple[Array, Array]] = []
+        self._last: tuple[Conditional, Mode] | None = None
 
-    def remember(self, psi: Array, u: Array) -> None:
+    @property
+    def factorisation(self) -> Factorisation | None:
+        """The factorised H at the last mode."""
+        return None if self._last is None else self._last[1].factorisation
+
+    def remember(self, conditional: Conditional, mode: Mode) -> None:
         """Keep a mode that was found."""
-        self._past = [*self._past[-(MEMORY - 1) :], (psi.copy(), u)]
+        self._last = conditional, mode
 
-    def predict(self, psi: Array) -> Array:
-        """Return the affine combination of past modes whose psi comes closest, shape (q,).
+    def predict(self, conditional: Conditional) -> Array:
+        """Return a start for the mode of f at another psi, shape (q,).
 
-        The mode is smooth in psi: if psi lies on a line (or plane) with past points, this is
-        off by the square of the distance, where the last mode alone is off by the distance.
+        The mode moves smoothly with psi. To first order the slope of f at the last mode changes
+        by what psi does to the predictors and to Lambda; the Newton step that this calls for
+        leaves an error of the square of the distance, without another look at the density.
         """
-        if not self._past:
+        if self._last is None:
             return self._zero
-        last_psi, last_u = self._past[-1]
-        if len(self._past) == 1:
-            return last_u
-        moves = np.stack([past - last_psi for past, _ in self._past[:-1]])
-        target = psi - last_psi
-        scale = np.abs(moves).max(axis=0) + np.abs(target)
-        scale[scale == 0.0] = 1.0
-        moves, target = moves / scale, target / scale
-        gram = moves @ moves.T
-        gram[np.diag_indices_from(gram)] += 1e-12 * (np.trace(gram) + 1e-300)
-        shares = np.linalg.solve(gram, moves @ target)
-        # far extrapolation does more harm than good
-        if not np.abs(shares).max() <= 2.5:
-            return last_u
-        predicted = last_u.copy()
-        for share, (_, u) in zip(shares, self._past[:-1], strict=True):
-            predicted += share * (u - last_u)
-        return predicted
+        last, mode = self._last
+        u, derivatives = mode.point.u, mode.point.derivatives
+        problem, structure = conditional.layout.problem, conditional.layout.structure
+        moved = {
+            k: conditional.eta_fixed[k] - last.eta_fixed[k]
+            for k in problem.active()
+            if problem.predictors[k].X.shape[1]
+        }
+        before = last.push(u)
+        for r, there in conditional.push(u).items():
+            moved[r] = moved.get(r, 0.0) + there - before[r]
+        if not all(np.all(np.abs(change) <= MAX_REACH) for change in moved.values()):
+            return u
+        scores: dict[int, Array | None] = {}
+        for r in structure.random_predictors:
+            score = derivatives.get(r)
+            for k, change in moved.items():
+                if score is not None and (second := derivatives.get(r, k)) is not None:
+                    score = score + second * change
+            scores[r] = score
+        slope = structure.split(u - conditional.pull(scores))
+        return np.asarray(u - structure.join(mode.factorisation.solve(slope)))
 
 
 def find_mode(

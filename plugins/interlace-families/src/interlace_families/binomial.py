@@ -120,7 +120,7 @@ class BinomialFamily(Family):
         link, x = self._link(), np.asarray(eta[0])
         successes, trials = y[:, 0], y[:, 1]
         if link.name == "logit":
-            value, d1, d2, d3 = _logit_terms(successes, trials, x)
+            value, d1, d2, d3 = _logit_terms(successes, trials, x, order)
         else:
             up, down = link.log_derivatives(x)
             failures = trials - successes
@@ -135,8 +135,13 @@ class BinomialFamily(Family):
         return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})
 
 
-def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Array, Array, Array]:
-    """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential."""
+def _logit_terms(
+    successes: Array, trials: Array, eta: Array, order: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential.
+
+    The third is right only if the order asks for it.
+    """
     e = np.exp(-np.abs(eta))
     larger = 1.0 / (1.0 + e)
     tail = e * larger  # probability of the less likely outcome
@@ -153,7 +158,8 @@ def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Ar
         first = successes - trials * p
         second *= trials
     np.negative(second, out=second)
-    return value, first, second, second * (1.0 - 2.0 * p)
+    third = second * (1.0 - 2.0 * p) if order >= 3 else second
+    return value, first, second, third
 
 
 def _times(count: Array, log_probability: Array) -> Array:
