@@ -20,8 +20,10 @@ from interlace_core.links import Link
 from interlace_core.records import (
     Array,
     BoolArray,
+    Collapsed,
     Derivatives,
     Evaluation,
+    IntArray,
     OptimizerResult,
     Problem,
     Response,
@@ -173,6 +175,24 @@ class Family(ABC):
             inside = np.isfinite(linked) and low < linked < high
             eta[0] = linked if inside else float(np.clip(0.0, low + 1.0, high - 1.0))
         return eta
+
+    def collapse(
+        self, y: Array, weights: Array | None, groups: IntArray, size: int
+    ) -> Collapsed | None:
+        """Return one row in place of all that share their predictors, or None if that is inexact.
+
+        By default None. A family whose rows add up to sums (sufficient statistics) saves time
+        where predictors repeat.
+
+        Parameters
+        ----------
+        y, weights
+            As returned by `check_response`.
+        groups : ndarray of intp, shape (n,)
+            Rows with the same number, 0 to size - 1, share all their predictors.
+        size : int
+        """
+        return None
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]

@@ -101,8 +101,11 @@ def fit_problem(
     with guard(approximation, "fit"):
         start = find_start(problem, theta0)
         profiled = approximation.profiled(problem)
-        coordinates = precondition(problem, start, profiled)
-        objective = Objective(approximation.objective(problem), coordinates, profiled, verbose)
+        evaluate = approximation.objective(problem)
+        first = evaluate(start.psi)
+        coordinates = precondition(problem, start, profiled, first.mode)
+        objective = Objective(evaluate, coordinates, profiled, verbose)
+        objective.record(start.psi, first)
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)

@@ -79,12 +79,15 @@ class Objective:
         for known, evaluation in ((self.best_psi, self.best), self._latest):
             if known is not None and evaluation is not None and np.array_equal(known, psi):
                 return evaluation
-        evaluation = self._evaluate(psi)
+        return self.record(psi, self.evaluate(psi))
+
+    def record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
+        """Count an evaluation and remember it; return it with a status that tells all."""
+        evaluation = self._record(psi, evaluation)
         self._latest = (psi.copy(), evaluation)
         return evaluation
 
-    def _evaluate(self, psi: Array) -> Evaluation:
-        evaluation = self.evaluate(psi)
+    def _record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
         self.n_evaluations += 1
         self.n_inner += evaluation.inner_iterations
         finite = np.isfinite(evaluation.value) and np.all(np.isfinite(evaluation.gradient))

@@ -59,13 +59,22 @@ class Coordinates:
         return np.diagonal(self.B)[: self.n_theta].copy()
 
 
-def precondition(problem: Problem, start: Start, profiled: slice) -> Coordinates:
-    """Return coordinates scaled by the information at the start, without the profiled entries."""
+def precondition(problem: Problem, start: Start, profiled: slice, u: Array) -> Coordinates:
+    """Return coordinates scaled by the information at the start, without the profiled entries.
+
+    Parameters
+    ----------
+    problem, start, profiled
+        Where the coordinates have their origin, and the entries of psi left out.
+    u : ndarray, shape (q,)
+        The conditional mode there, or a guess at it.
+    """
     psi = start.psi
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    conditional, mode = _at_start(problem, psi)
+    conditional = Conditional(problem.layout, psi)
+    mode = find_mode(conditional, u, LOOSE)
     told = _information_per_column(problem, start, conditional, mode)
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
@@ -87,11 +96,6 @@ def precondition(problem: Problem, start: Start, profiled: slice) -> Coordinates
         lower[place] = (low - psi[place]) / scale
         upper[place] = (high - psi[place]) / scale
     return Coordinates(psi, B, lower, upper, n_theta)
-
-
-def _at_start(problem: Problem, psi: Array) -> tuple[Conditional, Mode | None]:
-    conditional = Conditional(problem.layout, psi)
-    return conditional, find_mode(conditional, np.zeros(problem.layout.structure.q), LOOSE)
 
 
 def _information_per_column(

@@ -43,6 +43,26 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Collapsed:
+    """Rows that share every predictor, taken together: `m` of them where there were `n`.
+
+    The log-density of a row times its weight, plus its constant, is the sum of the weighted
+    log-densities of the rows it stands for, whatever the predictors are.
+
+    Attributes
+    ----------
+    y : ndarray, shape (m,) or (m, columns)
+        In the form of `Response.y`; need not be integers.
+    weights : ndarray, shape (m,), or None
+    constants : ndarray, shape (m,)
+    """
+
+    y: Array
+    weights: Array | None
+    constants: Array
+
+
+@dataclass(frozen=True)
 class Derivatives:
     """Log-density per observation and its partial derivatives in the linear predictors.
 
@@ -153,6 +173,8 @@ class Problem:
     family: Family
     predictors: tuple[Predictor, ...]
     terms: tuple[RandomTerm, ...]
+    constants: Array | None = None
+    """Added to each row's weighted log-density, shape (n,); None means 0."""
 
     @cached_property
     def layout(self) -> Layout:

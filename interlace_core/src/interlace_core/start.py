@@ -47,7 +47,7 @@ def find_start(problem: Problem, theta0: Array | None = None) -> Start:
     theta0 : ndarray, shape (n_theta,), optional
         The user's start for theta.
     """
-    beta = _fit_coefficients(problem)
+    beta = _fit_coefficients(problem.layout.problem)
     units = _units(problem, beta)
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):

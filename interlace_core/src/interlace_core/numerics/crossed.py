@@ -22,6 +22,9 @@ GATHER_COST = 40.0
 """Multiply-adds of a dense product that take as long as gathering one entry of S^-1: about 3 ns
 against 0.07 ns on the 2-core machine where this was measured; the choice is not delicate."""
 
+MAX_PAIRS = 20_000_000
+"""Pairs of partners, over all levels, whose places are kept (8 bytes each)."""
+
 CHUNK = 4_000_000
 """Numbers held at once by a chunk of gathered or dense work (32 MB)."""
 
@@ -37,11 +40,20 @@ class Bin:
         Where their entries are in the sparse matrix's data.
     partners : ndarray of intp, shape (B, m)
         Columns of those entries, ascending.
+    places : ndarray of intp, shape (B, m, m), or None
+        Where pairs of partners are in the complement's entries, row by row; None if too many.
     """
 
     levels: IntArray
     positions: IntArray
     partners: IntArray
+    places: IntArray | None
+
+    def gather(self, matrix: Array) -> Array:
+        """Return the entries of a matrix at the pairs of partners, shape (B, m, m)."""
+        if self.places is None:
+            return np.asarray(matrix[self.partners[:, :, None], self.partners[:, None, :]])
+        return np.asarray(matrix.ravel().take(self.places, mode="clip"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,10 @@ class CrossedPattern:
         Pairs among the later factors; `levels` their numbers of levels.
     bins : tuple of Bin, or None
         For work by pairs of partners; None where dense products are cheaper.
+    kept : ndarray of intp, or None
+        The places of all bins one after the other.
+    flat : ndarray of intp, or None
+        Place of each entry in C stored densely; None where that is not the way.
     """
 
     factor: int
@@ -85,6 +101,8 @@ class CrossedPattern:
     pairs: dict[tuple[int, int], Pair]
     levels: tuple[int, ...]
     bins: tuple[Bin, ...] | None
+    kept: IntArray | None
+    flat: IntArray | None
 
     @classmethod
     def of(cls, structure: Structure, factor: int) -> CrossedPattern:
@@ -104,27 +122,40 @@ class CrossedPattern:
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=c * L))])
         indices = columns[order_to_csr].astype(np.intp)
         size = int(ends[-1])
+        bins, kept = _bins(indptr, indices, c, L, size)
+        whole = bins is None and c * L * size <= CHUNK
+        flat = np.repeat(np.arange(c * L), np.diff(indptr)) * size + indices if whole else None
         return cls(
             factor, later, places, size, (c * L, size), indptr, indices, order,
             tuple((c, cr, pair.first.size) for pair, (cr, _) in zip(pairs, shapes, strict=True)),
             tuple(pair.first for pair in pairs),
             {(r, s): structure.pairs[r, s] for r in later for s in later if r <= s},
             tuple(L for _, L in shapes),
-            _bins(indptr, indices, c, L, size),
+            bins, kept, flat,
         )  # fmt: skip
 
-    def sparse(self, C: dict[int, Array]) -> csr_array:
-        """Return the blocks C_r, shape (c, c_r, P), as one sparse matrix."""
+    def matrix(self, C: dict[int, Array]) -> Any:
+        """Return the blocks C_r, shape (c, c_r, P), as one matrix, sparse unless small."""
+        return self._matrix(self._data(C))
+
+    def _matrix(self, data: Array) -> Any:
+        if self.flat is None:
+            return csr_array((data, self.indices, self.indptr), shape=self.shape)
+        dense = np.zeros(self.shape)
+        dense.ravel()[self.flat] = data
+        return dense
+
+    def _data(self, C: dict[int, Array]) -> Array:
         data = np.empty(self.order.size)
         data[self.order] = np.concatenate([C[r].ravel() for r in self.later])
-        return csr_array((data, self.indices, self.indptr), shape=self.shape)
+        return data
 
-    def schur(self, H: Blocks, C: dict[int, Array], Y: csr_array) -> tuple[Array, float]:
+    def schur(self, H: Blocks, C: dict[int, Array], Y: Any) -> tuple[Array, float]:
         """Return the Cholesky factor of E - C' Y, as `dense_solve` takes it, and log |E - C' Y|.
 
         Only the lower triangle is formed; its transpose is the upper one in LAPACK's order.
         """
-        S = self._product(self.sparse(C), Y)
+        S = self._product(self._data(C), Y)
         np.negative(S, out=S)
         for (r, s), pair in self.pairs.items():
             rows, columns = self._scalar_index(r, pair.first), self._scalar_index(s, pair.second)
@@ -135,9 +166,16 @@ class CrossedPattern:
             raise NotPositiveDefiniteError("the Schur complement is not positive definite")
         return factor, 2.0 * float(np.sum(np.log(np.diagonal(factor))))
 
-    def selected_inverse(self, D_inverse: Array, Y: csr_array, S_inverse: Array) -> Blocks:
+    def selected_inverse(self, D_inverse: Array, Y: Any, S_inverse: Array) -> Blocks:
         """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs."""
-        if self.bins is None:
+        if self.flat is not None:
+            product = Y @ S_inverse
+            H12 = -product.ravel()[self.flat]
+            by_level = (*D_inverse.shape[::2], self.size)
+            own = D_inverse + np.einsum(
+                "alk,blk->abl", product.reshape(by_level), Y.reshape(by_level)
+            )
+        elif self.bins is None:
             H12, own = self._dense_inverse(D_inverse, Y, S_inverse)
         else:
             H12, own = self._gathered_inverse(D_inverse, Y, S_inverse)
@@ -152,14 +190,29 @@ class CrossedPattern:
             out[r, s] = S_inverse[rows[:, None, :], columns[None, :, :]]
         return out
 
-    def _product(self, C: csr_array, Y: csr_array) -> Array:
-        """Return C' Y."""
+    def _product(self, C: Array, Y: Any) -> Array:
+        """Return C' Y, C given by its entries."""
+        if self.kept is not None and self.bins is not None:
+            weights, start = np.empty(self.kept.size), 0
+            for entry in self.bins:
+                left, right = C[entry.positions], Y.data[entry.positions]
+                B, m = entry.partners.shape
+                out = weights[start : start + B * m * m].reshape(B, m, m)
+                np.multiply(left[0][:, :, None], right[0][:, None, :], out=out)
+                for a in range(1, len(left)):
+                    out += left[a][:, :, None] * right[a][:, None, :]
+                start += out.size
+            flat = np.bincount(self.kept, weights, self.size * self.size)
+            return np.asarray(flat, np.float64).reshape(self.size, self.size)
+        sparse = self._matrix(C)
+        if self.flat is not None:
+            return np.asarray(sparse.T @ Y)
         if self.bins is None:
             product = np.zeros((self.size, self.size))
             for rows in _row_chunks(self.shape):
-                product += C[rows].toarray().T @ Y[rows].toarray()
+                product += sparse[rows].toarray().T @ Y[rows].toarray()
             return product
-        return np.asarray((C.T @ Y).toarray())
+        return np.asarray((sparse.T @ Y).toarray())
 
     def _scalar_index(self, r: int, levels: IntArray) -> IntArray:
         """Return the rows of the complement for levels of factor r, shape (c_r, P)."""
@@ -176,8 +229,8 @@ class CrossedPattern:
         assert self.bins is not None
         for entry in self.bins:
             values = Y.data[entry.positions]
-            G = S_inverse[entry.partners[:, :, None], entry.partners[:, None, :]]
-            block = -np.einsum("abm,bmk->abk", values, G, optimize=True)
+            block = -np.matmul(values.transpose(1, 0, 2), entry.gather(S_inverse))
+            block = block.transpose(1, 0, 2)
             H12[entry.positions] = block
             own[:, :, entry.levels] -= np.einsum("abk,cbk->acb", block, values)
         return H12, own
@@ -201,21 +254,6 @@ class CrossedPattern:
         return H12, own
 
 
-def dense_solve(cholesky: Array, x: Array) -> Array:
-    """Return S^-1 x from the upper Cholesky factor in LAPACK's order."""
-    solution, _ = lapack.dpotrs(cholesky, x, lower=0)
-    return np.asarray(solution)
-
-
-def dense_inverse(cholesky: Array) -> Array:
-    """Return S^-1, both triangles filled."""
-    upper, _ = lapack.dpotri(cholesky, lower=0)
-    inverse = upper + upper.T
-    diagonal = np.arange(len(inverse))
-    inverse[diagonal, diagonal] *= 0.5
-    return np.asarray(inverse)
-
-
 def _coordinates(
     c: int, L: int, pairs: list[Pair], shapes: list[tuple[int, int]], places: tuple[slice, ...]
 ) -> tuple[Any, Any]:
@@ -229,11 +267,16 @@ def _coordinates(
     return np.concatenate(rows), np.concatenate(columns)
 
 
-def _bins(indptr: IntArray, indices: IntArray, c: int, L: int, size: int) -> tuple[Bin, ...] | None:
+def _bins(
+    indptr: IntArray, indices: IntArray, c: int, L: int, size: int
+) -> tuple[tuple[Bin, ...] | None, IntArray | None]:
+    """Return the bins, if work by pairs is cheaper, and the places of pairs, if they are few."""
     counts = np.diff(indptr)[:L]
-    if GATHER_COST * float(np.sum(np.square(counts, dtype=np.float64))) > float(L) * size * size:
-        return None
-    bins = []
+    total = float(np.sum(np.square(counts, dtype=np.float64)))
+    if GATHER_COST * total > float(L) * size * size:
+        return None, None
+    kept = np.empty(int(total), dtype=np.intp) if total <= MAX_PAIRS else None
+    bins, filled = [], 0
     starts = indptr[:-1].reshape(c, L)
     for m in np.unique(counts):
         levels = np.flatnonzero(counts == m)
@@ -242,8 +285,14 @@ def _bins(indptr: IntArray, indices: IntArray, c: int, L: int, size: int) -> tup
             chosen = levels[start : start + step]
             positions = starts[:, chosen, None] + np.arange(m)
             partners = indices[positions[0]]
-            bins.append(Bin(chosen, positions, partners))
-    return tuple(bins)
+            places = None
+            if kept is not None:
+                end = filled + partners.size * int(m)
+                places = kept[filled:end].reshape(*partners.shape, int(m))
+                np.add(partners[:, :, None] * size, partners[:, None, :], out=places)
+                filled = end
+            bins.append(Bin(chosen, positions, partners, places))
+    return tuple(bins), kept
 
 
 def _row_chunks(shape: tuple[int, int]) -> list[slice]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.numerics.crossed import CrossedPattern, dense_inverse, dense_solve
+from interlace_core.numerics.crossed import CrossedPattern
+from interlace_core.numerics.dense import dense_inverse, dense_solve
 from interlace_core.numerics.smallblocks import (
     apply_each,
     apply_each_transposed,
@@ -24,6 +25,9 @@ from interlace_core.numerics.smallblocks import (
 )
 from interlace_core.numerics.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
+
+COSTLY_ROWS = 150
+"""Rows of a dense complement from which its factorisation costs more than a few passes."""
 
 
 class Factorisation(ABC):
@@ -82,6 +86,11 @@ class Plan:
     nested: tuple[NestedStep, ...]
     last: int
     crossed: CrossedPattern | None
+
+    @property
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than a few passes over the data."""
+        return self.crossed is not None and self.crossed.size >= COSTLY_ROWS
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
@@ -236,7 +245,7 @@ class _Crossed(Factorisation):
             r: multiply(self._inverse[:, :, first], C[r])
             for r, first in zip(pattern.later, pattern.first_levels, strict=True)
         }
-        self._Y = pattern.sparse(Y)
+        self._Y = pattern.matrix(Y)
         self._cholesky, rest = pattern.schur(H, C, self._Y)
         self.logdet = logdet + rest
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.numerics.conditional import Conditional, Point
+from interlace_core.numerics.conjugate import newton_step
 from interlace_core.numerics.factorisation import Factorisation
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.numerics.structure import Blocks
@@ -61,53 +62,69 @@ class Mode:
 
 DEFAULT_SETTINGS = ModeSettings()
 
-MEMORY = 3
-"""Past modes kept: enough to continue along a line and to mirror a step."""
+MAX_REACH = 2.0
+"""Change of a predictor beyond which continuing a mode to first order does more harm than good."""
 
 
 class ModeMemory:
-    """Predicts the mode at a new psi from the last few: where to start, never what to answer."""
+    """Continues the last mode to a new psi: where to start, never what to answer."""
 
     def __init__(self, q: int) -> None:
         self._zero = np.zeros(q)
-        self._past: list[tuple[Array, Array]] = []
+        self._last: tuple[Conditional, Mode] | None = None
 
-    def remember(self, psi: Array, u: Array) -> None:
+    @property
+    def factorisation(self) -> Factorisation | None:
+        """The factorised H at the last mode."""
+        return None if self._last is None else self._last[1].factorisation
+
+    def remember(self, conditional: Conditional, mode: Mode) -> None:
         """Keep a mode that was found."""
-        self._past = [*self._past[-(MEMORY - 1) :], (psi.copy(), u)]
+        self._last = conditional, mode
 
-    def predict(self, psi: Array) -> Array:
-        """Return the affine combination of past modes whose psi comes closest, shape (q,).
+    def predict(self, conditional: Conditional) -> Array:
+        """Return a start for the mode of f at another psi, shape (q,).
 
-        The mode is smooth in psi: if psi lies on a line (or plane) with past points, this is
-        off by the square of the distance, where the last mode alone is off by the distance.
+        The mode moves smoothly with psi. To first order the slope of f at the last mode changes
+        by what psi does to the predictors and to Lambda; the Newton step that this calls for
+        leaves an error of the square of the distance, without another look at the density.
         """
-        if not self._past:
+        if self._last is None:
             return self._zero
-        last_psi, last_u = self._past[-1]
-        if len(self._past) == 1:
-            return last_u
-        moves = np.stack([past - last_psi for past, _ in self._past[:-1]])
-        target = psi - last_psi
-        scale = np.abs(moves).max(axis=0) + np.abs(target)
-        scale[scale == 0.0] = 1.0
-        moves, target = moves / scale, target / scale
-        gram = moves @ moves.T
-        gram[np.diag_indices_from(gram)] += 1e-12 * (np.trace(gram) + 1e-300)
-        shares = np.linalg.solve(gram, moves @ target)
-        # far extrapolation does more harm than good
-        if not np.abs(shares).max() <= 2.5:
-            return last_u
-        predicted = last_u.copy()
-        for share, (_, u) in zip(shares, self._past[:-1], strict=True):
-            predicted += share * (u - last_u)
-        return predicted
+        last, mode = self._last
+        u, derivatives = mode.point.u, mode.point.derivatives
+        problem, structure = conditional.layout.problem, conditional.layout.structure
+        moved = {
+            k: conditional.eta_fixed[k] - last.eta_fixed[k]
+            for k in problem.active()
+            if problem.predictors[k].X.shape[1]
+        }
+        before = last.push(u)
+        for r, there in conditional.push(u).items():
+            moved[r] = moved.get(r, 0.0) + there - before[r]
+        if not all(np.all(np.abs(change) <= MAX_REACH) for change in moved.values()):
+            return u
+        scores: dict[int, Array | None] = {}
+        for r in structure.random_predictors:
+            score = derivatives.get(r)
+            for k, change in moved.items():
+                if score is not None and (second := derivatives.get(r, k)) is not None:
+                    score = score + second * change
+            scores[r] = score
+        slope = structure.split(u - conditional.pull(scores))
+        return np.asarray(u - structure.join(mode.factorisation.solve(slope)))
 
 
 def find_mode(
-    conditional: Conditional, start: Array, settings: ModeSettings = DEFAULT_SETTINGS
+    conditional: Conditional,
+    start: Array,
+    settings: ModeSettings = DEFAULT_SETTINGS,
+    known: Factorisation | None = None,
 ) -> Mode | None:
     """Return the mode of f(u), or None if it was not found.
+
+    Where a factorisation costs more than passes over the data, one at another point serves to
+    find the Newton steps by conjugate gradients; only the mode gets a factorisation of its own.
 
     Parameters
     ----------
@@ -116,15 +133,26 @@ def find_mode(
     start : ndarray, shape (q,)
         Where to begin; changes the number of steps, not the answer.
     settings : ModeSettings
+    known : Factorisation, optional
+        Of H somewhere near; changes the time, not the answer.
     """
+    costly = conditional.layout.plan.costly
     point = _start(conditional, start)
     if point is None:
         return None
     for iteration in range(1, settings.max_iterations + 1):
         gradient = conditional.gradient(point)
+        if known is not None and costly:
+            step = newton_step(conditional, point, gradient, known, settings.tol_sq_decrement)
+            if step is not None and -float(gradient @ step) > 0.1 * settings.tol_sq_decrement:
+                point = _descend(conditional, point, step, -float(gradient @ step), settings)
+                if point is None:
+                    return None
+                continue
         information, factorisation, exact = _curvature(conditional, point)
         if factorisation is None:
             return None
+        known = factorisation if exact else None
         structure = conditional.layout.structure
         step = -structure.join(factorisation.solve(structure.split(gradient)))
         sq_decrement = -float(gradient @ step)
@@ -134,10 +162,9 @@ def find_mode(
             if point.order < 3:
                 point = conditional.evaluate(point.u, 3)
             return Mode(point, information, factorisation, gradient, step, iteration)
-        moved = _descend(conditional, point, step, sq_decrement, settings)
-        if moved is None:
+        point = _descend(conditional, point, step, sq_decrement, settings)
+        if point is None:
             return None
-        point = moved
     return None
 
 

@@ -170,8 +170,11 @@ def sort_rows(problem: Problem) -> Problem:
         problem,
         y=problem.y[order],
         weights=None if problem.weights is None else problem.weights[order],
+        constants=None if problem.constants is None else problem.constants[order],
         predictors=tuple(
-            replace(predictor, X=predictor.X[order], offset=predictor.offset[order])
+            replace(
+                predictor, X=np.asfortranarray(predictor.X[order]), offset=predictor.offset[order]
+            )
             for predictor in problem.predictors
         ),
         terms=tuple(

@@ -122,7 +122,7 @@ class Nodes:
 
 
 class QuadratureObjective:
-    """psi -> Evaluation; past modes tell where the next search starts."""
+    """psi -> Evaluation; the last mode tells where the next search starts."""
 
     def __init__(self, layout: Layout, points: int, settings: ModeSettings) -> None:
         self.layout = layout
@@ -135,11 +135,11 @@ class QuadratureObjective:
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
         conditional = Conditional(self.layout, psi)
-        start = self._memory.predict(psi)
+        start = self._memory.predict(conditional)
         mode = find_mode(conditional, start, self._settings)
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
-        self._memory.remember(psi, mode.point.u)
+        self._memory.remember(conditional, mode)
         nodes = self._nodes(conditional, mode)
         value, gradient = quadrature_value_gradient(conditional, mode, nodes, psi)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))

@@ -50,7 +50,7 @@ class Laplace(Approximation):
 
 
 class LaplaceObjective:
-    """psi -> Evaluation; past modes tell where the next search starts."""
+    """psi -> Evaluation; the last mode tells where the next search starts."""
 
     def __init__(self, layout: Layout, settings: ModeSettings) -> None:
         self.layout = layout
@@ -60,11 +60,11 @@ class LaplaceObjective:
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
         conditional = Conditional(self.layout, psi)
-        start = self._memory.predict(psi)
-        mode = find_mode(conditional, start, self._settings)
+        start = self._memory.predict(conditional)
+        mode = find_mode(conditional, start, self._settings, self._memory.factorisation)
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
-        self._memory.remember(psi, mode.point.u)
+        self._memory.remember(conditional, mode)
         value, gradient = laplace_value_gradient(conditional, mode, psi)
         status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
         return Evaluation(value, gradient, mode.point.u, status, mode.iterations)

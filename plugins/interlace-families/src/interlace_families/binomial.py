@@ -10,7 +10,7 @@ import numpy as np
 
 from interlace_core.contracts import Family, Parameter
 from interlace_core.links import Link, LogProbability, ProbabilityLink
-from interlace_core.records import Array, Derivatives, Response
+from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
 from interlace_core.trials import (
     as_probability_link,
     check_trials,
@@ -102,6 +102,17 @@ class BinomialFamily(Family):
         proportion = overall_proportion(y, weights)
         return np.array([float(self._link().eta(np.float64(proportion)))])
 
+    def collapse(
+        self, y: Array, weights: Array | None, groups: IntArray, size: int
+    ) -> Collapsed | None:
+        """Return the sums of successes and trials."""
+        factor = np.ones(groups.size) if weights is None else weights
+        sums = np.empty((size, 2))
+        for j in range(2):
+            sums[:, j] = np.bincount(groups, factor * y[:, j], size)
+        constants = np.bincount(groups, factor * log_choose(y), size) - log_choose(sums)
+        return Collapsed(sums, None, constants)
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
@@ -109,7 +120,7 @@ class BinomialFamily(Family):
         link, x = self._link(), np.asarray(eta[0])
         successes, trials = y[:, 0], y[:, 1]
         if link.name == "logit":
-            value, d1, d2, d3 = _logit_terms(successes, trials, x)
+            value, d1, d2, d3 = _logit_terms(successes, trials, x, order)
         else:
             up, down = link.log_derivatives(x)
             failures = trials - successes
@@ -124,8 +135,13 @@ class BinomialFamily(Family):
         return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})
 
 
-def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Array, Array, Array]:
-    """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential."""
+def _logit_terms(
+    successes: Array, trials: Array, eta: Array, order: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential.
+
+    The third is right only if the order asks for it.
+    """
     e = np.exp(-np.abs(eta))
     larger = 1.0 / (1.0 + e)
     tail = e * larger  # probability of the less likely outcome
@@ -142,7 +158,8 @@ def _logit_terms(successes: Array, trials: Array, eta: Array) -> tuple[Array, Ar
         first = successes - trials * p
         second *= trials
     np.negative(second, out=second)
-    return value, first, second, second * (1.0 - 2.0 * p)
+    third = second * (1.0 - 2.0 * p) if order >= 3 else second
+    return value, first, second, third
 
 
 def _times(count: Array, log_probability: Array) -> Array:

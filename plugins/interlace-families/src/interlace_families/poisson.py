@@ -11,7 +11,7 @@ import numpy as np
 from interlace_core.contracts import Family, Parameter, require_counts
 from interlace_core.densities import poisson_log_density, poisson_log_link_terms
 from interlace_core.links import Link, as_link, chain
-from interlace_core.records import Array, Derivatives, Response
+from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
 from interlace_core.special import log_factorial
 
 LINK_NAMES = ("log", "identity", "sqrt")
@@ -81,6 +81,16 @@ class PoissonFamily(Family):
         """Return the link of the average count, kept above zero."""
         average = max(float(np.average(y, weights=weights)), 0.5 / y.size)
         return np.array([float(self.parameters[0].link.eta(np.float64(average)))])
+
+    def collapse(
+        self, y: Array, weights: Array | None, groups: IntArray, size: int
+    ) -> Collapsed | None:
+        """Return weighted average counts, with the sums of the weights."""
+        factor = np.ones(groups.size) if weights is None else weights
+        total = np.asarray(np.bincount(groups, factor, size), np.float64)
+        average = np.bincount(groups, factor * y, size) / np.where(total > 0, total, 1.0)
+        left_out = np.bincount(groups, factor * log_factorial(y), size)
+        return Collapsed(average, total, total * log_factorial(average) - left_out)
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
