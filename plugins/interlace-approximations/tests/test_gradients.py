@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from models import TwoPart, random_problem
 
-from interlace_approximations.agq import AdaptiveGaussHermite
+from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 
@@ -42,10 +42,24 @@ def test_quadrature_gradient_matches_differences(points, structure):
     assert gradient_error(AdaptiveGaussHermite(points), problem) < REL_ERROR
 
 
-def test_one_point_is_laplace():
-    problem = random_problem()
+@pytest.mark.parametrize("points", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "structure", ["slopes", "two terms on one factor", "weights", "zero part alone", "both parts"]
+)
+def test_vector_quadrature_gradient_matches_differences(points, structure):
+    problem = random_problem(**STRUCTURES[structure])
+    assert gradient_error(VectorGaussHermite(points), problem) < REL_ERROR
+
+
+@pytest.mark.parametrize(
+    ("approximation", "groups"),
+    [(AdaptiveGaussHermite(1), [(20, 1)]), (VectorGaussHermite(1), [(20, 3)])],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_one_point_is_laplace(approximation, groups):
+    problem = random_problem(groups=groups)
     psi = start(problem)
-    one = AdaptiveGaussHermite(1).objective(problem)(psi)
+    one = approximation.objective(problem)(psi)
     laplace = Laplace().objective(problem)(psi)
     assert one.value == pytest.approx(laplace.value, rel=1e-12)
     assert one.gradient == pytest.approx(laplace.gradient, rel=1e-8, abs=1e-8)

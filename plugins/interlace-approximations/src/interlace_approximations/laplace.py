@@ -127,7 +127,7 @@ def laplace_value_gradient(
         adjoint = solve_adjoint(sensitivity, c)
         value += adjoint.undone
     scores = {
-        k: _effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
+        k: effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
     }
     gradient = np.empty(psi.size)
     for k, (predictor, place) in enumerate(
@@ -145,7 +145,7 @@ def laplace_value_gradient(
     return value, gradient
 
 
-def _effective_score(
+def effective_score(
     derivatives: Derivatives, c: dict[int, Array], moved: dict[int, Array], k: int, n: int
 ) -> Array:
     """Return dF / d eta_k with the mode moving along, shape (n,)."""
