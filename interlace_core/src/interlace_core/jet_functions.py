@@ -248,7 +248,7 @@ def _logaddexp(order: int, a: Coefficients, b: Coefficients) -> Coefficients:
     with _silent():  # inf - inf, where both are equal
         d = _subtract(order, a, b)
     gap = np.where(np.equal(a[()], b[()]), 0.0, d[()])
-    p, q = special.expit(gap), special.expit(-gap)
+    p, q, _ = _probabilities(gap)
     linear = (substitute(order, a, Series(0.0, (p,))), substitute(order, b, Series(0.0, (q,))))
     out = _add(order, *linear)
     if order > 1:
@@ -384,7 +384,8 @@ def _tan(x: Array, order: int) -> Series:
 def _tanh(x: Array, order: int) -> Series:
     t = np.tanh(x)
     # 1 - t^2 cancels in the tails
-    f1 = 4.0 * special.expit(2.0 * x) * special.expit(-2.0 * x)
+    p, q, _ = _probabilities(2.0 * x)
+    f1 = 4.0 * p * q
     return Series(t, _upto(order, lambda: f1, lambda: -t * f1, lambda: f1 * (t * t - 1 / 3)))
 
 
@@ -417,17 +418,29 @@ def _digamma(x: Array, order: int) -> Series:
     return Series(special.digamma(x), terms, x)
 
 
+def _probabilities(x: Array) -> tuple[Array, Array, Array]:
+    """Return expit(x), expit(-x) and log(1 + exp(-|x|)), each to rounding, from one exponential.
+
+    SciPy's own are loops without vector instructions, and take ten times as long.
+    """
+    small = np.exp(-np.abs(x))
+    larger = 1.0 / (1.0 + small)
+    smaller, positive = small * larger, np.greater_equal(x, 0.0)
+    p, q = np.where(positive, larger, smaller), np.where(positive, smaller, larger)
+    return p, q, np.log1p(small)
+
+
 def _expit(x: Array, order: int) -> Series:
-    p, q = special.expit(x), special.expit(-x)
+    p, q, _ = _probabilities(x)
     f1 = p * q
     terms = _upto(order, lambda: f1, lambda: f1 * (q - p) / 2.0, lambda: f1 * (1 / 6 - f1))
     return Series(p, terms)
 
 
 def _log_expit(x: Array, order: int) -> Series:
-    p, q = special.expit(x), special.expit(-x)
+    p, q, remainder = _probabilities(x)
     terms = _upto(order, lambda: q, lambda: p * q / -2.0, lambda: p * q * (p - q) / 6.0)
-    return Series(special.log_expit(x), terms)
+    return Series(np.minimum(x, 0.0) - remainder, terms)
 
 
 def _logit(x: Array, order: int) -> Series:
