@@ -1,7 +1,8 @@
 """Adaptive Gauss-Hermite quadrature: for one scalar effect per group, and for up to three.
 
 The scalar one is what `nAGQ` above 1 chooses; the other is chosen by name, since its cost grows
-as a power of the number of effects. Both are the same integral: see `quadrature`.
+as a power of the number of effects. Both are the same integral: see
+`interlace_core.numerics.nodes`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from interlace_approximations.quadrature import QuadratureObjective
+import numpy as np
+
 from interlace_core.contracts import Approximation
 from interlace_core.errors import OptionError, UnsupportedModelError
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeSettings
+from interlace_core.numerics.nodes import Nodes, NodesObjective
 from interlace_core.records import Array, Evaluation, Problem
 
 MAX_POINTS = 100
@@ -68,7 +71,7 @@ class AdaptiveGaussHermite(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return QuadratureObjective(problem.layout, self.points, self.mode)
+        return _objective(problem, self.points, self.mode)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,20 @@ class VectorGaussHermite(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return QuadratureObjective(problem.layout, self.points, self.mode)
+        return _objective(problem, self.points, self.mode)
+
+
+def gauss_hermite(points: int, size: int) -> Nodes:
+    """Return the tensor grid of Gauss-Hermite nodes, so many in each of `size` dimensions."""
+    x, w = np.polynomial.hermite.hermgauss(points)
+    each = np.log(w) + x**2 - 0.5 * np.log(np.pi)
+    axes = np.meshgrid(*[np.sqrt(2.0) * x] * size, indexing="ij")
+    logs = np.meshgrid(*[each] * size, indexing="ij")
+    return Nodes(np.stack([axis.ravel() for axis in axes]), sum(logs, np.zeros(1)).ravel())
+
+
+def _objective(problem: Problem, points: int, mode: ModeSettings) -> NodesObjective:
+    return NodesObjective(problem.layout, gauss_hermite(points, _effects(problem)), mode)
 
 
 def _check_points(name: str, points: object) -> None:

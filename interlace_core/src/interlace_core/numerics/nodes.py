@@ -1,18 +1,19 @@
-"""Adaptive Gauss-Hermite quadrature over the effects of one grouping factor, exact gradient.
+"""Integrals over the effects of one grouping factor by nodes around the mode, exact gradient.
 
-Each group's integral over its c effects is taken on a tensor grid of nodes, centred at the
-group's conditional mode u and scaled by a factor of the curvature H there (Liu & Pierce 1994;
-Pinheiro & Bates 1995). With `L L' = H`, `S = L'^-1`, `u_j = u + sqrt(2) S x_j` and
-`q(u) = l_g(u) - |u|^2 / 2`,
+Each group's integral over its c effects is a weighted sum over nodes that follow the group's
+conditional mode u and a factor of the curvature H there. With `L L' = H`, `S = L'^-1`,
+`u_j = u + S x_j` and `q(u) = l_g(u) - |u|^2 / 2`,
 
-    log L_g = -log|H| / 2 + log sum_j w_j exp(|x_j|^2 + q(u_j)) - c log(pi) / 2
+    log L_g = -log|H| / 2 + log sum_j exp(log_w_j + q(u_j))
 
-All constants are kept: one node gives Laplace's value, many the exact log-likelihood.
+The standard nodes x_j with their weights are given: a grid of Gauss-Hermite nodes (Liu & Pierce
+1994; Pinheiro & Bates 1995), or draws of the normal distribution. All constants are kept: one
+node at 0 of weight 1 gives Laplace's value.
 
-Nodes move with psi. With pi_j the normalised weights of the sum,
+Nodes move with psi. With pi_j the normalised terms of the sum,
 
     d log L_g = sum_j pi_j dq(u_j) + alpha' du + <M, dS> - <H^-1, dH> / 2
-    alpha = sum_j pi_j q'(u_j) ,   M = sqrt(2) sum_j pi_j q'(u_j) x_j'
+    alpha = sum_j pi_j q'(u_j) ,   M = sum_j pi_j q'(u_j) x_j'
 
 Differentiating `L L' = H` gives `dL = L phi(S' dH S)`, where phi keeps the lower triangle and
 halves the diagonal, and so `dS = -S phi(S' dH S)'`. With `B = M' S` and phi its own adjoint,
@@ -20,18 +21,15 @@ halves the diagonal, and so `dS = -S phi(S' dH S)'`. With `B = M' S` and phi its
     <M, dS> - <H^-1, dH> / 2 = -<K, dH> / 2 ,   K = S (I + phi(B) + phi(B)') S'
 
 K stands exactly where Laplace's gradient has H^-1, and alpha adds to what the mode is sensitive
-to; the rest of the gradient is Laplace's. For one effect, `K = kappa sigma^3` with
-`kappa = 1 / sigma + sqrt(2) sum_j pi_j x_j q'(u_j)`.
+to; the rest of the gradient is Laplace's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_approximations.laplace import effective_score
 from interlace_core.numerics.conditional import (
     Conditional,
     Layout,
@@ -39,64 +37,36 @@ from interlace_core.numerics.conditional import (
     scatter,
     weighted_derivatives,
 )
-from interlace_core.numerics.logdet import predictor_pullback, template_pullback
-from interlace_core.numerics.mode import Mode, ModeMemory, ModeSettings, find_mode
+from interlace_core.numerics.groups import Block, blocks_of_groups
+from interlace_core.numerics.logdet import (
+    effective_score,
+    predictor_pullback,
+    template_pullback,
+)
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    Mode,
+    ModeMemory,
+    ModeSettings,
+    find_mode,
+)
 from interlace_core.numerics.smallblocks import sandwich
-from interlace_core.numerics.structure import Segments
 from interlace_core.records import Array, Derivatives, Evaluation, Problem, Status
-
-BLOCK_ELEMENTS = 1 << 17
-"""Rows times nodes taken at once, 1 MB an array: groups are independent, so whole groups are
-taken until there are so many."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A tensor grid of Gauss-Hermite nodes.
+class Nodes:
+    """Standard nodes, on the scale of a standard normal variable, and their weights.
 
     Attributes
     ----------
     x : ndarray, shape (c, J)
-        Standard nodes, J = points^c.
-    log_w : ndarray, shape (J, 1)
-        Logarithm of weight times exp(|x|^2).
+    log_w : ndarray, shape (J,)
+        Logarithm of each weight, divided by exp(-|x|^2 / 2).
     """
 
     x: Array
     log_w: Array
-
-    @classmethod
-    def of(cls, points: int, size: int) -> Grid:
-        """Return the grid of so many points in each of `size` dimensions."""
-        x, w = np.polynomial.hermite.hermgauss(points)
-        each = np.log(w) + x**2
-        axes = np.meshgrid(*[x] * size, indexing="ij")
-        logs = np.meshgrid(*[each] * size, indexing="ij")
-        flat = np.stack([axis.ravel() for axis in axes])
-        return cls(flat, np.sum([log.ravel() for log in logs], axis=0)[:, None])
-
-
-@dataclass(frozen=True)
-class Block:
-    """Whole groups that are integrated together.
-
-    Attributes
-    ----------
-    problem : Problem
-        Their rows.
-    rows, levels : slice
-        Their place among all rows and levels.
-    segments : Segments
-        The levels of their rows.
-    z : tuple of ndarray or None, length c
-        Random-effects covariates; None is a column of ones.
-    """
-
-    problem: Problem
-    rows: slice
-    levels: slice
-    segments: Segments
-    z: tuple[Array | None, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +79,7 @@ class Integrals:
     alpha : ndarray, shape (c, L)
         Mean slope of q over the nodes.
     M : ndarray, shape (L, c, c)
-        sqrt(2) times the mean of slope times node.
+        Mean of slope times node.
     scores : dict from predictor to ndarray, shape (n,)
         Mean over the nodes of each row's first derivatives.
     dT : ndarray, shape (c, c)
@@ -123,23 +93,26 @@ class Integrals:
     dT: Array
 
 
-class QuadratureObjective:
+class NodesObjective:
     """psi -> Evaluation, for one grouping factor; past modes tell where the next search starts.
 
     Parameters
     ----------
     layout : Layout
-    points : int
-        In each dimension.
+        Of a problem whose terms share one grouping factor.
+    nodes : Nodes
+        As many dimensions as there are effects per group.
     settings : ModeSettings
     """
 
-    def __init__(self, layout: Layout, points: int, settings: ModeSettings) -> None:
+    def __init__(
+        self, layout: Layout, nodes: Nodes, settings: ModeSettings = DEFAULT_SETTINGS
+    ) -> None:
         self.layout = layout
         self._settings = settings
         self._memory = ModeMemory(layout.structure.q)
-        self._grid = Grid.of(points, len(layout.structure.factors[0].columns))
-        self._blocks = tuple(_blocks(layout, self._grid.x.shape[1]))
+        self._nodes = nodes
+        self._blocks = tuple(blocks_of_groups(layout, nodes.log_w.size))
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
@@ -150,7 +123,7 @@ class QuadratureObjective:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(psi, mode.point.u)
         S = _scale(conditional, mode)
-        parts = [_integrate(conditional, mode, S, self._grid, block) for block in self._blocks]
+        parts = [_integrate(conditional, mode, S, self._nodes, block) for block in self._blocks]
         value, gradient = value_gradient(conditional, mode, S, _joined(parts), psi)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
@@ -212,48 +185,21 @@ def _scale_adjoint(S: Array, M: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(S @ symmetric @ S.transpose(0, 2, 1), 0, -1))
 
 
-def _blocks(layout: Layout, nodes: int) -> Iterator[Block]:
-    """Yield consecutive groups until rows times nodes fill a block; rows are sorted by group."""
-    problem, (factor,) = layout.problem, layout.structure.factors
-    bounds = np.append(np.searchsorted(factor.rows.codes, np.arange(factor.rows.size)), problem.n)
-    first = 0
-    while first < factor.rows.size:
-        room = bounds[first] + max(BLOCK_ELEMENTS // nodes, 1)
-        last = max(int(np.searchsorted(bounds, room, side="right")) - 1, first + 1)
-        rows = slice(int(bounds[first]), int(bounds[last]))
-        yield Block(
-            _rows_of(problem, rows),
-            rows,
-            slice(first, last),
-            Segments.of(factor.rows.codes[rows] - first, last - first),
-            tuple(None if column.z is None else column.z[rows] for column in factor.columns),
-        )
-        first = last
-
-
-def _rows_of(problem: Problem, rows: slice) -> Problem:
-    """Return the density's share of a problem: response and weights of some rows."""
-    weights = None if problem.weights is None else problem.weights[rows]
-    return replace(problem, y=problem.y[rows], weights=weights)
-
-
 def _integrate(
-    conditional: Conditional, mode: Mode, S: Array, grid: Grid, block: Block
+    conditional: Conditional, mode: Mode, S: Array, nodes: Nodes, block: Block
 ) -> Integrals:
     """Return the integrals of a block's groups."""
     (T,), columns = conditional.T, conditional.layout.structure.factors[0].columns
     (u,) = conditional.layout.structure.split(mode.point.u)
-    c = T.shape[0]
-    away = np.sqrt(2.0) * np.einsum("lab,bj->ajl", S[block.levels], grid.x)  # u_j - u
+    away = np.einsum("lab,bj->ajl", S[block.levels], nodes.x)  # u_j - u
     at = u[:, None, block.levels] + away
     eta: list[Array] = [fixed[block.rows] for fixed in conditional.eta_fixed]
     for column, z, b in zip(columns, block.z, _times(T, at), strict=True):
         rows = scaled(b[:, block.segments.codes], z, None)
         eta[column.predictor] = eta[column.predictor] + rows
-    derivatives = _at_nodes(block.problem, eta, (grid.x.shape[1], block.problem.n))
+    derivatives = _at_nodes(block.problem, eta, (nodes.log_w.size, block.problem.n))
     q = block.segments.sum(derivatives.value) - 0.5 * np.sum(np.square(at), axis=0)
-    pi, log_likelihood = _normalised(grid.log_w + q)
-    log_likelihood -= 0.5 * c * np.log(np.pi)
+    pi, log_likelihood = _normalised(nodes.log_w[:, None] + q)
     zero = np.zeros(derivatives.value.shape)
     Zl = np.stack(
         [
@@ -266,7 +212,7 @@ def _integrate(
     return Integrals(
         log_likelihood,
         np.sum(slope, axis=1),
-        np.sqrt(2.0) * np.einsum("ajl,bj->lab", slope, grid.x),
+        np.einsum("ajl,bj->lab", slope, nodes.x),
         {k: np.sum(weight * d, axis=0) for (k,), d in derivatives.partials.items()},
         np.einsum("ajl,bjl->ab", pi * Zl, away),
     )
