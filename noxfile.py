@@ -13,7 +13,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "types", "layers", "tests_dist", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "layers", "tests_dist", "tests", "docs", "authors"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 CORE = "interlace_core"
