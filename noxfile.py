@@ -13,7 +13,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "types", "layers", "tests_dist", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "layers", "tests_dist", "tests", "docs", "authors"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 CORE = "interlace_core"
@@ -21,7 +21,11 @@ PLUGINS = sorted(path.parent.as_posix() for path in Path("plugins").glob("*/pypr
 EVERYTHING = ("-r", "requirements.txt")
 NOT_SLOW = ("-m", "not slow")
 # Run by sessions of their own.
-ELSEWHERE = ("--ignore=tests/test_docs.py", "--ignore=tests/test_layers.py")
+ELSEWHERE = (
+    "--ignore=tests/test_docs.py",
+    "--ignore=tests/test_layers.py",
+    "--ignore=tests/install",
+)
 
 
 @nox.session
@@ -82,6 +86,13 @@ def lowest(session: nox.Session) -> None:
     session.install("--resolution", "lowest-direct", *EVERYTHING, *group("test"))
     session.run("uv", "pip", "list", external=True)
     session.run("pytest", *NOT_SLOW, *session.posargs)
+
+
+@nox.session
+def authors(session: nox.Session) -> None:
+    """Plugins as installed wheels: the tutorial to the letter, the template, broken ones."""
+    session.install("build", *group("test"))
+    session.run("pytest", "tests/install", *session.posargs)
 
 
 @nox.session

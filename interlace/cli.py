@@ -1,10 +1,11 @@
-"""The command line: `interlace demo | fit | plugins | config`."""
+"""The command line: `interlace demo | fit | plugins | config | new-family`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from interlace_core.errors import InterlaceError
 
@@ -49,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 
     config = commands.add_parser("config", help="show each default and where it comes from")
     config.set_defaults(run=_config)
+
+    family = commands.add_parser("new-family", help="write a package with a family of your own")
+    family.add_argument("name", help="of the family, such as 'my_family'")
+    family.add_argument("--into", type=Path, default=Path(), metavar="FOLDER",
+                        help="where its folder is made (default: here)")  # fmt: skip
+    family.set_defaults(run=_new_family)
     return parser
 
 
@@ -98,6 +105,16 @@ def _config(options: argparse.Namespace) -> None:
 
     rows = [[row.key, str(row.value), row.origin] for row in Config(DEFAULTS).origins()]
     _print_table([["key", "value", "origin"], *rows])
+
+
+def _new_family(options: argparse.Namespace) -> None:
+    from interlace.new_family import write_family
+
+    folder = write_family(options.name, options.into)
+    print(f"Wrote {folder}: a family {options.name!r} with the density of the template.")
+    print(f"  pip install -e {folder} pytest   installs it; interlace finds it from then on")
+    print(f"  pytest {folder}   holds it against the contract")
+    print("Its density is in src/, in family.py: put yours in its place.")
 
 
 def _print_table(rows: list[list[str]]) -> None:

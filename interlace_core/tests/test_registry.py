@@ -556,6 +556,15 @@ class TestGuard:
         ):
             outer.ask()
 
+    def test_without_a_component_blames_only_one_on_the_way(self) -> None:
+        with pytest.raises(ZeroDivisionError), guard(None, "data", registry=self.registry()):
+            raise ZeroDivisionError("nobody's")
+        with (
+            pytest.raises(PluginError, match="^family 'plain' of plugin main"),
+            guard(None, "data", registry=self.registry()),
+        ):
+            PlainFamily().variance([])
+
     def test_does_not_blame_a_plugin_for_a_users_subclass(self) -> None:
         with pytest.raises(PluginError, match="OtherFamily .from no installed plugin"):
             with guard(OtherFamily, "start", registry=self.registry()):

@@ -62,19 +62,21 @@ def fit_glmm(
     chosen_family = as_family(family, registry, settings)
     if "zero" in (parameters or {}):
         chosen_family = with_zero_part(chosen_family)
-    model = build_problem(
-        formula,
-        data,
-        chosen_family,
-        covariance=lambda name: registry.covariance(name, prefer=settings["prefer"]),
-        groups=groups,
-        random=random,
-        weights=weights,
-        offset=offset,
-        parameters=parameters,
-    )
+    with guard(None, "data"):
+        model = build_problem(
+            formula,
+            data,
+            chosen_family,
+            covariance=lambda name: registry.covariance(name, prefer=settings["prefer"]),
+            groups=groups,
+            random=random,
+            weights=weights,
+            offset=offset,
+            parameters=parameters,
+        )
     approximation = as_approximation(registry, settings, call)
-    approximation.check(model.problem)
+    with guard(approximation, "check"):
+        approximation.check(model.problem)
     optimizer = as_optimizer(registry, settings)
     fit = fit_problem(
         model.problem,

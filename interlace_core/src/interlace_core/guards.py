@@ -12,7 +12,7 @@ from interlace_core.registry import Registry, default_registry
 Component = Family | Approximation | Optimizer | Covariance
 
 
-def guard(component: object, stage: str, *, registry: Registry | None = None) -> Guard:
+def guard(component: object | None, stage: str, *, registry: Registry | None = None) -> Guard:
     """Return a context in which an unexpected exception becomes a PluginError.
 
     The plugin named is that of the innermost family, approximation, optimizer or covariance
@@ -23,8 +23,9 @@ def guard(component: object, stage: str, *, registry: Registry | None = None) ->
 
     Parameters
     ----------
-    component : object
-        The component called in this context, or its class.
+    component : object or None
+        The component called in this context, or its class. With None only a component on the way
+        to the error is named, and other errors pass unchanged.
     stage : str
         What is being done, in a word or two, such as "objective".
     registry : Registry, optional
@@ -42,7 +43,9 @@ def guard(component: object, stage: str, *, registry: Registry | None = None) ->
 class Guard:
     """The context that `guard` returns."""
 
-    def __init__(self, component: object, stage: str, registry: Registry | None = None) -> None:
+    def __init__(
+        self, component: object | None, stage: str, registry: Registry | None = None
+    ) -> None:
         self._component = component
         self._stage = stage
         self._registry = registry
@@ -67,6 +70,8 @@ class Guard:
         if on_purpose or not isinstance(error, Exception):
             return
         culprit = _innermost_component(traceback) or self._component
+        if culprit is None:
+            return
         registry = self._registry or default_registry()
         raise PluginError(
             f"{_title(culprit)} of {registry.provenance(culprit)} failed at stage {self._stage}: "

@@ -138,7 +138,7 @@ def log_rising(y: Any, log_t: Any, order: int = 3) -> tuple[Any, ...]:
     tuple of order + 1 ndarrays
     """
     y, log_t = np.asarray(y, np.float64), np.asarray(log_t, np.float64)
-    if y.ndim == 1 and log_t.ndim == 1 and log_t.size == y.size > 0 and np.ptp(log_t) == 0.0:
+    if y.ndim == log_t.ndim == 1 and log_t.size in {1, y.size} - {0} and np.ptp(log_t) == 0.0:
         return by_count(lambda counts: _log_rising(counts, log_t[0], order), y)
     return _log_rising(y, log_t, order)
 

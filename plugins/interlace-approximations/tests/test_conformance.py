@@ -2,7 +2,7 @@
 
 import pytest
 
-from interlace_approximations.agq import AdaptiveGaussHermite
+from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 from interlace_core.testing import approximation_checks
@@ -13,6 +13,8 @@ CHECKS = [
     *approximation_checks(AdaptiveGaussHermite(points=1), tol_abs_group=0.01),
     *approximation_checks(AdaptiveGaussHermite, tol_abs_group=1e-5),
     *approximation_checks(AdaptiveGaussHermite(points=40), exact=True),
+    *approximation_checks(VectorGaussHermite, tol_abs_group=1e-5),
+    *approximation_checks(VectorGaussHermite(points=40), exact=True),
 ]
 
 

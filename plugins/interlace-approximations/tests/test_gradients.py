@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from models import TwoPart, random_problem
 
-from interlace_approximations.agq import AdaptiveGaussHermite
+from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 
@@ -42,13 +42,47 @@ def test_quadrature_gradient_matches_differences(points, structure):
     assert gradient_error(AdaptiveGaussHermite(points), problem) < REL_ERROR
 
 
-def test_one_point_is_laplace():
-    problem = random_problem()
+@pytest.mark.parametrize("points", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "structure", ["slopes", "two terms on one factor", "weights", "zero part alone", "both parts"]
+)
+def test_vector_quadrature_gradient_matches_differences(points, structure):
+    problem = random_problem(**STRUCTURES[structure])
+    assert gradient_error(VectorGaussHermite(points), problem) < REL_ERROR
+
+
+@pytest.mark.parametrize(
+    ("approximation", "groups"),
+    [(AdaptiveGaussHermite(1), [(20, 1)]), (VectorGaussHermite(1), [(20, 3)])],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_one_point_is_laplace(approximation, groups):
+    problem = random_problem(groups=groups)
     psi = start(problem)
-    one = AdaptiveGaussHermite(1).objective(problem)(psi)
+    one = approximation.objective(problem)(psi)
     laplace = Laplace().objective(problem)(psi)
     assert one.value == pytest.approx(laplace.value, rel=1e-12)
     assert one.gradient == pytest.approx(laplace.gradient, rel=1e-8, abs=1e-8)
+
+
+def test_three_effects_agree_with_integration_on_a_grid():
+    """A trapezium of 61 points a side over +-8 prior standard deviations is exact to 1e-8 here."""
+    problem = random_problem(groups=[(8, 3)], n=96)
+    psi = start(problem)
+    (term,), (place,) = problem.terms, problem.theta_slices()
+    unit = np.linspace(-8.0, 8.0, 61)
+    u = np.stack(np.meshgrid(unit, unit, unit, indexing="ij")).reshape(3, -1)
+    b = term.covariance.template(psi[place]) @ u
+    fixed, total = problem.fixed_part(psi)[0], 0.0
+    for level in range(8):
+        joint = -0.5 * np.sum(u**2, axis=0) - 1.5 * np.log(2 * np.pi)
+        for i in np.flatnonzero(term.codes == level):
+            joint += problem.family.log_density(problem.y[i], [fixed[i] + term.Z[i] @ b])
+        total += np.log(np.sum(np.exp(joint))) + 3 * np.log(unit[1] - unit[0])
+    value = VectorGaussHermite(15).objective(problem)(psi).value
+    assert -value == pytest.approx(total, abs=1e-6)
+    laplace = Laplace().objective(problem)(psi).value
+    assert abs(laplace - value) > 1e-3
 
 
 def test_joint_mode_profiles_the_means_coefficients():

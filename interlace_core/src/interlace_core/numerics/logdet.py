@@ -11,7 +11,7 @@ import numpy as np
 from interlace_core.numerics.conditional import Conditional, scaled
 from interlace_core.numerics.mode import Mode
 from interlace_core.numerics.structure import Blocks
-from interlace_core.records import Array
+from interlace_core.records import Array, Derivatives
 
 
 def predictor_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> dict[int, Array]:
@@ -45,6 +45,34 @@ def template_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> 
         if i != j:
             out[j] += _contract(A.transpose(1, 0, 2), T[i], N.transpose(1, 0, 2))
     return out
+
+
+def effective_score(
+    derivatives: Derivatives, c: dict[int, Array], moved: dict[int, Array], k: int, n: int
+) -> Array:
+    """Return dF / d eta_k with the mode moving along, shape (n,).
+
+    Parameters
+    ----------
+    derivatives : Derivatives
+        Of the log-density.
+    c : dict from predictor to ndarray, shape (n,)
+        See `predictor_pullback`.
+    moved : dict from predictor to ndarray, shape (n,)
+        Z Lambda v, with v the adjoint of the mode.
+    k, n : int
+        Predictor, and number of rows.
+    """
+    score = np.zeros(n)
+    if (first := derivatives.get(k)) is not None:
+        score -= first
+    if k in c:
+        score += c[k]
+    for r, shift in moved.items():
+        cross = derivatives.get(r, k)
+        if cross is not None:
+            score += cross * shift
+    return score
 
 
 def _contract(A: Array, T: Array, N: Array) -> Array:

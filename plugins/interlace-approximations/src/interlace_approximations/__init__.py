@@ -7,8 +7,8 @@ from interlace_core.hookspecs import hookimpl
 @hookimpl
 def interlace_approximations() -> list[type[Approximation]]:
     """Return the approximation classes of this distribution."""
-    from interlace_approximations.agq import AdaptiveGaussHermite
+    from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
     from interlace_approximations.joint_mode import JointMode
     from interlace_approximations.laplace import Laplace
 
-    return [Laplace, AdaptiveGaussHermite, JointMode]
+    return [Laplace, AdaptiveGaussHermite, VectorGaussHermite, JointMode]

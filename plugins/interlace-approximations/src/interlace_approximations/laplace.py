@@ -15,7 +15,11 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.numerics.conditional import Conditional, Layout, scatter
-from interlace_core.numerics.logdet import predictor_pullback, template_pullback
+from interlace_core.numerics.logdet import (
+    effective_score,
+    predictor_pullback,
+    template_pullback,
+)
 from interlace_core.numerics.mode import (
     DEFAULT_SETTINGS,
     Mode,
@@ -23,7 +27,7 @@ from interlace_core.numerics.mode import (
     ModeSettings,
     find_mode,
 )
-from interlace_core.records import Array, Derivatives, Evaluation, Problem, Status
+from interlace_core.records import Array, Evaluation, Problem, Status
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def laplace_value_gradient(
         adjoint = solve_adjoint(sensitivity, c)
         value += adjoint.undone
     scores = {
-        k: _effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
+        k: effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
     }
     gradient = np.empty(psi.size)
     for k, (predictor, place) in enumerate(
@@ -143,19 +147,3 @@ def laplace_value_gradient(
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT)
     return value, gradient
-
-
-def _effective_score(
-    derivatives: Derivatives, c: dict[int, Array], moved: dict[int, Array], k: int, n: int
-) -> Array:
-    """Return dF / d eta_k with the mode moving along, shape (n,)."""
-    score = np.zeros(n)
-    if (first := derivatives.get(k)) is not None:
-        score -= first
-    if k in c:
-        score += c[k]
-    for r, shift in moved.items():
-        cross = derivatives.get(r, k)
-        if cross is not None:
-            score += cross * shift
-    return score
