@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from interlace import datasets
     from interlace_core.config import options
     from interlace_core.result import GLMMResult
+    from interlace_core.saving import load
 
 __version__ = "0.1.0"
 
-__all__ = ["GLMMResult", "datasets", "glmer", "options", "plugins"]
+__all__ = ["GLMMResult", "datasets", "glmer", "load", "options", "plugins"]
 
 # heavy or seldom used: imported when asked for
 _LAZY = {
     "GLMMResult": ("interlace_core.result", "GLMMResult"),
+    "load": ("interlace_core.saving", "load"),
     "options": ("interlace_core.config", "options"),
     "datasets": ("interlace.datasets", None),
 }

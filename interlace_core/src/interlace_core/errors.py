@@ -61,6 +61,10 @@ class NumericalError(InterlaceError, ArithmeticError):
     """A computation has no finite answer at the point where it was asked."""
 
 
+class SavedFileError(InterlaceError, ValueError):
+    """A result cannot be saved as it is, or a saved file is damaged, unsafe or too new."""
+
+
 class InterlaceWarning(UserWarning):
     """Root of every warning that interlace issues."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -362,6 +363,27 @@ class GLMMResult:
         from interlace_core.summary import Summary
 
         return Summary(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the result to a file that holds no code; `interlace.load` reads it.
+
+        The file is a zip of JSON and arrays. It predicts without the training data, but it does
+        hold the response and the names of all levels: do not share it where these are secret.
+
+        Parameters
+        ----------
+        path : str or path
+            Such as "model.interlace"; what was there is replaced.
+
+        Raises
+        ------
+        SavedFileError
+            If the family comes from no installed plugin, or the formula computes something that
+            a file without code cannot hold.
+        """
+        from interlace_core.saving import save
+
+        save(self, path)
 
     def _has_effects(self, k: int) -> bool:
         return any(term.predictor == k for term in self.terms)

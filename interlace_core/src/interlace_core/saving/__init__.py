@@ -1,0 +1,93 @@
+"""Saving: a result as a file of JSON and arrays, without pickle, and back.
+
+A file holds no code. Loading builds the records of this package, the classes of installed plugins
+with the options in the file, and nothing else; formulas are let through only if they are made of
+what `interlace_core.saving.allowed` lists.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlace_core.errors import SavedFileError
+from interlace_core.saving.archive import pack, unpack
+from interlace_core.saving.codecs import Store
+from interlace_core.saving.schema import SCHEMA, read_result, write_result
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+__all__ = ["load", "pack_result", "save", "unpack_result"]
+
+MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
+"""Distributions whose versions are written down, for whoever looks into a file."""
+
+
+def save(result: GLMMResult, path: str | os.PathLike[str]) -> None:
+    """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
+    content = pack_result(result)
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> GLMMResult:
+    """Return the result that was saved in a file.
+
+    It predicts, summarises and reports as the one that was saved; the training data are not
+    needed. No code of the file is run: there is none. The family is found by name among the
+    installed plugins.
+
+    Parameters
+    ----------
+    path : str or path
+        A file written by `GLMMResult.save`.
+
+    Raises
+    ------
+    SavedFileError
+        If the file is damaged, altered, unsafe, no saved result, or from a newer version.
+    UnknownNameError
+        If the plugin that provides the family is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    return unpack_result(Path(path).read_bytes())
+
+
+def pack_result(result: GLMMResult) -> bytes:
+    """Return a result as the bytes of a file, after making sure that they can be read again."""
+    store = Store()
+    document = write_result(result, store)
+    content = pack(document, store, SCHEMA, {name: _version(name) for name in MAKERS})
+    unpack_result(content)
+    return content
+
+
+def unpack_result(content: bytes) -> GLMMResult:
+    """Return a result from the bytes of a file."""
+    document, store = unpack(content, SCHEMA)
+    try:
+        return read_result(document, store)
+    except RecursionError as error:
+        raise SavedFileError(
+            "load: expected a file written by save(), got one nested too deeply. It is damaged "
+            "or was made to do harm; do not use it."
+        ) from error
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
