@@ -102,9 +102,11 @@ def string_literals(source: str) -> Iterator[tuple[int, str]]:
 
 
 def declared_dependencies(folder: Path) -> set[str]:
-    """Return the normalised names of the distributions a pyproject.toml depends on."""
+    """Return the normalised names of what a pyproject.toml depends on, with and without extras."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    names = [re.match(r"[\w.-]+", each) for each in project["dependencies"]]
+    extras = project.get("optional-dependencies", {}).values()
+    every = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    names = [re.match(r"[\w.-]+", each) for each in every]
     return {normalised(each.group()) for each in names if each}
 
 

@@ -1,4 +1,4 @@
-"""The summary of a fit, as text and as HTML from the same tables."""
+"""The summary of a fit, as text, HTML and LaTeX from the same tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace_core.latex import escape as latex
+from interlace_core.latex import tabular
 from interlace_core.result import normal_pvalues
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class Table:
 
 
 class Summary:
-    """Text when printed, HTML when displayed by a notebook."""
+    """Text when printed, HTML when displayed by a notebook, LaTeX when asked for."""
 
     def __init__(self, result: GLMMResult) -> None:
         self._head = _head(result)
@@ -41,6 +43,21 @@ class Summary:
         return "\n\n".join(blocks)
 
     __repr__ = __str__
+
+    def to_latex(self) -> str:
+        """Return the summary as LaTeX tables, for a document that uses the package booktabs."""
+        parts = [tabular(self._head, columns=r"lp{0.68\linewidth}")]
+        for table in self._tables:
+            left = _left_columns(table)
+            columns = "l" * left + "r" * (len(table.header) - left)
+            body = tabular(table.rows, table.header, columns=columns)
+            parts.append(f"{latex(table.title)}\n\n\\smallskip\n{body}")
+        parts += [latex(line) for line in self._foot]
+        return "\n\n\\medskip\n".join(parts) + "\n"
+
+    def to_html(self) -> str:
+        """Return the summary as HTML tables."""
+        return self._repr_html_()
 
     def _repr_html_(self) -> str:
         parts = [_html_table(Table("", ("", ""), self._head), header=False)]
@@ -175,9 +192,14 @@ def _text_pairs(rows: tuple[Row, ...]) -> str:
     return "\n".join(f"{row[0]:<{width}}  {row[1]}" for row in rows)
 
 
+def _left_columns(table: Table) -> int:
+    """Return how many columns hold names."""
+    return 2 if table.header[0] == "group" else 1
+
+
 def _text_table(table: Table) -> str:
     rows = (table.header, *table.rows)
-    left = 2 if table.header[0] == "group" else 1
+    left = _left_columns(table)
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
     lines = []
     for row in rows:
@@ -190,10 +212,19 @@ def _text_table(table: Table) -> str:
 
 
 def _html_table(table: Table, header: bool = True) -> str:
-    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header) if header else ""
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
-    top = f"<thead><tr>{head}</tr></thead>" if header else ""
+    style = "text-align:left;white-space:nowrap"
+    caption = f'<caption style="{style}">{escape(table.title)}</caption>' if table.title else ""
+    left = _left_columns(table) if header else len(table.header)
+    head = _html_row(table.header, "th", left)
+    body = "".join(_html_row(row, "td", left) for row in table.rows)
+    top = f"<thead>{head}</thead>" if header else ""
     return f"<table>{caption}{top}<tbody>{body}</tbody></table>"
+
+
+def _html_row(row: Row, tag: str, left: int) -> str:
+    sides = ["left" if i < left else "right" for i in range(len(row))]
+    cells = (
+        f'<{tag} style="text-align:{side};padding:0 0.5em">{escape(cell)}</{tag}>'
+        for side, cell in zip(sides, row, strict=True)
+    )
+    return f"<tr>{''.join(cells)}</tr>"

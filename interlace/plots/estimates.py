@@ -1,0 +1,138 @@
+"""Estimates with their intervals: coefficients, and random effects as a caterpillar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from interlace.plots.canvas import intervals, new_axes, new_grid
+from interlace_core.errors import OptionError
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+ROW = 0.3
+"""Height of one estimate in inches."""
+
+
+def coefficients(
+    result: GLMMResult,
+    parameter: int | str = 0,
+    *,
+    level: float = 0.95,
+    exponentiate: bool = False,
+    intercept: bool = False,
+    ax: Any = None,
+) -> Any:
+    """Draw coefficients with Wald intervals.
+
+    Parameters
+    ----------
+    result : GLMMResult
+        The fitted model.
+    parameter : int or str
+        Whose coefficients: index, name or role of a distributional parameter; the mean's by
+        default.
+    level : float
+        Of the intervals.
+    exponentiate : bool
+        Whether to draw exp(coefficient) on a logarithmic axis: odds ratios for a logit link,
+        ratios of means for a log link.
+    intercept : bool
+        Whether to include the intercept, which is seldom on the scale of the others.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+    """
+    half = float(ndtri(0.5 + 0.5 * _checked_level(level)))
+    estimates, errors = result.params_of(parameter), result.bse_of(parameter)
+    shown = [name for name in estimates.index if intercept or name != "Intercept"]
+    if not shown:
+        raise OptionError(
+            "coefficients: there is nothing but an intercept to draw. Give intercept=True."
+        )
+    centre, se = estimates[shown].to_numpy(), errors[shown].to_numpy()
+    ends = np.array([centre, centre - half * se, centre + half * se])
+    if exponentiate:
+        with np.errstate(over="ignore"):
+            ends = np.exp(ends)
+    ax = new_axes(ax, size=(6.0, 1.2 + ROW * len(shown)))
+    intervals(ax, shown, *ends, reference=1.0 if exponentiate else 0.0)
+    link = result.coefficients[result.parameter_index(parameter)].parameter.link.name
+    what = f"exp(coefficient), {link} link" if exponentiate else f"coefficient ({link} scale)"
+    ax.set_xlabel(f"{what}, {100 * level:g}% interval")
+    if exponentiate:
+        ax.set_xscale("log")
+    return ax
+
+
+def caterpillar(
+    result: GLMMResult,
+    group: str | None = None,
+    *,
+    level: float = 0.95,
+    ax: Any = None,
+) -> Any:
+    """Draw a grouping factor's conditional modes, sorted, with their conditional intervals.
+
+    The intervals come from the conditional standard deviations at the estimates; they do not
+    include the uncertainty of the estimates themselves.
+
+    Parameters
+    ----------
+    result : GLMMResult
+        The fitted model.
+    group : str, optional
+        The grouping factor; needed if there are several.
+    level : float
+        Of the intervals.
+    ax : Axes or array of them, optional
+        Where to draw, one for each column of random effects.
+
+    Returns
+    -------
+    Axes, or array of them where the factor has several columns
+    """
+    half = float(ndtri(0.5 + 0.5 * _checked_level(level)))
+    group = _chosen_group(result, group)
+    effects = result.effects[group]
+    c = len(effects.names)
+    height = 1.2 + 0.2 * min(len(effects.levels), 40)
+    axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else np.ravel(ax)
+    if len(axes) != c:
+        raise OptionError(
+            f"caterpillar: {group!r} has {c} column(s) of random effects "
+            f"({', '.join(effects.names)}), got {len(axes)} axes. Give one for each."
+        )
+    for j, (name, panel) in enumerate(zip(effects.names, axes, strict=True)):
+        order = np.argsort(effects.values[:, j])[::-1]
+        centre = effects.values[order, j]
+        reach = half * np.sqrt(effects.covariance[order, j, j])
+        names = [effects.levels[place] for place in order]
+        intervals(panel, names, centre, centre - reach, centre + reach, reference=0.0)
+        panel.set_title(f"{name} | {group}", fontsize=10)
+        panel.set_xlabel(f"random effect, {100 * level:g}% interval")
+    return axes[0] if c == 1 else axes
+
+
+def _chosen_group(result: GLMMResult, group: str | None) -> str:
+    known = list(result.effects)
+    if group is None and len(known) == 1:
+        return known[0]
+    if group not in known:
+        raise OptionError(
+            f"caterpillar: group must be one of {', '.join(map(repr, known)) or 'none'}, "
+            f"got {group!r}."
+        )
+    return group
+
+
+def _checked_level(level: float) -> float:
+    if not isinstance(level, (int, float)) or not 0.0 < level < 1.0:
+        raise OptionError(f"plots: level must lie between 0 and 1, got {level!r}.")
+    return level

@@ -1,0 +1,121 @@
+"""Fitted against observed values, and the path of the optimizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interlace.plots.canvas import ACCENT, INK, PALE, new_axes, new_grid, tidy_up
+from interlace_core.errors import DataError, OptionError
+from interlace_core.records import Array, IntArray
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+FLOOR = 1e-12
+"""Shortfalls below this are rounding; drawn at this height on the logarithmic axis."""
+
+
+def fitted(
+    result: GLMMResult,
+    data: Any = None,
+    *,
+    group: str | None = None,
+    include_re: bool = True,
+    ax: Any = None,
+) -> Any:
+    """Draw observed against fitted values, and the averages of groups.
+
+    Parameters
+    ----------
+    result : GLMMResult
+        The fitted model.
+    data : data frame, optional
+        The data of the fit, which tell the group of each row; without it no groups are drawn.
+    group : str, optional
+        The grouping factor; by default the one with fewest levels.
+    include_re : bool
+        Whether the fitted values include the random effects.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = new_axes(ax, size=(5.0, 5.0))
+    observed = (result.fittedvalues + result.resid).to_numpy()
+    predicted = result.predict(include_re=include_re).to_numpy()
+    ax.plot(predicted, observed, ".", color=PALE, markersize=4, label="row", zorder=1)
+    low, high = min(predicted.min(), observed.min()), max(predicted.max(), observed.max())
+    ax.plot([low, high], [low, high], color=INK, linewidth=1.0, zorder=2)
+    if data is not None:
+        name, codes = _group_codes(result, data, group)
+        means = [_group_means(codes, values) for values in (predicted, observed)]
+        label = f"average of a level of {name}"
+        ax.plot(*means, "o", color=ACCENT, markersize=5, label=label, zorder=3)
+    elif group is not None:
+        raise OptionError("fitted: group needs data=, the data of the fit.")
+    ax.set_xlabel("fitted" if include_re else "fitted without random effects")
+    ax.set_ylabel("observed")
+    ax.legend(frameon=False, loc="upper left")
+    tidy_up(ax)
+    return ax
+
+
+def path(result: GLMMResult, *, axes: Any = None) -> Any:
+    """Draw the path of the fit: what the log-likelihood lacked, and the slope, by evaluation.
+
+    Parameters
+    ----------
+    result : GLMMResult
+        The fitted model.
+    axes : two Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    array of two Axes
+    """
+    value, slope = np.array(result.fit.path).reshape(-1, 2).T
+    count = np.arange(1, len(value) + 1)
+    panels = new_grid(2, 1, size=(6.0, 5.0), share_x=True) if axes is None else axes
+    upper, lower = np.ravel(panels)
+    shortfall = np.maximum(value - result.fit.value, FLOOR)
+    upper.semilogy(count, shortfall, ".-", color=INK, linewidth=1.0)
+    upper.set_ylabel("log-likelihood short of\nthe optimum")
+    lower.semilogy(count, np.maximum(slope, FLOOR), ".-", color=ACCENT, linewidth=1.0)
+    lower.set_ylabel("largest slope\n(per standard error)")
+    lower.set_xlabel(f"evaluation ({result.fit.seconds:.2f} s in all)")
+    upper.set_title(result.fit.verdict.status, fontsize=10, loc="left")
+    for panel in (upper, lower):
+        tidy_up(panel)
+    return np.array([upper, lower])
+
+
+def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str, IntArray]:
+    """Return a grouping factor and the level of each row of the fit."""
+    from interlace_core.tables import augment
+
+    known = result.ngroups
+    if not known or (group is not None and group not in known):
+        shown = ", ".join(map(repr, known)) or "none"
+        raise OptionError(f"fitted: group must be one of {shown}, got {group!r}.")
+    chosen = group or min(known, key=lambda name: known[name])
+    used = augment(result, data)
+    terms = [term.group for term in result.terms]
+    design = result.encoder.encode(used, need_offset=False)
+    codes = design.terms[terms.index(chosen)].codes
+    if (codes < 0).any():
+        raise DataError(
+            f"fitted: expected the data of the fit, got levels of {chosen!r} that were not in it."
+        )
+    return chosen, codes
+
+
+def _group_means(codes: IntArray, values: Array) -> Array:
+    """Return the average of each level, shape (L,)."""
+    counts = np.bincount(codes)
+    sums = np.bincount(codes, weights=values)
+    return np.asarray(sums[counts > 0] / counts[counts > 0])
