@@ -21,9 +21,7 @@ def new_axes(ax: Any = None, *, size: tuple[float, float] = (6.0, 4.0)) -> Any:
     return _pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
-def new_grid(
-    rows: int, columns: int, *, size: tuple[float, float], share_x: bool = False
-) -> Any:
+def new_grid(rows: int, columns: int, *, size: tuple[float, float], share_x: bool = False) -> Any:
     """Return an array of the axes of a new figure, shape (rows, columns)."""
     made = _pyplot().subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=share_x

@@ -36,7 +36,8 @@ def test_codec_covers_every_field(cls):
 
 
 def test_codec_of_the_result_covers_every_field():
-    assert tuple(schema.FIELDS) == tuple(each.name for each in fields(GLMMResult))
+    kept = [each.name for each in fields(GLMMResult) if each.name not in schema.NOT_SAVED]
+    assert list(schema.FIELDS) == kept
 
 
 @pytest.mark.parametrize(

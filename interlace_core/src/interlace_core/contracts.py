@@ -109,6 +109,15 @@ class Family(ABC):
     def parameters(self) -> tuple[Parameter, ...]:
         """Distributional parameters, the mean's first. May be a class attribute."""
 
+    @property
+    def r_family(self) -> str | None:
+        """Name of this density's family in R's glmmTMB; None if it has none. May be an attribute.
+
+        Only for `r_code()`. A zero part is written as `ziformula`, so that a family with one has
+        the name of the family of its other counts.
+        """
+        return None
+
     @abstractmethod
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-density of each observation, with all constants.

@@ -86,7 +86,7 @@ def fit_glmm(
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
-    used = {**settings, "parameters": dict(parameters or {})}
+    used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
     result = _result(model, fit, approximation, optimizer, used)
     if not fit.verdict.converged:
         warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning)
@@ -272,10 +272,24 @@ def _result(
             "structure": problem.layout.plan.describe(problem.layout.structure),
             "new_levels": settings["new_levels"],
             "parameters": settings["parameters"],
+            "weights": settings["weights"],
+            "points": _points(approximation),
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),
     )
+
+
+def _as_text(weights: Any) -> str | None:
+    """Return weights as they were written, "array" for values without a name."""
+    return weights if weights is None or isinstance(weights, str) else "array"
+
+
+def _points(approximation: Approximation) -> int | None:
+    """Return the nAGQ that gives this approximation, if there is one."""
+    points: int | None = getattr(approximation, "points", None)
+    served = approximation.serves_nAGQ
+    return served.start if points is None and served is not None and len(served) == 1 else points
 
 
 def _describe(approximation: Approximation) -> str:

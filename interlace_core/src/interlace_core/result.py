@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from interlace_core.errors import OptionError
 from interlace_core.fit import Fit
 from interlace_core.jets import differentiate
 from interlace_core.records import Array, RowReport
+from interlace_core.reports import Reports
 
 if TYPE_CHECKING:
     from interlace_core.data.encoder import Encoder
@@ -42,7 +42,7 @@ class Coefficients:
 
 
 @dataclass(frozen=True)
-class GLMMResult:
+class GLMMResult(Reports):
     """A fitted generalised linear mixed model.
 
     Everything shown is derived from the fields; the training data is not kept beyond the
@@ -363,92 +363,6 @@ class GLMMResult:
         from interlace_core.summary import Summary
 
         return Summary(self)
-
-    def tidy(
-        self,
-        *,
-        effects: str | Sequence[str] = ("fixed", "ran_pars"),
-        conf_int: bool = False,
-        level: float = 0.95,
-        exponentiate: bool = False,
-    ) -> pd.DataFrame:
-        """Return one row per estimate, with the column names of R's broom.mixed.
-
-        Parameters
-        ----------
-        effects : str or sequence of str
-            "fixed" (coefficients, by component `cond`, `zi`, `disp` or the parameter's name),
-            "ran_pars" (standard deviations and correlations, `sd__` and `cor__`) and "ran_vals"
-            (conditional modes by level).
-        conf_int : bool
-            Whether to add `conf.low` and `conf.high`, by Wald's method.
-        level : float
-            Of the intervals.
-        exponentiate : bool
-            Whether to give exp(estimate) of fixed effects: odds ratios for a logit link, ratios
-            of means for a log link. Standard errors follow by the delta method; statistics and
-            p-values stay those of the coefficient itself.
-
-        Returns
-        -------
-        DataFrame
-            `std.error` is NaN for standard deviations and correlations.
-        """
-        from interlace_core.tables import tidy
-
-        return tidy(
-            self, effects=effects, conf_int=conf_int, level=level, exponentiate=exponentiate
-        )
-
-    def glance(self) -> pd.DataFrame:
-        """Return one row about the whole fit: nobs, sigma, logLik, AIC, BIC, df, df.residual.
-
-        `sigma` is the residual standard deviation, 1 for families without one.
-        """
-        from interlace_core.tables import glance
-
-        return glance(self)
-
-    def augment(
-        self, data: Any = None, *, newdata: Any = None, type: str = "response"
-    ) -> pd.DataFrame:
-        """Return the data with `.fitted`, `.fixed` (without random effects) and `.resid`.
-
-        Parameters
-        ----------
-        data : data frame, optional
-            That of the fit; rows that were left out for missing values are left out here.
-            Without it, `.observed` stands for the data.
-        newdata : data frame, optional
-            Other rows instead, which get no `.resid`.
-        type : str
-            Scale of `.fitted` and `.fixed`: "response" or "link". `.resid` is observed minus
-            fitted on the response's scale.
-        """
-        from interlace_core.tables import augment
-
-        return augment(self, data, newdata=newdata, type=type)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the result to a file that holds no code; `interlace.load` reads it.
-
-        The file is a zip of JSON and arrays. It predicts without the training data, but it does
-        hold the response and the names of all levels: do not share it where these are secret.
-
-        Parameters
-        ----------
-        path : str or path
-            Such as "model.interlace"; what was there is replaced.
-
-        Raises
-        ------
-        SavedFileError
-            If the family comes from no installed plugin, or the formula computes something that
-            a file without code cannot hold.
-        """
-        from interlace_core.saving import save
-
-        save(self, path)
 
     def _has_effects(self, k: int) -> bool:
         return any(term.predictor == k for term in self.terms)

@@ -193,7 +193,8 @@ def _rows_used(result: GLMMResult, data: pd.DataFrame) -> pd.DataFrame:
             f"rows were left out ({rows.n_given - rows.n_used}). Use the same frame as in the "
             "fit, with reset_index() before it."
         )
-    return data.loc[rows.index]
+    used: pd.DataFrame = data.loc[rows.index]
+    return used
 
 
 def _beside(data: pd.DataFrame, table: dict[str, pd.Series]) -> pd.DataFrame:

@@ -39,6 +39,11 @@ class ZeroTruncatedFamily(Family):
         """The count family, with all its parameters."""
 
     @property
+    def r_family(self) -> str | None:
+        """The count family's in R, truncated."""
+        return None if self.count.r_family is None else f"truncated_{self.count.r_family}"
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's."""
         return inner_parameters(self.count)

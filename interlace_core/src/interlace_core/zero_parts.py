@@ -91,6 +91,11 @@ class ZeroPartFamily(Family):
         """Return log P(Y = 0) and its partials, from log(pi), log(1 - pi) with derivatives."""
 
     @property
+    def r_family(self) -> str | None:
+        """R's name of the conditional family; the zero part is R's `ziformula`."""
+        return self.conditional.r_family
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's, then the zero probability."""
         pi = Parameter("pi", LOGIT, self.pi, role="zero", at_lower=self.without_zero_part)

@@ -105,6 +105,9 @@ FIELDS: dict[str, Codec] = {
     "dropped_columns": _texts,
     "notes": _texts,
 }
+NOT_SAVED = ("training",)
+"""The data of the fit and what was made of them: what a result read from a file does without."""
+
 _entries = entries(FIELDS)
 
 

@@ -39,6 +39,7 @@ class ConwayMaxwellPoissonFamily(Family):
     """
 
     name = "compois"
+    r_family = "compois"
     support = "counts"
 
     phi: float | None = None

@@ -41,6 +41,7 @@ class GeneralizedPoissonFamily(Family):
     """
 
     name = "genpois"
+    r_family = "genpois"
     support = "counts"
 
     phi: float | None = None

@@ -33,6 +33,7 @@ class NegativeBinomial2Family(Family):
     """
 
     name = "negativebinomial"
+    r_family = "nbinom2"
     support = "counts"
 
     theta: float | None = None

@@ -31,6 +31,7 @@ class NegativeBinomial1Family(Family):
     """
 
     name = "negativebinomial1"
+    r_family = "nbinom1"
     support = "counts"
 
     alpha: float | None = None

@@ -32,6 +32,7 @@ class NegativeBinomial12Family(Family):
     """
 
     name = "negativebinomial12"
+    r_family = "nbinom12"
     support = "counts"
 
     phi: float | None = None

@@ -20,6 +20,7 @@ class PoissonPart(Family):
     """Poisson counts with log link; not registered, since users have a Poisson family already."""
 
     name = "poisson"
+    r_family = "poisson"
     support = "counts"
 
     @property

@@ -36,6 +36,7 @@ class GammaFamily(Family):
     """
 
     name = "gamma"
+    r_family = "Gamma"
     support = "positive"
 
     link: str | Link = "log"

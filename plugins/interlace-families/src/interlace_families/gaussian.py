@@ -28,6 +28,7 @@ class GaussianFamily(Family):
     """
 
     name = "gaussian"
+    r_family = "gaussian"
     observation_level_confounded: ClassVar[bool] = True
 
     link: str | Link = "identity"

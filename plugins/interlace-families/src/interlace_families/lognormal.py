@@ -36,6 +36,7 @@ class LognormalFamily(Family):
     """
 
     name = "lognormal"
+    r_family = "lognormal"
     support = "positive"
 
     link: str | Link = "log"

@@ -28,6 +28,7 @@ class PoissonFamily(Family):
     """
 
     name = "poisson"
+    r_family = "poisson"
 
     link: str | Link = "log"
 

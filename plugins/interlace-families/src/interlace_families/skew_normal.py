@@ -49,6 +49,7 @@ class SkewNormalFamily(Family):
     """
 
     name = "skewnormal"
+    r_family = "skewnormal"
     support = "real"
 
     sigma: float | None = None

@@ -45,6 +45,7 @@ class StudentTFamily(Family):
     """
 
     name = "student_t"
+    r_family = "t_family"
     support = "real"
 
     sigma: float | None = None

@@ -71,6 +71,7 @@ class TweedieFamily(Family):
     """
 
     name = "tweedie"
+    r_family = "tweedie"
     support = "non-negative"
 
     phi: float | None = None

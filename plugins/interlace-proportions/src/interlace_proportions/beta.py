@@ -32,6 +32,7 @@ class BetaFamily(Family):
     """
 
     name = "beta"
+    r_family = "beta_family"
     support = "unit interval"
 
     phi: float | None = None

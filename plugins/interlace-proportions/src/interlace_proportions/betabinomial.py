@@ -49,6 +49,7 @@ class BetaBinomialFamily(Family):
     """
 
     name = "betabinomial"
+    r_family = "betabinomial"
     response_forms = frozenset({"numeric", "pair"})
     support = "trials"
 

@@ -61,6 +61,7 @@ class OrderedBetaFamily(Family):
     """
 
     name = "ordered_beta"
+    r_family = "ordbeta"
     support = "closed unit interval"
 
     phi: float | None = None
