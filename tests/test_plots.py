@@ -1,0 +1,118 @@
+"""Pictures: what is drawn are the fit's numbers, and matplotlib comes in only when asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pytest
+
+import interlace
+from interlace import datasets
+from interlace_core.errors import OptionError
+from interlace_core.result import GLMMResult
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("agg")
+
+from interlace import plots  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    yield
+    matplotlib.pyplot.close("all")
+
+
+@cache
+def sleepstudy() -> GLMMResult:
+    return interlace.glmer(
+        "Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"), "gaussian"
+    )
+
+
+@cache
+def crossed() -> GLMMResult:
+    return interlace.glmer(
+        "TICKS ~ YEAR + (1 | BROOD) + (1 | LOCATION)", datasets.load("grouseticks"), "poisson"
+    )
+
+
+def names(axes: object) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def points(axes: object, line: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    return axes.lines[line].get_xdata(), axes.lines[line].get_ydata()
+
+
+def test_coefficients_are_drawn_at_their_estimates_the_first_on_top() -> None:
+    ax = plots.coefficients(crossed())
+    x, y = points(ax)
+    np.testing.assert_allclose(x, crossed().fe_params.drop("Intercept"))
+    assert names(ax) == ["YEAR[T.96]", "YEAR[T.97]"] and y[0] > y[1]
+    low, high = np.array([part[:, 0] for part in ax.collections[0].get_segments()]).T
+    expected = crossed().conf_int(0.95).drop("Intercept")
+    np.testing.assert_allclose(low, expected["lower"])
+    np.testing.assert_allclose(high, expected["upper"])
+
+
+def test_coefficients_are_exponentiated_on_a_logarithmic_axis() -> None:
+    _, given = matplotlib.pyplot.subplots()
+    ax = plots.coefficients(crossed(), exponentiate=True, intercept=True, ax=given)
+    assert ax is given and ax.get_xscale() == "log"
+    np.testing.assert_allclose(points(ax)[0], np.exp(crossed().fe_params))
+    with pytest.raises(OptionError, match="intercept=True"):
+        plots.coefficients(crossed(), "mu", level=0.9) and plots.coefficients(
+            interlace.glmer("Reaction ~ 1", datasets.load("sleepstudy"), "gaussian")
+        )
+
+
+def test_caterpillar_sorts_levels_and_draws_conditional_intervals() -> None:
+    axes = plots.caterpillar(sleepstudy())
+    effects = sleepstudy().random_effects["Subject"]
+    assert len(axes) == 2
+    for ax, column in zip(axes, effects, strict=True):
+        ordered = effects[column].sort_values(ascending=False)
+        np.testing.assert_allclose(points(ax)[0], ordered)
+        assert names(ax) == list(ordered.index)
+    with pytest.raises(OptionError, match="'BROOD', 'LOCATION'"):
+        plots.caterpillar(crossed())
+    with pytest.raises(OptionError, match="2 column"):
+        plots.caterpillar(sleepstudy(), ax=axes[0])
+
+
+def test_fitted_draws_rows_and_averages_of_groups() -> None:
+    data = datasets.load("sleepstudy")
+    ax = plots.fitted(sleepstudy(), data)
+    x, y = points(ax, 0)
+    np.testing.assert_allclose(x, sleepstudy().fittedvalues)
+    np.testing.assert_allclose(y, data["Reaction"])
+    np.testing.assert_allclose(
+        np.sort(points(ax)[1]), np.sort(data.groupby("Subject")["Reaction"].mean())
+    )
+    assert "fitted without" in plots.fitted(sleepstudy(), include_re=False).get_xlabel()
+    with pytest.raises(OptionError, match="data="):
+        plots.fitted(sleepstudy(), group="Subject")
+    with pytest.raises(OptionError, match="'Subject'"):
+        plots.fitted(sleepstudy(), data, group="nest")
+
+
+def test_path_ends_at_the_optimum() -> None:
+    upper, lower = plots.path(crossed())
+    assert points(upper)[1][-1] < 1e-6
+    assert len(points(lower)[0]) == len(crossed().fit.path)
+
+
+def test_plain_import_and_fit_need_neither_matplotlib_nor_other_extras() -> None:
+    code = (
+        "import sys, interlace; from interlace import datasets\n"
+        "m = interlace.glmer('Reaction ~ Days', datasets.load('sleepstudy'), 'gaussian')\n"
+        "m.summary(), m.tidy()\n"
+        "heavy = {'matplotlib', 'sklearn', 'marginaleffects', 'tqdm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,253 @@
+"""Tables, LaTeX, words and R code of fitted models."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace import datasets
+from interlace_core.errors import DataError, NotAvailableError, OptionError
+from interlace_core.latex import escape, tabular
+from interlace_core.registry import default_registry
+from interlace_core.result import GLMMResult
+from reference_fits import load_fit
+
+
+def family(name: str, **options: float) -> object:
+    return default_registry().family(name)(**options)
+
+
+@cache
+def cbpp() -> GLMMResult:
+    return interlace.glmer(
+        "incidence / size ~ period", datasets.load("cbpp"), "binomial", groups="herd",
+        weights="size",
+    )  # fmt: skip
+
+
+@cache
+def sleepstudy() -> GLMMResult:
+    return interlace.glmer(
+        "Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"), "gaussian"
+    )
+
+
+@cache
+def salamanders() -> GLMMResult:
+    return interlace.glmer(
+        "count ~ mined + (1 | site)", datasets.load("Salamanders"), "negativebinomial",
+        ziformula="~ mined",
+    )  # fmt: skip
+
+
+def test_tidy_agrees_with_the_reference_fit_and_has_brooms_columns() -> None:
+    table, fit = cbpp().tidy(conf_int=True), load_fit("cbpp_logit_tmb")
+    fixed = table[table["effect"] == "fixed"]
+    assert list(table.columns) == [
+        "effect", "component", "group", "term", "estimate", "std.error", "statistic", "p.value",
+        "conf.low", "conf.high",
+    ]  # fmt: skip
+    # The engine's optimiser stops within 1e-5 of the optimum; its Hessian is by differences.
+    np.testing.assert_allclose(fixed["estimate"], list(fit["fixef"].values()), atol=1e-5)
+    np.testing.assert_allclose(fixed["std.error"], list(fit["se"].values()), rtol=5e-4)
+    sd = table.loc[table["term"] == "sd__Intercept", "estimate"].item()
+    assert sd == pytest.approx(fit["varcor"]["herd"]["sd"][0], rel=1e-4)
+
+
+def test_tidy_exponentiates_fixed_effects_alone() -> None:
+    plain, ratios = (cbpp().tidy(conf_int=True, exponentiate=flag) for flag in (False, True))
+    fixed = plain["effect"] == "fixed"
+    for column in ("estimate", "conf.low", "conf.high"):
+        np.testing.assert_allclose(ratios.loc[fixed, column], np.exp(plain.loc[fixed, column]))
+    np.testing.assert_allclose(
+        ratios.loc[fixed, "std.error"], plain.loc[fixed, "std.error"] * ratios["estimate"][fixed]
+    )
+    pd.testing.assert_frame_equal(plain[~fixed], ratios[~fixed])
+    pd.testing.assert_series_equal(plain["p.value"], ratios["p.value"])
+
+
+def test_tidy_names_components_correlations_and_levels() -> None:
+    zero = salamanders().tidy()
+    assert set(zero["component"]) == {"cond", "disp", "zi"}
+    pars = sleepstudy().tidy(effects="ran_pars").set_index("term")["estimate"]
+    covariance = sleepstudy().variance_components["Subject"]
+    correlation = covariance.iloc[0, 1] / np.sqrt(covariance.iloc[0, 0] * covariance.iloc[1, 1])
+    assert pars["cor__Intercept.Days"] == pytest.approx(correlation)
+    values = sleepstudy().tidy(effects="ran_vals")
+    days = values[values["term"] == "Days"].set_index("level")["estimate"]
+    expected = sleepstudy().random_effects["Subject"]["Days"]
+    pd.testing.assert_series_equal(days, expected, check_names=False)
+
+
+def test_tidy_refuses_unknown_effects_and_levels() -> None:
+    with pytest.raises(OptionError, match="'ran_pars'"):
+        cbpp().tidy(effects="random")
+    with pytest.raises(OptionError, match="level"):
+        cbpp().tidy(conf_int=True, level=95)
+
+
+def test_glance_is_one_row_of_the_fits_numbers() -> None:
+    row = cbpp().glance().iloc[0]
+    fit = load_fit("cbpp_logit_tmb")
+    assert row["logLik"] == pytest.approx(fit["logLik"], abs=1e-6)
+    assert row["AIC"] == pytest.approx(fit["AIC"], abs=1e-5)
+    assert (row["nobs"], row["df"], row["df.residual"]) == (56, 5, 51)
+    assert sleepstudy().glance()["sigma"].item() == pytest.approx(np.sqrt(sleepstudy().scale))
+
+
+def test_augment_lines_up_with_the_rows_that_were_used() -> None:
+    data = datasets.load("sleepstudy").set_index(np.arange(1000, 1180))
+    data.loc[[1003, 1100], "Days"] = np.nan
+    model = interlace.glmer("Reaction ~ Days + (1 | Subject)", data, "gaussian")
+    table = model.augment(data)
+    assert len(table) == 178 and 1003 not in table.index
+    np.testing.assert_allclose(table["Reaction"] - table[".fitted"], table[".resid"])
+    fixed = model.fe_params["Intercept"] + model.fe_params["Days"] * table["Days"]
+    np.testing.assert_allclose(table[".fixed"], fixed)
+    np.testing.assert_allclose(model.augment()[".observed"], table["Reaction"])
+    with pytest.raises(DataError, match="180 rows"):
+        model.augment(data.head(10))
+    new = model.augment(newdata=data.head(3))
+    np.testing.assert_allclose(new[".fitted"], table[".fitted"].head(3))
+    assert ".resid" not in new
+
+
+def test_augment_takes_the_link_scale_and_other_frames() -> None:
+    import polars as pl
+
+    model, data = cbpp(), datasets.load("cbpp")
+    table = model.augment(pl.from_pandas(data), type="link")
+    np.testing.assert_allclose(table[".fitted"], model.predict(type="link"))
+    with pytest.raises(OptionError, match="'response', 'link'"):
+        model.augment(type="mean")
+
+
+def test_latex_escapes_what_latex_reads() -> None:
+    assert escape("50% of a_b & {c} ^ ~ \\ | # $") == (
+        r"50\% of a\_b \& \{c\} \textasciicircum{} \textasciitilde{} \textbackslash{} "
+        r"\textbar{} \# \$"
+    )
+    assert tabular([["a", "-1.5"]], columns="lr").count(r"a & $-$1.5 \\") == 1
+
+
+def test_summary_gives_the_same_cells_in_text_html_and_latex() -> None:
+    summary = salamanders().summary()
+    text, html, latex = str(summary), summary.to_html(), summary.to_latex()
+    for cell in re.findall(r"\d+\.\d{4,}", text):
+        assert cell in html and cell in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == html.count("<table>")
+    assert r"mined[T.no]" in latex and r"zeroinflated\_negativebinomial" in latex
+
+
+def test_explanation_states_ratios_with_their_meaning() -> None:
+    words = str(cbpp().explain())
+    ratio = np.exp(cbpp().fe_params["period[T.2]"])
+    assert f"period[T.2]: {ratio:.3g} (" in words
+    assert (
+        "odds ratio" in words and "15 levels of herd" in words and "No rows were left out" in words
+    )
+    counts = str(salamanders().explain())
+    assert "rate ratio" in counts and "beside the zeros" in counts and "Effects on pi" in counts
+    assert "identity scale" in str(sleepstudy().explain())
+
+
+def test_explanation_tells_what_was_fixed_and_dropped() -> None:
+    data = datasets.load("Salamanders").assign(twice=lambda d: 2 * d["DOY"])
+    data.loc[[3, 4], "DOY"] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", interlace_warning())
+        model = interlace.glmer(
+            "count ~ DOY + twice + offset(DOY) + (1 | site)", data,
+            family("negativebinomial", theta=2.0),
+        )  # fmt: skip
+    words = str(model.explain())
+    assert "theta = 2 (fixed by the call" in words
+    assert "2 of 644 rows were left out for missing values" in words
+    assert "Collinear and left out: twice" in words and "offset" in words
+
+
+def interlace_warning() -> type[Warning]:
+    from interlace_core.errors import InterlaceWarning
+
+    return InterlaceWarning
+
+
+def test_explanation_has_balanced_latex_with_the_estimates() -> None:
+    latex = sleepstudy().explain().to_latex()
+    for begin, end in ((r"\begin{", r"\end{"), ("{", "}")):
+        assert latex.count(begin) == latex.count(end)
+    assert r"\mu_i &= 251 + 10.5\,\text{Days}_i + b^{(1)}_{\text{Subject}[i],1}" in latex
+    assert r"\begin{pmatrix}" in latex and r"\log" not in latex
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (
+            {"formula": "incidence / size ~ period", "family": "binomial", "groups": "herd",
+             "weights": "size", "data": "cbpp"},
+            ["glmmTMB(", "incidence / size ~ period + (1 | herd)", 'binomial(link = "logit")',
+             "weights = size", 'factor(d[["period"]], levels = c("1", "2", "3", "4"))'],
+        ),
+        (
+            {"formula": "(incidence, size - incidence) ~ 1 + (1 | herd)", "family": "binomial",
+             "nAGQ": 5, "data": "cbpp"},
+            ["library(lme4)", "cbind(incidence, size - incidence) ~ 1", "nAGQ = 5",
+             "constant that lme4 leaves out"],
+        ),
+        (
+            {"formula": "Reaction ~ center(Days) + I(Days**2) + (Days || Subject)",
+             "family": "gaussian", "data": "sleepstudy"},
+            ["center <- function(x)", "center(Days) + I(Days^2) + diag(1 + Days | Subject)",
+             'gaussian(link = "identity")'],
+        ),
+        (
+            {"formula": "count ~ C(sample) + offset(np.log(cover + 2)) + (1 | site)",
+             "family": "hurdle_poisson", "data": "Salamanders"},
+            ["factor(sample) + offset(log(cover + 2))", "truncated_poisson(", "ziformula = ~ 1"],
+        ),
+        (
+            {"formula": "count ~ 1 + (1 | site)", "family": "negativebinomial1",
+             "dispformula": "~ mined", "data": "Salamanders"},
+            ["nbinom1(", "dispformula = ~ mined"],
+        ),
+    ],
+    ids=["weights", "quadrature", "transforms", "hurdle", "dispersion"],
+)  # fmt: skip
+def test_r_code_spells_the_call_as_r_does(arguments: dict, parts: list[str]) -> None:
+    arguments = {**arguments, "data": datasets.load(arguments["data"])}
+    code = interlace.glmer(**arguments).r_code("d")
+    for part in parts:
+        assert part in code
+    assert code.count("(") - code.count(")") == 0
+
+
+def test_r_code_fixes_what_was_fixed() -> None:
+    data = datasets.load("Salamanders")
+    model = interlace.glmer(
+        "count ~ mined + (1 | site)", data, family("negativebinomial", theta=2.0)
+    )
+    assert "start = setNames(list(0.693147180559945), c(disp))" in model.r_code()
+    assert "map = setNames(list(factor(NA)), c(disp))" in model.r_code()
+
+
+@pytest.mark.parametrize(
+    ("right", "name", "named"),
+    [
+        ("standardize(Days)", "gaussian", "'standardize'"),
+        ("C(Days, contr.sum)", "gaussian", "contr.sum"),
+        ("Days", "inversegaussian", "inversegaussian"),
+    ],
+)
+def test_r_code_refuses_what_r_would_read_otherwise(right: str, name: str, named: str) -> None:
+    model = interlace.glmer(
+        f"Reaction ~ {right} + (1 | Subject)", datasets.load("sleepstudy"), name
+    )
+    with pytest.raises(NotAvailableError, match=named):
+        model.r_code()
