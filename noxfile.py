@@ -73,6 +73,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def marginaleffects(session: nox.Session) -> None:
+    """Marginal effects: the adapter to a package that wants an older polars and much else."""
+    extra = PROJECT["project"]["optional-dependencies"]["marginaleffects"]
+    session.install(*EVERYTHING, *extra, *group("test"))
+    session.run("pytest", "tests/test_marginaleffects.py", *session.posargs)
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """Long tests: those marked slow, of all distributions."""
     session.install(*EVERYTHING, *group("test"))

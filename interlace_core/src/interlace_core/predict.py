@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from interlace_core.contracts import Family
 from interlace_core.data.vectors import read_array
 from interlace_core.errors import DataError, DataWarning, OptionError
 from interlace_core.lookup import similar_name
@@ -37,7 +41,7 @@ def predict(
         )
     if not isinstance(include_re, (bool, np.bool_)):
         raise OptionError(f"predict: include_re must be True or False, got {include_re!r}.")
-    transform = _transform(result, type)
+    transform = target_of(result, type).transform
     if newdata is None:
         if offset is not None:
             raise OptionError("predict: offset goes with newdata; the fit has its own.")
@@ -48,19 +52,32 @@ def predict(
         return pd.Series(transform(list(eta)), index=index)
 
 
-def _transform(result: GLMMResult, type: str) -> Any:
-    """Return the function from linear predictors to what was asked for."""
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: the function from the K linear predictors to it, shape (n,)."""
+
+    transform: Callable[[list[Array]], Array]
+
+
+def target_of(result: GLMMResult, type: str) -> Target:
+    """Return what `type` names.
+
+    Raises
+    ------
+    OptionError
+        If there is no such type.
+    """
     family = result.family
     if type == "response":
-        return family.mean
+        return Target(family.mean)
     if type == "mean":
-        return family.conditional_mean
+        return Target(family.conditional_mean)
     if type == "link":
-        return lambda eta: eta[0]
+        return Target(lambda eta: eta[0])
     choices = ["response", "link", "mean"]
     for k, found in enumerate(result.coefficients):
         if type in (found.parameter.name, found.parameter.role):
-            return lambda eta: family.natural(eta)[k]
+            return Target(partial(_natural, family, k))
         choices += [found.parameter.name, found.parameter.role]
     close = similar_name(str(type), choices)
     hint = f" Did you mean {close!r}?" if close else ""
@@ -68,6 +85,10 @@ def _transform(result: GLMMResult, type: str) -> Any:
         f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
         f"got {type!r}.{hint}"
     )
+
+
+def _natural(family: Family, k: int, eta: list[Array]) -> Array:
+    return np.asarray(family.natural(eta)[k])
 
 
 def _new_predictors(
