@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from interlace.plots.canvas import intervals, new_axes, new_grid
 from interlace_core.errors import OptionError
@@ -49,7 +49,7 @@ def coefficients(
     -------
     Axes
     """
-    half = float(ndtri(0.5 + 0.5 * _checked_level(level)))
+    half = _half_width(level)
     estimates, errors = result.params_of(parameter), result.bse_of(parameter)
     shown = [name for name in estimates.index if intercept or name != "Intercept"]
     if not shown:
@@ -98,7 +98,7 @@ def caterpillar(
     -------
     Axes, or array of them where the factor has several columns
     """
-    half = float(ndtri(0.5 + 0.5 * _checked_level(level)))
+    half = _half_width(level)
     group = _chosen_group(result, group)
     effects = result.effects[group]
     c = len(effects.names)
@@ -132,7 +132,8 @@ def _chosen_group(result: GLMMResult, group: str | None) -> str:
     return group
 
 
-def _checked_level(level: float) -> float:
+def _half_width(level: float) -> float:
+    """Return half of an interval's width in standard errors."""
     if not isinstance(level, (int, float)) or not 0.0 < level < 1.0:
         raise OptionError(f"plots: level must lie between 0 and 1, got {level!r}.")
-    return level
+    return NormalDist().inv_cdf(0.5 + 0.5 * level)
