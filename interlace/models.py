@@ -70,7 +70,7 @@ def glmer(
     theta0 : array, optional
         Start for the covariance parameters.
     verbose : bool, optional
-        Report progress on standard error.
+        Show progress on standard error if the fit takes more than two seconds.
 
     Returns
     -------

@@ -88,7 +88,7 @@ def fit_problem(
     tol_decrement : float
         The fit counts as an optimum if the log-likelihood has no more than this to gain.
     verbose : bool
-        Report progress on standard error.
+        Show progress on standard error if it takes more than two seconds.
 
     Raises
     ------
@@ -111,6 +111,7 @@ def fit_problem(
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
         final = objective.at(optimum.psi)
+        objective.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from interlace_core.precondition import Coordinates
+from interlace_core.progress import Progress
 from interlace_core.records import Array, Evaluation, Status
 
 FAILED_RISE = 1e3
@@ -30,7 +29,7 @@ class Objective:
     profiled : slice
         Entries of psi that the approximation determines itself.
     verbose : bool
-        Whether each improvement is printed to standard error.
+        Whether a fit of more than two seconds shows its progress on standard error.
     n_evaluations, n_failed : int
     path : list of (float, float)
         Value and largest gradient entry in z of each successful evaluation.
@@ -52,7 +51,7 @@ class Objective:
     last_failure: Status = Status.OK
 
     def __post_init__(self) -> None:
-        self._started = time.perf_counter()
+        self._progress = Progress("fit", show=self.verbose)
         self._latest: tuple[Array | None, Evaluation | None] = (None, None)
 
     def __call__(self, z: Array) -> tuple[float, Array]:
@@ -62,6 +61,10 @@ class Objective:
             ceiling = self.best.value if self.best is not None else 0.0
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
         return evaluation.value, self.coordinates.gradient(evaluation.gradient)
+
+    def close(self) -> None:
+        """Take the progress away: the fit is over."""
+        self._progress.close()
 
     def complete(self, psi: Array, evaluation: Evaluation) -> Array:
         """Return psi with the entries that the approximation determined."""
@@ -101,13 +104,9 @@ class Objective:
             )  # fmt: skip
         slope = float(np.max(np.abs(self.coordinates.gradient(evaluation.gradient)), initial=0.0))
         self.path.append((evaluation.value, slope))
+        self._progress.step(
+            f"evaluation {self.n_evaluations}  logLik {-evaluation.value:.6f}  slope {slope:.2e}"
+        )
         if self.best is None or evaluation.value < self.best.value:
             self.best, self.best_psi = evaluation, self.complete(psi, evaluation)
-            if self.verbose:
-                elapsed = time.perf_counter() - self._started
-                print(
-                    f"{elapsed:8.2f} s  evaluation {self.n_evaluations:4d}  "
-                    f"logLik {-evaluation.value:.6f}  slope {slope:.2e}",
-                    file=sys.stderr,
-                )
         return evaluation

@@ -63,7 +63,7 @@ class Summary:
         parts = [_html_table(Table("", ("", ""), self._head), header=False)]
         parts += [_html_table(table) for table in self._tables]
         parts += [f"<p>{escape(line)}</p>" for line in self._foot]
-        return "<div>" + "".join(parts) + "</div>"
+        return f'<div class="interlace">{_STYLE}' + "".join(parts) + "</div>"
 
 
 def _head(result: GLMMResult) -> tuple[Row, ...]:
@@ -212,19 +212,19 @@ def _text_table(table: Table) -> str:
 
 
 def _html_table(table: Table, header: bool = True) -> str:
-    style = "text-align:left;white-space:nowrap"
-    caption = f'<caption style="{style}">{escape(table.title)}</caption>' if table.title else ""
-    left = _left_columns(table) if header else len(table.header)
-    head = _html_row(table.header, "th", left)
-    body = "".join(_html_row(row, "td", left) for row in table.rows)
-    top = f"<thead>{head}</thead>" if header else ""
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header) if header else ""
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>" if header else ""
     return f"<table>{caption}{top}<tbody>{body}</tbody></table>"
 
 
-def _html_row(row: Row, tag: str, left: int) -> str:
-    sides = ["left" if i < left else "right" for i in range(len(row))]
-    cells = (
-        f'<{tag} style="text-align:{side};padding:0 0.5em">{escape(cell)}</{tag}>'
-        for side, cell in zip(sides, row, strict=True)
-    )
-    return f"<tr>{''.join(cells)}</tr>"
+_STYLE = (
+    "<style>.interlace td,.interlace th{text-align:right;padding:0 .5em}"
+    ".interlace td:first-child,.interlace th:first-child,"
+    ".interlace td:nth-child(2):last-child,.interlace caption{text-align:left}"
+    ".interlace caption{white-space:nowrap}</style>"
+)
+"""Numbers to the right; names, and the values of the head, to the left."""
