@@ -65,7 +65,7 @@ def r_code(result: GLMMResult, data: str = "data") -> str:
         lines.append("# offset_values: the array that was given as offset, one value per row")
     if result.settings.get("weights") == "array":
         lines.append("# weight_values: the array that was given as weights, one value per row")
-    check = f"logLik(fit)  # interlace found {result.llf:.6f}"
+    check = f"logLik(fit)  # interlace found {result.llf:.4f}"
     check += ", with a constant that lme4 leaves out" if quadrature and points != 0 else ""
     return "\n".join([*lines, call, "summary(fit)", check]) + "\n"
 
