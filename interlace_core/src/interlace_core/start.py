@@ -60,9 +60,11 @@ def find_start(problem: Problem, theta0: Array | None = None) -> Start:
 def unit_theta(term: RandomTerm, size: float) -> Array:
     """Return the theta whose every column moves eta by `size` in root mean square.
 
-    Correlations are those of the structure's own start.
+    Over the rows that it moves at all: of a factor's columns each row has one. Correlations are
+    those of the structure's own start.
     """
-    reach, covariance = column_sizes(term), term.covariance
+    covariance = term.covariance
+    reach = column_sizes(term) / np.sqrt(np.maximum(np.mean(term.Z != 0.0, axis=0), 1e-300))
     T = covariance.template(covariance.start())
     sd = size / np.where(reach > 0, reach, 1.0)
     rows = (sd / np.linalg.norm(T, axis=1))[:, None] * T

@@ -134,7 +134,7 @@ class Autoregressive(ScaledCorrelation):
     def nearest_angles(self, correlation: Array) -> Array:
         """Return the angle of the average correlation of neighbours."""
         rho = float(np.mean(np.diagonal(correlation, 1)))
-        return np.arcsin(np.clip([rho], -1.0, 1.0))
+        return np.asarray(np.arcsin(np.clip([rho], -1.0, 1.0)))
 
     def _lags(self) -> Array:
         places = np.arange(self.size, dtype=np.float64)
@@ -159,7 +159,7 @@ class Toeplitz(ScaledCorrelation):
     @property
     def start_angles(self) -> Array:
         """Angles of an autoregressive sequence."""
-        return np.arcsin(START_CORRELATION) * np.eye(1, self.n_angles)[0]
+        return np.asarray(np.arcsin(START_CORRELATION) * np.eye(1, self.n_angles)[0])
 
     def root(self, angles: Array) -> Array:
         """Return the lower-triangular root."""
@@ -172,4 +172,4 @@ class Toeplitz(ScaledCorrelation):
     def nearest_angles(self, correlation: Array) -> Array:
         """Return the angles of the average correlation at each distance."""
         by_distance = [np.mean(np.diagonal(correlation, k)) for k in range(1, self.size)]
-        return np.arcsin(partial_autocorrelations(np.array(by_distance)))
+        return np.asarray(np.arcsin(partial_autocorrelations(np.array(by_distance))))
