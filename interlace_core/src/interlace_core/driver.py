@@ -270,6 +270,7 @@ def _result(
             "structure": problem.layout.plan.describe(problem.layout.structure),
             "new_levels": settings["new_levels"],
             "parameters": settings["parameters"],
+            "response_levels": model.response_levels,
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),
