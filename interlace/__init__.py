@@ -7,16 +7,28 @@ from interlace.models import glmer
 
 if TYPE_CHECKING:
     from interlace import datasets
+    from interlace.ordinal import CLMMResult, clmm
     from interlace_core.config import options
     from interlace_core.result import GLMMResult
     from interlace_core.saving import load
 
 __version__ = "0.1.0"
 
-__all__ = ["GLMMResult", "datasets", "glmer", "load", "options", "plugins"]
+__all__ = [
+    "CLMMResult",
+    "GLMMResult",
+    "clmm",
+    "datasets",
+    "glmer",
+    "load",
+    "options",
+    "plugins",
+]
 
 # heavy or seldom used: imported when asked for
 _LAZY = {
+    "clmm": ("interlace.ordinal", "clmm"),
+    "CLMMResult": ("interlace.ordinal", "CLMMResult"),
     "GLMMResult": ("interlace_core.result", "GLMMResult"),
     "load": ("interlace_core.saving", "load"),
     "options": ("interlace_core.config", "options"),

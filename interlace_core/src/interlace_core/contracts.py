@@ -75,6 +75,9 @@ class Parameter:
         What the family becomes where the parameter tends to the lower or upper end of its scale,
         such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
         ends there is then reported in these words.
+    intercept : bool
+        Whether its predictor may have an intercept. Not where other parameters take its place,
+        as thresholds do: the intercept of its formula is then left out of the design.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Parameter:
     role: str = "shape"
     at_lower: str = ""
     at_upper: str = ""
+    intercept: bool = True
 
     def fixed_eta(self) -> float:
         """Return the fixed value on the scale of the linear predictor."""

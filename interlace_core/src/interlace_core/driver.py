@@ -274,6 +274,7 @@ def _result(
             "parameters": settings["parameters"],
             "weights": settings["weights"],
             "points": _points(approximation),
+            "response_levels": model.response_levels,
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),

@@ -14,7 +14,7 @@ import numpy as np
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
 from interlace_core.records import Array, Problem, RandomTerm
-from interlace_core.start import START_SIZE, Start, column_sizes
+from interlace_core.start import START_SIZE, Start, column_sizes, unit_theta
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -170,7 +170,8 @@ def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
     """
     covariance, c = term.covariance, term.Z.shape[1]
     size = column_sizes(term) * np.sqrt(2.0 * levels)
-    theta = covariance.start()
+    # at the start's size: the reach of a correlation's parameter is that of the deviations
+    theta = unit_theta(term, START_SIZE * eta_unit)
     reach = np.zeros(theta.size)
     for a in range(c):
         for b in range(c):

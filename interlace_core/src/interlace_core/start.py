@@ -58,9 +58,17 @@ def find_start(problem: Problem, theta0: Array | None = None) -> Start:
 
 
 def unit_theta(term: RandomTerm, size: float) -> Array:
-    """Return the theta whose every column moves eta by `size` in root mean square."""
-    reach = column_sizes(term)
-    return term.covariance.nearest(np.diag(np.square(size / np.where(reach > 0, reach, 1.0))))
+    """Return the theta whose every column moves eta by `size` in root mean square.
+
+    Over the rows that it moves at all: of a factor's columns each row has one. Correlations are
+    those of the structure's own start.
+    """
+    covariance = term.covariance
+    reach = column_sizes(term) / np.sqrt(np.maximum(np.mean(term.Z != 0.0, axis=0), 1e-300))
+    T = covariance.template(covariance.start())
+    sd = size / np.where(reach > 0, reach, 1.0)
+    rows = (sd / np.linalg.norm(T, axis=1))[:, None] * T
+    return covariance.nearest(rows @ rows.T)
 
 
 def column_sizes(term: RandomTerm) -> Array:
@@ -74,12 +82,14 @@ def _units(problem: Problem, beta: Array) -> Array:
     for k in problem.active():
         link = problem.predictors[k].parameter.link
         on_own_scale = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
-        second = derivatives.get(k, k)
-        if on_own_scale or second is None:
+        first, second = derivatives.get(k), derivatives.get(k, k)
+        if on_own_scale or first is None or second is None:
             continue
         information = float(np.mean(np.abs(second)))
         if np.isfinite(information) and information > 0.0:
-            units[k] = 1.0 / np.sqrt(information)
+            # the same at an estimated dispersion; a fixed one may be far below the spread of data
+            spread = float(np.sqrt(np.mean(np.square(first)))) / information
+            units[k] = max(1.0 / np.sqrt(information), spread)
     return units
 
 

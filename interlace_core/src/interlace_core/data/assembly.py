@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Covariance, Family, Parameter
-from interlace_core.data.design import DesignBuilder, drop_collinear
+from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.grouping import Factor, build_factor, check_levels
 from interlace_core.data.levels import column_code
@@ -131,6 +131,8 @@ class _Assembly:
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
         design, dropped = drop_collinear(self.designs.build(part.fixed))
+        if not parameter.intercept:
+            design = drop_intercept(design, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
         values = [self._offset_term(each) for each in part.offsets]
         values += [] if offset is None else [vector_values(offset, "offset", self.frame, self.rows)]

@@ -65,7 +65,7 @@ class DesignEncoder:
             transform cannot be computed.
         """
         if self.spec is None:
-            return np.ones((len(frame), 1))
+            return np.ones((len(frame), len(self.names)))
         frame = frame[list(self.columns)]
         holes = [is_missing(frame[name]) for name in self.columns]
         complete = ~np.logical_or.reduce(holes) if holes else np.ones(len(frame), dtype=bool)
@@ -178,6 +178,33 @@ def drop_collinear(design: Design) -> tuple[Design, tuple[str, ...]]:
     encoder = replace(design.encoder, names=tuple(names[kept]), kept=kept)
     dropped = (*tuple(names[~keep]), *design.empty)
     return Design(frozen(design.X[:, kept]), encoder), dropped
+
+
+def drop_intercept(design: Design, parameter: str) -> Design:
+    """Return a design without its intercept, for a parameter that has none.
+
+    Factors stay coded as differences from their first level.
+
+    Raises
+    ------
+    FormulaError
+        If the formula has no intercept to leave out, so that factors are coded otherwise.
+    """
+    names = design.encoder.names
+    if INTERCEPT not in names:
+        raise FormulaError(
+            f"formula: expected one with an intercept for {parameter!r}, whose place the "
+            f"family's further parameters take, got {design.encoder.text!r}. Leave out the 0 or -1."
+        )
+    place = names.index(INTERCEPT)
+    keep = np.arange(len(names)) != place
+    kept = np.arange(len(names)) if design.encoder.kept is None else design.encoder.kept
+    encoder = replace(
+        design.encoder,
+        names=tuple(name for name in names if name != INTERCEPT),
+        kept=kept[keep],
+    )
+    return replace(design, X=frozen(design.X[:, keep]), encoder=encoder)
 
 
 def design_functions() -> Collection[str]:

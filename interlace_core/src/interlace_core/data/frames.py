@@ -161,7 +161,7 @@ def _column(table: Table, name: str) -> pd.Series[Any]:
     series = table.native[name]
     if series.dtype == nw.Enum:
         levels = nw.to_native(series).dtype.categories.to_list()
-        return pd.Series(pd.Categorical(series.to_list(), categories=levels))
+        return pd.Series(pd.Categorical(series.to_list(), levels, ordered=True))
     if series.dtype.is_numeric() or series.dtype == nw.Boolean:
         return pd.Series(series.to_numpy())
     if table.native.implementation.is_polars():

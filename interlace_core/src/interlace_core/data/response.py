@@ -143,6 +143,7 @@ def _read_levels(text: str, column: pd.Series[Any], family: Family) -> RawRespon
     levels = level_names(categories)
     got = f"text or categories with {len(levels)} level(s): {listed(levels)}"
     if "ordered" in family.response_forms:
+        _require_order(text, column)
         return RawResponse(codes.astype(np.float64), levels)
     _require_form(family, ("two-level",), text, got)
     if len(levels) != 2:
@@ -151,6 +152,23 @@ def _read_levels(text: str, column: pd.Series[Any], family: Family) -> RawRespon
             "Recode it to two levels, or choose a family for several categories."
         )
     return RawResponse(codes.astype(np.float64), levels)
+
+
+def _require_order(text: str, column: pd.Series[Any]) -> None:
+    """Refuse text, whose order would be that of the alphabet, and categories that look like it.
+
+    Categories in another order were put into it by the user.
+    """
+    categories = column.cat.categories
+    if column.cat.ordered or pd.api.types.is_numeric_dtype(categories.dtype):
+        return
+    if not categories.is_monotonic_increasing:
+        return
+    raise ResponseError(
+        f"response {text!r}: expected ordered categories, got text or unordered categories "
+        f"({listed(level_names(categories))}), whose order is not known. Give it one, lowest "
+        "first: pd.Categorical(values, categories=[...], ordered=True)."
+    )
 
 
 def _finite(expression: Expression, frame: pd.DataFrame, rows: Rows) -> Any:

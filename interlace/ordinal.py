@@ -1,0 +1,193 @@
+"""Cumulative mixed models for ordered categories: `clmm` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.records import Array
+from interlace_core.result import GLMMResult
+
+if TYPE_CHECKING:
+    from interlace_core.contracts import Approximation, Optimizer
+
+PREDICTIONS = ("prob", "cum.prob", "class", "linear.predictor")
+
+
+class CLMMResult(GLMMResult):
+    """A fitted cumulative mixed model; beside what every fit has, its thresholds."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the categories, lowest first."""
+        return tuple(self.settings["response_levels"])
+
+    @property
+    def thresholds(self) -> pd.Series:
+        """Thresholds alpha_k between neighbouring categories, on the latent scale."""
+        estimates = self._design() @ self.fit.psi[self._threshold_places()]
+        return pd.Series(estimates, index=self._threshold_names())
+
+    @property
+    def threshold_bse(self) -> pd.Series:
+        """Standard errors of the thresholds, from the joint Hessian with theta."""
+        T, places = self._design(), self._threshold_places()
+        vcov = self.fit.vcov[np.ix_(places, places)]
+        variances = np.einsum("ij,jk,ik->i", T, vcov, T)
+        return pd.Series(np.sqrt(variances), index=self._threshold_names())
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "prob",
+        include_re: bool = True,
+        new_levels: str | None = None,
+        offset: Any = None,
+    ) -> Any:
+        """Return predictions, in sample or for new data.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            Rows to predict; the rows of the fit if None. The response is not needed.
+        type : str
+            "prob" (the probability of each category; a DataFrame with one column each),
+            "cum.prob" (P(Y <= k) for each), "class" (the most probable category; a Series of
+            an ordered Categorical), "linear.predictor", or any type of `GLMMResult.predict`.
+        include_re, new_levels, offset
+            As for `GLMMResult.predict`.
+
+        Returns
+        -------
+        DataFrame or Series
+            Indexed as the data; missing where a covariate is.
+        """
+        asked = "link" if type in PREDICTIONS else type
+        found = super().predict(
+            newdata, type=asked, include_re=include_re, new_levels=new_levels, offset=offset
+        )
+        if type not in PREDICTIONS[:3]:
+            return found
+        probabilities = self._probabilities(found.to_numpy())
+        if type == "class":
+            return self._most_probable(probabilities, found.index)
+        table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
+        if type == "cum.prob":
+            table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
+        return pd.DataFrame(table, index=found.index, columns=list(self.levels))
+
+    def _probabilities(self, eta: Array) -> Array:
+        """Return the probability of each category, shape (n, J)."""
+        gamma = self.fit.psi[self._threshold_places()]
+        rows = [eta, *(np.full(eta.size, value) for value in gamma)]
+        return np.asarray(self.family.probabilities(rows).T)  # type: ignore[attr-defined]
+
+    def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
+        missing = np.any(np.isnan(probabilities), axis=1)
+        codes = np.argmax(np.where(missing[:, None], 0.0, probabilities), axis=1)
+        codes[missing] = -1
+        return pd.Series(
+            pd.Categorical.from_codes(codes, categories=pd.Index(self.levels), ordered=True),
+            index=index,
+        )
+
+    def _design(self) -> Array:
+        return np.asarray(self.family.design[0])  # type: ignore[attr-defined]
+
+    def _threshold_places(self) -> Array:
+        return np.arange(self.coefficients[1].place.start, self.fit.psi.size)
+
+    def _threshold_names(self) -> list[str]:
+        return [f"{a}|{b}" for a, b in zip(self.levels, self.levels[1:], strict=False)]
+
+
+def clmm(
+    formula: str,
+    data: Any,
+    groups: str | Sequence[str] | None = None,
+    *,
+    random: str | Sequence[str] | None = None,
+    link: str = "logit",
+    threshold: str = "flexible",
+    nAGQ: int | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    approximation: str | Approximation | None = None,
+    optimizer: str | Optimizer | None = None,
+    optimizer_options: Mapping[str, Any] | None = None,
+    theta0: Any = None,
+    verbose: bool | None = None,
+) -> CLMMResult:
+    """Fit a cumulative mixed model for ordered categories by maximum likelihood.
+
+    `P(Y <= k) = F(alpha_k - eta)`: a positive coefficient moves the response towards the higher
+    categories. The thresholds alpha_k take the place of the intercept.
+
+    Parameters
+    ----------
+    formula : str
+        `response ~ fixed effects`, with random effects as bars if they are not given by
+        `groups` or `random`. The response is an ordered Categorical, or numbers in their order;
+        text has no order and is refused.
+    data : data frame
+        pandas, polars or pyarrow; or a dict of columns.
+    groups : str or list of str, optional
+        Grouping columns with a random intercept each.
+    random : str or list of str, optional
+        Random-effects terms, such as `["(1 + x | g)"]`.
+    link : str
+        "logit" (default), "probit", "cloglog", "loglog" or "cauchit".
+    threshold : str
+        "flexible" (default), "symmetric" or "equidistant".
+    nAGQ : int, optional
+        As for `glmer`.
+    weights, offset, approximation, optimizer, optimizer_options, theta0, verbose
+        As for `glmer`.
+
+    Returns
+    -------
+    CLMMResult
+
+    Raises
+    ------
+    ResponseError
+        If the response has no order.
+    OptionError
+        If link or threshold is none of those listed.
+
+    Examples
+    --------
+    >>> import pandas as pd, interlace
+    >>> wine = pd.DataFrame({"rating": [1, 2, 3, 2, 3, 1, 2, 3], "judge": list("aabbccdd")})
+    >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
+    ['1|2', '2|3']
+    """
+    from interlace.models import DEFAULTS
+    from interlace_core.driver import fit_glmm
+    from interlace_core.registry import default_registry
+
+    build: Any = default_registry().family("cumulative")
+    result = fit_glmm(
+        formula,
+        data,
+        build(link=link, threshold=threshold),
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        theta0=theta0,
+        call={
+            "optimizer": optimizer,
+            "optimizer_options": optimizer_options,
+            "nAGQ": nAGQ,
+            "approximation": approximation,
+            "verbose": verbose,
+        },
+        builtin=DEFAULTS,
+    )
+    return CLMMResult(**{each.name: getattr(result, each.name) for each in fields(result)})

@@ -1,0 +1,120 @@
+"""Standard deviations times a patterned correlation matrix, in parameters without edges.
+
+`T = diag(s) C(a)` with `C C'` the correlation matrix. The correlations are functions of angles:
+at the end of its range (a correlation of 1, say) a correlation turns back as its angle goes on, so
+that the objective is smooth there and a singular correlation matrix is an ordinary point.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from interlace_core.contracts import Covariance
+from interlace_core.records import Array, BoolArray
+
+
+class ScaledCorrelation(Covariance):
+    """theta = (standard deviations, angles); one standard deviation where all are equal."""
+
+    equal_variances: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def n_angles(self) -> int:
+        """Number of angles."""
+
+    @property
+    @abstractmethod
+    def angle_range(self) -> tuple[float, float]:
+        """Angles of the ends of the correlations' range; beyond them lie mirror images."""
+
+    @property
+    @abstractmethod
+    def start_angles(self) -> Array:
+        """Angles to start from, shape (n_angles,): a moderate correlation of neighbours.
+
+        Without any, the effects of a term for every row are a residual, and a search can lose
+        the one in the other.
+        """
+
+    @abstractmethod
+    def root(self, angles: Array) -> Array:
+        """Return C, shape (c, c), with rows of length 1."""
+
+    @abstractmethod
+    def root_pullback(self, angles: Array, dC: Array) -> Array:
+        """Return dF/dangles, shape (n_angles,), from dF/dC, shape (c, c)."""
+
+    @abstractmethod
+    def nearest_angles(self, correlation: Array) -> Array:
+        """Return the angles of the closest correlation matrix of the structure."""
+
+    @property
+    def n_scales(self) -> int:
+        """Number of standard deviations."""
+        return 1 if self.equal_variances else self.size
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters."""
+        return self.n_scales + self.n_angles
+
+    def template(self, theta: Array) -> Array:
+        """Return diag(s) C, shape (c, c)."""
+        scales, angles = self._parts(theta)
+        return scales[:, None] * self.root(angles)
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return dF/dtheta by the product rule."""
+        scales, angles = self._parts(theta)
+        d_scales = np.sum(dT * self.root(angles), axis=1)
+        d_angles = self.root_pullback(angles, scales[:, None] * dT)
+        return np.concatenate([[np.sum(d_scales)] if self.equal_variances else d_scales, d_angles])
+
+    def start(self) -> Array:
+        """Return unit standard deviations with a moderate correlation."""
+        return np.concatenate([np.ones(self.n_scales), self.start_angles])
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 and infinity for the standard deviations; angles have no bounds."""
+        lower = np.concatenate([np.zeros(self.n_scales), np.full(self.n_angles, -np.inf)])
+        return lower, np.full(self.n_theta, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return theta with its angles in range; a common standard deviation made positive."""
+        scales, angles = theta[: self.n_scales], theta[self.n_scales :]
+        low, high = self.angle_range
+        turns = np.mod(angles - low, 2.0 * (high - low))
+        folded = low + np.minimum(turns, 2.0 * (high - low) - turns)
+        return np.concatenate([np.abs(scales) if self.crosses_bounds else scales, folded])
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the standard deviations (their quadratic mean) and the closest correlations."""
+        variances = np.maximum(np.diagonal(covariance), 0.0)
+        scales = np.sqrt(variances)
+        product = np.outer(scales, scales)
+        correlation = np.divide(
+            covariance, product, out=np.eye(self.size), where=product > np.finfo(float).tiny
+        )
+        angles = self.nearest_angles(correlation) if self.n_angles else np.zeros(0)
+        if self.equal_variances:
+            scales = np.sqrt([np.mean(variances)])
+        return np.concatenate([scales, angles])
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return standard deviations next to 0, and angles next to an end of their range."""
+        scales, angles = self._parts(self.canonical(theta))
+        reach = np.abs(scales) * sizes
+        vanishing = reach < tol_sd_eta
+        low, high = self.angle_range
+        near = tol_sd_eta / max(float(np.max(reach)), tol_sd_eta)
+        edge = (angles - low < near) | (high - angles < near)
+        head = [np.all(vanishing)] if self.equal_variances else vanishing
+        return np.concatenate([head, edge]).astype(np.bool_)
+
+    def _parts(self, theta: Array) -> tuple[Array, Array]:
+        scales = np.broadcast_to(theta[: self.n_scales], (self.size,))
+        return scales, theta[self.n_scales :]

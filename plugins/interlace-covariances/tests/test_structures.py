@@ -1,0 +1,87 @@
+"""What is known of each structure: its covariance in closed form, and its mirror images."""
+
+import numpy as np
+import pytest
+from scipy.linalg import toeplitz
+
+from interlace_covariances.rotations import partial_autocorrelations, stationary_root
+from interlace_covariances.structures import (
+    Autoregressive,
+    CompoundSymmetry,
+    EqualVariances,
+    Toeplitz,
+)
+
+
+def covariance(structure, theta):
+    T = structure.template(np.asarray(theta))
+    return T @ T.T
+
+
+@pytest.mark.parametrize("rho", [-0.49, 0.0, 0.3, 0.99])
+def test_compound_symmetry_has_one_correlation(rho):
+    sd = np.array([1.0, 2.0, 0.5])
+    expected = np.outer(sd, sd) * (rho + (1.0 - rho) * np.eye(3))
+    structure = CompoundSymmetry(3)
+    assert covariance(structure, structure.nearest(expected)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rho", [-0.9, 0.0, 0.7])
+def test_autoregressive_correlations_are_powers(rho):
+    expected = 2.5 * toeplitz(rho ** np.arange(5.0))
+    structure = Autoregressive(5)
+    assert covariance(structure, structure.nearest(expected)) == pytest.approx(expected)
+    assert covariance(structure, [np.sqrt(2.5), np.arcsin(rho)]) == pytest.approx(expected)
+
+
+def test_toeplitz_correlations_depend_on_the_distance():
+    expected = toeplitz([1.0, 0.5, 0.2, 0.1])
+    structure = Toeplitz(4)
+    assert covariance(structure, structure.nearest(expected)) == pytest.approx(expected)
+
+
+def test_autoregressive_is_toeplitz_with_one_partial_autocorrelation():
+    angle = 0.6
+    C = stationary_root(np.array([angle, 0.0, 0.0, 0.0]))
+    assert C @ C.T == pytest.approx(toeplitz(np.sin(angle) ** np.arange(5.0)))
+
+
+def test_partial_autocorrelations_are_regression_coefficients():
+    """The k-th is the last coefficient of the regression on k predecessors."""
+    r = np.array([0.5, 0.2, -0.3])
+    R = toeplitz(np.append(1.0, r))
+    last = [np.linalg.solve(R[:k, :k], r[:k])[-1] for k in (1, 2, 3)]
+    assert partial_autocorrelations(r) == pytest.approx(last)
+
+
+@pytest.mark.parametrize("structure", [CompoundSymmetry(3), Autoregressive(3), Toeplitz(3)])
+def test_correlations_are_mirrored_at_the_ends_of_their_range(structure):
+    low, high = structure.angle_range
+    for end in (low, high):
+        before, after = structure.start(), structure.start()
+        before[-1], after[-1] = end - 0.2, end + 0.2
+        assert covariance(structure, before) == pytest.approx(covariance(structure, after))
+        folded = structure.canonical(after)
+        assert low <= folded[-1] <= high
+        assert covariance(structure, folded) == pytest.approx(covariance(structure, after))
+
+
+def test_a_singular_correlation_is_at_a_bound():
+    structure = Autoregressive(3)
+    theta = structure.nearest(np.ones((3, 3)))
+    assert np.array_equal(structure.at_bound(theta, np.ones(3), 1e-3), [False, True])
+    assert not np.any(structure.at_bound(np.array([1.0, 1.5]), np.ones(3), 1e-3))
+
+
+def test_a_vanishing_standard_deviation_is_at_a_bound():
+    structure = CompoundSymmetry(2)
+    theta = structure.nearest(np.diag([1.0, 0.0]))
+    assert np.array_equal(structure.at_bound(theta, np.ones(2), 1e-3), [False, True, False])
+
+
+@pytest.mark.parametrize(
+    ("structure", "count"),
+    [(EqualVariances, 1), (CompoundSymmetry, 5), (Autoregressive, 2), (Toeplitz, 7)],
+)
+def test_the_number_of_parameters_for_four_columns(structure, count):
+    assert structure(4).n_theta == count

@@ -1,0 +1,12 @@
+"""Families for ordered categories: cumulative models."""
+
+from interlace_core.contracts import Family
+from interlace_core.hookspecs import hookimpl
+
+
+@hookimpl
+def interlace_families() -> list[type[Family]]:
+    """Return the family classes of this distribution."""
+    from interlace_ordinal.cumulative import CumulativeFamily
+
+    return [CumulativeFamily]

@@ -1,0 +1,183 @@
+"""Cumulative models for ordered categories: P(Y <= k) = F(alpha_k - eta)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from interlace_core.contracts import Family, Parameter, require_counts
+from interlace_core.errors import OptionError
+from interlace_core.jets import value_of
+from interlace_core.links import LINKS
+from interlace_core.records import Array, Derivatives, IntArray, Response
+from interlace_ordinal.latent import LATENT, Latent
+from interlace_ordinal.partials import Interval, PredictorPartials, interval_terms
+from interlace_ordinal.thresholds import STRUCTURES, threshold_design
+
+
+@dataclass(frozen=True)
+class CumulativeFamily(Family):
+    """Ordered categories cut from a latent scale (McCullagh 1980).
+
+    The response is the category's number, from 0. A positive coefficient moves it towards the
+    higher categories. The thresholds take the place of an intercept; they must increase, and a
+    point where they do not has density 0.
+
+    Parameters
+    ----------
+    link : str
+        logit (default), probit, cloglog, loglog or cauchit: the latent distribution F.
+    threshold : str
+        flexible (default), symmetric or equidistant.
+    categories : int, optional
+        Number of categories; by default learned from the data, where each occurs.
+    """
+
+    name = "cumulative"
+    response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
+    support = "categories"
+
+    link: str = "logit"
+    threshold: str = "flexible"
+    categories: int | None = None
+
+    def __post_init__(self) -> None:
+        for argument, given, known in (
+            ("link", self.link, tuple(LATENT)),
+            ("threshold", self.threshold, STRUCTURES),
+        ):
+            if given not in known:
+                raise OptionError(
+                    f"family {self.name!r}: {argument} must be one of "
+                    f"{', '.join(map(repr, known))}, got {given!r}."
+                )
+        count = self.categories
+        if count is not None and (not isinstance(count, (int, np.integer)) or count < 2):
+            raise OptionError(
+                f"family {self.name!r}: categories must be an integer of at least 2, got {count!r}."
+            )
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The location, which has no intercept, and what makes the thresholds."""
+        location = Parameter("location", LINKS["identity"], role="mean", intercept=False)
+        return (location, *(Parameter(name, LINKS["identity"]) for name in self.design[1]))
+
+    @property
+    def latent(self) -> Latent:
+        """The latent distribution."""
+        return LATENT[self.link]
+
+    @property
+    def design(self) -> tuple[Array, tuple[str, ...]]:
+        """The matrix from threshold parameters to thresholds, shape (J - 1, m), and their names."""
+        return threshold_design(self.threshold, (self.categories or 2) - 1)
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Accept the numbers of categories."""
+        require_counts(self, y)
+        return Response(y, weights)
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy that knows the number of categories."""
+        return replace(self, categories=max(int(np.max(y)) + 1, self.categories or 2))
+
+    def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
+        """Return the log-probability of the category."""
+        where = self._interval(y, eta)
+        latent, a, b = self.latent, where.upper, where.lower
+        below = where.first | (~where.last & (value_of(a + b) < 0.0))
+        near = np.where(below, latent.log_cdf(a), latent.log_sf(b))
+        far = np.where(below, latent.log_cdf(b), latent.log_sf(a))
+        inside = near + np.log(-np.expm1(far - near))
+        value = np.where(where.first | where.last, near, inside)
+        return np.where(value_of(a - b) <= 0.0, -np.inf, value)
+
+    def derivatives(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> Derivatives:
+        """Return derivatives through the two ends that each observation depends on."""
+        value, terms = interval_terms(self.latent, self._interval(y, eta), order)
+        upper, lower = self._ends()
+        return Derivatives(value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt))
+
+    def cumulative(self, eta: Sequence[Array]) -> Array:
+        """Return P(Y <= k) for every category but the last, shape (J - 1, ..., n)."""
+        T = self.design[0]
+        thresholds = [sum(t * e for t, e in zip(row, eta[1:], strict=True)) for row in T]
+        with np.errstate(under="ignore", divide="ignore"):
+            return np.stack([np.exp(self.latent.log_cdf(a - eta[0])) for a in thresholds])
+
+    def probabilities(self, eta: Sequence[Array]) -> Array:
+        """Return the probability of each category, shape (J, ..., n)."""
+        shape = np.broadcast_shapes(*(np.shape(each) for each in eta))
+        whole = [np.broadcast_to(each, shape) for each in eta]
+        every = [
+            np.exp(self.log_density(np.full(shape[-1:], float(k)), whole))
+            for k in range(self.categories or 2)
+        ]
+        return np.stack(every)
+
+    def observed(self, y: Array) -> Array:
+        """Return the category's number, counted from 1."""
+        return y + 1.0
+
+    def mean(self, eta: Sequence[Array]) -> Array:
+        """Return the expected number of the category, counted from 1."""
+        return np.asarray(np.sum(1.0 - self.cumulative(eta), axis=0) + 1.0)
+
+    def variance(self, eta: Sequence[Array]) -> Array:
+        """Return the variance of the number of the category."""
+        p = self.probabilities(eta)
+        numbers = np.arange(1.0, p.shape[0] + 1.0).reshape(-1, *(1,) * (p.ndim - 1))
+        return np.asarray(np.sum(p * np.square(numbers - self.mean(eta)), axis=0))
+
+    def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+        """Return numbers of categories, from 0."""
+        below = self.cumulative(eta)
+        return np.asarray(np.sum(rng.uniform(size=below.shape[1:]) > below, axis=0), np.float64)
+
+    def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
+        """Return P(Y <= y) for numbers from 0."""
+        below = self.cumulative(eta)
+        ends = np.concatenate([np.zeros((1, *below.shape[1:])), below, np.ones_like(below[:1])])
+        place = np.clip(np.floor(y) + 1.0, 0, below.shape[0] + 1).astype(np.intp)
+        place = np.broadcast_to(place, below.shape[1:])
+        return np.asarray(np.take_along_axis(ends, place[None], axis=0)[0])
+
+    def start(self, y: Array, weights: Array | None) -> Array:
+        """Return the thresholds that fit the shares of the categories."""
+        T = self.design[0]
+        counts = np.bincount(_codes(y), weights, len(T) + 1) + 0.5
+        below = np.cumsum(counts)[:-1] / np.sum(counts)
+        gamma = np.linalg.lstsq(T, self.latent.quantile(below), rcond=None)[0]
+        return np.concatenate([[0.0], gamma])
+
+    def _ends(self) -> tuple[Array, Array]:
+        """Return how the parameters move each category's upper and lower end, shape (J, m)."""
+        T = self.design[0]
+        none = np.zeros((1, T.shape[1]))
+        return np.vstack([T, none]), np.vstack([none, T])
+
+    def _interval(self, y: Array, eta: Sequence[Any]) -> Interval:
+        codes, (upper, lower) = _codes(y), self._ends()
+        first, last = codes == 0, codes == len(upper) - 1
+        a = _combined(upper, codes, eta[1:]) - eta[0]
+        b = _combined(lower, codes, eta[1:]) - eta[0]
+        # a stand-in on the right side, whose terms are then left out
+        return Interval(np.where(last, b + 1.0, a), np.where(first, a - 1.0, b), first, last)
+
+
+def _codes(y: Array) -> IntArray:
+    return np.asarray(y, dtype=np.intp)
+
+
+def _combined(design: Array, codes: IntArray, parameters: Sequence[Any]) -> Any:
+    """Return the sum of each parameter times its weight in the row's category."""
+    total: Any = 0.0
+    for column, parameter in zip(design.T, parameters, strict=True):
+        total = total + column[codes] * parameter
+    return total
