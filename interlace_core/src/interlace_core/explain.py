@@ -174,7 +174,7 @@ def _meaning(result: GLMMResult, k: int) -> Meaning:
         case "logit":
             return Meaning("mean / (1 - mean)", "odds ratio of the mean")
         case "cloglog":
-            return Meaning("-log(1 - probability), the cumulative hazard", "hazard ratio")
+            return Meaning("-log(1 - probability), the integrated hazard", "hazard ratio")
     return Meaning()
 
 
