@@ -93,9 +93,14 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _plugins(options: argparse.Namespace) -> None:
-    import interlace
+    import warnings
 
-    table = interlace.plugins()
+    import interlace
+    from interlace_core.errors import PluginWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # the table says the same, and more
+        table = interlace.plugins()
     _print_table([list(table.columns), *table.astype(str).to_numpy().tolist()])
 
 
