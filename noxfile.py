@@ -99,7 +99,8 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def authors(session: nox.Session) -> None:
     """Plugins as installed wheels: the tutorial to the letter, the template, broken ones."""
-    session.install("build", *group("test"))
+    # the tests live beside those of the core, whose package pytest has to know
+    session.install("build", f"./{CORE}", *group("test"))
     session.run("pytest", "tests/install", *session.posargs)
 
 
