@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.links import Link
 from interlace_core.numerics.conditional import weighted_derivatives
+from interlace_core.numerics.gram import weighted_gram
 from interlace_core.records import Array, Derivatives, Problem, RandomTerm
 
 MAX_ITERATIONS = 25
@@ -18,8 +20,8 @@ LEASH = 0.1
 constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
 likelihood may rise by a hair towards infinity, where nothing can be computed."""
 
-TOL_DECREMENT = 1e-6
-"""In log-likelihood units; a start needs no more."""
+TOL_DECREMENT = 1e-3
+"""In log-likelihood units; a start needs no more, and one more step is taken from there."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,15 @@ def column_sizes(term: RandomTerm) -> Array:
 
 def _units(problem: Problem, beta: Array) -> Array:
     units = np.ones(len(problem.predictors))
+    in_units_of_data = [
+        k for k in problem.active() if not _on_own_scale(problem.predictors[k].parameter.link)
+    ]
+    if not in_units_of_data:
+        return units
     derivatives = _evaluate(problem, beta)[1]
-    for k in problem.active():
-        link = problem.predictors[k].parameter.link
-        on_own_scale = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
+    for k in in_units_of_data:
         first, second = derivatives.get(k), derivatives.get(k, k)
-        if on_own_scale or first is None or second is None:
+        if first is None or second is None:
             continue
         information = float(np.mean(np.abs(second)))
         if np.isfinite(information) and information > 0.0:
@@ -91,6 +96,11 @@ def _units(problem: Problem, beta: Array) -> Array:
             spread = float(np.sqrt(np.mean(np.square(first)))) / information
             units[k] = max(1.0 / np.sqrt(information), spread)
     return units
+
+
+def _on_own_scale(link: Link) -> bool:
+    """Return whether a link leads from a bounded scale to the whole line: log, logit."""
+    return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
 
 
 def _fit_coefficients(problem: Problem) -> Array:
@@ -167,7 +177,7 @@ def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[A
         for m in problem.active():
             second = derivatives.get(k, m)
             if m >= k and second is not None:
-                block = -(X.T * second) @ problem.predictors[m].X
+                block = -weighted_gram(X, second, problem.predictors[m].X)
                 information[places[k], places[m]] = block
                 information[places[m], places[k]] = block.T
     return gradient, information
