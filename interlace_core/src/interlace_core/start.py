@@ -21,7 +21,9 @@ constant while coefficients are sought. Where the data tell next to nothing abou
 likelihood may rise by a hair towards infinity, where nothing can be computed."""
 
 TOL_DECREMENT = 1e-3
-"""In log-likelihood units; a start needs no more, and one more step is taken from there."""
+TOL_DECREMENT_ALONE = 1e-8
+"""In log-likelihood units, before one last step: a start needs no more; without random effects
+it is the answer."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,12 @@ def _fit_coefficients(problem: Problem) -> Array:
         return beta
     leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
-    damping = 0.0
+    damping, tol = 0.0, TOL_DECREMENT if problem.terms else TOL_DECREMENT_ALONE
     for _ in range(MAX_ITERATIONS):
         gradient, information = _gradient_information(problem, derivatives)
         gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
-        if decrement < TOL_DECREMENT:
+        if decrement < tol:
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
