@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_core.numerics.conditional import Conditional
+from interlace_core.numerics.gram import weighted_gram
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
 from interlace_core.records import Array, Problem, RandomTerm
 from interlace_core.start import START_SIZE, Start, column_sizes, unit_theta
@@ -136,7 +137,8 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
         for m in active:
             second = derivatives.get(k, m)
             zero = np.zeros((X.shape[1], problem.predictors[m].X.shape[1]))
-            row.append(zero if second is None else -(X.T * second) @ problem.predictors[m].X)
+            Y = problem.predictors[m].X
+            row.append(zero if second is None else -weighted_gram(X, second, Y))
         blocks.append(row)
     information = np.block(blocks)
     cross, solved = [], []

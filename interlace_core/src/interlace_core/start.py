@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.links import Link
 from interlace_core.numerics.conditional import weighted_derivatives
+from interlace_core.numerics.gram import weighted_gram
 from interlace_core.records import Array, Derivatives, Problem, RandomTerm
 
 MAX_ITERATIONS = 25
@@ -18,8 +20,10 @@ LEASH = 0.1
 constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
 likelihood may rise by a hair towards infinity, where nothing can be computed."""
 
-TOL_DECREMENT = 1e-6
-"""In log-likelihood units; a start needs no more."""
+TOL_DECREMENT = 1e-3
+TOL_DECREMENT_ALONE = 1e-8
+"""In log-likelihood units, before one last step: a start needs no more; without random effects
+it is the answer."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,15 @@ def column_sizes(term: RandomTerm) -> Array:
 
 def _units(problem: Problem, beta: Array) -> Array:
     units = np.ones(len(problem.predictors))
+    in_units_of_data = [
+        k for k in problem.active() if not _on_own_scale(problem.predictors[k].parameter.link)
+    ]
+    if not in_units_of_data:
+        return units
     derivatives = _evaluate(problem, beta)[1]
-    for k in problem.active():
-        link = problem.predictors[k].parameter.link
-        on_own_scale = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
+    for k in in_units_of_data:
         first, second = derivatives.get(k), derivatives.get(k, k)
-        if on_own_scale or first is None or second is None:
+        if first is None or second is None:
             continue
         information = float(np.mean(np.abs(second)))
         if np.isfinite(information) and information > 0.0:
@@ -93,6 +100,11 @@ def _units(problem: Problem, beta: Array) -> Array:
     return units
 
 
+def _on_own_scale(link: Link) -> bool:
+    """Return whether a link leads from a bounded scale to the whole line: log, logit."""
+    return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
+
+
 def _fit_coefficients(problem: Problem) -> Array:
     """Return the coefficients of the model without random effects, by damped Newton steps."""
     beta = _first_coefficients(problem)
@@ -100,12 +112,12 @@ def _fit_coefficients(problem: Problem) -> Array:
         return beta
     leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
-    damping = 0.0
+    damping, tol = 0.0, TOL_DECREMENT if problem.terms else TOL_DECREMENT_ALONE
     for _ in range(MAX_ITERATIONS):
         gradient, information = _gradient_information(problem, derivatives)
         gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
-        if decrement < TOL_DECREMENT:
+        if decrement < tol:
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
@@ -167,7 +179,7 @@ def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[A
         for m in problem.active():
             second = derivatives.get(k, m)
             if m >= k and second is not None:
-                block = -(X.T * second) @ problem.predictors[m].X
+                block = -weighted_gram(X, second, problem.predictors[m].X)
                 information[places[k], places[m]] = block
                 information[places[m], places[k]] = block.T
     return gradient, information
