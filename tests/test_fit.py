@@ -49,7 +49,13 @@ def refit(reference):
     )
 
 
-@pytest.mark.parametrize("fit_id", FITS)
+LONG = {"insteval_lmm_reml_lme4"}
+"""Beside the one by ML nothing new, and some seconds."""
+
+
+@pytest.mark.parametrize(
+    "fit_id", [pytest.param(each, marks=[pytest.mark.slow] * (each in LONG)) for each in FITS]
+)
 def test_fit_agrees_with_lme4(fit_id):
     reference = load_fit(fit_id)
     ours = refit(reference)
