@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from interlace_core.contracts import Optimizer
 
 METHODS = ("REML", "ML")
-DF_METHODS = ("satterthwaite", "none")
+DF_METHODS = ("satterthwaite", "kenward-roger", "none")
 
 
 class LMMResult(GLMMResult):
     """A fitted linear mixed model.
 
-    Standard errors of the coefficients are those given the variances, as in lme4; their tests
-    are t tests with `fe_df` degrees of freedom. `theta` is on the scale of the response: the
+    Standard errors of the coefficients are those given the variances, as in lme4 (with
+    `df_method="kenward-roger"` the adjusted ones); their tests are t tests with `fe_df` degrees
+    of freedom. `theta` is on the scale of the response: the
     template T with `T T'` the covariance of the random effects.
     """
 
@@ -62,8 +63,9 @@ class LMMResult(GLMMResult):
     def contrast_df(self, contrast: Any) -> float:
         """Return the degrees of freedom of a linear combination of the mean's coefficients.
 
-        Satterthwaite's: `2 v^2 / (g' A g)`, with v the variance of the combination, g its slope
-        in the variance parameters and A their covariance. Parameters at a bound are known.
+        `2 v^2 / (g' A g)`, with v the variance of the combination, g its slope in the variance
+        parameters and A their covariance: by the observed information (Satterthwaite; parameters
+        at a bound count as known), or by the expected one (Kenward and Roger).
 
         Parameters
         ----------
@@ -73,12 +75,15 @@ class LMMResult(GLMMResult):
         if self.settings["df_method"] == "none" or "covariance_slopes" not in extras:
             return float("inf")
         L = np.asarray(contrast, dtype=np.float64)
-        v = float(L @ extras["coefficient_covariance"] @ L)
-        g = np.einsum("i,rij,j->r", L, extras["covariance_slopes"], L)
+        if "kenward_roger" in extras:
+            small = extras["kenward_roger"]
+            return _degrees_of_freedom(L, small.covariance, small.slopes, small.W)
         A = self._variance_parameter_covariance()
         free = ~np.isnan(np.diagonal(A))
-        spread = float(g[free] @ A[np.ix_(free, free)] @ g[free])
-        return 2.0 * v**2 / spread if spread > 0.0 else float("inf")
+        slopes = extras["covariance_slopes"][free]
+        return _degrees_of_freedom(
+            L, extras["coefficient_covariance"], slopes, A[np.ix_(free, free)]
+        )
 
     @property
     def fe_pvalues(self) -> pd.Series:
@@ -109,7 +114,8 @@ class LMMResult(GLMMResult):
         if self.parameter_index(parameter) or not np.all(np.isfinite(self.fe_df)):
             return super().wald_tests(parameter)
         table = pd.DataFrame({"t": self.fe_tvalues, "df": self.fe_df, "P>|t|": self.fe_pvalues})
-        return "t tests with Satterthwaite's degrees of freedom", table
+        whose = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}
+        return f"t tests with {whose[self.settings['df_method']]} degrees of freedom", table
 
     @property
     def random_effects_ci(self) -> dict[str, pd.DataFrame]:
@@ -173,7 +179,8 @@ def fit(
         One-sided formula for the logarithm of the residual standard deviation; needs
         `method="ML"`, and goes without weights.
     df_method : str
-        "satterthwaite" (default), or "none" for normal tests.
+        "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
+        too, by dense matrices of the number of rows), or "none" for normal tests.
     optimizer, optimizer_options, theta0, verbose
         As for `glmer`.
 
@@ -198,6 +205,7 @@ def fit(
     """
     from interlace.models import DEFAULTS
     from interlace_core.driver import fit_glmm
+    from interlace_core.registry import default_registry
 
     _require("method", method, METHODS)
     _require("df_method", df_method, DF_METHODS)
@@ -208,6 +216,15 @@ def fit(
             "can be written as an offset of the dispersion: "
             'dispformula="~ x + offset(-0.5 * log(w))".'
         )
+    if df_method == "kenward-roger" and method != "REML":
+        raise UnsupportedModelError(
+            f'fit: df_method="kenward-roger" goes with method="REML", got method={method!r}. '
+            'Use df_method="satterthwaite", or REML.'
+        )
+    approximation: Any = method.lower() if dispformula is None else "laplace"
+    if df_method == "kenward-roger":
+        restricted: Any = default_registry().approximation("reml")
+        approximation = restricted(kenward_roger=True)
     result = fit_glmm(
         formula,
         data,
@@ -219,7 +236,7 @@ def fit(
         parameters={} if dispformula is None else {"dispersion": dispformula},
         theta0=theta0,
         call={
-            "approximation": method.lower() if dispformula is None else "laplace",
+            "approximation": approximation,
             "optimizer": optimizer,
             "optimizer_options": optimizer_options,
             "verbose": verbose,
@@ -235,9 +252,10 @@ def _as_linear(result: GLMMResult, settings: Mapping[str, Any]) -> LMMResult:
     parts["settings"] = {**result.settings, **settings}
     extras = result.settings["extras"]
     if "coefficient_covariance" in extras:
-        parts["fit"] = _with_covariance(
-            result.fit, result.coefficients[0].place, extras["coefficient_covariance"]
-        )
+        covariance = extras["coefficient_covariance"]
+        if "kenward_roger" in extras:
+            covariance = extras["kenward_roger"].adjusted
+        parts["fit"] = _with_covariance(result.fit, result.coefficients[0].place, covariance)
     return LMMResult(**parts)
 
 
@@ -249,6 +267,13 @@ def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
     vcov[place, place] = covariance
     vcov[bound, :] = vcov[:, bound] = np.nan
     return replace(fit, vcov=vcov)
+
+
+def _degrees_of_freedom(L: Array, covariance: Array, slopes: Array, A: Array) -> float:
+    v = float(L @ covariance @ L)
+    g = np.einsum("i,rij,j->r", L, slopes, L)
+    spread = float(g @ A @ g)
+    return 2.0 * v**2 / spread if spread > 0.0 else float("inf")
 
 
 def _quantile(level: float, df: Any) -> Any:

@@ -88,6 +88,32 @@ def test_satterthwaite_agrees_with_lmerTest(fit_id):
         assert ours.fe_pvalues[ours_name] == pytest.approx(p, rel=2e-2, abs=1e-12), name
 
 
+@pytest.mark.parametrize(
+    "fit_id", [each for each in FITS if "kenward_roger" in (load_fit(each).get("extras") or {})]
+)
+def test_kenward_roger_agrees_with_pbkrtest(fit_id):
+    reference = load_fit(fit_id)
+    expected = reference["extras"]["kenward_roger"]
+    ours = interlace.fit(
+        reference["formula"], load_data(reference["dataset"]), df_method="kenward-roger"
+    )
+    for name, df, se, p in zip(*(expected[key] for key in ("names", "df", "se", "p")), strict=True):
+        ours_name = coefficient_name(name, reference["factors"])
+        assert ours.fe_df[ours_name] == pytest.approx(df, rel=5e-3), name
+        assert ours.fe_bse[ours_name] == pytest.approx(se, rel=1e-3), name
+        assert ours.fe_pvalues[ours_name] == pytest.approx(p, rel=2e-2, abs=1e-12), name
+
+
+def test_kenward_roger_refuses_what_it_cannot_do(sleepstudy):
+    with pytest.raises(UnsupportedModelError, match="REML"):
+        interlace.fit(
+            "Reaction ~ Days", sleepstudy, groups="Subject", method="ML", df_method="kenward-roger"
+        )
+    with pytest.raises(UnsupportedModelError, match="not linear"):
+        days = sleepstudy.assign(day=sleepstudy["Days"].astype(str))
+        interlace.fit("Reaction ~ 1 + ar1(0 + day | Subject)", days, df_method="kenward-roger")
+
+
 def test_the_references_are_found():
     assert len(FITS) >= 20
 

@@ -8,12 +8,14 @@ optimizer works on the (few) variance parameters alone, and every evaluation on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.errors import UnsupportedModelError
+from interlace_core.numerics.kenward_roger import kenward_roger
 from interlace_core.numerics.linear import CrossProducts
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
@@ -56,11 +58,27 @@ class MaximumLikelihood(Approximation):
         return LinearObjective(CrossProducts.of(problem.layout), self.restricted)
 
 
+@dataclass(frozen=True)
 class RestrictedLikelihood(MaximumLikelihood):
-    """The restricted likelihood (REML): that of contrasts free of the mean's coefficients."""
+    """The restricted likelihood (REML): that of contrasts free of the mean's coefficients.
+
+    Parameters
+    ----------
+    kenward_roger : bool
+        Whether the result keeps Kenward and Roger's covariance too, as `kenward_roger`.
+    """
 
     name = "reml"
-    restricted = True
+    restricted: ClassVar[bool] = True
+
+    kenward_roger: bool = False
+
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return what maximum likelihood keeps, and Kenward and Roger's where asked for."""
+        kept = super().extras(problem, psi)
+        if not self.kenward_roger:
+            return kept
+        return {**kept, "kenward_roger": kenward_roger(problem, psi)}
 
 
 class LinearObjective:
