@@ -7,6 +7,7 @@ from interlace.models import glmer
 
 if TYPE_CHECKING:
     from interlace import datasets
+    from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
     from interlace_core.config import options
     from interlace_core.result import GLMMResult
@@ -17,8 +18,10 @@ __version__ = "0.1.0"
 __all__ = [
     "CLMMResult",
     "GLMMResult",
+    "LMMResult",
     "clmm",
     "datasets",
+    "fit",
     "glmer",
     "load",
     "options",
@@ -27,6 +30,8 @@ __all__ = [
 
 # heavy or seldom used: imported when asked for
 _LAZY = {
+    "fit": ("interlace.linear", "fit"),
+    "LMMResult": ("interlace.linear", "LMMResult"),
     "clmm": ("interlace.ordinal", "clmm"),
     "CLMMResult": ("interlace.ordinal", "CLMMResult"),
     "GLMMResult": ("interlace_core.result", "GLMMResult"),

@@ -9,7 +9,7 @@ and may have leading axes (quadrature nodes).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -107,6 +107,11 @@ class Family(ABC):
     response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
     """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
+
+    @property
+    def linear_normal(self) -> bool:
+        """Whether y ~ N(eta_1, exp(2 eta_2)): what a criterion for linear models needs to know."""
+        return False
 
     @property
     @abstractmethod
@@ -370,6 +375,13 @@ class Approximation(ABC):
         values with their covariance given the others.
         """
         return slice(0, 0)
+
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return what the result should keep of the optimum beyond an evaluation; arrays by name.
+
+        Called once, after the fit.
+        """
+        return {}
 
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:

@@ -275,6 +275,7 @@ def _result(
             "weights": settings["weights"],
             "points": _points(approximation),
             "response_levels": model.response_levels,
+            "extras": approximation.extras(problem, fit.psi),
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),

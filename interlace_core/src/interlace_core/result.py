@@ -92,6 +92,21 @@ class GLMMResult(Reports):
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def heading(self) -> tuple[str, str]:
+        """What kind of model this is, and by what it was fitted."""
+        return "Generalised linear mixed model", "maximum likelihood"
+
+    def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
+        """Return the name and the table of the tests of one parameter's coefficients.
+
+        Columns: the statistic, what its law needs beside, and the two-sided p-value, last.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = self.params_of(parameter) / self.bse_of(parameter)
+        p = pd.Series(normal_pvalues(z.to_numpy()), index=z.index)
+        return "Wald z tests", pd.DataFrame({"z": z, "P>|z|": p})
+
+    @property
     def fe_params(self) -> pd.Series:
         """Coefficients of the mean's linear predictor."""
         return self.params_of(0)

@@ -10,7 +10,6 @@ import numpy as np
 
 from interlace_core.latex import escape as latex
 from interlace_core.latex import tabular
-from interlace_core.result import normal_pvalues
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -72,7 +71,7 @@ def _head(result: GLMMResult) -> tuple[Row, ...]:
     )
     groups = ", ".join(f"{group} {count}" for group, count in result.ngroups.items())
     rows = [
-        ("Generalised linear mixed model", "maximum likelihood"),
+        result.heading,
         ("Formula", result.formula),
         *((f"Formula of {name}", text) for name, text in result.settings["parameters"].items()),
         ("Family", f"{result.family.name} ({links})"),
@@ -111,17 +110,18 @@ def _tables(result: GLMMResult) -> tuple[Table, ...]:
 def _coefficient_table(result: GLMMResult, k: int, title: str) -> Table:
     found, se = result.coefficients[k], result.bse_of(k).to_numpy()
     link = found.parameter.link.name
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = found.estimates / se
+    name_of_test, tests = result.wald_tests(k)
+    *middle, last = (tests[column].to_numpy() for column in tests.columns)
     rows = [
-        (name, number(estimate), number(error), f"{ratio:.3f}", pvalue(p))
-        for name, estimate, error, ratio, p in zip(
-            found.names, found.estimates, se, z, normal_pvalues(z), strict=True
+        (name, number(estimate), number(error), *(f"{each[i]:.3f}" for each in middle),
+         pvalue(last[i]))
+        for i, (name, estimate, error) in enumerate(
+            zip(found.names, found.estimates, se, strict=True)
         )
-    ]
+    ]  # fmt: skip
     return Table(
-        f"{title} ({link} scale, Wald z tests)",
-        ("", "estimate", "std. error", "z", "P>|z|"),
+        f"{title} ({link} scale, {name_of_test})",
+        ("", "estimate", "std. error", *map(str, tests.columns)),
         tuple(rows),
     )
 

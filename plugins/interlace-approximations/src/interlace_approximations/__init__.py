@@ -10,5 +10,13 @@ def interlace_approximations() -> list[type[Approximation]]:
     from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
     from interlace_approximations.joint_mode import JointMode
     from interlace_approximations.laplace import Laplace
+    from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
 
-    return [Laplace, AdaptiveGaussHermite, VectorGaussHermite, JointMode]
+    return [
+        Laplace,
+        AdaptiveGaussHermite,
+        VectorGaussHermite,
+        JointMode,
+        MaximumLikelihood,
+        RestrictedLikelihood,
+    ]

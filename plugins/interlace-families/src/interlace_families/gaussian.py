@@ -47,6 +47,11 @@ class GaussianFamily(Family):
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
         )
 
+    @property
+    def linear_normal(self) -> bool:
+        """Whether the link is the identity and sigma is estimated."""
+        return self.parameters[0].link.name == "identity" and self.sigma is None
+
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the normal log-density."""
         mu = self.parameters[0].link.mu(eta[0])

@@ -1,0 +1,294 @@
+"""Linear mixed models: `fit` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.fit import Fit
+from interlace_core.records import Array
+from interlace_core.result import GLMMResult
+
+if TYPE_CHECKING:
+    from interlace_core.contracts import Optimizer
+
+METHODS = ("REML", "ML")
+DF_METHODS = ("satterthwaite", "kenward-roger", "none")
+
+
+class LMMResult(GLMMResult):
+    """A fitted linear mixed model.
+
+    Standard errors of the coefficients are those given the variances, as in lme4 (with
+    `df_method="kenward-roger"` the adjusted ones); their tests are t tests with `fe_df` degrees
+    of freedom. `theta` is on the scale of the response: the
+    template T with `T T'` the covariance of the random effects.
+    """
+
+    @property
+    def method(self) -> str:
+        """REML or ML."""
+        return str(self.settings["method"])
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """What kind of model this is, and by what it was fitted."""
+        words = {"REML": "restricted maximum likelihood", "ML": "maximum likelihood"}
+        return "Linear mixed model", words[self.method]
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether a variance is 0 or a covariance matrix singular."""
+        return bool(self.fit.verdict.boundary)
+
+    @property
+    def fe_tvalues(self) -> pd.Series:
+        """Coefficients over standard errors."""
+        return self.fe_params / self.fe_bse
+
+    @property
+    def fe_df(self) -> pd.Series:
+        """Degrees of freedom of each coefficient's t test; infinite for a normal test."""
+        return pd.Series(
+            [self.contrast_df(row) for row in np.eye(len(self.fe_params))],
+            index=self.fe_params.index,
+            dtype=float,
+        )
+
+    def contrast_df(self, contrast: Any) -> float:
+        """Return the degrees of freedom of a linear combination of the mean's coefficients.
+
+        `2 v^2 / (g' A g)`, with v the variance of the combination, g its slope in the variance
+        parameters and A their covariance: by the observed information (Satterthwaite; parameters
+        at a bound count as known), or by the expected one (Kenward and Roger).
+
+        Parameters
+        ----------
+        contrast : array-like, shape (p,)
+        """
+        extras = self.settings["extras"]
+        if self.settings["df_method"] == "none" or "covariance_slopes" not in extras:
+            return float("inf")
+        L = np.asarray(contrast, dtype=np.float64)
+        if "kenward_roger" in extras:
+            small = extras["kenward_roger"]
+            return _degrees_of_freedom(L, small.covariance, small.slopes, small.W)
+        A = self._variance_parameter_covariance()
+        free = ~np.isnan(np.diagonal(A))
+        slopes = extras["covariance_slopes"][free]
+        return _degrees_of_freedom(
+            L, extras["coefficient_covariance"], slopes, A[np.ix_(free, free)]
+        )
+
+    @property
+    def fe_pvalues(self) -> pd.Series:
+        """Two-sided p-values of the t tests."""
+        from scipy.special import stdtr
+
+        p = 2.0 * stdtr(self.fe_df.to_numpy(), -np.abs(self.fe_tvalues.to_numpy()))
+        return pd.Series(p, index=self.fe_params.index)
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Return t intervals of the mean's coefficients.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+
+        Raises
+        ------
+        OptionError
+            If the level is not between 0 and 1.
+        """
+        half = _quantile(level, self.fe_df.to_numpy()) * self.fe_bse
+        return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
+
+    def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
+        """Return t tests of the mean's coefficients, z tests of others'."""
+        if self.parameter_index(parameter) or not np.all(np.isfinite(self.fe_df)):
+            return super().wald_tests(parameter)
+        table = pd.DataFrame({"t": self.fe_tvalues, "df": self.fe_df, "P>|t|": self.fe_pvalues})
+        whose = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}
+        return f"t tests with {whose[self.settings['df_method']]} degrees of freedom", table
+
+    @property
+    def random_effects_ci(self) -> dict[str, pd.DataFrame]:
+        """95% intervals of the random effects, conditional on the estimates.
+
+        Columns: (effect, "lower") and (effect, "upper").
+        """
+        half = _quantile(0.95, np.inf)
+        intervals = {}
+        for group, effects in self.effects.items():
+            sd = np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
+            columns = {}
+            for i, name in enumerate(effects.names):
+                columns[name, "lower"] = effects.values[:, i] - half * sd[:, i]
+                columns[name, "upper"] = effects.values[:, i] + half * sd[:, i]
+            intervals[group] = pd.DataFrame(columns, index=pd.Index(effects.levels))
+        return intervals
+
+    def _variance_parameter_covariance(self) -> Array:
+        """Return the covariance of (theta, log sigma), NaN for those at a bound."""
+        places = [*range(self.theta.size), self.coefficients[1].place.start]
+        return self.fit.vcov[np.ix_(places, places)]
+
+
+def fit(
+    formula: str,
+    data: Any,
+    groups: str | Sequence[str] | None = None,
+    *,
+    random: str | Sequence[str] | None = None,
+    method: str = "REML",
+    weights: Any = None,
+    offset: Any = None,
+    dispformula: str | None = None,
+    df_method: str = "satterthwaite",
+    optimizer: str | Optimizer | None = None,
+    optimizer_options: Mapping[str, Any] | None = None,
+    theta0: Any = None,
+    verbose: bool | None = None,
+) -> LMMResult:
+    """Fit a linear mixed model by (restricted) maximum likelihood.
+
+    Parameters
+    ----------
+    formula : str
+        `response ~ fixed effects`, with random effects as bars, `(1 + x | g)`, if they are not
+        given by `groups` or `random`.
+    data : data frame
+        pandas, polars or pyarrow; or a dict of columns.
+    groups : str or list of str, optional
+        Grouping columns with a random intercept each.
+    random : str or list of str, optional
+        Random-effects terms, such as `["(1 + x | g)"]`.
+    method : str
+        "REML" (default) or "ML".
+    weights : str or array, optional
+        Precision weights: the residual variance of a row is `scale / weight`.
+    offset : str or array, optional
+        Added to the mean.
+    dispformula : str, optional
+        One-sided formula for the logarithm of the residual standard deviation; needs
+        `method="ML"`, and goes without weights.
+    df_method : str
+        "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
+        too, by dense matrices of the number of rows), or "none" for normal tests.
+    optimizer, optimizer_options, theta0, verbose
+        As for `glmer`.
+
+    Returns
+    -------
+    LMMResult
+
+    Raises
+    ------
+    OptionError
+        If method or df_method is none of those listed.
+    UnsupportedModelError
+        If dispformula is combined with REML or weights.
+
+    Examples
+    --------
+    >>> import interlace
+    >>> sleep = interlace.datasets.load("sleepstudy")
+    >>> model = interlace.fit("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> round(model.llf, 3)
+    -871.814
+    """
+    from interlace.models import DEFAULTS
+    from interlace_core.driver import fit_glmm
+    from interlace_core.registry import default_registry
+
+    _require("method", method, METHODS)
+    _require("df_method", df_method, DF_METHODS)
+    if dispformula is not None and (method != "ML" or weights is not None):
+        raise UnsupportedModelError(
+            'fit: a dispformula is fitted by method="ML" without weights; got '
+            f"method={method!r}{'' if weights is None else ' and weights'}. Weights by precision "
+            "can be written as an offset of the dispersion: "
+            'dispformula="~ x + offset(-0.5 * log(w))".'
+        )
+    if df_method == "kenward-roger" and method != "REML":
+        raise UnsupportedModelError(
+            f'fit: df_method="kenward-roger" goes with method="REML", got method={method!r}. '
+            'Use df_method="satterthwaite", or REML.'
+        )
+    approximation: Any = method.lower() if dispformula is None else "laplace"
+    if df_method == "kenward-roger":
+        restricted: Any = default_registry().approximation("reml")
+        approximation = restricted(kenward_roger=True)
+    result = fit_glmm(
+        formula,
+        data,
+        "gaussian",
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        parameters={} if dispformula is None else {"dispersion": dispformula},
+        theta0=theta0,
+        call={
+            "approximation": approximation,
+            "optimizer": optimizer,
+            "optimizer_options": optimizer_options,
+            "verbose": verbose,
+        },
+        builtin=DEFAULTS,
+    )
+    return _as_linear(result, {"method": method, "df_method": df_method})
+
+
+def _as_linear(result: GLMMResult, settings: Mapping[str, Any]) -> LMMResult:
+    """Return the result of a linear model, its coefficients' covariance given the variances."""
+    parts = {each.name: getattr(result, each.name) for each in fields(result)}
+    parts["settings"] = {**result.settings, **settings}
+    extras = result.settings["extras"]
+    if "coefficient_covariance" in extras:
+        covariance = extras["coefficient_covariance"]
+        if "kenward_roger" in extras:
+            covariance = extras["kenward_roger"].adjusted
+        parts["fit"] = _with_covariance(result.fit, result.coefficients[0].place, covariance)
+    return LMMResult(**parts)
+
+
+def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
+    """Return a fit whose coefficients have this covariance and none with other parameters."""
+    vcov = fit.vcov.copy()
+    bound = np.isnan(np.diagonal(vcov))
+    vcov[place, :] = vcov[:, place] = 0.0
+    vcov[place, place] = covariance
+    vcov[bound, :] = vcov[:, bound] = np.nan
+    return replace(fit, vcov=vcov)
+
+
+def _degrees_of_freedom(L: Array, covariance: Array, slopes: Array, A: Array) -> float:
+    v = float(L @ covariance @ L)
+    g = np.einsum("i,rij,j->r", L, slopes, L)
+    spread = float(g @ A @ g)
+    return 2.0 * v**2 / spread if spread > 0.0 else float("inf")
+
+
+def _quantile(level: float, df: Any) -> Any:
+    """Return how many standard errors an interval extends to each side."""
+    from scipy.special import ndtri, stdtrit
+
+    if not 0.0 < level < 1.0:
+        raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+    p = 0.5 + 0.5 * level
+    finite = np.isfinite(df)
+    return np.where(finite, stdtrit(np.where(finite, df, 1.0), p), ndtri(p))
+
+
+def _require(argument: str, given: Any, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise OptionError(
+            f"fit: {argument} must be one of {', '.join(map(repr, known))}, got {given!r}."
+        )

@@ -1,0 +1,272 @@
+"""The linear mixed model on cross-products alone: no pass over the rows after the first.
+
+With `y ~ N(X beta + Z T u, sigma^2 / w)`, `u ~ N(0, I)` and tau = 1 / sigma^2, the structured
+`H = tau T' A T + I` has A = Z'wZ for ever, and all that the likelihood needs of the data are A,
+Z'w[X y] and [X y]'w[X y] (Bates, Maechler, Bolker & Walker 2015, section 3). For a column s of
+[X y],
+
+    s' V^-1 s = min_u tau |w^(1/2) (s - Z T u)|^2 + |u|^2 ,
+
+so that its derivative in T is `-2 tau Z'w (s - Z T u) u'` at the minimum, and in log sigma
+`-2 (s' V^-1 s - |u|^2)`. Columns are taken orthonormal and the response less its fit without
+random effects, so that nothing large cancels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from interlace_core.numerics.conditional import Layout, scaled, scatter
+from interlace_core.numerics.factorisation import Factorisation, factorise
+from interlace_core.numerics.smallblocks import sandwich
+from interlace_core.numerics.structure import Blocks
+from interlace_core.records import Array, IntArray
+
+
+@dataclass(frozen=True)
+class CrossProducts:
+    """What the likelihood of a linear mixed model needs of the data.
+
+    Attributes
+    ----------
+    layout : Layout
+    A : Blocks
+        Z'wZ on its pattern.
+    Zs : list of ndarray, shape (c, L, p + 1), one per factor
+        Z'w[Q r], Q the orthonormal columns of X, r the response less its weighted
+        least-squares fit.
+    SS : ndarray, shape (p + 1, p + 1)
+        [Q r]'w[Q r].
+    R : ndarray, shape (p, p)
+        X = Q R, upper triangular.
+    beta : ndarray, shape (p,)
+        Coefficients of the fit without random effects.
+    n : int
+    log_weights : float
+        Sum of the logarithms of the weights.
+    """
+
+    layout: Layout
+    A: Blocks
+    Zs: list[Array]
+    SS: Array
+    R: Array
+    beta: Array
+    n: int
+    log_weights: float
+
+    @classmethod
+    def of(cls, layout: Layout) -> CrossProducts:
+        """Return the cross-products of a problem whose first predictor is the mean's."""
+        problem, structure = layout.problem, layout.structure
+        mean = problem.predictors[0]
+        w = problem.weights
+        root = None if w is None else np.sqrt(w)
+        y = problem.y - mean.offset
+        X = mean.X if root is None else mean.X * root[:, None]
+        Q, R = np.linalg.qr(X)
+        gamma = Q.T @ (y if root is None else y * root)
+        beta = solve_triangular(R, gamma) if R.size else np.zeros(0)
+        r = (y - mean.X @ beta) * (1.0 if root is None else root)
+        S = np.column_stack([Q, r])
+        weighted = S if root is None else S * root[:, None]
+        columns = [
+            scatter(structure, {k: column for k in structure.random_predictors})
+            for column in np.ascontiguousarray(weighted.T)
+        ]
+        Zs = [np.stack(parts, axis=-1) for parts in zip(*columns, strict=True)]
+        return cls(
+            layout, _information(layout, w), Zs, S.T @ S, R, beta, problem.n,
+            0.0 if w is None else float(np.sum(np.log(w))),
+        )  # fmt: skip
+
+    def at(self, psi: Array) -> LinearPoint:
+        """Return the model at psi = (theta, beta, log sigma); beta is not looked at."""
+        return LinearPoint(self, psi)
+
+
+class LinearPoint:
+    """A linear mixed model at one theta and sigma."""
+
+    def __init__(self, data: CrossProducts, psi: Array) -> None:
+        self.data = data
+        self.log_sigma = float(psi[-1])
+        self.tau = np.exp(-2.0 * self.log_sigma)
+        self.T = data.layout.templates(psi)
+        self.factorisation = self._factorise()
+        pulled = [
+            self.tau * np.einsum("ab,alj->blj", T, Zs)
+            for T, Zs in zip(self.T, data.Zs, strict=True)
+        ]
+        solved = [
+            self.factorisation.solve([np.ascontiguousarray(part[:, :, j]) for part in pulled])
+            for j in range(data.SS.shape[0])
+        ]
+        self.U = [np.stack(parts, axis=-1) for parts in zip(*solved, strict=True)]
+        self.M = self.tau * data.SS
+        for part, u in zip(pulled, self.U, strict=True):
+            self.M = self.M - np.einsum("alj,alk->jk", part, u)
+
+    def _factorise(self) -> Factorisation:
+        H = {}
+        for (i, j), block in self.data.A.items():
+            H[i, j] = sandwich(self.T[i], self.tau * block, self.T[j])
+            if i == j:
+                diagonal = np.arange(block.shape[0])
+                H[i, j][diagonal, diagonal] += 1.0
+        return factorise(self.data.layout.plan, H)
+
+    @cached_property
+    def root(self) -> Array:
+        """The lower Cholesky factor of Q'V^-1 Q, shape (p, p)."""
+        return np.asarray(np.linalg.cholesky(self.M[:-1, :-1]))
+
+    @cached_property
+    def gamma(self) -> Array:
+        """Generalised least squares in the orthonormal columns, shape (p,)."""
+        half = solve_triangular(self.root, self.M[:-1, -1], lower=True)
+        return np.asarray(solve_triangular(self.root.T, half))
+
+    @property
+    def beta(self) -> Array:
+        """Generalised least-squares coefficients, shape (p,)."""
+        return np.asarray(self.data.beta + solve_triangular(self.data.R, self.gamma))
+
+    @cached_property
+    def inverse_root(self) -> Array:
+        """B with B B' = (X'V^-1 X)^-1 in the orthonormal columns, shape (p, p)."""
+        return np.asarray(solve_triangular(self.root.T, np.eye(len(self.root))))
+
+    def covariance(self) -> Array:
+        """Return (X'V^-1 X)^-1, shape (p, p)."""
+        half = solve_triangular(self.data.R, self.inverse_root)
+        return np.asarray(half @ half.T)
+
+    @cached_property
+    def residual(self) -> Array:
+        """The combination of [Q r] that is the response less X beta, shape (p + 1,)."""
+        return np.append(-self.gamma, 1.0)
+
+    @property
+    def mode(self) -> Array:
+        """Conditional mode of u, shape (q,)."""
+        return self.data.layout.structure.join([u @ self.residual for u in self.U])
+
+    def deviance(self, restricted: bool) -> float:
+        """Return the negative (restricted) log-likelihood, with all constants."""
+        data, p = self.data, len(self.root)
+        rank = data.n - p if restricted else data.n
+        total = rank * np.log(2.0 * np.pi) + 2.0 * data.n * self.log_sigma - data.log_weights
+        total += self.factorisation.logdet + float(self.residual @ self.M @ self.residual)
+        if restricted:
+            logs = np.log(np.diagonal(self.root)), np.log(np.abs(np.diagonal(data.R)))
+            total += 2.0 * float(np.sum(logs))
+        return 0.5 * float(total)
+
+    def gradient(self, restricted: bool) -> tuple[list[Array], float]:
+        """Return the derivatives of `deviance` in each factor's T and in log sigma."""
+        dT = self._logdet_pullback()
+        # tr(H^-1 T' tau A T), which is what a change of tau does to log|H|
+        shrinkage = sum(float(np.sum(T * d)) for T, d in zip(self.T, dT, strict=True))
+        columns = self.residual[:, None]
+        if restricted:
+            none = np.zeros((1, len(self.root)))
+            columns = np.hstack([columns, np.vstack([self.inverse_root, none])])
+        moved, d_sigma = self.quadratic_gradient(columns)
+        dT = [d + 0.5 * np.sum(m, axis=-1) for d, m in zip(dT, moved, strict=True)]
+        return dT, self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma))
+
+    def quadratic_gradient(self, columns: Array) -> tuple[list[Array], Array]:
+        """Return derivatives of s'V^-1 s for combinations s of [Q r].
+
+        Parameters
+        ----------
+        columns : ndarray, shape (p + 1, m)
+
+        Returns
+        -------
+        list of ndarray, shape (c, c, m)
+            In each factor's T.
+        ndarray, shape (m,)
+            In log sigma.
+        """
+        u, residual = self._minimised(columns)
+        dT = [-2.0 * np.einsum("alm,blm->abm", r, v) for r, v in zip(residual, u, strict=True)]
+        value = np.einsum("jm,jk,km->m", columns, self.M, columns)
+        lengths = sum((np.sum(np.square(v), axis=(0, 1)) for v in u), start=np.zeros(value.size))
+        return dT, -2.0 * (value - lengths)
+
+    def covariance_slopes(self, psi: Array) -> Array:
+        """Return the derivatives of `covariance` in theta and log sigma, (n_theta + 1, p, p)."""
+        layout, p = self.data.layout, len(self.root)
+        columns = np.vstack([self.inverse_root, np.zeros((1, p))])
+        u, residual = self._minimised(columns)
+        half = [np.einsum("alm,bln->abmn", r, v) for r, v in zip(residual, u, strict=True)]
+        dT = [-(d + d.transpose(0, 1, 3, 2)) for d in half]
+        inner = sum((np.einsum("alm,aln->mn", v, v) for v in u), start=np.zeros((p, p)))
+        slopes = np.empty((layout.problem.n_theta + 1, p, p))
+        slopes[-1] = -2.0 * (np.eye(p) - inner)
+        for m in range(p):
+            for k in range(p):
+                slopes[:-1, m, k] = layout.template_pullback(psi, [d[:, :, m, k] for d in dT])
+        # d(M^-1) = -B (B' dM B) B' where B B' = M^-1
+        B = solve_triangular(self.data.R, self.inverse_root)
+        return np.asarray(-np.einsum("im,rmk,jk->rij", B, slopes, B))
+
+    def _minimised(self, columns: Array) -> tuple[list[Array], list[Array]]:
+        """Return u of least tau |w^(1/2) (s - Z T u)|^2 + |u|^2 and tau Z'w (s - Z T u)."""
+        u = [part @ columns for part in self.U]
+        residual = [self.tau * (Zs @ columns) for Zs in self.data.Zs]
+        for (i, j), block in self.data.A.items():
+            pair = self.data.layout.structure.pairs[i, j]
+            b = np.einsum("ab,blm->alm", self.T[j], u[j])[:, pair.second]
+            residual[i] = residual[i] - self.tau * _spread(block, b, pair.first, residual[i])
+            if i != j:
+                b = np.einsum("ab,blm->alm", self.T[i], u[i])[:, pair.first]
+                turned = block.transpose(1, 0, 2)
+                residual[j] = residual[j] - self.tau * _spread(turned, b, pair.second, residual[j])
+        return u, residual
+
+    def _logdet_pullback(self) -> list[Array]:
+        """Return d(log|H| / 2) / dT, tau A T H^-1 on the templates."""
+        inverse = self.factorisation.selected_inverse()
+        out = [np.zeros_like(T) for T in self.T]
+        for (i, j), A in self.data.A.items():
+            N = inverse[i, j]
+            out[i] += self.tau * np.einsum("abp,bd,edp->ae", A, self.T[j], N, optimize=True)
+            if i != j:
+                out[j] += self.tau * np.einsum("bap,bd,dep->ae", A, self.T[i], N, optimize=True)
+        return out
+
+
+def _spread(block: Array, b: Array, levels: IntArray, like: Array) -> Array:
+    """Return the sums over pairs of A_p b_p at each level, shape (c, L, m)."""
+    moved = np.einsum("abp,bpm->apm", block, b)
+    if moved.shape[1] == like.shape[1] and np.array_equal(levels, np.arange(like.shape[1])):
+        return np.asarray(moved)
+    out = np.empty_like(like)
+    for a in range(like.shape[0]):
+        for k in range(like.shape[2]):
+            out[a, :, k] = np.bincount(levels, moved[a, :, k], like.shape[1])
+    return out
+
+
+def _information(layout: Layout, w: Array | None) -> Blocks:
+    """Return Z'wZ on its pattern."""
+    ones = np.ones(layout.problem.n) if w is None else w
+    blocks = {}
+    for (i, j), pair in layout.structure.pairs.items():
+        first, second = layout.structure.factors[i].columns, layout.structure.factors[j].columns
+        block = np.empty((len(first), len(second), pair.first.size))
+        for a, column_a in enumerate(first):
+            for b, column_b in enumerate(second):
+                if i == j and b < a:
+                    block[a, b] = block[b, a]
+                else:
+                    block[a, b] = pair.rows.sum(scaled(ones, column_a.z, column_b.z))
+        blocks[i, j] = block
+    return blocks

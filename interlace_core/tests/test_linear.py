@@ -1,0 +1,93 @@
+"""The linear mixed model on cross-products, against dense arithmetic and differences."""
+
+import numpy as np
+import pytest
+
+from interlace_core.data.problem import build_problem
+from interlace_core.numerics.linear import CrossProducts
+from interlace_core.registry import default_registry
+
+
+def problem_of(formula, weights, rng):
+    n = 60
+    data = {
+        "x": rng.normal(3.0, 1.0, n),
+        "g": rng.integers(0, 7, n).astype(str),
+        "h": rng.integers(0, 4, n).astype(str),
+        "w": rng.uniform(0.5, 2.0, n),
+        "o": rng.normal(size=n),
+    }
+    data["y"] = 50.0 + 2.0 * data["x"] + rng.normal(size=n)
+    registry = default_registry()
+    family = registry.family("gaussian")()
+    return build_problem(
+        formula, data, family, covariance=registry.covariance, weights=weights, offset="o"
+    ).problem
+
+
+def dense(problem, psi, restricted):
+    """Return the negative (restricted) log-likelihood from the n x n covariance."""
+    sigma = np.exp(psi[-1])
+    n = problem.n
+    w = np.ones(n) if problem.weights is None else problem.weights
+    V = np.diag(sigma**2 / w)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        T = term.covariance.template(psi[place])
+        same = term.codes[:, None] == term.codes[None, :]
+        V = V + same * (term.Z @ T @ T.T @ term.Z.T)
+    X, y = problem.predictors[0].X, problem.y - problem.predictors[0].offset
+    W = np.linalg.inv(V)
+    M = X.T @ W @ X
+    beta = np.linalg.solve(M, X.T @ W @ y)
+    r = y - X @ beta
+    value = n * np.log(2.0 * np.pi) + np.linalg.slogdet(V)[1] + r @ W @ r
+    if restricted:
+        value += np.linalg.slogdet(M)[1] - X.shape[1] * np.log(2.0 * np.pi)
+    return 0.5 * value, beta, np.linalg.inv(M)
+
+
+MODELS = ["y ~ x + (1 | g)", "y ~ x + (1 + x | g)", "y ~ x + (1 | g) + (1 | h)",
+          "y ~ x + (1 + x | g/h)", "y ~ x + (x || g) + (1 | h)", "y ~ x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("formula", MODELS)
+def test_likelihood_and_gradient_agree_with_dense_arithmetic(formula, weights, restricted):
+    rng = np.random.default_rng(5)
+    problem = problem_of(formula, weights, rng)
+    psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
+    point = CrossProducts.of(problem.layout).at(psi)
+    value, beta, covariance = dense(problem, psi, restricted)
+    assert point.deviance(restricted) == pytest.approx(value, abs=1e-9)
+    assert point.beta == pytest.approx(beta, abs=1e-9)
+    assert point.covariance() == pytest.approx(covariance, rel=1e-9, abs=1e-12)
+    dT, d_sigma = point.gradient(restricted)
+    gradient = np.append(problem.layout.template_pullback(psi, dT), d_sigma)
+    places = [*range(problem.n_theta), psi.size - 1]
+    for found, place in zip(gradient, places, strict=True):
+        step = np.zeros(psi.size)
+        step[place] = 1e-5
+        ends = [dense(problem, psi + sign * step, restricted)[0] for sign in (1, -1)]
+        assert found == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=2e-6), place
+
+
+def test_derivatives_of_a_quadratic_form_agree_with_differences():
+    rng = np.random.default_rng(6)
+    problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
+    psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
+    data = CrossProducts.of(problem.layout)
+    columns = rng.normal(size=(3, 2))
+    dT, d_sigma = data.at(psi).quadratic_gradient(columns)
+    for m in range(2):
+        own = problem.layout.template_pullback(psi, [d[:, :, m] for d in dT])
+        gradient = np.append(own, d_sigma[m])
+
+        def form(x, s=columns[:, m]):
+            return s @ data.at(x).M @ s
+
+        for found, place in zip(gradient, [*range(problem.n_theta), psi.size - 1], strict=True):
+            step = np.zeros(psi.size)
+            step[place] = 1e-5
+            slope = (form(psi + step) - form(psi - step)) / 2e-5
+            assert found == pytest.approx(slope, rel=1e-6, abs=1e-8)

@@ -1,0 +1,117 @@
+"""Linear mixed models: the exact likelihood, or the restricted one, with beta profiled out.
+
+The coefficients are the generalised least-squares estimates given theta and sigma, so that the
+optimizer works on the (few) variance parameters alone, and every evaluation on cross-products
+(see `interlace_core.numerics.linear`). Weights are those of precision: `Var(y) = sigma^2 / w`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from interlace_core.contracts import Approximation
+from interlace_core.errors import UnsupportedModelError
+from interlace_core.numerics.kenward_roger import kenward_roger
+from interlace_core.numerics.linear import CrossProducts
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
+
+
+class MaximumLikelihood(Approximation):
+    """The likelihood of a linear mixed model, which is exact."""
+
+    name = "ml"
+    restricted: ClassVar[bool] = False
+
+    def check(self, problem: Problem) -> None:
+        """Refuse all but a normal response with one residual variance."""
+        wrong = _obstacle(problem)
+        if wrong:
+            raise UnsupportedModelError(
+                f"approximation {self.name!r} is for linear mixed models, a normal response with "
+                f"identity link and one residual variance; this model has {wrong}. Use Laplace's "
+                "approximation, which leaves the likelihood of a normal response exact: glmer()."
+            )
+
+    def profiled(self, problem: Problem) -> slice:
+        """Return the mean's coefficients."""
+        return problem.beta_slices()[0]
+
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return the covariance of the coefficients and its slopes, for degrees of freedom.
+
+        `coefficient_covariance`, shape (p, p), given theta and sigma; `covariance_slopes`,
+        shape (n_theta + 1, p, p), its derivatives in theta and log sigma.
+        """
+        point = CrossProducts.of(problem.layout).at(psi)
+        return {
+            "coefficient_covariance": point.covariance(),
+            "covariance_slopes": point.covariance_slopes(psi),
+        }
+
+    def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the negative (restricted) log-likelihood as a function of psi."""
+        return LinearObjective(CrossProducts.of(problem.layout), self.restricted)
+
+
+@dataclass(frozen=True)
+class RestrictedLikelihood(MaximumLikelihood):
+    """The restricted likelihood (REML): that of contrasts free of the mean's coefficients.
+
+    Parameters
+    ----------
+    kenward_roger : bool
+        Whether the result keeps Kenward and Roger's covariance too, as `kenward_roger`.
+    """
+
+    name = "reml"
+    restricted: ClassVar[bool] = True
+
+    kenward_roger: bool = False
+
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return what maximum likelihood keeps, and Kenward and Roger's where asked for."""
+        kept = super().extras(problem, psi)
+        if not self.kenward_roger:
+            return kept
+        return {**kept, "kenward_roger": kenward_roger(problem, psi)}
+
+
+class LinearObjective:
+    """psi -> Evaluation, from cross-products."""
+
+    def __init__(self, data: CrossProducts, restricted: bool) -> None:
+        self.data = data
+        self.restricted = restricted
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient, mode and the profiled coefficients at psi."""
+        layout = self.data.layout
+        gradient = np.zeros(psi.size)
+        try:
+            point = self.data.at(psi)
+            value = point.deviance(self.restricted)
+        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+            return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)
+        dT, gradient[-1] = point.gradient(self.restricted)
+        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
+        profiled = Profiled(point.beta, point.covariance())
+        return Evaluation(value, gradient, point.mode, profiled=profiled)
+
+
+def _obstacle(problem: Problem) -> str:
+    """Return in words what keeps a problem from being a linear mixed model."""
+    if not problem.family.linear_normal:
+        return f"the family {problem.family.name!r}"
+    dispersion = problem.predictors[1]
+    if any(term.predictor == 1 for term in problem.terms):
+        return "random effects on the dispersion"
+    if dispersion.X.shape[1] != 1 or np.ptp(dispersion.X) > 0 or np.any(dispersion.offset):
+        return "a formula for the dispersion"
+    if problem.weights is not None and np.any(problem.weights <= 0.0):
+        return "weights of 0 (leave those rows out instead)"
+    return ""
