@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from interlace import datasets
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.saved import load
     from interlace_core.config import options
     from interlace_core.result import GLMMResult
-    from interlace_core.saving import load
 
 __version__ = "0.1.0"
 
@@ -35,7 +35,7 @@ _LAZY = {
     "clmm": ("interlace.ordinal", "clmm"),
     "CLMMResult": ("interlace.ordinal", "CLMMResult"),
     "GLMMResult": ("interlace_core.result", "GLMMResult"),
-    "load": ("interlace_core.saving", "load"),
+    "load": ("interlace.saved", "load"),
     "options": ("interlace_core.config", "options"),
     "datasets": ("interlace.datasets", None),
 }

@@ -256,6 +256,7 @@ def _as_linear(result: GLMMResult, settings: Mapping[str, Any]) -> LMMResult:
         if "kenward_roger" in extras:
             covariance = extras["kenward_roger"].adjusted
         parts["fit"] = _with_covariance(result.fit, result.coefficients[0].place, covariance)
+    parts["settings"] = {**parts["settings"], "returned": "fit"}
     return LMMResult(**parts)
 
 

@@ -190,4 +190,5 @@ def clmm(
         },
         builtin=DEFAULTS,
     )
-    return CLMMResult(**{each.name: getattr(result, each.name) for each in fields(result)})
+    parts = {each.name: getattr(result, each.name) for each in fields(result)}
+    return CLMMResult(**{**parts, "settings": {**result.settings, "returned": "clmm"}})

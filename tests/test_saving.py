@@ -161,6 +161,21 @@ def test_saved_result_keeps_the_index_of_the_data(index: pd.Index) -> None:
     assert list(found.names) == list(index.names)
 
 
+def test_cumulative_and_linear_fits_are_loaded_as_what_they_are(tmp_path: Any) -> None:
+    data = made_up().assign(rating=lambda d: np.minimum(d["y"], 3))
+    data["rating"] = pd.Categorical(data["rating"].astype(str), ordered=True)
+    ordinal = interlace.clmm("rating ~ x + (1 | g)", data)
+    linear = interlace.fit("Reaction ~ Days + (1 | Subject)", datasets.load("sleepstudy"))
+    for model in (ordinal, linear):
+        model.save(tmp_path / "model.interlace")
+        loaded = interlace.load(tmp_path / "model.interlace")
+        assert type(loaded) is type(model)
+        assert str(loaded.summary()) == str(model.summary())
+    pd.testing.assert_series_equal(
+        interlace.load(tmp_path / "model.interlace").fe_pvalues, linear.fe_pvalues
+    )
+
+
 def test_saved_file_of_a_newer_schema_says_to_update() -> None:
     parts = members(small())
     parts["manifest.json"] = parts["manifest.json"].replace(b'"schema": 1', b'"schema": 2')

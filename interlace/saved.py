@@ -1,0 +1,49 @@
+"""Results read from files, as the call that made them returned them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from interlace_core import saving
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+RETURNED = {
+    "clmm": ("interlace.ordinal", "CLMMResult"),
+    "fit": ("interlace.linear", "LMMResult"),
+}
+"""What each call returns beside a GLMMResult, by what its result's `settings["returned"]` says."""
+
+
+def load(path: str | os.PathLike[str]) -> GLMMResult:
+    """Return the result that was saved in a file.
+
+    It predicts, summarises and reports as the one that was saved; the training data are not
+    needed. No code of the file is run: there is none. The family is found by name among the
+    installed plugins.
+
+    Parameters
+    ----------
+    path : str or path
+        A file written by `GLMMResult.save`.
+
+    Raises
+    ------
+    SavedFileError
+        If the file is damaged, altered, unsafe, no saved result, or from a newer version.
+    UnknownNameError
+        If the plugin that provides the family is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    result = saving.load(path)
+    found = RETURNED.get(str(result.settings.get("returned")))
+    if found is None:
+        return result
+    module, name = found
+    cls: type[GLMMResult] = getattr(import_module(module), name)
+    return cls(**{each.name: getattr(result, each.name) for each in fields(result)})
