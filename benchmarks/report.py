@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -16,8 +17,9 @@ MIB = 2**20
 # Below it, the interpreter's own noise of some MiB is more than the model.
 MIN_ARRAY_BYTES = 4 * MIB
 HEADER = (
-    "| case | rows | engine | median s | ratio | logLik | below best | peak MiB | grown / arrays |",
-    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    "| case | rows | engine | median s | ratio | cpu s | cpu ratio | logLik | below best "
+    "| peak MiB | grown / arrays |",
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 
 
@@ -28,16 +30,21 @@ def table(timings: Sequence[Timing], baseline: str) -> str:
         rows = list(group)
         # What did not converge can be anywhere, above the maximum too.
         best = max((each.loglik for each in rows if each.converged), default=None)
-        base = next((each.median for each in rows if each.engine == baseline), None)
+        base = next((each for each in rows if each.engine == baseline), None)
         lines += [row(each, best, base) for each in rows]
     return "\n".join(lines)
 
 
-def row(each: Timing, best: float | None, base: float | None) -> str:
+def row(each: Timing, best: float | None, base: Timing | None) -> str:
     """Return one line of the table; what is not known is left empty."""
     if each.median is None:
-        return f"| {each.case} | {each.rows} | {each.engine} | {brief(each.failure)} | | | | | |"
-    ratio = "" if base is None else f"{each.median / base:.2f}"
+        return (
+            f"| {each.case} | {each.rows} | {each.engine} | {brief(each.failure)} | | | | | | | |"
+        )
+    times = [each.median, statistics.median(each.cpu_seconds)]
+    known_base = base is not None and base.median is not None
+    bases = [base.median, statistics.median(base.cpu_seconds)] if known_base else [None, None]
+    seconds = " | ".join(f"{t:.4f} | {over(t, b)}" for t, b in zip(times, bases, strict=True))
     loglik = "" if each.loglik is None else f"{each.loglik:.4f}"
     below = "" if each.loglik is None or best is None else f"{best - each.loglik:.1e}"
     peak = "" if each.peak_bytes is None else f"{each.peak_bytes / MIB:.0f}"
@@ -45,9 +52,14 @@ def row(each: Timing, best: float | None, base: float | None) -> str:
     relative = f"{each.grown_bytes / each.array_bytes:.1f}" if known else ""
     engine = each.engine if each.converged else f"{each.engine} (not converged)"
     return (
-        f"| {each.case} | {each.rows} | {engine} | {each.median:.4f} | {ratio} "
+        f"| {each.case} | {each.rows} | {engine} | {seconds} "
         f"| {loglik} | {below} | {peak} | {relative} |"
     )
+
+
+def over(seconds: float, base: float | None) -> str:
+    """Return how many times the base it is; empty where there is no base to divide by."""
+    return f"{seconds / base:.2f}" if base else ""
 
 
 def brief(text: str | None) -> str:

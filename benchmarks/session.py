@@ -35,6 +35,8 @@ class Timing:
     rows : int
     seconds : tuple of float
         Wall times that count: the first fit is a warm-up, left out where others follow.
+    cpu_seconds : tuple of float
+        Processor times of the same fits, which other work on the machine disturbs less.
     loglik : float or None
     converged : bool or None
         As the engine says, with finite standard errors.
@@ -51,6 +53,7 @@ class Timing:
     engine: str
     rows: int
     seconds: tuple[float, ...] = ()
+    cpu_seconds: tuple[float, ...] = ()
     loglik: float | None = None
     converged: bool | None = None
     peak_bytes: int | None = None
@@ -135,6 +138,7 @@ class Run:
         self._names = {"case": case.name, "engine": engine, "rows": rows}
         self._worker = worker
         self._seconds: list[float] = []
+        self._cpu_seconds: list[float] = []
         self._facts: dict[str, Any] = {}
         self._failure: str | None = None
 
@@ -162,14 +166,18 @@ class Run:
             grown = None if peak is None or before is None else peak - before
             self._facts = {"peak_bytes": peak, "grown_bytes": grown}
         self._seconds.append(answer.pop("seconds"))
+        self._cpu_seconds.append(answer.pop("cpu_seconds"))
         self._facts |= answer
 
     def timing(self) -> Timing:
         """Return what is known, without the warm-up where there is more."""
         if self._failure is not None:
             return Timing(**self._names, failure=self._failure)
-        counted = self._seconds[1:] or self._seconds
-        return Timing(**self._names, seconds=tuple(counted), **self._facts)
+        counted = slice(1, None) if len(self._seconds) > 1 else slice(None)
+        seconds, cpu_seconds = self._seconds[counted], self._cpu_seconds[counted]
+        return Timing(
+            **self._names, seconds=tuple(seconds), cpu_seconds=tuple(cpu_seconds), **self._facts
+        )
 
     def _guarded(self, request: Mapping[str, Any], limit: float) -> dict[str, Any] | None:
         try:

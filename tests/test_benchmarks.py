@@ -27,7 +27,10 @@ for line in sys.stdin:
         WHAT
     print(json.dumps(answer), flush=True)
 """
-GOOD = 'answer = {"seconds": float(fits), "loglik": -float(rows), "converged": True}'
+GOOD = (
+    'answer = {"seconds": float(fits), "cpu_seconds": fits / 2, '
+    '"loglik": -float(rows), "converged": True}'
+)
 TINY = cases.Case(
     "tiny", "small", lambda: cases.one_factor(40, 4), "y", "x1", ("(1 | g)",), "binomial"
 )
@@ -44,6 +47,7 @@ def compare_tiny(commands, **options):
 def test_a_timing_leaves_the_warm_up_out():
     (timing,) = compare_tiny({"good": fake(GOOD)})
     assert timing.seconds == (2.0, 3.0, 4.0)
+    assert timing.cpu_seconds == (1.0, 1.5, 2.0)
     assert (timing.median, timing.loglik, timing.rows) == (3.0, -40.0, 40)
 
 
@@ -86,23 +90,26 @@ def test_memory_that_a_fit_takes_and_frees_is_seen():
 
 def test_the_table_has_ratios_and_distances_to_the_best():
     timings = [
-        Timing("tiny", "ours", 40, (1.0, 3.0, 2.0), loglik=-10.0, converged=True),
-        Timing("tiny", "lost", 40, (1.0,), loglik=-5.0, converged=False),
-        Timing("tiny", "slow", 40, (8.0,), loglik=-10.5, converged=True),
+        Timing("tiny", "ours", 40, (1.0, 3.0, 2.0), (0.5, 0.5, 0.5), loglik=-10.0, converged=True),
+        Timing("tiny", "lost", 40, (1.0,), (1.0,), loglik=-5.0, converged=False),
+        Timing("tiny", "slow", 40, (8.0,), (5.0,), loglik=-10.5, converged=True),
         Timing("tiny", "late", 40, failure="> 9 s"),
     ]
     rows = [
         [cell.strip() for cell in line.split("|")]
         for line in report.table(timings, "ours").splitlines()
     ]
-    assert rows[2][3:8] == ["ours", "2.0000", "1.00", "-10.0000", "0.0e+00"]
+    assert rows[2][3:10] == ["ours", "2.0000", "1.00", "0.5000", "1.00", "-10.0000", "0.0e+00"]
     assert rows[3][3] == "lost (not converged)"
-    assert rows[4][3:8] == ["slow", "8.0000", "4.00", "-10.5000", "5.0e-01"]
+    assert rows[4][3:10] == ["slow", "8.0000", "4.00", "5.0000", "10.00", "-10.5000", "5.0e-01"]
     assert rows[5][3:5] == ["late", "> 9 s"]
 
 
 def test_growth_compares_the_sizes_of_a_series(tmp_path):
-    timings = [Timing("rows_1k", "ours", 1_000, (1.0,)), Timing("rows_10k", "ours", 10_000, (7.0,))]
+    timings = [
+        Timing("rows_1k", "ours", 1_000, (1.0,), (1.0,)),
+        Timing("rows_10k", "ours", 10_000, (7.0,), (7.0,)),
+    ]
     text = report.write(tmp_path, timings, baseline="ours", facts={"threads": 1})
     assert "- ours: 1000 to 10000 rows takes 7.0 times as long" in text
     assert json.loads((tmp_path / "results.json").read_text())["timings"][1]["rows"] == 10_000

@@ -50,9 +50,10 @@ bootstrap <- function(model, formula, data, case) {
 
 timed <- function(case, data) {
   gc(FALSE)
-  began <- proc.time()[["elapsed"]]
+  began <- proc.time()
   answer <- fit(model_formula(case), data, case)
-  c(list(seconds = proc.time()[["elapsed"]] - began), answer)
+  spent <- proc.time() - began
+  c(list(seconds = spent[["elapsed"]], cpu_seconds = sum(spent[1:2])), answer)
 }
 
 handle <- function(request) {
