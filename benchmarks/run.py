@@ -12,7 +12,7 @@ from pathlib import Path
 import cases
 import engines
 import report
-from import_time import import_times
+from import_time import import_facts
 from session import Timing, compare, progress
 
 
@@ -25,19 +25,13 @@ def main(arguments: list[str] | None = None) -> None:
     facts = {"machine": platform.platform(), "cores": os.cpu_count(), "threads": asked.threads}
     facts |= {"load before": f"{os.getloadavg()[0]:.1f}"}
     if asked.import_time:
-        times = import_times(asked.repeats)
-        facts["import interlace"] = f"{times['interlace']:.3f} s"
-        facts["import its dependencies"] = f"{times['dependencies']:.3f} s"
-        facts["import ratio"] = f"{times['interlace'] / times['dependencies']:.2f}"
+        facts |= import_facts(asked.repeats)
     timings: list[Timing] = []
     for case in selected:
-        able = {each.name: commands[each.name] for each in chosen if each.name in commands}
-        able = {
-            each.name: able[each.name] for each in chosen if each.name in able and each.fits(case)
-        }
+        able = [each.name for each in chosen if each.name in commands and each.fits(case)]
         timings += compare(
             case,
-            able,
+            {name: commands[name] for name in able},
             repeats=asked.repeats,
             limit=asked.limit,
             budget=asked.budget,
@@ -73,7 +67,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--limit", type=float, default=180.0, help="seconds after which a fit is given up (180)")
     add("--budget", type=float, default=60.0, help="seconds for one engine and case (60)")
     add("--threads", type=int, default=1, help="for every engine (1)")
-    add("--import-time", action="store_true", help="also time `import interlace`")
+    add("--import-time", action="store_true", help="also time the import")
     add("--environments", type=Path, default=Path(".nox/bench-peers"), help="where peers live")
     add("--output", type=Path, default=Path("build/benchmarks"), help="folder of the results")
     return parser.parse_args(arguments)

@@ -5,6 +5,7 @@ import sys
 
 import cases
 import engines
+import import_time
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,3 +160,15 @@ def test_crossed_groups_have_the_rows_they_should():
     data = cases.crossed(600, (100, 10), "poisson")
     assert np.all(data["a"].value_counts() == 6)
     assert data["b"].nunique() == 10
+
+
+def test_the_import_is_compared_with_modules_of_others():
+    names = import_time.run(import_time.LIST).split()
+    assert {"numpy", "pandas", "scipy"} <= set(names)
+    assert not any(name.startswith(("interlace", "json")) for name in names)
+
+
+def test_import_times_are_multiples_of_the_dependencies(monkeypatch):
+    times = {"import": 0.5, "import and first fit": 2.2, "dependencies": 2.0}
+    monkeypatch.setattr(import_time, "import_times", lambda repeats: times)
+    assert import_time.import_facts(3)["import and first fit"] == "2.200 s (1.10)"
