@@ -25,8 +25,8 @@ class Engine:
     features : frozenset of str
         What it does of `Case.features`.
     requirements : tuple of str
-        What its environment is made of; empty for R's packages, and for the interpreter that
-        runs the suite.
+        What its environment is made of, which has the name of the first; empty for R's packages,
+        and for the interpreter that runs the suite.
     python : str, optional
         An interpreter to be used as it is.
     """
@@ -55,8 +55,8 @@ class Engine:
             return [*r_command(self.name), str(WORKERS / self.worker), self.name]
         python = self.python or sys.executable
         if self.requirements:
-            python = environment(environments / self.name, self.requirements)
-        return [python, str(WORKERS / self.worker)]
+            python = environment(environments / self.requirements[0], self.requirements)
+        return [python, str(WORKERS / self.worker), self.name]
 
 
 def r_command(package: str) -> list[str]:
@@ -108,6 +108,14 @@ INTERLACE = Engine(
     frozenset({"binomial", "poisson", "nb2", "zip", "trials", "quadrature", "slopes", "bootstrap"}),
 )
 
+# Its slopes are independent of its intercepts, which is another model.
+GPBOOST = Engine(
+    "gpboost",
+    "gpboost_worker.py",
+    frozenset({"binomial", "poisson", "nb2"}),
+    ("gpboost", "pandas", "formulaic"),
+)
+
 PEERS = (
     Engine(
         "lme4",
@@ -125,13 +133,8 @@ PEERS = (
         frozenset({"binomial", "poisson", "nb2", "trials", "quadrature", "slopes", "bootstrap"}),
         ("glmm", "pandas"),
     ),
-    # Its slopes are independent of its intercepts, which is another model.
-    Engine(
-        "gpboost",
-        "gpboost_worker.py",
-        frozenset({"binomial", "poisson", "nb2"}),
-        ("gpboost", "pandas", "formulaic"),
-    ),
+    GPBOOST,
+    replace(GPBOOST, name="gpboost-cholesky"),
     Engine(
         "interlace-lme",
         "interlace_lme_worker.py",
