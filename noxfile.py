@@ -1,6 +1,6 @@
 """Every check of the repository, by name: `nox --list` shows them, plain `nox` runs the usual ones.
 
-What follows `--` goes to pytest: `nox -s tests -- -k cbpp`.
+What follows `--` goes to pytest (`nox -s tests -- -k cbpp`), or to the benchmarks' own options.
 """
 
 from __future__ import annotations
@@ -102,6 +102,13 @@ def authors(session: nox.Session) -> None:
     # the tests live beside those of the core, whose package pytest has to know
     session.install("build", f"./{CORE}", *group("test"))
     session.run("pytest", "tests/install", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Benchmarks: time, log-likelihood and memory beside the peers; see benchmarks/README.md."""
+    session.install(*EVERYTHING, *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,60 @@
+"""Fit with this repository's interlace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from loop import Answer, serve, simulated
+
+import interlace
+
+FAMILIES = {"zip": "poisson", "nb2": "negativebinomial"}
+
+
+def fit(data: pd.DataFrame, case: dict[str, Any]) -> Answer:
+    """Fit the case once, or bootstrap it; answer also with the bytes of the model's arrays."""
+    result = refit(data, case)
+    result.summary()
+    # Standard errors are part of the time; reading them makes sure that they are there.
+    finite = bool(np.isfinite(result.fe_bse).all())
+    if case["replicates"]:
+        eta_fixed = result.predict(data, type="link", include_re=False)
+        (variance,) = result.variance_components.values()
+        for replicate in simulated(data, case, np.asarray(eta_fixed), variance**0.5):
+            refit(replicate, case)
+    return {
+        "loglik": result.llf,
+        "converged": bool(result.converged) and finite,
+        "array_bytes": array_bytes(result, case),
+    }
+
+
+def warm() -> None:
+    """Fit a small model, so that modules imported on first use do not count as its memory."""
+    data = interlace.datasets.load("cbpp")
+    interlace.glmer("incidence / size ~ period", data, "binomial", groups="herd", weights="size")
+
+
+def refit(data: pd.DataFrame, case: dict[str, Any]) -> Any:
+    """Return the result of the case's model on some data."""
+    response = case["response"]
+    if case["trials"]:
+        response = f"cbind({response}, {case['trials']} - {response})"
+    formula = " + ".join([f"{response} ~ {case['fixed']}", *case["random"]])
+    options = {"ziformula": "~ 1"} if case["family"] == "zip" else {}
+    family = FAMILIES.get(case["family"], case["family"])
+    return interlace.glmer(formula, data, family, nAGQ=case["nAGQ"], **options)
+
+
+def array_bytes(result: Any, case: dict[str, Any]) -> int:
+    """Return the bytes of y, X, the terms' columns and group numbers, and u, in float64."""
+    n, p = result.nobs, sum(len(each.names) for each in result.coefficients)
+    columns = [len(term.split("|")[0].strip("( ").split("+")) for term in case["random"]]
+    q = sum(np.size(each) for each in result.random_effects.values())
+    return 8 * (n * (1 + p) + n * sum(1 + k for k in columns) + q)
+
+
+if __name__ == "__main__":
+    serve(fit, warm)
