@@ -11,7 +11,7 @@ from interlace_core.config import Config
 from interlace_core.contracts import Approximation, Family, Optimizer
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.diagnostics import limit_notes, separation_notes
-from interlace_core.effects import group_effects, term_places
+from interlace_core.effects import term_places
 from interlace_core.errors import (
     AmbiguousNameError,
     ConvergenceWarning,
@@ -19,11 +19,11 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fit import Fit, fit_problem
-from interlace_core.guards import guard
 from interlace_core.notices import warn
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
+from interlace_core.training import Training, fitted_state
 
 
 def fit_glmm(
@@ -237,15 +237,7 @@ def _result(
     settings: Mapping[str, Any],
 ) -> GLMMResult:
     problem = model.problem
-    with guard(problem.family, "result"):
-        effects = group_effects(problem, fit.psi, fit.mode)
-    eta_fixed = np.stack(problem.fixed_part(fit.psi))
-    eta = eta_fixed.copy()
-    places = term_places(problem)
-    for term, place in zip(problem.terms, places, strict=True):
-        b = effects[term.group].values[:, place.columns]
-        for z, b_column in zip(term.Z.T, b.T, strict=True):
-            eta[term.predictor] += z * b_column[term.codes]
+    state = fitted_state(problem, fit)
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
@@ -257,14 +249,14 @@ def _result(
         formula=model.formula,
         family=model.family,
         coefficients=coefficients,
-        terms=places,
-        effects=effects,
+        terms=term_places(problem),
+        effects=state.effects,
         fit=fit,
         rows=model.rows,
         y=problem.y,
         weights=problem.weights,
-        eta=eta,
-        eta_fixed=eta_fixed,
+        eta=state.eta,
+        eta_fixed=state.eta_fixed,
         encoder=model.encoder,
         settings={
             "approximation": _describe(approximation),
@@ -279,6 +271,7 @@ def _result(
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),
+        training=Training(problem, approximation, optimizer, settings["tol_decrement"]),
     )
 
 

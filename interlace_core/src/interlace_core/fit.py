@@ -19,7 +19,7 @@ from interlace_core.objective import Objective
 from interlace_core.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.precondition import Coordinates, precondition
 from interlace_core.records import Array, OptimizerResult, Problem, Status
-from interlace_core.start import column_sizes, find_start, unit_theta
+from interlace_core.start import Start, column_sizes, find_start, unit_theta
 from interlace_core.verdict import Verdict, judge
 
 TOL_ABS_RESTART = 1e-6
@@ -73,6 +73,7 @@ def fit_problem(
     optimizer: Optimizer,
     *,
     theta0: Array | None = None,
+    start: Start | None = None,
     tol_decrement: float = 1e-7,
     verbose: bool = False,
 ) -> Fit:
@@ -85,6 +86,8 @@ def fit_problem(
     optimizer : Optimizer
     theta0 : ndarray, shape (n_theta,), optional
         Start for the covariance parameters.
+    start : Start, optional
+        A complete start, such as the estimates of a similar fit; found anew if None.
     tol_decrement : float
         The fit counts as an optimum if the log-likelihood has no more than this to gain.
     verbose : bool
@@ -99,7 +102,7 @@ def fit_problem(
     """
     began = time.perf_counter()
     with guard(approximation, "fit"):
-        start = find_start(problem, theta0)
+        start = start or find_start(problem, theta0)
         profiled = approximation.profiled(problem)
         evaluate = approximation.objective(problem)
         first = evaluate(start.psi)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace_core.after_fit import AfterFit
 from interlace_core.contracts import Family, Parameter
 from interlace_core.effects import GroupEffects, TermPlace
 from interlace_core.errors import OptionError
@@ -20,6 +21,7 @@ from interlace_core.reports import Reports
 if TYPE_CHECKING:
     from interlace_core.data.encoder import Encoder
     from interlace_core.summary import Summary
+    from interlace_core.training import Training
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class Coefficients:
 
 
 @dataclass(frozen=True)
-class GLMMResult(Reports):
+class GLMMResult(Reports, AfterFit):
     """A fitted generalised linear mixed model.
 
-    Everything shown is derived from the fields; the training data is not kept beyond the
-    response, the linear predictors and the index.
+    Everything shown is derived from the fields. Prediction needs no training data; what fits
+    again does, and finds it in `training`.
 
     Attributes
     ----------
@@ -73,6 +75,8 @@ class GLMMResult(Reports):
         Collinear columns left out.
     notes : tuple of str
         What the user should know about the data or the fit.
+    training : Training, or None
+        The arrays fitted to and the components used, for profiles, refits and simulation.
     """
 
     formula: str
@@ -90,6 +94,7 @@ class GLMMResult(Reports):
     settings: Mapping[str, Any]
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    training: Training | None = field(default=None, repr=False)
 
     @property
     def heading(self) -> tuple[str, str]:

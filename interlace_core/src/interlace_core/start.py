@@ -52,7 +52,7 @@ def find_start(problem: Problem, theta0: Array | None = None) -> Start:
         The user's start for theta.
     """
     beta = _fit_coefficients(problem.layout.problem)
-    units = _units(problem, beta)
+    units = natural_units(problem, beta)
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
@@ -80,7 +80,8 @@ def column_sizes(term: RandomTerm) -> Array:
     return np.asarray(np.sqrt(np.mean(np.square(term.Z), axis=0)))
 
 
-def _units(problem: Problem, beta: Array) -> Array:
+def natural_units(problem: Problem, beta: Array) -> Array:
+    """Return the natural size of an effect on each linear predictor, shape (K,); see `Start`."""
     units = np.ones(len(problem.predictors))
     in_units_of_data = [
         k for k in problem.active() if not _on_own_scale(problem.predictors[k].parameter.link)

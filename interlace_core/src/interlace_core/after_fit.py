@@ -1,0 +1,187 @@
+"""What users do after the fit, as methods of the result: each one line to the room it lives in.
+
+Kept apart from the result's records and accessors: functions here take the result and give it
+to a module that returns frozen records or data frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interlace_core.bootstrap import Bootstrap
+    from interlace_core.inference.profile import Profile
+    from interlace_core.records import Array
+    from interlace_core.result import GLMMResult
+
+
+class AfterFit:
+    """Methods that GLMMResult inherits; see each module for the mathematics."""
+
+    def confint(
+        self,
+        parm: str | list[str] | None = None,
+        *,
+        method: str = "wald",
+        level: float = 0.95,
+        n_boot: int = 500,
+        seed: int | None = None,
+        n_jobs: int = 1,
+        vcov: Any = None,
+    ) -> pd.DataFrame:
+        """Return confidence intervals of all parameters, on natural scales.
+
+        Parameters
+        ----------
+        parm : str or list of str, optional
+            Labels as in the index of the answer, or kinds: "coefficient", "sd", "correlation",
+            "family". All by default.
+        method : str
+            "wald": from standard errors, made on the log scale for a standard deviation, Fisher's
+            z for a correlation and the link for a family parameter, and taken back. "profile":
+            where the profile log-likelihood has fallen by half a chi-square quantile; refits with
+            the parameter held. "boot": percentiles of a parametric bootstrap.
+        level : float
+        n_boot, seed, n_jobs
+            For the bootstrap.
+        vcov : array or DataFrame, shape (n_psi, n_psi), optional
+            Covariance for Wald intervals in place of the model's, such as `vcov_robust()`.
+
+        Returns
+        -------
+        DataFrame
+            Columns `kind`, `estimate`, `lower`, `upper`. Standard deviations and correlations are
+            those of the random effects, on the scale of the linear predictor. NaN for Wald
+            intervals of what is at a boundary: use the profile there.
+        """
+        from interlace_core.inference.confint import confint
+
+        return confint(
+            _whole(self),
+            parm,
+            method=method,
+            level=level,
+            n_boot=n_boot,
+            seed=seed,
+            n_jobs=n_jobs,
+            vcov=vcov,
+        )
+
+    def profile(
+        self, parm: str | list[str] | None = None, *, level: float = 0.99, points: int = 8
+    ) -> Profile:
+        """Return profile likelihoods on a grid, from refits with each parameter held.
+
+        Parameters
+        ----------
+        parm : str or list of str, optional
+            As for `confint`.
+        level : float
+            The grid reaches as far as intervals of this level.
+        points : int
+            Steps to each side.
+        """
+        from interlace_core.inference.profile import profile
+
+        return profile(_whole(self), parm, level=level, points=points)
+
+    def vcov_robust(self, cluster: Any = None) -> pd.DataFrame:
+        """Return the cluster-robust (sandwich) covariance of all parameters.
+
+        Parameters
+        ----------
+        cluster : str or array, optional
+            A grouping factor of the model, or one label per row used; by default the factor with
+            the fewest levels. Clusters must not share random effects.
+        """
+        from interlace_core.inference.sandwich import sandwich
+
+        return sandwich(_whole(self), cluster)
+
+    def bootstrap(
+        self,
+        n: int = 500,
+        *,
+        seed: int | None = None,
+        statistic: Callable[[GLMMResult], Mapping[str, float]] | None = None,
+        conditional: bool = False,
+        n_jobs: int = 1,
+    ) -> Bootstrap:
+        """Return a parametric bootstrap: refits to responses simulated at the estimates.
+
+        Parameters
+        ----------
+        n : int
+            Draws.
+        seed : int, optional
+            Makes the draws repeatable, whatever `n_jobs`.
+        statistic : callable, optional
+            From a result to named numbers; by default the parameters that `confint` lists.
+        conditional : bool
+            Whether the groups keep their estimated random effects.
+        n_jobs : int
+            Processes, by way of joblib (`pip install interlace-core[parallel]`).
+        """
+        from interlace_core.bootstrap import bootstrap
+
+        return bootstrap(
+            _whole(self),
+            n,
+            seed=seed,
+            statistic=statistic,
+            conditional=conditional,
+            n_jobs=n_jobs,
+        )
+
+    def refit(self, y: Any) -> GLMMResult:
+        """Return the same model fitted to another response, started at these estimates.
+
+        Parameters
+        ----------
+        y : array-like
+            In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) with successes
+            and trials.
+        """
+        from interlace_core.refit import refit
+
+        return refit(_whole(self), y)
+
+    def simulate(
+        self,
+        n: int = 1,
+        *,
+        seed: int | None = None,
+        conditional: bool = False,
+        raw: bool = False,
+    ) -> pd.DataFrame | Array:
+        """Return draws of the response at the estimates.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        seed : int, optional
+            Makes the draws repeatable; draw i does not depend on n.
+        conditional : bool
+            Whether the groups keep their estimated random effects; by default these are drawn
+            anew from their estimated distribution.
+        raw : bool
+            Return an array, shape (n, rows) or (n, rows, 2), in the form that `refit` takes,
+            instead of a data frame with one column per draw on the scale of the mean.
+        """
+        from interlace_core.simulation import simulate
+
+        return simulate(_whole(self), n, seed=seed, conditional=conditional, raw=raw)
+
+    def without_training(self) -> GLMMResult:
+        """Return a small copy without the data: it predicts, but does not fit again."""
+        return replace(_whole(self), training=None)
+
+
+def _whole(part: AfterFit) -> GLMMResult:
+    """Return the result as what it is; nothing else inherits these methods."""
+    return cast("GLMMResult", part)

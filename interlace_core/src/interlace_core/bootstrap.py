@@ -1,0 +1,175 @@
+"""The parametric bootstrap: simulate from the fit, fit again, keep what came out and what failed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interlace_core.errors import InterlaceError, InterlaceWarning, NotAvailableError, OptionError
+from interlace_core.inference.quantities import Quantity, quantities
+from interlace_core.refit import refit_problem, result_of, with_response
+from interlace_core.simulation import draw, generators, new_predictors, require_count
+from interlace_core.training import require_training
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+Statistic = Callable[["GLMMResult"], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A refit that gave no answer.
+
+    Attributes
+    ----------
+    draw : int
+        Which draw, from 0.
+    reason : str
+    """
+
+    draw: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Refits to simulated responses.
+
+    Attributes
+    ----------
+    values : DataFrame
+        One row per successful draw (its number is the index), one column per quantity.
+    estimates : Series
+        The quantities of the fit itself.
+    failures : tuple of Failure
+        Draws without an answer, with their reasons. They are not in `values`.
+    """
+
+    values: pd.DataFrame
+    estimates: pd.Series
+    failures: tuple[Failure, ...]
+
+    @property
+    def bse(self) -> pd.Series:
+        """Bootstrap standard errors."""
+        return self.values.std(ddof=1)
+
+    def confint(
+        self, parm: list[str] | None = None, *, level: float = 0.95, kind: str = "percentile"
+    ) -> pd.DataFrame:
+        """Return intervals.
+
+        Parameters
+        ----------
+        parm : list of str, optional
+            Columns of `values`; all by default.
+        level : float
+        kind : str
+            "percentile", "basic" (reflected at the estimate) or "normal" (with the bias taken
+            off). See Davison & Hinkley (1997), chapter 5.
+        """
+        names = list(self.values.columns) if parm is None else list(parm)
+        values, estimate = self.values[names].to_numpy(), self.estimates[names].to_numpy()
+        ends = 0.5 - 0.5 * level, 0.5 + 0.5 * level
+        low, high = np.nanquantile(values, ends, axis=0) if len(values) else np.full((2, 1), np.nan)
+        if kind == "basic":
+            low, high = 2.0 * estimate - high, 2.0 * estimate - low
+        elif kind == "normal":
+            middle = 2.0 * estimate - values.mean(axis=0)
+            half = float(ndtri(ends[1])) * values.std(axis=0, ddof=1)
+            low, high = middle - half, middle + half
+        elif kind != "percentile":
+            raise OptionError(
+                f"confint: kind must be 'percentile', 'basic' or 'normal', got {kind!r}."
+            )
+        return pd.DataFrame({"estimate": estimate, "lower": low, "upper": high}, index=names)
+
+
+def bootstrap(
+    result: GLMMResult,
+    n: int,
+    *,
+    seed: int | None = None,
+    statistic: Statistic | None = None,
+    conditional: bool = False,
+    n_jobs: int = 1,
+) -> Bootstrap:
+    """Return n refits to responses simulated from the fit; see `GLMMResult.bootstrap`."""
+    require_count(n, "bootstrap: n")
+    training = require_training(result, "bootstrap")
+    wanted = quantities(result, training)
+    work = _Work(result, wanted, statistic, conditional)
+    outcomes = run(work, list(enumerate(generators(seed, n))), n_jobs)
+    kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
+    failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
+    estimates = pd.Series(work.measure(result), dtype=float)
+    frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
+    return Bootstrap(frame, estimates, tuple(failures))
+
+
+def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
+    """Return work(task) of each task, in order; in parallel by joblib if more than one job.
+
+    A joblib backend chosen outside (`joblib.parallel_config`, for dask or ray) is respected.
+
+    Raises
+    ------
+    NotAvailableError
+        If joblib is wanted and not installed.
+    """
+    if n_jobs == 1:
+        return [work(task) for task in tasks]
+    try:
+        import joblib  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError as error:
+        raise NotAvailableError(
+            f"n_jobs={n_jobs} needs joblib, which is not installed. Run "
+            "`pip install interlace-core[parallel]`, or use n_jobs=1."
+        ) from error
+    return list(joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(work)(task) for task in tasks))
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One draw and refit; can be pickled."""
+
+    result: GLMMResult
+    wanted: list[Quantity]
+    statistic: Statistic | None
+    conditional: bool
+
+    def __call__(
+        self, task: tuple[int, np.random.Generator]
+    ) -> tuple[dict[str, float] | None, str]:
+        """Return the quantities of the refit, or None and the reason why there are none."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                return self._values(task[1])
+        except (InterlaceError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            return None, f"{type(error).__name__}: {error}"
+
+    def _values(self, rng: np.random.Generator) -> tuple[dict[str, float] | None, str]:
+        result = self.result
+        training = require_training(result, "bootstrap")
+        eta = result.eta if self.conditional else new_predictors(result, rng)
+        problem = with_response(training.problem, draw(result, eta, rng))
+        fit = refit_problem(training, problem, result.fit.psi)
+        if not fit.verdict.converged:
+            return None, fit.verdict.message
+        if self.statistic is None:
+            return {each.label: each.value(fit.psi) for each in self.wanted}, ""
+        return self.measure(result_of(result, problem, fit)), ""
+
+    def measure(self, result: GLMMResult) -> dict[str, float]:
+        """Return the quantities, or the user's statistic, of a result."""
+        if self.statistic is None:
+            return {each.label: each.value(result.fit.psi) for each in self.wanted}
+        return {str(name): float(value) for name, value in dict(self.statistic(result)).items()}

@@ -1,0 +1,92 @@
+"""Confidence intervals on natural scales: Wald, profile likelihood, parametric bootstrap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interlace_core.errors import OptionError
+from interlace_core.inference.quantities import Quantity, quantities, select
+from interlace_core.records import Array
+from interlace_core.training import require_training
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+METHODS = ("wald", "profile", "boot")
+
+
+def confint(
+    result: GLMMResult,
+    parm: str | list[str] | None,
+    *,
+    method: str,
+    level: float,
+    n_boot: int,
+    seed: int | None,
+    n_jobs: int,
+    vcov: Any,
+) -> pd.DataFrame:
+    """Return intervals; see `GLMMResult.confint`."""
+    if method not in METHODS:
+        options = ", ".join(map(repr, METHODS))
+        raise OptionError(f"confint: method must be one of {options}, got {method!r}.")
+    check_level(level, "confint")
+    if vcov is not None and method != "wald":
+        raise OptionError('confint: vcov goes with method="wald"; leave it out.')
+    training = require_training(result, "confint")
+    chosen = select(quantities(result, training), parm, "confint")
+    if method == "wald":
+        covariance = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)
+        limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
+    elif method == "profile":
+        from interlace_core.inference.profile import profile_limits
+
+        limits = profile_limits(result, chosen, level)
+    else:
+        from interlace_core.bootstrap import bootstrap
+
+        sample = bootstrap(result, n_boot, seed=seed, n_jobs=n_jobs)
+        return sample.confint([each.label for each in chosen], level=level)
+    return interval_frame(chosen, result.fit.psi, limits)
+
+
+def interval_frame(
+    chosen: list[Quantity], psi: Array, limits: list[tuple[float, float]]
+) -> pd.DataFrame:
+    """Return estimates and limits, one row per quantity."""
+    frame = pd.DataFrame(limits, columns=["lower", "upper"], index=[each.label for each in chosen])
+    frame.insert(0, "kind", [each.kind for each in chosen])
+    frame.insert(1, "estimate", [each.value(psi) for each in chosen])
+    return frame
+
+
+def wald_limits(quantity: Quantity, psi: Array, vcov: Array, level: float) -> tuple[float, float]:
+    """Return limits from the delta method on the working scale, taken back.
+
+    NaN for a quantity at a boundary, where the estimate is not normal on any scale.
+    """
+    value, slope = quantity.value(psi), quantity.gradient(psi)
+    variance = quadratic_form(slope, vcov)
+    half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance) * quantity.working_slope(value)
+    middle = quantity.working(value)
+    if not np.isfinite(middle) or not np.isfinite(half):
+        return np.nan, np.nan
+    ends = quantity.natural(middle - half), quantity.natural(middle + half)
+    return min(ends), max(ends)
+
+
+def quadratic_form(slope: Array, vcov: Array) -> float:
+    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
+    moving = np.flatnonzero(slope)
+    block = vcov[np.ix_(moving, moving)]
+    return float(slope[moving] @ block @ slope[moving])
+
+
+def check_level(level: Any, who: str) -> None:
+    """Raise an OptionError unless a level lies between 0 and 1."""
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
+        raise OptionError(f"{who}: level must lie between 0 and 1, got {level!r}.")

@@ -1,0 +1,103 @@
+"""The same model fitted again: to another response, or to a changed problem, from a warm start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interlace_core.errors import DataError
+from interlace_core.fit import Fit, fit_problem
+from interlace_core.records import Array, Problem
+from interlace_core.start import START_SIZE, Start, natural_units, unit_theta
+from interlace_core.training import Training, fitted_state, require_training
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+WEAK_THETA = 0.1
+"""A covariance parameter below this share of its usual start begins there instead: the objective
+is flat where a standard deviation is 0, and a search that starts there may stay."""
+
+
+def refit(result: GLMMResult, y: Any) -> GLMMResult:
+    """Return the same model fitted to another response, started at the estimates.
+
+    Parameters
+    ----------
+    result : GLMMResult
+    y : array-like
+        In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) successes and trials.
+
+    Raises
+    ------
+    DataError
+        If its shape is not that of the response of the fit, or a value is not finite.
+    """
+    training = require_training(result, "refit")
+    problem = with_response(training.problem, y)
+    fit = refit_problem(training, problem, result.fit.psi)
+    return result_of(result, problem, fit)
+
+
+def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
+    """Return a result for another response of the same model."""
+    training = require_training(result, "refit")
+    state = fitted_state(problem, fit)
+    coefficients = tuple(
+        replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
+    )
+    return replace(
+        result,
+        family=problem.family,
+        coefficients=coefficients,
+        effects=state.effects,
+        fit=fit,
+        y=problem.y,
+        eta=state.eta,
+        eta_fixed=state.eta_fixed,
+        training=replace(training, problem=problem),
+        notes=(),
+    )
+
+
+def with_response(problem: Problem, y: Any) -> Problem:
+    """Return a problem with another response in the form of its own."""
+    values = np.asarray(y, dtype=np.float64)
+    if values.shape != problem.y.shape or not np.all(np.isfinite(values)):
+        raise DataError(
+            f"refit: the response must be finite and have shape {problem.y.shape}, the form that "
+            f"simulate(raw=True) returns, got shape {values.shape}."
+        )
+    return replace(problem, y=values)
+
+
+def refit_problem(training: Training, problem: Problem, psi: Array) -> Fit:
+    """Return the fit of a problem with the training's components, started near psi.
+
+    Parameters
+    ----------
+    training : Training
+    problem : Problem
+        Its own, or one changed in response, rows or columns.
+    psi : ndarray, shape (n_psi,) of `problem`
+    """
+    return fit_problem(
+        problem,
+        training.approximation,
+        training.optimizer,
+        start=warm_start(problem, psi),
+        tol_decrement=training.tol_decrement,
+    )
+
+
+def warm_start(problem: Problem, psi: Array) -> Start:
+    """Return a start at psi, with variances that are next to 0 moved away from it."""
+    psi = psi.copy()
+    units = natural_units(problem, psi[problem.n_theta :])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        usual = unit_theta(term, START_SIZE * units[term.predictor])
+        weak = (np.abs(psi[place]) < WEAK_THETA * np.abs(usual)) & (usual != 0.0)
+        psi[place] = np.where(weak, usual, psi[place])
+    return Start(psi, units)

@@ -1,0 +1,73 @@
+"""Draws of the response from a fitted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.errors import OptionError
+from interlace_core.guards import guard
+from interlace_core.records import Array, Problem
+from interlace_core.training import require_training
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+
+
+def simulate(
+    result: GLMMResult, n: int, *, seed: int | None, conditional: bool, raw: bool = False
+) -> pd.DataFrame | Array:
+    """Return n draws of the response; see `GLMMResult.simulate`."""
+    require_count(n, "simulate: n")
+    draws = []
+    for rng in generators(seed, n):
+        eta = result.eta if conditional else new_predictors(result, rng)
+        draws.append(draw(result, eta, rng))
+    if raw:
+        return np.stack(draws)
+    values = np.stack([result.family.observed(each) for each in draws], axis=1)
+    columns = [f"sim_{i + 1}" for i in range(n)]
+    return pd.DataFrame(values, index=result.rows.index, columns=columns)
+
+
+def generators(seed: int | None, n: int) -> list[np.random.Generator]:
+    """Return n independent generators: draw i is the same whatever n, and in any process."""
+    return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
+
+
+def draw(result: GLMMResult, eta: Array, rng: np.random.Generator) -> Array:
+    """Return one draw of the response at linear predictors eta, shape (K, n)."""
+    with guard(result.family, "simulate"):
+        return np.asarray(result.family.simulate(list(eta), rng), dtype=np.float64)
+
+
+def new_predictors(result: GLMMResult, rng: np.random.Generator) -> Array:
+    """Return linear predictors with random effects drawn anew, shape (K, n)."""
+    if not result.terms:
+        return result.eta_fixed
+    problem = require_training(result, "simulate(conditional=False)").problem
+    return draw_predictors(problem, result.fit.psi, rng)
+
+
+def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
+    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
+    eta = np.stack(problem.fixed_part(psi))
+    if not problem.terms:
+        return eta
+    templates = [
+        term.covariance.template(psi[place])
+        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+    ]
+    for term, T in zip(problem.terms, templates, strict=True):
+        u = rng.standard_normal((T.shape[0], len(term.levels)))
+        b = T @ u
+        eta[term.predictor] += np.einsum("nc,cn->n", term.Z, b[:, term.codes])
+    return eta
+
+
+def require_count(n: object, who: str) -> None:
+    """Raise an OptionError unless n is a whole number of at least 1."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise OptionError(f"{who} must be a whole number of at least 1, got {n!r}.")
