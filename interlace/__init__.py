@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from interlace.ordinal import CLMMResult, clmm
     from interlace.saved import load
     from interlace_core.config import options
+    from interlace_core.inference.compare import anova
     from interlace_core.result import GLMMResult
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "CLMMResult",
     "GLMMResult",
     "LMMResult",
+    "anova",
     "clmm",
     "datasets",
     "fit",
@@ -36,6 +38,7 @@ _LAZY = {
     "CLMMResult": ("interlace.ordinal", "CLMMResult"),
     "GLMMResult": ("interlace_core.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
+    "anova": ("interlace_core.inference.compare", "anova"),
     "options": ("interlace_core.config", "options"),
     "datasets": ("interlace.datasets", None),
 }

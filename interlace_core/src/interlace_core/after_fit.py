@@ -137,6 +137,65 @@ class AfterFit:
             n_jobs=n_jobs,
         )
 
+    def wald_tests(
+        self, *, type: int | str = 2, parameter: int | str = 0, vcov: Any = None
+    ) -> pd.DataFrame:
+        """Return a Wald chi-square test of each term of a formula.
+
+        Parameters
+        ----------
+        type : int
+            2: each term after all others that do not contain it. 3: the term's coefficients as
+            they are coded, so that with treatment contrasts a main effect under an interaction is
+            its effect at the other factor's base level.
+        parameter : int or str
+            Distributional parameter, by index, name or role; the mean by default.
+        vcov : array or DataFrame, optional
+            Covariance of all parameters in place of the model's, such as `vcov_robust()`.
+        """
+        from interlace_core.inference.wald import wald_tests
+
+        return wald_tests(_whole(self), type=type, parameter=parameter, vcov=vcov)
+
+    def wald_test(
+        self, L: Any, *, value: Any = 0.0, parameter: int | str = 0, vcov: Any = None
+    ) -> pd.Series:
+        """Return the joint Wald test of `L beta = value` for one predictor's coefficients.
+
+        Parameters
+        ----------
+        L : array-like, shape (r, p) or (p,)
+        value : float or array-like, shape (r,)
+        parameter, vcov
+            As for `wald_tests`.
+        """
+        from interlace_core.inference.wald import wald_test
+
+        return wald_test(_whole(self), L, value=value, parameter=parameter, vcov=vcov)
+
+    def drop1(
+        self, terms: str | list[str] | None = None, *, parameter: int | str = 0
+    ) -> pd.DataFrame:
+        """Return the likelihood-ratio test of each term that can be dropped, from refits.
+
+        Parameters
+        ----------
+        terms : str or list of str, optional
+            By default all terms that are not part of an interaction.
+        parameter : int or str
+            Distributional parameter whose formula is meant.
+        """
+        from interlace_core.inference.compare import drop1
+
+        return drop1(_whole(self), terms, parameter=parameter)
+
+    @property
+    def aicc(self) -> float:
+        """AIC with the correction for few rows (Hurvich & Tsai 1989)."""
+        from interlace_core.inference.compare import aicc
+
+        return aicc(_whole(self))
+
     def refit(self, y: Any) -> GLMMResult:
         """Return the same model fitted to another response, started at these estimates.
 

@@ -1,4 +1,4 @@
-"""The parametric bootstrap: simulate from the fit, fit again, keep what came out and what failed."""
+"""The parametric bootstrap: simulate from the fit, fit again, keep answers and failures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
+
+Outcome = tuple[dict[str, float] | None, str]
+"""Named numbers, or None and the reason why there are none."""
 
 Statistic = Callable[["GLMMResult"], Mapping[str, float]]
 
@@ -145,9 +148,7 @@ class _Work:
     statistic: Statistic | None
     conditional: bool
 
-    def __call__(
-        self, task: tuple[int, np.random.Generator]
-    ) -> tuple[dict[str, float] | None, str]:
+    def __call__(self, task: tuple[int, np.random.Generator]) -> Outcome:
         """Return the quantities of the refit, or None and the reason why there are none."""
         try:
             with warnings.catch_warnings():
@@ -156,7 +157,7 @@ class _Work:
         except (InterlaceError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
             return None, f"{type(error).__name__}: {error}"
 
-    def _values(self, rng: np.random.Generator) -> tuple[dict[str, float] | None, str]:
+    def _values(self, rng: np.random.Generator) -> Outcome:
         result = self.result
         training = require_training(result, "bootstrap")
         eta = result.eta if self.conditional else new_predictors(result, rng)

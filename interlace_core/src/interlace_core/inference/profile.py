@@ -181,8 +181,9 @@ def _usable(evaluation: Evaluation | None) -> bool:
 
 
 def _limit(search: _Search, quantity: Quantity, target: float) -> float:
-    """Return the value where zeta meets a target, by the secant method; an end of the domain if
-    zeta does not reach it there.
+    """Return the value where zeta meets a target, by the secant method.
+
+    An end of the quantity's domain if zeta does not reach the target before it.
     """
     step = _Step(search, quantity, 1.0 if target > 0 else -1.0)
     estimate, sign = quantity.value(search.psi), 1.0 if target > 0 else -1.0
