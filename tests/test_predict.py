@@ -434,6 +434,9 @@ def test_unknown_policy_for_new_levels_is_refused(intercepts, new):
         intercepts.predict(new, new_levels="ignore")
 
 
-def test_include_re_must_be_a_truth_value(intercepts, new):
-    with pytest.raises(OptionError, match="include_re must be True or False, got 'a'"):
-        intercepts.predict(new, include_re="a")
+def test_include_re_must_be_a_truth_value_or_name_terms(intercepts, new):
+    with pytest.raises(OptionError, match="include_re must be True or False, or names"):
+        intercepts.predict(new, include_re=1)
+    with pytest.raises(OptionError, match="no random-effects term") as caught:
+        intercepts.predict(new, include_re="herd")
+    assert "(1 | a)" in str(caught.value)

@@ -1,62 +1,162 @@
-"""Predictions in sample and for new data."""
+"""Predictions in sample and for new data, with standard errors and intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Family
-from interlace_core.data.vectors import read_array
-from interlace_core.errors import DataError, DataWarning, OptionError
+from interlace_core.errors import OptionError
+from interlace_core.links import Link
 from interlace_core.lookup import similar_name
-from interlace_core.notices import warn
-from interlace_core.records import Array
+from interlace_core.prediction.average import average, prior_variance
+from interlace_core.prediction.design import (
+    RowDesign,
+    fit_rows,
+    included_terms,
+    new_rows,
+    predictors,
+)
+from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
 
-NEW_LEVELS = ("population", "error")
+NEW_LEVELS = ("population", "error", "marginal", "sample")
+INTERVALS = ("confidence", "prediction")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes
+    ----------
+    transform : callable
+        From K linear predictors to the prediction, shape (n,).
+    link : Link or None
+        On whose scale intervals are made; None for a linear predictor.
+    over_all : bool
+        Whether the prediction averages over all random effects.
+    """
+
+    transform: Callable[[list[Array]], Array]
+    link: Link | None
+    over_all: bool = False
 
 
 def predict(
     result: GLMMResult,
     newdata: Any,
     type: str,
-    include_re: bool,
+    include_re: Any,
     new_levels: str | None,
     offset: Any,
-) -> pd.Series:
+    *,
+    se: bool = False,
+    interval: str | None = None,
+    level: float = 0.95,
+    weights: Any = None,
+    n_sim: int = 1000,
+    seed: int | None = None,
+) -> pd.Series | pd.DataFrame:
     """Return predictions; see `GLMMResult.predict`."""
-    policy = new_levels if new_levels is not None else result.settings.get("new_levels")
-    policy = "population" if policy is None else policy
-    if policy not in NEW_LEVELS:
+    policy = _policy(result, new_levels)
+    target = target_of(result, type)
+    included = (False,) * len(result.terms)
+    if not target.over_all:
+        included = included_terms(result, include_re)
+    if interval is not None and interval not in INTERVALS:
         raise OptionError(
-            f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
-            f"got {policy!r}."
+            f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
         )
-    if not isinstance(include_re, (bool, np.bool_)):
-        raise OptionError(f"predict: include_re must be True or False, got {include_re!r}.")
-    transform = target_of(result, type).transform
+    if newdata is None and offset is not None:
+        raise OptionError("predict: offset goes with newdata; the fit has its own.")
+    plain = not se and interval is None and not target.over_all
+    if newdata is None and plain and (all(included) or not any(included)):
+        eta = result.eta if any(included) or not result.terms else result.eta_fixed
+        return pd.Series(_quietly(target, eta, None), index=result.rows.index)
     if newdata is None:
-        if offset is not None:
-            raise OptionError("predict: offset goes with newdata; the fit has its own.")
-        eta, index = (result.eta if include_re else result.eta_fixed), result.rows.index
+        design = fit_rows(result)
     else:
-        eta, index = _new_predictors(result, newdata, include_re, policy, offset)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return pd.Series(transform(list(eta)), index=index)
+        effects = any(included) or target.over_all or interval == "prediction"
+        design = new_rows(result, newdata, offset, policy, effects=effects, groups=any(included))
+    rows = Predicted.of(result, design, included, target, policy, seed)
+    values = _quietly(target, rows.eta, rows.averaged)
+    if not se and interval is None:
+        return pd.Series(values, index=design.index)
+    from interlace_core.prediction.intervals import with_uncertainty
+
+    return with_uncertainty(
+        result, design, rows, target, values, interval=interval, level=level,
+        in_sample=newdata is None, weights=weights, n_sim=n_sim, seed=seed,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is predicted: the function from the K linear predictors to it, shape (n,)."""
+class Predicted:
+    """Linear predictors of some rows, and what of them is not known.
 
-    transform: Callable[[list[Array]], Array]
+    Attributes
+    ----------
+    eta : ndarray, shape (K, n)
+    included : tuple of bool
+        The terms whose random effects are in eta.
+    unknown : tuple of ndarray of bool, shape (n,)
+        Rows in which each term's effects are not known: left out, or of a new level.
+    variance : ndarray, shape (K, n)
+        Prior variance of the unknown effects.
+    averaged : ndarray, shape (K, n), or None
+        The part of it that the prediction averages over.
+    """
+
+    eta: Array
+    included: tuple[bool, ...]
+    unknown: tuple[BoolArray, ...]
+    variance: Array
+    averaged: Array | None
+
+    @classmethod
+    def of(
+        cls,
+        result: GLMMResult,
+        design: RowDesign,
+        included: tuple[bool, ...],
+        target: Target,
+        policy: str,
+        seed: int | None,
+    ) -> Predicted:
+        """Return the predictors of some rows under a policy for new levels."""
+        if not design.terms:
+            zero = np.zeros(design.offset.shape)
+            return cls(predictors(result, design, included), included, (), zero, None)
+        unseen = [term.codes < 0 for term in design.terms]
+        drawn: Sequence[Array] = ()
+        if policy == "sample" and any(included):
+            drawn = _draw_new(result, design, seed)
+            unseen = [np.zeros(each.size, dtype=bool) for each in unseen]
+        unknown = tuple(u | (not w) for u, w in zip(unseen, included, strict=True))
+        variance = unknown_variance(result, design, unknown)
+        averaged = None
+        if target.over_all:
+            averaged = variance
+        elif policy == "marginal" and any(included):
+            new = [u & w for u, w in zip(unseen, included, strict=True)]
+            averaged = unknown_variance(result, design, new)
+        eta = predictors(result, design, included, drawn)
+        return cls(eta, included, unknown, variance, averaged)
+
+
+def unknown_variance(result: GLMMResult, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
+    """Return the prior variance of what is unknown in each predictor, shape (K, n)."""
+    priors = [result.effects[t.group].prior[t.columns, t.columns] for t in result.terms]
+    at = [term.predictor for term in result.terms]
+    Z = [term.Z for term in design.terms]
+    return prior_variance(priors, at, Z, unknown, design.offset.shape)
 
 
 def target_of(result: GLMMResult, type: str) -> Target:
@@ -65,19 +165,20 @@ def target_of(result: GLMMResult, type: str) -> Target:
     Raises
     ------
     OptionError
-        If there is no such type.
+        If it names nothing of this model.
     """
     family = result.family
-    if type == "response":
-        return Target(family.mean)
+    first = result.coefficients[0].parameter.link
+    if type in ("response", "population"):
+        return Target(family.mean, first, type == "population")
     if type == "mean":
-        return Target(family.conditional_mean)
+        return Target(family.conditional_mean, first)
     if type == "link":
-        return Target(lambda eta: eta[0])
-    choices = ["response", "link", "mean"]
+        return Target(lambda eta: eta[0], None)
+    choices = ["response", "link", "mean", "population"]
     for k, found in enumerate(result.coefficients):
         if type in (found.parameter.name, found.parameter.role):
-            return Target(partial(_natural, family, k))
+            return Target(_parameter(family, k), found.parameter.link)
         choices += [found.parameter.name, found.parameter.role]
     close = similar_name(str(type), choices)
     hint = f" Did you mean {close!r}?" if close else ""
@@ -87,50 +188,43 @@ def target_of(result: GLMMResult, type: str) -> Target:
     )
 
 
-def _natural(family: Family, k: int, eta: list[Array]) -> Array:
-    return np.asarray(family.natural(eta)[k])
+def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:
+    return lambda eta: np.asarray(family.natural(eta)[k])
 
 
-def _new_predictors(
-    result: GLMMResult, newdata: Any, include_re: bool, policy: str, offset: Any
-) -> tuple[Array, Any]:
-    design = result.encoder.encode(newdata, need_random=include_re)
-    rows = []
-    for found, new in zip(result.coefficients, design.predictors, strict=True):
-        rows.append(new.X @ found.estimates + new.offset if found.names else new.offset)
-    eta = np.stack(rows)
-    eta[0] += _external_offset(result, offset, design.index)
-    if include_re:
-        groups = [term.group for term in result.terms]
-        for group, coded in dict(zip(groups, design.terms, strict=True)).items():
-            _report_new_levels(group, coded, policy)
-        for term, coded in zip(result.terms, design.terms, strict=True):
-            b = result.effects[term.group].values[:, term.columns]
-            b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
-            effect = np.sum(coded.Z * b[coded.codes], axis=1)
-            eta[term.predictor] += np.where(coded.missing, np.nan, effect)
-    return eta, design.index
+def _policy(result: GLMMResult, new_levels: str | None) -> str:
+    policy = new_levels if new_levels is not None else result.settings.get("new_levels")
+    policy = "population" if policy is None else policy
+    if policy not in NEW_LEVELS:
+        raise OptionError(
+            f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
+            f"got {policy!r}."
+        )
+    return str(policy)
 
 
-def _external_offset(result: GLMMResult, offset: Any, index: Any) -> Array:
-    if offset is None:
-        if result.encoder.external_offset:
-            raise DataError(
-                "predict: the fit was given an offset as an array, which cannot be known for "
-                "new rows. Give predict(offset=...) one value per row of newdata, or write "
-                "offset(...) in the formula."
-            )
-        return np.zeros(len(index))
-    if np.ndim(offset) == 0 and not isinstance(offset, str):
-        offset = np.full(len(index), offset)
-    return read_array(offset, "predict: offset", index)
+def _quietly(target: Target, eta: Array, averaged: Array | None) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if averaged is None:
+            return np.asarray(target.transform(list(eta)))
+        return average(target.transform, eta, averaged)
 
 
-def _report_new_levels(group: str, coded: Any, policy: str) -> None:
-    if not coded.unseen:
-        return
-    shown = ", ".join(map(repr, coded.unseen[:5])) + (", ..." if len(coded.unseen) > 5 else "")
-    message = f"predict: {len(coded.unseen)} level(s) of {group!r} were not in the fit: {shown}."
-    if policy == "error":
-        raise DataError(f'{message} Use new_levels="population" to give them a random effect of 0.')
-    warn(f"{message} They contribute a random effect of 0.", DataWarning)
+def _draw_new(result: GLMMResult, design: RowDesign, seed: int | None) -> list[Array]:
+    """Return Z b of each term with one draw of b per new level, shape (n,) each.
+
+    Rows of one new group share their draw.
+    """
+    rng = np.random.default_rng(seed)
+    effects: dict[str, Array] = {}
+    drawn = []
+    for place, term in zip(result.terms, design.terms, strict=True):
+        if place.group not in effects:
+            S = result.effects[place.group].prior
+            values, vectors = np.linalg.eigh(S)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            count = int(term.groups.max(initial=-1)) + 1
+            effects[place.group] = rng.standard_normal((count, len(S))) @ root.T
+        b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
+        drawn.append(np.sum(term.Z * b[term.groups][:, place.columns], axis=1))
+    return drawn

@@ -83,12 +83,16 @@ class NewTerm:
         Names of the levels that were not seen in training.
     missing : ndarray of bool, shape (n,)
         Rows whose group is missing.
+    groups : ndarray of intp, shape (n,)
+        Number of each row's group among those not seen in training; -1 where it was seen or is
+        missing.
     """
 
     codes: IntArray
     Z: Array
     unseen: tuple[str, ...]
     missing: BoolArray
+    groups: IntArray
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,12 @@ class Encoder:
     external_offset: bool = False
 
     def encode(
-        self, newdata: object, *, need_random: bool = True, need_offset: bool = True
+        self,
+        newdata: object,
+        *,
+        need_random: bool = True,
+        need_offset: bool = True,
+        need_groups: bool = True,
     ) -> NewDesign:
         """Return new data as arrays, coded by the training data's levels and transforms.
 
@@ -145,6 +154,9 @@ class Encoder:
         need_offset : bool
             Whether to compute the offsets; without them they are zero and their columns may be
             absent.
+        need_groups : bool
+            Whether to look up the groups; without them every row has code -1, and the grouping
+            columns may be absent.
 
         Returns
         -------
@@ -159,14 +171,14 @@ class Encoder:
         table = open_table(newdata, argument="newdata")
         terms = self.terms if need_random else ()
         coded = self._coded_columns(terms, need_offset)
-        grouped = [name for term in terms for name in term.factor.columns]
+        grouped = [name for term in terms if need_groups for name in term.factor.columns]
         raw = read_columns(table, [*coded, *grouped], argument="newdata")
         frame = pd.DataFrame(
             {name: self.columns[name].apply(raw[name]) for name in coded}, index=raw.index
         )
         return NewDesign(
             tuple(_predictor(each, frame, need_offset) for each in self.predictors),
-            tuple(_term(each, frame, raw) for each in terms),
+            tuple(_term(each, frame, raw, need_groups) for each in terms),
             table.index,
         )
 
@@ -194,7 +206,19 @@ def _predictor(encoder: PredictorEncoder, frame: pd.DataFrame, need_offset: bool
     return NewPredictor(X, offset)
 
 
-def _term(encoder: TermEncoder, frame: pd.DataFrame, raw: pd.DataFrame) -> NewTerm:
+def _term(
+    encoder: TermEncoder, frame: pd.DataFrame, raw: pd.DataFrame, need_groups: bool
+) -> NewTerm:
+    Z, n = encoder.design.encode(frame), len(frame)
+    if not need_groups:
+        nowhere = np.full(n, -1, dtype=np.intp)
+        return NewTerm(nowhere, Z, (), np.zeros(n, dtype=bool), nowhere)
     codes, unseen = encoder.factor.encode(raw)
-    missing = np.any([is_missing(raw[name]) for name in encoder.factor.columns], axis=0)
-    return NewTerm(codes, encoder.design.encode(frame), unseen, missing)
+    columns = list(encoder.factor.columns)
+    missing = np.any([is_missing(raw[name]) for name in columns], axis=0)
+    groups = np.full(n, -1, dtype=np.intp)
+    new = (codes < 0) & ~missing
+    if new.any():
+        strangers = raw.loc[new, columns].astype(object)
+        groups[new] = strangers.groupby(columns, sort=False).ngroup()
+    return NewTerm(codes, Z, unseen, missing, groups)
