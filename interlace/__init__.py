@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from interlace.models import glmer
+from interlace.models import glmer, power
 
 if TYPE_CHECKING:
     from interlace import datasets
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "options",
     "plugins",
+    "power",
 ]
 
 # heavy or seldom used: imported when asked for

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interlace_core.contracts import Approximation, Family, Optimizer
+    from interlace_core.power import Power
     from interlace_core.result import GLMMResult
 
 DEFAULTS = {"optimizer": "lbfgsb", "nAGQ": 1, "new_levels": "population", "tol_decrement": 1e-7}
@@ -131,3 +132,79 @@ def _parameter_formulas(
     if ziformula is not None:
         formulas["zero"] = ziformula
     return formulas
+
+
+def power(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    fixed: Mapping[str, float],
+    sd: Mapping[str, float | Mapping[str, float]],
+    test: str | list[str],
+    parameters: Mapping[str, float] | None = None,
+    n: int = 200,
+    alpha: float = 0.05,
+    method: str = "wald",
+    seed: int | None = None,
+    n_jobs: int = 1,
+    weights: Any = None,
+    offset: Any = None,
+    nAGQ: int | None = None,
+) -> Power:
+    """Return the power of a test of coefficients, by simulation from assumed values.
+
+    Parameters
+    ----------
+    formula : str
+        Of the model that will be fitted, with random effects as bars. The columns of its
+        response need not be in the data.
+    data : data frame
+        The planned design: one row per observation to come.
+    family : str, Family or class
+        As for `glmer`.
+    fixed : mapping from str to float
+        Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
+    sd : mapping
+        Assumed standard deviations of the random effects by grouping factor: a number for all
+        its columns, or a mapping from column to number. Effects are simulated uncorrelated.
+    test : str or list of str
+        Coefficients tested against 0, jointly if several.
+    parameters : mapping from str to float, optional
+        Assumed further parameters of the family, on their natural scale.
+    n : int
+        Simulations.
+    alpha : float
+        Size of the test.
+    method : str
+        "wald", or "lrt" for a likelihood-ratio test.
+    seed, n_jobs : int
+        Repeatable draws; processes, by way of joblib.
+    weights, offset, nAGQ
+        As for `glmer`; numbers of trials are weights.
+
+    Returns
+    -------
+    Power
+        With the error of simulation, and failed fits with their reasons.
+    """
+    from interlace_core.power import power as simulate_power
+
+    return simulate_power(
+        formula,
+        data,
+        family,
+        fixed=fixed,
+        sd=sd,
+        test=test,
+        parameters=parameters,
+        n=n,
+        alpha=alpha,
+        method=method,
+        seed=seed,
+        n_jobs=n_jobs,
+        weights=weights,
+        offset=offset,
+        call={"nAGQ": nAGQ},
+        builtin=DEFAULTS,
+    )

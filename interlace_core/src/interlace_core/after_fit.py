@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interlace_core.inference.profile import Profile
     from interlace_core.records import Array
     from interlace_core.result import GLMMResult
+    from interlace_core.scaled_residuals import ScaledResiduals
 
 
 class AfterFit:
@@ -235,6 +236,41 @@ class AfterFit:
         from interlace_core.simulation import simulate
 
         return simulate(_whole(self), n, seed=seed, conditional=conditional, raw=raw)
+
+    def residuals(self, kind: str = "pearson", *, seed: int | None = 0) -> pd.Series:
+        """Return residuals of each row, at the modes of the random effects.
+
+        Parameters
+        ----------
+        kind : str
+            "response" (observed minus fitted), "pearson" (over the fitted standard deviation),
+            "deviance" (signed root of twice what the row's log-density could gain by its mean;
+            scaled, where the family has a dispersion), "working" (response over dmu/deta) or
+            "quantile" (standard normal if the family is right; randomised where the distribution
+            has jumps).
+        seed : int, optional
+            For the randomisation.
+        """
+        from interlace_core.residuals import residuals
+
+        return residuals(_whole(self), kind, seed=seed)
+
+    def scaled_residuals(
+        self, n: int = 250, *, seed: int | None = 0, conditional: bool = False
+    ) -> ScaledResiduals:
+        """Return residuals scaled by simulation, with tests of uniformity, dispersion and zeros.
+
+        Parameters
+        ----------
+        n : int
+            Draws from the fitted model.
+        seed : int, optional
+        conditional : bool
+            Whether the draws keep the fit's random effects; by default they have their own.
+        """
+        from interlace_core.scaled_residuals import scaled_residuals
+
+        return scaled_residuals(_whole(self), n, seed=seed, conditional=conditional)
 
     def without_training(self) -> GLMMResult:
         """Return a small copy without the data: it predicts, but does not fit again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,69 @@ def fit_glmm(
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
+    ready = prepare(
+        formula,
+        data,
+        family,
+        groups=groups,
+        random=random,
+        weights=weights,
+        offset=offset,
+        parameters=parameters,
+        call=call,
+        builtin=builtin,
+        registry=registry,
+    )
+    model, settings = ready.model, ready.settings
+    fit = fit_problem(
+        model.problem,
+        ready.approximation,
+        ready.optimizer,
+        theta0=_checked_theta0(theta0, model.problem),
+        tol_decrement=settings["tol_decrement"],
+        verbose=bool(settings["verbose"]),
+    )
+    used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
+    result = _result(model, fit, ready.approximation, ready.optimizer, used)
+    if not fit.verdict.converged:
+        warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning)
+    return result
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a fit needs.
+
+    Attributes
+    ----------
+    model : Model
+    approximation : Approximation
+    optimizer : Optimizer
+    settings : mapping
+        Every configurable option, resolved.
+    """
+
+    model: Model
+    approximation: Approximation
+    optimizer: Optimizer
+    settings: Mapping[str, Any]
+
+
+def prepare(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    groups: str | Sequence[str] | None = None,
+    random: str | Sequence[str] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    parameters: Mapping[str, str] | None = None,
+    call: Mapping[str, Any] | None = None,
+    builtin: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> Prepared:
+    """Return what a fit needs: the model as arrays and the components chosen; see `fit_glmm`."""
     registry = registry or default_registry()
     call = {key: value for key, value in (call or {}).items() if value is not None}
     settings = Config(builtin).resolve_all(call)
@@ -78,19 +142,7 @@ def fit_glmm(
     with guard(approximation, "check"):
         approximation.check(model.problem)
     optimizer = as_optimizer(registry, settings)
-    fit = fit_problem(
-        model.problem,
-        approximation,
-        optimizer,
-        theta0=_checked_theta0(theta0, model.problem),
-        tol_decrement=settings["tol_decrement"],
-        verbose=bool(settings["verbose"]),
-    )
-    used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
-    result = _result(model, fit, approximation, optimizer, used)
-    if not fit.verdict.converged:
-        warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning)
-    return result
+    return Prepared(model, approximation, optimizer, settings)
 
 
 def as_family(family: Any, registry: Registry, settings: Mapping[str, Any]) -> Family:

@@ -1,0 +1,260 @@
+"""Power by simulation: how often a test finds what is assumed to be there."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from scipy.stats import beta as beta_distribution
+
+from interlace_core.bootstrap import Failure, run
+from interlace_core.contracts import Family
+from interlace_core.errors import InterlaceError, InterlaceWarning, OptionError, ResponseError
+from interlace_core.inference.wald import chi_square
+from interlace_core.records import Array, Problem
+from interlace_core.refit import refit_problem
+from interlace_core.shards import drop_columns
+from interlace_core.simulation import draw_predictors, generators, require_count
+from interlace_core.training import Training
+
+if TYPE_CHECKING:
+    from interlace_core.driver import Prepared
+
+PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))
+"""Stand-ins for a response that is yet to be simulated, in turn: counts or successes, positive
+numbers, proportions."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """The outcome of a power simulation.
+
+    Attributes
+    ----------
+    power : float
+        Share of the successful simulations whose p-value is below alpha.
+    interval : (float, float)
+        95% Clopper-Pearson interval of the power, for the error of simulation.
+    pvalues : ndarray
+        Of the successful simulations.
+    alpha : float
+    test : str
+        What was tested and how.
+    failures : tuple of Failure
+    """
+
+    power: float
+    interval: tuple[float, float]
+    pvalues: Array
+    alpha: float
+    test: str
+    failures: tuple[Failure, ...]
+
+    def __str__(self) -> str:
+        """Return one line."""
+        low, high = self.interval
+        return (
+            f"power {self.power:.3f} (95% {low:.3f} to {high:.3f}, {self.pvalues.size} "
+            f"simulations, {len(self.failures)} failed) of the {self.test} at {self.alpha:g}"
+        )
+
+
+def power(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    fixed: Mapping[str, float],
+    sd: Mapping[str, float | Mapping[str, float]],
+    test: str | list[str],
+    parameters: Mapping[str, float] | None = None,
+    n: int = 200,
+    alpha: float = 0.05,
+    method: str = "wald",
+    seed: int | None = None,
+    n_jobs: int = 1,
+    weights: Any = None,
+    offset: Any = None,
+    call: Mapping[str, Any] | None = None,
+    builtin: Mapping[str, Any] | None = None,
+) -> Power:
+    """Return the power of a test of coefficients, by simulation from assumed values.
+
+    Parameters
+    ----------
+    formula : str
+        Of the model that will be fitted, with random effects as bars. The columns of its
+        response need not be in the data.
+    data : data frame
+        The planned design: one row per observation to come.
+    family : str, Family or class
+    fixed : mapping from str to float
+        Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
+    sd : mapping
+        Assumed standard deviations of the random effects by grouping factor: a number for all
+        its columns, or a mapping from column to number. Effects are simulated uncorrelated.
+    test : str or list of str
+        Coefficients tested against 0, jointly if several.
+    parameters : mapping from str to float, optional
+        Assumed further parameters of the family, on their natural scale.
+    n : int
+        Simulations.
+    alpha : float
+        Size of the test.
+    method : str
+        "wald" or "lrt" (one more fit per simulation).
+    seed : int, optional
+    n_jobs : int
+        Processes, by way of joblib.
+    weights, offset
+        As for a fit; numbers of trials are weights.
+    call, builtin : mapping
+        Configurable options of the fits; see `fit_glmm`.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of the model's, or a parameter has no assumed value.
+    """
+    from interlace_core.driver import prepare
+
+    require_count(n, "power: n")
+    if method not in ("wald", "lrt"):
+        raise OptionError(f"power: method must be 'wald' or 'lrt', got {method!r}.")
+    call = {key: value for key, value in (call or {}).items() if value is not None}
+    ready = _with_placeholder(
+        formula, data, lambda frame: prepare(
+            formula, frame, family, weights=weights, offset=offset, call=call, builtin=builtin
+        ),
+    )  # fmt: skip
+    problem = ready.model.problem
+    psi = _assumed(problem, fixed, sd, parameters or {})
+    names = [test] if isinstance(test, str) else list(test)
+    columns = np.array([_position(problem.predictors[0].names, name, "test") for name in names])
+    training = Training(problem, ready.approximation, ready.optimizer)
+    work = _Work(training, psi, columns, method)
+    outcomes = run(work, generators(seed, n), n_jobs)
+    failures = tuple(Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason)
+    pvalues = np.array([p for p, reason in outcomes if not reason])
+    kind = "Wald test" if method == "wald" else "likelihood-ratio test"
+    return _summary(pvalues, alpha, f"{kind} of {', '.join(names)}", failures)
+
+
+def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, ...]) -> Power:
+    hits, count = int(np.sum(pvalues < alpha)), pvalues.size
+    low = float(beta_distribution.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta_distribution.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
+    share = hits / count if count else float("nan")
+    return Power(share, (low, high), pvalues, alpha, test, failures)
+
+
+def _with_placeholder(
+    formula: str, data: Any, build: Callable[[pd.DataFrame], Prepared]
+) -> Prepared:
+    """Return the model with a stand-in response, whatever values the family takes."""
+    given_by_name = isinstance(data, Mapping)
+    frame = pd.DataFrame(data) if given_by_name else nw.from_native(data).to_pandas()
+    left = formula.split("~", 1)[0]
+    named = re.findall(r"[^\W\d][\w.]*(?!\s*\(|[\w.])", left)
+    missing = [name for name in dict.fromkeys(named) if name not in frame]
+    error: Exception | None = None
+    for pair in PLACEHOLDERS:
+        values = np.resize(pair, len(frame))
+        try:
+            return build(frame.assign(**dict.fromkeys(missing, values)))
+        except ResponseError as refused:
+            error = refused
+    raise OptionError(
+        "power: no stand-in for the response suits the family. Put a column with possible values "
+        f"of {left.strip()!r} into the data; they are not used. ({error})"
+    ) from error
+
+
+def _assumed(
+    problem: Problem,
+    fixed: Mapping[str, float],
+    sd: Mapping[str, float | Mapping[str, float]],
+    parameters: Mapping[str, float],
+) -> Array:
+    psi = np.zeros(problem.n_psi)
+    mean = problem.beta_slices()[0].start
+    for name, value in fixed.items():
+        psi[mean + _position(problem.predictors[0].names, name, "fixed")] = value
+    groups = [term.group for term in problem.terms]
+    for name in sd:
+        _position(tuple(groups), name, "sd")
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if term.group not in sd:
+            raise OptionError(f"power: sd needs a standard deviation for {term.group!r}.")
+        given = sd[term.group]
+        if isinstance(given, Mapping):
+            values = [float(given.get(name, 0.0)) for name in term.names]
+        else:
+            values = [float(given)] * len(term.names)
+        psi[place] = term.covariance.nearest(np.diag(np.square(values)))
+    for k, place in list(enumerate(problem.beta_slices()))[1:]:
+        parameter = problem.predictors[k].parameter
+        if parameter.fixed is not None:
+            continue
+        if parameter.name not in parameters:
+            raise OptionError(
+                f"power: parameters needs an assumed value of {parameter.name!r}, such as "
+                f"parameters={{{parameter.name!r}: 1.0}}, or fix it in the family."
+            )
+        psi[place.start] = float(parameter.link.eta(np.float64(parameters[parameter.name])))
+    return psi
+
+
+def _position(names: tuple[str, ...], name: str, argument: str) -> int:
+    if name not in names:
+        raise OptionError(
+            f"power: {argument} names {name!r}, which the model does not have. It has "
+            f"{', '.join(map(repr, names))}."
+        )
+    return names.index(name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One simulation, fit and test; can be pickled."""
+
+    training: Training
+    psi: Array
+    columns: Any
+    method: str
+
+    def __call__(self, rng: np.random.Generator) -> tuple[float, str]:
+        """Return the p-value, or NaN and the reason why there is none."""
+        problem = self.training.problem
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                eta = draw_predictors(problem, self.psi, rng)
+                y = np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
+                return self._pvalue(replace(problem, y=y))
+        except (InterlaceError, ArithmeticError, np.linalg.LinAlgError) as error:
+            return np.nan, f"{type(error).__name__}: {error}"
+
+    def _pvalue(self, problem: Problem) -> tuple[float, str]:
+        from scipy.stats import chi2
+
+        fit = refit_problem(self.training, problem, self.psi)
+        if not fit.verdict.converged:
+            return np.nan, fit.verdict.message
+        place = problem.beta_slices()[0]
+        if self.method == "wald":
+            beta, V = fit.psi[place], fit.vcov[place, place]
+            return chi_square(np.eye(beta.size)[self.columns], beta, V)[2], ""
+        smaller = drop_columns(problem, 0, self.columns)
+        start = np.delete(fit.psi, place.start + self.columns)
+        null = refit_problem(self.training, smaller, start)
+        if not null.verdict.converged:
+            return np.nan, f"without the tested columns: {null.verdict.message}"
+        statistic = max(2.0 * (null.value - fit.value), 0.0)
+        return float(chi2.sf(statistic, self.columns.size)), ""
