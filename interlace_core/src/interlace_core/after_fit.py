@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from interlace_core.bootstrap import Bootstrap
     from interlace_core.inference.profile import Profile
+    from interlace_core.influence import Influence
+    from interlace_core.r2 import VarianceShares
     from interlace_core.records import Array
     from interlace_core.result import GLMMResult
     from interlace_core.scaled_residuals import ScaledResiduals
@@ -271,6 +273,52 @@ class AfterFit:
         from interlace_core.scaled_residuals import scaled_residuals
 
         return scaled_residuals(_whole(self), n, seed=seed, conditional=conditional)
+
+    def r2(self, scale: str = "link") -> VarianceShares:
+        """Return marginal and conditional R2 and the intra-class correlation.
+
+        Parameters
+        ----------
+        scale : str
+            "link": Nakagawa's, with the latent variance of the link for a binary response, the
+            lognormal approximation for a log link, the delta method otherwise. "response": shares
+            of the variance of the response itself, with the random effects integrated out.
+        """
+        from interlace_core.r2 import variance_shares
+
+        return variance_shares(_whole(self), scale)
+
+    def influence(self, cluster: Any = None, *, exact: int = 3) -> Influence:
+        """Return what each group does to the estimates.
+
+        Parameters
+        ----------
+        cluster : str or array, optional
+            As for `vcov_robust`.
+        exact : int
+            How many of the most influential are checked by refitting without them.
+        """
+        from interlace_core.influence import influence
+
+        return influence(_whole(self), cluster, exact)
+
+    def ranef(self, level: float = 0.95) -> pd.DataFrame:
+        """Return the random effects in long form, ready for a caterpillar plot.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, which are normal with the conditional standard deviations and do not
+            include the uncertainty of the other parameters.
+
+        Returns
+        -------
+        DataFrame
+            Columns `group`, `term`, `level`, `value`, `sd`, `lower`, `upper`.
+        """
+        from interlace_core.ranef import ranef
+
+        return ranef(_whole(self), level)
 
     def without_training(self) -> GLMMResult:
         """Return a small copy without the data: it predicts, but does not fit again."""

@@ -35,6 +35,9 @@ class Link(ABC):
     """Open interval of the natural scale."""
     eta_domain: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
     """Open interval of eta; outside it the model is not defined."""
+    latent_variance: ClassVar[float | None] = None
+    """Variance of the latent error that the link stands for where a binary response tells whether
+    eta plus error is positive; None where there is none, or it is infinite."""
 
     @abstractmethod
     def eta(self, mu: Any) -> Any:
@@ -181,6 +184,7 @@ class Logit(ProbabilityLink):
     """eta = log(mu / (1 - mu))."""
 
     name = "logit"
+    latent_variance = np.pi**2 / 3.0
 
     def eta(self, mu: Any) -> Any:
         """Return the log-odds."""
@@ -230,6 +234,7 @@ class Probit(ProbabilityLink):
     """eta = Phi^-1(mu), the standard normal quantile."""
 
     name = "probit"
+    latent_variance = 1.0
 
     def eta(self, mu: Any) -> Any:
         """Return the normal quantile."""
@@ -270,6 +275,7 @@ class CLogLog(ProbabilityLink):
     """eta = log(-log(1 - mu))."""
 
     name = "cloglog"
+    latent_variance = np.pi**2 / 6.0
 
     def eta(self, mu: Any) -> Any:
         """Return log(-log(1 - mu))."""

@@ -1,0 +1,112 @@
+"""R2, intra-class correlation, influence of groups and the table of random effects."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace_core.errors import OptionError
+from reference_fits import load_data, load_fit
+
+
+@pytest.fixture(scope="module")
+def cbpp():
+    return interlace.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_data("cbpp"), "binomial"
+    )
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return interlace.glmer(
+        "Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"), "gaussian"
+    )
+
+
+def test_r2_of_a_linear_model_is_made_of_its_variances_and_the_same_on_both_scales(sleep):
+    days = load_data("sleepstudy")["Days"].to_numpy()
+    fixed = sleep.fe_params["Days"] ** 2 * np.var(days, ddof=1)
+    S = sleep.variance_components["Subject"].to_numpy()
+    random = S[0, 0] + 2 * S[0, 1] * days.mean() + S[1, 1] * np.mean(days**2)
+    total = fixed + random + sleep.scale
+    for scale in ("link", "response"):
+        found = sleep.r2(scale)
+        assert found.marginal == pytest.approx(fixed / total, rel=1e-8)
+        assert found.conditional == pytest.approx((fixed + random) / total, rel=1e-8)
+        assert found.icc == pytest.approx(random / (random + sleep.scale), rel=1e-8)
+
+
+def test_r2_of_a_binomial_takes_the_latent_variance(cbpp):
+    found = cbpp.r2()
+    sd2 = cbpp.variance_components["herd"]
+    assert found.icc == pytest.approx(sd2 / (sd2 + np.pi**2 / 3), rel=1e-10)
+    fixed = np.var(cbpp.eta_fixed[0], ddof=1)
+    assert found.marginal == pytest.approx(fixed / (fixed + sd2 + np.pi**2 / 3), rel=1e-10)
+    assert "latent" in found.how
+
+
+def test_r2_of_a_poisson_has_closed_forms_on_both_scales():
+    """Lognormal moments: mean exp(eta + v/2), variance by effects mean^2 (exp(v) - 1)."""
+    data = load_data("epil")
+    fit = interlace.glmer("y ~ trt + (1 | subject)", data, "poisson")
+    v = fit.variance_components["subject"]
+    mean = np.exp(fit.eta_fixed[0] + v / 2)
+    fixed, random, residual = np.var(mean, ddof=1), np.mean(mean**2 * np.expm1(v)), mean.mean()
+    found = fit.r2("response")
+    assert found.random == pytest.approx(random, rel=1e-8)
+    assert found.marginal == pytest.approx(fixed / (fixed + random + residual), rel=1e-8)
+    link = fit.r2()
+    assert link.residual == pytest.approx(np.log1p(1 / mean.mean()), rel=1e-8)
+    with pytest.raises(OptionError, match="scale"):
+        fit.r2("logit")
+
+
+def test_random_effects_table_has_lme4_s_modes_and_standard_deviations(cbpp):
+    found = cbpp.ranef().query("group == 'herd'").set_index("level")
+    expected = load_fit("cbpp_logit_lme4")["ranef_head"]["herd"]
+    head = found.loc[expected["levels"]]
+    assert head["value"].to_numpy() == pytest.approx(np.ravel(expected["values"]), abs=1e-5)
+    assert head["sd"].to_numpy() == pytest.approx(np.ravel(expected["condsd"]), rel=1e-5)
+    half = 0.5 * (found["upper"] - found["lower"])
+    assert half.to_numpy() == pytest.approx(1.959964 * found["sd"].to_numpy(), rel=1e-6)
+
+
+def test_exact_influence_is_that_of_a_fit_without_the_group(cbpp):
+    data = load_data("cbpp")
+    found = cbpp.influence(exact=2)
+    worst = found.cook.index[0]
+    without = interlace.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        data[data["herd"].astype(str) != worst],
+        "binomial",
+    )
+    moved = without.fe_params - cbpp.fe_params
+    assert found.exact_change.loc[worst, moved.index].to_numpy() == pytest.approx(
+        moved.to_numpy(), abs=1e-4
+    )
+    assert found.exact_change.loc[worst, "theta_1"] == pytest.approx(
+        without.theta[0] - cbpp.theta[0], abs=1e-4
+    )
+
+
+def test_one_step_influence_points_the_right_way_for_every_group(sleep):
+    found = sleep.influence(exact=18)
+    assert not found.failures
+    one, exact = found.change["Days"], found.exact_change["Days"][found.change.index]
+    # one group of 18: the step neglects its share of the Hessian, about a tenth
+    assert np.corrcoef(one, exact)[0, 1] > 0.99
+    assert np.all(np.abs(one - exact) < 0.25 * np.abs(exact) + 0.02)
+
+
+def test_influence_of_a_constant_mean_is_the_change_of_a_mean():
+    """For y ~ 1 the change without cluster g is -n_g (mean_g - mean) / (n - n_g) exactly."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=40)})
+    g = np.repeat(np.arange(10), 4)
+    fit = interlace.glmer("y ~ 1", data, "gaussian")
+    found = fit.influence(cluster=g, exact=10)
+    for i in range(10):
+        expected = data["y"][g != i].mean() - data["y"].mean()
+        assert found.exact_change.loc[str(i), "Intercept"] == pytest.approx(expected, abs=1e-6)
+        # one step: the same but for the factor n / (n - n_g)
+        assert found.change.loc[str(i), "Intercept"] == pytest.approx(0.9 * expected, abs=1e-4)
