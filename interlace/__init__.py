@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interlace.saved import load
     from interlace_core.config import options
     from interlace_core.inference.compare import anova
+    from interlace_core.priors import normal
     from interlace_core.result import GLMMResult
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "options",
     "plugins",
     "power",
+    "normal",
 ]
 
 # heavy or seldom used: imported when asked for
@@ -40,6 +42,7 @@ _LAZY = {
     "GLMMResult": ("interlace_core.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace_core.inference.compare", "anova"),
+    "normal": ("interlace_core.priors", "normal"),
     "options": ("interlace_core.config", "options"),
     "datasets": ("interlace.datasets", None),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interlace_core.contracts import Approximation, Family, Optimizer
     from interlace_core.power import Power
+    from interlace_core.priors import Prior
     from interlace_core.result import GLMMResult
 
 DEFAULTS = {"optimizer": "lbfgsb", "nAGQ": 1, "new_levels": "population", "tol_decrement": 1e-7}
@@ -31,6 +32,7 @@ def glmer(
     ziformula: str | None = None,
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
+    priors: Mapping[str, Prior] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -70,6 +72,10 @@ def glmer(
         One-sided formulas for any further parameters, by name: `{"theta": "~ x"}`.
     theta0 : array, optional
         Start for the covariance parameters.
+    priors : mapping, optional
+        Weak priors on coefficients of linear predictors, such as
+        `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
+        coefficient. The fit is then penalised, and called so: no likelihood-ratio tests, no AIC.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -112,6 +118,7 @@ def glmer(
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
         theta0=theta0,
+        priors=priors,
         call={
             "optimizer": optimizer,
             "optimizer_options": optimizer_options,

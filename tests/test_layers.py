@@ -34,12 +34,26 @@ def test_core_and_plugins_import_only_the_core(package):
 
 @pytest.mark.parametrize("package", FOLDERS, ids=lambda path: path.name)
 def test_imports_are_declared_as_dependencies(package):
-    declared = declared_dependencies(FOLDERS[package])
-    distributions = packages_distributions()
+    """What an extra brings may be imported inside functions only: a plain install goes without."""
+    declared, extras = declared_dependencies(FOLDERS[package])
     for path in sources(package):
-        for name in imported_packages(path.read_text()) - sys.stdlib_module_names - {package.name}:
-            providers = {normalised(each) for each in distributions.get(name, [name])}
-            assert providers & declared, f"{path.relative_to(ROOT)} imports {name}: not declared"
+        source = path.read_text()
+        for name in foreign(imported_packages(source), package):
+            known = providers(name) & (declared | extras)
+            assert known, f"{path.relative_to(ROOT)} imports {name}: not declared"
+        for name in foreign(imported_at_once(source), package):
+            at_once = f"{path.relative_to(ROOT)} imports {name}, of an extra, outside of functions"
+            assert providers(name) & declared, at_once
+
+
+def foreign(names: set[str], package: Path) -> set[str]:
+    """Return the names that are neither of the standard library nor the package's own."""
+    return names - sys.stdlib_module_names - {package.name}
+
+
+def providers(name: str) -> set[str]:
+    """Return the normalised names of the distributions that provide an import name."""
+    return {normalised(each) for each in packages_distributions().get(name, [name])}
 
 
 @pytest.mark.parametrize("kind", NAMED_BY_PLUGINS)
@@ -66,6 +80,12 @@ def test_the_checks_see_a_faulty_module():
     }
 
 
+def test_imports_inside_functions_are_told_from_others():
+    source = "import numpy\ndef f():\n    import joblib\nif TYPE_CHECKING:\n    import dask\n"
+    assert imported_at_once(source) == {"numpy"}
+    assert imported_packages(source) == {"numpy", "joblib", "dask"}
+
+
 def sources(package: Path) -> list[Path]:
     """Return the Python files of a package."""
     found = sorted(package.rglob("*.py"))
@@ -87,6 +107,17 @@ def imported_packages(source: str) -> set[str]:
     return found
 
 
+def imported_at_once(source: str) -> set[str]:
+    """Return the top-level packages imported when the module is, not inside functions."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = [ast.Pass()]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return imported_packages(ast.unparse(tree))
+
+
 def called_name(call: ast.Call) -> str:
     """Return the last part of what is called, `import_module` for `importlib.import_module()`."""
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
@@ -101,12 +132,18 @@ def string_literals(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def declared_dependencies(folder: Path) -> set[str]:
-    """Return the normalised names of what a pyproject.toml depends on, with and without extras."""
+def declared_dependencies(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the normalised names that a pyproject.toml depends on, and those of its extras."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    extras = project.get("optional-dependencies", {}).values()
-    every = [*project["dependencies"], *(each for extra in extras for each in extra)]
-    names = [re.match(r"[\w.-]+", each) for each in every]
+    extras = [
+        each for listed in project.get("optional-dependencies", {}).values() for each in listed
+    ]
+    return requirement_names(project["dependencies"]), requirement_names(extras)
+
+
+def requirement_names(requirements: list[str]) -> set[str]:
+    """Return the normalised names of some requirements."""
+    names = [re.match(r"[\w.-]+", each) for each in requirements]
     return {normalised(each.group()) for each in names if each}
 
 

@@ -320,6 +320,20 @@ class AfterFit:
 
         return ranef(_whole(self), level)
 
+    def singularity(self) -> pd.DataFrame:
+        """Return what changes if each variance or correlation at its boundary is dropped.
+
+        Returns
+        -------
+        DataFrame
+            One row per random-effects term at a boundary: `term`, `found` (in words), `without`
+            (what the refit leaves out), and `df`, `loglik`, `aic`, `aic_change` of the refit.
+            Empty if none is.
+        """
+        from interlace_core.singularity import singularity
+
+        return singularity(_whole(self))
+
     def without_training(self) -> GLMMResult:
         """Return a small copy without the data: it predicts, but does not fit again."""
         return replace(_whole(self), training=None)

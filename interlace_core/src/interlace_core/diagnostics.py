@@ -92,7 +92,8 @@ def _separation(names: Sequence[str], beta: Array, se: Array, runaway: Sequence[
         f"column {names[first]!r} separates the response (perfectly or nearly): its "
         f"coefficient {beta[first]:.1f} has no finite estimate and its standard error "
         f"({se[first]:.3g}) means nothing. Drop the column, merge levels, or report the "
-        "likelihood-ratio test instead of the coefficient."
+        "likelihood-ratio test instead of the coefficient; a weak prior, "
+        'priors={"fixed": interlace.normal(0, 2.5)}, gives a finite estimate.'
     )
     if others:
         listed = ", ".join(f"{names[j]!r} ({beta[j]:.1f})" for j in others)

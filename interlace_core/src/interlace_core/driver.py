@@ -21,6 +21,7 @@ from interlace_core.errors import (
 )
 from interlace_core.fit import Fit, fit_problem
 from interlace_core.notices import warn
+from interlace_core.priors import Prior, penalise, penalty_settings
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
@@ -38,6 +39,7 @@ def fit_glmm(
     offset: Any = None,
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
+    priors: Mapping[str, Prior] | None = None,
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -50,6 +52,8 @@ def fit_glmm(
         As for `interlace.glmer`.
     parameters : mapping from name or role to formula
         Formulas of further distributional parameters.
+    priors : mapping from coefficient, or "fixed", to Prior, optional
+        Makes the fit a penalised one.
     call : mapping
         The call's own values for configurable options; None means not given.
     builtin : mapping
@@ -66,6 +70,7 @@ def fit_glmm(
         weights=weights,
         offset=offset,
         parameters=parameters,
+        priors=priors,
         call=call,
         builtin=builtin,
         registry=registry,
@@ -115,6 +120,7 @@ def prepare(
     weights: Any = None,
     offset: Any = None,
     parameters: Mapping[str, str] | None = None,
+    priors: Mapping[str, Prior] | None = None,
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -138,7 +144,7 @@ def prepare(
             offset=offset,
             parameters=parameters,
         )
-    approximation = as_approximation(registry, settings, call)
+    approximation = penalise(as_approximation(registry, settings, call), priors)
     with guard(approximation, "check"):
         approximation.check(model.problem)
     optimizer = as_optimizer(registry, settings)
@@ -320,6 +326,7 @@ def _result(
             "points": _points(approximation),
             "response_levels": model.response_levels,
             "extras": approximation.extras(problem, fit.psi),
+            **penalty_settings(approximation, problem, fit.psi),
         },
         dropped_columns=model.dropped_columns,
         notes=(*model.notes, *separated, *limit_notes(problem, fit)),
@@ -340,5 +347,8 @@ def _points(approximation: Approximation) -> int | None:
 
 
 def _describe(approximation: Approximation) -> str:
+    inner = getattr(approximation, "inner", None)
+    if inner is not None:
+        return f"{_describe(inner)}, {approximation.name}"
     points = getattr(approximation, "points", None)
     return approximation.name if points is None else f"{approximation.name}, {points} points"

@@ -54,28 +54,6 @@ class Normal(Prior):
         return f"normal({self.loc:g}, {self.scale:g})"
 
 
-@dataclass(frozen=True)
-class StudentT(Prior):
-    """A Student t prior; see `student_t`."""
-
-    df: float
-    loc: float
-    scale: float
-
-    def penalty(self, beta: Array) -> tuple[Array, Array]:
-        """Return minus the t log-density, and its derivative."""
-        from scipy.special import gammaln
-
-        nu, z = self.df, (beta - self.loc) / self.scale
-        constant = gammaln(0.5 * nu) - gammaln(0.5 * (nu + 1.0)) + 0.5 * np.log(nu * np.pi)
-        value = 0.5 * (nu + 1.0) * np.log1p(z * z / nu) + constant + np.log(self.scale)
-        return value, (nu + 1.0) * z / (nu + z * z) / self.scale
-
-    def __str__(self) -> str:
-        """Return `student_t(df, loc, scale)`."""
-        return f"student_t({self.df:g}, {self.loc:g}, {self.scale:g})"
-
-
 def normal(loc: float = 0.0, scale: float = 2.5) -> Prior:
     """Return a normal prior for coefficients, on the scale of the linear predictor.
 
@@ -86,18 +64,6 @@ def normal(loc: float = 0.0, scale: float = 2.5) -> Prior:
     """
     _check_numbers("normal", loc=loc, scale=scale)
     return Normal(float(loc), float(scale))
-
-
-def student_t(df: float = 3.0, loc: float = 0.0, scale: float = 2.5) -> Prior:
-    """Return a Student t prior, which pulls less on a coefficient that is far out.
-
-    Raises
-    ------
-    OptionError
-        If df or the scale is not a positive number.
-    """
-    _check_numbers("student_t", loc=loc, scale=scale, df=df)
-    return StudentT(float(df), float(loc), float(scale))
 
 
 @dataclass(frozen=True)
@@ -204,9 +170,7 @@ def coefficient_labels(problem: Problem) -> dict[str, int]:
     return labels
 
 
-def penalty_settings(
-    approximation: Approximation, problem: Problem, psi: Array
-) -> dict[str, Any]:
+def penalty_settings(approximation: Approximation, problem: Problem, psi: Array) -> dict[str, Any]:
     """Return what a result notes of its priors: their words and their penalty; empty if none."""
     if not isinstance(approximation, Penalised):
         return {}

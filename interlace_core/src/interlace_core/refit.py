@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace_core.errors import DataError
 from interlace_core.fit import Fit, fit_problem
+from interlace_core.priors import penalty_settings
 from interlace_core.records import Array, Problem
 from interlace_core.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.training import Training, fitted_state, require_training
@@ -58,6 +59,10 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
         eta=state.eta,
         eta_fixed=state.eta_fixed,
         training=replace(training, problem=problem),
+        settings={
+            **result.settings,
+            **penalty_settings(training.approximation, problem, fit.psi),
+        },
         notes=(),
     )
 

@@ -277,8 +277,13 @@ class GLMMResult(Reports, AfterFit):
 
     @property
     def llf(self) -> float:
-        """Log-likelihood, with all constants."""
-        return -self.fit.value
+        """Log-likelihood, with all constants; of a penalised fit without its penalty."""
+        return -self.fit.value + float(self.settings.get("penalty", 0.0))
+
+    @property
+    def penalised(self) -> bool:
+        """Whether priors were used: the optimum is then no maximum of the likelihood."""
+        return bool(self.settings.get("priors"))
 
     @property
     def df(self) -> int:
@@ -287,12 +292,16 @@ class GLMMResult(Reports, AfterFit):
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, 2 df - 2 llf."""
+        """Akaike's criterion, 2 df - 2 llf; NaN for a penalised fit."""
+        if self.penalised:
+            return float("nan")
         return 2.0 * self.df - 2.0 * self.llf
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion, log(nobs) df - 2 llf."""
+        """Schwarz's criterion, log(nobs) df - 2 llf; NaN for a penalised fit."""
+        if self.penalised:
+            return float("nan")
         return float(np.log(self.nobs)) * self.df - 2.0 * self.llf
 
     @property

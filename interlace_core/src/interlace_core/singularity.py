@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.covariance import Diagonal
-from interlace_core.records import Array, Problem, RandomTerm
+from interlace_core.records import Array, BoolArray, Problem, RandomTerm
 from interlace_core.refit import refit_problem
 from interlace_core.start import column_sizes, natural_units
 from interlace_core.training import Training, require_training
@@ -47,13 +47,13 @@ def singularity(result: GLMMResult) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _vanished(term: RandomTerm, theta: Array, unit: float) -> Array:
+def _vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
     """Return which columns have a standard deviation of 0 for practical purposes."""
     sd = np.linalg.norm(term.covariance.template(theta), axis=1)
     return np.asarray(sd * column_sizes(term) / unit < TOL_REL_BOUNDARY)
 
 
-def _without_columns(problem: Problem, index: int, gone: Array) -> Problem:
+def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:
     term, kept = problem.terms[index], np.flatnonzero(~gone)
     terms = list(problem.terms)
     if kept.size == 0:

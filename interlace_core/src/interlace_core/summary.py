@@ -71,18 +71,32 @@ def _head(result: GLMMResult) -> tuple[Row, ...]:
     )
     groups = ", ".join(f"{group} {count}" for group, count in result.ngroups.items())
     rows = [
-        result.heading,
+        _heading(result),
         ("Formula", result.formula),
         *((f"Formula of {name}", text) for name, text in result.settings["parameters"].items()),
         ("Family", f"{result.family.name} ({links})"),
         ("Approximation", str(result.settings["approximation"])),
         ("Rows", _rows_used(result)),
         ("Groups", groups or "none"),
-        ("logLik", f"{result.llf:.4f} (df {result.df})"),
-        ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}"),
+        *_likelihood_rows(result),
         ("Status", result.status),
     ]
     return tuple(rows)
+
+
+def _heading(result: GLMMResult) -> Row:
+    if not result.penalised:
+        return result.heading
+    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings["priors"].items())
+    return result.heading[0], f"penalised maximum likelihood (priors: {priors})"
+
+
+def _likelihood_rows(result: GLMMResult) -> tuple[Row, ...]:
+    llf = f"{result.llf:.4f} (df {result.df})"
+    if result.penalised:
+        words = "not defined for a penalised fit, nor are likelihood-ratio tests"
+        return ("logLik", f"{llf}, not at its maximum"), ("AIC, BIC", words)
+    return ("logLik", llf), ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}")
 
 
 def _rows_used(result: GLMMResult) -> str:
