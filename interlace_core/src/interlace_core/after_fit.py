@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace_core.accuracy import Accuracy
     from interlace_core.bootstrap import Bootstrap
     from interlace_core.inference.profile import Profile
     from interlace_core.influence import Influence
@@ -333,6 +334,21 @@ class AfterFit:
         from interlace_core.singularity import singularity
 
         return singularity(_whole(self))
+
+    def accuracy(self, *, n: int = 500, seed: int | None = 0) -> Accuracy:
+        """Return how good the approximation of the likelihood is here, in numbers and words.
+
+        With one scalar random effect the model is fitted again with many quadrature points;
+        otherwise the likelihood at the estimates is estimated by importance sampling.
+
+        Parameters
+        ----------
+        n, seed : int
+            Draws of the sampling, per independent group.
+        """
+        from interlace_core.accuracy import accuracy
+
+        return accuracy(_whole(self), n=n, seed=seed)
 
     def without_training(self) -> GLMMResult:
         """Return a small copy without the data: it predicts, but does not fit again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.accuracy import accuracy_notes
 from interlace_core.config import Config
 from interlace_core.contracts import Approximation, Family, Optimizer
 from interlace_core.data.problem import Model, build_problem
@@ -300,6 +301,7 @@ def _result(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
+    training = Training(problem, approximation, optimizer, settings["tol_decrement"])
     separated = separation_notes(problem, fit)
     for note in separated:
         warn(f"glmer: {note}", ConvergenceWarning)
@@ -329,8 +331,13 @@ def _result(
             **penalty_settings(approximation, problem, fit.psi),
         },
         dropped_columns=model.dropped_columns,
-        notes=(*model.notes, *separated, *limit_notes(problem, fit)),
-        training=Training(problem, approximation, optimizer, settings["tol_decrement"]),
+        notes=(
+            *model.notes,
+            *separated,
+            *limit_notes(problem, fit),
+            *(() if separated else accuracy_notes(training, fit)),
+        ),
+        training=training,
     )
 
 
