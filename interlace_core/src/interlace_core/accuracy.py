@@ -2,13 +2,7 @@
 
 Where an installed approximation can take more points for this problem (one scalar random effect),
 it evaluates the likelihood at the estimates and fits again from there. Otherwise the likelihood
-is estimated at the estimates by importance sampling around the mode: with H the curvature there
-and t a multivariate Student t with scale H^-1 about the mode,
-
-    L = E_t[ exp(-f(u)) / t(u) ],
-
-each group of the coarsest factor by itself where the groups share no effect. The effective number
-of draws tells whether the answer can be trusted (Kong 1992).
+is estimated at the estimates by importance sampling around the mode (`sampled_likelihood`).
 """
 
 from __future__ import annotations
@@ -17,18 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
 
 from interlace_core.contracts import Approximation
-from interlace_core.errors import InterlaceError, NumericalError, UnsupportedModelError
+from interlace_core.errors import InterlaceError, UnsupportedModelError
 from interlace_core.fit import Fit
-from interlace_core.numerics.conditional import Conditional, scatter
-from interlace_core.numerics.mode import find_mode
-from interlace_core.numerics.smallblocks import apply
 from interlace_core.records import Array, Problem
 from interlace_core.refit import refit_problem
 from interlace_core.registry import default_registry
-from interlace_core.shards import subset
+from interlace_core.sampled_likelihood import independent_parts, sample_likelihood
 from interlace_core.training import Training, require_training
 
 if TYPE_CHECKING:
@@ -46,9 +36,6 @@ NOTE_SE = 0.5
 
 NOTE_COST = 500_000
 """Rows times points up to which it is looked at unasked: some 20 ms."""
-
-TAIL = 7.0
-"""Degrees of freedom of the sampling distribution: heavier tails than the integrand's."""
 
 LEAST_SHARE = 0.05
 """Effective share of the draws below which importance sampling is not trusted."""
@@ -236,93 +223,3 @@ def _by_sampling(
             "Check the estimates by a parametric bootstrap."
         )
     return Accuracy(result.llf, total, error, float("nan"), "", method, verdict)
-
-
-def independent_parts(problem: Problem) -> list[Problem]:
-    """Return the problem split by its coarsest factor, whole where factors are not nested in it."""
-    coarsest = min(problem.terms, key=lambda term: len(term.levels))
-    for term in problem.terms:
-        pairs = np.unique(np.column_stack([term.codes, coarsest.codes]), axis=0)
-        if len(pairs) > len(term.levels):
-            return [problem]
-    order = np.argsort(coarsest.codes, kind="stable")
-    cuts = np.flatnonzero(np.diff(coarsest.codes[order])) + 1
-    return [subset(problem, rows) for rows in np.split(order, cuts)]
-
-
-@dataclass(frozen=True)
-class SampledLikelihood:
-    """A likelihood estimated by importance sampling.
-
-    Attributes
-    ----------
-    loglik : float
-    error : float
-        Standard error of `loglik`.
-    effective_share : float
-        Effective number of draws over their number.
-    """
-
-    loglik: float
-    error: float
-    effective_share: float
-
-
-def sample_likelihood(
-    problem: Problem, psi: Array, n: int, rng: np.random.Generator
-) -> SampledLikelihood:
-    """Return the log-likelihood at psi by importance sampling around the mode.
-
-    Draws from N(0, H^-1) come from solves alone: y ~ N(0, H) is made from the rows and the prior
-    and H x = y solved (Papandreou & Yuille 2010). They are antithetic: each is used with both
-    signs.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If several predictors have random effects, or a row's density is not log-concave there.
-    NumericalError
-        If the mode is not found.
-    """
-    structure = problem.layout.structure
-    conditional = Conditional(problem.layout, psi)
-    mode = find_mode(conditional, np.zeros(structure.q))
-    if mode is None:
-        raise NumericalError("accuracy: the conditional mode was not found at the estimates.")
-    (r, *more) = structure.random_predictors
-    W = mode.point.derivatives.get(r, r)
-    root_w = np.zeros(structure.n) if W is None else np.sqrt(np.maximum(-W, 0.0))
-    if more or (W is not None and np.any(W > 0.0)):
-        raise UnsupportedModelError(
-            "accuracy: sampling serves random effects on one predictor, with a density that is "
-            "log-concave in it at the mode. Judge this fit by a parametric bootstrap."
-        )
-    q = structure.q
-    log_t = (
-        gammaln(0.5 * (TAIL + q)) - gammaln(0.5 * TAIL) - 0.5 * q * np.log(TAIL * np.pi)
-        + 0.5 * mode.factorisation.logdet
-    )  # fmt: skip
-    log_weights = np.empty(2 * (n // 2))
-    for i in range(n // 2):
-        rows = scatter(structure, {r: root_w * rng.standard_normal(structure.n)})
-        pulled = [apply(T.T, part) for T, part in zip(conditional.T, rows, strict=True)]
-        y = structure.join(pulled) + rng.standard_normal(q)
-        x = structure.join(mode.factorisation.solve(structure.split(y)))
-        scale = np.sqrt(TAIL / rng.chisquare(TAIL))
-        square = float(x @ y) * scale**2  # x'Hx of the scaled draw
-        density = log_t - 0.5 * (TAIL + q) * np.log1p(square / TAIL)
-        for j, sign in enumerate((1.0, -1.0)):
-            f = conditional.evaluate(mode.point.u + sign * scale * x, 2).value
-            log_weights[2 * i + j] = -f - density
-    return _summarise(log_weights - 0.5 * q * np.log(2.0 * np.pi))
-
-
-def _summarise(log_weights: Array) -> SampledLikelihood:
-    top = float(logsumexp(log_weights))
-    relative = np.exp(log_weights - top) * log_weights.size  # mean 1
-    pairs = relative.reshape(-1, 2).mean(axis=1)
-    return SampledLikelihood(
-        loglik=top - float(np.log(log_weights.size)),
-        error=float(np.std(pairs, ddof=1) / np.sqrt(pairs.size)),
-        effective_share=1.0 / float(np.mean(np.square(relative))),
-    )

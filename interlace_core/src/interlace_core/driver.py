@@ -21,6 +21,7 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fit import Fit, fit_problem
+from interlace_core.guards import guard
 from interlace_core.notices import warn
 from interlace_core.priors import Prior, penalise, penalty_settings
 from interlace_core.records import Array, Problem

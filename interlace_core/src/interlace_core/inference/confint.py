@@ -9,7 +9,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import OptionError
-from interlace_core.inference.quantities import Quantity, quantities, select
+from interlace_core.inference.parameters import quantities, select
+from interlace_core.inference.quantities import Quantity
 from interlace_core.records import Array
 from interlace_core.training import require_training
 

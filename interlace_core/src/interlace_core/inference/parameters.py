@@ -1,0 +1,116 @@
+"""The parameters of a fit that can have an interval, and choosing among them by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace_core.errors import OptionError
+from interlace_core.inference.quantities import (
+    Coordinate,
+    Correlation,
+    FamilyValue,
+    Quantity,
+    StandardDeviation,
+)
+from interlace_core.lookup import similar_name
+
+if TYPE_CHECKING:
+    from interlace_core.result import GLMMResult
+    from interlace_core.training import Training
+
+
+def quantities(result: GLMMResult, training: Training) -> list[Quantity]:
+    """Return all that can have an interval: coefficients, then random effects, then family."""
+    found: list[Quantity] = []
+    natural = set(result.family_params.index)
+    for k, part in enumerate(result.coefficients):
+        if k and part.parameter.name in natural:
+            continue
+        prefix = "" if k == 0 else f"{part.parameter.name}: "
+        found += [
+            Coordinate(label=prefix + name, kind="coefficient", index=part.place.start + i)
+            for i, name in enumerate(part.names)
+        ]
+    return found + _random(training) + _family(result)
+
+
+def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> list[Quantity]:
+    """Return the quantities named by label or kind; all of them if none is named.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of them.
+    """
+    if parm is None:
+        return found
+    chosen = []
+    for name in [parm] if isinstance(parm, str) else list(parm):
+        matching = [each for each in found if name in (each.label, each.kind)]
+        if not matching:
+            labels = [each.label for each in found]
+            close = similar_name(str(name), labels)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise OptionError(
+                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
+                f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+            )
+        chosen += matching
+    return list(dict.fromkeys(chosen))
+
+
+def _random(training: Training) -> list[Quantity]:
+    found: list[Quantity] = []
+    problem = training.problem
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        k, covariance = term.predictor, term.covariance
+        prefix = "" if k == 0 else f"{problem.predictors[k].parameter.name}: "
+        for i, name in enumerate(term.names):
+            label = f"sd({prefix}{name} | {term.group})"
+            found.append(
+                StandardDeviation(label=label, kind="sd", covariance=covariance, place=place, row=i)
+            )
+        correlated = covariance.template(np.linspace(0.7, 1.3, covariance.n_theta))
+        for i in range(len(term.names)):
+            for j in range(i):
+                if correlated[i] @ correlated[j] != 0.0:
+                    label = f"cor({prefix}{term.names[i]}, {term.names[j]} | {term.group})"
+                    found.append(
+                        Correlation(
+                            label=label,
+                            kind="correlation",
+                            covariance=covariance,
+                            place=place,
+                            first=i,
+                            second=j,
+                        )
+                    )
+    return found
+
+
+def _family(result: GLMMResult) -> list[Quantity]:
+    with_effects = {term.predictor for term in result.terms}
+    constant = {
+        j: part.place.start
+        for j, part in enumerate(result.coefficients)
+        if part.names == ("Intercept",) and j not in with_effects
+    }
+    found: list[Quantity] = []
+    for k, part in enumerate(result.coefficients):
+        name, parameter = part.parameter.name, part.parameter
+        if k == 0 or name not in result.family_params.index or parameter.fixed is not None:
+            continue
+        whole = FamilyValue(
+            label=name, kind="family", family=result.family, parameter=k, constant=constant
+        )
+        slope = whole.gradient(result.fit.psi)
+        places = np.flatnonzero(slope)
+        by_itself = Coordinate(
+            label=name, kind="family", index=part.place.start, link=parameter.link
+        )
+        alone = set(places) <= {part.place.start}
+        same = np.isclose(by_itself.value(result.fit.psi), whole.value(result.fit.psi), rtol=1e-10)
+        found.append(by_itself if alone and same else whole)
+    return found
