@@ -27,10 +27,10 @@ __all__ = [
     "fit",
     "glmer",
     "load",
+    "normal",
     "options",
     "plugins",
     "power",
-    "normal",
 ]
 
 # heavy or seldom used: imported when asked for

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace_core.errors import OptionError
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
 
@@ -45,9 +46,10 @@ class CLMMResult(GLMMResult):
         newdata: Any = None,
         *,
         type: str = "prob",
-        include_re: bool = True,
+        include_re: bool | str | Sequence[str] = True,
         new_levels: str | None = None,
         offset: Any = None,
+        **uncertainty: Any,
     ) -> Any:
         """Return predictions, in sample or for new data.
 
@@ -61,15 +63,27 @@ class CLMMResult(GLMMResult):
             an ordered Categorical), "linear.predictor", or any type of `GLMMResult.predict`.
         include_re, new_levels, offset
             As for `GLMMResult.predict`.
+        **uncertainty
+            `se`, `interval`, `level`, `seed` and others, for the types of `GLMMResult.predict`.
 
         Returns
         -------
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
+        if uncertainty and type in PREDICTIONS[:3]:
+            raise OptionError(
+                f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
+                f"not with {type!r}. Leave them out, or bootstrap the probabilities."
+            )
         asked = "link" if type in PREDICTIONS else type
         found = super().predict(
-            newdata, type=asked, include_re=include_re, new_levels=new_levels, offset=offset
+            newdata,
+            type=asked,
+            include_re=include_re,
+            new_levels=new_levels,
+            offset=offset,
+            **uncertainty,
         )
         if type not in PREDICTIONS[:3]:
             return found
