@@ -215,7 +215,7 @@ def linear():
 def test_type_two_tests_are_the_sums_of_squares_of_a_linear_model(linear):
     """For a linear model the type II chi-square is RSS without the term minus RSS with it."""
     fit = interlace.glmer("y ~ a * b + x", linear, "gaussian")
-    found = fit.wald_tests(type=2)
+    found = fit.term_tests(type=2)
     sigma2 = rss(linear, "a * b + x") / 80
     pairs = {
         "a": ("b + x", "a + b + x"),
@@ -231,7 +231,7 @@ def test_type_two_tests_are_the_sums_of_squares_of_a_linear_model(linear):
 def test_type_three_tests_are_of_the_coefficients_as_coded(linear):
     fit = interlace.glmer("y ~ a * b + x", linear, "gaussian")
     z = fit.fe_zvalues["b[T.v]"]
-    assert fit.wald_tests(type=3).loc["b", "chisq"] == pytest.approx(z**2, rel=1e-10)
+    assert fit.term_tests(type=3).loc["b", "chisq"] == pytest.approx(z**2, rel=1e-10)
     L = np.zeros(fit.fe_params.size)
     L[list(fit.fe_params.index).index("x")] = 1.0
     one = fit.wald_test(L, value=1.0)

@@ -72,7 +72,7 @@ def test_penalised_fit_is_called_so_and_has_no_likelihood_ratio_tests(separated)
     again = fit.refit(fit.y)
     # the likelihood has a slope where the penalised optimum is: an error of 1e-5 in beta shows
     assert again.llf == pytest.approx(fit.llf, abs=1e-4)
-    assert fit.wald_tests().loc["x", "pvalue"] < 0.05
+    assert fit.term_tests().loc["x", "pvalue"] < 0.05
 
 
 def test_priors_are_checked(separated):

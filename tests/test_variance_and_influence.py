@@ -107,6 +107,9 @@ def test_influence_of_a_constant_mean_is_the_change_of_a_mean():
     found = fit.influence(cluster=g, exact=10)
     for i in range(10):
         expected = data["y"][g != i].mean() - data["y"].mean()
-        assert found.exact_change.loc[str(i), "Intercept"] == pytest.approx(expected, abs=1e-6)
+        assert found.exact_change.loc[str(i), "Intercept"] == pytest.approx(
+            expected, abs=1e-4
+        )  # a fit may stop 1e-7 of
+        # log-likelihood short, 5e-4 standard errors
         # one step: the same but for the factor n / (n - n_g)
         assert found.change.loc[str(i), "Intercept"] == pytest.approx(0.9 * expected, abs=1e-4)

@@ -141,7 +141,7 @@ class AfterFit:
             n_jobs=n_jobs,
         )
 
-    def wald_tests(
+    def term_tests(
         self, *, type: int | str = 2, parameter: int | str = 0, vcov: Any = None
     ) -> pd.DataFrame:
         """Return a Wald chi-square test of each term of a formula.
@@ -157,9 +157,9 @@ class AfterFit:
         vcov : array or DataFrame, optional
             Covariance of all parameters in place of the model's, such as `vcov_robust()`.
         """
-        from interlace_core.inference.wald import wald_tests
+        from interlace_core.inference.wald import term_tests
 
-        return wald_tests(_whole(self), type=type, parameter=parameter, vcov=vcov)
+        return term_tests(_whole(self), type=type, parameter=parameter, vcov=vcov)
 
     def wald_test(
         self, L: Any, *, value: Any = 0.0, parameter: int | str = 0, vcov: Any = None
@@ -171,7 +171,7 @@ class AfterFit:
         L : array-like, shape (r, p) or (p,)
         value : float or array-like, shape (r,)
         parameter, vcov
-            As for `wald_tests`.
+            As for `term_tests`.
         """
         from interlace_core.inference.wald import wald_test
 

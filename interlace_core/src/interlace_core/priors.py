@@ -94,6 +94,10 @@ class Penalised(Approximation):
                 "penalty on them. Use nAGQ=1 or more."
             )
 
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return what the inner one keeps."""
+        return self.inner.extras(problem, psi)
+
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the inner objective plus the penalty."""
         return _PenalisedObjective(self.inner.objective(problem), self._assigned(problem))

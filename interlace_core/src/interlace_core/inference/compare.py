@@ -109,9 +109,15 @@ def _difference(a: GLMMResult, b: GLMMResult) -> str:
         return "their numbers of trials differ. Give both the same trials."
     if not _same(a.weights, b.weights):
         return "their weights differ. Give both the same weights."
-    criteria = {str(each.settings.get("criterion", "ML")) for each in (a, b)}
+    criteria = {each.heading[1] for each in (a, b)}
     if len(criteria) > 1:
-        return f"they maximise different criteria ({', '.join(sorted(criteria))})."
+        return f"they were fitted by different criteria ({', '.join(sorted(criteria))})."
+    restricted = criteria != {"maximum likelihood"}
+    if restricted and list(a.fe_params.index) != list(b.fe_params.index):
+        return (
+            "a restricted likelihood depends on the fixed effects, which differ. Fit both by "
+            "maximum likelihood."
+        )
     methods = {str(each.settings["approximation"]) for each in (a, b)}
     if len(methods) > 1:
         return (
@@ -225,7 +231,7 @@ def drop1(
     if result.settings.get("priors"):
         raise OptionError(
             "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
-            "there is no likelihood-ratio test. Fit without priors, or use wald_tests."
+            "there is no likelihood-ratio test. Fit without priors, or use term_tests."
         )
     k = result.parameter_index(parameter)
     present = fixed_terms(result, k)
@@ -255,7 +261,7 @@ def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[Fi
             raise OptionError(
                 f"drop1: {term.name!r} is part of {', '.join(map(repr, holding))}; a model without "
                 "it, but with that, depends on the coding. Drop the interaction first, or use "
-                "wald_tests."
+                "term_tests."
             )
     return chosen
 

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
 
 
-def wald_tests(
+def term_tests(
     result: GLMMResult, *, type: int | str, parameter: int | str, vcov: Any
 ) -> pd.DataFrame:
-    """Return a Wald chi-square test of each term; see `GLMMResult.wald_tests`."""
+    """Return a Wald chi-square test of each term; see `GLMMResult.term_tests`."""
     kinds = {2: 2, 3: 3, "II": 2, "III": 3}
     if type not in kinds:
-        raise OptionError(f"wald_tests: type must be 2 or 3 (or 'II', 'III'), got {type!r}.")
+        raise OptionError(f"term_tests: type must be 2 or 3 (or 'II', 'III'), got {type!r}.")
     k = result.parameter_index(parameter)
-    V = coefficient_vcov(result, k, vcov, "wald_tests")
+    V = coefficient_vcov(result, k, vcov, "term_tests")
     beta = result.coefficients[k].estimates
     terms = fixed_terms(result, k)
     rows = {}
