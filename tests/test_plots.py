@@ -107,6 +107,43 @@ def test_path_ends_at_the_optimum() -> None:
     assert len(points(lower)[0]) == len(crossed().fit.path)
 
 
+def test_residuals_in_four_panels_are_those_of_the_result() -> None:
+    panels = plots.residuals(crossed(), seed=3)
+    values = crossed().residuals("quantile", seed=3).to_numpy()
+    np.testing.assert_allclose(points(panels[0], 0)[1], values)
+    np.testing.assert_allclose(points(panels[1], 0)[1], np.sort(values))
+    np.testing.assert_allclose(points(panels[2], 0)[1], np.sqrt(np.abs(values)))
+    effects = [column for group in crossed().effects.values() for column in group.values.T]
+    assert len(points(panels[3], 0)[0]) == sum(map(len, effects))
+    plain = interlace.glmer("Reaction ~ Days", datasets.load("sleepstudy"), "gaussian")
+    pearson = plots.residuals(plain, kind="pearson", axes=panels)
+    assert pearson[0] is panels[0] and "no random effects" in pearson[3].texts[-1].get_text()
+    with pytest.raises(OptionError, match="four axes"):
+        plots.residuals(crossed(), axes=panels[:2])
+
+
+def test_residuals_of_a_normal_sample_lie_on_the_line() -> None:
+    x, y = points(plots.residuals(sleepstudy())[1], 0)
+    # 180 nearly normal values: their quantiles have a standard error of at most 0.2 within +-2.
+    inside = np.abs(x) < 1.5
+    assert np.max(np.abs(y - x)[inside]) < 0.6
+
+
+def test_profile_marks_the_interval_on_the_curve() -> None:
+    found = sleepstudy().profile(["Days", "sd(Days | Subject)"])
+    panels = plots.profile(found, level=0.9)
+    limits = found.confint(0.9)
+    for ax, name in zip(panels, limits.index, strict=True):
+        ends, heights = points(ax)
+        np.testing.assert_allclose(ends, limits.loc[name])
+        np.testing.assert_allclose(heights, [-1.6448536, 1.6448536])
+        values, zeta = points(ax, -2)
+        assert np.all(np.diff(values) > 0) and np.all(np.diff(zeta) > 0)
+        assert ax.get_title() == name
+    with pytest.raises(OptionError, match="2 axes"):
+        plots.profile(found, axes=panels[:1])
+
+
 def test_plain_import_and_fit_need_neither_matplotlib_nor_other_extras() -> None:
     code = (
         "import sys, interlace; from interlace import datasets\n"

@@ -251,3 +251,13 @@ def test_r_code_refuses_what_r_would_read_otherwise(right: str, name: str, named
     )
     with pytest.raises(NotAvailableError, match=named):
         model.r_code()
+
+
+def test_penalised_fit_is_called_so_and_has_no_r_code() -> None:
+    model = interlace.glmer(
+        "incidence / size ~ period + (1 | herd)", datasets.load("cbpp"), "binomial",
+        weights="size", priors={"fixed": interlace.normal(0.0, 2.5)},
+    )  # fmt: skip
+    assert "penalised maximum likelihood, with priors" in str(model.explain())
+    with pytest.raises(NotAvailableError, match="penalised"):
+        model.r_code()

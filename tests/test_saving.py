@@ -176,6 +176,19 @@ def test_cumulative_and_linear_fits_are_loaded_as_what_they_are(tmp_path: Any) -
     )
 
 
+def test_loaded_result_says_what_it_was_saved_without(tmp_path: Any) -> None:
+    model = quietly(
+        "y ~ x + (1 | g)", made_up(), "poisson", priors={"fixed": interlace.normal(0.0, 2.5)}
+    )
+    loaded = unpack_result(pack_result(model))
+    assert loaded.penalised and loaded.llf == model.llf
+    newdata = made_up().head(20)
+    intervals = (each.predict(newdata, interval="confidence") for each in (model, loaded))
+    pd.testing.assert_frame_equal(*intervals)
+    with pytest.raises(InterlaceError, match="saved without"):
+        loaded.profile()
+
+
 def test_saved_file_of_a_newer_schema_says_to_update() -> None:
     parts = members(small())
     parts["manifest.json"] = parts["manifest.json"].replace(b'"schema": 1', b'"schema": 2')

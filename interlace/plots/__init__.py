@@ -6,5 +6,7 @@ Give `ax` to draw into a figure of your own.
 
 from interlace.plots.estimates import caterpillar, coefficients
 from interlace.plots.fits import fitted, path
+from interlace.plots.profiles import profile
+from interlace.plots.residuals import residuals
 
-__all__ = ["caterpillar", "coefficients", "fitted", "path"]
+__all__ = ["caterpillar", "coefficients", "fitted", "path", "profile", "residuals"]

@@ -49,7 +49,7 @@ def coefficients(
     -------
     Axes
     """
-    half = _half_width(level)
+    half = half_width(level)
     estimates, errors = result.params_of(parameter), result.bse_of(parameter)
     shown = [name for name in estimates.index if intercept or name != "Intercept"]
     if not shown:
@@ -98,7 +98,7 @@ def caterpillar(
     -------
     Axes, or array of them where the factor has several columns
     """
-    half = _half_width(level)
+    half = half_width(level)
     group = _chosen_group(result, group)
     effects = result.effects[group]
     c = len(effects.names)
@@ -132,8 +132,14 @@ def _chosen_group(result: GLMMResult, group: str | None) -> str:
     return group
 
 
-def _half_width(level: float) -> float:
-    """Return half of an interval's width in standard errors."""
+def half_width(level: float) -> float:
+    """Return half of an interval's width in standard errors.
+
+    Raises
+    ------
+    OptionError
+        If the level is not between 0 and 1.
+    """
     if not isinstance(level, (int, float)) or not 0.0 < level < 1.0:
         raise OptionError(f"plots: level must lie between 0 and 1, got {level!r}.")
     return NormalDist().inv_cdf(0.5 + 0.5 * level)

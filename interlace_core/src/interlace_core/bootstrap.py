@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from interlace_core.errors import InterlaceError, InterlaceWarning, NotAvailableError, OptionError
 from interlace_core.inference.parameters import quantities
 from interlace_core.inference.quantities import Quantity
+from interlace_core.progress import tracked
 from interlace_core.refit import refit_problem, result_of, with_response
 from interlace_core.simulation import draw, generators, new_predictors, require_count
 from interlace_core.training import require_training
@@ -129,7 +130,7 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
         If joblib is wanted and not installed.
     """
     if n_jobs == 1:
-        return [work(task) for task in tasks]
+        return [work(task) for task in tracked(tasks, "refits")]
     try:
         import joblib  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
@@ -137,7 +138,9 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
             f"n_jobs={n_jobs} needs joblib, which is not installed. Run "
             "`pip install interlace-core[parallel]`, or use n_jobs=1."
         ) from error
-    return list(joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(work)(task) for task in tasks))
+    # Counted as they are handed out, which every backend does step by step.
+    jobs = (joblib.delayed(work)(task) for task in tracked(tasks, "refits"))
+    return list(joblib.Parallel(n_jobs=n_jobs)(jobs))
 
 
 @dataclass(frozen=True, eq=False)

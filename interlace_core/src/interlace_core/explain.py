@@ -98,9 +98,17 @@ def _model(result: GLMMResult) -> str:
     scale = "directly" if first.link.name == "identity" else f"on the {first.link.name} scale"
     return (
         f"The response {response} has the {result.family.name} distribution{varying}; {what} is "
-        f"modelled {scale} as a sum of effects. The fit is by maximum likelihood "
+        f"modelled {scale} as a sum of effects. The fit is by {_method(result)} "
         f"({result.settings.get('approximation')}) to {result.nobs} rows."
     )
+
+
+def _method(result: GLMMResult) -> str:
+    priors = result.settings.get("priors")
+    if not priors:
+        return "maximum likelihood"
+    words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())
+    return f"penalised maximum likelihood, with priors {words},"
 
 
 def _explained(result: GLMMResult, k: int) -> bool:

@@ -41,6 +41,8 @@ DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else
 
 def r_code(result: GLMMResult, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
+    if result.settings.get("priors"):
+        raise _no_counterpart("a penalised fit")
     points = result.settings.get("points")
     quadrature = points is not None and points != 1
     formulas = [_right_side(result, k) for k in range(len(result.coefficients))]

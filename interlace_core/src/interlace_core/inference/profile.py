@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from interlace_core.inference.constrained import ConstrainedSearch
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
+from interlace_core.progress import tracked
 from interlace_core.training import require_training
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def profile(
     training = require_training(result, "profile")
     chosen = select(quantities(result, training), parm, "profile")
     search = ConstrainedSearch(result, training)
-    frames = [_grid(search, each, float(ndtri(0.5 + 0.5 * level)), points) for each in chosen]
+    target = float(ndtri(0.5 + 0.5 * level))
+    frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]
     estimates = pd.Series({each.label: each.value(result.fit.psi) for each in chosen})
     return Profile(pd.concat(frames, ignore_index=True), estimates, tuple(search.notes))
 
@@ -84,7 +86,10 @@ def profile_limits(
     """Return the limits where zeta meets the normal quantile, one pair per quantity."""
     search = ConstrainedSearch(result, require_training(result, "confint"))
     target = float(ndtri(0.5 + 0.5 * level))
-    return [(_limit(search, each, -target), _limit(search, each, target)) for each in chosen]
+    return [
+        (_limit(search, each, -target), _limit(search, each, target))
+        for each in tracked(chosen, "profiles")
+    ]
 
 
 def _limit(search: ConstrainedSearch, quantity: Quantity, target: float) -> float:
