@@ -349,6 +349,9 @@ def _as_text(weights: Any) -> str | None:
 
 def _points(approximation: Approximation) -> int | None:
     """Return the nAGQ that gives this approximation, if there is one."""
+    inner = getattr(approximation, "inner", None)
+    if inner is not None:
+        return _points(inner)
     points: int | None = getattr(approximation, "points", None)
     served = approximation.serves_nAGQ
     return served.start if points is None and served is not None and len(served) == 1 else points
