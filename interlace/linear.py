@@ -77,7 +77,7 @@ class LMMResult(GLMMResult):
         L = np.asarray(contrast, dtype=np.float64)
         if "kenward_roger" in extras:
             small = extras["kenward_roger"]
-            return _degrees_of_freedom(L, small.covariance, small.slopes, small.W)
+            return _degrees_of_freedom(L, small["covariance"], small["slopes"], small["W"])
         A = self._variance_parameter_covariance()
         free = ~np.isnan(np.diagonal(A))
         slopes = extras["covariance_slopes"][free]
@@ -254,7 +254,7 @@ def _as_linear(result: GLMMResult, settings: Mapping[str, Any]) -> LMMResult:
     if "coefficient_covariance" in extras:
         covariance = extras["coefficient_covariance"]
         if "kenward_roger" in extras:
-            covariance = extras["kenward_roger"].adjusted
+            covariance = extras["kenward_roger"]["adjusted"]
         parts["fit"] = _with_covariance(result.fit, result.coefficients[0].place, covariance)
     parts["settings"] = {**parts["settings"], "returned": "fit"}
     return LMMResult(**parts)

@@ -200,3 +200,11 @@ def test_weights_count_rows(wine):
 def test_the_summary_shows_the_thresholds(model):
     text = str(model.summary())
     assert "threshold_1" in text and "temp[T.warm]" in text
+
+
+def test_a_saved_fit_comes_back_as_it_was(model, tmp_path):
+    model.save(tmp_path / "fit.interlace")
+    again = interlace.load(tmp_path / "fit.interlace")
+    assert isinstance(again, CLMMResult)
+    assert again.thresholds.equals(model.thresholds)
+    assert again.predict().equals(model.predict())

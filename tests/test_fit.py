@@ -207,3 +207,13 @@ def test_the_criterion_refuses_what_is_not_a_linear_model(sleepstudy):
             interlace.glmer(
                 "Reaction ~ Days", sleepstudy, "gamma", groups="Subject", approximation=name
             )
+
+
+@pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger"])
+def test_a_saved_fit_comes_back_as_it_was(sleepstudy, tmp_path, df_method):
+    fitted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject", df_method=df_method)
+    fitted.save(tmp_path / "fit.interlace")
+    again = interlace.load(tmp_path / "fit.interlace")
+    assert isinstance(again, interlace.LMMResult)
+    assert str(again.summary()) == str(fitted.summary())
+    assert again.fe_df.to_numpy() == pytest.approx(fitted.fe_df.to_numpy(), rel=1e-12)

@@ -74,11 +74,14 @@ class RestrictedLikelihood(MaximumLikelihood):
     kenward_roger: bool = False
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
-        """Return what maximum likelihood keeps, and Kenward and Roger's where asked for."""
+        """Return what maximum likelihood keeps, and Kenward and Roger's where asked for.
+
+        The latter by name, as in `interlace_core.numerics.kenward_roger.KenwardRoger`.
+        """
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
-        return {**kept, "kenward_roger": kenward_roger(problem, psi)}
+        return {**kept, "kenward_roger": vars(kenward_roger(problem, psi))}
 
 
 class LinearObjective:
