@@ -42,6 +42,11 @@ class LMMResult(GLMMResult):
         return "Linear mixed model", words[self.method]
 
     @property
+    def restricted(self) -> bool:
+        """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
+        return self.method == "REML"
+
+    @property
     def is_singular(self) -> bool:
         """Whether a variance is 0 or a covariance matrix singular."""
         return bool(self.fit.verdict.boundary)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
 from test_parity import assert_same_covariances
 
@@ -207,6 +207,45 @@ def test_the_criterion_refuses_what_is_not_a_linear_model(sleepstudy):
             interlace.glmer(
                 "Reaction ~ Days", sleepstudy, "gamma", groups="Subject", approximation=name
             )
+
+
+def test_restricted_likelihoods_of_different_fixed_effects_are_not_compared(sleepstudy):
+    formulas = ["Reaction ~ Days + (1 | Subject)", "Reaction ~ 1 + (1 | Subject)"]
+    large, small = (interlace.fit(each, sleepstudy) for each in formulas)
+    with pytest.raises(OptionError, match="restricted likelihood depends on the fixed effects"):
+        interlace.anova(small, large)
+    with pytest.raises(OptionError, match="restricted maximum likelihood.*Fit by maximum"):
+        large.drop1()
+    with pytest.raises(OptionError, match="Fit both by the same method"):
+        interlace.anova(interlace.fit(formulas[1], sleepstudy, method="ML"), large)
+
+
+def test_maximum_likelihood_fits_are_compared(sleepstudy):
+    formulas = ["Reaction ~ Days + (1 | Subject)", "Reaction ~ 1 + (1 | Subject)"]
+    large, small = (interlace.fit(each, sleepstudy, method="ML") for each in formulas)
+    statistic = 2.0 * (large.llf - small.llf)
+    assert interlace.anova(small, large)["chisq"].iloc[1] == pytest.approx(statistic)
+    # 1e-6: each fit may leave 1e-7 of log-likelihood to gain
+    assert large.drop1().loc["Days", "lrt"] == pytest.approx(statistic, abs=1e-6)
+
+
+def test_profiles_of_coefficients_are_those_of_the_likelihood(sleepstudy):
+    """Gaussian Laplace is exact, and searches over all parameters at once."""
+    linear = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject", method="ML")
+    general = interlace.glmer("Reaction ~ Days", sleepstudy, "gaussian", groups="Subject")
+    found, expected = (
+        each.confint("Days", method="profile")[["lower", "upper"]] for each in (linear, general)
+    )
+    # the two fits' estimates may differ by what 1e-7 of log-likelihood is worth
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_a_restricted_likelihood_has_no_profile_of_coefficients(sleepstudy):
+    restricted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject")
+    with pytest.raises(NotAvailableError, match="'Intercept' has no profile.*parm="):
+        restricted.confint(method="profile")
+    interval = restricted.confint("sd(Intercept | Subject)", method="profile")
+    assert np.all(np.isfinite(interval[["lower", "upper"]]))
 
 
 @pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger"])

@@ -282,7 +282,7 @@ class AfterFit:
         ----------
         scale : str
             "link": Nakagawa's, with the latent variance of the link for a binary response, the
-            lognormal approximation for a log link, the delta method otherwise. "response": shares
+            log-normal approximation for a log link, the delta method otherwise. "response": shares
             of the variance of the response itself, with the random effects integrated out.
         """
         from interlace_core.r2 import variance_shares

@@ -383,6 +383,14 @@ class Approximation(ABC):
         """
         return {}
 
+    def joint(self, problem: Problem) -> Approximation | None:
+        """Return what has the same minimum as a function of all of psi, nothing profiled out.
+
+        Called where this approximation profiles something out and a profile likelihood of that
+        is wanted; None, the default, if there is no such function.
+        """
+        return None
+
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the function to minimise, `psi -> Evaluation`.

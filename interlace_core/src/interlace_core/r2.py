@@ -112,7 +112,7 @@ def _residual_on_link(result: GLMMResult, variance: Array) -> tuple[float, str]:
     eta[0] = link.eta(np.float64(mu))
     own = float(np.mean(family.variance(list(eta))))
     if link.name == "log":
-        return float(np.log1p(own / mu**2)), "lognormal approximation at the population mean"
+        return float(np.log1p(own / mu**2)), "log-normal approximation at the population mean"
     slope = float(np.asarray(link.derivatives(np.float64(eta[0, 0]))[1]))
     words = "residual variance" if slope == 1.0 else "delta method at the population mean"
     return own / slope**2, words

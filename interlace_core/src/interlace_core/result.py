@@ -101,6 +101,11 @@ class GLMMResult(Reports, AfterFit):
         """What kind of model this is, and by what it was fitted."""
         return "Generalised linear mixed model", "maximum likelihood"
 
+    @property
+    def restricted(self) -> bool:
+        """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
+        return False
+
     def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
         """Return the name and the table of the tests of one parameter's coefficients.
 

@@ -109,11 +109,9 @@ def _difference(a: GLMMResult, b: GLMMResult) -> str:
         return "their numbers of trials differ. Give both the same trials."
     if not _same(a.weights, b.weights):
         return "their weights differ. Give both the same weights."
-    criteria = {each.heading[1] for each in (a, b)}
-    if len(criteria) > 1:
-        return f"they were fitted by different criteria ({', '.join(sorted(criteria))})."
-    restricted = criteria != {"maximum likelihood"}
-    if restricted and list(a.fe_params.index) != list(b.fe_params.index):
+    if a.restricted != b.restricted:
+        return "one was fitted by restricted maximum likelihood. Fit both by the same method."
+    if a.restricted and list(a.fe_params.index) != list(b.fe_params.index):
         return (
             "a restricted likelihood depends on the fixed effects, which differ. Fit both by "
             "maximum likelihood."
@@ -232,6 +230,11 @@ def drop1(
         raise OptionError(
             "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
             "there is no likelihood-ratio test. Fit without priors, or use term_tests."
+        )
+    if result.restricted:
+        raise OptionError(
+            "drop1: the fit is by restricted maximum likelihood, which depends on the fixed "
+            "effects. Fit by maximum likelihood, or use term_tests."
         )
     k = result.parameter_index(parameter)
     present = fixed_terms(result, k)

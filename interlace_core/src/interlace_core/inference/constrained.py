@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace_core.errors import NotAvailableError
 from interlace_core.guards import guard
 from interlace_core.inference.quantities import Quantity
 from interlace_core.objective import FAILED_RISE
@@ -33,7 +34,13 @@ class ConstrainedSearch:
     def __init__(self, result: GLMMResult, training: Training) -> None:
         self.psi, self.value = result.fit.psi, result.fit.value
         self.training = training
-        self.evaluate = training.approximation.objective(training.problem)
+        approximation = training.approximation
+        self._fixed = approximation.profiled(training.problem)
+        profiles = self._fixed.stop > self._fixed.start
+        joint = approximation.joint(training.problem) if profiles else None
+        if joint is not None:
+            approximation, self._fixed = joint, slice(0, 0)
+        self.evaluate = approximation.objective(training.problem)
         self.root = _root(result.fit.vcov, self.evaluate, self.psi, self.value)
         self.notes: list[str] = []
 
@@ -42,7 +49,20 @@ class ConstrainedSearch:
         return float(np.linalg.norm(self.root.T @ quantity.gradient(self.psi)))
 
     def constrained(self, quantity: Quantity, value: float, start: Array) -> tuple[float, Array]:
-        """Return the least F with the quantity at a value, and psi there; infinite if none."""
+        """Return the least F with the quantity at a value, and psi there; infinite if none.
+
+        Raises
+        ------
+        NotAvailableError
+            If the approximation determines the quantity itself.
+        """
+        if np.any(quantity.gradient(self.psi)[self._fixed]):
+            raise NotAvailableError(
+                f"profile: {quantity.label!r} has no profile, because the approximation "
+                f"{self.training.approximation.name!r} determines it itself. Name other "
+                "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least "
+                "1)."
+            )
         surface = Surface(self, quantity, value, start)
         m = surface.N.shape[1]
         if m:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from interlace_approximations.laplace import Laplace
 from interlace_core.contracts import Approximation
 from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.kenward_roger import kenward_roger
@@ -40,6 +41,13 @@ class MaximumLikelihood(Approximation):
     def profiled(self, problem: Problem) -> slice:
         """Return the mean's coefficients."""
         return problem.beta_slices()[0]
+
+    def joint(self, problem: Problem) -> Approximation | None:
+        """Return Laplace's approximation, exact for a normal response without weights.
+
+        Weights there multiply the log-density, and are no precisions.
+        """
+        return Laplace() if problem.weights is None else None
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return the covariance of the coefficients and its slopes, for degrees of freedom.
@@ -72,6 +80,10 @@ class RestrictedLikelihood(MaximumLikelihood):
     restricted: ClassVar[bool] = True
 
     kenward_roger: bool = False
+
+    def joint(self, problem: Problem) -> Approximation | None:
+        """Return None: the coefficients are no part of the restricted likelihood."""
+        return None
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return what maximum likelihood keeps, and Kenward and Roger's where asked for.
