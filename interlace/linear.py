@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.fit import Fit
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
@@ -45,6 +45,21 @@ class LMMResult(GLMMResult):
     def restricted(self) -> bool:
         """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
         return self.method == "REML"
+
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit; see `GLMMResult.r_code`.
+
+        Raises
+        ------
+        NotAvailableError
+            If there are weights: those of glmmTMB multiply log-densities, and are no precisions.
+        """
+        if self.weights is not None:
+            raise NotAvailableError(
+                "r_code: the fit has weights, which are precisions here and in lme4's lmer(), but "
+                "not in glmmTMB. Call lmer() with the same formula and weights."
+            )
+        return super().r_code(data)
 
     @property
     def is_singular(self) -> bool:

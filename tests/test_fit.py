@@ -248,6 +248,23 @@ def test_a_restricted_likelihood_has_no_profile_of_coefficients(sleepstudy):
     assert np.all(np.isfinite(interval[["lower", "upper"]]))
 
 
+def test_reports_of_a_restricted_fit_say_what_it_is(sleepstudy):
+    fitted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject")
+    fixed = fitted.tidy().query("effect == 'fixed' and component == 'cond'")
+    assert fixed["p.value"].to_numpy() == pytest.approx(fitted.fe_pvalues.to_numpy())
+    assert "REML = TRUE" in fitted.r_code()
+    with pytest.raises(UnsupportedModelError, match="restricted likelihood is another quantity"):
+        fitted.accuracy()
+
+
+def test_precision_weights_have_no_counterpart_in_r_code(sleepstudy):
+    weighted = interlace.fit(
+        "Reaction ~ Days", sleepstudy.assign(w=1.5), groups="Subject", weights="w"
+    )
+    with pytest.raises(NotAvailableError, match="precisions"):
+        weighted.r_code()
+
+
 @pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger"])
 def test_a_saved_fit_comes_back_as_it_was(sleepstudy, tmp_path, df_method):
     fitted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject", df_method=df_method)

@@ -94,6 +94,11 @@ def accuracy(result: GLMMResult, *, n: int, seed: int | None) -> Accuracy:
             "accuracy: not for a penalised fit; fit without priors to see how good the "
             "approximation is."
         )
+    if result.restricted:
+        raise UnsupportedModelError(
+            "accuracy: a restricted likelihood is another quantity than the likelihood that "
+            "sampling gives. Fit by maximum likelihood."
+        )
     if not training.problem.terms:
         raise UnsupportedModelError(
             "accuracy: the model has no random effects, so that nothing is approximated."

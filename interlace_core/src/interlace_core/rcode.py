@@ -57,6 +57,7 @@ def r_code(result: GLMMResult, data: str = "data") -> str:
         call = f"fit <- glmer({_joined([*arguments, f'nAGQ = {points}'])})"
     else:
         more, before = _other_parameters(result, formulas)
+        more += ["REML = TRUE"] if result.restricted else []
         lines = ["library(glmmTMB)", *before]
         call = f"fit <- glmmTMB({_joined([*arguments, *more])})"
     text = " ".join(formulas)

@@ -11,7 +11,6 @@ from scipy.special import ndtri
 
 from interlace_core.data.frames import open_table
 from interlace_core.errors import DataError, OptionError
-from interlace_core.result import normal_pvalues
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -97,9 +96,8 @@ _COLUMNS = ("effect", "component", "group", "level", "term", *_NUMBERS)
 def _fixed_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
     for k, found in enumerate(result.coefficients):
         errors = result.bse_of(k).to_numpy()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = found.estimates / errors
-        numbers = zip(found.estimates, errors, z, normal_pvalues(z), strict=True)
+        tests = result.wald_tests(k)[1].to_numpy()
+        numbers = zip(found.estimates, errors, tests[:, 0], tests[:, -1], strict=True)
         for name, row in zip(found.names, numbers, strict=True):
             parameter = found.parameter
             component = COMPONENTS.get(parameter.role, parameter.name)

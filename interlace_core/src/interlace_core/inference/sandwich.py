@@ -78,7 +78,8 @@ def cluster_scores(result: GLMMResult, training: Training, cluster: Any, who: st
     if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
         raise UnsupportedModelError(
             f"{who}: the objective of {training.approximation.name!r} is not a sum over clusters "
-            f"({total:.6g} against {result.fit.value:.6g}). Fit by maximum likelihood."
+            f"({total:.6g} against {result.fit.value:.6g}). "
+            "Fit by glmer(), whose log-likelihood is such a sum."
         )
     return ClusterScores(tuple(labels), tuple(rows), scores)
 
