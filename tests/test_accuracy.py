@@ -6,7 +6,7 @@ import pytest
 
 import interlace
 from interlace_core.accuracy import finer_approximation
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.errors import ConvergenceWarning, UnsupportedModelError
 from interlace_core.sampled_likelihood import independent_parts, sample_likelihood
 from reference_fits import load_data, load_fit
 
@@ -85,3 +85,25 @@ def test_report_refuses_what_has_no_approximation():
     fit = interlace.glmer("y ~ 1", pd.DataFrame({"y": [1.0, 2.0, 4.0]}), "poisson")
     with pytest.raises(UnsupportedModelError, match="no random effects"):
         fit.accuracy()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_search_that_followed_laplace_error_is_told_so(seed):
+    """Logarithmic-series counts do not depend on the mean of a truncated NB1 that tends to 0.
+
+    A group's density is then flat towards one side, its curvature at the mode can vanish, and
+    Laplace's approximation rises beyond bounds, while the likelihood has its maximum at a
+    variance of 0.
+    """
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"y": rng.logseries(0.7, size=300), "g": np.repeat(np.arange(30), 10)})
+    with pytest.warns(ConvergenceWarning):
+        fit = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1")
+    assert not fit.converged
+    assert any("followed the approximation's error" in note for note in fit.notes)
+    exact = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1", nAGQ=25)
+    assert exact.converged
+    assert exact.theta == 0.0
+    assert not any("approximation's error" in note for note in exact.notes)
+    without = interlace.glmer("y ~ 1", data, "truncated_negativebinomial1")
+    assert exact.llf == pytest.approx(without.llf, abs=1e-6)

@@ -34,6 +34,9 @@ interval's coverage then changes by less than 0.1%."""
 NOTE_SE = 0.5
 """Move of an estimate, in standard errors, from which the summary mentions it unasked."""
 
+NOTE_LOGLIK = 0.5
+"""Error in log-likelihood, at the point where a search gave up, from which the error is named."""
+
 NOTE_COST = 500_000
 """Rows times points up to which it is looked at unasked: some 20 ms."""
 
@@ -113,10 +116,11 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     """Return a note where more quadrature points would move an estimate much; at a glance.
 
     One evaluation with more points at the estimates: the Newton step from its gradient tells how
-    far they would move. Left out where that evaluation would cost more than a moment.
+    far they would move. Left out where that evaluation would cost more than a moment. Where the
+    search did not reach an optimum, its value tells whether there is an optimum to be reached.
     """
     problem = training.problem
-    if problem.n * POINTS > NOTE_COST or not problem.terms or not fit.verdict.converged:
+    if problem.n * POINTS > NOTE_COST or not problem.terms:
         return ()
     place = training.approximation.profiled(problem)
     if place.stop > place.start or getattr(training.approximation, "penalty", None) is not None:
@@ -124,7 +128,10 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     finer = finer_approximation(problem, POINTS)
     if finer is None:
         return ()
-    gradient = finer.objective(problem)(fit.psi).gradient
+    better = finer.objective(problem)(fit.psi)
+    if not fit.verdict.converged:
+        return _breakdown_notes(better.value - fit.value)
+    gradient = better.gradient
     se = np.sqrt(np.diagonal(fit.vcov))
     known = np.isfinite(se) & (se > 0)
     if not known.any() or not np.all(np.isfinite(gradient)):
@@ -135,6 +142,21 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     return (
         f"more quadrature points would move an estimate by about {float(moves.max()):.1g} standard "
         "errors: the approximation is poor here. See result.accuracy(), or fit with nAGQ=11.",
+    )
+
+
+def _breakdown_notes(too_high: float) -> tuple[str, ...]:
+    """Return a note where a search went to a point that only the approximation's error favours.
+
+    Where a conditional density is not log-concave, its curvature at the mode can fall to 0, and
+    an approximation by that curvature alone rises without end.
+    """
+    if not NOTE_LOGLIK < too_high < np.inf:
+        return ()
+    return (
+        f"the log-likelihood where the search ended is {too_high:.2g} higher than by {POINTS} "
+        "quadrature points: the search followed the approximation's error, which may have no "
+        f"optimum. Fit with nAGQ={POINTS}.",
     )
 
 

@@ -95,8 +95,6 @@ def test_slope_towards_the_poisson_limit_keeps_its_digits(log_theta):
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda each: each.name)
 @pytest.mark.parametrize("size", [40.0, 800.0])
 def test_no_corner_of_the_predictors_gives_nan_or_infinity(family, size):
-    if family is ConwayMaxwellPoissonFamily and size > 40.0:
-        pytest.skip("a geometric law with mean exp(800) is summed; each predictor alone is tried")
     family = family()
     y = np.array([1.0, 2.0, 30.0, 1e3, 1e6])
     K = len(family.parameters)

@@ -120,13 +120,12 @@ def log_factorial_excess(k: Array, j: Array) -> Array:
     s = t + j
     large = np.minimum(t, s) >= STIRLING_FROM
     if not np.any(large):
-        return _excess_direct(t, s, j)
+        return _without_rounding(_excess_direct(t, s, j), j)
     u = np.where(large, j / t, 0.0)
     a, b = np.where(large, s, STIRLING_FROM), np.where(large, t, STIRLING_FROM)
     far = t * _entropy(u) - 0.5 * np.log1p(u) + _stirling(a) - _stirling(b)
-    if np.all(large):
-        return far
-    return np.where(large, far, _excess_direct(t, s, j))
+    near = far if np.all(large) else np.where(large, far, _excess_direct(t, s, j))
+    return _without_rounding(near, j)
 
 
 def _bracket(mu: Array, nu: Array, k: Array) -> _Bracket:
@@ -138,8 +137,11 @@ def _bracket(mu: Array, nu: Array, k: Array) -> _Bracket:
     lambda E[(1 + Y)^-nu] = 1 - P(0). The guess is exact for nu = 0 and 1 and correct to
     first order for large means.
     """
-    t, convex = k + 1.0, nu <= 1.0
-    log_mu, slack = np.log(mu / t), np.log(t)
+    t, convex, short = k + 1.0, nu <= 1.0, (mu - k) - 1.0
+    # from the difference: mu / t rounds to 1 for large means, but -1 / t is the geometric's delta
+    near = short > -0.5 * t
+    log_mu = np.where(near, np.log1p(np.where(near, short / t, 0.0)), np.log(mu / t))
+    slack = np.log(t)
     power, plain = nu * log_mu, log_mu + (1.0 - nu) * slack
     biased = log_mu + (nu - 1.0) * np.log((1.0 + 2.0 * mu) / t)
     shifted = nu * np.log((1.0 + mu) / t)
@@ -147,7 +149,7 @@ def _bracket(mu: Array, nu: Array, k: Array) -> _Bracket:
     odds = np.where(mu < 0.999, odds, np.inf)
     lower = np.where(convex, biased, np.maximum(power, plain))
     upper = np.where(convex, np.minimum(power, plain), np.minimum(shifted, odds))
-    guess = log_mu + (nu - 1.0) * np.log((mu + _shift(nu)) / t)
+    guess = log_mu + (nu - 1.0) * np.log1p((short + _shift(nu)) / t)
     few_points = (nu > 1.0) & (2.0 * mu * (1.0 + mu) < 1.0 + nu * mu)
     guess = np.where(few_points, _three_point(mu, nu, k), guess)
     return _Bracket(lower, upper, np.clip(guess, lower, upper))
@@ -202,20 +204,23 @@ def _newton(mu: Array, nu: Array, grid: Grid, h: Array, bracket: _Bracket) -> Ar
     for _ in range(MAX_STEPS):
         log_mass = _log_mass(nu, delta, grid, h)
         mass = np.exp(log_mass - grid.spread(grid.max(log_mass)))
-        total = grid.sum(mass)
-        gap = grid.sum(mass * x) / total
-        variance = np.maximum(grid.sum(mass * np.square(x)) / total - np.square(gap), 1e-300)
+        weighted = mass / grid.spread(grid.sum(mass)) * x
+        gap = grid.sum(weighted)
+        variance = np.maximum(grid.sum(weighted * x) - np.square(gap), 1e-300)
         E = np.maximum(mu + gap, 1e-300)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            missing = np.log1p(gap / mu) + (nu - 1.0) * np.log1p(gap / (mu + shift))
-            slope = (1.0 / E + (nu - 1.0) / (E + shift)) * variance
+            # log E - log(E + shift) in one, since these cancel for large means
+            missing = nu * np.log1p(gap / (mu + shift)) + np.log1p(shift * gap / mu / (E + shift))
+            slope = (nu + shift / E) / (E + shift) * variance
             step = -missing / slope
         lower, upper = np.where(gap < 0, delta, lower), np.where(gap > 0, delta, upper)
         moved = delta + step
         middle = np.sinh(0.5 * (np.arcsinh(lower) + np.arcsinh(upper)))
         inside = (moved >= lower) & (moved <= upper)
-        delta = np.where(inside, moved, middle)
-        if np.all((inside & (np.abs(step) * np.sqrt(variance) < TOL_STEP)) | (lower >= upper)):
+        # where rounding has closed the bracket, the last step may point out of it
+        reached = (np.abs(step) * np.sqrt(variance) < TOL_STEP) | (lower >= upper)
+        delta = np.where(inside, moved, np.where(reached, np.clip(moved, lower, upper), middle))
+        if np.all(reached):
             break
     return delta
 
@@ -226,6 +231,11 @@ def _log_mass(nu: Array, delta: Array, grid: Grid, h: Array) -> Array:
 
 def _excess_direct(t: Array, s: Array, j: Array) -> Array:
     return log_factorial(np.maximum(s, 1.0) - 1.0) - log_factorial(t - 1.0) - j * np.log(t)
+
+
+def _without_rounding(h: Array, j: Array) -> Array:
+    """Return h with its two exact zeros, which a large nu would else multiply."""
+    return np.where((j == 0.0) | (j == 1.0), 0.0, h)
 
 
 def _entropy(u: Array) -> Array:
