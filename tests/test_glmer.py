@@ -772,3 +772,16 @@ def test_gaussian_without_random_effects_is_least_squares():
 def test_no_points_without_random_effects_is_a_glm_too(counts):
     fit = interlace.glmer("y ~ x", counts, "poisson", nAGQ=0)
     assert_same_fit(fit, interlace.glmer("y ~ x", counts, "poisson"))
+
+
+def test_large_counts_in_nested_groups_reach_the_optimum():
+    """A first step too long once left the search for the mode where it never came back from."""
+    arabidopsis = interlace.datasets.load("Arabidopsis")
+    fit = interlace.glmer(
+        "total.fruits ~ nutrient + amd", arabidopsis, "poisson", groups=["popu", "gen"]
+    )
+    assert fit.converged
+    # glmmTMB 1.1.5: total.fruits ~ nutrient + amd + (1 | popu) + (1 | gen), poisson
+    assert fit.llf == pytest.approx(-10487.5233, abs=1e-4)
+    assert np.sqrt(fit.variance_components["popu"]) == pytest.approx(0.50740, abs=1e-5)
+    assert np.sqrt(fit.variance_components["gen"]) == pytest.approx(0.25212, abs=1e-5)

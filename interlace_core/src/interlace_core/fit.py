@@ -169,8 +169,12 @@ def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) ->
 
 
 def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
-    """Yield points from which a search that ended short of an optimum may get further."""
+    """Yield points from which a search that ended short of an optimum may get further.
+
+    The point itself first: an optimizer that begins anew has forgotten what misled it.
+    """
     problem = search.problem
+    yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         sizes = column_sizes(term) / search.units[term.predictor]
         for theta in term.covariance.restarts(optimum.psi[place], sizes):

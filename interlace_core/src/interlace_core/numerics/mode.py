@@ -63,7 +63,7 @@ class Mode:
 DEFAULT_SETTINGS = ModeSettings()
 
 MAX_REACH = 2.0
-"""Change of a predictor beyond which continuing a mode to first order does more harm than good."""
+"""Change of a predictor beyond which the last mode is no start: a search from 0 is shorter."""
 
 
 class ModeMemory:
@@ -103,7 +103,7 @@ class ModeMemory:
         for r, there in conditional.push(u).items():
             moved[r] = moved.get(r, 0.0) + there - before[r]
         if not all(np.all(np.abs(change) <= MAX_REACH) for change in moved.values()):
-            return u
+            return self._zero
         scores: dict[int, Array | None] = {}
         for r in structure.random_predictors:
             score = derivatives.get(r)
@@ -136,6 +136,16 @@ def find_mode(
     known : Factorisation, optional
         Of H somewhere near; changes the time, not the answer.
     """
+    mode = _search(conditional, start, settings, known)
+    if mode is None and np.any(start):
+        # the mode of a distant psi can lie where steps overflow or crawl
+        return _search(conditional, np.zeros_like(start), settings, None)
+    return mode
+
+
+def _search(
+    conditional: Conditional, start: Array, settings: ModeSettings, known: Factorisation | None
+) -> Mode | None:
     costly = conditional.layout.plan.costly
     point = _start(conditional, start)
     if point is None:
