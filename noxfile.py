@@ -20,6 +20,8 @@ CORE = "interlace_core"
 PLUGINS = sorted(path.parent.as_posix() for path in Path("plugins").glob("*/pyproject.toml"))
 EVERYTHING = ("-r", "requirements.txt")
 NOT_SLOW = ("-m", "not slow")
+# Built or installed by sessions of their own.
+NOT_INSTALLED = ("--ignore=plugins/interlace-template", "--ignore=tests/install")
 # Run by sessions of their own.
 ELSEWHERE = (
     "--ignore=tests/test_docs.py",
@@ -85,7 +87,10 @@ def slow(session: nox.Session) -> None:
     """Long tests: those marked slow, of all distributions."""
     session.install(*EVERYTHING, *group("test"))
     no_tests_collected = 5
-    session.run("pytest", "-m", "slow", *session.posargs, success_codes=[0, no_tests_collected])
+    session.run(
+        *("pytest", "-m", "slow", *NOT_INSTALLED, *session.posargs),
+        success_codes=[0, no_tests_collected],
+    )
 
 
 @nox.session(python="3.11", venv_backend="uv")
@@ -93,7 +98,7 @@ def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that the dependencies' bounds allow."""
     session.install("--resolution", "lowest-direct", *EVERYTHING, *group("test"))
     session.run("uv", "pip", "list", external=True)
-    session.run("pytest", *NOT_SLOW, *session.posargs)
+    session.run("pytest", *NOT_SLOW, *NOT_INSTALLED, *session.posargs)
 
 
 @nox.session
