@@ -92,7 +92,7 @@ def test_fitted_draws_rows_and_averages_of_groups() -> None:
     np.testing.assert_allclose(x, sleepstudy().fittedvalues)
     np.testing.assert_allclose(y, data["Reaction"])
     np.testing.assert_allclose(
-        np.sort(points(ax)[1]), np.sort(data.groupby("Subject")["Reaction"].mean())
+        np.sort(points(ax)[1]), np.sort(data.groupby("Subject", observed=True)["Reaction"].mean())
     )
     assert "fitted without" in plots.fitted(sleepstudy(), include_re=False).get_xlabel()
     with pytest.raises(OptionError, match="data="):
