@@ -13,8 +13,8 @@ import pytest
 import interlace
 from interlace import datasets
 from interlace_core.errors import DataError, NotAvailableError, OptionError
-from interlace_core.latex import escape, tabular
 from interlace_core.registry import default_registry
+from interlace_core.reporting.latex import escape, tabular
 from interlace_core.result import GLMMResult
 from reference_fits import load_fit
 

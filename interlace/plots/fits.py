@@ -96,7 +96,7 @@ def path(result: GLMMResult, *, axes: Any = None) -> Any:
 
 def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str, IntArray]:
     """Return a grouping factor and the level of each row of the fit."""
-    from interlace_core.tables import augment
+    from interlace_core.reporting.tables import augment
 
     known = result.ngroups
     if not known or (group is not None and group not in known):

@@ -9,12 +9,12 @@ import pytest
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.grouping import FactorEncoder
 from interlace_core.effects import GroupEffects, TermPlace
-from interlace_core.fit import Fit
+from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult, RowReport
 from interlace_core.result import GLMMResult
 from interlace_core.saving import designs, schema
 from interlace_core.saving.allowed import RefusedError, check_expression
-from interlace_core.verdict import Verdict
 
 RECORDS = {
     Encoder: designs.encoder,

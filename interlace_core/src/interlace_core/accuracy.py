@@ -14,12 +14,12 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.errors import InterlaceError, UnsupportedModelError
-from interlace_core.fit import Fit
+from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.training import Training, require_training
 from interlace_core.records import Array, Problem
-from interlace_core.refit import refit_problem
 from interlace_core.registry import default_registry
 from interlace_core.sampled_likelihood import independent_parts, sample_likelihood
-from interlace_core.training import Training, require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -209,7 +209,7 @@ class AfterFit:
             In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) with successes
             and trials.
         """
-        from interlace_core.refit import refit
+        from interlace_core.fitting.refit import refit
 
         return refit(_whole(self), y)
 

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import InterlaceError, InterlaceWarning, NotAvailableError, OptionError
+from interlace_core.fitting.refit import refit_problem, result_of, with_response
+from interlace_core.fitting.training import require_training
 from interlace_core.inference.parameters import quantities
 from interlace_core.inference.quantities import Quantity
 from interlace_core.progress import tracked
-from interlace_core.refit import refit_problem, result_of, with_response
 from interlace_core.simulation import draw, generators, new_predictors, require_count
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

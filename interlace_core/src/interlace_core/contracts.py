@@ -317,7 +317,7 @@ class Covariance(ABC):
         tol_sd_eta : float
             Standard deviation on the scale of eta, in the same units, that counts as 0.
         """
-        from interlace_core.boundary import entries_at_bound
+        from interlace_core.fitting.boundary import entries_at_bound
 
         return entries_at_bound(self, theta, sizes, tol_sd_eta)
 
@@ -328,7 +328,7 @@ class Covariance(ABC):
         several thetas give the same singular covariance returns the one from which every
         covariance nearby is reached along a slope.
         """
-        from interlace_core.boundary import snap_entries
+        from interlace_core.fitting.boundary import snap_entries
 
         return snap_entries(self, theta, sizes, tol_sd_eta)
 

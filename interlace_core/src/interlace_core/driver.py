@@ -12,7 +12,6 @@ from interlace_core.accuracy import accuracy_notes
 from interlace_core.config import Config
 from interlace_core.contracts import Approximation, Family, Optimizer
 from interlace_core.data.problem import Model, build_problem
-from interlace_core.diagnostics import limit_notes, separation_notes
 from interlace_core.effects import term_places
 from interlace_core.errors import (
     AmbiguousNameError,
@@ -20,14 +19,15 @@ from interlace_core.errors import (
     OptionError,
     UnsupportedModelError,
 )
-from interlace_core.fit import Fit, fit_problem
+from interlace_core.fitting.diagnostics import limit_notes, separation_notes
+from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.guards import guard
 from interlace_core.notices import warn
 from interlace_core.priors import Prior, penalise, penalty_settings
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
-from interlace_core.training import Training, fitted_state
 
 
 def fit_glmm(

@@ -16,11 +16,11 @@ import pandas as pd
 
 from interlace_core.bootstrap import Failure
 from interlace_core.errors import InterlaceError
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.training import Training, require_training
 from interlace_core.inference.sandwich import ClusterScores, cluster_scores
 from interlace_core.records import Array
-from interlace_core.refit import refit_problem
 from interlace_core.shards import subset
-from interlace_core.training import Training, require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

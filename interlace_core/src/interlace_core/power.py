@@ -16,12 +16,12 @@ from scipy.stats import beta as beta_distribution
 from interlace_core.bootstrap import Failure, run
 from interlace_core.contracts import Family
 from interlace_core.errors import InterlaceError, InterlaceWarning, OptionError, ResponseError
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.training import Training
 from interlace_core.inference.wald import chi_square
 from interlace_core.records import Array, Problem
-from interlace_core.refit import refit_problem
 from interlace_core.shards import drop_columns
 from interlace_core.simulation import draw_predictors, generators, require_count
-from interlace_core.training import Training
 
 if TYPE_CHECKING:
     from interlace_core.driver import Prepared

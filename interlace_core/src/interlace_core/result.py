@@ -13,15 +13,15 @@ from interlace_core.after_fit import AfterFit
 from interlace_core.contracts import Family, Parameter
 from interlace_core.effects import GroupEffects, TermPlace
 from interlace_core.errors import OptionError
-from interlace_core.fit import Fit
+from interlace_core.fitting.fit import Fit
 from interlace_core.jets import differentiate
 from interlace_core.records import Array, RowReport
-from interlace_core.reports import Reports
+from interlace_core.reporting.reports import Reports
 
 if TYPE_CHECKING:
     from interlace_core.data.encoder import Encoder
-    from interlace_core.summary import Summary
-    from interlace_core.training import Training
+    from interlace_core.fitting.training import Training
+    from interlace_core.reporting.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -431,7 +431,7 @@ class GLMMResult(Reports, AfterFit):
 
     def summary(self) -> Summary:
         """Return the summary, which prints as text and shows as HTML in notebooks."""
-        from interlace_core.summary import Summary
+        from interlace_core.reporting.summary import Summary
 
         return Summary(self)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import OptionError
+from interlace_core.fitting.training import require_training
 from interlace_core.guards import guard
 from interlace_core.records import Array, Problem
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

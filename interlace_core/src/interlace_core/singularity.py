@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.covariance import Diagonal
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.start import column_sizes, natural_units
+from interlace_core.fitting.training import Training, require_training
+from interlace_core.fitting.verdict import TOL_REL_BOUNDARY, boundary_thetas
 from interlace_core.records import Array, BoolArray, Problem, RandomTerm
-from interlace_core.refit import refit_problem
-from interlace_core.start import column_sizes, natural_units
-from interlace_core.training import Training, require_training
-from interlace_core.verdict import TOL_REL_BOUNDARY, boundary_thetas
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -97,7 +97,7 @@ def integrated(problem, psi):
 
 
 def fitted(problem, approximation):
-    from interlace_core.fit import fit_problem
+    from interlace_core.fitting.fit import fit_problem
 
     fit = fit_problem(problem, approximation, scipy_optimizers.LBFGSB())
     assert fit.verdict.converged

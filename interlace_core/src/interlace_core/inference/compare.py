@@ -16,11 +16,11 @@ import pandas as pd
 from scipy.stats import chi2
 
 from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.training import require_training
 from interlace_core.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace_core.records import Array, Problem, RandomTerm
-from interlace_core.refit import refit_problem
 from interlace_core.shards import drop_columns
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import OptionError
+from interlace_core.fitting.training import require_training
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
 from interlace_core.records import Array
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

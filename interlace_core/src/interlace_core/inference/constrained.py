@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace_core.errors import NotAvailableError
+from interlace_core.fitting.objective import FAILED_RISE
+from interlace_core.fitting.training import Training
 from interlace_core.guards import guard
 from interlace_core.inference.quantities import Quantity
-from interlace_core.objective import FAILED_RISE
 from interlace_core.records import Array, Evaluation, Status
-from interlace_core.training import Training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -17,8 +17,8 @@ from interlace_core.inference.quantities import (
 from interlace_core.lookup import similar_name
 
 if TYPE_CHECKING:
+    from interlace_core.fitting.training import Training
     from interlace_core.result import GLMMResult
-    from interlace_core.training import Training
 
 
 def quantities(result: GLMMResult, training: Training) -> list[Quantity]:

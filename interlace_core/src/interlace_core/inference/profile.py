@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace_core.fitting.training import require_training
 from interlace_core.inference.constrained import ConstrainedSearch
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
 from interlace_core.progress import tracked
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.fitting.training import Training, require_training
 from interlace_core.records import Array, IntArray, Problem
 from interlace_core.shards import subset
-from interlace_core.training import Training, require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -11,9 +11,9 @@ import pandas as pd
 
 from interlace_core.data.vectors import read_array
 from interlace_core.errors import DataError, DataWarning, OptionError
+from interlace_core.fitting.training import require_training
 from interlace_core.notices import warn
 from interlace_core.records import Array, BoolArray, IntArray
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from interlace_core.contracts import Family
 from interlace_core.data.vectors import read_array
 from interlace_core.errors import OptionError
+from interlace_core.fitting.training import require_training
 from interlace_core.guards import guard
 from interlace_core.inference.confint import check_level
 from interlace_core.links import Link
@@ -26,7 +27,6 @@ from interlace_core.prediction.design import RowDesign
 from interlace_core.prediction.uncertainty import Spread, spread
 from interlace_core.records import Array
 from interlace_core.simulation import require_count
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.predict import Predicted, Target

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace_core.errors import NumericalError
+from interlace_core.fitting.training import require_training
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.differences import jacobian
 from interlace_core.numerics.mode import find_mode
 from interlace_core.numerics.smallblocks import apply
 from interlace_core.records import Array, Problem
-from interlace_core.training import require_training
 
 if TYPE_CHECKING:
     from interlace_core.prediction.design import RowDesign

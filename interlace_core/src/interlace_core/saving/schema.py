@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from interlace_core.effects import GroupEffects, TermPlace
-from interlace_core.fit import Fit
+from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult, RowReport
 from interlace_core.result import Coefficients, GLMMResult
 from interlace_core.saving.codecs import (
@@ -32,7 +33,6 @@ from interlace_core.saving.codecs import (
 from interlace_core.saving.components import family
 from interlace_core.saving.designs import encoder
 from interlace_core.saving.values import index_labels, value
-from interlace_core.verdict import Verdict
 
 SCHEMA = 1
 """Version of the layout described here."""

@@ -14,13 +14,13 @@ import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
+from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
+from interlace_core.fitting.precondition import Coordinates, precondition
+from interlace_core.fitting.start import Start, column_sizes, find_start, unit_theta
+from interlace_core.fitting.verdict import Verdict, judge
 from interlace_core.guards import guard
-from interlace_core.objective import Objective
-from interlace_core.polish import Optimum, Search, covariance_of_psi, polish
-from interlace_core.precondition import Coordinates, precondition
 from interlace_core.records import Array, OptimizerResult, Problem, Status
-from interlace_core.start import Start, column_sizes, find_start, unit_theta
-from interlace_core.verdict import Verdict, judge
 
 TOL_ABS_RESTART = 1e-6
 """Log-likelihood by which a search from elsewhere must be better to replace an optimum."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from interlace_core.latex import escape
-from interlace_core.summary import number
+from interlace_core.reporting.latex import escape
+from interlace_core.reporting.summary import number
 
 if TYPE_CHECKING:
     from interlace_core.effects import TermPlace

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.fitting.start import column_sizes
 from interlace_core.records import Array, BoolArray, OptimizerResult, Problem
-from interlace_core.start import column_sizes
 
 TOL_REL_BOUNDARY = 1e-3
 """A template's diagonal entry counts as zero when the effect it scales moves eta by less than

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interlace_core.explain import Explanation
+    from interlace_core.reporting.explain import Explanation
     from interlace_core.result import GLMMResult
 
 
@@ -46,7 +46,7 @@ class Reports:
         DataFrame
             `std.error` is NaN for standard deviations and correlations.
         """
-        from interlace_core.tables import tidy
+        from interlace_core.reporting.tables import tidy
 
         return tidy(
             _whole(self), effects=effects, conf_int=conf_int, level=level, exponentiate=exponentiate
@@ -57,7 +57,7 @@ class Reports:
 
         `sigma` is the residual standard deviation, 1 for families without one.
         """
-        from interlace_core.tables import glance
+        from interlace_core.reporting.tables import glance
 
         return glance(_whole(self))
 
@@ -77,7 +77,7 @@ class Reports:
             Scale of `.fitted` and `.fixed`: "response" or "link". `.resid` is observed minus
             fitted on the response's scale.
         """
-        from interlace_core.tables import augment
+        from interlace_core.reporting.tables import augment
 
         return augment(_whole(self), data, newdata=newdata, type=type)
 
@@ -108,7 +108,7 @@ class Reports:
         It says what was modelled, what each coefficient means (odds ratio, ratio of rates, ...),
         how much groups differ, what was fixed or dropped, and how the fit ended.
         """
-        from interlace_core.explain import explain
+        from interlace_core.reporting.explain import explain
 
         return explain(_whole(self))
 
@@ -125,7 +125,7 @@ class Reports:
         NotAvailableError
             If the family, or part of the formula, has no counterpart in R.
         """
-        from interlace_core.rcode import r_code
+        from interlace_core.reporting.rcode import r_code
 
         return r_code(_whole(self), data)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.fitting.start import START_SIZE, Start, column_sizes, unit_theta
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.gram import weighted_gram
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
 from interlace_core.records import Array, Problem, RandomTerm
-from interlace_core.start import START_SIZE, Start, column_sizes, unit_theta
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interlace_core.latex import escape as latex
-from interlace_core.latex import tabular
+from interlace_core.reporting.latex import escape as latex
+from interlace_core.reporting.latex import tabular
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

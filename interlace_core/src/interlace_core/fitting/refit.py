@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace_core.errors import DataError
-from interlace_core.fit import Fit, fit_problem
+from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
+from interlace_core.fitting.training import Training, fitted_state, require_training
 from interlace_core.priors import penalty_settings
 from interlace_core.records import Array, Problem
-from interlace_core.start import START_SIZE, Start, natural_units, unit_theta
-from interlace_core.training import Training, fitted_state, require_training
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult

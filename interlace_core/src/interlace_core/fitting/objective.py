@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from interlace_core.precondition import Coordinates
+from interlace_core.fitting.precondition import Coordinates
 from interlace_core.progress import Progress
 from interlace_core.records import Array, Evaluation, Status
 
