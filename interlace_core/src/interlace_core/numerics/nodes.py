@@ -213,7 +213,7 @@ def _integrate(
         log_likelihood,
         np.sum(slope, axis=1),
         np.einsum("ajl,bj->lab", slope, nodes.x),
-        {k: np.sum(weight * d, axis=0) for (k,), d in derivatives.partials.items()},
+        {k: np.einsum("jn,jn->n", weight, d) for (k,), d in derivatives.partials.items()},
         np.einsum("ajl,bjl->ab", pi * Zl, away),
     )
 

@@ -141,22 +141,24 @@ def _logit_terms(
 ) -> tuple[Array, Array, Array, Array]:
     """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential.
 
-    The third is right only if the order asks for it.
+    Derivatives beyond the order are not right.
     """
-    e = np.exp(-np.abs(eta))
+    e = np.abs(eta)
+    np.exp(np.negative(e, out=e), out=e)
     larger = 1.0 / (1.0 + e)
-    tail = e * larger  # probability of the less likely outcome
+    value = np.log1p(e)
+    value += np.maximum(eta, 0.0)
+    tail = np.multiply(e, larger, out=e)  # probability of the less likely outcome
     p = np.where(eta >= 0, larger, tail)
-    softplus = np.log1p(e)
-    softplus += np.maximum(eta, 0.0)
-    second = tail
-    second *= larger
-    if np.all(trials == 1.0):
-        value = successes * eta - softplus
-        first = successes - p
-    else:
-        value = successes * eta - trials * softplus
-        first = successes - trials * p
+    binary = bool(np.all(trials == 1.0))
+    if not binary:
+        value *= trials
+    np.subtract(successes * eta, value, out=value)
+    first = successes - (p if binary else trials * p)
+    if order == 1:
+        return value, first, first, first
+    second = np.multiply(tail, larger, out=tail)
+    if not binary:
         second *= trials
     np.negative(second, out=second)
     third = second * (1.0 - 2.0 * p) if order >= 3 else second
