@@ -22,8 +22,8 @@ likelihood may rise by a hair towards infinity, where nothing can be computed.""
 
 TOL_DECREMENT = 1e-3
 TOL_DECREMENT_ALONE = 1e-8
-"""In log-likelihood units, before one last step: a start needs no more; without random effects
-it is the answer."""
+"""In log-likelihood units, before one last step; with random effects, where this is only a start,
+also per unit gained so far. Without them it is the answer."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,12 @@ def _fit_coefficients(problem: Problem) -> Array:
         return beta
     leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
-    damping, tol = 0.0, TOL_DECREMENT if problem.terms else TOL_DECREMENT_ALONE
+    worst, damping = value, 0.0
     for _ in range(MAX_ITERATIONS):
         gradient, information = _gradient_information(problem, derivatives)
         gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
+        tol = TOL_DECREMENT * max(value - worst, 1.0) if problem.terms else TOL_DECREMENT_ALONE
         if decrement < tol:
             return beta + step if damping == 0.0 else beta
         for _ in range(20):

@@ -10,6 +10,7 @@ import numpy as np
 
 from interlace_core.numerics.conditional import Conditional, scaled
 from interlace_core.numerics.mode import Mode
+from interlace_core.numerics.smallblocks import sandwich
 from interlace_core.numerics.structure import Blocks
 from interlace_core.records import Array, Derivatives
 
@@ -79,7 +80,7 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     """Return sum_p A_p T N_p'."""
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
-    return np.asarray(np.einsum("abp,bd,edp->ae", A, T, N, optimize=True))
+    return np.asarray(np.tensordot(A, np.einsum("bd,edp->bep", T, N), axes=((1, 2), (0, 2))))
 
 
 def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:
@@ -87,7 +88,7 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
     for (i, j), N in inverse.items():
-        V = np.einsum("ab,bcp,dc->adp", T[i], N, T[j], optimize=N.shape[0] > 1)
+        V = sandwich(T[i].T, N, T[j].T)
         pair = structure.pairs[i, j]
         for a, first in enumerate(structure.factors[i].columns):
             for b, second in enumerate(structure.factors[j].columns):
