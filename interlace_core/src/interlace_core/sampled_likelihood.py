@@ -20,7 +20,7 @@ from interlace_core.numerics.conditional import Conditional, scatter
 from interlace_core.numerics.mode import Mode, find_mode
 from interlace_core.numerics.smallblocks import apply
 from interlace_core.records import Array, Problem
-from interlace_core.shards import subset
+from interlace_core.shards import independent_rows, subset
 
 TAIL = 7.0
 """Degrees of freedom of the sampling distribution: heavier tails than the integrand's."""
@@ -28,14 +28,7 @@ TAIL = 7.0
 
 def independent_parts(problem: Problem) -> list[Problem]:
     """Return the problem split by its coarsest factor, whole where factors are not nested in it."""
-    coarsest = min(problem.terms, key=lambda term: len(term.levels))
-    for term in problem.terms:
-        pairs = np.unique(np.column_stack([term.codes, coarsest.codes]), axis=0)
-        if len(pairs) > len(term.levels):
-            return [problem]
-    order = np.argsort(coarsest.codes, kind="stable")
-    cuts = np.flatnonzero(np.diff(coarsest.codes[order])) + 1
-    return [subset(problem, rows) for rows in np.split(order, cuts)]
+    return [subset(problem, rows) for rows in independent_rows(problem)]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Parts of a problem: some of its rows, with the levels that occur there."""
+"""Parts of a problem: some of its rows, with the levels that occur there.
+
+Groups of a factor in which all others nest share no random effect, so that the likelihood of the
+whole is the product of theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,18 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.records import Array, IntArray, Problem, RandomTerm
+
+
+def independent_rows(problem: Problem) -> list[IntArray]:
+    """Return the rows of each group of the coarsest factor.
+
+    All rows together where another factor does not nest in it.
+    """
+    coarsest = min(problem.terms, key=lambda term: len(term.levels)).codes
+    if not all(_nests(term, coarsest) for term in problem.terms):
+        return [np.arange(problem.n)]
+    order = np.argsort(coarsest, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(coarsest[order])) + 1)
 
 
 def subset(problem: Problem, rows: IntArray) -> Problem:
@@ -19,6 +35,7 @@ def subset(problem: Problem, rows: IntArray) -> Problem:
         problem,
         y=y,
         weights=None if problem.weights is None else problem.weights[rows],
+        constants=None if problem.constants is None else problem.constants[rows],
         family=problem.family.bind(y),
         predictors=tuple(
             replace(each, X=each.X[rows], offset=each.offset[rows]) for each in problem.predictors
@@ -38,10 +55,18 @@ def drop_columns(problem: Problem, predictor: int, columns: Array | IntArray) ->
 
 
 def _subset_term(term: RandomTerm, rows: IntArray) -> RandomTerm:
-    present, codes = np.unique(term.codes[rows], return_inverse=True)
+    present = np.flatnonzero(np.bincount(term.codes[rows], minlength=len(term.levels)))
+    place = np.empty(len(term.levels), dtype=np.intp)
+    place[present] = np.arange(present.size)
     return replace(
         term,
-        codes=codes.astype(np.intp),
+        codes=place[term.codes[rows]],
         levels=tuple(term.levels[i] for i in present),
         Z=term.Z[rows],
     )
+
+
+def _nests(term: RandomTerm, coarser: IntArray) -> bool:
+    above = np.zeros(len(term.levels), dtype=np.intp)
+    above[term.codes] = coarser
+    return bool(np.array_equal(above[term.codes], coarser))
