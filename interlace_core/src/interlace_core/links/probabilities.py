@@ -1,182 +1,20 @@
-"""Link functions with three derivatives of their inverse, safe in the tails.
-
-`eta = link.eta(mu)` and `mu = link.mu(eta)`. Links for probabilities also give log(mu) and
-log(1 - mu) with three derivatives each, since a binomial density is linear in these and loses
-all accuracy when they are formed from mu.
-"""
+"""Links for probabilities, with the logarithms of both probabilities."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from interlace_core.errors import OptionError, UnknownNameError
+from interlace_core.links.base import ProbabilityLink, Taylor
 from interlace_core.special import log1mexp, log_ndtr_derivatives
-
-Taylor = tuple[Any, Any, Any, Any]
-"""A function's value and its first three derivatives."""
 
 _EXP_FINITE = 700.0
 """exp overflows at 709."""
 
 _T_LINEAR = -37.0
 """Below this log(1 - exp(-exp(x))) is x itself to rounding: it differs by exp(x) / 2."""
-
-
-@dataclass(frozen=True)
-class Link(ABC):
-    """A strictly monotone map from the natural scale of a parameter to a linear predictor."""
-
-    name: ClassVar[str]
-    domain: ClassVar[tuple[float, float]]
-    """Open interval of the natural scale."""
-    eta_domain: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
-    """Open interval of eta; outside it the model is not defined."""
-    latent_variance: ClassVar[float | None] = None
-    """Variance of the latent error that the link stands for where a binary response tells whether
-    eta plus error is positive; None where there is none, or it is infinite."""
-
-    @abstractmethod
-    def eta(self, mu: Any) -> Any:
-        """Return the linear predictor of mu."""
-
-    @abstractmethod
-    def mu(self, eta: Any) -> Any:
-        """Return the natural-scale value at eta; works on truncated Taylor numbers."""
-
-    @abstractmethod
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return mu and its first three derivatives in eta."""
-
-
-@dataclass(frozen=True)
-class ProbabilityLink(Link):
-    """A link whose natural scale is (0, 1)."""
-
-    domain = (0.0, 1.0)
-
-    @abstractmethod
-    def log_mu(self, eta: Any) -> Any:
-        """Return log(mu)."""
-
-    @abstractmethod
-    def log1m_mu(self, eta: Any) -> Any:
-        """Return log(1 - mu)."""
-
-    @abstractmethod
-    def log_derivatives(self, eta: Any) -> tuple[Taylor, Taylor]:
-        """Return log(mu) and log(1 - mu), each with three derivatives in eta."""
-
-
-@dataclass(frozen=True)
-class Identity(Link):
-    """eta = mu."""
-
-    name = "identity"
-    domain = (-np.inf, np.inf)
-
-    def eta(self, mu: Any) -> Any:
-        """Return mu."""
-        return mu
-
-    def mu(self, eta: Any) -> Any:
-        """Return eta."""
-        return eta
-
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return eta, 1, 0, 0."""
-        zero = np.zeros_like(eta)
-        return eta, zero + 1.0, zero, zero
-
-
-@dataclass(frozen=True)
-class Log(Link):
-    """eta = log(mu)."""
-
-    name = "log"
-    domain = (0.0, np.inf)
-
-    def eta(self, mu: Any) -> Any:
-        """Return log(mu)."""
-        return np.log(mu)
-
-    def mu(self, eta: Any) -> Any:
-        """Return exp(eta)."""
-        return np.exp(eta)
-
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return exp(eta) four times."""
-        mu = np.exp(eta)
-        return mu, mu, mu, mu
-
-
-@dataclass(frozen=True)
-class Sqrt(Link):
-    """eta = sqrt(mu), eta > 0."""
-
-    name = "sqrt"
-    domain = (0.0, np.inf)
-    eta_domain = (0.0, np.inf)
-
-    def eta(self, mu: Any) -> Any:
-        """Return sqrt(mu)."""
-        return np.sqrt(mu)
-
-    def mu(self, eta: Any) -> Any:
-        """Return eta squared."""
-        return np.square(eta)
-
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return eta^2, 2 eta, 2, 0."""
-        zero = np.zeros_like(eta)
-        return np.square(eta), 2.0 * eta, zero + 2.0, zero
-
-
-@dataclass(frozen=True)
-class Inverse(Link):
-    """eta = 1 / mu, eta > 0."""
-
-    name = "inverse"
-    domain = (0.0, np.inf)
-    eta_domain = (0.0, np.inf)
-
-    def eta(self, mu: Any) -> Any:
-        """Return 1 / mu."""
-        return 1.0 / mu
-
-    def mu(self, eta: Any) -> Any:
-        """Return 1 / eta."""
-        return 1.0 / eta
-
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return 1/eta, -1/eta^2, 2/eta^3, -6/eta^4."""
-        mu = 1.0 / eta
-        return mu, -(mu**2), 2.0 * mu**3, -6.0 * mu**4
-
-
-@dataclass(frozen=True)
-class InverseSquare(Link):
-    """eta = 1 / mu^2, eta > 0."""
-
-    name = "1/mu^2"
-    domain = (0.0, np.inf)
-    eta_domain = (0.0, np.inf)
-
-    def eta(self, mu: Any) -> Any:
-        """Return 1 / mu^2."""
-        return 1.0 / np.square(mu)
-
-    def mu(self, eta: Any) -> Any:
-        """Return 1 / sqrt(eta)."""
-        return 1.0 / np.sqrt(eta)
-
-    def derivatives(self, eta: Any) -> Taylor:
-        """Return eta^(-1/2) and its derivatives."""
-        mu = 1.0 / np.sqrt(eta)
-        return mu, -0.5 * mu / eta, 0.75 * mu / eta**2, -1.875 * mu / eta**3
 
 
 @dataclass(frozen=True)
@@ -387,61 +225,6 @@ class LogProbability(ProbabilityLink):
             value = np.where(eta < 0, log1mexp(-eta), -np.inf)
         grow = odds * (1.0 + odds)
         return (eta, zero + 1.0, zero, zero), (value, -odds, -grow, -grow * (1.0 + 2.0 * odds))
-
-
-def chain(outer: tuple[Any, Any, Any], inner: Taylor) -> tuple[Any, Any, Any]:
-    """Return three derivatives of f(mu(eta)) in eta.
-
-    Parameters
-    ----------
-    outer : three arrays
-        f', f'', f''' in mu.
-    inner : four arrays
-        mu and its derivatives in eta.
-    """
-    f1, f2, f3 = outer
-    _, m1, m2, m3 = inner
-    return f1 * m1, f2 * m1**2 + f1 * m2, f3 * m1**3 + 3.0 * f2 * m1 * m2 + f1 * m3
-
-
-LINKS: dict[str, Link] = {
-    link.name: link
-    for link in (
-        Identity(), Log(), Sqrt(), Inverse(), InverseSquare(),
-        Logit(), Probit(), CLogLog(), Cauchit(),
-    )
-}  # fmt: skip
-
-
-def as_link(link: str | Link, allowed: tuple[str, ...], who: str) -> Link:
-    """Return a link from its name or from an instance.
-
-    Parameters
-    ----------
-    link : str or Link
-        Name, or an instance (which is accepted whatever its name).
-    allowed : tuple of str
-        Names that the family offers.
-    who : str
-        Named in errors, such as "family 'binomial'".
-
-    Raises
-    ------
-    UnknownNameError
-        If the name is not among those allowed.
-    OptionError
-        If it is neither a name nor a Link.
-    """
-    if isinstance(link, Link):
-        return link
-    if not isinstance(link, str):
-        raise OptionError(
-            f"{who}: link must be a name or a Link, got {type(link).__name__}. "
-            f"Use one of {', '.join(allowed)}."
-        )
-    if link not in allowed:
-        raise UnknownNameError(f"{who} has no link {link!r}. Use one of {', '.join(allowed)}.")
-    return LINKS[link]
 
 
 def _log_taylor(f: Taylor) -> Taylor:
