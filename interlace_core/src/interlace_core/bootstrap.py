@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import InterlaceError, InterlaceWarning, NotAvailableError, OptionError
+from interlace_core.fitting.near import Known, known_fit
 from interlace_core.fitting.refit import refit_problem, result_of, with_response
 from interlace_core.fitting.training import require_training
 from interlace_core.inference.parameters import quantities
@@ -110,7 +111,8 @@ def bootstrap(
     require_count(n, "bootstrap: n")
     training = require_training(result, "bootstrap")
     wanted = quantities(result, training)
-    work = _Work(result, wanted, statistic, conditional)
+    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    work = _Work(result, wanted, known, statistic, conditional)
     outcomes = run(work, list(enumerate(generators(seed, n))), n_jobs)
     kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
     failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
@@ -149,6 +151,7 @@ class _Work:
 
     result: GLMMResult
     wanted: list[Quantity]
+    known: Known | None
     statistic: Statistic | None
     conditional: bool
 
@@ -166,7 +169,13 @@ class _Work:
         training = require_training(result, "bootstrap")
         eta = result.eta if self.conditional else new_predictors(result, rng)
         problem = with_response(training.problem, draw(result, eta, rng))
-        fit = refit_problem(training, problem, result.fit.psi)
+        fit = refit_problem(
+            training,
+            problem,
+            result.fit.psi,
+            known=self.known,
+            standard_errors=self.statistic is not None,
+        )
         if not fit.verdict.converged:
             return None, fit.verdict.message
         if self.statistic is None:

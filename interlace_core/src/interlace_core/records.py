@@ -8,7 +8,7 @@ effects (standard normal a priori), `b = Lambda u` the random effects on the sca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -182,6 +182,19 @@ class Problem:
         from interlace_core.numerics.conditional import Layout
 
         return Layout.of(self)
+
+    def with_response(self, y: Array) -> Problem:
+        """Return the same model of another response; the symbolic work done so far is kept.
+
+        Parameters
+        ----------
+        y : ndarray, of the shape of its own
+        """
+        changed = replace(self, y=y)
+        if "layout" in self.__dict__:
+            # where a cached property keeps its value
+            changed.__dict__["layout"] = self.layout.with_response(changed)
+        return changed
 
     @property
     def n(self) -> int:

@@ -110,10 +110,16 @@ def by_count(function: Callable[[Array], tuple[Any, ...]], y: Array) -> tuple[An
     return function(y)
 
 
+MIN_COUNTS = 256
+"""Counts below which a look for repeated ones costs more than it saves."""
+
+
 def log_factorial(y: Array) -> Array:
     """Return log(y!), or log Gamma(y + 1) where y is not an integer."""
     from scipy.special import gammaln
 
+    if y.size < MIN_COUNTS:
+        return np.asarray(gammaln(y + 1.0))
     return np.asarray(by_count(lambda counts: (gammaln(counts + 1.0),), y)[0])
 
 

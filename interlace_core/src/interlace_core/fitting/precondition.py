@@ -15,7 +15,7 @@ from interlace_core.fitting.start import START_SIZE, Start, column_sizes, unit_t
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.gram import weighted_gram
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
-from interlace_core.records import Array, Problem, RandomTerm
+from interlace_core.records import Array, IntArray, Problem, RandomTerm
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -88,6 +88,35 @@ def precondition(problem: Problem, start: Start, profiled: slice, u: Array) -> C
             information = marginal_information(conditional, mode)
         information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
+    return _with_bounds(problem, psi, B)
+
+
+def coordinates_of(
+    problem: Problem, psi: Array, searched: IntArray, covariance: Array
+) -> Coordinates:
+    """Return coordinates scaled by a known covariance of the entries that are searched.
+
+    Parameters
+    ----------
+    problem : Problem
+    psi : ndarray, shape (n_psi,)
+        Their origin.
+    searched : ndarray of intp, shape (m,)
+        Theta, and the coefficients that are not profiled.
+    covariance : ndarray, shape (m, m)
+        Positive definite.
+    """
+    n_theta = problem.n_theta
+    B = np.zeros((psi.size, searched.size))
+    theta, beta = np.arange(n_theta), np.arange(n_theta, searched.size)
+    B[theta, theta] = np.sqrt(np.diagonal(covariance)[:n_theta])
+    root = np.linalg.cholesky(covariance[n_theta:, n_theta:])
+    B[searched[beta][:, None], beta] = root
+    return _with_bounds(problem, psi, B)
+
+
+def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
+    """Return coordinates within the bounds of the covariance parameters."""
     lower, upper = np.full(B.shape[1], -np.inf), np.full(B.shape[1], np.inf)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if term.covariance.crosses_bounds:
@@ -96,7 +125,7 @@ def precondition(problem: Problem, start: Start, profiled: slice, u: Array) -> C
         scale = np.diagonal(B)[place]
         lower[place] = (low - psi[place]) / scale
         upper[place] = (high - psi[place]) / scale
-    return Coordinates(psi, B, lower, upper, n_theta)
+    return Coordinates(psi, B, lower, upper, problem.n_theta)
 
 
 def _information_per_column(

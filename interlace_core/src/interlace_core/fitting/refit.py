@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace_core.errors import DataError
 from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.near import Known, fit_near, known_fit
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.fitting.training import Training, fitted_state, require_training
 from interlace_core.priors import penalty_settings
@@ -38,7 +39,8 @@ def refit(result: GLMMResult, y: Any) -> GLMMResult:
     """
     training = require_training(result, "refit")
     problem = with_response(training.problem, y)
-    fit = refit_problem(training, problem, result.fit.psi)
+    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    fit = refit_problem(training, problem, result.fit.psi, known=known)
     return result_of(result, problem, fit)
 
 
@@ -75,10 +77,17 @@ def with_response(problem: Problem, y: Any) -> Problem:
             f"refit: the response must be finite and have shape {problem.y.shape}, the form that "
             f"simulate(raw=True) returns, got shape {values.shape}."
         )
-    return replace(problem, y=values)
+    return problem.with_response(values)
 
 
-def refit_problem(training: Training, problem: Problem, psi: Array) -> Fit:
+def refit_problem(
+    training: Training,
+    problem: Problem,
+    psi: Array,
+    *,
+    known: Known | None = None,
+    standard_errors: bool = True,
+) -> Fit:
     """Return the fit of a problem with the training's components, started near psi.
 
     Parameters
@@ -87,7 +96,21 @@ def refit_problem(training: Training, problem: Problem, psi: Array) -> Fit:
     problem : Problem
         Its own, or one changed in response, rows or columns.
     psi : ndarray, shape (n_psi,) of `problem`
+    known : Known, optional
+        A fit of the same model to another response, whose curvature saves a search of its own.
+    standard_errors : bool
+        Whether they are needed; without, `vcov` may be NaN.
     """
+    if known is not None:
+        found = fit_near(
+            problem,
+            training.approximation,
+            known,
+            standard_errors=standard_errors,
+            tol_decrement=training.tol_decrement,
+        )
+        if found is not None:
+            return found
     return fit_problem(
         problem,
         training.approximation,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray, Problem
+from interlace_core.records import Array, Collapsed, IntArray, Problem
 
 MIN_ROWS = 1000
 """Rows below which a fit has nothing to save."""
@@ -24,26 +24,29 @@ SAMPLE_ROWS = 4096
 """Rows looked at first, whole levels of the largest grouping factor."""
 
 
-def collapse_rows(problem: Problem) -> Problem:
-    """Return the problem with rows that share all predictors taken together, where that pays."""
+def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
+    """Return the problem with rows that share all predictors taken together, where that pays.
+
+    With the row that each given row went to, or None where none was taken together.
+    """
     if problem.n < MIN_ROWS:
-        return problem
+        return problem, None
     sample = _sample(problem)
     probe = _distinct(problem, sample)
     if probe is None:
-        return problem
+        return problem, None
     weights = None if problem.weights is None else problem.weights[sample]
     groups = probe[0]
     if problem.family.collapse(problem.y[sample], weights, groups, int(groups.max()) + 1) is None:
-        return problem
+        return problem, None
     found = _distinct(problem, np.arange(problem.n))
     if found is None:
-        return problem
+        return problem, None
     groups, first = found
-    collapsed = problem.family.collapse(problem.y, problem.weights, groups, first.size)
+    collapsed = collapse_response(problem, groups, first.size)
     if collapsed is None:
-        return problem
-    return replace(
+        return problem, None
+    shorter = replace(
         problem,
         y=collapsed.y,
         weights=collapsed.weights,
@@ -56,6 +59,12 @@ def collapse_rows(problem: Problem) -> Problem:
             replace(term, codes=term.codes[first], Z=term.Z[first]) for term in problem.terms
         ),
     )
+    return shorter, groups
+
+
+def collapse_response(problem: Problem, groups: IntArray, size: int) -> Collapsed | None:
+    """Return the response of rows taken together by group; None if the family cannot."""
+    return problem.family.collapse(problem.y, problem.weights, groups, size)
 
 
 def _sample(problem: Problem) -> IntArray:

@@ -8,15 +8,15 @@ shares. Structures and problem are fixed; psi and u move.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.numerics.collapse import collapse_rows
+from interlace_core.numerics.collapse import collapse_response, collapse_rows
 from interlace_core.numerics.factorisation import Factorisation, Plan, build_plan, factorise
 from interlace_core.numerics.smallblocks import apply, sandwich
 from interlace_core.numerics.structure import Blocks, Structure, build_structure, sort_rows
-from interlace_core.records import Array, Derivatives, Problem
+from interlace_core.records import Array, Derivatives, IntArray, Problem
 
 CHUNK_ROWS = 8192
 """Rows per call of a family's derivatives: 64 kB an array, so that a call's temporaries stay in
@@ -28,18 +28,52 @@ class Layout:
     """A problem with rows collapsed and sorted, its structure and its elimination plan.
 
     Built once per fit.
+
+    Attributes
+    ----------
+    problem : Problem
+    structure : Structure
+    plan : Plan
+    groups : ndarray of intp, shape (n given,), or None
+        Collapsed row that each given row went to, before sorting; None where none collapsed.
+    order : ndarray of intp, shape (n,), or None
+        Place before sorting of each row; None where rows were in order.
     """
 
     problem: Problem
     structure: Structure
     plan: Plan
+    groups: IntArray | None = None
+    order: IntArray | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Layout:
         """Return the model of a problem with at least one random-effects term."""
-        problem = sort_rows(collapse_rows(problem))
+        problem, groups = collapse_rows(problem)
+        problem, order = sort_rows(problem)
         structure = build_structure(problem)
-        return cls(problem, structure, build_plan(structure))
+        return cls(problem, structure, build_plan(structure), groups, order)
+
+    def with_response(self, problem: Problem) -> Layout:
+        """Return the layout of a problem that differs from this one's in its response alone.
+
+        Parameters
+        ----------
+        problem : Problem
+            Rows as given.
+        """
+        y, weights, constants = problem.y, problem.weights, problem.constants
+        if self.groups is not None:
+            collapsed = collapse_response(problem, self.groups, self.problem.n)
+            if collapsed is None:
+                return Layout.of(problem)
+            y, weights, constants = collapsed.y, collapsed.weights, collapsed.constants
+        if self.order is not None:
+            y = y[self.order]
+            weights = None if weights is None else weights[self.order]
+            constants = None if constants is None else constants[self.order]
+        inner = replace(self.problem, y=y, weights=weights, constants=constants)
+        return replace(self, problem=inner)
 
     def templates(self, psi: Array) -> list[Array]:
         """Return each factor's template T, shape (c, c), block-diagonal over its terms."""
@@ -105,7 +139,7 @@ class Conditional:
         eta = add_random_part(structure, self.eta_fixed, self.effects(u))
         wrt = self._active if order >= 3 else structure.random_predictors
         derivatives = weighted_derivatives(problem, eta, order, wrt)
-        value = 0.5 * float(u @ u) - float(np.sum(derivatives.value))
+        value = 0.5 * float(u @ u) - float(derivatives.value.sum())
         return Point(u, eta, derivatives, order, value)
 
     def effects(self, u: Array) -> list[Array]:
@@ -168,8 +202,8 @@ class Conditional:
         for (i, j), block in A.items():
             H[i, j] = sandwich(self.T[i], block, self.T[j])
             if i == j:
-                diagonal = np.arange(block.shape[0])
-                H[i, j][diagonal, diagonal] += 1.0
+                for a in range(len(block)):
+                    H[i, j][a, a] += 1.0
         return factorise(self.layout.plan, H)
 
     @staticmethod
@@ -231,11 +265,11 @@ def weighted_derivatives(
     nodes = max((each.size // problem.n for each in eta), default=1)
     step = max(CHUNK_ROWS // nodes, 1)
     if problem.n <= 2 * step:
-        return _weighted_chunk(problem, slice(0, problem.n), eta, order, wrt)
+        return _weighted(problem, slice(None), eta, order, wrt)
     value, partials = np.empty((*_leading(eta), problem.n)), {}
     for start in range(0, problem.n, step):
         rows = slice(start, min(start + step, problem.n))
-        part = _weighted_chunk(problem, rows, eta, order, wrt)
+        part = _weighted(problem, rows, [each[..., rows] for each in eta], order, wrt)
         value[..., rows] = part.value
         for key, values in part.partials.items():
             if key not in partials:
@@ -244,12 +278,12 @@ def weighted_derivatives(
     return Derivatives(value, partials)
 
 
-def _weighted_chunk(
+def _weighted(
     problem: Problem, rows: slice, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
 ) -> Derivatives:
-    here = [each[..., rows] for each in eta]
+    """Return the derivatives of some rows at the eta of these rows."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        raw = problem.family.derivatives(problem.y[rows], here, order, wrt)
+        raw = problem.family.derivatives(problem.y[rows], eta, order, wrt)
     value, partials = raw.value, raw.partials
     if problem.weights is not None:
         weights = problem.weights[rows]

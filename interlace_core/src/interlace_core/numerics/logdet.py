@@ -64,9 +64,8 @@ def effective_score(
     k, n : int
         Predictor, and number of rows.
     """
-    score = np.zeros(n)
-    if (first := derivatives.get(k)) is not None:
-        score -= first
+    first = derivatives.get(k)
+    score = np.zeros(n) if first is None else -first
     if k in c:
         score += c[k]
     for r, shift in moved.items():

@@ -97,12 +97,11 @@ class ModeMemory:
         moved = {
             k: conditional.eta_fixed[k] - last.eta_fixed[k]
             for k in problem.active()
-            if problem.predictors[k].X.shape[1]
+            if problem.predictors[k].X.shape[1] and k not in structure.random_predictors
         }
-        before = last.push(u)
         for r, there in conditional.push(u).items():
-            moved[r] = moved.get(r, 0.0) + there - before[r]
-        if not all(np.all(np.abs(change) <= MAX_REACH) for change in moved.values()):
+            moved[r] = conditional.eta_fixed[r] + there - mode.point.eta[r]
+        if not all(np.abs(change).max() <= MAX_REACH for change in moved.values()):
             return self._zero
         scores: dict[int, Array | None] = {}
         for r in structure.random_predictors:

@@ -154,19 +154,19 @@ class Structure:
         return np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
 
 
-def sort_rows(problem: Problem) -> Problem:
-    """Return the problem with rows sorted by the factor with the most levels.
+def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
+    """Return the problem with rows sorted by the factor with the most levels, and their order.
 
     Nothing that a fit computes depends on the order of rows, but contiguous levels make every
     sum over a level a sequential pass.
     """
     if not problem.terms:
-        return problem
+        return problem, None
     main = max(problem.terms, key=lambda term: len(term.levels)).codes
     if np.all(main[1:] >= main[:-1]):
-        return problem
+        return problem, None
     order = np.argsort(main, kind="stable")
-    return replace(
+    ordered = replace(
         problem,
         y=problem.y[order],
         weights=None if problem.weights is None else problem.weights[order],
@@ -181,6 +181,7 @@ def sort_rows(problem: Problem) -> Problem:
             replace(term, codes=term.codes[order], Z=term.Z[order]) for term in problem.terms
         ),
     )
+    return ordered, order
 
 
 def build_structure(problem: Problem) -> Structure:
