@@ -1,5 +1,7 @@
 """Rows that share all predictors are fitted together: the same answers, on the user's rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,14 +37,15 @@ def both_ways(monkeypatch, data, family, **options):
     original = collapse.collapse_rows
 
     def spied(problem):
-        problems.append(original(problem))
-        return problems[-1]
+        found = original(problem)
+        problems.append(found[0])
+        return found
 
     from interlace_core.numerics import conditional
 
     monkeypatch.setattr(conditional, "collapse_rows", spied)
     together = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
-    monkeypatch.setattr(conditional, "collapse_rows", lambda problem: problem)
+    monkeypatch.setattr(conditional, "collapse_rows", lambda problem: (problem, None))
     apart = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
     return together, problems[-1].n, apart
 
@@ -74,3 +77,32 @@ def test_a_family_without_sums_is_left_alone(monkeypatch):
     data = repeated_rows("poisson", weighted=False)
     _, rows, _ = both_ways(monkeypatch, data, "negativebinomial")
     assert rows == len(data)
+
+
+def test_layout_of_another_response_is_that_of_a_new_problem():
+    data = repeated_rows("binomial", weighted=True)
+    problem = interlace.glmer(
+        "y ~ x + f + (1 + x | g)", data, "binomial", weights="w"
+    ).training.problem
+    rng = np.random.default_rng(8)
+    shuffled = rng.permutation(problem.n)
+    problem = replace(
+        problem,
+        y=problem.y[shuffled],
+        predictors=tuple(
+            replace(each, X=each.X[shuffled], offset=each.offset[shuffled])
+            for each in problem.predictors
+        ),
+        terms=tuple(
+            replace(each, Z=each.Z[shuffled], codes=each.codes[shuffled]) for each in problem.terms
+        ),
+    )
+    assert problem.layout.groups is not None
+    assert problem.layout.order is not None
+    y = np.column_stack([rng.binomial(problem.y[:, 1].astype(int), 0.4), problem.y[:, 1]])
+    kept = problem.with_response(y.astype(float)).layout.problem
+    anew = replace(problem, y=y.astype(float)).layout.problem
+    assert np.array_equal(kept.y, anew.y)
+    assert np.array_equal(kept.constants, anew.constants)
+    assert np.array_equal(kept.terms[0].codes, anew.terms[0].codes)
+    assert np.array_equal(kept.predictors[0].X, anew.predictors[0].X)

@@ -77,9 +77,7 @@ MODELS = {
     "joint mode": lambda: cbpp(nAGQ=0),
     "gamma slopes": lambda: interlace.glmer("y ~ x + (1 + x | g)", slopes(), "gamma"),
     "poisson slopes": lambda: interlace.glmer("n ~ x + (1 + x | g)", slopes(), "poisson"),
-    "crossed": lambda: interlace.glmer(
-        "y ~ x + (1 | g) + (1 | h)", crossed(), "negativebinomial"
-    ),
+    "crossed": lambda: interlace.glmer("y ~ x + (1 | g) + (1 | h)", crossed(), "negativebinomial"),
     "zero part": lambda: interlace.glmer("n ~ x + (1 | g)", crossed(), "poisson", ziformula="~ 1"),
     "taken together": lambda: interlace.glmer("y ~ x + (1 | g)", many_alike(), "binomial"),
     "within bounds": lambda: interlace.glmer("y ~ 1 + ar1(0 + t | g)", steady(), "poisson"),
@@ -104,7 +102,7 @@ def test_steps_from_a_known_fit_end_where_a_whole_fit_ends(name):
         y = draw(result, new_predictors(result, rng), rng)
         changed = with_response(problem, y)
         near = fit_near(
-            changed, approximation, known, standard_errors=False, tol_decrement=1e-7
+            changed, approximation, known, result.fit.psi, standard_errors=False, tol_decrement=1e-7
         )
         if near is None:
             continue

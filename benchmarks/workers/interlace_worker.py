@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from loop import Answer, serve, simulated
+from loop import Answer, serve
 
 import interlace
 
@@ -20,10 +20,9 @@ def fit(data: pd.DataFrame, case: dict[str, Any]) -> Answer:
     # Standard errors are part of the time; reading them makes sure that they are there.
     finite = bool(np.isfinite(result.fe_bse).all())
     if case["replicates"]:
-        eta_fixed = result.predict(data, type="link", include_re=False)
-        (variance,) = result.variance_components.values()
-        for replicate in simulated(data, case, np.asarray(eta_fixed), variance**0.5):
-            refit(replicate, case)
+        failures = result.bootstrap(case["replicates"], seed=1, n_jobs=1).failures
+        if failures:
+            raise RuntimeError(f"{len(failures)} replicates failed: {failures[0].reason}")
     return {
         "loglik": result.llf,
         "converged": bool(result.converged) and finite,

@@ -16,7 +16,9 @@ from scipy.stats import beta as beta_distribution
 from interlace_core.bootstrap import Failure, run
 from interlace_core.contracts import Family
 from interlace_core.errors import InterlaceError, InterlaceWarning, OptionError, ResponseError
-from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.near import Known, known_fit
+from interlace_core.fitting.refit import refit_problem, with_response
 from interlace_core.fitting.training import Training
 from interlace_core.inference.wald import chi_square
 from interlace_core.records import Array, Problem
@@ -25,6 +27,9 @@ from interlace_core.simulation import draw_predictors, generators, require_count
 
 if TYPE_CHECKING:
     from interlace_core.driver import Prepared
+
+FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
+"""What a single simulation may raise and be counted as failed."""
 
 PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))
 """Stand-ins for a response that is yet to be simulated, in turn: counts or successes, positive
@@ -138,7 +143,7 @@ def power(
     names = [test] if isinstance(test, str) else list(test)
     columns = np.array([_position(problem.predictors[0].names, name, "test") for name in names])
     training = Training(problem, ready.approximation, ready.optimizer)
-    work = _Work(training, psi, columns, method)
+    work = _Work.of(training, psi, columns, method).warmed(generators(seed, 1)[0])
     outcomes = run(work, generators(seed, n), n_jobs)
     failures = tuple(Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason)
     pvalues = np.array([p for p, reason in outcomes if not reason])
@@ -221,39 +226,88 @@ def _position(names: tuple[str, ...], name: str, argument: str) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class _Model:
+    """A model that is fitted to every simulation, and what is known of its fits."""
+
+    training: Training
+    known: Known | None = None
+
+    def fit(self, y: Array, psi: Array, standard_errors: bool) -> Fit:
+        """Return the fit to a response, from near psi."""
+        problem = with_response(self.training.problem, y)
+        return refit_problem(
+            self.training, problem, psi, known=self.known, standard_errors=standard_errors
+        )
+
+    def warmed(self, y: Array, psi: Array) -> _Model:
+        """Return the model with what its fit to one response tells about the others."""
+        fit = self.fit(y, psi, standard_errors=True)
+        if not fit.verdict.converged:
+            return self
+        problem = with_response(self.training.problem, y)
+        return replace(self, known=known_fit(problem, self.training.approximation, psi, fit.vcov))
+
+
+@dataclass(frozen=True, eq=False)
 class _Work:
     """One simulation, fit and test; can be pickled."""
 
-    training: Training
+    whole: _Model
+    smaller: _Model | None
     psi: Array
     columns: Any
-    method: str
 
-    def __call__(self, rng: np.random.Generator) -> tuple[float, str]:
-        """Return the p-value, or NaN and the reason why there is none."""
-        problem = self.training.problem
+    @classmethod
+    def of(cls, training: Training, psi: Array, columns: Any, method: str) -> _Work:
+        """Return the work of a Wald or a likelihood-ratio test of some columns of the mean."""
+        smaller = None
+        if method == "lrt":
+            smaller = _Model(replace(training, problem=drop_columns(training.problem, 0, columns)))
+        return cls(_Model(training), smaller, psi, columns)
+
+    def warmed(self, rng: np.random.Generator) -> _Work:
+        """Return the work with what fits to one simulation tell about the others.
+
+        One that fails tells nothing; it is counted when its turn comes.
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InterlaceWarning)
-                eta = draw_predictors(problem, self.psi, rng)
-                y = np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
-                return self._pvalue(replace(problem, y=y))
-        except (InterlaceError, ArithmeticError, np.linalg.LinAlgError) as error:
+                y = self._simulated(rng)
+                smaller = self.smaller and self.smaller.warmed(y, self._without(self.psi))
+                return replace(self, whole=self.whole.warmed(y, self.psi), smaller=smaller)
+        except FAILURES:
+            return self
+
+    def __call__(self, rng: np.random.Generator) -> tuple[float, str]:
+        """Return the p-value, or NaN and the reason why there is none."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                return self._pvalue(self._simulated(rng))
+        except FAILURES as error:
             return np.nan, f"{type(error).__name__}: {error}"
 
-    def _pvalue(self, problem: Problem) -> tuple[float, str]:
+    def _simulated(self, rng: np.random.Generator) -> Array:
+        problem = self.whole.training.problem
+        eta = draw_predictors(problem, self.psi, rng)
+        return np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
+
+    def _without(self, psi: Array) -> Array:
+        """Return psi of the model without the tested columns."""
+        return np.delete(psi, self.whole.training.problem.beta_slices()[0].start + self.columns)
+
+    def _pvalue(self, y: Array) -> tuple[float, str]:
         from scipy.stats import chi2
 
-        fit = refit_problem(self.training, problem, self.psi)
+        fit = self.whole.fit(y, self.psi, standard_errors=self.smaller is None)
         if not fit.verdict.converged:
             return np.nan, fit.verdict.message
-        place = problem.beta_slices()[0]
-        if self.method == "wald":
+        if self.smaller is None:
+            place = self.whole.training.problem.beta_slices()[0]
             beta, V = fit.psi[place], fit.vcov[place, place]
             return chi_square(np.eye(beta.size)[self.columns], beta, V)[2], ""
-        smaller = drop_columns(problem, 0, self.columns)
-        start = np.delete(fit.psi, place.start + self.columns)
-        null = refit_problem(self.training, smaller, start)
+        null = self.smaller.fit(y, self._without(fit.psi), standard_errors=False)
         if not null.verdict.converged:
             return np.nan, f"without the tested columns: {null.verdict.message}"
         statistic = max(2.0 * (null.value - fit.value), 0.0)

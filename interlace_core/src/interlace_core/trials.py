@@ -65,10 +65,8 @@ def overall_proportion(y: Array, weights: Array | None) -> float:
 def log_choose(y: Array) -> Array:
     """Return the log of the binomial coefficient, trials over successes, shape (n,)."""
     # one call for all three: few rows cost calls
-    trials, successes, failures = log_factorial(
-        np.stack([y[:, 1], y[:, 0], y[:, 1] - y[:, 0]])
-    )
-    return trials - successes - failures
+    trials, successes, failures = log_factorial(np.stack([y[:, 1], y[:, 0], y[:, 1] - y[:, 0]]))
+    return np.asarray(trials - successes - failures)
 
 
 def draw_successes(mu: Array, trials: Array | None, rng: np.random.Generator) -> Array:

@@ -38,11 +38,10 @@ MAX_LENGTH = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A fit of the same model to another response, as a place to begin.
+    """What a fit of the same model to another response tells about the next.
 
     Attributes
     ----------
-    psi : ndarray, shape (n_psi,)
     searched : ndarray of intp, shape (m,)
         Entries of psi that the approximation does not determine itself.
     covariance : ndarray, shape (m, m)
@@ -55,7 +54,6 @@ class Known:
         Natural size of an effect on each linear predictor.
     """
 
-    psi: Array
     searched: IntArray
     covariance: Array
     coordinates: Coordinates
@@ -90,7 +88,6 @@ def known_fit(
         if not term.covariance.crosses_bounds:
             lower[place], upper[place] = term.covariance.bounds()
     return Known(
-        psi=psi,
         searched=searched,
         covariance=covariance,
         coordinates=coordinates_of(problem, psi, searched, covariance),
@@ -104,11 +101,12 @@ def fit_near(
     problem: Problem,
     approximation: Approximation,
     known: Known,
+    psi: Array,
     *,
     standard_errors: bool,
     tol_decrement: float,
 ) -> Fit | None:
-    """Return the fit of a problem whose optimum is near a known one; None if it is not reached.
+    """Return the fit of a problem whose optimum is near; None if it is not reached.
 
     Nor is one returned that has a variance or correlation at its bound: only a search from
     elsewhere can tell whether it belongs there.
@@ -119,6 +117,8 @@ def fit_near(
         Of the known fit's model.
     approximation : Approximation
     known : Known
+    psi : ndarray, shape (n_psi,)
+        Where to begin.
     standard_errors : bool
         Whether the Hessian is taken at the optimum; without, `vcov` is NaN.
     tol_decrement : float
@@ -133,7 +133,7 @@ def fit_near(
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
         objective = Objective(approximation.objective(problem), known.coordinates, profiled)
-        optimum = _descend(problem, objective, known, SHARE_OF_TOLERANCE * tol_decrement)
+        optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
         if optimum is not None and standard_errors:
             search = Search(problem, known.units, objective, known.coordinates)
             optimum = polish(search, tol_decrement)
@@ -164,10 +164,11 @@ def fit_near(
     )
 
 
-def _descend(problem: Problem, objective: Objective, known: Known, tol: float) -> Optimum | None:
-    """Return the optimum reached from the known psi, or None."""
-    psi, covariance = known.psi, known.covariance
-    here = objective.at(psi)
+def _descend(
+    problem: Problem, objective: Objective, known: Known, psi: Array, tol: float
+) -> Optimum | None:
+    """Return the optimum reached from psi, or None."""
+    covariance, here = known.covariance, objective.at(psi)
     if here.status is not Status.OK:
         return None
     for _ in range(MAX_STEPS):
@@ -182,6 +183,7 @@ def _descend(problem: Problem, objective: Objective, known: Known, tol: float) -
             return None
         there, taken = moved
         covariance = _updated(covariance, taken, there.gradient[known.searched] - slope)
+        assert objective.best_psi is not None
         psi, here = objective.best_psi, there
     return None
 

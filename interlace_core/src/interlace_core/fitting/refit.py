@@ -106,6 +106,7 @@ def refit_problem(
             problem,
             training.approximation,
             known,
+            psi,
             standard_errors=standard_errors,
             tol_decrement=training.tol_decrement,
         )
