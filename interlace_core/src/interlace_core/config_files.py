@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def _read_section(path: Path) -> Mapping[str, Any] | None:
     try:
         text = path.read_text(encoding="utf-8")
         # Saves parsing on every fit in most projects.
-        section: Any = tomllib.loads(text) if "interlace" in text else {}
+        section: Any = _parsed(text) if "interlace" in text else {}
     except (OSError, UnicodeDecodeError):
         return None
     except tomllib.TOMLDecodeError as error:
@@ -101,11 +102,17 @@ def _read_section(path: Path) -> Mapping[str, Any] | None:
     return section
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _unreadable(path, error) from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Return a file's tables; every fit asks for those of the same few files."""
+    return tomllib.loads(text)
 
 
 def _unreadable(path: Path, error: Exception) -> OptionError:
