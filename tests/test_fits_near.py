@@ -112,3 +112,42 @@ def test_steps_from_a_known_fit_end_where_a_whole_fit_ends(name):
         # a gain of 1e-7 left is a distance of 4.5e-4 standard errors
         assert np.all(np.abs(near.psi - whole.psi) <= 1e-3 * np.sqrt(np.diagonal(whole.vcov)))
     assert near_count >= DRAWS // 2
+
+
+def test_refit_of_a_linear_model_has_degrees_of_freedom_of_its_own():
+    data = interlace.datasets.load("sleepstudy")
+    result = interlace.fit("Reaction ~ Days + (Days | Subject)", data)
+    y = result.simulate(1, seed=1, raw=True)[0]
+    again = result.refit(y)
+    anew = interlace.fit("Reaction ~ Days + (Days | Subject)", data.assign(Reaction=y))
+    assert again.fe_bse.to_numpy() == pytest.approx(anew.fe_bse.to_numpy(), rel=1e-5)
+    assert again.fe_df.to_numpy() == pytest.approx(anew.fe_df.to_numpy(), rel=1e-4)
+
+
+@pytest.mark.parametrize("statistic", [None, lambda fit: {"Days": fit.fe_tvalues["Days"]}])
+def test_bootstrap_is_the_same_in_any_number_of_processes(statistic):
+    pytest.importorskip("joblib")
+    data = interlace.datasets.load("sleepstudy")
+    result = interlace.fit("Reaction ~ Days + (1 | Subject)", data)
+    one = result.bootstrap(6, seed=4, statistic=statistic, n_jobs=1)
+    two = result.bootstrap(6, seed=4, statistic=statistic, n_jobs=2)
+    pd.testing.assert_frame_equal(one.values, two.values, check_exact=True)
+    assert two.estimates.equals(one.estimates)
+    assert one.failures == two.failures == ()
+
+
+def test_failures_come_with_their_reasons_from_other_processes_too():
+    pytest.importorskip("joblib")
+    result = cbpp()
+
+    def refuses(fit):
+        if fit.fe_params["Intercept"] > result.fe_params["Intercept"]:
+            raise ValueError("too high")
+        return {"Intercept": fit.fe_params["Intercept"]}
+
+    one = result.bootstrap(8, seed=4, statistic=refuses)
+    two = result.bootstrap(8, seed=4, statistic=refuses, n_jobs=2)
+    assert one.failures == two.failures
+    assert 0 < len(two.failures) < 8
+    assert all("too high" in each.reason for each in two.failures)
+    pd.testing.assert_frame_equal(one.values, two.values, check_exact=True)

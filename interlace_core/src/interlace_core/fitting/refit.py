@@ -63,6 +63,7 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
         training=replace(training, problem=problem),
         settings={
             **result.settings,
+            "extras": training.approximation.extras(problem, fit.psi),
             **penalty_settings(training.approximation, problem, fit.psi),
         },
         notes=(),
