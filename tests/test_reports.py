@@ -85,6 +85,54 @@ def test_tidy_names_components_correlations_and_levels() -> None:
     pd.testing.assert_series_equal(days, expected, check_names=False)
 
 
+def balanced() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(12), 6)
+    return pd.DataFrame({"y": 5.0 + rng.normal(size=12)[g] + rng.normal(size=72), "g": g})
+
+
+def test_tidy_has_the_closed_form_error_of_a_balanced_layouts_standard_deviation() -> None:
+    """The restricted estimates are those of the analysis of variance, and so are their errors."""
+    data, k, m = balanced(), 12, 6
+    means = data.groupby("g")["y"].mean()
+    between = m * means.var(ddof=1)
+    within = np.square(data["y"] - means[data["g"]].to_numpy()).sum() / (k * (m - 1))
+    sd = np.sqrt((between - within) / m)
+    variance = 2.0 / m**2 * (between**2 / (k - 1) + within**2 / (k * (m - 1)))
+    row = interlace.fit("y ~ 1 + (1 | g)", data).tidy(conf_int=True).iloc[-1]
+    assert row["term"] == "sd__Intercept"
+    assert row["estimate"] == pytest.approx(sd, rel=1e-5)
+    assert row["std.error"] == pytest.approx(np.sqrt(variance) / (2.0 * sd), rel=1e-4)
+    ratio = np.exp(1.959964 * row["std.error"] / sd)
+    assert row["conf.low"] == pytest.approx(sd / ratio, rel=1e-4)
+    assert row["conf.high"] == pytest.approx(sd * ratio, rel=1e-4)
+
+
+def test_tidy_has_the_limits_of_confint_and_of_the_t_tests() -> None:
+    table = sleepstudy().tidy(conf_int=True).set_index("term")
+    named = sleepstudy().confint(["sd", "correlation"])
+    pairs = ["sd__Intercept", "sd__Days", "cor__Intercept.Days"]
+    np.testing.assert_allclose(
+        table.loc[pairs, ["conf.low", "conf.high"]], named[["lower", "upper"]], rtol=1e-10
+    )
+    linear = interlace.fit("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    found = linear.tidy(conf_int=True, level=0.9).iloc[:2][["conf.low", "conf.high"]]
+    np.testing.assert_allclose(found, linear.conf_int(0.9), rtol=1e-10)
+
+
+def test_tidy_of_a_result_without_data_keeps_the_errors() -> None:
+    whole, small = sleepstudy(), sleepstudy().without_training()
+    pd.testing.assert_frame_equal(whole.tidy(conf_int=True), small.tidy(conf_int=True))
+
+
+def test_tidy_has_no_error_at_a_boundary() -> None:
+    data = balanced().assign(y=lambda d: np.tile(np.arange(6.0), 12))
+    fitted = interlace.fit("y ~ 1 + (1 | g)", data)
+    assert fitted.is_singular
+    row = fitted.tidy(conf_int=True).set_index("term").loc["sd__Intercept"]
+    assert row[["std.error", "conf.low", "conf.high"]].isna().all()
+
+
 def test_tidy_refuses_unknown_effects_and_levels() -> None:
     with pytest.raises(OptionError, match="'ran_pars'"):
         cbpp().tidy(effects="random")
@@ -126,6 +174,26 @@ def test_augment_takes_the_link_scale_and_other_frames() -> None:
     np.testing.assert_allclose(table[".fitted"], model.predict(type="link"))
     with pytest.raises(OptionError, match="'response', 'link'"):
         model.augment(type="mean")
+
+
+def test_augment_has_predictors_offsets_weights_and_the_residuals_asked_for() -> None:
+    data = datasets.load("grouseticks").assign(known=0.1, w=2.0)
+    model = interlace.glmer(
+        "TICKS ~ YEAR + (1 | BROOD)", data, "poisson", offset="known", weights="w"
+    )
+    table = model.augment(data, residuals="deviance", se_fit=True)
+    np.testing.assert_allclose(table[".mu"], np.exp(table[".eta"]))
+    np.testing.assert_allclose(table[".mu"], table[".fitted"])
+    np.testing.assert_allclose(table[".resid"], model.residuals("deviance"))
+    np.testing.assert_allclose(table[".se.fit"], model.predict(se=True)["se"])
+    assert (table[".offset"] == 0.1).all() and (table[".weights"] == 2.0).all()
+    assert list(model.augment(newdata=data.head(2), se_fit=True).columns[-3:]) == [
+        ".fitted", ".fixed", ".se.fit",
+    ]  # fmt: skip
+    assert ".weights" not in sleepstudy().augment()
+    assert ".offset" not in sleepstudy().without_training().augment()
+    with pytest.raises(OptionError, match="'pearson'"):
+        model.augment(residuals="studentised")
 
 
 def test_latex_escapes_what_latex_reads() -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interlace_core.errors import OptionError
+from interlace_core.contracts import Covariance
+from interlace_core.errors import InterlaceError, OptionError
 from interlace_core.inference.quantities import (
     Coordinate,
     Correlation,
@@ -59,6 +60,29 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             )
         chosen += matching
     return list(dict.fromkeys(chosen))
+
+
+def term_covariances(result: GLMMResult) -> list[tuple[Covariance, slice]] | None:
+    """Return each term's covariance structure and its place in psi.
+
+    None for a result without its data whose structures' plugins are not installed.
+    """
+    from interlace_core.registry import default_registry
+
+    if result.training is not None:
+        covariances = [term.covariance for term in result.training.problem.terms]
+    else:
+        try:
+            covariances = [
+                default_registry().covariance(term.structure)(len(term.names))
+                for term in result.terms
+            ]
+        except InterlaceError:
+            return None
+    ends = np.cumsum([each.n_theta for each in covariances]).tolist()
+    return [
+        (each, slice(end - each.n_theta, end)) for each, end in zip(covariances, ends, strict=True)
+    ]
 
 
 def _random(training: Training) -> list[Quantity]:

@@ -44,7 +44,9 @@ class Reports:
         Returns
         -------
         DataFrame
-            `std.error` is NaN for standard deviations and correlations.
+            For standard deviations and correlations `std.error` is by the delta method and the
+            limits are those of `confint()`: made on the log scale, or Fisher's z. NaN at a
+            boundary, and in a saved result whose covariance structures are not installed.
         """
         from interlace_core.reporting.tables import tidy
 
@@ -62,9 +64,15 @@ class Reports:
         return glance(_whole(self))
 
     def augment(
-        self, data: Any = None, *, newdata: Any = None, type: str = "response"
+        self,
+        data: Any = None,
+        *,
+        newdata: Any = None,
+        type: str = "response",
+        residuals: str = "response",
+        se_fit: bool = False,
     ) -> pd.DataFrame:
-        """Return the data with `.fitted`, `.fixed` (without random effects) and `.resid`.
+        """Return the data with `.fitted`, `.fixed` (without random effects), `.resid` and more.
 
         Parameters
         ----------
@@ -72,14 +80,28 @@ class Reports:
             That of the fit; rows that were left out for missing values are left out here.
             Without it, `.observed` stands for the data.
         newdata : data frame, optional
-            Other rows instead, which get no `.resid`.
+            Other rows instead, which get `.fitted`, `.fixed` and `.se.fit` alone.
         type : str
-            Scale of `.fitted` and `.fixed`: "response" or "link". `.resid` is observed minus
-            fitted on the response's scale.
+            Scale of `.fitted`, `.fixed` and `.se.fit`: "response" or "link".
+        residuals : str
+            Kind of `.resid`, as for `residuals()`: "response" (observed minus fitted on the
+            response's scale), "pearson", "deviance" (what broom.mixed has for glmer), ...
+        se_fit : bool
+            Whether to add `.se.fit`, the standard error of `.fitted` with the uncertainty of all
+            parameters and random effects.
+
+        Returns
+        -------
+        DataFrame
+            Of the rows of the fit also `.mu` (mean) and `.eta` (its linear predictor), `.offset`
+            (the known part of it; not of a result without its data) and, where there are any,
+            `.weights` that multiply log-densities.
         """
         from interlace_core.reporting.tables import augment
 
-        return augment(_whole(self), data, newdata=newdata, type=type)
+        return augment(
+            _whole(self), data, newdata=newdata, type=type, residuals=residuals, se_fit=se_fit
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result to a file that holds no code; `interlace.load` reads it.

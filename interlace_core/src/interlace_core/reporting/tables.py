@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace_core.contracts import Covariance
 from interlace_core.data.frames import open_table
 from interlace_core.errors import DataError, OptionError
+from interlace_core.inference.confint import check_level, quadratic_form, wald_limits
+from interlace_core.inference.parameters import term_covariances
+from interlace_core.inference.quantities import Correlation, Quantity, StandardDeviation
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -36,17 +41,15 @@ def tidy(
         raise OptionError(
             f"tidy: effects must be among {', '.join(map(repr, EFFECTS))}, got {effects!r}."
         )
-    half = _half_width(level)
+    check_level(level, "tidy")
     makers = {"fixed": _fixed_rows, "ran_pars": _ran_pars_rows, "ran_vals": _ran_vals_rows}
-    rows = [row for each in EFFECTS if each in wanted for row in makers[each](result)]
-    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(dict.fromkeys(_NUMBERS, float))
-    table["statistic"] = table["statistic"].where(table["effect"] == "fixed")
-    if conf_int:
-        table["conf.low"] = table["estimate"] - half * table["std.error"]
-        table["conf.high"] = table["estimate"] + half * table["std.error"]
+    rows = [row for each in EFFECTS if each in wanted for row in makers[each](result, level)]
+    numbers = dict.fromkeys((*_NUMBERS, *_LIMITS), float)
+    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(numbers)
     if exponentiate:
         _exponentiate(table)
-    return table.drop(columns=[] if "ran_vals" in wanted else ["level"])
+    unwanted = [] if "ran_vals" in wanted else ["level"]
+    return table.drop(columns=unwanted if conf_int else [*unwanted, *_LIMITS])
 
 
 def glance(result: GLMMResult) -> pd.DataFrame:
@@ -66,7 +69,13 @@ def glance(result: GLMMResult) -> pd.DataFrame:
 
 
 def augment(
-    result: GLMMResult, data: Any = None, *, newdata: Any = None, type: str = "response"
+    result: GLMMResult,
+    data: Any = None,
+    *,
+    newdata: Any = None,
+    type: str = "response",
+    residuals: str = "response",
+    se_fit: bool = False,
 ) -> pd.DataFrame:
     """Return the data with fitted values beside them; see `GLMMResult.augment`."""
     if type not in SCALES:
@@ -75,29 +84,50 @@ def augment(
         )
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
-    rows = newdata
     table = {
-        ".fitted": result.predict(rows, type=type),
-        ".fixed": result.predict(rows, type=type, include_re=False),
+        ".fitted": result.predict(newdata, type=type),
+        ".fixed": result.predict(newdata, type=type, include_re=False),
     }
+    if se_fit:
+        table[".se.fit"] = result.predict(newdata, type=type, se=True)["se"]
     if newdata is not None:
         return _beside(_as_pandas(newdata, "newdata"), table)
-    table[".resid"] = result.resid
+    table |= _of_the_fit(result, residuals)
     if data is not None:
         return _beside(_rows_used(result, _as_pandas(data, "data")), table)
     observed = result.fittedvalues + result.resid
     return pd.DataFrame({".observed": observed, **table})
 
 
+def _of_the_fit(result: GLMMResult, residuals: str) -> dict[str, pd.Series]:
+    """Return what only the rows of a fit have: residuals, predictors, known parts and weights."""
+    index = result.rows.index
+    table = {
+        ".resid": result.residuals(residuals),
+        ".mu": result.fittedvalues,
+        ".eta": pd.Series(result.eta[0], index=index),
+    }
+    if result.training is not None:
+        table[".offset"] = pd.Series(result.training.problem.predictors[0].offset, index=index)
+    if result.weights is not None:
+        table[".weights"] = pd.Series(result.weights, index=index)
+    return table
+
+
 _NUMBERS = ("estimate", "std.error", "statistic", "p.value")
-_COLUMNS = ("effect", "component", "group", "level", "term", *_NUMBERS)
+_LIMITS = ("conf.low", "conf.high")
+_COLUMNS = ("effect", "component", "group", "level", "term", *_NUMBERS, *_LIMITS)
 
 
-def _fixed_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
+def _fixed_rows(result: GLMMResult, level: float) -> Iterable[dict[str, Any]]:
     for k, found in enumerate(result.coefficients):
         errors = result.bse_of(k).to_numpy()
-        tests = result.wald_tests(k)[1].to_numpy()
-        numbers = zip(found.estimates, errors, tests[:, 0], tests[:, -1], strict=True)
+        tests = result.wald_tests(k)[1]
+        half = _half_widths(tests, level) * errors
+        numbers = zip(
+            found.estimates, errors, tests.iloc[:, 0], tests.iloc[:, -1],
+            found.estimates - half, found.estimates + half, strict=True,
+        )  # fmt: skip
         for name, row in zip(found.names, numbers, strict=True):
             parameter = found.parameter
             component = COMPONENTS.get(parameter.role, parameter.name)
@@ -105,12 +135,23 @@ def _fixed_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
                 "effect": "fixed",
                 "component": component,
                 "term": name,
-                **dict(zip(_NUMBERS, row, strict=True)),
+                **dict(zip((*_NUMBERS, *_LIMITS), row, strict=True)),
             }
 
 
-def _ran_pars_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
-    for term in result.terms:
+def _half_widths(tests: pd.DataFrame, level: float) -> Any:
+    """Return the half-width of each interval in standard errors: of t where tests are."""
+    if "df" not in tests:
+        return _half_width(level)
+    from scipy.special import stdtrit
+
+    return stdtrit(tests["df"].to_numpy(), 0.5 + 0.5 * level)
+
+
+def _ran_pars_rows(result: GLMMResult, level: float) -> Iterable[dict[str, Any]]:
+    known: Sequence[tuple[Covariance, slice] | None]
+    known = term_covariances(result) or (None,) * len(result.terms)
+    for term, own in zip(result.terms, known, strict=True):
         prior = result.effects[term.group].prior[term.columns, term.columns]
         sd = np.sqrt(np.diagonal(prior))
         common = {
@@ -118,32 +159,58 @@ def _ran_pars_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
             "component": _component(result, term.predictor),
             "group": term.group,
         }
-        for name, value in zip(term.names, sd, strict=True):
-            yield {**common, "term": f"sd__{name}", "estimate": value}
+        for i, (name, value) in enumerate(zip(term.names, sd, strict=True)):
+            row = {**common, "term": f"sd__{name}", "estimate": value}
+            yield row | _uncertainty(result, own, level, StandardDeviation, row=i)
         if not np.any(prior[np.triu_indices(len(sd), 1)]):
             continue  # a structure without correlations
-        for i, j in zip(*np.triu_indices(len(sd), 1), strict=True):
+        for i, j in combinations(range(len(sd)), 2):
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = prior[i, j] / (sd[i] * sd[j])
             name = f"cor__{term.names[i]}.{term.names[j]}"
-            yield {**common, "term": name, "estimate": value}
+            row = {**common, "term": name, "estimate": value}
+            yield row | _uncertainty(result, own, level, Correlation, first=i, second=j)
 
 
-def _ran_vals_rows(result: GLMMResult) -> Iterable[dict[str, Any]]:
+def _uncertainty(
+    result: GLMMResult,
+    own: tuple[Covariance, slice] | None,
+    level: float,
+    make: Callable[..., Quantity],
+    **which: int,
+) -> dict[str, float]:
+    """Return standard error and limits by the delta method, NaN at a bound; as `confint` has them.
+
+    Nothing where the covariance structure is not known.
+    """
+    if own is None:
+        return {}
+    psi, vcov = result.fit.psi, result.fit.vcov
+    quantity = make(label="", kind="", covariance=own[0], place=own[1], **which)
+    limits = wald_limits(quantity, psi, vcov, level)
+    se = float(np.sqrt(quadratic_form(quantity.gradient(psi), vcov)))
+    return {"std.error": se, **dict(zip(_LIMITS, limits, strict=True))}
+
+
+def _ran_vals_rows(result: GLMMResult, level: float) -> Iterable[dict[str, Any]]:
+    half = _half_width(level)
     for term in result.terms:
         effects = result.effects[term.group]
         variances = np.diagonal(effects.covariance, axis1=1, axis2=2)
         places = range(term.columns.start, term.columns.stop)
         for name, column in zip(term.names, places, strict=True):
-            for row, level in enumerate(effects.levels):
+            for row, label in enumerate(effects.levels):
+                value, se = effects.values[row, column], np.sqrt(variances[row, column])
                 yield {
                     "effect": "ran_vals",
                     "component": _component(result, term.predictor),
                     "group": term.group,
-                    "level": level,
+                    "level": label,
                     "term": name,
-                    "estimate": effects.values[row, column],
-                    "std.error": np.sqrt(variances[row, column]),
+                    "estimate": value,
+                    "std.error": se,
+                    "conf.low": value - half * se,
+                    "conf.high": value + half * se,
                 }
 
 
@@ -153,8 +220,6 @@ def _component(result: GLMMResult, predictor: int) -> str:
 
 
 def _half_width(level: float) -> float:
-    if not isinstance(level, (int, float)) or not 0.0 < level < 1.0:
-        raise OptionError(f"tidy: level must lie between 0 and 1, got {level!r}.")
     return float(ndtri(0.5 + 0.5 * level))
 
 
@@ -162,9 +227,8 @@ def _exponentiate(table: pd.DataFrame) -> None:
     """Replace fixed effects by their exponentials, and standard errors by the delta method."""
     fixed = table["effect"] == "fixed"
     with np.errstate(over="ignore"):
-        for name in ("conf.low", "conf.high"):
-            if name in table:
-                table.loc[fixed, name] = np.exp(table.loc[fixed, name])
+        for name in _LIMITS:
+            table.loc[fixed, name] = np.exp(table.loc[fixed, name])
         table.loc[fixed, "estimate"] = np.exp(table.loc[fixed, "estimate"])
     table.loc[fixed, "std.error"] *= table.loc[fixed, "estimate"]
 
