@@ -232,3 +232,16 @@ def test_unknown_function_lists_those_known(text):
 def test_dot_is_refused():
     with pytest.raises(FormulaError, match="Write the columns out"):
         parse_formula("y ~ .").fixed.columns(COLUMNS, ())
+
+
+@pytest.mark.parametrize("text", ["x + `1`", "x:`1`", "(x + `1`)^2", "`.`", "Intercept"])
+def test_columns_that_formulas_take_for_their_own_signs_are_refused(text):
+    fixed = parse_formula(f"y ~ {text}").fixed
+    with pytest.raises(FormulaError, match="Rename it") as error:
+        fixed.columns((*COLUMNS, "1", ".", "Intercept"), ("log",))
+    assert marked(error) in ("`1`", "`.`", "Intercept")
+
+
+def test_columns_with_numbers_for_names_are_columns_within_calls():
+    fixed = parse_formula("y ~ log(`1`) + `2`").fixed
+    assert fixed.columns((*COLUMNS, "1", "2"), ("log",)) == ("1", "2")

@@ -10,6 +10,12 @@ from interlace_core.formulas.tokens import Token, is_call, rewrite, span_of
 from interlace_core.lookup import similar_name
 
 _CONSTANTS = ("True", "False", "None")
+_NAMES_OF_THE_ALGEBRA = {
+    "1": "the 1 of formulas, which is the intercept",
+    "Intercept": "the coefficient of the intercept, which has that name",
+    ".": "the dot of formulas",
+}
+"""Names that mean something else where terms stand, and what."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,10 @@ class LinearFormula:
         Raises
         ------
         FormulaError
-            If a name is neither a column nor a known function.
+            If a name is neither a column nor a known function, or a design cannot have it.
         """
+        for term in self.terms:
+            _refuse_names_of_the_algebra(term.tokens)
         named = [
             name for term in self.terms for name in named_columns(term.tokens, columns, functions)
         ]
@@ -152,6 +160,21 @@ def named_columns(
         elif not _is_python_name(token, functions):
             raise unknown_column(token.span, token.name, columns)
     return found
+
+
+def _refuse_names_of_the_algebra(tokens: Sequence[Token]) -> None:
+    """Refuse columns that a design would take for the intercept or for all columns.
+
+    Formula algebra sees their names without backticks; within calls they are plain columns.
+    """
+    for token in tokens:
+        if token.is_name and not token.context and token.name in _NAMES_OF_THE_ALGEBRA:
+            raise formula_error(
+                token.span,
+                f"a column named {token.name!r} cannot be told from "
+                f"{_NAMES_OF_THE_ALGEBRA[token.name]}. Rename it, as in "
+                f"data.rename(columns={{{token.name!r}: 'x'}}).",
+            )
 
 
 def _signed(sign: Token | None, tokens: Sequence[Token]) -> SignedTerm:
