@@ -6,8 +6,8 @@ The ```python blocks of a page run in order, in one namespace and in a temporary
 ends short of its optimum fails, and so does any other warning.
 
 A ```text block that follows a block at once shows what it prints: words as they are, numbers to
-within two units of the last digit shown (or 1 in 10,000), a line of dots for any lines left out. One that cannot be
-the same everywhere (seconds, versions) is marked ```text varies.
+within two units of the last digit shown (or 1 in 10,000), a line of dots for any lines left out.
+One that cannot be the same everywhere (seconds, versions) is marked ```text varies.
 """
 
 import contextlib

@@ -129,6 +129,31 @@ def test_robust_covariance_of_a_linear_model_is_whites_formula():
     assert found == pytest.approx(expected, rel=3e-4)
 
 
+def test_robust_covariance_of_a_linear_mixed_model_is_the_generalised_one():
+    """The dense computation: V block by block, its inverse in bread and scores."""
+    data = load_data("sleepstudy")
+    fit = interlace.fit("Reaction ~ Days + (Days | Subject)", data, method="ML")
+    X = np.column_stack([np.ones(180), data["Days"]])
+    sigma_b = fit.variance_components["Subject"].to_numpy()
+    residual = data["Reaction"].to_numpy() - X @ fit.fe_params.to_numpy()
+    information, meat = np.zeros((2, 2)), np.zeros((2, 2))
+    for rows in data.groupby("Subject").indices.values():
+        own = X[rows]
+        pulled = own.T @ np.linalg.inv(own @ sigma_b @ own.T + fit.scale * np.eye(len(rows)))
+        information += pulled @ own
+        meat += np.outer(pulled @ residual[rows], pulled @ residual[rows])
+    bread = np.linalg.inv(information)
+    found = fit.vcov_robust().loc[fit.fe_params.index, fit.fe_params.index]
+    assert found.to_numpy() == pytest.approx(bread @ meat @ bread * 18 / 17, rel=1e-5)
+
+
+def test_robust_covariance_by_reml_says_what_to_do():
+    fit = interlace.fit("Reaction ~ Days + (1 | Subject)", load_data("sleepstudy"))
+    for call in (fit.vcov_robust, fit.influence):
+        with pytest.raises(UnsupportedModelError, match='fit\\(\\) with method="ML"'):
+            call()
+
+
 def test_robust_covariance_refuses_clusters_that_share_effects():
     fit = interlace.glmer(
         "diameter ~ 1 + (1 | plate) + (1 | sample)", load_data("Penicillin"), "gaussian"

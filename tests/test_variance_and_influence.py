@@ -98,6 +98,19 @@ def test_one_step_influence_points_the_right_way_for_every_group(sleep):
     assert np.all(np.abs(one - exact) < 0.25 * np.abs(exact) + 0.02)
 
 
+def test_influence_in_a_linear_model_by_ml_is_that_of_the_same_model_by_glmer(sleep):
+    data = load_data("sleepstudy")
+    linear = interlace.fit("Reaction ~ Days + (Days | Subject)", data, method="ML")
+    found, expected = linear.influence(exact=2), sleep.influence(exact=2)
+    assert found.cook.index[0] == expected.cook.index[0]
+    worst = list(expected.exact_change.index)
+    assert list(found.exact_change.index) == worst
+    columns = ["Intercept", "Days"]
+    assert found.exact_change[columns].to_numpy() == pytest.approx(
+        expected.exact_change[columns].to_numpy(), abs=1e-2
+    )
+
+
 def test_influence_of_a_constant_mean_is_the_change_of_a_mean():
     """For y ~ 1 the change without cluster g is -n_g (mean_g - mean) / (n - n_g) exactly."""
     rng = np.random.default_rng(1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace_core.contracts import Approximation
 from interlace_core.errors import OptionError, UnsupportedModelError
 from interlace_core.fitting.training import Training, require_training
 from interlace_core.records import Array, IntArray, Problem
@@ -67,21 +68,34 @@ def cluster_scores(result: GLMMResult, training: Training, cluster: Any, who: st
         If clusters share random effects, or the objective is no sum over clusters.
     """
     problem, psi = training.problem, result.fit.psi
+    approximation = _of_all_parameters(training)
     codes, labels = _clusters(result, problem, cluster, who)
     _require_independent(problem, codes, who)
     order = np.argsort(codes, kind="stable")
     rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     scores, total = np.empty((len(rows), psi.size)), 0.0
     for g, members in enumerate(rows):
-        evaluation = training.approximation.objective(subset(problem, members))(psi)
+        evaluation = approximation.objective(subset(problem, members))(psi)
         scores[g], total = evaluation.gradient, total + evaluation.value
     if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
         raise UnsupportedModelError(
-            f"{who}: the objective of {training.approximation.name!r} is not a sum over clusters "
-            f"({total:.6g} against {result.fit.value:.6g}). "
-            "Fit by glmer(), whose log-likelihood is such a sum."
+            f"{who}: expected an objective that is a sum over clusters, but that of "
+            f"{training.approximation.name!r} takes all rows at once ({total:.6g} summed over "
+            f"clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() with "
+            'method="ML" and without weights, or glmer() with nAGQ of at least 1.'
         )
     return ClusterScores(tuple(labels), tuple(rows), scores)
+
+
+def _of_all_parameters(training: Training) -> Approximation:
+    """Return what has the fit's minimum as a function of all of psi, if there is such a thing.
+
+    Coefficients that are profiled out depend on all clusters at once.
+    """
+    approximation, problem = training.approximation, training.problem
+    place = approximation.profiled(problem)
+    joint = approximation.joint(problem) if place.stop > place.start else None
+    return approximation if joint is None else joint
 
 
 def _clusters(
