@@ -1,0 +1,141 @@
+"""What R reports after its reference fits (`extras`), held against what is reported here.
+
+Intervals of linear models, residuals, the lognormal, tests in sequence. Others are beside what they
+test: degrees of freedom in test_fit.py, the binomial's intervals, drop1 and likelihood-ratio tests
+in test_inference.py, means and contrasts of emmeans in test_marginaleffects.py.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+import interlace
+from reference_fits import coefficient_name, fit_ids, load_data, load_fit
+
+WITH = {fit_id: load_fit(fit_id).get("extras") or {} for fit_id in fit_ids()}
+R_NAME = re.compile(r"(sd|cor)_(.+)\|(.+)")
+
+
+def having(extra, family=None):
+    """Return the ids of the fits with an extra."""
+    return [
+        fit_id
+        for fit_id, extras in WITH.items()
+        if extra in extras and family in (None, load_fit(fit_id)["family"])
+    ]
+
+
+def linear(reference, method):
+    return interlace.fit(reference["formula"], load_data(reference["dataset"]), method=method)
+
+
+def label_of(name, reference, labels):
+    """Return the name here of a parameter that lme4's profile calls `name`."""
+    found = R_NAME.fullmatch(name)
+    if found is None:
+        return name if name == "sigma" else coefficient_name(name, reference["factors"])
+    kind, columns, group = found.groups()
+    columns = columns.replace("(Intercept)", "Intercept").split(".")
+    nested = ":".join(reversed(group.split(":")))
+    candidates = [f"{kind}({', '.join(columns)} | {each})" for each in (group, nested)]
+    return next(each for each in candidates if each in labels)
+
+
+# the interactions of the cake's are 18 profiles of one kind: its other model has one of each
+PROFILES = [each for each in having("confint_profile", "gaussian") if each != "cake_reml_lme4"]
+
+
+@pytest.mark.parametrize("fit_id", PROFILES)
+def test_profile_intervals_of_linear_models_agree_with_lme4(fit_id):
+    """lme4 profiles the likelihood, by ML, whatever the fit."""
+    reference = load_fit(fit_id)
+    expected = WITH[fit_id]["confint_profile"]
+    found = linear(reference, "ML").confint(method="profile")
+    labels = [label_of(name, reference, found.index) for name in expected["names"]]
+    assert sorted(labels) == sorted(found.index)
+    low, high = (np.array(expected[end], dtype=float) for end in ("lower", "upper"))
+    # lme4 interpolates its profile by splines, to about 1e-4 of an interval's width
+    assert np.all(np.abs(found["lower"][labels] - low) < 1e-3 * (high - low))
+    assert np.all(np.abs(found["upper"][labels] - high) < 1e-3 * (high - low))
+
+
+@pytest.mark.parametrize("fit_id", having("resid_pearson_head", "gaussian"))
+def test_pearson_residuals_of_linear_models_agree_with_lme4(fit_id):
+    """lme4 does not divide by the residual standard deviation; here all families are."""
+    reference = load_fit(fit_id)
+    ours = linear(reference, "REML" if reference["REML"] else "ML")
+    expected = np.array(WITH[fit_id]["resid_pearson_head"], dtype=float)
+    found = ours.residuals("pearson").head(len(expected)).to_numpy() * np.sqrt(ours.scale)
+    assert found == pytest.approx(expected, abs=1e-3 * np.sqrt(ours.scale))
+
+
+@pytest.mark.parametrize("kind", ["response", "pearson"])
+def test_residuals_of_a_binomial_agree_with_glmmtmb(kind):
+    fit = interlace.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_data("cbpp"), "binomial"
+    )
+    expected = np.array(WITH["cbpp_logit_tmb"][f"resid_{kind}_head"], dtype=float)
+    assert fit.residuals(kind).head(len(expected)).to_numpy() == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("fit_id", having("logLik_lognormal"))
+def test_jacobian_of_a_logarithm_makes_its_likelihood_that_of_the_response(fit_id):
+    """The lognormal of constant variation; that of the family has a constant deviation."""
+    reference = load_fit(fit_id)
+    fit = linear(reference, "ML")
+    expected = WITH[fit_id]
+    assert fit.llf - expected["sum_log_y"] == pytest.approx(expected["logLik_lognormal"], abs=1e-6)
+
+
+def test_tests_in_sequence_agree_with_lme4_where_there_is_one_term():
+    """lme4's covariance is that at known theta, without the curvature of log|H|."""
+    from interlace_core.fitting.precondition import marginal_information
+    from interlace_core.numerics.conditional import Conditional
+    from interlace_core.numerics.mode import find_mode
+
+    (row,) = WITH["cbpp_logit_lme4"]["anova_wald_F_sequential"]
+    fit = interlace.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_data("cbpp"), "binomial"
+    )
+    conditional = Conditional(fit.training.problem.layout, fit.fit.psi)
+    V = fit.fit.vcov.copy()
+    mode = find_mode(conditional, fit.fit.mode)
+    V[1:, 1:] = np.linalg.inv(marginal_information(conditional, mode))
+    found = fit.term_tests(vcov=V).loc["period"]
+    assert found["df"] == row["npar"]
+    assert found["chisq"] / found["df"] == pytest.approx(row["F value"], rel=1e-6)
+
+
+@pytest.mark.parametrize("fit_id", having("emmeans_satterthwaite"))
+def test_degrees_of_freedom_of_means_agree_with_emmeans(fit_id):
+    reference = load_fit(fit_id)
+    fit = linear(reference, "REML" if reference["REML"] else "ML")
+    for row in WITH[fit_id]["emmeans_satterthwaite"]:
+        contrast = np.array([1.0, row["Days"]])
+        mean = contrast @ fit.fe_params.to_numpy()
+        V = fit.vcov().loc[fit.fe_params.index, fit.fe_params.index].to_numpy()
+        assert mean == pytest.approx(row["emmean"], rel=1e-6)
+        assert np.sqrt(contrast @ V @ contrast) == pytest.approx(row["SE"], rel=1e-4)
+        assert fit.contrast_df(contrast) == pytest.approx(row["df"], rel=1e-3)
+
+
+def independent_checks():
+    """Return fit ids by engine whose likelihood R code of its own has computed again."""
+    return [
+        (fit_id, key)
+        for fit_id in having("checks")
+        for key in WITH[fit_id]["checks"]
+        if key.startswith("logLik_independent_laplace") and fit_id.endswith("_tmb")
+    ]
+
+
+@pytest.mark.parametrize(("fit_id", "key"), independent_checks())
+def test_laplace_agrees_with_the_independent_computation(fit_id, key):
+    from test_parity import expressible, refit
+
+    reference = load_fit(fit_id)
+    if not expressible(reference):
+        pytest.skip("a structure that is not built")
+    # at glmmTMB's estimates, where the likelihood is flat
+    assert refit(reference).llf == pytest.approx(WITH[fit_id]["checks"][key], abs=1e-5)
