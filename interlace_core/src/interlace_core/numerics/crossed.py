@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas
 from scipy.sparse import csr_array
 
 from interlace_core.numerics.complement import Complement, FactorisedComplement, index_array
@@ -183,7 +182,7 @@ class CrossedPattern:
 
     def _whole_inverse(self, Y: Array, inverse: Array, own: Array) -> Array:
         S_inverse = inverse.reshape(self.shape[1], -1)
-        product = blas.dsymm(1.0, S_inverse.T, Y.T).T
+        product = Y @ S_inverse
         by_level = (*own.shape[::2], self.shape[1])
         own += np.einsum("alk,blk->abl", product.reshape(by_level), Y.reshape(by_level))
         return np.asarray(-product.ravel()[self.flat])
@@ -195,9 +194,8 @@ class CrossedPattern:
         rows_of = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
         for rows in _row_chunks(self.shape):
             span = slice(int(self.indptr[rows.start]), int(self.indptr[rows.stop]))
-            # the lower triangle by rows is the upper one in LAPACK's order
-            product = blas.dsymm(1.0, S_inverse.T, Y[rows].toarray().T)
-            H12[span] = -product[self.indices[span], rows_of[span] - rows.start]
+            product = Y[rows].toarray() @ S_inverse
+            H12[span] = -product[rows_of[span] - rows.start, self.indices[span]]
         left = csr_array((H12, self.indices, self.indptr), shape=self.shape)
         for a in range(c):
             for b in range(c):

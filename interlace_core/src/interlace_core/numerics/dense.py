@@ -11,10 +11,13 @@ from interlace_core.numerics.complement import Complement, FactorisedComplement,
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, IntArray
 
+MIRROR_ROWS = 256
+"""Rows copied at once: a transposed copy of a whole large matrix misses the cache at each number."""
+
 
 @dataclass(frozen=True)
 class DenseComplement(Complement):
-    """The lower triangle of a matrix stored row by row, the upper one left aside."""
+    """A matrix stored row by row; only its lower triangle is factorised, and named as a place."""
 
     @property
     def n_entries(self) -> int:
@@ -53,6 +56,16 @@ class DenseFactor(FactorisedComplement):
         return np.asarray(solution)
 
     def inverse(self) -> Array:
-        """Return S^-1, its lower triangle row by row; the upper one means nothing."""
+        """Return S^-1 row by row, both triangles."""
         upper, _ = lapack.dpotri(self._cholesky, lower=0)
+        mirror(upper.T)
         return np.asarray(upper.T.reshape(-1))
+
+
+def mirror(A: Array) -> None:
+    """Copy the lower triangle of a square matrix to its upper one, block by block."""
+    for start in range(0, len(A), MIRROR_ROWS):
+        rows = slice(start, start + MIRROR_ROWS)
+        A[:start, rows] = A[rows, :start].T
+        lower = np.tril(A[rows, rows])
+        A[rows, rows] = lower + np.tril(lower, -1).T

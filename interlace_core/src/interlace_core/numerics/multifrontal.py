@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from interlace_core.numerics.complement import Complement, FactorisedComplement, index_array
+from interlace_core.numerics.dense import mirror
 from interlace_core.numerics.fronts import Batch, Fronts
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, IntArray
@@ -194,7 +195,7 @@ def _invert_large(batch: Batch, i: int, numbers: Array, inverse: Array) -> None:
     N, k = batch.matrices(inverse)[i], batch.k
     U, Y = _packed(batch, i, numbers)
     N[:k, :k] = lapack.dpotri(U, lower=0)[0].T
-    _mirror(N[:k, :k])
+    mirror(N[:k, :k])
     if batch.m > k:
         below = _front_above(batch, i, inverse)[np.ix_(batch.inside[i], batch.inside[i])]
         beside = -(Y @ below)
@@ -212,16 +213,6 @@ def _front_above(batch: Batch, i: int, numbers: Array) -> Array:
     """Return the parent's matrix of one front."""
     start, width = int(batch.parents[i]), int(batch.widths[i])
     return numbers[start : start + width * width].reshape(width, width)
-
-
-def _mirror(A: Array) -> None:
-    """Copy the lower triangle of a matrix to its upper one."""
-    step = 512
-    for start in range(0, len(A), step):
-        block = slice(start, start + step)
-        A[:start, block] = A[block, :start].T
-        lower = np.tril(A[block, block])
-        A[block, block] = lower + np.tril(lower, -1).T
 
 
 def _inverses(A: Array) -> tuple[Array, float]:
