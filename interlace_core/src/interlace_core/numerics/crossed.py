@@ -1,4 +1,4 @@
-"""Elimination of one factor into a dense Schur complement: crossed designs.
+"""Elimination of one factor into a Schur complement: crossed designs.
 
 With H = [[D, C], [C', E]], D block-diagonal: S = E - C' D^-1 C. C is sparse (the pairs of
 levels that occur). Both the product and the selected inverse choose, from the pattern, between
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.numerics.complement import Complement, FactorisedComplement, index_array
+from interlace_core.numerics.dense import DenseComplement
+from interlace_core.numerics.partners import Partners, find_partners
+from interlace_core.numerics.sparsity import choose_complement
 from interlace_core.numerics.structure import Blocks, Pair, Structure
 from interlace_core.records import Array, IntArray
 
@@ -22,38 +24,8 @@ GATHER_COST = 40.0
 """Multiply-adds of a dense product that take as long as gathering one entry of S^-1: about 3 ns
 against 0.07 ns on the 2-core machine where this was measured; the choice is not delicate."""
 
-MAX_PAIRS = 20_000_000
-"""Pairs of partners, over all levels, whose places are kept (8 bytes each)."""
-
-CHUNK = 4_000_000
-"""Numbers held at once by a chunk of gathered or dense work (32 MB)."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Levels of the eliminated factor that have the same number of partners.
-
-    Attributes
-    ----------
-    levels : ndarray of intp, shape (B,)
-    positions : ndarray of intp, shape (c, B, m)
-        Where their entries are in the sparse matrix's data.
-    partners : ndarray of intp, shape (B, m)
-        Columns of those entries, ascending.
-    places : ndarray of intp, shape (B, m, m), or None
-        Where pairs of partners are in the complement's entries, row by row; None if too many.
-    """
-
-    levels: IntArray
-    positions: IntArray
-    partners: IntArray
-    places: IntArray | None
-
-    def gather(self, matrix: Array) -> Array:
-        """Return the entries of a matrix at the pairs of partners, shape (B, m, m)."""
-        if self.places is None:
-            return np.asarray(matrix[self.partners[:, :, None], self.partners[:, None, :]])
-        return np.asarray(matrix.ravel().take(self.places, mode="clip"))
+CHUNK = 1_000_000
+"""Numbers held at once by a chunk of dense work (8 MB)."""
 
 
 @dataclass(frozen=True)
@@ -65,234 +37,228 @@ class CrossedPattern:
     factor : int
         The factor eliminated.
     later : tuple of int
-        The factors of the dense complement, of `size` rows in total.
-    places : tuple of slice
-        Place of each later factor among those rows.
+        The factors of the complement.
+    parts : tuple of slice
+        Place of each later factor among the complement's rows.
     shape : tuple of int
         Scalar rows and columns of C.
     indptr, indices : ndarray
         Compressed rows of C.
-    order : ndarray of intp
-        Position in C's data of each entry of the blocks C_r, taken in order.
+    order : ndarray of int, or None
+        Position in C's data of each entry of the blocks C_r, taken in order; None if the same.
     blocks : tuple of (c, c_r, P)
         Shape of each block C_r.
     first_levels : tuple of ndarray of intp
         The eliminated factor's level of each pair of C_r.
-    pairs : dict from (r, s) to Pair
-        Pairs among the later factors; `levels` their numbers of levels.
-    bins : tuple of Bin, or None
+    rest : dict from (r, s) to ndarray, shape (c_r, c_s, P)
+        Places of the entries of E among the complement's.
+    complement : Complement
+    partners : tuple of Partners, or None
         For work by pairs of partners; None where dense products are cheaper.
-    kept : ndarray of intp, or None
-        The places of all bins one after the other.
     flat : ndarray of intp, or None
         Place of each entry in C stored densely; None where that is not the way.
     """
 
     factor: int
     later: tuple[int, ...]
-    places: tuple[slice, ...]
-    size: int
+    parts: tuple[slice, ...]
     shape: tuple[int, int]
     indptr: IntArray
     indices: IntArray
-    order: IntArray
+    order: IntArray | None
     blocks: tuple[tuple[int, int, int], ...]
     first_levels: tuple[IntArray, ...]
-    pairs: dict[tuple[int, int], Pair]
-    levels: tuple[int, ...]
-    bins: tuple[Bin, ...] | None
-    kept: IntArray | None
+    rest: dict[tuple[int, int], IntArray]
+    complement: Complement
+    partners: tuple[Partners, ...] | None
     flat: IntArray | None
 
     @classmethod
-    def of(cls, structure: Structure, factor: int) -> CrossedPattern:
-        """Return the pattern for eliminating a factor."""
+    def of(
+        cls, structure: Structure, factor: int, complement: Complement | None = None
+    ) -> CrossedPattern:
+        """Return the pattern for eliminating a factor.
+
+        Parameters
+        ----------
+        structure : Structure
+        factor : int
+        complement : Complement, optional
+            How to factorise what is left; by default what is predicted to take less time.
+        """
         later = tuple(range(factor + 1, len(structure.factors)))
-        shapes = [structure.factors[r].shape for r in later]
-        ends = np.cumsum([c * L for c, L in shapes])
-        places = tuple(
-            slice(int(end) - c * L, int(end)) for end, (c, L) in zip(ends, shapes, strict=True)
-        )
+        parts = _parts([structure.factors[r].shape for r in later])
+        size = parts[-1].stop
         c, L = structure.factors[factor].shape
         pairs = [structure.pairs[factor, r] for r in later]
-        rows, columns = _coordinates(c, L, pairs, shapes, places)
-        order_to_csr = np.lexsort((columns, rows))
-        order = np.empty_like(order_to_csr)
-        order[order_to_csr] = np.arange(order.size)
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=c * L))])
-        indices = columns[order_to_csr].astype(np.intp)
-        size = int(ends[-1])
-        bins, kept = _bins(indptr, indices, c, L, size)
-        whole = bins is None and c * L * size <= CHUNK
+        shapes = [structure.factors[r].shape for r in later]
+        rows, columns = _coordinates(c, L, pairs, shapes, parts)
+        indptr, indices, order = _compress(rows, columns, c * L, size)
+        del rows, columns
+        scalar = {
+            (r, s): _scalar_pairs(structure, (r, parts[r - later[0]]), (s, parts[s - later[0]]))
+            for r in later for s in later if r <= s
+        }  # fmt: skip
+        if complement is None:
+            complement = choose_complement(size, indptr[: L + 1], indices, list(scalar.values()))
+        gathers = _gathers(complement, indptr[: L + 1], L)
+        whole = not gathers and c * L * size <= 4 * CHUNK
         flat = np.repeat(np.arange(c * L), np.diff(indptr)) * size + indices if whole else None
         return cls(
-            factor, later, places, size, (c * L, size), indptr, indices, order,
+            factor, later, parts, (c * L, size), indptr, indices, order,
             tuple((c, cr, pair.first.size) for pair, (cr, _) in zip(pairs, shapes, strict=True)),
             tuple(pair.first for pair in pairs),
-            {(r, s): structure.pairs[r, s] for r in later for s in later if r <= s},
-            tuple(L for _, L in shapes),
-            bins, kept, flat,
+            {pair: complement.places(*index) for pair, index in scalar.items()},
+            complement,
+            find_partners(complement, indptr, indices, c) if gathers else None,
+            flat,
         )  # fmt: skip
 
-    def matrix(self, C: dict[int, Array]) -> Any:
-        """Return the blocks C_r, shape (c, c_r, P), as one matrix, sparse unless small."""
-        return self._matrix(self._data(C))
+    def data(self, C: dict[int, Array]) -> Array:
+        """Return the blocks C_r, shape (c, c_r, P), as the entries of one sparse matrix."""
+        parts = [C[r].ravel() for r in self.later]
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.order is None:
+            return joined
+        data = np.empty(self.order.size)
+        data[self.order] = joined
+        return data
 
-    def _matrix(self, data: Array) -> Any:
+    def matrix(self, data: Array) -> Any:
+        """Return C or D^-1 C from its entries, sparse unless small."""
         if self.flat is None:
             return csr_array((data, self.indices, self.indptr), shape=self.shape)
         dense = np.zeros(self.shape)
         dense.ravel()[self.flat] = data
         return dense
 
-    def _data(self, C: dict[int, Array]) -> Array:
-        data = np.empty(self.order.size)
-        data[self.order] = np.concatenate([C[r].ravel() for r in self.later])
-        return data
+    def schur(self, H: Blocks, C: Array, Y: Array) -> FactorisedComplement:
+        """Return the factorised E - C' Y, from the entries of C and Y."""
+        entries = self._product(C, Y)
+        np.negative(entries, out=entries)
+        for (r, s), places in self.rest.items():
+            for a, b in np.ndindex(places.shape[:2]):
+                # the blocks of one factor hold each of their entries twice
+                if r < s or b <= a:
+                    entries[places[a, b]] += H[r, s][a, b]
+        return self.complement.factorise(entries)
 
-    def schur(self, H: Blocks, C: dict[int, Array], Y: Any) -> tuple[Array, float]:
-        """Return the Cholesky factor of E - C' Y, as `dense_solve` takes it, and log |E - C' Y|.
-
-        Only the lower triangle is formed; its transpose is the upper one in LAPACK's order.
-        """
-        S = self._product(self._data(C), Y)
-        np.negative(S, out=S)
-        for (r, s), pair in self.pairs.items():
-            rows, columns = self._scalar_index(r, pair.first), self._scalar_index(s, pair.second)
-            # later factors lie below: (s, r) is in the lower triangle
-            S[columns[None, :, :], rows[:, None, :]] += H[r, s]
-        factor, info = lapack.dpotrf(S.T, lower=0, overwrite_a=1, clean=1)
-        if info != 0:
-            raise NotPositiveDefiniteError("the Schur complement is not positive definite")
-        return factor, 2.0 * float(np.sum(np.log(np.diagonal(factor))))
-
-    def selected_inverse(self, D_inverse: Array, Y: Any, S_inverse: Array) -> Blocks:
+    def selected_inverse(self, D_inverse: Array, Y: Any, S: FactorisedComplement) -> Blocks:
         """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs."""
-        if self.flat is not None:
-            product = Y @ S_inverse
-            H12 = -product.ravel()[self.flat]
-            by_level = (*D_inverse.shape[::2], self.size)
-            own = D_inverse + np.einsum(
-                "alk,blk->abl", product.reshape(by_level), Y.reshape(by_level)
-            )
-        elif self.bins is None:
-            H12, own = self._dense_inverse(D_inverse, Y, S_inverse)
+        inverse = S.inverse()
+        own = D_inverse.copy()
+        if self.partners is not None:
+            H12 = np.empty(Y.data.size)
+            for each in self.partners:
+                each.invert(Y.data, inverse, H12, own)
+        elif self.flat is not None:
+            H12 = self._whole_inverse(Y, inverse, own)
         else:
-            H12, own = self._gathered_inverse(D_inverse, Y, S_inverse)
+            H12 = self._dense_inverse(Y, inverse, own)
         out: Blocks = {(self.factor, self.factor): own}
-        flat, start = H12[self.order], 0
+        by_block, start = H12 if self.order is None else H12[self.order], 0
         for r, block in zip(self.later, self.blocks, strict=True):
             stop = start + int(np.prod(block))
-            out[self.factor, r] = flat[start:stop].reshape(block)
+            out[self.factor, r] = by_block[start:stop].reshape(block)
             start = stop
-        for (r, s), pair in self.pairs.items():
-            rows, columns = self._scalar_index(r, pair.first), self._scalar_index(s, pair.second)
-            out[r, s] = S_inverse[rows[:, None, :], columns[None, :, :]]
+        for pair, places in self.rest.items():
+            out[pair] = inverse[places]
         return out
 
-    def _product(self, C: Array, Y: Any) -> Array:
-        """Return C' Y, C given by its entries."""
-        if self.kept is not None and self.bins is not None:
-            weights, start = np.empty(self.kept.size), 0
-            for entry in self.bins:
-                left, right = C[entry.positions], Y.data[entry.positions]
-                B, m = entry.partners.shape
-                out = weights[start : start + B * m * m].reshape(B, m, m)
-                np.multiply(left[0][:, :, None], right[0][:, None, :], out=out)
-                for a in range(1, len(left)):
-                    out += left[a][:, :, None] * right[a][:, None, :]
-                start += out.size
-            flat = np.bincount(self.kept, weights, self.size * self.size)
-            return np.asarray(flat, np.float64).reshape(self.size, self.size)
-        sparse = self._matrix(C)
+    def _product(self, C: Array, Y: Array) -> Array:
+        """Return C' Y on the complement's pattern, both given by their entries."""
+        if self.partners is not None:
+            entries = np.zeros(self.complement.n_entries)
+            for each in self.partners:
+                each.add_products(C, Y, entries)
+            return entries
+        left, right = self.matrix(C), self.matrix(Y)
         if self.flat is not None:
-            return np.asarray(sparse.T @ Y)
-        if self.bins is None:
-            product = np.zeros((self.size, self.size))
-            for rows in _row_chunks(self.shape):
-                product += sparse[rows].toarray().T @ Y[rows].toarray()
-            return product
-        return np.asarray((sparse.T @ Y).toarray())
+            return np.asarray(left.T @ right).reshape(-1)
+        product = np.zeros((self.shape[1], self.shape[1]))
+        for rows in _row_chunks(self.shape):
+            product += left[rows].toarray().T @ right[rows].toarray()
+        return product.reshape(-1)
 
-    def _scalar_index(self, r: int, levels: IntArray) -> IntArray:
-        """Return the rows of the complement for levels of factor r, shape (c_r, P)."""
-        where = self.later.index(r)
-        place, L = self.places[where], self.levels[where]
-        starts = np.arange(place.start, place.stop, L)
-        return starts[:, None] + levels[None, :]
+    def _whole_inverse(self, Y: Array, inverse: Array, own: Array) -> Array:
+        S_inverse = inverse.reshape(self.shape[1], -1)
+        product = Y @ S_inverse
+        by_level = (*own.shape[::2], self.shape[1])
+        own += np.einsum("alk,blk->abl", product.reshape(by_level), Y.reshape(by_level))
+        return np.asarray(-product.ravel()[self.flat])
 
-    def _gathered_inverse(
-        self, D_inverse: Array, Y: csr_array, S_inverse: Array
-    ) -> tuple[Array, Array]:
-        H12 = np.empty(Y.data.size)
-        own = D_inverse.copy()
-        assert self.bins is not None
-        for entry in self.bins:
-            values = Y.data[entry.positions]
-            block = -np.matmul(values.transpose(1, 0, 2), entry.gather(S_inverse))
-            block = block.transpose(1, 0, 2)
-            H12[entry.positions] = block
-            own[:, :, entry.levels] -= np.einsum("abk,cbk->acb", block, values)
-        return H12, own
-
-    def _dense_inverse(
-        self, D_inverse: Array, Y: csr_array, S_inverse: Array
-    ) -> tuple[Array, Array]:
-        c, _, L = D_inverse.shape
+    def _dense_inverse(self, Y: csr_array, inverse: Array, own: Array) -> Array:
+        c, _, L = own.shape
+        S_inverse = inverse.reshape(self.shape[1], -1)
         H12 = np.empty(Y.data.size)
         rows_of = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
         for rows in _row_chunks(self.shape):
             span = slice(int(self.indptr[rows.start]), int(self.indptr[rows.stop]))
             product = Y[rows].toarray() @ S_inverse
             H12[span] = -product[rows_of[span] - rows.start, self.indices[span]]
-        own = D_inverse.copy()
         left = csr_array((H12, self.indices, self.indptr), shape=self.shape)
         for a in range(c):
             for b in range(c):
                 rows_a, rows_b = slice(a * L, (a + 1) * L), slice(b * L, (b + 1) * L)
                 own[a, b] -= np.asarray(left[rows_a].multiply(Y[rows_b]).sum(axis=1)).ravel()
-        return H12, own
+        return H12
+
+
+def _parts(shapes: list[tuple[int, int]]) -> tuple[slice, ...]:
+    ends = np.cumsum([c * L for c, L in shapes]).tolist()
+    return tuple(slice(end - c * L, end) for end, (c, L) in zip(ends, shapes, strict=True))
 
 
 def _coordinates(
-    c: int, L: int, pairs: list[Pair], shapes: list[tuple[int, int]], places: tuple[slice, ...]
-) -> tuple[Any, Any]:
+    c: int, L: int, pairs: list[Pair], shapes: list[tuple[int, int]], parts: tuple[slice, ...]
+) -> tuple[IntArray, IntArray]:
+    """Return row and column in C of each entry of the blocks C_r, taken in order."""
     rows, columns = [], []
-    for pair, (cr, Lr), place in zip(pairs, shapes, places, strict=True):
+    for pair, (cr, Lr), part in zip(pairs, shapes, parts, strict=True):
         shape = (c, cr, pair.first.size)
         row = np.arange(c)[:, None, None] * L + pair.first[None, None, :]
-        column = place.start + np.arange(cr)[None, :, None] * Lr + pair.second[None, None, :]
+        column = part.start + np.arange(cr)[None, :, None] * Lr + pair.second[None, None, :]
         rows.append(np.broadcast_to(row, shape).ravel())
         columns.append(np.broadcast_to(column, shape).ravel())
     return np.concatenate(rows), np.concatenate(columns)
 
 
-def _bins(
-    indptr: IntArray, indices: IntArray, c: int, L: int, size: int
-) -> tuple[tuple[Bin, ...] | None, IntArray | None]:
-    """Return the bins, if work by pairs is cheaper, and the places of pairs, if they are few."""
-    counts = np.diff(indptr)[:L]
-    total = float(np.sum(np.square(counts, dtype=np.float64)))
-    if GATHER_COST * total > float(L) * size * size:
-        return None, None
-    kept = np.empty(int(total), dtype=np.intp) if total <= MAX_PAIRS else None
-    bins, filled = [], 0
-    starts = indptr[:-1].reshape(c, L)
-    for m in np.unique(counts):
-        levels = np.flatnonzero(counts == m)
-        step = max(1, CHUNK // max(1, int(m * m)))
-        for start in range(0, levels.size, step):
-            chosen = levels[start : start + step]
-            positions = starts[:, chosen, None] + np.arange(m)
-            partners = indices[positions[0]]
-            places = None
-            if kept is not None:
-                end = filled + partners.size * int(m)
-                places = kept[filled:end].reshape(*partners.shape, int(m))
-                np.add(partners[:, :, None] * size, partners[:, None, :], out=places)
-                filled = end
-            bins.append(Bin(chosen, positions, partners, places))
-    return tuple(bins), kept
+def _compress(
+    rows: IntArray, columns: IntArray, n_rows: int, n_columns: int
+) -> tuple[IntArray, IntArray, IntArray | None]:
+    """Return compressed rows, and where each entry is among them (None: where it was)."""
+    counts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+    bound = max(rows.size, n_columns) + 1
+    indptr = index_array(counts, bound)
+    keys = rows * n_columns + columns
+    if np.all(keys[1:] > keys[:-1]):
+        return indptr, index_array(columns, bound), None
+    to_rows = np.argsort(keys)
+    order = np.empty(rows.size, dtype=indptr.dtype)
+    order[to_rows] = np.arange(rows.size)
+    return indptr, index_array(columns[to_rows], bound), order
+
+
+def _scalar_pairs(
+    structure: Structure, first: tuple[int, slice], second: tuple[int, slice]
+) -> tuple[IntArray, IntArray]:
+    """Return rows and columns of the complement of a block of E, shape (c_r, c_s, P) each."""
+    (r, part_r), (s, part_s) = first, second
+    pair = structure.pairs[r, s]
+    starts_r = np.arange(part_r.start, part_r.stop, structure.factors[r].rows.size)
+    starts_s = np.arange(part_s.start, part_s.stop, structure.factors[s].rows.size)
+    shape = (starts_r.size, starts_s.size, pair.first.size)
+    rows = starts_r[:, None, None] + pair.first[None, None, :]
+    columns = starts_s[None, :, None] + pair.second[None, None, :]
+    return np.broadcast_to(rows, shape), np.broadcast_to(columns, shape)
+
+
+def _gathers(complement: Complement, indptr: IntArray, L: int) -> bool:
+    """Return whether work by pairs of partners is cheaper than dense products."""
+    if not isinstance(complement, DenseComplement):
+        return True
+    pairs = float(np.sum(np.square(np.diff(indptr), dtype=np.float64)))
+    return GATHER_COST * pairs <= float(L) * complement.size * complement.size
 
 
 def _row_chunks(shape: tuple[int, int]) -> list[slice]:

@@ -1,23 +1,71 @@
-"""Solves and inverses from the Cholesky factor of one dense matrix, by LAPACK."""
+"""A complement stored and factorised as one dense matrix, by LAPACK."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack
 
-from interlace_core.records import Array
+from interlace_core.numerics.complement import Complement, FactorisedComplement, index_array
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.records import Array, IntArray
+
+MIRROR_ROWS = 256
+"""Rows copied at once: a transposed copy of a whole large matrix misses the cache at each number."""
 
 
-def dense_solve(cholesky: Array, x: Array) -> Array:
-    """Return S^-1 x from the upper Cholesky factor in LAPACK's order."""
-    solution, _ = lapack.dpotrs(cholesky, x, lower=0)
-    return np.asarray(solution)
+@dataclass(frozen=True)
+class DenseComplement(Complement):
+    """A matrix stored row by row; only its lower triangle is factorised, and named as a place."""
+
+    @property
+    def n_entries(self) -> int:
+        """Length of the vector of entries: the whole square."""
+        return self.size * self.size
+
+    def places(self, rows: IntArray, columns: IntArray) -> IntArray:
+        """Return where entries are, row by row."""
+        low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+        return index_array(high.astype(np.int64) * self.size + low, self.n_entries)
+
+    def factorise(self, entries: Array) -> DenseFactor:
+        """Return the Cholesky factorisation; the entries become the factor."""
+        # the lower triangle by rows is the upper one in LAPACK's order
+        matrix = entries.reshape(self.size, self.size).T
+        cholesky, info = lapack.dpotrf(matrix, lower=0, overwrite_a=1, clean=0)
+        if info != 0:
+            raise NotPositiveDefiniteError("the Schur complement is not positive definite")
+        return DenseFactor(cholesky)
+
+    def describe(self) -> str:
+        """Return the way of factorising in words."""
+        return f"dense Schur complement, {self.size} rows"
 
 
-def dense_inverse(cholesky: Array) -> Array:
-    """Return S^-1, both triangles filled."""
-    upper, _ = lapack.dpotri(cholesky, lower=0)
-    inverse = upper + upper.T
-    diagonal = np.arange(len(inverse))
-    inverse[diagonal, diagonal] *= 0.5
-    return np.asarray(inverse)
+class DenseFactor(FactorisedComplement):
+    """The upper Cholesky factor in LAPACK's order."""
+
+    def __init__(self, cholesky: Array) -> None:
+        self._cholesky = cholesky
+        self.logdet = 2.0 * float(np.sum(np.log(np.diagonal(cholesky))))
+
+    def solve(self, x: Array) -> Array:
+        """Return S^-1 x."""
+        solution, _ = lapack.dpotrs(self._cholesky, x, lower=0)
+        return np.asarray(solution)
+
+    def inverse(self) -> Array:
+        """Return S^-1 row by row, both triangles."""
+        upper, _ = lapack.dpotri(self._cholesky, lower=0)
+        mirror(upper.T)
+        return np.asarray(upper.T.reshape(-1))
+
+
+def mirror(A: Array) -> None:
+    """Copy the lower triangle of a square matrix to its upper one, block by block."""
+    for start in range(0, len(A), MIRROR_ROWS):
+        rows = slice(start, start + MIRROR_ROWS)
+        A[:start, rows] = A[rows, :start].T
+        lower = np.tril(A[rows, rows])
+        A[rows, rows] = lower + np.tril(lower, -1).T

@@ -1,9 +1,10 @@
 """Factorisation of H = Lambda' Z' W Z Lambda + I by eliminating one grouping factor at a time.
 
 A factor that nests in every later one is eliminated without fill: what remains has the pattern
-it had. The first factor that does not (crossed designs) is eliminated into a dense Schur
-complement on all that are left. Solves, log-determinant and the entries of the inverse on the
-pattern of Z'WZ follow the same recursion (the latter after Takahashi, Fagan & Chin 1973).
+it had. The first factor that does not (crossed designs) is eliminated into a Schur complement on
+all that are left, dense or sparse, whichever is predicted to take less time. Solves,
+log-determinant and the entries of the inverse on the pattern of Z'WZ follow the same recursion
+(the latter after Takahashi, Fagan & Chin 1973).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.numerics.crossed import CrossedPattern
-from interlace_core.numerics.dense import dense_inverse, dense_solve
 from interlace_core.numerics.smallblocks import (
     apply_each,
     apply_each_transposed,
@@ -27,7 +27,7 @@ from interlace_core.numerics.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
 
 COSTLY_ROWS = 150
-"""Rows of a dense complement from which its factorisation costs more than a few passes."""
+"""Rows of a complement from which its factorisation costs more than a few passes."""
 
 
 class Factorisation(ABC):
@@ -80,7 +80,7 @@ class Plan:
     last : int
         Factor at which the chain of nested factors ends.
     crossed : CrossedPattern or None
-        Pattern for eliminating `last` into a dense complement; None if nothing is left.
+        Pattern for eliminating `last` into a complement; None if nothing is left.
     """
 
     nested: tuple[NestedStep, ...]
@@ -90,7 +90,7 @@ class Plan:
     @property
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
-        return self.crossed is not None and self.crossed.size >= COSTLY_ROWS
+        return self.crossed is not None and self.crossed.complement.size >= COSTLY_ROWS
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
@@ -101,7 +101,7 @@ class Plan:
         words.append(f"{names[self.last]} (block-diagonal)")
         if self.crossed is not None:
             rest = ", ".join(names[self.last + 1 :])
-            words.append(f"{rest} (dense Schur complement, {self.crossed.size} rows)")
+            words.append(f"{rest} ({self.crossed.complement.describe()})")
         return "; ".join(words)
 
 
@@ -235,32 +235,31 @@ class _Nested(Factorisation):
 
 
 class _Crossed(Factorisation):
-    """A factor eliminated into a dense Schur complement on all later ones."""
+    """A factor eliminated into a Schur complement on all later ones."""
 
     def __init__(self, factor: int, pattern: CrossedPattern, H: Blocks) -> None:
         self._factor, self._pattern = factor, pattern
         self._inverse, logdet = invert(H[factor, factor])
-        C = {r: H[factor, r] for r in pattern.later}
         Y = {
-            r: multiply(self._inverse[:, :, first], C[r])
+            r: multiply(self._inverse[:, :, first], H[factor, r])
             for r, first in zip(pattern.later, pattern.first_levels, strict=True)
         }
-        self._Y = pattern.matrix(Y)
-        self._cholesky, rest = pattern.schur(H, C, self._Y)
-        self.logdet = logdet + rest
+        data = pattern.data(Y)
+        self._Y = pattern.matrix(data)
+        self._rest = pattern.schur(H, pattern.data({r: H[factor, r] for r in pattern.later}), data)
+        self.logdet = logdet + self._rest.logdet
 
     def solve(self, parts: list[Array]) -> list[Array]:
         pattern, i = self._pattern, self._factor
         mine = parts[i]
         rest = np.concatenate([parts[r].ravel() for r in pattern.later])
-        x_rest = dense_solve(self._cholesky, rest - self._Y.T @ mine.ravel())
+        x_rest = self._rest.solve(rest - self._Y.T @ mine.ravel())
         x = apply_each(self._inverse, mine) - (self._Y @ x_rest).reshape(mine.shape)
         out = list(parts)
         out[i] = x
-        for r, place in zip(pattern.later, pattern.places, strict=True):
-            out[r] = x_rest[place].reshape(parts[r].shape)
+        for r, part in zip(pattern.later, pattern.parts, strict=True):
+            out[r] = x_rest[part].reshape(parts[r].shape)
         return out
 
     def selected_inverse(self) -> Blocks:
-        S_inverse = dense_inverse(self._cholesky)
-        return self._pattern.selected_inverse(self._inverse, self._Y, S_inverse)
+        return self._pattern.selected_inverse(self._inverse, self._Y, self._rest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from interlace_core.numerics.conjugate import newton_step
 from interlace_core.numerics.factorisation import Factorisation
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.numerics.structure import Blocks
-from interlace_core.records import Array
+from interlace_core.records import Array, Derivatives
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,25 @@ class ModeMemory:
 
     def __init__(self, q: int) -> None:
         self._zero = np.zeros(q)
-        self._last: tuple[Conditional, Mode] | None = None
+        self._last: tuple[Conditional, Point] | None = None
+        self._factorisation: Factorisation | None = None
 
-    @property
-    def factorisation(self) -> Factorisation | None:
-        """The factorised H at the last mode."""
-        return None if self._last is None else self._last[1].factorisation
+    def take_factorisation(self) -> Factorisation | None:
+        """Return the factorised H at the last mode and forget it.
+
+        It can be as large as all else together: whoever takes it can let go of it before
+        making the next one.
+        """
+        known, self._factorisation = self._factorisation, None
+        return known
 
     def remember(self, conditional: Conditional, mode: Mode) -> None:
-        """Keep a mode that was found."""
-        self._last = conditional, mode
+        """Keep of a mode that was found what `predict` needs: the rest is as large as the data."""
+        derivatives = mode.point.derivatives
+        partials = {key: values for key, values in derivatives.partials.items() if len(key) < 3}
+        slim = Derivatives(np.zeros(0), partials)
+        self._last = conditional, replace(mode.point, eta=[], derivatives=slim, order=2)
+        self._factorisation = mode.factorisation
 
     def predict(self, conditional: Conditional) -> Array:
         """Return a start for the mode of f at another psi, shape (q,).
@@ -91,8 +100,8 @@ class ModeMemory:
         """
         if self._last is None:
             return self._zero
-        last, mode = self._last
-        u, derivatives = mode.point.u, mode.point.derivatives
+        last, point = self._last
+        u, derivatives = point.u, point.derivatives
         problem, structure = conditional.layout.problem, conditional.layout.structure
         moved = {
             k: conditional.eta_fixed[k] - last.eta_fixed[k]
@@ -103,6 +112,8 @@ class ModeMemory:
             moved[r] = conditional.eta_fixed[r] + there - mode.point.eta[r]
         if not all(np.abs(change).max() <= MAX_REACH for change in moved.values()):
             return self._zero
+        if self._factorisation is None:
+            return u
         scores: dict[int, Array | None] = {}
         for r in structure.random_predictors:
             score = derivatives.get(r)
@@ -111,14 +122,14 @@ class ModeMemory:
                     score = score + second * change
             scores[r] = score
         slope = structure.split(u - conditional.pull(scores))
-        return np.asarray(u - structure.join(mode.factorisation.solve(slope)))
+        return np.asarray(u - structure.join(self._factorisation.solve(slope)))
 
 
 def find_mode(
     conditional: Conditional,
     start: Array,
     settings: ModeSettings = DEFAULT_SETTINGS,
-    known: Factorisation | None = None,
+    memory: ModeMemory | None = None,
 ) -> Mode | None:
     """Return the mode of f(u), or None if it was not found.
 
@@ -132,10 +143,10 @@ def find_mode(
     start : ndarray, shape (q,)
         Where to begin; changes the number of steps, not the answer.
     settings : ModeSettings
-    known : Factorisation, optional
-        Of H somewhere near; changes the time, not the answer.
+    memory : ModeMemory, optional
+        Gives the factorisation at the last mode; changes the time, not the answer.
     """
-    mode = _search(conditional, start, settings, known)
+    mode = _search(conditional, start, settings, memory)
     if mode is None and np.any(start):
         # the mode of a distant psi can lie where steps overflow or crawl
         return _search(conditional, np.zeros_like(start), settings, None)
@@ -143,9 +154,10 @@ def find_mode(
 
 
 def _search(
-    conditional: Conditional, start: Array, settings: ModeSettings, known: Factorisation | None
+    conditional: Conditional, start: Array, settings: ModeSettings, memory: ModeMemory | None
 ) -> Mode | None:
     costly = conditional.layout.plan.costly
+    known = memory.take_factorisation() if memory is not None else None
     point = _start(conditional, start)
     if point is None:
         return None
@@ -158,6 +170,7 @@ def _search(
                 if point is None:
                     return None
                 continue
+        known = factorisation = None  # before the next one takes as much memory
         information, factorisation, exact = _curvature(conditional, point)
         if factorisation is None:
             return None
@@ -216,5 +229,6 @@ def _descend(
         candidate = conditional.evaluate(point.u + length * step, order)
         if candidate.value <= point.value - 1e-4 * length * sq_decrement + noise:
             return candidate
+        del candidate  # before the next one takes as much memory
         length *= 0.5
     return None

@@ -173,15 +173,31 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
         constants=None if problem.constants is None else problem.constants[order],
         predictors=tuple(
             replace(
-                predictor, X=np.asfortranarray(predictor.X[order]), offset=predictor.offset[order]
+                predictor,
+                X=_sorted_columns(predictor.X, order),
+                offset=_sorted_unless_constant(predictor.offset, order),
             )
             for predictor in problem.predictors
         ),
         terms=tuple(
-            replace(term, codes=term.codes[order], Z=term.Z[order]) for term in problem.terms
+            replace(term, codes=term.codes[order], Z=_sorted_unless_constant(term.Z, order))
+            for term in problem.terms
         ),
     )
     return ordered, order
+
+
+def _sorted_columns(X: Array, order: IntArray) -> Array:
+    """Return the rows in another order, columns contiguous, without a copy in between."""
+    out = np.empty(X.shape, order="F")
+    for column, values in zip(out.T, X.T, strict=True):
+        np.take(values, order, out=column)
+    return out
+
+
+def _sorted_unless_constant(values: Array, order: IntArray) -> Array:
+    """Return the rows in another order; as they are, without a copy, where all are equal."""
+    return values if np.all(values == values[:1]) else values[order]
 
 
 def build_structure(problem: Problem) -> Structure:

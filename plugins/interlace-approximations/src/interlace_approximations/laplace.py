@@ -65,7 +65,7 @@ class LaplaceObjective:
         """Return value, gradient and mode at psi."""
         conditional = Conditional(self.layout, psi)
         start = self._memory.predict(conditional)
-        mode = find_mode(conditional, start, self._settings, self._memory.factorisation)
+        mode = find_mode(conditional, start, self._settings, self._memory)
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(conditional, mode)
