@@ -12,7 +12,7 @@ from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, IntArray
 
 MIRROR_ROWS = 256
-"""Rows copied at once: a transposed copy of a whole large matrix misses the cache at each number."""
+"""Rows copied at once: a transposed copy of a whole large matrix misses the cache throughout."""
 
 
 @dataclass(frozen=True)

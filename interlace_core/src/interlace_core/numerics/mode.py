@@ -88,7 +88,7 @@ class ModeMemory:
         derivatives = mode.point.derivatives
         partials = {key: values for key, values in derivatives.partials.items() if len(key) < 3}
         slim = Derivatives(np.zeros(0), partials)
-        self._last = conditional, replace(mode.point, eta=[], derivatives=slim, order=2)
+        self._last = conditional, replace(mode.point, derivatives=slim, order=2)
         self._factorisation = mode.factorisation
 
     def predict(self, conditional: Conditional) -> Array:
@@ -109,7 +109,7 @@ class ModeMemory:
             if problem.predictors[k].X.shape[1] and k not in structure.random_predictors
         }
         for r, there in conditional.push(u).items():
-            moved[r] = conditional.eta_fixed[r] + there - mode.point.eta[r]
+            moved[r] = conditional.eta_fixed[r] + there - point.eta[r]
         if not all(np.abs(change).max() <= MAX_REACH for change in moved.values()):
             return self._zero
         if self._factorisation is None:
