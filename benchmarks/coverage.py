@@ -48,7 +48,7 @@ def main() -> None:
             count_intervals(fit, hits, "profile", fit.confint(method="profile"))
             if i < options.boot_sets:
                 sample = fit.bootstrap(options.boot_draws, seed=i)
-                for kind in ("percentile", "basic", "normal"):
+                for kind in ("bias-corrected", "percentile", "basic", "normal"):
                     count_intervals(fit, hits, f"bootstrap {kind}", sample.confint(kind=kind))
             count_predictions(fit, hits, effects, rng)
         except InterlaceError as error:

@@ -5,14 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import interlace
+from interlace_core.bootstrap import Bootstrap
+from interlace_core.errors import OptionError
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.near import fit_near, known_fit
 from interlace_core.fitting.refit import with_response
 from interlace_core.simulation import draw, generators, new_predictors
 
 DRAWS = 8
+ENDS = ["lower", "upper"]
 
 
 def unequal_groups():
@@ -151,3 +155,53 @@ def test_failures_come_with_their_reasons_from_other_processes_too():
     assert 0 < len(two.failures) < 8
     assert all("too high" in each.reason for each in two.failures)
     pd.testing.assert_frame_equal(one.values, two.values, check_exact=True)
+
+
+def drawn(values, estimate):
+    column = pd.DataFrame({"b": values})
+    return Bootstrap(column, pd.Series({"b": estimate}), ())
+
+
+def test_percentiles_stand_for_their_place_among_the_draws_and_one_more():
+    """Of 199 draws the fifth and the 195th are the ends of a 95% interval."""
+    sample = drawn(np.random.default_rng(1).permutation(np.arange(1.0, 200.0)), 90.0)
+    assert sample.confint(kind="percentile").loc["b", ENDS].tolist() == pytest.approx([5.0, 195.0])
+    assert sample.confint(kind="basic").loc["b", ENDS].tolist() == pytest.approx([-15.0, 175.0])
+
+
+def test_bias_corrected_limits_are_exact_where_a_scale_makes_the_bias_a_shift():
+    """On the log scale draws are normal about the estimate less 0.3: the limits undo that twice."""
+    scores = norm.ppf(np.arange(1, 10_000) / 10_000)
+    found = drawn(np.exp(1.0 - 0.3 + 0.5 * scores), np.exp(1.0)).confint()
+    expected = np.exp(1.0 + 0.3 + 0.5 * norm.ppf([0.025, 0.975]))
+    assert found.loc["b", ["lower", "upper"]].to_numpy(float) == pytest.approx(expected, rel=1e-3)
+    plain = drawn(np.exp(1.0 - 0.3 + 0.5 * scores), np.exp(1.0)).confint(kind="percentile")
+    assert plain.loc["b", "upper"] < 0.75 * expected[1]
+
+
+def test_bias_corrected_limits_stay_at_a_boundary_and_within_the_draws():
+    half = drawn(np.concatenate([np.zeros(100), np.linspace(0.01, 1.0, 99)]), 0.0).confint()
+    assert half.loc["b", "lower"] == 0.0 and 0.0 < half.loc["b", "upper"] < 1.0
+    beyond = drawn(np.linspace(1.0, 2.0, 199), 5.0).confint()
+    assert beyond.loc["b", "upper"] == 2.0 and 1.9 < beyond.loc["b", "lower"]
+
+
+def test_intervals_refuse_unknown_columns_levels_and_kinds():
+    sample = drawn(np.arange(10.0), 4.0)
+    for options, words in (
+        ({"parm": "a"}, "'a'.*'b'"),
+        ({"level": 95}, "between 0 and 1"),
+        ({"kind": "bca"}, "'bias-corrected'"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            sample.confint(**options)
+    empty = drawn(np.zeros(0), 4.0).confint()
+    assert empty.loc["b", ["lower", "upper"]].isna().all()
+
+
+def test_boot_intervals_have_the_form_of_the_others():
+    result = cbpp()
+    found = result.confint("sd", method="boot", n_boot=40, seed=3)
+    assert list(found.columns) == list(result.confint("sd").columns)
+    sample = result.bootstrap(40, seed=3).confint("sd(Intercept | herd)")
+    assert found["upper"].tolist() == sample["upper"].tolist()

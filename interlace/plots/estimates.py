@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace.plots.canvas import intervals, new_axes, new_grid
 from interlace_core.errors import OptionError
+from interlace_core.reporting.tables import half_widths
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -26,7 +27,7 @@ def coefficients(
     intercept: bool = False,
     ax: Any = None,
 ) -> Any:
-    """Draw coefficients with Wald intervals.
+    """Draw coefficients with Wald intervals, those of t tests in a linear model.
 
     Parameters
     ----------
@@ -49,15 +50,16 @@ def coefficients(
     -------
     Axes
     """
-    half = half_width(level)
+    half_width(level)
     estimates, errors = result.params_of(parameter), result.bse_of(parameter)
+    half = half_widths(result.wald_tests(parameter)[1], level)
     shown = [name for name in estimates.index if intercept or name != "Intercept"]
     if not shown:
         raise OptionError(
             "coefficients: there is nothing but an intercept to draw. Give intercept=True."
         )
-    centre, se = estimates[shown].to_numpy(), errors[shown].to_numpy()
-    ends = np.array([centre, centre - half * se, centre + half * se])
+    centre, reach = estimates[shown].to_numpy(), (half * errors)[shown].to_numpy()
+    ends = np.array([centre, centre - reach, centre + reach])
     if exponentiate:
         with np.errstate(over="ignore"):
             ends = np.exp(ends)

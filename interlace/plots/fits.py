@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 FLOOR = 1e-12
 """Shortfalls below this are rounding; drawn at this height on the logarithmic axis."""
 
+BINS = 10
+"""Rows of an ordered response are taken together by their fitted probability, a tenth each."""
+
+ABOVE: dict[str, Any] = {
+    "frameon": False, "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3,
+    "borderaxespad": 0.0,
+}  # fmt: skip
+"""A legend that no point can lie under."""
+
 
 def fitted(
     result: GLMMResult,
@@ -26,6 +35,9 @@ def fitted(
     ax: Any = None,
 ) -> Any:
     """Draw observed against fitted values, and the averages of groups.
+
+    Of ordered categories, for each the share observed against its probability: rows are taken
+    together in tenths by that probability.
 
     Parameters
     ----------
@@ -45,8 +57,13 @@ def fitted(
     Axes
     """
     ax = new_axes(ax, size=(5.0, 5.0))
-    observed = (result.fittedvalues + result.resid).to_numpy()
     predicted = result.predict(include_re=include_re).to_numpy()
+    ax.set_xlabel("fitted" if include_re else "fitted without random effects")
+    ax.set_ylabel("observed")
+    tidy_up(ax)
+    if predicted.ndim == 2:
+        return _shares(result, predicted, ax)
+    observed = (result.fittedvalues + result.resid).to_numpy()
     ax.plot(predicted, observed, ".", color=PALE, markersize=4, label="row", zorder=1)
     low, high = min(predicted.min(), observed.min()), max(predicted.max(), observed.max())
     ax.plot([low, high], [low, high], color=INK, linewidth=1.0, zorder=2)
@@ -55,12 +72,9 @@ def fitted(
         means = [_group_means(codes, values) for values in (predicted, observed)]
         label = f"average of a level of {name}"
         ax.plot(*means, "o", color=ACCENT, markersize=5, label=label, zorder=3)
+        ax.legend(**ABOVE)
     elif group is not None:
         raise OptionError("fitted: group needs data=, the data of the fit.")
-    ax.set_xlabel("fitted" if include_re else "fitted without random effects")
-    ax.set_ylabel("observed")
-    ax.legend(frameon=False, loc="upper left")
-    tidy_up(ax)
     return ax
 
 
@@ -92,6 +106,25 @@ def path(result: GLMMResult, *, axes: Any = None) -> Any:
     for panel in (upper, lower):
         tidy_up(panel)
     return np.array([upper, lower])
+
+
+def _shares(result: GLMMResult, probabilities: Array, ax: Any) -> Any:
+    """Draw the share of rows in each category against its probability, by tenths of the rows."""
+    from matplotlib import colormaps
+
+    names = [str(each) for each in result.predict().columns]
+    ax.plot([0.0, 1.0], [0.0, 1.0], color=PALE, linewidth=1.0, zorder=1)
+    places = np.linspace(0.0, 0.85, len(names))
+    for j, (name, colour) in enumerate(zip(names, colormaps["viridis"](places), strict=True)):
+        order = np.argsort(probabilities[:, j], kind="stable")
+        parts = [part for part in np.array_split(order, BINS) if part.size]
+        mean = [probabilities[part, j].mean() for part in parts]
+        share = [np.mean(result.y[part] == j) for part in parts]
+        ax.plot(mean, share, ".-", color=colour, linewidth=1.0, label=name, zorder=2)
+    ax.set_xlabel(f"probability {ax.get_xlabel()}")
+    ax.set_ylabel("share observed")
+    ax.legend(**ABOVE)
+    return ax
 
 
 def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str, IntArray]:

@@ -38,6 +38,11 @@ def profile(profile: Profile, *, level: float = 0.95, axes: Any = None) -> Any:
     array of Axes, one per parameter
     """
     half = half_width(level)
+    if not hasattr(profile, "points"):
+        raise OptionError(
+            "profile: expected what the method profile() of a result returns, got "
+            f"{type(profile).__name__}. Write plots.profile(result.profile())."
+        )
     names = list(profile.estimates.index)
     panels = _panels(len(names)) if axes is None else np.ravel(axes)
     if len(panels) < len(names):

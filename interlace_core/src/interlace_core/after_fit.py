@@ -48,7 +48,8 @@ class AfterFit:
             "wald": from standard errors, made on the log scale for a standard deviation, Fisher's
             z for a correlation and the link for a family parameter, and taken back. "profile":
             where the profile log-likelihood has fallen by half a chi-square quantile; refits with
-            the parameter held. "boot": percentiles of a parametric bootstrap.
+            the parameter held. "boot": bias-corrected percentiles of a parametric
+            bootstrap; see `Bootstrap.confint` for other kinds.
         level : float
         n_boot, seed, n_jobs
             For the bootstrap.

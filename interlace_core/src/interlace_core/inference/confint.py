@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from interlace_core.errors import OptionError
+from interlace_core.errors import ConvergenceWarning, OptionError
 from interlace_core.fitting.training import require_training
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
+from interlace_core.notices import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -51,7 +52,14 @@ def confint(
         from interlace_core.bootstrap import bootstrap
 
         sample = bootstrap(result, n_boot, seed=seed, n_jobs=n_jobs)
-        return sample.confint([each.label for each in chosen], level=level)
+        if sample.failures:
+            warn(
+                f"confint: {len(sample.failures)} of {n_boot} refits failed and are left out; the "
+                f"first: {sample.failures[0].reason}",
+                ConvergenceWarning,
+            )
+        ends = sample.confint([each.label for each in chosen], level=level)
+        limits = list(zip(ends["lower"], ends["upper"], strict=True))
     return interval_frame(chosen, result.fit.psi, limits)
 
 

@@ -123,7 +123,7 @@ def _fixed_rows(result: GLMMResult, level: float) -> Iterable[dict[str, Any]]:
     for k, found in enumerate(result.coefficients):
         errors = result.bse_of(k).to_numpy()
         tests = result.wald_tests(k)[1]
-        half = _half_widths(tests, level) * errors
+        half = half_widths(tests, level) * errors
         numbers = zip(
             found.estimates, errors, tests.iloc[:, 0], tests.iloc[:, -1],
             found.estimates - half, found.estimates + half, strict=True,
@@ -139,8 +139,15 @@ def _fixed_rows(result: GLMMResult, level: float) -> Iterable[dict[str, Any]]:
             }
 
 
-def _half_widths(tests: pd.DataFrame, level: float) -> Any:
-    """Return the half-width of each interval in standard errors: of t where tests are."""
+def half_widths(tests: pd.DataFrame, level: float) -> Any:
+    """Return the half-width of each interval in standard errors: of t where tests are.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        From `wald_tests`.
+    level : float
+    """
     if "df" not in tests:
         return _half_width(level)
     from scipy.special import stdtrit
