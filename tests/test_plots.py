@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import interlace
@@ -153,3 +154,33 @@ def test_plain_import_and_fit_need_neither_matplotlib_nor_other_extras() -> None
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fitted_of_ordered_categories_draws_shares_by_tenths_of_probability() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=200)
+    rating = np.digitize(x + rng.logistic(size=200), [-1.0, 1.0]) + 1
+    data = pd.DataFrame({"x": x, "rating": rating, "g": np.repeat(np.arange(10), 20)})
+    fit = interlace.clmm("rating ~ x + (1 | g)", data)
+    ax = plots.fitted(fit)
+    diagonal, *lines = ax.get_lines()
+    assert [line.get_label() for line in lines] == ["1", "2", "3"]
+    for j, line in enumerate(lines):
+        mean, share = line.get_data()
+        assert len(mean) == 10
+        assert np.mean(mean) == pytest.approx(fit.predict().iloc[:, j].mean())
+        assert np.mean(share) == pytest.approx(np.mean(rating == j + 1))
+    assert ax.get_ylabel() == "share observed"
+
+
+def test_coefficients_of_a_linear_model_have_its_t_intervals() -> None:
+    sleep = interlace.fit("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    ax = plots.coefficients(sleep)
+    (segment,) = ax.collections[0].get_segments()
+    assert segment[:, 0] == pytest.approx(sleep.conf_int().loc["Days"].to_numpy())
+
+
+def test_profile_of_a_result_says_what_to_write() -> None:
+    sleep = interlace.fit("Reaction ~ Days + (1 | Subject)", datasets.load("sleepstudy"))
+    with pytest.raises(OptionError, match=r"plots\.profile\(result\.profile\(\)\)"):
+        plots.profile(sleep)
