@@ -181,10 +181,11 @@ def bootstrap(
     wanted = quantities(result, training)
     known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
     work = _Work(result, wanted, known, statistic, conditional)
+    # before the draws: a statistic with a mistake in it should not cost them
+    estimates = pd.Series(work.measure(result), dtype=float)
     outcomes = run(work, list(enumerate(generators(seed, n))), n_jobs)
     kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
     failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
-    estimates = pd.Series(work.measure(result), dtype=float)
     frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
     return Bootstrap(frame, estimates, tuple(failures))
 
@@ -196,9 +197,16 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
 
     Raises
     ------
+    OptionError
+        If n_jobs is no whole number, or 0.
     NotAvailableError
         If joblib is wanted and not installed.
     """
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0:
+        raise OptionError(
+            "n_jobs must be a whole number of processes, or -1 for one on each core, got "
+            f"{n_jobs!r}."
+        )
     if n_jobs == 1:
         return [work(task) for task in tracked(tasks, "refits")]
     try:
@@ -254,4 +262,10 @@ class _Work:
         """Return the quantities, or the user's statistic, of a result."""
         if self.statistic is None:
             return {each.label: each.value(result.fit.psi) for each in self.wanted}
-        return {str(name): float(value) for name, value in dict(self.statistic(result)).items()}
+        found = self.statistic(result)
+        if not isinstance(found, (Mapping, pd.Series)) or not len(found):
+            raise OptionError(
+                "bootstrap: statistic must return a mapping from names to numbers, such as "
+                f'{{"ratio": 1.5}}, got {found!r}.'
+            )
+        return {str(name): float(value) for name, value in found.items()}

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.bootstrap import Failure
-from interlace_core.errors import InterlaceError
+from interlace_core.errors import InterlaceError, OptionError
 from interlace_core.fitting.refit import refit_problem
 from interlace_core.fitting.training import Training, require_training
 from interlace_core.inference.sandwich import ClusterScores, cluster_scores
@@ -53,6 +53,11 @@ class Influence:
 def influence(result: GLMMResult, cluster: Any, exact: int) -> Influence:
     """Return the influence of clusters; see `GLMMResult.influence`."""
     training = require_training(result, "influence")
+    if isinstance(exact, bool) or not isinstance(exact, (int, np.integer)) or exact < 0:
+        raise OptionError(
+            "influence: exact must be how many of the most influential are refitted without, a "
+            f"whole number of at least 0, got {exact!r}."
+        )
     found = cluster_scores(result, training, cluster, "influence")
     change = found.scores @ np.nan_to_num(result.fit.vcov, nan=0.0)
     cook = _cook(result, change)

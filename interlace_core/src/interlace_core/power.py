@@ -132,6 +132,8 @@ def power(
     require_count(n, "power: n")
     if method not in ("wald", "lrt"):
         raise OptionError(f"power: method must be 'wald' or 'lrt', got {method!r}.")
+    if not isinstance(alpha, (int, float, np.number)) or not 0.0 < alpha < 1.0:
+        raise OptionError(f"power: alpha must lie between 0 and 1, got {alpha!r}.")
     call = {key: value for key, value in (call or {}).items() if value is not None}
     ready = _with_placeholder(
         formula, data, lambda frame: prepare(
@@ -199,9 +201,11 @@ def _assumed(
             raise OptionError(f"power: sd needs a standard deviation for {term.group!r}.")
         given = sd[term.group]
         if isinstance(given, Mapping):
-            values = [float(given.get(name, 0.0)) for name in term.names]
+            for name in given:
+                _position(term.names, name, f"sd[{term.group!r}]")
+            values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
         else:
-            values = [float(given)] * len(term.names)
+            values = [_deviation(given, term.group)] * len(term.names)
         psi[place] = term.covariance.nearest(np.diag(np.square(values)))
     for k, place in list(enumerate(problem.beta_slices()))[1:]:
         parameter = problem.predictors[k].parameter
@@ -214,6 +218,14 @@ def _assumed(
             )
         psi[place.start] = float(parameter.link.eta(np.float64(parameters[parameter.name])))
     return psi
+
+
+def _deviation(value: Any, group: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+        raise OptionError(
+            f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
+        )
+    return float(value)
 
 
 def _position(names: tuple[str, ...], name: str, argument: str) -> int:

@@ -74,6 +74,11 @@ def predict(
         raise OptionError(
             f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
         )
+    if interval == "prediction" and type not in ("response", "population"):
+        raise OptionError(
+            'predict: interval="prediction" is for an observation, on its own scale: it goes with '
+            f'type="response" (or "population"), got type={type!r}.'
+        )
     if newdata is None and offset is not None:
         raise OptionError("predict: offset goes with newdata; the fit has its own.")
     plain = not se and interval is None and not target.over_all

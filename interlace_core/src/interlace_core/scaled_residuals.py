@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from scipy.stats import kstest
 
 from interlace_core.records import Array
-from interlace_core.simulation import simulate
+from interlace_core.simulation import require_count, simulate
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -108,6 +108,7 @@ def scaled_residuals(
     result: GLMMResult, n: int, *, seed: int | None, conditional: bool
 ) -> ScaledResiduals:
     """Return simulation-scaled residuals; see `GLMMResult.scaled_residuals`."""
+    require_count(n, "scaled_residuals: n")
     frame = simulate(result, n, seed=seed, conditional=conditional)
     draws = np.asarray(frame, dtype=np.float64).T
     observed = np.asarray(result.family.observed(result.y), dtype=np.float64)

@@ -33,7 +33,16 @@ def simulate(
 
 
 def generators(seed: int | None, n: int) -> list[np.random.Generator]:
-    """Return n independent generators: draw i is the same whatever n, and in any process."""
+    """Return n independent generators: draw i is the same whatever n, and in any process.
+
+    Raises
+    ------
+    OptionError
+        If the seed is neither None nor a whole number from 0.
+    """
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise OptionError(f"seed must be None or a whole number of at least 0, got {seed!r}.")
     return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
 
 

@@ -72,11 +72,15 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
 
 def with_response(problem: Problem, y: Any) -> Problem:
     """Return a problem with another response in the form of its own."""
-    values = np.asarray(y, dtype=np.float64)
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
     if values.shape != problem.y.shape or not np.all(np.isfinite(values)):
+        got = f"shape {np.shape(y)}" if np.shape(y) != problem.y.shape else "others among them"
         raise DataError(
-            f"refit: the response must be finite and have shape {problem.y.shape}, the form that "
-            f"simulate(raw=True) returns, got shape {values.shape}."
+            f"refit: the response must be finite numbers of shape {problem.y.shape}, the form that "
+            f"simulate(raw=True) returns, got {got}."
         )
     return problem.with_response(values)
 

@@ -43,6 +43,11 @@ def confint(
     chosen = select(quantities(result, training), parm, "confint")
     if method == "wald":
         covariance = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)
+        if covariance.shape != result.fit.vcov.shape:
+            raise OptionError(
+                f"confint: vcov must be of all parameters, shape {result.fit.vcov.shape} as "
+                f"vcov() returns it, got shape {covariance.shape}."
+            )
         limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
     elif method == "profile":
         from interlace_core.inference.profile import profile_limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
     if parm is None:
         return found
     chosen = []
-    for name in [parm] if isinstance(parm, str) else list(parm):
+    for name in [parm] if isinstance(parm, str) or not isinstance(parm, Iterable) else list(parm):
         matching = [each for each in found if name in (each.label, each.kind)]
         if not matching:
             labels = [each.label for each in found]

@@ -18,6 +18,7 @@ from interlace_core.inference.constrained import ConstrainedSearch
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
 from interlace_core.progress import tracked
+from interlace_core.simulation import require_count
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -71,6 +72,7 @@ def profile(
     from interlace_core.inference.confint import check_level
 
     check_level(level, "profile")
+    require_count(points, "profile: points")
     training = require_training(result, "profile")
     chosen = select(quantities(result, training), parm, "profile")
     search = ConstrainedSearch(result, training)

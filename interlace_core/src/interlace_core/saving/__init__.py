@@ -31,6 +31,10 @@ def save(result: GLMMResult, path: str | os.PathLike[str]) -> None:
     """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
     content = pack_result(result)
     target = Path(path)
+    if not target.parent.is_dir():
+        raise SavedFileError(
+            f"save: there is no folder {str(target.parent)!r}. Make it first, or choose another."
+        )
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
