@@ -122,6 +122,20 @@ def nested(rows: int, levels: tuple[int, int, int]) -> pd.DataFrame:
     return pd.DataFrame({"y": draw_binary(rng, eta), "x": x, **groups})
 
 
+def movers(rows: int, levels: tuple[int, int], share: float) -> pd.DataFrame:
+    """Return binary rows of pupils in schools; a share of the pupils changes school half-way."""
+    rng = np.random.default_rng(SEED)
+    pupil = np.arange(rows) % levels[0]
+    first, second = rng.integers(0, levels[1], (2, levels[0]))
+    moved = (rng.random(levels[0]) < share)[pupil] & (np.arange(rows) >= rows // 2)
+    school = np.where(moved, second[pupil], first[pupil])
+    x = rng.normal(size=rows)
+    eta = 0.3 + 0.4 * x + rng.normal(0, 0.7, levels[0])[pupil]
+    eta += rng.normal(0, 0.5, levels[1])[school]
+    groups = {"pupil": factor(pupil), "school": factor(school)}
+    return pd.DataFrame({"y": draw_binary(rng, eta), "x": x, **groups})
+
+
 def draw_binary(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
     """Return 0 or 1 with success probability expit(eta), shape (n,)."""
     return rng.binomial(1, 1 / (1 + np.exp(-eta)))
@@ -188,6 +202,12 @@ CASES = (
         partial(crossed, 300_000, (50_000, 5_000), "binomial"),
         *CROSSED,
         "binomial",
+    ),
+    Case(
+        "movers",
+        "large",
+        partial(movers, 400_000, (100_000, 10_000), 0.03),
+        *("y", "x", ("(1 | pupil)", "(1 | school)"), "binomial"),
     ),
     series_case("1m", "large", 1_000_000),
     Case(

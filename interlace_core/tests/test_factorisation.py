@@ -5,7 +5,7 @@ import pytest
 from models import random_problem
 
 from interlace_core.covariance import Unstructured
-from interlace_core.numerics import crossed
+from interlace_core.numerics import crossed, multifrontal, ordering, partners, sparsity
 from interlace_core.numerics.conditional import Conditional, Layout
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError, invert
 
@@ -19,11 +19,13 @@ STRUCTURES = {
 }
 
 
+WAYS = ("gathered", "whole", "in chunks", "level by level", "sparse", "sparse, large fronts")
+
+
 @pytest.mark.parametrize("name", STRUCTURES)
-@pytest.mark.parametrize("gathered", [True, False])
-def test_solve_logdet_and_selected_inverse_match_dense(name, gathered, monkeypatch):
-    if not gathered:
-        monkeypatch.setattr(crossed, "GATHER_COST", np.inf)
+@pytest.mark.parametrize("way", WAYS)
+def test_solve_logdet_and_selected_inverse_match_dense(name, way, monkeypatch):
+    choose(way, monkeypatch)
     groups, nested = STRUCTURES[name]
     conditional, point = conditional_at_random(groups, nested)
     H = dense_H(conditional, point)
@@ -40,6 +42,25 @@ def test_solve_logdet_and_selected_inverse_match_dense(name, gathered, monkeypat
             rows = scalar_index(structure.factors[i], a, pair.first)
             columns = scalar_index(structure.factors[j], b, pair.second)
             assert np.allclose(block[a, b], inverse[rows, columns], rtol=1e-9, atol=1e-13)
+
+
+def choose(way, monkeypatch):
+    """Let a crossed factor be eliminated in one of the ways, whatever would be chosen."""
+    if way in ("whole", "in chunks"):
+        monkeypatch.setattr(crossed, "GATHER_COST", np.inf)
+    if way == "in chunks":
+        monkeypatch.setattr(crossed, "CHUNK", 20)
+    if way == "level by level":
+        monkeypatch.setattr(partners, "MANY", 2)
+        monkeypatch.setattr(partners, "CHUNK", 20)
+    if way.startswith("sparse"):
+        monkeypatch.setattr(sparsity, "ALWAYS_DENSE", 0)
+        monkeypatch.setattr(sparsity, "FULL_SHARE", np.inf)
+        monkeypatch.setattr(sparsity, "GAIN", np.inf)
+        monkeypatch.setattr(ordering, "DENSE_REST", 1)
+        monkeypatch.setattr(ordering, "DENSE_SHARE", 0.5)
+    if way == "sparse, large fronts":
+        monkeypatch.setattr(multifrontal, "LARGE", 2)
 
 
 def test_an_indefinite_block_is_refused():

@@ -55,6 +55,14 @@ class Complement(ABC):
     def n_entries(self) -> int:
         """Length of the vector of entries."""
 
+    @property
+    @abstractmethod
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than some solves and passes over the data.
+
+        Where it does, one at another point preconditions the search for the mode.
+        """
+
     @abstractmethod
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Return where the entries (row, column) are in the vector of entries.

@@ -11,8 +11,11 @@ from interlace_core.numerics.complement import Complement, FactorisedComplement,
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, IntArray
 
+COSTLY_ROWS = 150
+"""Rows from which a factorisation costs more than a few passes over the data."""
+
 MIRROR_ROWS = 256
-"""Rows copied at once: a transposed copy of a whole large matrix misses the cache throughout."""
+"""Rows copied at once: a whole large matrix, copied turned, misses the cache at each number."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class DenseComplement(Complement):
         """Length of the vector of entries: the whole square."""
         return self.size * self.size
 
+    @property
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than some solves and passes over the data."""
+        return self.size >= COSTLY_ROWS
+
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Return where entries are, row by row."""
         low, high = np.minimum(rows, columns), np.maximum(rows, columns)
@@ -34,9 +42,11 @@ class DenseComplement(Complement):
         # the lower triangle by rows is the upper one in LAPACK's order
         matrix = entries.reshape(self.size, self.size).T
         cholesky, info = lapack.dpotrf(matrix, lower=0, overwrite_a=1, clean=0)
-        if info != 0:
+        factor = DenseFactor(cholesky)
+        # not every LAPACK reports what is not a number
+        if info != 0 or not np.isfinite(factor.logdet):
             raise NotPositiveDefiniteError("the Schur complement is not positive definite")
-        return DenseFactor(cholesky)
+        return factor
 
     def describe(self) -> str:
         """Return the way of factorising in words."""
@@ -48,7 +58,8 @@ class DenseFactor(FactorisedComplement):
 
     def __init__(self, cholesky: Array) -> None:
         self._cholesky = cholesky
-        self.logdet = 2.0 * float(np.sum(np.log(np.diagonal(cholesky))))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.logdet = 2.0 * float(np.sum(np.log(np.diagonal(cholesky))))
 
     def solve(self, x: Array) -> Array:
         """Return S^-1 x."""

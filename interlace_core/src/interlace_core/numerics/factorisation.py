@@ -26,9 +26,6 @@ from interlace_core.numerics.smallblocks import (
 from interlace_core.numerics.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
 
-COSTLY_ROWS = 150
-"""Rows of a complement from which its factorisation costs more than a few passes."""
-
 
 class Factorisation(ABC):
     """A factorised H.
@@ -90,7 +87,7 @@ class Plan:
     @property
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
-        return self.crossed is not None and self.crossed.complement.size >= COSTLY_ROWS
+        return self.crossed is not None and self.crossed.complement.costly
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""

@@ -10,7 +10,7 @@ shape at the same height of the tree do not depend on each other and are taken a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -191,9 +191,7 @@ def _place_fronts(
                 inside[in_rows].reshape(size),
             )
         )
-    return Fronts(
-        tuple(batches), fronts.size, front_of, heights, starts, m, fronts._keys, fronts._local
-    )
+    return replace(fronts, batches=tuple(batches))
 
 
 def _parents(elimination: Elimination) -> IntArray:

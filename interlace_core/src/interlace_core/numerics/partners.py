@@ -21,6 +21,10 @@ CHUNK = 32_768
 """Pairs worked on at once: a quarter of a megabyte an array, which stays in the second-level cache;
 measured flat up to 260,000."""
 
+MANY = 512
+"""Partners from which a level is worked on by itself, some rows of its pairs at a time: a level
+that meets all others must not take memory for their pairs besides the complement itself."""
+
 
 @dataclass(frozen=True)
 class Partners(ABC):
@@ -98,6 +102,37 @@ class DensePartners(Partners):
 
     partners: IntArray
     size: int
+
+    def add_products(self, left: Array, right: Array, entries: Array) -> None:
+        """Add C' Y to the complement's entries, from the entries of C and Y."""
+        if self.m <= MANY:
+            super().add_products(left, right, entries)
+            return
+        matrix = entries.reshape(self.size, self.size)
+        for i, positions, rows in self._by_rows():
+            partners = self.partners[i]
+            product = left[positions[:, rows]].T @ right[positions]
+            matrix[partners[rows, None], partners[None, :]] += product
+
+    def invert(self, Y: Array, inverse: Array, beside: Array, own: Array) -> None:
+        """Fill in -Y S^-1 on the pattern, and subtract its product with Y' from `own`."""
+        if self.m <= MANY:
+            super().invert(Y, inverse, beside, own)
+            return
+        matrix = inverse.reshape(self.size, self.size)
+        for i, positions, rows in self._by_rows():
+            values, partners = Y[positions], self.partners[i]
+            block = -(values @ matrix[partners[:, None], partners[None, rows]])
+            beside[positions[:, rows]] = block
+            own[:, :, self.levels[i]] -= block @ values[:, rows].T
+
+    def _by_rows(self) -> Iterator[tuple[int, IntArray, slice]]:
+        """Yield each level, the positions of its entries, (c, m), and some of its partners."""
+        step = max(1, CHUNK // self.m)
+        for i in range(self.levels.size):
+            positions = self.starts[:, i, None] + np.arange(self.m)
+            for start in range(0, self.m, step):
+                yield i, positions, slice(start, start + step)
 
     def _places(self, chunk: slice, first: IntArray, second: IntArray) -> IntArray:
         partners = self.partners[chunk]
