@@ -209,17 +209,6 @@ def test_the_criterion_refuses_what_is_not_a_linear_model(sleepstudy):
             )
 
 
-def test_restricted_likelihoods_of_different_fixed_effects_are_not_compared(sleepstudy):
-    formulas = ["Reaction ~ Days + (1 | Subject)", "Reaction ~ 1 + (1 | Subject)"]
-    large, small = (interlace.fit(each, sleepstudy) for each in formulas)
-    with pytest.raises(OptionError, match="restricted likelihood depends on the fixed effects"):
-        interlace.anova(small, large)
-    with pytest.raises(OptionError, match="restricted maximum likelihood.*Fit by maximum"):
-        large.drop1()
-    with pytest.raises(OptionError, match="Fit both by the same method"):
-        interlace.anova(interlace.fit(formulas[1], sleepstudy, method="ML"), large)
-
-
 def test_maximum_likelihood_fits_are_compared(sleepstudy):
     formulas = ["Reaction ~ Days + (1 | Subject)", "Reaction ~ 1 + (1 | Subject)"]
     large, small = (interlace.fit(each, sleepstudy, method="ML") for each in formulas)

@@ -383,6 +383,14 @@ class Approximation(ABC):
         """
         return {}
 
+    def unrestricted(self) -> Approximation | None:
+        """Return what computes the likelihood, where this is a restricted one (REML).
+
+        None, the default, says that this is the likelihood itself. Called where models with other
+        fixed effects are compared, for which restricted likelihoods are of different data.
+        """
+        return None
+
     def joint(self, problem: Problem) -> Approximation | None:
         """Return what has the same minimum as a function of all of psi, nothing profiled out.
 

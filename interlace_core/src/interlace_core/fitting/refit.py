@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.errors import DataError
+from interlace_core.errors import ConvergenceWarning, DataError
 from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.near import Known, fit_near, known_fit
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.fitting.training import Training, fitted_state, require_training
-from interlace_core.priors import penalty_settings
+from interlace_core.notices import warn
 from interlace_core.records import Array, Problem
 
 if TYPE_CHECKING:
@@ -44,6 +45,26 @@ def refit(result: GLMMResult, y: Any) -> GLMMResult:
     return result_of(result, problem, fit)
 
 
+def refit_ml(result: GLMMResult) -> GLMMResult:
+    """Return the same model fitted by maximum likelihood; the result itself, unless by REML.
+
+    Raises
+    ------
+    NotAvailableError
+        If the result was saved without the data.
+    """
+    if not result.restricted:
+        return result
+    training = require_training(result, "refit_ml")
+    likelihood = training.approximation.unrestricted()
+    assert likelihood is not None
+    training = replace(training, approximation=likelihood)
+    fit = refit_problem(training, training.problem, result.fit.psi)
+    if not fit.verdict.converged:
+        warn(f"refit_ml: {result.formula!r}: {fit.verdict.message}.", ConvergenceWarning)
+    return result_of(replace(result, training=training), training.problem, fit)
+
+
 def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
@@ -51,7 +72,7 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
     coefficients = tuple(
         replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
     )
-    return replace(
+    found = replace(
         result,
         family=problem.family,
         coefficients=coefficients,
@@ -63,11 +84,11 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
         training=replace(training, problem=problem),
         settings={
             **result.settings,
-            "extras": training.approximation.extras(problem, fit.psi),
-            **penalty_settings(training.approximation, problem, fit.psi),
+            **kept_of_approximation(training.approximation, problem, fit.psi),
         },
         notes=(),
     )
+    return found.settled()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:

@@ -80,6 +80,6 @@ def require_training(result: GLMMResult, who: str) -> Training:
     if result.training is None:
         raise NotAvailableError(
             f"{who}: needs the data of the fit, which this result was saved without. Fit the "
-            "model again, or keep the result that glmer returned."
+            "model again, or keep the result that the fit returned."
         )
     return result.training

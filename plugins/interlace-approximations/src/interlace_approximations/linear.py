@@ -81,6 +81,10 @@ class RestrictedLikelihood(MaximumLikelihood):
 
     kenward_roger: bool = False
 
+    def unrestricted(self) -> Approximation:
+        """Return maximum likelihood."""
+        return MaximumLikelihood()
+
     def joint(self, problem: Problem) -> Approximation | None:
         """Return None: the coefficients are no part of the restricted likelihood."""
         return None
