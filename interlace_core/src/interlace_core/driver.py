@@ -303,7 +303,7 @@ def _result(
     who: str,
 ) -> GLMMResult:
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
-    state = fitted_state(problem, fit)
+    state = fitted_state(problem, fit, approximation.shortcuts(problem))
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)

@@ -15,6 +15,7 @@ from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_
 from interlace_core.fitting.training import Training, fitted_state, require_training
 from interlace_core.notices import warn
 from interlace_core.records import Array, Problem
+from interlace_core.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -68,7 +69,7 @@ def refit_ml(result: GLMMResult) -> GLMMResult:
 def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
-    state = fitted_state(problem, fit)
+    state = fitted_state(problem, fit, training.approximation.shortcuts(problem))
     coefficients = tuple(
         replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
     )
@@ -138,15 +139,15 @@ def refit_problem(
         problem,
         training.approximation,
         training.optimizer,
-        start=warm_start(problem, psi),
+        start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
         tol_decrement=training.tol_decrement,
     )
 
 
-def warm_start(problem: Problem, psi: Array) -> Start:
+def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None) -> Start:
     """Return a start at psi, with variances that are next to 0 moved away from it."""
     psi = psi.copy()
-    units = natural_units(problem, psi[problem.n_theta :])
+    units = shortcuts.begin().units if shortcuts else natural_units(problem, psi[problem.n_theta :])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         usual = unit_theta(term, START_SIZE * units[term.predictor])
         weak = (np.abs(psi[place]) < WEAK_THETA * np.abs(usual)) & (usual != 0.0)

@@ -20,6 +20,7 @@ from interlace_core.numerics.kenward_roger import kenward_roger
 from interlace_core.numerics.linear import CrossProducts
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
+from interlace_core.shortcuts import Beginning, Information, Shortcuts
 
 
 class MaximumLikelihood(Approximation):
@@ -55,7 +56,7 @@ class MaximumLikelihood(Approximation):
         `coefficient_covariance`, shape (p, p), given theta and sigma; `covariance_slopes`,
         shape (n_theta + 1, p, p), its derivatives in theta and log sigma.
         """
-        point = CrossProducts.of(problem.layout).at(psi)
+        point = problem.layout.cross_products.at(psi)
         return {
             "coefficient_covariance": point.covariance(),
             "covariance_slopes": point.covariance_slopes(psi),
@@ -63,7 +64,11 @@ class MaximumLikelihood(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative (restricted) log-likelihood as a function of psi."""
-        return LinearObjective(CrossProducts.of(problem.layout), self.restricted)
+        return LinearObjective(problem.layout.cross_products, self.restricted)
+
+    def shortcuts(self, problem: Problem) -> Shortcuts:
+        """Return start, scales and spread from cross-products."""
+        return LinearShortcuts(problem.layout.cross_products)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,40 @@ class RestrictedLikelihood(MaximumLikelihood):
         if not self.kenward_roger:
             return kept
         return {**kept, "kenward_roger": vars(kenward_roger(problem, psi))}
+
+
+class LinearShortcuts(Shortcuts):
+    """Start, scales and spread, from cross-products."""
+
+    def __init__(self, data: CrossProducts) -> None:
+        self.data = data
+
+    def begin(self) -> Beginning:
+        """Return weighted least squares, with its residual standard deviation."""
+        log_sigma = self.data.log_sigma_without_effects()
+        w = self.data.layout.problem.weights
+        average = 1.0 if w is None else float(np.mean(w))
+        units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
+        return Beginning(np.append(self.data.beta, log_sigma), units)
+
+    def information(self, psi: Array) -> Information:
+        """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
+        point = self.data.at(psi)
+        p = self.data.beta.size
+        coefficients = np.zeros((p + 1, p + 1))
+        coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
+        coefficients[p, p] = 2.0 * self.data.n
+        factors = range(len(self.data.layout.structure.factors))
+        effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
+        return Information(coefficients, effects)
+
+    def effects_covariance(self, psi: Array) -> list[Array] | None:
+        """Return the diagonal blocks of H^-1."""
+        try:
+            inverse = self.data.at(psi).factorisation.selected_inverse()
+        except NotPositiveDefiniteError:
+            return None
+        return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
 
 
 class LinearObjective:
