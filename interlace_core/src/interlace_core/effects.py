@@ -91,7 +91,7 @@ def group_effects(
         return {}
     layout = problem.layout
     structure, templates = layout.structure, layout.templates(psi)
-    spread = shortcuts.effects_covariance(psi) if shortcuts else _spread(problem, psi, u)
+    spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
     found = {}
     for index, (factor, part) in enumerate(zip(structure.factors, structure.split(u), strict=True)):
         T, (c, L) = templates[index], factor.shape
@@ -108,7 +108,7 @@ def group_effects(
     return {term.group: found[term.group] for term in problem.terms}
 
 
-def _spread(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
+def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
     """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none."""
     conditional = Conditional(problem.layout, psi)
     point = conditional.evaluate(u, 3)

@@ -83,7 +83,7 @@ def precondition(
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    known = shortcuts.information(psi) if shortcuts else _information(problem, psi, u)
+    known = shortcuts.information(psi) if shortcuts else information_of_rows(problem, psi, u)
     told = _levels_that_tell(problem, start, known)
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
@@ -134,7 +134,7 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
     return Coordinates(psi, B, lower, upper, problem.n_theta)
 
 
-def _information(problem: Problem, psi: Array, u: Array) -> Information | None:
+def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
     """Return the information at psi from the mode of the random effects; None if not found."""
     conditional = Conditional(problem.layout, psi)
     mode = find_mode(conditional, u, LOOSE)

@@ -25,7 +25,7 @@ from interlace_core.numerics.factorisation import Factorisation, factorise
 from interlace_core.numerics.gram import triangular_factor
 from interlace_core.numerics.smallblocks import sandwich
 from interlace_core.numerics.structure import Blocks
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, IntArray, Problem
 
 MAX_CONDITION = 1e6
 """Of a template by whose transpose u is divided; above it what is divided for is summed anew. The
@@ -69,7 +69,7 @@ class CrossProducts:
         """Return the cross-products of a problem whose first predictor is the mean's."""
         problem, structure = layout.problem, layout.structure
         mean = problem.predictors[0]
-        w = problem.weights
+        w = precisions(problem)
         root = None if w is None else np.sqrt(w)
         y = problem.y - mean.offset
         whole = triangular_factor(mean.X, y, root)
@@ -280,6 +280,18 @@ class LinearPoint:
             if i != j:
                 out[j] += self.tau * np.einsum("bap,bd,dep->ae", A, self.T[i], N, optimize=True)
         return out
+
+
+def precisions(problem: Problem) -> Array | None:
+    """Return w with Var(y) = sigma^2 / w, sigma the constant of the dispersion; None if all 1.
+
+    Weights, and an offset of the logarithm of the standard deviation.
+    """
+    offset = problem.predictors[1].offset
+    if not np.any(offset):
+        return problem.weights
+    w: Array = np.exp(-2.0 * offset)
+    return w if problem.weights is None else w * problem.weights
 
 
 def _templated(T: Array, x: Array) -> Array:
