@@ -34,7 +34,8 @@ class Case:
     random : tuple of str
         Terms as lme4 writes them.
     family : str
-        "binomial" (logit), "poisson" (log), "nb2", or "zip" with a constant zero part.
+        "binomial" (logit), "poisson" (log), "nb2", "zip" with a constant zero part, "gaussian"
+        (by maximum likelihood, which all peers can), or "ordinal" (cumulative probit).
     trials : str, optional
         Column with the number of trials.
     nAGQ : int
@@ -65,6 +66,7 @@ class Case:
             "quadrature": self.nAGQ > 1,
             "bootstrap": self.replicates > 0,
             "slopes": any("+" in term.split("|")[0] for term in self.random),
+            "factors": len(self.random) > 1,
         }
         return frozenset({self.family, *(name for name, is_asked in asked.items() if is_asked)})
 
@@ -74,8 +76,9 @@ class Case:
         levels = {
             name: [str(x) for x in column.cat.categories] for name, column in categorical.items()
         }
-        record = asdict(self)
-        return {**{k: v for k, v in record.items() if k != "data"}, "levels": levels}
+        ordered = [name for name, column in categorical.items() if column.cat.ordered]
+        record = {k: v for k, v in asdict(self).items() if k != "data"}
+        return {**record, "levels": levels, "ordered": ordered}
 
 
 def shipped(name: str) -> pd.DataFrame:
@@ -136,6 +139,16 @@ def movers(rows: int, levels: tuple[int, int], share: float) -> pd.DataFrame:
     return pd.DataFrame({"y": draw_binary(rng, eta), "x": x, **groups})
 
 
+def straight_lines(rows: int, groups: int) -> pd.DataFrame:
+    """Return normal rows in equal groups, each with its own intercept and slope, correlated."""
+    rng = np.random.default_rng(SEED)
+    g = np.repeat(np.arange(groups), rows // groups)
+    x = rng.normal(size=rows)
+    b = rng.normal(size=(groups, 2)) @ [[0.8, 0.3], [0.0, 0.4]]
+    y = 1.0 + 0.5 * x + b[g, 0] + b[g, 1] * x + rng.normal(size=rows)
+    return pd.DataFrame({"y": y, "x": x, "g": factor(g)})
+
+
 def draw_binary(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
     """Return 0 or 1 with success probability expit(eta), shape (n,)."""
     return rng.binomial(1, 1 / (1 + np.exp(-eta)))
@@ -162,6 +175,8 @@ CBPP = ("incidence", "period", ("(1 | herd)",), "binomial")
 GROUSETICKS = ("(1 | BROOD)", "(1 | INDEX)", "(1 | LOCATION)")
 CROSSED = ("y", "x", ("(1 | a)", "(1 | b)"))
 S_D = ("(1 | s)", "(1 | d)")
+SLEEP = ("Reaction", "Days", ("(1 + Days | Subject)",), "gaussian")
+SOUP = ("SURENESS", "PROD", ("(1 | RESP)", "(1 | PRODID)"), "ordinal")
 
 CASES = (
     real("cbpp", "small", "cbpp", *CBPP, trials="size"),
@@ -169,6 +184,8 @@ CASES = (
     real("grouseticks", "small", "grouseticks", "TICKS", "YEAR + cHEIGHT", GROUSETICKS, "poisson"),
     real("salamanders_nb2", "small", "Salamanders", "count", "spp * mined", ("(1 | site)",), "nb2"),
     real("salamanders_zip", "small", "Salamanders", "count", "spp * mined", ("(1 | site)",), "zip"),
+    real("lmm_sleepstudy", "small", "sleepstudy", *SLEEP),
+    real("clmm_soup", "small", "soup", *SOUP),
     series_case("1k", "small", 1_000),
     real(
         "verbagg",
@@ -186,6 +203,13 @@ CASES = (
     ),
     real("insteval2", "large", "InstEval", "yb", "service", S_D, "binomial"),
     real("insteval3", "large", "InstEval", "yb", "service", (*S_D, "(1 | dept)"), "binomial"),
+    real("lmm_insteval3", "large", "InstEval", "y", "service", (*S_D, "(1 | dept)"), "gaussian"),
+    Case(
+        "lmm_million",
+        "large",
+        partial(straight_lines, 1_000_000, 50_000),
+        *("y", "x", ("(1 + x | g)",), "gaussian"),
+    ),
     series_case("100k", "large", 100_000),
     Case(
         "crossed", "large", partial(crossed, 100_000, (5_000, 500), "poisson"), *CROSSED, "poisson"

@@ -102,17 +102,20 @@ def select(names: list[str], interpreters: list[str]) -> list[Engine]:
     return [engine for name, engine in there.items() if not names or name in names]
 
 
+GLMMS = ("binomial", "poisson", "nb2", "trials", "bootstrap")
+LMMS = ("gaussian", "slopes", "factors")
+
 INTERLACE = Engine(
     "interlace",
     "interlace_worker.py",
-    frozenset({"binomial", "poisson", "nb2", "zip", "trials", "quadrature", "slopes", "bootstrap"}),
+    frozenset({"zip", "ordinal", "quadrature", *GLMMS, *LMMS}),
 )
 
 # Its slopes are independent of its intercepts, which is another model.
 GPBOOST = Engine(
     "gpboost",
     "gpboost_worker.py",
-    frozenset({"binomial", "poisson", "nb2"}),
+    frozenset({"binomial", "poisson", "nb2", "gaussian", "factors"}),
     ("gpboost", "pandas", "formulaic"),
 )
 
@@ -120,25 +123,32 @@ PEERS = (
     Engine(
         "lme4",
         "r_worker.R",
-        frozenset({"binomial", "poisson", "nb2", "trials", "quadrature", "slopes", "bootstrap"}),
+        frozenset({"quadrature", *GLMMS, *LMMS}),
     ),
     Engine(
         "glmmTMB",
         "r_worker.R",
-        frozenset({"binomial", "poisson", "nb2", "zip", "trials", "slopes", "bootstrap"}),
+        frozenset({"zip", *GLMMS, *LMMS}),
     ),
+    Engine("ordinal", "r_worker.R", frozenset({"ordinal", "factors"})),
     Engine(
         "glmm",
         "glmm_worker.py",
-        frozenset({"binomial", "poisson", "nb2", "trials", "quadrature", "slopes", "bootstrap"}),
+        frozenset({"quadrature", *GLMMS, *LMMS}),
         ("glmm", "pandas"),
     ),
     GPBOOST,
     replace(GPBOOST, name="gpboost-cholesky"),
     Engine(
+        "statsmodels",
+        "statsmodels_worker.py",
+        frozenset({"gaussian", "slopes"}),
+        ("statsmodels", "pandas"),
+    ),
+    Engine(
         "interlace-lme",
         "interlace_lme_worker.py",
-        frozenset({"binomial", "poisson", "trials", "quadrature", "slopes"}),
+        frozenset({"binomial", "poisson", "trials", "quadrature", "slopes", "factors"}),
         ("interlace-lme", "pandas"),
     ),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.fitting.fit import Fit
+from interlace_core.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
 
@@ -33,7 +34,13 @@ class LMMResult(GLMMResult):
     @property
     def method(self) -> str:
         """REML or ML."""
-        return str(self.settings["method"])
+        return "REML" if self.restricted else "ML"
+
+    @property
+    def df_method(self) -> str:
+        """How degrees of freedom are found; those of Kenward and Roger belong to REML."""
+        asked = str(self.settings["df_method"])
+        return "satterthwaite" if asked == "kenward-roger" and not self.restricted else asked
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -41,10 +48,15 @@ class LMMResult(GLMMResult):
         words = {"REML": "restricted maximum likelihood", "ML": "maximum likelihood"}
         return "Linear mixed model", words[self.method]
 
-    @property
-    def restricted(self) -> bool:
-        """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
-        return self.method == "REML"
+    def settled(self) -> Self:
+        """Return the result with the coefficients' covariance given the variances."""
+        extras = self.settings["extras"]
+        if "coefficient_covariance" not in extras:
+            return self
+        covariance = extras["coefficient_covariance"]
+        if "kenward_roger" in extras:
+            covariance = extras["kenward_roger"]["adjusted"]
+        return replace(self, fit=_with_covariance(self.fit, self.coefficients[0].place, covariance))
 
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit; see `GLMMResult.r_code`.
@@ -91,19 +103,18 @@ class LMMResult(GLMMResult):
         ----------
         contrast : array-like, shape (p,)
         """
-        extras = self.settings["extras"]
-        if self.settings["df_method"] == "none" or "covariance_slopes" not in extras:
+        spread = self._spread()
+        if spread is None:
             return float("inf")
-        L = np.asarray(contrast, dtype=np.float64)
-        if "kenward_roger" in extras:
-            small = extras["kenward_roger"]
-            return _degrees_of_freedom(L, small["covariance"], small["slopes"], small["W"])
-        A = self._variance_parameter_covariance()
-        free = ~np.isnan(np.diagonal(A))
-        slopes = extras["covariance_slopes"][free]
-        return _degrees_of_freedom(
-            L, extras["coefficient_covariance"], slopes, A[np.ix_(free, free)]
-        )
+        return degrees_of_freedom(np.asarray(contrast, dtype=np.float64), spread)
+
+    def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
+        """Return an F test of the mean's coefficients; see `GLMMResult.joint_test`."""
+        spread = self._spread() if k == 0 else None
+        if spread is None:
+            return super().joint_test(k, L, value)
+        found = f_test(L, L @ self.coefficients[0].estimates - value, spread)
+        return {"F": found.F, "df": found.df, "den_df": found.den_df, "pvalue": found.pvalue}
 
     @property
     def fe_pvalues(self) -> pd.Series:
@@ -135,7 +146,7 @@ class LMMResult(GLMMResult):
             return super().wald_tests(parameter)
         table = pd.DataFrame({"t": self.fe_tvalues, "df": self.fe_df, "P>|t|": self.fe_pvalues})
         whose = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}
-        return f"t tests with {whose[self.settings['df_method']]} degrees of freedom", table
+        return f"t tests with {whose[self.df_method]} degrees of freedom", table
 
     @property
     def random_effects_ci(self) -> dict[str, pd.DataFrame]:
@@ -153,6 +164,19 @@ class LMMResult(GLMMResult):
                 columns[name, "upper"] = effects.values[:, i] + half * sd[:, i]
             intervals[group] = pd.DataFrame(columns, index=pd.Index(effects.levels))
         return intervals
+
+    def _spread(self) -> Spread | None:
+        """Return what degrees of freedom need; None where tests are normal."""
+        extras = self.settings["extras"]
+        if self.df_method == "none" or "covariance_slopes" not in extras:
+            return None
+        if "kenward_roger" in extras:
+            small = extras["kenward_roger"]
+            return Spread(small["covariance"], small["slopes"], small["W"], small["adjusted"])
+        A = self._variance_parameter_covariance()
+        free = ~np.isnan(np.diagonal(A))
+        slopes = extras["covariance_slopes"][free]
+        return Spread(extras["coefficient_covariance"], slopes, A[np.ix_(free, free)])
 
     def _variance_parameter_covariance(self) -> Array:
         """Return the covariance of (theta, log sigma), NaN for those at a bound."""
@@ -262,22 +286,11 @@ def fit(
             "verbose": verbose,
         },
         builtin=DEFAULTS,
+        who="fit",
     )
-    return _as_linear(result, {"method": method, "df_method": df_method})
-
-
-def _as_linear(result: GLMMResult, settings: Mapping[str, Any]) -> LMMResult:
-    """Return the result of a linear model, its coefficients' covariance given the variances."""
     parts = {each.name: getattr(result, each.name) for each in fields(result)}
-    parts["settings"] = {**result.settings, **settings}
-    extras = result.settings["extras"]
-    if "coefficient_covariance" in extras:
-        covariance = extras["coefficient_covariance"]
-        if "kenward_roger" in extras:
-            covariance = extras["kenward_roger"]["adjusted"]
-        parts["fit"] = _with_covariance(result.fit, result.coefficients[0].place, covariance)
-    parts["settings"] = {**parts["settings"], "returned": "fit"}
-    return LMMResult(**parts)
+    parts["settings"] = {**result.settings, "df_method": df_method, "returned": "fit"}
+    return LMMResult(**parts).settled()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
@@ -288,13 +301,6 @@ def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
     vcov[place, place] = covariance
     vcov[bound, :] = vcov[:, bound] = np.nan
     return replace(fit, vcov=vcov)
-
-
-def _degrees_of_freedom(L: Array, covariance: Array, slopes: Array, A: Array) -> float:
-    v = float(L @ covariance @ L)
-    g = np.einsum("i,rij,j->r", L, slopes, L)
-    spread = float(g @ A @ g)
-    return 2.0 * v**2 / spread if spread > 0.0 else float("inf")
 
 
 def _quantile(level: float, df: Any) -> Any:

@@ -203,6 +203,7 @@ def clmm(
             "verbose": verbose,
         },
         builtin=DEFAULTS,
+        who="clmm",
     )
     parts = {each.name: getattr(result, each.name) for each in fields(result)}
     return CLMMResult(**{**parts, "settings": {**result.settings, "returned": "clmm"}})

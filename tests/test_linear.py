@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from interlace_core.data.problem import build_problem
+from interlace_core.fitting.precondition import marginal_information
+from interlace_core.numerics import linear
+from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.linear import CrossProducts
+from interlace_core.numerics.mode import ModeSettings, find_mode
 from interlace_core.registry import default_registry
 
 
@@ -91,3 +95,71 @@ def test_derivatives_of_a_quadratic_form_agree_with_differences():
             step[place] = 1e-5
             slope = (form(psi + step) - form(psi - step)) / 2e-5
             assert found == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+SINGULAR = {
+    "a variance of 0": [0.0, 0.0, 0.4, 0.7],
+    "both variances of a term 0": [0.0, 0.0, 0.0, 0.7],
+    "a correlation of 1": [0.5, 0.3, 0.0, 0.7],
+    "next to one": [0.5, 0.3, 1e-8, 0.7],
+    "a variance of 0 on the other factor": [0.5, 0.3, 0.4, 0.0],
+}
+
+
+@pytest.mark.parametrize("theta", SINGULAR.values(), ids=SINGULAR)
+@pytest.mark.parametrize("restricted", [False, True])
+def test_gradients_are_right_where_a_template_cannot_be_inverted(theta, restricted):
+    rng = np.random.default_rng(7)
+    problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
+    psi = np.array([*theta, 0.0, 0.0, 0.2])
+    dT, d_sigma = CrossProducts.of(problem.layout).at(psi).gradient(restricted)
+    gradient = np.append(problem.layout.template_pullback(psi, dT), d_sigma)
+    for found, place in zip(gradient, [0, 1, 2, 3, 6], strict=True):
+        step = np.zeros(psi.size)
+        step[place] = 1e-5
+        ends = [dense(problem, psi + sign * step, restricted)[0] for sign in (1, -1)]
+        assert found == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=2e-6), place
+
+
+def test_sums_by_division_are_those_over_the_cross_products(monkeypatch):
+    rng = np.random.default_rng(8)
+    problem = problem_of("y ~ x + (1 + x | g/h)", "w", rng)
+    psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
+    divided = CrossProducts.of(problem.layout).at(psi).moments
+    monkeypatch.setattr(linear, "MAX_CONDITION", 0.0)
+    summed = CrossProducts.of(problem.layout).at(psi).moments
+    for one, other in zip(divided, summed, strict=True):
+        np.testing.assert_allclose(one[0], other[0], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("formula", [each for each in MODELS if "|" in each])
+def test_shortcuts_say_what_the_rows_say(formula, weights):
+    """Start, scales and spread from cross-products, against passes over the rows."""
+    problem = problem_of(formula, weights, np.random.default_rng(9))
+    shortcuts = default_registry().approximation("ml")().shortcuts(problem)
+    beginning = shortcuts.begin()
+    X, y = problem.predictors[0].X, problem.y - problem.predictors[0].offset
+    w = np.ones(problem.n) if weights is None else problem.weights
+    beta = np.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w * y))
+    sigma = np.sqrt(np.mean(w * np.square(y - X @ beta)))
+    assert beginning.beta == pytest.approx([*beta, np.log(sigma)], rel=1e-8)
+    assert beginning.units == pytest.approx([sigma / np.sqrt(np.mean(w)), 1.0])
+
+    psi = np.concatenate([rng_theta(problem), beginning.beta])
+    layout = problem.layout
+    conditional = Conditional(layout, psi)
+    mode = find_mode(conditional, np.zeros(layout.structure.q), ModeSettings())
+    known = shortcuts.information(psi)
+    expected = marginal_information(conditional, mode)
+    np.testing.assert_allclose(known.coefficients[:2, :2], expected[:2, :2], rtol=1e-7)
+    inverse = conditional.factorise(conditional.information(mode.point)).selected_inverse()
+    covariances = shortcuts.effects_covariance(psi)
+    for f, covariance in enumerate(covariances):
+        np.testing.assert_allclose(covariance, inverse[f, f], rtol=1e-7, atol=1e-12)
+        diagonal = np.einsum("aal->al", mode.information[f, f])
+        np.testing.assert_allclose(known.effects[f], diagonal, rtol=1e-9)
+
+
+def rng_theta(problem):
+    return np.random.default_rng(10).uniform(0.3, 0.9, problem.n_theta)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import interlace
 from interlace_core.registry import default_registry
@@ -34,7 +35,7 @@ NAMES = sorted(
     for each in default_registry().classes("family")
     if "ordered" not in each.cls.response_forms
 )
-"""Ordered categories have thresholds in place of the intercept that is drawn and found here."""
+"""Ordered categories have thresholds in place of the intercept; they have a test of their own."""
 WITHIN_STANDARD_ERRORS = 4.0
 """One in 16,000 by chance for each estimate."""
 
@@ -76,3 +77,31 @@ def test_refit_finds_the_parameters_again(name):
 def fit_error(fit):
     """Return an upper bound for the standard error of the group effects' standard deviation."""
     return 0.5 * float(np.max(fit.random_effects_se["g"].to_numpy())) / np.sqrt(GROUPS / 4)
+
+
+THRESHOLDS = [-1.0, 0.2, 1.1]
+LATENT = {
+    "logit": lambda u: np.log(u) - np.log1p(-u),
+    "probit": norm.ppf,
+    "cloglog": lambda u: np.log(-np.log1p(-u)),
+    "loglog": lambda u: -np.log(-np.log(u)),
+    "cauchit": lambda u: np.tan(np.pi * (u - 0.5)),
+}
+"""Quantiles of the latent errors: P(Y <= k) = F(alpha_k - eta)."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("link", LATENT)
+def test_refit_finds_thresholds_again(link):
+    rng = np.random.default_rng(21)
+    g = np.repeat(np.arange(GROUPS), ROWS)
+    x = rng.normal(size=g.size)
+    eta = SLOPE * x + SD * rng.normal(size=GROUPS)[g]
+    latent = eta + LATENT[link](rng.uniform(size=g.size))
+    data = pd.DataFrame({"y": np.searchsorted(THRESHOLDS, latent), "x": x, "g": g})
+    fit = interlace.clmm("y ~ x", data, groups="g", link=link)
+    assert fit.converged
+    assert abs(fit.fe_params["x"] - SLOPE) < WITHIN_STANDARD_ERRORS * fit.fe_bse["x"]
+    error = np.abs(fit.thresholds.to_numpy() - THRESHOLDS)
+    assert np.all(error < WITHIN_STANDARD_ERRORS * fit.threshold_bse.to_numpy())
+    assert abs(fit.theta[0] - SD) < WITHIN_STANDARD_ERRORS * max(0.1 * SD, fit_error(fit))

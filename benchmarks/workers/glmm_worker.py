@@ -34,6 +34,8 @@ def refit(data: pd.DataFrame, case: dict[str, Any]) -> glmm.Fit:
     formula = " + ".join([f"{response} ~ {case['fixed']}", *case["random"]])
     family = FAMILIES.get(case["family"], case["family"])
     # The likelihood-ratio tests that it adds to Poisson models are not asked of the others.
+    if family == "gaussian":
+        options["reml"] = False
     return glmm.fit(data, formula, family, nagq=case["nAGQ"], anova_test="Wald", **options)
 
 

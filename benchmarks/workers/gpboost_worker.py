@@ -14,7 +14,12 @@ import pandas as pd
 from formulaic import model_matrix
 from loop import Answer, serve
 
-LIKELIHOODS = {"binomial": "bernoulli_logit", "poisson": "poisson", "nb2": "negative_binomial"}
+LIKELIHOODS = {
+    "binomial": "bernoulli_logit",
+    "poisson": "poisson",
+    "nb2": "negative_binomial",
+    "gaussian": "gaussian",
+}
 
 
 def fit(data: pd.DataFrame, case: dict[str, Any]) -> Answer:

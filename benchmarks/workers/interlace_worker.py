@@ -42,6 +42,10 @@ def refit(data: pd.DataFrame, case: dict[str, Any]) -> Any:
     if case["trials"]:
         response = f"cbind({response}, {case['trials']} - {response})"
     formula = " + ".join([f"{response} ~ {case['fixed']}", *case["random"]])
+    if case["family"] == "gaussian":
+        return interlace.fit(formula, data, method="ML")
+    if case["family"] == "ordinal":
+        return interlace.clmm(formula, data, link="probit")
     options = {"ziformula": "~ 1"} if case["family"] == "zip" else {}
     family = FAMILIES.get(case["family"], case["family"])
     return interlace.glmer(formula, data, family, nAGQ=case["nAGQ"], **options)

@@ -37,7 +37,7 @@ def serve(
                 if warm is not None:
                     warm()
                 case = request["case"]
-                data, answer = read(request["load"], case["levels"]), {}
+                data, answer = read(request["load"], case), {}
             else:
                 answer = timed(lambda: fit(data, case))  # noqa: B023
         except Exception as error:
@@ -45,11 +45,14 @@ def serve(
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def read(path: str, levels: dict[str, list[str]]) -> pd.DataFrame:
+def read(path: str, case: dict[str, Any]) -> pd.DataFrame:
     """Return the data frame of a case, factors as Categoricals with the given levels."""
+    levels = case["levels"]
     data = pd.read_csv(path, dtype=dict.fromkeys(levels, str), keep_default_na=False)
     for column, names in levels.items():
-        data[column] = pd.Categorical(data[column], categories=names)
+        data[column] = pd.Categorical(
+            data[column], categories=names, ordered=column in case["ordered"]
+        )
     return data
 
 

@@ -1,12 +1,15 @@
-# Fit with lme4 or glmmTMB: Rscript r_worker.R lme4|glmmTMB. Requests and answers as in loop.py.
+# Fit with lme4, glmmTMB or ordinal: Rscript r_worker.R lme4|glmmTMB|ordinal. Requests and answers as in loop.py.
 
 engine <- commandArgs(trailingOnly = TRUE)[1]
-suppressMessages({library(lme4); library(jsonlite); if (engine == "glmmTMB") library(glmmTMB)})
+suppressMessages({library(engine, character.only = TRUE); library(jsonlite)})
 
-read_case <- function(path, levels) {
+read_case <- function(path, case) {
+  levels <- case$levels
   classes <- setNames(rep("character", length(levels)), names(levels))
   data <- read.csv(path, colClasses = classes, check.names = FALSE, na.strings = character(0))
-  for (column in names(levels)) data[[column]] <- factor(data[[column]], levels[[column]])
+  for (column in names(levels)) {
+    data[[column]] <- factor(data[[column]], levels[[column]], ordered = column %in% case$ordered)
+  }
   data
 }
 
@@ -17,6 +20,7 @@ model_formula <- function(case) {
 }
 
 fit_lme4 <- function(formula, data, case) {
+  if (case$family == "gaussian") return(lmer(formula, data, REML = FALSE))
   if (case$family == "nb2") return(glmer.nb(formula, data))
   glmer(formula, data, family = case$family, nAGQ = case$nAGQ)
 }
@@ -27,8 +31,14 @@ fit_glmmTMB <- function(formula, data, case) {
   glmmTMB(formula, data, family = family, ziformula = zi)
 }
 
+fit_ordinal <- function(formula, data, case) {
+  call <- bquote(clmm(.(formula), data = data, link = "probit"))  # it evaluates its formula anew
+  eval(call)
+}
+
 fit <- function(formula, data, case) {
-  model <- if (engine == "lme4") fit_lme4(formula, data, case) else fit_glmmTMB(formula, data, case)
+  fit_engine <- list(lme4 = fit_lme4, glmmTMB = fit_glmmTMB, ordinal = fit_ordinal)[[engine]]
+  model <- fit_engine(formula, data, case)
   table <- coef(summary(model))
   if (engine == "glmmTMB") table <- table$cond
   if (case$replicates > 0) bootstrap(model, formula, data, case)
@@ -59,7 +69,7 @@ timed <- function(case, data) {
 handle <- function(request) {
   if (!is.null(request$load)) {
     case <<- request$case
-    data <<- read_case(request$load, request$case$levels)
+    data <<- read_case(request$load, request$case)
     return(setNames(list(), character(0)))
   }
   suppressWarnings(suppressMessages(timed(case, data)))

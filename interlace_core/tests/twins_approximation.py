@@ -8,8 +8,12 @@ import numpy as np
 from dense_laplace import DenseLaplace
 
 from interlace_core.contracts import Approximation
+from interlace_core.effects import covariance_of_rows
 from interlace_core.errors import UnsupportedModelError
+from interlace_core.fitting.precondition import information_of_rows
+from interlace_core.fitting.start import find_start
 from interlace_core.records import Profiled
+from interlace_core.shortcuts import Beginning, Information, Shortcuts
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,50 @@ class LosesProfiled(ProfilesNothing):
         return replace(super().change(tampered, psi, evaluation), profiled=None)
 
 
+class Doubled(Shortcuts):
+    """What the rows say, but the covariance of the effects, which is twice what it should be."""
+
+    def __init__(self, problem, factor=1.0):
+        self.problem, self.factor = problem, factor
+
+    def begin(self):
+        start = find_start(self.problem)
+        return Beginning(start.psi[self.problem.n_theta :], start.units)
+
+    def information(self, psi):
+        return information_of_rows(self.problem, psi, np.zeros(self.problem.layout.structure.q))
+
+    def effects_covariance(self, psi):
+        mode = Small().objective(self.problem)(psi).mode
+        return [self.factor * each for each in covariance_of_rows(self.problem, psi, mode)]
+
+
+class Singular(Doubled):
+    def effects_covariance(self, psi):
+        return None
+
+
+class FarOff(Doubled):
+    def begin(self):
+        beginning = super().begin()
+        return Beginning(beginning.beta, 10.0 * beginning.units)
+
+
+class Sideways(Doubled):
+    def information(self, psi):
+        found = super().information(psi)
+        return Information(found.coefficients, [10.0 * each for each in found.effects])
+
+
+@dataclass(frozen=True)
+class CutsCorners(Small):
+    kind: type = Doubled
+    factor: float = 1.0
+
+    def shortcuts(self, problem):
+        return self.kind(problem, self.factor)
+
+
 class OfAnotherKind(Approximation):
     """Its name does not lead to it: the class needs an argument."""
 
@@ -255,6 +303,12 @@ TWINS = {
     "far points fail by status": [RaisesFarOut(), NaNFarOut()],
     "objective can be pickled": [Closure()],
     "inputs stay as they are": [MovesPsi(), SortsY()],
+    "shortcuts say what the rows say": [
+        CutsCorners(factor=2.0),
+        CutsCorners(Singular),
+        CutsCorners(FarOff),
+        CutsCorners(Sideways),
+    ],
     "profiled entries do not matter": [ProfilesNothing(), LosesProfiled()],
 }
 """Faulty twins by the one check that each fails."""

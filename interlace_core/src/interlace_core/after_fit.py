@@ -145,7 +145,10 @@ class AfterFit:
     def term_tests(
         self, *, type: int | str = 2, parameter: int | str = 0, vcov: Any = None
     ) -> pd.DataFrame:
-        """Return a Wald chi-square test of each term of a formula.
+        """Return a Wald test of each term of a formula.
+
+        A chi-square test; for the mean's coefficients of a linear mixed model an F test with the
+        degrees of freedom of its `df_method`.
 
         Parameters
         ----------
@@ -183,6 +186,8 @@ class AfterFit:
     ) -> pd.DataFrame:
         """Return the likelihood-ratio test of each term that can be dropped, from refits.
 
+        A fit by REML is fitted by maximum likelihood first, and the table is headed so.
+
         Parameters
         ----------
         terms : str or list of str, optional
@@ -213,6 +218,12 @@ class AfterFit:
         from interlace_core.fitting.refit import refit
 
         return refit(_whole(self), y)
+
+    def refit_ml(self) -> GLMMResult:
+        """Return the same model fitted by maximum likelihood; itself, unless it was by REML."""
+        from interlace_core.fitting.refit import refit_ml
+
+        return refit_ml(_whole(self))
 
     def simulate(
         self,

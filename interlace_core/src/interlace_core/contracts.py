@@ -35,6 +35,7 @@ from interlace_core.records import (
     Problem,
     Response,
 )
+from interlace_core.shortcuts import Shortcuts
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -44,6 +45,7 @@ __all__ = [
     "Optimizer",
     "OptimizerFacts",
     "Parameter",
+    "Shortcuts",
     # from interlace_core.checks, for plugins that import them with their contract
     "check_options",
     "first_offender",
@@ -382,6 +384,22 @@ class Approximation(ABC):
         Called once, after the fit.
         """
         return {}
+
+    def shortcuts(self, problem: Problem) -> Shortcuts | None:
+        """Return what gives start, scales and spread without passes over the rows.
+
+        Called a few times per fit. None, the default, lets the core find them from the family's
+        derivatives in every row.
+        """
+        return None
+
+    def unrestricted(self) -> Approximation | None:
+        """Return what computes the likelihood, where this is a restricted one (REML).
+
+        None, the default, says that this is the likelihood itself. Called where models with other
+        fixed effects are compared, for which restricted likelihoods are of different data.
+        """
+        return None
 
     def joint(self, problem: Problem) -> Approximation | None:
         """Return what has the same minimum as a function of all of psi, nothing profiled out.

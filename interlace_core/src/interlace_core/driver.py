@@ -1,4 +1,4 @@
-"""glmer in readable steps: settings, family, problem, approximation, optimizer, fit, result."""
+"""A fit in readable steps: settings, family, problem, approximation, optimizer, fit, result."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from interlace_core.errors import (
 )
 from interlace_core.fitting.diagnostics import limit_notes, separation_notes
 from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.guards import guard
 from interlace_core.notices import warn
-from interlace_core.priors import Prior, penalise, penalty_settings
+from interlace_core.priors import Prior, penalise
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
@@ -45,6 +46,7 @@ def fit_glmm(
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
+    who: str = "glmer",
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
 
@@ -62,6 +64,8 @@ def fit_glmm(
         The weakest defaults of configurable options.
     registry : Registry, optional
         Where names are looked up; that of the process by default.
+    who : str
+        The function that the user called, for messages.
     """
     ready = prepare(
         formula,
@@ -76,20 +80,21 @@ def fit_glmm(
         call=call,
         builtin=builtin,
         registry=registry,
+        who=who,
     )
     model, settings = ready.model, ready.settings
     fit = fit_problem(
         model.problem,
         ready.approximation,
         ready.optimizer,
-        theta0=_checked_theta0(theta0, model.problem),
+        theta0=_checked_theta0(theta0, model.problem, who),
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
-    result = _result(model, fit, ready.approximation, ready.optimizer, used)
+    result = _result(model, fit, ready, used, who)
     if not fit.verdict.converged:
-        warn(f"glmer: {fit.verdict.message}.", ConvergenceWarning)
+        warn(f"{who}: {fit.verdict.message}.", ConvergenceWarning)
     return result
 
 
@@ -126,12 +131,13 @@ def prepare(
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
+    who: str = "glmer",
 ) -> Prepared:
     """Return what a fit needs: the model as arrays and the components chosen; see `fit_glmm`."""
     registry = registry or default_registry()
     call = {key: value for key, value in (call or {}).items() if value is not None}
     settings = Config(builtin).resolve_all(call)
-    chosen_family = as_family(family, registry, settings)
+    chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
         chosen_family = with_zero_part(chosen_family)
     with guard(None, "data"):
@@ -146,14 +152,14 @@ def prepare(
             offset=offset,
             parameters=parameters,
         )
-    approximation = penalise(as_approximation(registry, settings, call), priors)
+    approximation = penalise(as_approximation(registry, settings, call, who), priors)
     with guard(approximation, "check"):
         approximation.check(model.problem)
-    optimizer = as_optimizer(registry, settings)
+    optimizer = as_optimizer(registry, settings, who)
     return Prepared(model, approximation, optimizer, settings)
 
 
-def as_family(family: Any, registry: Registry, settings: Mapping[str, Any]) -> Family:
+def as_family(family: Any, registry: Registry, settings: Mapping[str, Any], who: str) -> Family:
     """Return a family from its name, its class or an instance.
 
     Raises
@@ -165,7 +171,7 @@ def as_family(family: Any, registry: Registry, settings: Mapping[str, Any]) -> F
     """
     if isinstance(family, str):
         return registry.family(family, prefer=settings["prefer"])()
-    chosen: Family = _as_instance(family, Family, "family")
+    chosen: Family = _as_instance(family, Family, "family", who)
     return chosen
 
 
@@ -194,7 +200,7 @@ def with_zero_part(family: Family) -> Family:
 
 
 def as_approximation(
-    registry: Registry, settings: Mapping[str, Any], call: Mapping[str, Any]
+    registry: Registry, settings: Mapping[str, Any], call: Mapping[str, Any], who: str
 ) -> Approximation:
     """Return the approximation that the call and the settings ask for.
 
@@ -207,7 +213,7 @@ def as_approximation(
         cls = registry.approximation(asked, prefer=settings["prefer"])
         return cls.from_nAGQ(nAGQ) if "nAGQ" in call else cls()
     if asked is not None:
-        given: Approximation = _as_instance(asked, Approximation, "approximation")
+        given: Approximation = _as_instance(asked, Approximation, "approximation", who)
         return given
     serving = [
         each
@@ -216,13 +222,13 @@ def as_approximation(
     ]
     if not serving:
         raise OptionError(
-            f"glmer: no installed approximation serves nAGQ={nAGQ!r}. Installed ones serve "
+            f"{who}: no installed approximation serves nAGQ={nAGQ!r}. Installed ones serve "
             f"{_served(registry)}."
         )
     if len(serving) > 1:
         names = ", ".join(f"{each.distribution}:{each.name}" for each in serving)
         raise AmbiguousNameError(
-            f"glmer: nAGQ={nAGQ} is served by {names}. Choose one with approximation=NAME."
+            f"{who}: nAGQ={nAGQ} is served by {names}. Choose one with approximation=NAME."
         )
     chosen: Approximation = serving[0].cls.from_nAGQ(nAGQ)
     return chosen
@@ -236,7 +242,7 @@ def _served(registry: Registry) -> str:
     )
 
 
-def as_optimizer(registry: Registry, settings: Mapping[str, Any]) -> Optimizer:
+def as_optimizer(registry: Registry, settings: Mapping[str, Any], who: str) -> Optimizer:
     """Return the optimizer that the settings ask for, with its options.
 
     Raises
@@ -248,14 +254,14 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any]) -> Optimizer:
     if isinstance(asked, Optimizer):
         if options:
             raise OptionError(
-                "glmer: optimizer_options go with an optimizer's name; give them to "
+                f"{who}: optimizer_options go with an optimizer's name; give them to "
                 f"{type(asked).__name__}(...) itself."
             )
         return asked
     if isinstance(asked, str):
         cls = registry.optimizer(asked, prefer=settings["prefer"])
     else:
-        cls = type(_as_instance(asked, Optimizer, "optimizer"))
+        cls = type(_as_instance(asked, Optimizer, "optimizer", who))
     known = list(getattr(cls, "__dataclass_fields__", {}))
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -266,24 +272,24 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any]) -> Optimizer:
     return cls(**options)
 
 
-def _as_instance(given: Any, contract: Any, kind: str) -> Any:
+def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
     if isinstance(given, contract):
         return given
     if isinstance(given, type) and issubclass(given, contract):
         return given()
     raise OptionError(
-        f"glmer: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
+        f"{who}: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
         f"or an instance of one, got {type(given).__name__}."
     )
 
 
-def _checked_theta0(theta0: Any, problem: Problem) -> Array | None:
+def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
     if theta0 is None:
         return None
     values = np.asarray(theta0, dtype=np.float64)
     if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
         raise OptionError(
-            f"glmer: theta0 must be {problem.n_theta} finite number(s), the entries of the "
+            f"{who}: theta0 must be {problem.n_theta} finite number(s), the entries of the "
             f"terms' templates in order, got {theta0!r}."
         )
     return values
@@ -292,12 +298,12 @@ def _checked_theta0(theta0: Any, problem: Problem) -> Array | None:
 def _result(
     model: Model,
     fit: Fit,
-    approximation: Approximation,
-    optimizer: Optimizer,
+    ready: Prepared,
     settings: Mapping[str, Any],
+    who: str,
 ) -> GLMMResult:
-    problem = model.problem
-    state = fitted_state(problem, fit)
+    problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
+    state = fitted_state(problem, fit, approximation.shortcuts(problem))
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
@@ -305,7 +311,7 @@ def _result(
     training = Training(problem, approximation, optimizer, settings["tol_decrement"])
     separated = separation_notes(problem, fit)
     for note in separated:
-        warn(f"glmer: {note}", ConvergenceWarning)
+        warn(f"{who}: {note}", ConvergenceWarning)
     return GLMMResult(
         formula=model.formula,
         family=model.family,
@@ -320,16 +326,13 @@ def _result(
         eta_fixed=state.eta_fixed,
         encoder=model.encoder,
         settings={
-            "approximation": _describe(approximation),
             "optimizer": repr(optimizer),
             "structure": problem.layout.plan.describe(problem.layout.structure),
             "new_levels": settings["new_levels"],
             "parameters": settings["parameters"],
             "weights": settings["weights"],
-            "points": _points(approximation),
             "response_levels": model.response_levels,
-            "extras": approximation.extras(problem, fit.psi),
-            **penalty_settings(approximation, problem, fit.psi),
+            **kept_of_approximation(approximation, problem, fit.psi),
         },
         dropped_columns=model.dropped_columns,
         notes=(
@@ -345,21 +348,3 @@ def _result(
 def _as_text(weights: Any) -> str | None:
     """Return weights as they were written, "array" for values without a name."""
     return weights if weights is None or isinstance(weights, str) else "array"
-
-
-def _points(approximation: Approximation) -> int | None:
-    """Return the nAGQ that gives this approximation, if there is one."""
-    inner = getattr(approximation, "inner", None)
-    if inner is not None:
-        return _points(inner)
-    points: int | None = getattr(approximation, "points", None)
-    served = approximation.serves_nAGQ
-    return served.start if points is None and served is not None and len(served) == 1 else points
-
-
-def _describe(approximation: Approximation) -> str:
-    inner = getattr(approximation, "inner", None)
-    if inner is not None:
-        return f"{_describe(inner)}, {approximation.name}"
-    points = getattr(approximation, "points", None)
-    return approximation.name if points is None else f"{approximation.name}, {points} points"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.numerics.smallblocks import NotPositiveDefiniteError, apply, sandwich
 from interlace_core.records import Array, Problem
+from interlace_core.shortcuts import Shortcuts
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
     return tuple(places)
 
 
-def group_effects(problem: Problem, psi: Array, u: Array) -> dict[str, GroupEffects]:
+def group_effects(
+    problem: Problem, psi: Array, u: Array, shortcuts: Shortcuts | None = None
+) -> dict[str, GroupEffects]:
     """Return the random effects of each grouping factor at the mode u.
 
     The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
@@ -86,29 +89,34 @@ def group_effects(problem: Problem, psi: Array, u: Array) -> dict[str, GroupEffe
     """
     if not problem.terms:
         return {}
-    conditional = Conditional(problem.layout, psi)
-    structure = problem.layout.structure
-    point = conditional.evaluate(u, 3)
-    try:
-        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
-    except NotPositiveDefiniteError:
-        inverse = {}
+    layout = problem.layout
+    structure, templates = layout.structure, layout.templates(psi)
+    spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
     found = {}
-    for index, (factor, b) in enumerate(
-        zip(structure.factors, conditional.effects(u), strict=True)
-    ):
-        T = conditional.T[index]
-        c, L = factor.shape
-        if inverse:
-            covariance = np.einsum("ab,bcl,dc->lad", T, inverse[index, index], T, optimize=True)
-        else:
+    for index, (factor, part) in enumerate(zip(structure.factors, structure.split(u), strict=True)):
+        T, (c, L) = templates[index], factor.shape
+        b = apply(T, part)
+        if spread is None:
             covariance = np.full((L, c, c), np.nan)
+        else:
+            covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
         terms = [problem.terms[t] for t, _ in factor.terms]
         found[factor.name] = GroupEffects(
             terms[0].levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T
         )
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
+
+
+def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
+    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none."""
+    conditional = Conditional(problem.layout, psi)
+    point = conditional.evaluate(u, 3)
+    try:
+        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
+    except NotPositiveDefiniteError:
+        return None
+    return [inverse[f, f] for f in range(len(problem.layout.structure.factors))]
 
 
 def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str, ...]:

@@ -137,7 +137,8 @@ def power(
     call = {key: value for key, value in (call or {}).items() if value is not None}
     ready = _with_placeholder(
         formula, data, lambda frame: prepare(
-            formula, frame, family, weights=weights, offset=offset, call=call, builtin=builtin
+            formula, frame, family, weights=weights, offset=offset, call=call, builtin=builtin,
+            who="power",
         ),
     )  # fmt: skip
     problem = ready.model.problem

@@ -139,6 +139,17 @@ class RandomTerm:
     names: tuple[str, ...]
     covariance: Covariance
 
+    @cached_property
+    def sizes(self) -> Array:
+        """Root mean square of each column of Z, shape (c,)."""
+        return np.asarray(np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z)))
+
+    @cached_property
+    def reach(self) -> Array:
+        """Root mean square of each column of Z over the rows where it is not 0, shape (c,)."""
+        shares = np.count_nonzero(self.Z, axis=0) / len(self.Z)
+        return np.asarray(self.sizes / np.sqrt(np.maximum(shares, 1e-300)))
+
 
 @dataclass(frozen=True)
 class RowReport:

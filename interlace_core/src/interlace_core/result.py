@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,34 @@ class GLMMResult(Reports, AfterFit):
     @property
     def restricted(self) -> bool:
         """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
-        return False
+        return bool(self.settings.get("restricted"))
+
+    def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
+        """Return the Wald test of `L beta = value`, by the model's own covariance.
+
+        Parameters
+        ----------
+        k : int
+            Index of the predictor whose coefficients are meant.
+        L : ndarray, shape (r, p)
+        value : ndarray, shape (r,)
+
+        Returns
+        -------
+        mapping
+            `chisq`, `df` and `pvalue`; of a linear mixed model `F`, `df`, `den_df`, `pvalue`.
+        """
+        from interlace_core.inference.wald import wald_chi_square
+
+        found = self.coefficients[k]
+        return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
+
+    def settled(self) -> Self:
+        """Return the result with all that its kind derives from a fit; here nothing more.
+
+        Called after every fit of the model: the first, and each refit.
+        """
+        return self
 
     def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
         """Return the name and the table of the tests of one parameter's coefficients.

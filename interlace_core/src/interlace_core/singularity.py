@@ -10,7 +10,7 @@ import pandas as pd
 
 from interlace_core.covariance import Diagonal
 from interlace_core.fitting.refit import refit_problem
-from interlace_core.fitting.start import column_sizes, natural_units
+from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.training import Training, require_training
 from interlace_core.fitting.verdict import TOL_REL_BOUNDARY, boundary_thetas
 from interlace_core.records import Array, BoolArray, Problem, RandomTerm
@@ -50,7 +50,7 @@ def singularity(result: GLMMResult) -> pd.DataFrame:
 def _vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
     """Return which columns have a standard deviation of 0 for practical purposes."""
     sd = np.linalg.norm(term.covariance.template(theta), axis=1)
-    return np.asarray(sd * column_sizes(term) / unit < TOL_REL_BOUNDARY)
+    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
 
 
 def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from interlace_core.numerics.gram import weighted_gram
 from interlace_core.records import Array
 
 # R's lm.fit and its mixed models drop a column whose part orthogonal to the columns before it
@@ -15,6 +16,9 @@ TOL_REL_RESIDUAL = 1e-7
 # The Gram matrix squares lengths: its pivots are exact to about n * 1e-16, so one above 1e-8
 # (a residual of 1e-4) is safe for up to millions of rows; below it the exact test decides.
 _SAFE_PIVOT = 1e-8
+
+_LEAST, _MOST = 1e-140, 1e140
+"""Squared lengths between which neither squares nor their products leave what numbers can be."""
 
 
 def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
@@ -30,16 +34,24 @@ def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
     n, p = X.shape
     if p == 0:
         return np.ones(0, dtype=bool)
-    # Divided by the largest entry first, so that squares neither overflow nor vanish.
-    largest = np.abs(X).max(axis=0)
-    scaled = X / np.where(largest > 0, largest, 1.0)
-    length = np.sqrt(np.einsum("ij,ij->j", scaled, scaled))
+    gram = _gram(X)
+    if not np.all((np.diagonal(gram) > _LEAST) & (np.diagonal(gram) < _MOST)):
+        # Divided by the largest entry first, so that squares neither overflow nor vanish.
+        largest = np.abs(X).max(axis=0)
+        X = X / np.where(largest > 0, largest, 1.0)
+        gram = _gram(X)
+    length = np.sqrt(np.diagonal(gram))
     scale = np.where(length > 0, length, 1.0)
-    if n >= p and _clearly_independent((scaled.T @ scaled) / np.outer(scale, scale)):
+    if n >= p and _clearly_independent(gram / np.outer(scale, scale)):
         return np.ones(p, dtype=bool)
     # R has the inner products of the columns of X, exact to rounding.
-    (R,) = scipy.linalg.qr(scaled / scale, mode="r", check_finite=False)
+    (R,) = scipy.linalg.qr(X / scale, mode="r", check_finite=False)
     return _sweep(np.asarray(R[: min(n, p)], dtype=np.float64))
+
+
+def _gram(X: Array) -> Array:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return weighted_gram(X, np.ones(len(X)), X)
 
 
 def _clearly_independent(gram: Array) -> bool:

@@ -17,7 +17,7 @@ from interlace_core.errors import NumericalError
 from interlace_core.fitting.objective import Objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
-from interlace_core.fitting.start import Start, column_sizes, find_start, unit_theta
+from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import Verdict, judge
 from interlace_core.guards import guard
 from interlace_core.records import Array, OptimizerResult, Problem, Status
@@ -102,11 +102,12 @@ def fit_problem(
     """
     began = time.perf_counter()
     with guard(approximation, "fit"):
-        start = start or find_start(problem, theta0)
+        shortcuts = approximation.shortcuts(problem)
+        start = start or find_start(problem, theta0, shortcuts)
         profiled = approximation.profiled(problem)
         evaluate = approximation.objective(problem)
         first = evaluate(start.psi)
-        coordinates = precondition(problem, start, profiled, first.mode)
+        coordinates = precondition(problem, start, profiled, first.mode, shortcuts)
         objective = Objective(evaluate, coordinates, profiled, verbose)
         objective.record(start.psi, first)
         _require_start(objective, start.psi)
@@ -176,7 +177,7 @@ def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     problem = search.problem
     yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = column_sizes(term) / search.units[term.predictor]
+        sizes = term.sizes / search.units[term.predictor]
         for theta in term.covariance.restarts(optimum.psi[place], sizes):
             psi = optimum.psi.copy()
             psi[place] = theta

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.fitting.start import START_SIZE, Start, column_sizes, unit_theta
+from interlace_core.fitting.start import START_SIZE, Start, unit_theta
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.gram import weighted_gram
 from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
 from interlace_core.records import Array, IntArray, Problem, RandomTerm
+from interlace_core.shortcuts import Information, Shortcuts
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -60,7 +61,13 @@ class Coordinates:
         return np.diagonal(self.B)[: self.n_theta].copy()
 
 
-def precondition(problem: Problem, start: Start, profiled: slice, u: Array) -> Coordinates:
+def precondition(
+    problem: Problem,
+    start: Start,
+    profiled: slice,
+    u: Array,
+    shortcuts: Shortcuts | None = None,
+) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
     Parameters
@@ -69,23 +76,22 @@ def precondition(problem: Problem, start: Start, profiled: slice, u: Array) -> C
         Where the coordinates have their origin, and the entries of psi left out.
     u : ndarray, shape (q,)
         The conditional mode there, or a guess at it.
+    shortcuts : Shortcuts, optional
+        The approximation's own.
     """
     psi = start.psi
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    conditional = Conditional(problem.layout, psi)
-    mode = find_mode(conditional, u, LOOSE)
-    told = _information_per_column(problem, start, conditional, mode)
+    known = shortcuts.information(psi) if shortcuts else information_of_rows(problem, psi, u)
+    told = _levels_that_tell(problem, start, known)
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
         for term, each in zip(problem.terms, told, strict=True)
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
-        information = np.eye(problem.n_beta)
-        if mode is not None:
-            information = marginal_information(conditional, mode)
+        information = np.eye(problem.n_beta) if known is None else known.coefficients
         information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return _with_bounds(problem, psi, B)
@@ -128,24 +134,34 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
     return Coordinates(psi, B, lower, upper, problem.n_theta)
 
 
-def _information_per_column(
-    problem: Problem, start: Start, conditional: Conditional, mode: Mode | None
-) -> list[Array]:
+def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
+    """Return the information at psi from the mode of the random effects; None if not found."""
+    conditional = Conditional(problem.layout, psi)
+    mode = find_mode(conditional, u, LOOSE)
+    if mode is None:
+        return None
+    effects = [
+        np.einsum("aal->al", mode.information[f, f])
+        for f in range(len(conditional.layout.structure.factors))
+    ]
+    return Information(marginal_information(conditional, mode), effects)
+
+
+def _levels_that_tell(problem: Problem, start: Start, known: Information | None) -> list[Array]:
     """Return the number of levels that tell about each random-effects column, (c,) per term.
 
     A level with information w about its effect, of standard deviation t, tells as much about t
     as r^2 levels whose effects are known, r = t^2 w / (1 + t^2 w) its reliability.
     """
     told = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
-    if mode is None:
+    if known is None:
         return told
-    for f, factor in enumerate(conditional.layout.structure.factors):
-        own = mode.information[f, f]
+    for own, factor in zip(known.effects, problem.layout.structure.factors, strict=True):
         for index, place in factor.terms:
             term = problem.terms[index]
-            sd = START_SIZE * start.units[term.predictor] / _positive(column_sizes(term))
+            sd = START_SIZE * start.units[term.predictor] / _positive(term.sizes)
             for a, column in enumerate(range(place.start, place.stop)):
-                pull = np.square(sd[a]) * np.maximum(own[column, column], 0.0)
+                pull = np.square(sd[a]) * np.maximum(own[column], 0.0)
                 told[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
     return told
 
@@ -200,7 +216,7 @@ def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
         Levels that tell about each column.
     """
     covariance, c = term.covariance, term.Z.shape[1]
-    size = column_sizes(term) * np.sqrt(2.0 * levels)
+    size = term.sizes * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
     theta = unit_theta(term, START_SIZE * eta_unit)
     reach = np.zeros(theta.size)

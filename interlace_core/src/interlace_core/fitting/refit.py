@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.errors import DataError
+from interlace_core.errors import ConvergenceWarning, DataError
 from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.near import Known, fit_near, known_fit
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.fitting.training import Training, fitted_state, require_training
-from interlace_core.priors import penalty_settings
+from interlace_core.notices import warn
 from interlace_core.records import Array, Problem
+from interlace_core.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -44,14 +46,34 @@ def refit(result: GLMMResult, y: Any) -> GLMMResult:
     return result_of(result, problem, fit)
 
 
+def refit_ml(result: GLMMResult) -> GLMMResult:
+    """Return the same model fitted by maximum likelihood; the result itself, unless by REML.
+
+    Raises
+    ------
+    NotAvailableError
+        If the result was saved without the data.
+    """
+    if not result.restricted:
+        return result
+    training = require_training(result, "refit_ml")
+    likelihood = training.approximation.unrestricted()
+    assert likelihood is not None
+    training = replace(training, approximation=likelihood)
+    fit = refit_problem(training, training.problem, result.fit.psi)
+    if not fit.verdict.converged:
+        warn(f"refit_ml: {result.formula!r}: {fit.verdict.message}.", ConvergenceWarning)
+    return result_of(replace(result, training=training), training.problem, fit)
+
+
 def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
-    state = fitted_state(problem, fit)
+    state = fitted_state(problem, fit, training.approximation.shortcuts(problem))
     coefficients = tuple(
         replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
     )
-    return replace(
+    found = replace(
         result,
         family=problem.family,
         coefficients=coefficients,
@@ -63,11 +85,11 @@ def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
         training=replace(training, problem=problem),
         settings={
             **result.settings,
-            "extras": training.approximation.extras(problem, fit.psi),
-            **penalty_settings(training.approximation, problem, fit.psi),
+            **kept_of_approximation(training.approximation, problem, fit.psi),
         },
         notes=(),
     )
+    return found.settled()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:
@@ -121,15 +143,15 @@ def refit_problem(
         problem,
         training.approximation,
         training.optimizer,
-        start=warm_start(problem, psi),
+        start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
         tol_decrement=training.tol_decrement,
     )
 
 
-def warm_start(problem: Problem, psi: Array) -> Start:
+def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None) -> Start:
     """Return a start at psi, with variances that are next to 0 moved away from it."""
     psi = psi.copy()
-    units = natural_units(problem, psi[problem.n_theta :])
+    units = shortcuts.begin().units if shortcuts else natural_units(problem, psi[problem.n_theta :])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         usual = unit_theta(term, START_SIZE * units[term.predictor])
         weak = (np.abs(psi[place]) < WEAK_THETA * np.abs(usual)) & (usual != 0.0)

@@ -10,6 +10,7 @@ from interlace_core.links import Link
 from interlace_core.numerics.conditional import weighted_derivatives
 from interlace_core.numerics.gram import weighted_gram
 from interlace_core.records import Array, Derivatives, Problem, RandomTerm
+from interlace_core.shortcuts import Shortcuts
 
 MAX_ITERATIONS = 25
 START_SIZE = 0.5
@@ -42,7 +43,9 @@ class Start:
     units: Array
 
 
-def find_start(problem: Problem, theta0: Array | None = None) -> Start:
+def find_start(
+    problem: Problem, theta0: Array | None = None, shortcuts: Shortcuts | None = None
+) -> Start:
     """Return unit-size random effects (or theta0) and the coefficients without them.
 
     Parameters
@@ -50,9 +53,15 @@ def find_start(problem: Problem, theta0: Array | None = None) -> Start:
     problem : Problem
     theta0 : ndarray, shape (n_theta,), optional
         The user's start for theta.
+    shortcuts : Shortcuts, optional
+        The approximation's own.
     """
-    beta = _fit_coefficients(problem.layout.problem)
-    units = natural_units(problem, beta)
+    if shortcuts is None:
+        beta = _fit_coefficients(problem.layout.problem)
+        units = natural_units(problem, beta)
+    else:
+        beginning = shortcuts.begin()
+        beta, units = beginning.beta, beginning.units
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
@@ -68,16 +77,10 @@ def unit_theta(term: RandomTerm, size: float) -> Array:
     those of the structure's own start.
     """
     covariance = term.covariance
-    reach = column_sizes(term) / np.sqrt(np.maximum(np.mean(term.Z != 0.0, axis=0), 1e-300))
     T = covariance.template(covariance.start())
-    sd = size / np.where(reach > 0, reach, 1.0)
+    sd = size / np.where(term.reach > 0, term.reach, 1.0)
     rows = (sd / np.linalg.norm(T, axis=1))[:, None] * T
     return covariance.nearest(rows @ rows.T)
-
-
-def column_sizes(term: RandomTerm) -> Array:
-    """Return the root mean square of each random-effects covariate, shape (c,)."""
-    return np.asarray(np.sqrt(np.mean(np.square(term.Z), axis=0)))
 
 
 def natural_units(problem: Problem, beta: Array) -> Array:

@@ -13,6 +13,7 @@ from interlace_core.errors import NotAvailableError
 from interlace_core.fitting.fit import Fit
 from interlace_core.guards import guard
 from interlace_core.records import Array, Problem
+from interlace_core.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
@@ -56,10 +57,10 @@ class Fitted:
     eta_fixed: Array
 
 
-def fitted_state(problem: Problem, fit: Fit) -> Fitted:
+def fitted_state(problem: Problem, fit: Fit, shortcuts: Shortcuts | None = None) -> Fitted:
     """Return what a fit implies for its groups and rows."""
     with guard(problem.family, "result"):
-        effects = group_effects(problem, fit.psi, fit.mode)
+        effects = group_effects(problem, fit.psi, fit.mode, shortcuts)
     eta_fixed = np.stack(problem.fixed_part(fit.psi))
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
@@ -80,6 +81,6 @@ def require_training(result: GLMMResult, who: str) -> Training:
     if result.training is None:
         raise NotAvailableError(
             f"{who}: needs the data of the fit, which this result was saved without. Fit the "
-            "model again, or keep the result that glmer returned."
+            "model again, or keep the result that the fit returned."
         )
     return result.training

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.fitting.start import column_sizes
 from interlace_core.records import Array, BoolArray, OptimizerResult, Problem
 
 TOL_REL_BOUNDARY = 1e-3
@@ -43,7 +42,7 @@ def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
     """Return which thetas are at a bound for practical purposes, shape (n_theta,)."""
     at = np.zeros(problem.n_theta, dtype=bool)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = column_sizes(term) / units[term.predictor]
+        sizes = term.sizes / units[term.predictor]
         at[place] = term.covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY)
     return at
 
@@ -52,7 +51,7 @@ def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:
     """Return psi with each covariance that is next to a bound on it, shape (n_psi,)."""
     moved = psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = column_sizes(term) / units[term.predictor]
+        sizes = term.sizes / units[term.predictor]
         moved[place] = term.covariance.snapped(psi[place], sizes, TOL_REL_BOUNDARY)
     return moved
 
@@ -90,7 +89,7 @@ def _describe_boundary(
             continue
         T = term.covariance.template(psi[place])
         sd = np.sqrt(np.sum(np.square(T), axis=1))
-        size = column_sizes(term) / units[term.predictor]
+        size = term.sizes / units[term.predictor]
         zero = [
             name
             for name, s, z in zip(term.names, sd, size, strict=True)

@@ -8,6 +8,7 @@ variances at once the weights have no closed form; the chi-square used then is c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from interlace_core.errors import OptionError, UnsupportedModelError
-from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.refit import refit_ml, refit_problem
 from interlace_core.fitting.training import require_training
 from interlace_core.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace_core.records import Array, Problem, RandomTerm
@@ -50,13 +51,24 @@ class Reference:
         return float(np.mean(tails))
 
 
-def anova(*results: GLMMResult) -> pd.DataFrame:
+BY_REML, REFITTED = "by REML", "refitted by ML"
+"""Headings of tables: restricted likelihoods are compared, or were left for likelihoods."""
+
+
+def anova(*results: GLMMResult, refit: bool | None = None) -> pd.DataFrame:
     """Return a table of fits by increasing number of parameters, each tested against the last.
+
+    Restricted likelihoods (REML) of models with other fixed effects are of different data. Such
+    models are fitted again by maximum likelihood before they are compared, and the table is
+    headed "refitted by ML". With the same fixed effects they are compared as they are (Pinheiro &
+    Bates 2000, section 2.4.1), and the table is headed "by REML".
 
     Parameters
     ----------
     *results : GLMMResult
         Two or more fits to the same rows and response.
+    refit : bool, optional
+        Whether fits by REML are fitted again by maximum likelihood; where needed if None.
 
     Returns
     -------
@@ -68,17 +80,40 @@ def anova(*results: GLMMResult) -> pd.DataFrame:
     Raises
     ------
     OptionError
-        If fits have other rows, another response, other weights or constants, or are penalised.
+        If fits have other rows, another response, other weights or constants, or are penalised;
+        or if `refit` is False where restricted likelihoods cannot be compared.
     """
     if len(results) < 2:
         raise OptionError("anova: expected two fits or more to compare.")
+    heading = _heading(results, refit)
+    if heading == REFITTED:
+        results = tuple(refit_ml(each) for each in results)
     for other in results[1:]:
         require_comparable(results[0], other)
     ordered = sorted(results, key=lambda each: each.df)
     rows = [_criteria(ordered[0]) | _no_test("")]
     for small, large in zip(ordered[:-1], ordered[1:], strict=True):
         rows.append(_criteria(large) | likelihood_ratio(small, large))
-    return pd.DataFrame(rows, index=[each.formula for each in ordered])
+    return pd.DataFrame(rows, index=[each.formula for each in ordered]).rename_axis(columns=heading)
+
+
+def _heading(results: Sequence[GLMMResult], refit: bool | None) -> str | None:
+    """Return what the table is headed by; None where all fits are by maximum likelihood."""
+    if not any(each.restricted for each in results):
+        return None
+    if refit is None:
+        refit = not all(_same_fixed_effects(results[0], other) for other in results)
+    return REFITTED if refit else BY_REML
+
+
+def _same_fixed_effects(a: GLMMResult, b: GLMMResult) -> bool:
+    """Return whether restricted likelihoods of both are of the same contrasts of the response."""
+    if a is b or not (a.restricted and b.restricted):
+        return a is b
+    if list(a.fe_params.index) != list(b.fe_params.index):
+        return False
+    first, second = (require_training(x, "anova").problem.predictors[0] for x in (a, b))
+    return np.array_equal(first.X, second.X) and np.array_equal(first.offset, second.offset)
 
 
 def require_comparable(a: GLMMResult, b: GLMMResult) -> None:
@@ -110,11 +145,11 @@ def _difference(a: GLMMResult, b: GLMMResult) -> str:
     if not _same(a.weights, b.weights):
         return "their weights differ. Give both the same weights."
     if a.restricted != b.restricted:
-        return "one was fitted by restricted maximum likelihood. Fit both by the same method."
-    if a.restricted and list(a.fe_params.index) != list(b.fe_params.index):
+        return "one was fitted by restricted maximum likelihood. Leave out refit=False."
+    if a.restricted and not _same_fixed_effects(a, b):
         return (
-            "a restricted likelihood depends on the fixed effects, which differ. Fit both by "
-            "maximum likelihood."
+            "a restricted likelihood depends on the fixed effects, which differ. Leave out "
+            "refit=False, and they are fitted again by maximum likelihood."
         )
     methods = {str(each.settings["approximation"]) for each in (a, b)}
     if len(methods) > 1:
@@ -225,17 +260,13 @@ def drop1(
     result: GLMMResult, terms: str | list[str] | None, *, parameter: int | str
 ) -> pd.DataFrame:
     """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
-    training = require_training(result, "drop1")
     if result.settings.get("priors"):
         raise OptionError(
             "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
             "there is no likelihood-ratio test. Fit without priors, or use term_tests."
         )
-    if result.restricted:
-        raise OptionError(
-            "drop1: the fit is by restricted maximum likelihood, which depends on the fixed "
-            "effects. Fit by maximum likelihood, or use term_tests."
-        )
+    heading, result = REFITTED if result.restricted else None, refit_ml(result)
+    training = require_training(result, "drop1")
     k = result.parameter_index(parameter)
     present = fixed_terms(result, k)
     rows = {"<none>": (0, result.llf, result.aic, np.nan, np.nan)}
@@ -249,7 +280,8 @@ def drop1(
         pvalue = float(chi2.sf(statistic, npar)) if fit.verdict.converged else np.nan
         rows[term.name] = (npar, -fit.value, aic, statistic, pvalue)
     columns_ = ["npar", "loglik", "aic", "lrt", "pvalue"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns_)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns_)
+    return table.rename_axis(columns=heading)
 
 
 def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[FixedTerm]:

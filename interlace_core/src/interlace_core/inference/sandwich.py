@@ -68,7 +68,7 @@ def cluster_scores(result: GLMMResult, training: Training, cluster: Any, who: st
         If clusters share random effects, or the objective is no sum over clusters.
     """
     problem, psi = training.problem, result.fit.psi
-    approximation = _of_all_parameters(training)
+    approximation = _as_a_sum(training, who)
     codes, labels = _clusters(result, problem, cluster, who)
     _require_independent(problem, codes, who)
     order = np.argsort(codes, kind="stable")
@@ -82,17 +82,22 @@ def cluster_scores(result: GLMMResult, training: Training, cluster: Any, who: st
             f"{who}: expected an objective that is a sum over clusters, but that of "
             f"{training.approximation.name!r} takes all rows at once ({total:.6g} summed over "
             f"clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() with "
-            'method="ML" and without weights, or glmer() with nAGQ of at least 1.'
+            'method="ML", or glmer() with nAGQ of at least 1.'
         )
     return ClusterScores(tuple(labels), tuple(rows), scores)
 
 
-def _of_all_parameters(training: Training) -> Approximation:
+def _as_a_sum(training: Training, who: str) -> Approximation:
     """Return what has the fit's minimum as a function of all of psi, if there is such a thing.
 
     Coefficients that are profiled out depend on all clusters at once.
     """
     approximation, problem = training.approximation, training.problem
+    if approximation.unrestricted() is not None:
+        raise UnsupportedModelError(
+            f"{who}: a restricted likelihood is no sum over clusters. Fit by maximum likelihood: "
+            'fit() with method="ML", or refit_ml() of this fit.'
+        )
     place = approximation.profiled(problem)
     joint = approximation.joint(problem) if place.stop > place.start else None
     return approximation if joint is None else joint

@@ -8,6 +8,7 @@ the usual sums of squares of type II).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def term_tests(
     result: GLMMResult, *, type: int | str, parameter: int | str, vcov: Any
 ) -> pd.DataFrame:
-    """Return a Wald chi-square test of each term; see `GLMMResult.term_tests`."""
+    """Return a Wald test of each term; see `GLMMResult.term_tests`."""
     kinds = {2: 2, 3: 3, "II": 2, "III": 3}
     if type not in kinds:
         raise OptionError(f"term_tests: type must be 2 or 3 (or 'II', 'III'), got {type!r}.")
@@ -38,8 +39,8 @@ def term_tests(
         if kinds[type] == 2 and not term.factors:
             continue
         L = _type_two(term, terms, V) if kinds[type] == 2 else _rows_of(term.columns, beta.size)
-        rows[term.name] = chi_square(L, beta, V)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["chisq", "df", "pvalue"])
+        rows[term.name] = _test(result, k, L, np.zeros(len(L)), None if vcov is None else V)
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def wald_test(
@@ -56,8 +57,21 @@ def wald_test(
         )
     V = coefficient_vcov(result, k, vcov, "wald_test")
     shift = np.broadcast_to(np.asarray(value, dtype=np.float64), matrix.shape[:1])
-    found = chi_square(matrix, beta, V, shift)
-    return pd.Series(found, index=["chisq", "df", "pvalue"])
+    return pd.Series(_test(result, k, matrix, shift, None if vcov is None else V))
+
+
+def _test(
+    result: GLMMResult, k: int, L: Array, value: Array, given: Array | None
+) -> Mapping[str, float]:
+    """Return the test that goes with the result, or a chi-square by a given covariance."""
+    if given is None:
+        return result.joint_test(k, L, value)
+    return wald_chi_square(L, result.coefficients[k].estimates, given, value)
+
+
+def wald_chi_square(L: Array, beta: Array, V: Array, value: Array) -> dict[str, float]:
+    """Return `chi_square` by name."""
+    return dict(zip(("chisq", "df", "pvalue"), chi_square(L, beta, V, value), strict=True))
 
 
 def coefficient_vcov(result: GLMMResult, k: int, vcov: Any, who: str) -> Array:

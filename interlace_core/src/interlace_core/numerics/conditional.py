@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from interlace_core.numerics.factorisation import Factorisation, Plan, build_pla
 from interlace_core.numerics.smallblocks import apply, sandwich
 from interlace_core.numerics.structure import Blocks, Structure, build_structure, sort_rows
 from interlace_core.records import Array, Derivatives, IntArray, Problem
+
+if TYPE_CHECKING:
+    from interlace_core.numerics.linear import CrossProducts
 
 CHUNK_ROWS = 8192
 """Rows per call of a family's derivatives: 64 kB an array, so that a call's temporaries stay in
@@ -74,6 +79,13 @@ class Layout:
             constants = None if constants is None else constants[self.order]
         inner = replace(self.problem, y=y, weights=weights, constants=constants)
         return replace(self, problem=inner)
+
+    @cached_property
+    def cross_products(self) -> CrossProducts:
+        """What the likelihood of a linear mixed model needs of the rows."""
+        from interlace_core.numerics.linear import CrossProducts
+
+        return CrossProducts.of(self)
 
     def templates(self, psi: Array) -> list[Array]:
         """Return each factor's template T, shape (c, c), block-diagonal over its terms."""

@@ -7,9 +7,9 @@ Z'w[X y] and [X y]'w[X y] (Bates, Maechler, Bolker & Walker 2015, section 3). Fo
 
     s' V^-1 s = min_u tau |w^(1/2) (s - Z T u)|^2 + |u|^2 ,
 
-so that its derivative in T is `-2 tau Z'w (s - Z T u) u'` at the minimum, and in log sigma
-`-2 (s' V^-1 s - |u|^2)`. Columns are taken orthonormal and the response less its fit without
-random effects, so that nothing large cancels.
+so that its derivative in T is `-2 r u'` with `r = tau Z'w (s - Z T u)` at the minimum, where
+`T' r = u`, and in log sigma `-2 (s' V^-1 s - |u|^2)`. Columns are taken orthonormal and the
+response less its fit without random effects, so that nothing large cancels.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ from scipy.linalg import solve_triangular
 
 from interlace_core.numerics.conditional import Layout, scaled, scatter
 from interlace_core.numerics.factorisation import Factorisation, factorise
+from interlace_core.numerics.gram import triangular_factor
 from interlace_core.numerics.smallblocks import sandwich
 from interlace_core.numerics.structure import Blocks
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, IntArray, Problem
+
+MAX_CONDITION = 1e6
+"""Of a template by whose transpose u is divided; above it what is divided for is summed anew. The
+division costs as many digits as the condition has, and a gradient needs no more than eight."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class CrossProducts:
     layout : Layout
     A : Blocks
         Z'wZ on its pattern.
-    Zs : list of ndarray, shape (c, L, p + 1), one per factor
+    Zs : list of ndarray, shape (c, p + 1, L), one per factor
         Z'w[Q r], Q the orthonormal columns of X, r the response less its weighted
         least-squares fit.
     SS : ndarray, shape (p + 1, p + 1)
@@ -64,25 +69,34 @@ class CrossProducts:
         """Return the cross-products of a problem whose first predictor is the mean's."""
         problem, structure = layout.problem, layout.structure
         mean = problem.predictors[0]
-        w = problem.weights
+        w = precisions(problem)
         root = None if w is None else np.sqrt(w)
         y = problem.y - mean.offset
-        X = mean.X if root is None else mean.X * root[:, None]
-        Q, R = np.linalg.qr(X)
-        gamma = Q.T @ (y if root is None else y * root)
-        beta = solve_triangular(R, gamma) if R.size else np.zeros(0)
-        r = (y - mean.X @ beta) * (1.0 if root is None else root)
-        S = np.column_stack([Q, r])
-        weighted = S if root is None else S * root[:, None]
+        whole = triangular_factor(mean.X, y, root)
+        p = mean.X.shape[1]
+        R = whole[:p, :p]
+        beta = solve_triangular(R, whole[:p, p]) if p else np.zeros(0)
+        S = np.empty((p + 1, problem.n))
+        S[:p] = solve_triangular(R, np.eye(p)).T @ mean.X.T if p else 0.0
+        S[p] = y - mean.X @ beta
+        SS = S @ S.T if w is None else (S * w) @ S.T
         columns = [
-            scatter(structure, {k: column for k in structure.random_predictors})
-            for column in np.ascontiguousarray(weighted.T)
+            scatter(structure, dict.fromkeys(structure.random_predictors, scaled(s, w, None)))
+            for s in S
         ]
-        Zs = [np.stack(parts, axis=-1) for parts in zip(*columns, strict=True)]
+        Zs = [np.stack(parts, axis=1) for parts in zip(*columns, strict=True)]
         return cls(
-            layout, _information(layout, w), Zs, S.T @ S, R, beta, problem.n,
+            layout, _information(layout, w), Zs, SS, R, beta, problem.n,
             0.0 if w is None else float(np.sum(np.log(w))),
         )  # fmt: skip
+
+    def log_sigma_without_effects(self) -> float:
+        """Return the logarithm of the residual standard deviation of weighted least squares.
+
+        Of a unit weight, by maximum likelihood. Data that leave no residual stand for rounding.
+        """
+        total = max(float(self.SS[-1, -1]), float(np.finfo(float).tiny))
+        return 0.5 * float(np.log(total / self.n))
 
     def at(self, psi: Array) -> LinearPoint:
         """Return the model at psi = (theta, beta, log sigma); beta is not looked at."""
@@ -98,18 +112,15 @@ class LinearPoint:
         self.tau = np.exp(-2.0 * self.log_sigma)
         self.T = data.layout.templates(psi)
         self.factorisation = self._factorise()
-        pulled = [
-            self.tau * np.einsum("ab,alj->blj", T, Zs)
-            for T, Zs in zip(self.T, data.Zs, strict=True)
-        ]
+        pulled = [self.tau * _templated(T.T, Zs) for T, Zs in zip(self.T, data.Zs, strict=True)]
         solved = [
-            self.factorisation.solve([np.ascontiguousarray(part[:, :, j]) for part in pulled])
+            self.factorisation.solve([np.ascontiguousarray(part[:, j]) for part in pulled])
             for j in range(data.SS.shape[0])
         ]
-        self.U = [np.stack(parts, axis=-1) for parts in zip(*solved, strict=True)]
+        self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
         self.M = self.tau * data.SS
         for part, u in zip(pulled, self.U, strict=True):
-            self.M = self.M - np.einsum("alj,alk->jk", part, u)
+            self.M = self.M - sum(a @ b.T for a, b in zip(part, u, strict=True))
 
     def _factorise(self) -> Factorisation:
         H = {}
@@ -154,7 +165,7 @@ class LinearPoint:
     @property
     def mode(self) -> Array:
         """Conditional mode of u, shape (q,)."""
-        return self.data.layout.structure.join([u @ self.residual for u in self.U])
+        return self.data.layout.structure.join([self.residual @ u for u in self.U])
 
     def deviance(self, restricted: bool) -> float:
         """Return the negative (restricted) log-likelihood, with all constants."""
@@ -194,20 +205,24 @@ class LinearPoint:
         ndarray, shape (m,)
             In log sigma.
         """
-        u, residual = self._minimised(columns)
-        dT = [-2.0 * np.einsum("alm,blm->abm", r, v) for r, v in zip(residual, u, strict=True)]
+        dT = [
+            -2.0 * np.einsum("ajbk,jm,km->abm", r, columns, columns, optimize=True)
+            for r, _ in self.moments
+        ]
         value = np.einsum("jm,jk,km->m", columns, self.M, columns)
-        lengths = sum((np.sum(np.square(v), axis=(0, 1)) for v in u), start=np.zeros(value.size))
+        lengths = np.einsum("jm,jk,km->m", columns, self.lengths, columns)
         return dT, -2.0 * (value - lengths)
 
     def covariance_slopes(self, psi: Array) -> Array:
         """Return the derivatives of `covariance` in theta and log sigma, (n_theta + 1, p, p)."""
         layout, p = self.data.layout, len(self.root)
         columns = np.vstack([self.inverse_root, np.zeros((1, p))])
-        u, residual = self._minimised(columns)
-        half = [np.einsum("alm,bln->abmn", r, v) for r, v in zip(residual, u, strict=True)]
+        half = [
+            np.einsum("ajbk,jm,kn->abmn", r, columns, columns, optimize=True)
+            for r, _ in self.moments
+        ]
         dT = [-(d + d.transpose(0, 1, 3, 2)) for d in half]
-        inner = sum((np.einsum("alm,aln->mn", v, v) for v in u), start=np.zeros((p, p)))
+        inner = columns.T @ self.lengths @ columns
         slopes = np.empty((layout.problem.n_theta + 1, p, p))
         slopes[-1] = -2.0 * (np.eye(p) - inner)
         for m in range(p):
@@ -217,19 +232,43 @@ class LinearPoint:
         B = solve_triangular(self.data.R, self.inverse_root)
         return np.asarray(-np.einsum("im,rmk,jk->rij", B, slopes, B))
 
-    def _minimised(self, columns: Array) -> tuple[list[Array], list[Array]]:
-        """Return u of least tau |w^(1/2) (s - Z T u)|^2 + |u|^2 and tau Z'w (s - Z T u)."""
-        u = [part @ columns for part in self.U]
-        residual = [self.tau * (Zs @ columns) for Zs in self.data.Zs]
-        for (i, j), block in self.data.A.items():
-            pair = self.data.layout.structure.pairs[i, j]
-            b = np.einsum("ab,blm->alm", self.T[j], u[j])[:, pair.second]
-            residual[i] = residual[i] - self.tau * _spread(block, b, pair.first, residual[i])
-            if i != j:
-                b = np.einsum("ab,blm->alm", self.T[i], u[i])[:, pair.first]
-                turned = block.transpose(1, 0, 2)
-                residual[j] = residual[j] - self.tau * _spread(turned, b, pair.second, residual[j])
-        return u, residual
+    @cached_property
+    def moments(self) -> list[tuple[Array, Array]]:
+        """Sums over levels of r u' and u u' for the columns of [Q r], by factor.
+
+        Each of shape (c, p + 1, c, p + 1), the first two of r or u.
+        """
+        found = []
+        for i, (T, U) in enumerate(zip(self.T, self.U, strict=True)):
+            uu = _outer_sums(U, U)
+            if np.linalg.cond(T) < MAX_CONDITION:
+                inverse = np.asarray(np.linalg.inv(T), dtype=np.float64)
+                ru = np.tensordot(inverse, uu, axes=(0, 0))
+            else:
+                ru = _outer_sums(self._left_over(i), U)
+            found.append((ru, uu))
+        return found
+
+    @property
+    def lengths(self) -> Array:
+        """Products of u over all factors and levels, shape (p + 1, p + 1)."""
+        total = np.zeros(self.data.SS.shape)
+        for _, uu in self.moments:
+            total += np.einsum("ajak->jk", uu)
+        return total
+
+    def _left_over(self, i: int) -> Array:
+        """Return r = tau Z'w (s - Z T u) of one factor, shape (c, p + 1, L), without dividing."""
+        total: Array = self.data.Zs[i].copy()
+        for (j, k), block in self.data.A.items():
+            pair = self.data.layout.structure.pairs[j, k]
+            if j == i:
+                b = _templated(self.T[k], self.U[k])[:, :, pair.second]
+                total -= _spread(block, b, pair.first, total)
+            if k == i and j != k:
+                b = _templated(self.T[j], self.U[j])[:, :, pair.first]
+                total -= _spread(block.transpose(1, 0, 2), b, pair.second, total)
+        return np.asarray(self.tau * total)
 
     def _logdet_pullback(self) -> list[Array]:
         """Return d(log|H| / 2) / dT, tau A T H^-1 on the templates."""
@@ -243,15 +282,39 @@ class LinearPoint:
         return out
 
 
+def precisions(problem: Problem) -> Array | None:
+    """Return w with Var(y) = sigma^2 / w, sigma the constant of the dispersion; None if all 1.
+
+    Weights, and an offset of the logarithm of the standard deviation.
+    """
+    offset = problem.predictors[1].offset
+    if not np.any(offset):
+        return problem.weights
+    w: Array = np.exp(-2.0 * offset)
+    return w if problem.weights is None else w * problem.weights
+
+
+def _templated(T: Array, x: Array) -> Array:
+    """Return T x for one T, shape (a, b), and x, shape (b, m, L)."""
+    return np.asarray((T @ x.reshape(len(x), -1)).reshape(len(T), *x.shape[1:]))
+
+
+def _outer_sums(x: Array, y: Array) -> Array:
+    """Return the sums over levels of x y', shape (c, m, c, m) from (c, m, L) each."""
+    flat = x.reshape(-1, x.shape[-1]) @ y.reshape(-1, y.shape[-1]).T
+    return np.asarray(flat.reshape(*x.shape[:2], *y.shape[:2]))
+
+
 def _spread(block: Array, b: Array, levels: IntArray, like: Array) -> Array:
-    """Return the sums over pairs of A_p b_p at each level, shape (c, L, m)."""
-    moved = np.einsum("abp,bpm->apm", block, b)
-    if moved.shape[1] == like.shape[1] and np.array_equal(levels, np.arange(like.shape[1])):
+    """Return the sums over pairs of A_p b_p at each level, shape (c, m, L)."""
+    moved = np.einsum("abp,bmp->amp", block, b)
+    size = like.shape[-1]
+    if moved.shape[-1] == size and np.array_equal(levels, np.arange(size)):
         return np.asarray(moved)
     out = np.empty_like(like)
     for a in range(like.shape[0]):
-        for k in range(like.shape[2]):
-            out[a, :, k] = np.bincount(levels, moved[a, :, k], like.shape[1])
+        for k in range(like.shape[1]):
+            out[a, k] = np.bincount(levels, moved[a, k], size)
     return out
 
 

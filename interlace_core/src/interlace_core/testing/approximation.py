@@ -13,6 +13,7 @@ from interlace_core.testing import approximation_behaviour as behaviour
 from interlace_core.testing import approximation_values as values
 from interlace_core.testing.approximation_case import ApproximationCase, Trial
 from interlace_core.testing.approximation_models import MODELS, NORMAL_MODELS, Plan
+from interlace_core.testing.approximation_shortcuts import check_shortcuts
 from interlace_core.testing.verdicts import Checks, build, collect, shown
 
 Run = Callable[[], None]
@@ -67,7 +68,17 @@ def approximation_checks(
 
 def _checks(case: ApproximationCase) -> dict[str, Run]:
     normal, models = case.accepted(NORMAL_MODELS), case.accepted(MODELS)
-    scalar = {name: plan for name, plan in models.items() if plan.scalar}
+    known = {
+        name: plan
+        for name, plan in models.items()
+        if plan.family.linear_normal or not case.restricted
+    }
+    scalar = {name: plan for name, plan in known.items() if plan.scalar}
+    quick = {
+        name: plan
+        for name, plan in (normal | models).items()
+        if case.approximation.shortcuts(plan.problem()) is not None
+    }
     profiling = {
         name: plan for name, plan in models.items() if case.free(p := plan.problem()).size < p.n_psi
     }
@@ -78,14 +89,14 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
     for name in normal:
         run = _each(values.check_normal, case, {name: normal[name]})
         checks[f"exact for normal responses: {name}"] = run
-    checks["equals the likelihood at Lambda = 0"] = _each(
-        values.check_without_effects, case, models
-    )
+    checks["equals the likelihood at Lambda = 0"] = _each(values.check_without_effects, case, known)
     if scalar:
         checks["agrees with numerical integration"] = _each(values.check_integral, case, scalar)
     for name in models:
         checks[f"gradient: {name}"] = _each(values.check_gradient, case, {name: models[name]})
     checks |= {name: _each(check, case, models) for name, check in _BEHAVIOUR.items()}
+    if quick:
+        checks["shortcuts say what the rows say"] = _each(check_shortcuts, case, quick)
     if profiling:
         checks["profiled entries do not matter"] = _each(behaviour.check_profiled, case, profiling)
     return checks

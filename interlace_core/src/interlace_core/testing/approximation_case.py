@@ -11,6 +11,7 @@ import numpy as np
 from interlace_core.contracts import Approximation
 from interlace_core.records import Array, Evaluation, IntArray, Problem, Status
 from interlace_core.testing.approximation_models import Plan, typical_psi
+from interlace_core.testing.approximation_references import restriction
 from interlace_core.testing.verdicts import expect
 
 
@@ -39,6 +40,15 @@ class ApproximationCase:
         except Exception:
             return False
         return True
+
+    @property
+    def restricted(self) -> bool:
+        """Whether its value is a restricted likelihood."""
+        return self.approximation.unrestricted() is not None
+
+    def restriction(self, problem: Problem, psi: Array) -> float:
+        """Return what its value is above the negative log-likelihood of a normal response."""
+        return restriction(problem, psi) if self.restricted else 0.0
 
     def evaluate(self, problem: Problem, psi: Array) -> Evaluation:
         """Return a fresh objective's evaluation."""

@@ -21,6 +21,7 @@ class Normal(Family):
     """The normal distribution, identity link; `sigma` is fixed when given."""
 
     name = "kit-normal"
+    linear_normal = True
 
     sigma: float | None = None
 

@@ -28,16 +28,29 @@ def normal_value(problem: Problem, psi: Array) -> float:
     """
     mean, log_sigma = problem.fixed_part(psi)
     w = _weights(problem)
-    V = np.diag(np.exp(2.0 * log_sigma) / w)
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        ZT = term.Z @ term.covariance.template(psi[place])
-        V += (ZT @ ZT.T) * (term.codes[:, None] == term.codes)
-    L = np.linalg.cholesky(V)
+    L = np.linalg.cholesky(_covariance(problem, psi))
     r = np.linalg.solve(L, problem.y - mean)
     value = float(np.sum(np.log(np.diag(L)))) + 0.5 * float(r @ r)
     value += 0.5 * problem.n * float(np.log(2.0 * np.pi))
     constants = (w - 1.0) * (0.5 * np.log(2.0 * np.pi) + log_sigma) + 0.5 * np.log(w)
     return value + float(np.sum(constants))
+
+
+def restriction(problem: Problem, psi: Array) -> float:
+    """Return what a restricted likelihood adds: half of log |X'V^-1 X| - p log(2 pi)."""
+    X = problem.predictors[0].X
+    information = X.T @ np.linalg.solve(_covariance(problem, psi), X)
+    return 0.5 * float(np.linalg.slogdet(information)[1] - X.shape[1] * np.log(2.0 * np.pi))
+
+
+def _covariance(problem: Problem, psi: Array) -> Array:
+    """Return the covariance of a normal response, shape (n, n)."""
+    log_sigma = problem.fixed_part(psi)[1]
+    V = np.diag(np.exp(2.0 * log_sigma) / _weights(problem))
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        ZT = term.Z @ term.covariance.template(psi[place])
+        V += (ZT @ ZT.T) * (term.codes[:, None] == term.codes)
+    return V
 
 
 def integrated_value(problem: Problem, psi: Array) -> float:

@@ -32,7 +32,7 @@ def check_normal(trial: Trial) -> None:
     """Hold the value against a dense normal density: a quadratic log-integrand is exact."""
     evaluation = trial.evaluation()
     psi = trial.case.completed(trial.problem, trial.psi, evaluation)
-    wanted = normal_value(trial.problem, psi)
+    wanted = normal_value(trial.problem, psi) + trial.case.restriction(trial.problem, psi)
     expect_close(
         evaluation.value,
         wanted,
@@ -48,7 +48,8 @@ def check_without_effects(trial: Trial) -> None:
     psi = trial.psi.copy()
     psi[: trial.problem.n_theta] = 0.0
     evaluation = trial.evaluation(psi)
-    wanted = without_effects(trial.problem, trial.case.completed(trial.problem, psi, evaluation))
+    psi = trial.case.completed(trial.problem, psi, evaluation)
+    wanted = without_effects(trial.problem, psi) + trial.case.restriction(trial.problem, psi)
     expect_close(
         evaluation.value,
         wanted,
@@ -63,7 +64,7 @@ def check_integral(trial: Trial) -> None:
     """Hold the value against adaptive integration, group by group."""
     evaluation, allowed = trial.evaluation(), trial.case.tol_abs_group
     psi = trial.case.completed(trial.problem, trial.psi, evaluation)
-    wanted = integrated_value(trial.problem, psi)
+    wanted = integrated_value(trial.problem, psi) + trial.case.restriction(trial.problem, psi)
     groups = len(trial.problem.terms[0].levels)
     expect_close(
         evaluation.value,

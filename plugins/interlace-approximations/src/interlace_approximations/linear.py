@@ -8,7 +8,7 @@ optimizer works on the (few) variance parameters alone, and every evaluation on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +17,10 @@ from interlace_approximations.laplace import Laplace
 from interlace_core.contracts import Approximation
 from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.kenward_roger import kenward_roger
-from interlace_core.numerics.linear import CrossProducts
+from interlace_core.numerics.linear import CrossProducts, precisions
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
+from interlace_core.shortcuts import Beginning, Information, Shortcuts
 
 
 class MaximumLikelihood(Approximation):
@@ -30,24 +31,15 @@ class MaximumLikelihood(Approximation):
 
     def check(self, problem: Problem) -> None:
         """Refuse all but a normal response with one residual variance."""
-        wrong = _obstacle(problem)
-        if wrong:
-            raise UnsupportedModelError(
-                f"approximation {self.name!r} is for linear mixed models, a normal response with "
-                f"identity link and one residual variance; this model has {wrong}. Use Laplace's "
-                "approximation, which leaves the likelihood of a normal response exact: glmer()."
-            )
+        _require_linear(self, problem)
 
     def profiled(self, problem: Problem) -> slice:
         """Return the mean's coefficients."""
         return problem.beta_slices()[0]
 
     def joint(self, problem: Problem) -> Approximation | None:
-        """Return Laplace's approximation, exact for a normal response without weights.
-
-        Weights there multiply the log-density, and are no precisions.
-        """
-        return Laplace() if problem.weights is None else None
+        """Return the likelihood as a function of all of psi."""
+        return JointLikelihood()
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return the covariance of the coefficients and its slopes, for degrees of freedom.
@@ -55,7 +47,7 @@ class MaximumLikelihood(Approximation):
         `coefficient_covariance`, shape (p, p), given theta and sigma; `covariance_slopes`,
         shape (n_theta + 1, p, p), its derivatives in theta and log sigma.
         """
-        point = CrossProducts.of(problem.layout).at(psi)
+        point = problem.layout.cross_products.at(psi)
         return {
             "coefficient_covariance": point.covariance(),
             "covariance_slopes": point.covariance_slopes(psi),
@@ -63,7 +55,11 @@ class MaximumLikelihood(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative (restricted) log-likelihood as a function of psi."""
-        return LinearObjective(CrossProducts.of(problem.layout), self.restricted)
+        return LinearObjective(problem.layout.cross_products, self.restricted)
+
+    def shortcuts(self, problem: Problem) -> Shortcuts:
+        """Return start, scales and spread from cross-products."""
+        return LinearShortcuts(problem.layout.cross_products)
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,10 @@ class RestrictedLikelihood(MaximumLikelihood):
 
     kenward_roger: bool = False
 
+    def unrestricted(self) -> Approximation:
+        """Return maximum likelihood."""
+        return MaximumLikelihood()
+
     def joint(self, problem: Problem) -> Approximation | None:
         """Return None: the coefficients are no part of the restricted likelihood."""
         return None
@@ -94,6 +94,66 @@ class RestrictedLikelihood(MaximumLikelihood):
         if not self.kenward_roger:
             return kept
         return {**kept, "kenward_roger": vars(kenward_roger(problem, psi))}
+
+
+class JointLikelihood(Approximation):
+    """The likelihood of a linear mixed model as a function of all of psi, by Laplace: exact.
+
+    Weights, which multiply the log-density there, become what they are for a linear model: an
+    offset of the logarithm of the residual standard deviation.
+    """
+
+    name = "joint-ml"
+
+    def check(self, problem: Problem) -> None:
+        """Refuse all but a normal response with one residual variance."""
+        _require_linear(self, problem)
+
+    def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the negative log-likelihood as a function of psi."""
+        return Laplace().objective(_without_weights(problem))
+
+
+def _without_weights(problem: Problem) -> Problem:
+    w, (mean, dispersion) = problem.weights, problem.predictors
+    if w is None:
+        return problem
+    shifted = replace(dispersion, offset=dispersion.offset - 0.5 * np.log(w))
+    return replace(problem, weights=None, predictors=(mean, shifted))
+
+
+class LinearShortcuts(Shortcuts):
+    """Start, scales and spread, from cross-products."""
+
+    def __init__(self, data: CrossProducts) -> None:
+        self.data = data
+
+    def begin(self) -> Beginning:
+        """Return weighted least squares, with its residual standard deviation."""
+        log_sigma = self.data.log_sigma_without_effects()
+        w = precisions(self.data.layout.problem)
+        average = 1.0 if w is None else float(np.mean(w))
+        units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
+        return Beginning(np.append(self.data.beta, log_sigma), units)
+
+    def information(self, psi: Array) -> Information:
+        """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
+        point = self.data.at(psi)
+        p = self.data.beta.size
+        coefficients = np.zeros((p + 1, p + 1))
+        coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
+        coefficients[p, p] = 2.0 * self.data.n
+        factors = range(len(self.data.layout.structure.factors))
+        effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
+        return Information(coefficients, effects)
+
+    def effects_covariance(self, psi: Array) -> list[Array] | None:
+        """Return the diagonal blocks of H^-1."""
+        try:
+            inverse = self.data.at(psi).factorisation.selected_inverse()
+        except NotPositiveDefiniteError:
+            return None
+        return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
 
 
 class LinearObjective:
@@ -118,6 +178,16 @@ class LinearObjective:
         return Evaluation(value, gradient, point.mode, profiled=profiled)
 
 
+def _require_linear(approximation: Approximation, problem: Problem) -> None:
+    wrong = _obstacle(problem)
+    if wrong:
+        raise UnsupportedModelError(
+            f"approximation {approximation.name!r} is for linear mixed models, a normal response "
+            f"with identity link and one residual variance; this model has {wrong}. Use Laplace's "
+            "approximation, which leaves the likelihood of a normal response exact: glmer()."
+        )
+
+
 def _obstacle(problem: Problem) -> str:
     """Return in words what keeps a problem from being a linear mixed model."""
     if not problem.family.linear_normal:
@@ -125,7 +195,7 @@ def _obstacle(problem: Problem) -> str:
     dispersion = problem.predictors[1]
     if any(term.predictor == 1 for term in problem.terms):
         return "random effects on the dispersion"
-    if dispersion.X.shape[1] != 1 or np.ptp(dispersion.X) > 0 or np.any(dispersion.offset):
+    if dispersion.X.shape[1] != 1 or not np.all(dispersion.X == 1.0):
         return "a formula for the dispersion"
     if problem.weights is not None and np.any(problem.weights <= 0.0):
         return "weights of 0 (leave those rows out instead)"
