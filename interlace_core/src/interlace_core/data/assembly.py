@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Covariance, Family, Parameter
-from interlace_core.data.design import INTERCEPT, DesignBuilder, drop_collinear, drop_intercept
+from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.grouping import Factor, build_factor, check_levels
 from interlace_core.data.levels import column_code
-from interlace_core.data.rows import Rows, constant, require_finite
+from interlace_core.data.rows import Rows, require_finite
 from interlace_core.data.vectors import Vector, vector_values
 from interlace_core.formulas.bars import Bar
 from interlace_core.formulas.expressions import Expression, evaluate
@@ -148,14 +148,13 @@ class _Assembly:
         factor = self.factors[bar.columns]
         check_levels(bar, factor, confounded=confounded)
         design = self.designs.build(bar.left)
-        only_intercept = design.encoder.names == (INTERCEPT,)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
             group=bar.group,
             codes=factor.codes,
             levels=factor.encoder.levels,
-            Z=constant(1.0, design.X.shape) if only_intercept else design.X,
+            Z=design.X,
             names=design.encoder.names,
             covariance=self._structure(bar, design.X.shape[1]),
         )

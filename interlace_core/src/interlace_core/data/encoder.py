@@ -13,7 +13,7 @@ from interlace_core.data.design import DesignEncoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.grouping import FactorEncoder
 from interlace_core.data.levels import ColumnCode
-from interlace_core.data.rows import constant, frozen, is_missing
+from interlace_core.data.rows import frozen, is_missing
 from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -195,8 +195,7 @@ class Encoder:
 
 def total_offset(encoder: PredictorEncoder, values: Sequence[Array], n: int) -> Array:
     """Return a predictor's constant and the values of its offsets added up, shape (n,)."""
-    known = constant(encoder.constant, (n,))
-    return frozen(np.sum([known, *values], axis=0)) if values else known
+    return frozen(np.sum([np.full(n, encoder.constant), *values], axis=0))
 
 
 def _predictor(encoder: PredictorEncoder, frame: pd.DataFrame, need_offset: bool) -> NewPredictor:

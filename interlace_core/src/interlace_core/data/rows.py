@@ -137,8 +137,3 @@ def frozen(values: npt.ArrayLike) -> Array:
     array = np.array(values, dtype=np.float64, order="C")
     array.flags.writeable = False
     return array
-
-
-def constant(value: float, shape: tuple[int, ...]) -> Array:
-    """Return a read-only array that repeats one number, and takes no more memory than that."""
-    return np.broadcast_to(np.float64(value), shape)

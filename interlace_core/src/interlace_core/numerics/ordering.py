@@ -30,9 +30,9 @@ long to find."""
 DENSE_REST = 32
 """Nodes that are taken as dense whatever their degrees."""
 
-MAX_WORK = 200_000_000
-"""Squared degrees, over all nodes eliminated, after which the rest is taken as dense: some tens of
-seconds of searching, in designs whose factorisation takes longer."""
+MAX_WORK = 50_000_000
+"""Squared degrees, over all nodes eliminated, after which the rest is taken as dense: some ten
+seconds of searching, in designs whose fit takes far longer."""
 
 
 @dataclass(frozen=True)
