@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.numerics.complement import index_array
 from interlace_core.records import Array, IntArray, Problem, RandomTerm
 
 Blocks = dict[tuple[int, int], Array]
@@ -111,7 +112,7 @@ class Pair:
     ----------
     rows : Segments
         Pair of each row.
-    first, second : ndarray of intp, shape (P,)
+    first, second : ndarray of int, shape (P,)
         Level in the first and in the second factor.
     nested : bool
         Whether each level of the first occurs with one level of the second only; then pairs
@@ -254,4 +255,5 @@ def _pair(a: Segments, b: Segments) -> Pair:
     combined = a.codes.astype(np.int64) * b.size + b.codes
     codes, unique = factorize(combined, sort=True)
     rows = Segments.of(codes.astype(np.intp), len(unique))
-    return Pair(rows, (unique // b.size).astype(np.intp), (unique % b.size).astype(np.intp), False)
+    first, second = np.divmod(unique, b.size)
+    return Pair(rows, index_array(first, a.size), index_array(second, b.size), False)
