@@ -178,7 +178,7 @@ def bootstrap(
     """Return n refits to responses simulated from the fit; see `GLMMResult.bootstrap`."""
     require_count(n, "bootstrap: n")
     training = require_training(result, "bootstrap")
-    wanted = quantities(result, training)
+    wanted = quantities(result)
     known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
     work = _Work(result, wanted, known, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
