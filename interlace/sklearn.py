@@ -112,6 +112,7 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None:
             sample_weight = np.asarray(sample_weight, dtype=float)
         _check_rows(len(frame), sample_weight)
+        _check_lengths(len(frame), y=y, groups=groups)
         if sample_weight is not None:
             counted = sample_weight != 0  # a row of weight 0 says nothing, like a row left out
             frame, y, sample_weight = frame[counted], np.asarray(y)[counted], sample_weight[counted]
@@ -201,6 +202,15 @@ def _check_rows(n: int, sample_weight: Any) -> None:
             "MixedModelRegressor: expected a positive weight in some row, got sample weights that "
             "are all zero. Leave sample_weight out, or correct it."
         )
+
+
+def _check_lengths(n: int, **given: Any) -> None:
+    for name, values in given.items():
+        if values is not None and len(values) != n:
+            raise DataError(
+                f"MixedModelRegressor: expected one entry of {name} for each of the {n} rows of X, "
+                f"got {len(values)}."
+            )
 
 
 def _as_frame(X: Any) -> pd.DataFrame:

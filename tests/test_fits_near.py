@@ -125,7 +125,7 @@ def test_refit_of_a_linear_model_has_degrees_of_freedom_of_its_own():
     again = result.refit(y)
     anew = interlace.fit("Reaction ~ Days + (Days | Subject)", data.assign(Reaction=y))
     assert again.fe_bse.to_numpy() == pytest.approx(anew.fe_bse.to_numpy(), rel=1e-5)
-    assert again.fe_df.to_numpy() == pytest.approx(anew.fe_df.to_numpy(), rel=1e-4)
+    assert again.fe_df.to_numpy() == pytest.approx(anew.fe_df.to_numpy(), rel=1e-3)
 
 
 @pytest.mark.parametrize("statistic", [None, lambda fit: {"Days": fit.fe_tvalues["Days"]}])

@@ -191,6 +191,17 @@ def test_loaded_result_says_what_it_was_saved_without(tmp_path: Any) -> None:
         loaded.profile()
 
 
+def test_loaded_result_has_the_same_wald_intervals_and_tidy_table(tmp_path: Any) -> None:
+    sleep = interlace.fit("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    for model in (sleep, quietly("y ~ x + (1 | g)", made_up(), "negativebinomial")):
+        model.save(tmp_path / "model.interlace")
+        loaded = interlace.load(tmp_path / "model.interlace")
+        pd.testing.assert_frame_equal(loaded.confint(), model.confint())
+        pd.testing.assert_frame_equal(loaded.tidy(conf_int=True), model.tidy(conf_int=True))
+        with pytest.raises(InterlaceError, match="confint: needs the data"):
+            loaded.confint(method="profile")
+
+
 def test_saved_file_of_a_newer_schema_says_to_update() -> None:
     parts = members(small())
     parts["manifest.json"] = parts["manifest.json"].replace(b'"schema": 1', b'"schema": 2')

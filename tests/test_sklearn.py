@@ -95,3 +95,18 @@ def test_estimator_refuses_a_formula_with_a_response(sleep: pd.DataFrame) -> Non
         MixedModelRegressor().fit(
             sleep[["Days"]], sleep["Reaction"], sample_weight=np.zeros(len(sleep))
         )
+
+
+def test_estimator_says_whose_length_is_wrong(sleep: pd.DataFrame) -> None:
+    X, y = sleep[["Days"]], sleep["Reaction"]
+    model = MixedModelRegressor("gaussian", formula="~ Days")
+    with pytest.raises(InterlaceError, match="one entry of y for each of the 180 rows.*got 10"):
+        model.fit(X, y[:10])
+    with pytest.raises(InterlaceError, match="one entry of groups .*got 2"):
+        model.fit(X, y, groups=[1, 2])
+
+
+def test_estimator_keeps_columns_with_the_name_of_the_response(sleep: pd.DataFrame) -> None:
+    X, y = sleep[["Days"]].assign(y_=np.tile([0.0, 1.0], 90)), sleep["Reaction"]
+    fitted = MixedModelRegressor("gaussian", formula="~ Days + y_").fit(X, y)
+    assert abs(fitted.result_.fe_params["y_"]) < 50.0

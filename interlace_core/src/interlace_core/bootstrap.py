@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from interlace_core.simulation import draw, generators, new_predictors, require_
 
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
+
+BATCHES_PER_JOB = 8
+"""Batches of tasks for each process: the fit is sent along with each, and the last may be late."""
 
 Outcome = tuple[dict[str, float] | None, str]
 """Named numbers, or None and the reason why there are none."""
@@ -178,7 +182,7 @@ def bootstrap(
     """Return n refits to responses simulated from the fit; see `GLMMResult.bootstrap`."""
     require_count(n, "bootstrap: n")
     training = require_training(result, "bootstrap")
-    wanted = quantities(result, training)
+    wanted = quantities(result)
     known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
     work = _Work(result, wanted, known, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
@@ -216,9 +220,15 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
             f"n_jobs={n_jobs} needs joblib, which is not installed. Run "
             "`pip install interlace-core[parallel]`, or use n_jobs=1."
         ) from error
+    size = math.ceil(len(tasks) / (BATCHES_PER_JOB * joblib.effective_n_jobs(n_jobs)))
+    batches = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     # Counted as they are handed out, which every backend does step by step.
-    jobs = (joblib.delayed(work)(task) for task in tracked(tasks, "refits"))
-    return list(joblib.Parallel(n_jobs=n_jobs)(jobs))
+    jobs = (joblib.delayed(_each)(work, batch) for batch in tracked(batches, "batches of refits"))
+    return [answer for batch in joblib.Parallel(n_jobs=n_jobs)(jobs) for answer in batch]
+
+
+def _each(work: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
+    return [work(task) for task in tasks]
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,10 @@ def overall_proportion(y: Array, weights: Array | None) -> float:
 def log_choose(y: Array) -> Array:
     """Return the log of the binomial coefficient, trials over successes, shape (n,)."""
     # one call for all three: few rows cost calls
-    trials, successes, failures = log_factorial(np.stack([y[:, 1], y[:, 0], y[:, 1] - y[:, 0]]))
+    counts = np.empty((3, len(y)))
+    counts[0], counts[1] = y[:, 1], y[:, 0]
+    np.subtract(counts[0], counts[1], out=counts[2])
+    trials, successes, failures = log_factorial(counts)
     return np.asarray(trials - successes - failures)
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import ConvergenceWarning, OptionError
-from interlace_core.fitting.training import require_training
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
 from interlace_core.notices import warn
@@ -39,8 +38,7 @@ def confint(
     check_level(level, "confint")
     if vcov is not None and method != "wald":
         raise OptionError('confint: vcov goes with method="wald"; leave it out.')
-    training = require_training(result, "confint")
-    chosen = select(quantities(result, training), parm, "confint")
+    chosen = select(quantities(result), parm, "confint")
     if method == "wald":
         covariance = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)
         if covariance.shape != result.fit.vcov.shape:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace_core.contracts import Covariance
-from interlace_core.errors import InterlaceError, OptionError
+from interlace_core.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.inference.quantities import (
     Coordinate,
     Correlation,
@@ -19,12 +19,17 @@ from interlace_core.inference.quantities import (
 from interlace_core.lookup import similar_name
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.training import Training
     from interlace_core.result import GLMMResult
 
 
-def quantities(result: GLMMResult, training: Training) -> list[Quantity]:
-    """Return all that can have an interval: coefficients, then random effects, then family."""
+def quantities(result: GLMMResult) -> list[Quantity]:
+    """Return all that can have an interval: coefficients, then random effects, then family.
+
+    Raises
+    ------
+    NotAvailableError
+        If a covariance structure is not installed, and the result was saved without the data.
+    """
     found: list[Quantity] = []
     natural = set(result.family_params.index)
     for k, part in enumerate(result.coefficients):
@@ -35,7 +40,7 @@ def quantities(result: GLMMResult, training: Training) -> list[Quantity]:
             Coordinate(label=prefix + name, kind="coefficient", index=part.place.start + i)
             for i, name in enumerate(part.names)
         ]
-    return found + _random(training) + _family(result)
+    return found + _random(result) + _family(result)
 
 
 def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> list[Quantity]:
@@ -86,12 +91,18 @@ def term_covariances(result: GLMMResult) -> list[tuple[Covariance, slice]] | Non
     ]
 
 
-def _random(training: Training) -> list[Quantity]:
+def _random(result: GLMMResult) -> list[Quantity]:
     found: list[Quantity] = []
-    problem = training.problem
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        k, covariance = term.predictor, term.covariance
-        prefix = "" if k == 0 else f"{problem.predictors[k].parameter.name}: "
+    known = term_covariances(result)
+    if known is None:
+        structures = ", ".join(dict.fromkeys(term.structure for term in result.terms))
+        raise NotAvailableError(
+            f"confint: needs the covariance structure(s) {structures} of the fit, one of which is "
+            "not installed. Install the plugin that provides it."
+        )
+    for term, (covariance, place) in zip(result.terms, known, strict=True):
+        k = term.predictor
+        prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
             found.append(

@@ -74,7 +74,7 @@ def profile(
     check_level(level, "profile")
     require_count(points, "profile: points")
     training = require_training(result, "profile")
-    chosen = select(quantities(result, training), parm, "profile")
+    chosen = select(quantities(result), parm, "profile")
     search = ConstrainedSearch(result, training)
     target = float(ndtri(0.5 + 0.5 * level))
     frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]

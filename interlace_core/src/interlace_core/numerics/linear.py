@@ -205,8 +205,9 @@ class LinearPoint:
         ndarray, shape (m,)
             In log sigma.
         """
+        # in this order: a search for the best one costs more than the products
         dT = [
-            -2.0 * np.einsum("ajbk,jm,km->abm", r, columns, columns, optimize=True)
+            -2.0 * np.einsum("abkm,km->abm", np.einsum("ajbk,jm->abkm", r, columns), columns)
             for r, _ in self.moments
         ]
         value = np.einsum("jm,jk,km->m", columns, self.M, columns)
@@ -276,9 +277,10 @@ class LinearPoint:
         out = [np.zeros_like(T) for T in self.T]
         for (i, j), A in self.data.A.items():
             N = inverse[i, j]
-            out[i] += self.tau * np.einsum("abp,bd,edp->ae", A, self.T[j], N, optimize=True)
+            out[i] += self.tau * np.einsum("adp,edp->ae", np.einsum("abp,bd->adp", A, self.T[j]), N)
             if i != j:
-                out[j] += self.tau * np.einsum("bap,bd,dep->ae", A, self.T[i], N, optimize=True)
+                pulled = np.einsum("bap,bd->adp", A, self.T[i])
+                out[j] += self.tau * np.einsum("adp,dep->ae", pulled, N)
         return out
 
 
