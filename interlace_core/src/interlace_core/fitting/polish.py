@@ -25,6 +25,11 @@ ONE_SIDED_STEP = 1e-4
 """Length of one-sided differences, in the same units: half the calls, and a truncation error of
 this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
 
+SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
+"""Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
+out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
+variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
+
 PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
 taken where a direction has less."""
@@ -105,9 +110,19 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     The Hessian is taken anew until a round starts with next to nothing to gain, so that the one
     returned belongs to the optimum.
     """
+    optimum = _reach(search, tol_decrement)
+    if optimum.profiled_slope is None or optimum.decrement > tol_decrement:
+        return optimum
+    # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
+    return _measure(search, central=True)
+
+
+def _reach(search: Search, tol_decrement: float) -> Optimum:
+    """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
     optimum = _measure(search)
+    enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
     for _ in range(MAX_ROUNDS):
-        if optimum.decrement <= 1e-2 * tol_decrement:
+        if optimum.decrement <= enough * tol_decrement:
             break
         before = optimum
         moved = _newton(search, optimum)
@@ -121,7 +136,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     return optimum
 
 
-def _measure(search: Search) -> Optimum:
+def _measure(search: Search, *, central: bool = False) -> Optimum:
     """Return gradient, Hessian and decrement at the best point seen."""
     problem, objective = search.problem, search.objective
     best, psi = _best_in_canonical_form(search)
@@ -139,20 +154,30 @@ def _measure(search: Search) -> Optimum:
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
-    full = _differences(stacked, np.concatenate([gradient, tail]), free)
+    at_zero = None if central else np.concatenate([gradient, tail])
+    full = _differences(stacked, at_zero, m + p, free)
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
     return Optimum(psi, best.value, gradient, hessian, free, decrement, slope)
 
 
-def _differences(function: Callable[[Array], Array], at_zero: Array, free: BoolArray) -> Array:
-    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
+def _differences(
+    function: Callable[[Array], Array], at_zero: Array | None, size: int, free: BoolArray
+) -> Array:
+    """Return the Jacobian at 0 of gradient and profiled entries, shape (size, m).
+
+    By central differences where the function's value at 0 is not given, else by one-sided ones
+    where these serve.
+    """
     m = free.size
     if not m:
-        return np.zeros((at_zero.size, 0))
-    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
-    full = one_sided_jacobian(function, zero, at_zero, steps)
+        return np.zeros((size, 0))
+    zero = np.zeros(m)
+    if at_zero is None:
+        full = jacobian(function, zero, np.full(m, DIFFERENCE_STEP))
+    else:
+        full = one_sided_jacobian(function, zero, at_zero, np.full(m, ONE_SIDED_STEP))
     curvature = np.diagonal(full[:m])
     spectrum = _spectrum(symmetrised(full[:m])[np.ix_(free, free)])
     plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
