@@ -111,10 +111,11 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     returned belongs to the optimum.
     """
     optimum = _reach(search, tol_decrement)
-    if optimum.profiled_slope is None or optimum.decrement > tol_decrement:
+    rough = optimum.profiled_slope is not None and optimum.free.size
+    if not rough or optimum.decrement > tol_decrement:
         return optimum
     # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
-    return _measure(search, central=True)
+    return _measure(search, np.diagonal(optimum.hessian))
 
 
 def _reach(search: Search, tol_decrement: float) -> Optimum:
@@ -136,8 +137,11 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
     return optimum
 
 
-def _measure(search: Search, *, central: bool = False) -> Optimum:
-    """Return gradient, Hessian and decrement at the best point seen."""
+def _measure(search: Search, curvature: Array | None = None) -> Optimum:
+    """Return gradient, Hessian and decrement at the best point seen.
+
+    With the curvature of each coordinate known, shape (m,), by central differences at once.
+    """
     problem, objective = search.problem, search.objective
     best, psi = _best_in_canonical_form(search)
     here = search.coordinates.around(psi)
@@ -154,8 +158,12 @@ def _measure(search: Search, *, central: bool = False) -> Optimum:
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
-    at_zero = None if central else np.concatenate([gradient, tail])
-    full = _differences(stacked, at_zero, m + p, free)
+    if curvature is None:
+        # where coefficients are profiled out another, central, measure follows
+        sharp = np.inf if p else SHARP_CURVATURE
+        full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
+    else:
+        full = jacobian(stacked, np.zeros(m), _short_steps(curvature))
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
@@ -163,29 +171,26 @@ def _measure(search: Search, *, central: bool = False) -> Optimum:
 
 
 def _differences(
-    function: Callable[[Array], Array], at_zero: Array | None, size: int, free: BoolArray
+    function: Callable[[Array], Array], at_zero: Array, free: BoolArray, sharp: float
 ) -> Array:
-    """Return the Jacobian at 0 of gradient and profiled entries, shape (size, m).
-
-    By central differences where the function's value at 0 is not given, else by one-sided ones
-    where these serve.
-    """
+    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
     m = free.size
     if not m:
-        return np.zeros((size, 0))
-    zero = np.zeros(m)
-    if at_zero is None:
-        full = jacobian(function, zero, np.full(m, DIFFERENCE_STEP))
-    else:
-        full = one_sided_jacobian(function, zero, at_zero, np.full(m, ONE_SIDED_STEP))
+        return np.zeros((at_zero.size, 0))
+    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
+    full = one_sided_jacobian(function, zero, at_zero, steps)
     curvature = np.diagonal(full[:m])
     spectrum = _spectrum(symmetrised(full[:m])[np.ix_(free, free)])
     plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
-    if plain and np.all(curvature <= SHARP_CURVATURE):
+    if plain and np.all(curvature <= sharp):
         return full
-    # a step must be small against a standard error here, whatever the start's scale was
+    return jacobian(function, zero, _short_steps(curvature))
+
+
+def _short_steps(curvature: Array) -> Array:
+    """Return steps that are small against a standard error, whatever the start's scale was."""
     known = np.where(np.isfinite(curvature), curvature, 1.0)
-    return jacobian(function, zero, DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
+    return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
 def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
