@@ -102,11 +102,24 @@ class LMMResult(GLMMResult):
         Parameters
         ----------
         contrast : array-like, shape (p,)
+
+        Raises
+        ------
+        OptionError
+            If it has not one number for each coefficient.
         """
+        p = len(self.fe_params)
+        try:
+            L = np.asarray(contrast, dtype=np.float64)
+        except (TypeError, ValueError):
+            L = np.zeros(0)
+        if L.shape != (p,):
+            raise OptionError(
+                f"contrast_df: contrast needs one number for each of the {p} coefficients "
+                f"({', '.join(self.fe_params.index)}), got {contrast!r}."
+            )
         spread = self._spread()
-        if spread is None:
-            return float("inf")
-        return degrees_of_freedom(np.asarray(contrast, dtype=np.float64), spread)
+        return float("inf") if spread is None else degrees_of_freedom(L, spread)
 
     def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
         """Return an F test of the mean's coefficients; see `GLMMResult.joint_test`."""

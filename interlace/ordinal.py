@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from interlace_core.contracts import Approximation, Optimizer
 
 PREDICTIONS = ("prob", "cum.prob", "class", "linear.predictor")
+OF_ANY_FIT = ("link", "response", "mean", "population")
 
 
 class CLMMResult(GLMMResult):
     """A fitted cumulative mixed model; beside what every fit has, its thresholds."""
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """What kind of model this is, and by what it was fitted."""
+        return "Cumulative mixed model", super().heading[1]
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -75,6 +81,12 @@ class CLMMResult(GLMMResult):
             raise OptionError(
                 f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
                 f"not with {type!r}. Leave them out, or bootstrap the probabilities."
+            )
+        if type not in (*PREDICTIONS, *OF_ANY_FIT):
+            raise OptionError(
+                f"predict: type must be one of {', '.join(map(repr, PREDICTIONS))}, or of "
+                f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
+                f"got {type!r}."
             )
         asked = "link" if type in PREDICTIONS else type
         found = super().predict(

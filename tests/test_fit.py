@@ -14,7 +14,7 @@ TOL_COEFFICIENT = 1e-3
 """Of a standard error."""
 TOL_STANDARD_ERROR = 1e-4
 """Relative; given the variances, which lme4's optimizer leaves at about 1e-5."""
-TOL_DF = 1e-3
+TOL_DF = 1e-4
 """Relative."""
 
 

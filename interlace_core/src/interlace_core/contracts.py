@@ -80,6 +80,9 @@ class Parameter:
     intercept : bool
         Whether its predictor may have an intercept. Not where other parameters take its place,
         as thresholds do: the intercept of its formula is then left out of the design.
+    latent : bool
+        Whether its predictor moves probabilities along a latent scale although its link is the
+        identity: a column that predicts perfectly then has no finite coefficient.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Parameter:
     at_lower: str = ""
     at_upper: str = ""
     intercept: bool = True
+    latent: bool = False
 
     def fixed_eta(self) -> float:
         """Return the fixed value on the scale of the linear predictor."""

@@ -468,7 +468,7 @@ class GLMMResult(Reports, AfterFit):
     def __repr__(self) -> str:
         """Return one line."""
         return (
-            f"<GLMMResult {self.formula!r}, family {self.family.name!r}, n={self.nobs}, "
+            f"<{type(self).__name__} {self.formula!r}, family {self.family.name!r}, n={self.nobs}, "
             f"llf={self.llf:.4f}, {self.fit.verdict.status}>"
         )
 

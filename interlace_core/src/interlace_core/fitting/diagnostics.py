@@ -68,7 +68,8 @@ def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
     for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
         link = predictor.parameter.link
         half_bounded = np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain))
-        if not half_bounded or not predictor.X.shape[1] or predictor.parameter.role != "mean":
+        bounded = half_bounded or predictor.parameter.latent
+        if not bounded or not predictor.X.shape[1] or predictor.parameter.role != "mean":
             continue
         reach = np.max(np.abs(predictor.X), axis=0)
         beta = fit.psi[place]
@@ -82,8 +83,12 @@ def separation_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
         # the intercept runs off with the column that separates; that column is the cause
         runaway.sort(key=lambda j: (predictor.names[j] == "Intercept", j))
         if runaway:
-            notes.append(_separation(predictor.names, beta, se, runaway))
+            note = _separation(predictor.names, beta, se, runaway)
+            notes.append(note + ("" if predictor.parameter.latent else _PRIOR))
     return tuple(notes)
+
+
+_PRIOR = ' A weak prior, priors={"fixed": interlace.normal(0, 2.5)}, gives a finite estimate.'
 
 
 def _separation(names: Sequence[str], beta: Array, se: Array, runaway: Sequence[int]) -> str:
@@ -92,8 +97,7 @@ def _separation(names: Sequence[str], beta: Array, se: Array, runaway: Sequence[
         f"column {names[first]!r} separates the response (perfectly or nearly): its "
         f"coefficient {beta[first]:.1f} has no finite estimate and its standard error "
         f"({se[first]:.3g}) means nothing. Drop the column, merge levels, or report the "
-        "likelihood-ratio test instead of the coefficient; a weak prior, "
-        'priors={"fixed": interlace.normal(0, 2.5)}, gives a finite estimate.'
+        "likelihood-ratio test instead of the coefficient."
     )
     if others:
         listed = ", ".join(f"{names[j]!r} ({beta[j]:.1f})" for j in others)

@@ -25,6 +25,11 @@ ONE_SIDED_STEP = 1e-4
 """Length of one-sided differences, in the same units: half the calls, and a truncation error of
 this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
 
+SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
+"""Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
+out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
+variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
+
 PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
 taken where a direction has less."""
@@ -105,9 +110,20 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     The Hessian is taken anew until a round starts with next to nothing to gain, so that the one
     returned belongs to the optimum.
     """
+    optimum = _reach(search, tol_decrement)
+    rough = optimum.profiled_slope is not None and optimum.free.size
+    if not rough or optimum.decrement > tol_decrement:
+        return optimum
+    # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
+    return _measure(search, np.diagonal(optimum.hessian))
+
+
+def _reach(search: Search, tol_decrement: float) -> Optimum:
+    """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
     optimum = _measure(search)
+    enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
     for _ in range(MAX_ROUNDS):
-        if optimum.decrement <= 1e-2 * tol_decrement:
+        if optimum.decrement <= enough * tol_decrement:
             break
         before = optimum
         moved = _newton(search, optimum)
@@ -121,8 +137,11 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     return optimum
 
 
-def _measure(search: Search) -> Optimum:
-    """Return gradient, Hessian and decrement at the best point seen."""
+def _measure(search: Search, curvature: Array | None = None) -> Optimum:
+    """Return gradient, Hessian and decrement at the best point seen.
+
+    With the curvature of each coordinate known, shape (m,), by central differences at once.
+    """
     problem, objective = search.problem, search.objective
     best, psi = _best_in_canonical_form(search)
     here = search.coordinates.around(psi)
@@ -139,14 +158,21 @@ def _measure(search: Search) -> Optimum:
         return np.concatenate([here.gradient(evaluation.gradient), tail])
 
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
-    full = _differences(stacked, np.concatenate([gradient, tail]), free)
+    if curvature is None:
+        # where coefficients are profiled out another, central, measure follows
+        sharp = np.inf if p else SHARP_CURVATURE
+        full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
+    else:
+        full = jacobian(stacked, np.zeros(m), _short_steps(curvature))
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
     return Optimum(psi, best.value, gradient, hessian, free, decrement, slope)
 
 
-def _differences(function: Callable[[Array], Array], at_zero: Array, free: BoolArray) -> Array:
+def _differences(
+    function: Callable[[Array], Array], at_zero: Array, free: BoolArray, sharp: float
+) -> Array:
     """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
     m = free.size
     if not m:
@@ -156,11 +182,15 @@ def _differences(function: Callable[[Array], Array], at_zero: Array, free: BoolA
     curvature = np.diagonal(full[:m])
     spectrum = _spectrum(symmetrised(full[:m])[np.ix_(free, free)])
     plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
-    if plain and np.all(curvature <= SHARP_CURVATURE):
+    if plain and np.all(curvature <= sharp):
         return full
-    # a step must be small against a standard error here, whatever the start's scale was
+    return jacobian(function, zero, _short_steps(curvature))
+
+
+def _short_steps(curvature: Array) -> Array:
+    """Return steps that are small against a standard error, whatever the start's scale was."""
     known = np.where(np.isfinite(curvature), curvature, 1.0)
-    return jacobian(function, zero, DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
+    return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
 def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:

@@ -85,6 +85,11 @@ def anova(*results: GLMMResult, refit: bool | None = None) -> pd.DataFrame:
     """
     if len(results) < 2:
         raise OptionError("anova: expected two fits or more to compare.")
+    for each in results:
+        if not hasattr(each, "restricted"):
+            raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
+    if refit not in (None, True, False):
+        raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
     heading = _heading(results, refit)
     if heading == REFITTED:
         results = tuple(refit_ml(each) for each in results)

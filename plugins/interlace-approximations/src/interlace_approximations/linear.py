@@ -30,8 +30,9 @@ class MaximumLikelihood(Approximation):
     restricted: ClassVar[bool] = False
 
     def check(self, problem: Problem) -> None:
-        """Refuse all but a normal response with one residual variance."""
+        """Refuse all but a normal response with one residual variance that is not 0."""
         _require_linear(self, problem)
+        _require_residual(self, problem)
 
     def profiled(self, problem: Problem) -> slice:
         """Return the mean's coefficients."""
@@ -186,6 +187,33 @@ def _require_linear(approximation: Approximation, problem: Problem) -> None:
             f"with identity link and one residual variance; this model has {wrong}. Use Laplace's "
             "approximation, which leaves the likelihood of a normal response exact: glmer()."
         )
+
+
+def _require_residual(approximation: Approximation, problem: Problem) -> None:
+    """Refuse data whose fixed or random effects leave nothing for the residual."""
+    mean = problem.predictors[0]
+    n, p = mean.X.shape
+    y, wrong = problem.y - mean.offset, ""
+    if n <= p:
+        wrong = f"{p} coefficients for {n} rows"
+    elif problem.layout.cross_products.SS[-1, -1] <= EXACT**2 * float(np.sum(np.square(y))):
+        wrong = "fixed effects that predict the response exactly"
+    else:
+        for factor in problem.layout.structure.factors:
+            codes = factor.rows.codes
+            inner = problem.layout.problem.y - problem.layout.problem.predictors[0].offset
+            means = factor.rows.sum(inner) / np.bincount(codes)
+            if float(np.ptp(inner - means[codes])) <= EXACT * float(np.max(np.abs(y))):
+                wrong = f"a response that is the same in all rows of each level of {factor.name!r}"
+    if wrong:
+        raise UnsupportedModelError(
+            f"approximation {approximation.name!r} needs a residual to estimate its variance from; "
+            f"this model has {wrong}. Check how the response was made, and leave out terms."
+        )
+
+
+EXACT = 1e-12
+"""Residual, relative to the response, that is rounding."""
 
 
 def _obstacle(problem: Problem) -> str:

@@ -63,8 +63,9 @@ class CumulativeFamily(Family):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The location, which has no intercept, and what makes the thresholds."""
-        location = Parameter("location", LINKS["identity"], role="mean", intercept=False)
-        return (location, *(Parameter(name, LINKS["identity"]) for name in self.design[1]))
+        identity = LINKS["identity"]
+        location = Parameter("location", identity, role="mean", intercept=False, latent=True)
+        return (location, *(Parameter(name, identity) for name in self.design[1]))
 
     @property
     def latent(self) -> Latent:
