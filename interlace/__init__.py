@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interlace.saved import load
     from interlace_core.config import options
     from interlace_core.inference.compare import anova
+    from interlace_core.pedigree import pedigree
     from interlace_core.priors import normal
     from interlace_core.result import GLMMResult
 
@@ -29,6 +30,7 @@ __all__ = [
     "load",
     "normal",
     "options",
+    "pedigree",
     "plugins",
     "power",
 ]
@@ -43,6 +45,7 @@ _LAZY = {
     "load": ("interlace.saved", "load"),
     "anova": ("interlace_core.inference.compare", "anova"),
     "normal": ("interlace_core.priors", "normal"),
+    "pedigree": ("interlace_core.pedigree", "pedigree"),
     "options": ("interlace_core.config", "options"),
     "datasets": ("interlace.datasets", None),
 }

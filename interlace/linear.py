@@ -192,8 +192,9 @@ class LMMResult(GLMMResult):
         return Spread(extras["coefficient_covariance"], slopes, A[np.ix_(free, free)])
 
     def _variance_parameter_covariance(self) -> Array:
-        """Return the covariance of (theta, log sigma), NaN for those at a bound."""
-        places = [*range(self.theta.size), self.coefficients[1].place.start]
+        """Return the covariance of theta and the residuals' parameters, NaN at a bound."""
+        others = [i for each in self.coefficients[1:] for i in range(*each.place.indices(10**9))]
+        places = [*range(self.theta.size), *others]
         return self.fit.vcov[np.ix_(places, places)]
 
 
@@ -211,6 +212,9 @@ def fit(
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     theta0: Any = None,
+    known: Mapping[str, pd.DataFrame] | None = None,
+    covariance: Mapping[str, str] | None = None,
+    correlation: str | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -233,12 +237,16 @@ def fit(
     offset : str or array, optional
         Added to the mean.
     dispformula : str, optional
-        One-sided formula for the logarithm of the residual standard deviation; needs
-        `method="ML"`, and goes without weights.
+        One-sided formula for the logarithm of the residual standard deviation.
+    correlation : str, optional
+        Correlation of the residuals within groups: "ar1(time | subject)", `rho^|t - s|` between
+        times t and s (whole numbers, gaps allowed), or "cs(1 | subject)", one correlation; with
+        1 as time, rows are taken in their order. Its groups must be nested in those of the
+        random effects.
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, verbose
+    optimizer, optimizer_options, theta0, known, covariance, verbose
         As for `glmer`.
 
     Returns
@@ -250,7 +258,7 @@ def fit(
     OptionError
         If method or df_method is none of those listed.
     UnsupportedModelError
-        If dispformula is combined with REML or weights.
+        If df_method="kenward-roger" is combined with ML, a dispformula or a correlation.
 
     Examples
     --------
@@ -266,19 +274,17 @@ def fit(
 
     _require("method", method, METHODS)
     _require("df_method", df_method, DF_METHODS)
-    if dispformula is not None and (method != "ML" or weights is not None):
-        raise UnsupportedModelError(
-            'fit: a dispformula is fitted by method="ML" without weights; got '
-            f"method={method!r}{'' if weights is None else ' and weights'}. Weights by precision "
-            "can be written as an offset of the dispersion: "
-            'dispformula="~ x + offset(-0.5 * log(w))".'
-        )
     if df_method == "kenward-roger" and method != "REML":
         raise UnsupportedModelError(
             f'fit: df_method="kenward-roger" goes with method="REML", got method={method!r}. '
             'Use df_method="satterthwaite", or REML.'
         )
-    approximation: Any = method.lower() if dispformula is None else "laplace"
+    if df_method == "kenward-roger" and (dispformula is not None or correlation is not None):
+        raise UnsupportedModelError(
+            'fit: df_method="kenward-roger" is for independent residuals of one variance. Use '
+            'df_method="satterthwaite".'
+        )
+    approximation: Any = method.lower()
     if df_method == "kenward-roger":
         restricted: Any = default_registry().approximation("reml")
         approximation = restricted(kenward_roger=True)
@@ -292,6 +298,9 @@ def fit(
         offset=offset,
         parameters={} if dispformula is None else {"dispersion": dispformula},
         theta0=theta0,
+        known=known,
+        covariance=covariance,
+        correlation=correlation,
         call={
             "approximation": approximation,
             "optimizer": optimizer,

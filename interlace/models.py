@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interlace_core.contracts import Approximation, Family, Optimizer
     from interlace_core.power import Power
     from interlace_core.priors import Prior
@@ -33,6 +35,8 @@ def glmer(
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
     priors: Mapping[str, Prior] | None = None,
+    known: Mapping[str, pd.DataFrame] | None = None,
+    covariance: Mapping[str, str] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -76,6 +80,14 @@ def glmer(
         Weak priors on coefficients of linear predictors, such as
         `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
         coefficient. The fit is then penalised, and called so: no likelihood-ratio tests, no AIC.
+    known : mapping from str to DataFrame, optional
+        Covariance of the levels of a grouping factor, up to the variance that is estimated:
+        `{"animal": A}`, with rows and columns labelled by the levels (see `pedigree`). It may
+        hold more levels than the data. Of several terms on the factor, `known(1 | animal)` in
+        the formula marks those that it is meant for.
+    covariance : mapping from str to str, optional
+        Covariance structure of the terms of a grouping factor: `{"g": "ar1"}` with
+        `(0 + time | g)` is `ar1(0 + time | g)`. With options: `{"g": ("name", {"d": 2})}`.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -119,6 +131,8 @@ def glmer(
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
         theta0=theta0,
         priors=priors,
+        known=known,
+        covariance=covariance,
         call={
             "optimizer": optimizer,
             "optimizer_options": optimizer_options,

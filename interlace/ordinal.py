@@ -147,6 +147,8 @@ def clmm(
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     theta0: Any = None,
+    known: Mapping[str, pd.DataFrame] | None = None,
+    covariance: Mapping[str, str] | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -172,7 +174,7 @@ def clmm(
         "flexible" (default), "symmetric" or "equidistant".
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, verbose
+    weights, offset, approximation, optimizer, optimizer_options, theta0, known, covariance, verbose
         As for `glmer`.
 
     Returns
@@ -207,6 +209,8 @@ def clmm(
         weights=weights,
         offset=offset,
         theta0=theta0,
+        known=known,
+        covariance=covariance,
         call={
             "optimizer": optimizer,
             "optimizer_options": optimizer_options,

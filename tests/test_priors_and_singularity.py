@@ -1,5 +1,8 @@
 """Weak priors as a penalised fit, called so everywhere; singular fits told plainly."""
 
+from dataclasses import replace
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +11,9 @@ from scipy.special import expit
 from scipy.stats import norm
 
 import interlace
+from interlace_core.covariance import Diagonal
 from interlace_core.errors import ConvergenceWarning, OptionError, UnsupportedModelError
+from interlace_core.records import Array
 from reference_fits import load_data
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -115,3 +120,46 @@ def test_singularity_names_a_correlation_of_one():
 def test_singularity_is_empty_for_a_regular_fit():
     fit = interlace.glmer("Reaction ~ Days + (1 | Subject)", load_data("sleepstudy"), "gaussian")
     assert fit.singularity().empty
+
+
+class Stretched(Diagonal):
+    """Standard deviations in another unit, given as an option."""
+
+    name = "stretched"
+    made: ClassVar[list[float]] = []
+
+    def __init__(self, size: int, unit: float = 1.0) -> None:
+        super().__init__(size)
+        self.unit = unit
+        self.made.append(unit)
+
+    def template(self, theta: Array) -> Array:
+        return self.unit * super().template(theta)
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        return self.unit * super().pullback(theta, dT)
+
+    def nearest(self, covariance: Array) -> Array:
+        return super().nearest(covariance) / self.unit
+
+
+def test_singularity_keeps_the_options_of_a_structure():
+    rng = np.random.default_rng(2)
+    g, x = np.repeat(np.arange(8), 6), rng.normal(size=48)
+    data = pd.DataFrame({"x": x, "g": g.astype(str)})
+    data["y"] = 1 + rng.normal(size=8)[g] + rng.normal(size=48)
+    fit = interlace.glmer("y ~ x + diag(1 + x | g)", data, "gaussian")
+    assert "x | g is 0" in fit.singularity()["found"].iloc[0]
+    problem = fit.training.problem
+    term = replace(problem.terms[0], covariance=Stretched(2, unit=4.0), options=(("unit", 4.0),))
+    psi = fit.fit.psi.copy()
+    psi[:2] /= 4.0
+    changed = replace(
+        fit,
+        fit=replace(fit.fit, psi=psi),
+        training=replace(fit.training, problem=replace(problem, terms=(term,))),
+    )
+    Stretched.made.clear()
+    row = changed.singularity().iloc[0]
+    assert Stretched.made == [4.0]
+    assert row["loglik"] == pytest.approx(fit.singularity()["loglik"].iloc[0], abs=1e-7)

@@ -22,6 +22,7 @@ from interlace_core.errors import InterlaceError, SavedFileError, UnknownNameErr
 from interlace_core.links import Log
 from interlace_core.result import GLMMResult
 from interlace_core.saving import pack_result, unpack_result
+from interlace_core.saving.schema import SCHEMA
 
 ROWS = 120
 FORMULAS = (
@@ -204,9 +205,22 @@ def test_loaded_result_has_the_same_wald_intervals_and_tidy_table(tmp_path: Any)
 
 def test_saved_file_of_a_newer_schema_says_to_update() -> None:
     parts = members(small())
-    parts["manifest.json"] = parts["manifest.json"].replace(b'"schema": 1', b'"schema": 2')
-    with pytest.raises(SavedFileError, match="schema 2.*update interlace-core"):
+    newer = f'"schema": {SCHEMA + 1}'.encode()
+    parts["manifest.json"] = parts["manifest.json"].replace(f'"schema": {SCHEMA}'.encode(), newer)
+    with pytest.raises(SavedFileError, match=f"schema {SCHEMA + 1}.*update interlace-core"):
         unpack_result(rebuilt(parts))
+
+
+def test_saved_file_of_the_first_schema_is_read() -> None:
+    parts = members(small())
+    parts["manifest.json"] = parts["manifest.json"].replace(
+        f'"schema": {SCHEMA}'.encode(), b'"schema": 1'
+    )
+    document = json.loads(parts["result.json"])
+    for effects in document["effects"].values():
+        del effects["scales"], effects["without_data"]
+    parts["result.json"] = json.dumps(document).encode()
+    assert unpack_result(rebuilt(parts)).ngroups == {"herd": 15}
 
 
 def test_saved_file_that_is_none_is_refused_in_words(tmp_path: Any) -> None:

@@ -16,6 +16,7 @@ from interlace_core.contracts import Approximation
 from interlace_core.errors import InterlaceError, UnsupportedModelError
 from interlace_core.fitting.fit import Fit
 from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, require_training
 from interlace_core.records import Array, Problem
 from interlace_core.registry import default_registry
@@ -107,6 +108,11 @@ def accuracy(result: GLMMResult, *, n: int, seed: int | None) -> Accuracy:
             "accuracy: a restricted likelihood is another quantity than the likelihood that "
             "sampling gives. Fit by maximum likelihood."
         )
+    if training.problem.correlation is not None:
+        raise UnsupportedModelError(
+            "accuracy: the likelihood of a linear model with correlated residuals is exact; there "
+            "is no approximation to judge."
+        )
     if not training.problem.terms:
         raise UnsupportedModelError(
             "accuracy: the model has no random effects, so that nothing is approximated."
@@ -189,7 +195,7 @@ def finer_approximation(problem: Problem, points: int) -> Approximation | None:
             continue
         candidate: Approximation = each.cls.from_nAGQ(points)
         try:
-            candidate.check(problem)
+            check_support(candidate, problem)
         except InterlaceError:
             continue
         return candidate

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from interlace_core.records import (
     Response,
 )
 from interlace_core.shortcuts import Shortcuts
+
+if TYPE_CHECKING:
+    from interlace_core.residual_correlation import ResidualCorrelation
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -310,6 +313,11 @@ class Covariance(ABC):
     def nearest(self, covariance: Array) -> Array:
         """Return the theta whose `T T'` is closest to a given c x c covariance."""
 
+    @classmethod
+    def residuals(cls) -> type[ResidualCorrelation] | None:
+        """Return the structure of this name for residuals within groups, or None."""
+        return None
+
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return which entries of theta are at a bound for practical purposes.
 
@@ -354,6 +362,11 @@ class Approximation(ABC):
     contract_version: ClassVar[int] = 1
     serves_nAGQ: ClassVar[range | None] = None
     """Values of `nAGQ` that choose this approximation by default; None if only by name."""
+    takes_relations: ClassVar[bool] = False
+    """Whether it serves levels correlated by a known matrix (`RandomTerm.relation`): u is then
+    spread over the levels by `Structure.spread`, and nothing factorises over them."""
+    takes_correlation: ClassVar[bool] = False
+    """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:

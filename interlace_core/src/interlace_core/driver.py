@@ -22,6 +22,7 @@ from interlace_core.errors import (
 from interlace_core.fitting.diagnostics import limit_notes, separation_notes
 from interlace_core.fitting.fit import Fit, fit_problem
 from interlace_core.fitting.kept import kept_of_approximation
+from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.guards import guard
 from interlace_core.notices import warn
@@ -43,6 +44,9 @@ def fit_glmm(
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
     priors: Mapping[str, Prior] | None = None,
+    known: Mapping[str, Any] | None = None,
+    covariance: Mapping[str, Any] | None = None,
+    correlation: str | None = None,
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -52,8 +56,10 @@ def fit_glmm(
 
     Parameters
     ----------
-    formula, data, family, groups, random, weights, offset, theta0
+    formula, data, family, groups, random, weights, offset, theta0, known, covariance
         As for `interlace.glmer`.
+    correlation : str, optional
+        Of the residuals, as for `interlace.fit`.
     parameters : mapping from name or role to formula
         Formulas of further distributional parameters.
     priors : mapping from coefficient, or "fixed", to Prior, optional
@@ -77,6 +83,9 @@ def fit_glmm(
         offset=offset,
         parameters=parameters,
         priors=priors,
+        known=known,
+        covariance=covariance,
+        correlation=correlation,
         call=call,
         builtin=builtin,
         registry=registry,
@@ -128,6 +137,9 @@ def prepare(
     offset: Any = None,
     parameters: Mapping[str, str] | None = None,
     priors: Mapping[str, Prior] | None = None,
+    known: Mapping[str, Any] | None = None,
+    covariance: Mapping[str, Any] | None = None,
+    correlation: str | None = None,
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -151,10 +163,13 @@ def prepare(
             weights=weights,
             offset=offset,
             parameters=parameters,
+            known=known,
+            structures=covariance,
+            correlation=correlation,
         )
     approximation = penalise(as_approximation(registry, settings, call, who), priors)
     with guard(approximation, "check"):
-        approximation.check(model.problem)
+        check_support(approximation, model.problem)
     optimizer = as_optimizer(registry, settings, who)
     return Prepared(model, approximation, optimizer, settings)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,13 +47,18 @@ class GroupEffects:
     Attributes
     ----------
     levels : tuple of str, length L
+        Those with data first, then others that a known covariance holds.
     names : tuple of str, length c
     values : ndarray, shape (L, c)
         Conditional modes of b, on the scale of eta.
     covariance : ndarray, shape (L, c, c)
         Conditional covariance of b given the data, at the estimates of psi.
     prior : ndarray, shape (c, c)
-        Estimated covariance of b, T T'.
+        Estimated covariance of b, T T'; where the covariance of levels is known, its factor.
+    scales : ndarray, shape (L,), or None
+        Known variances of the levels, by which `prior` is multiplied; None where they are 1.
+    without_data : int
+        Number of levels at the end that have no data.
     """
 
     levels: tuple[str, ...]
@@ -61,6 +66,8 @@ class GroupEffects:
     values: Array
     covariance: Array
     prior: Array
+    scales: Array | None = None
+    without_data: int = 0
 
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
@@ -93,23 +100,27 @@ def group_effects(
     structure, templates = layout.structure, layout.templates(psi)
     spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
     found = {}
-    for index, (factor, part) in enumerate(zip(structure.factors, structure.split(u), strict=True)):
+    for index, (factor, part) in enumerate(
+        zip(structure.factors, structure.spread(u), strict=True)
+    ):
         T, (c, L) = templates[index], factor.shape
         b = apply(T, part)
         if spread is None:
             covariance = np.full((L, c, c), np.nan)
         else:
             covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
-        terms = [problem.terms[t] for t, _ in factor.terms]
-        found[factor.name] = GroupEffects(
-            terms[0].levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T
-        )
+        levels = problem.terms[factor.terms[0][0]].levels
+        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T)
+        found[factor.name] = _with_relatives(own, problem, psi, u, index)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
 
 
 def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
-    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none."""
+    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
+
+    Of R H^-1 R' where levels are correlated, R the root of their covariance.
+    """
     conditional = Conditional(problem.layout, psi)
     point = conditional.evaluate(u, 3)
     try:
@@ -117,6 +128,50 @@ def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | 
     except NotPositiveDefiniteError:
         return None
     return [inverse[f, f] for f in range(len(problem.layout.structure.factors))]
+
+
+def _with_relatives(
+    own: GroupEffects, problem: Problem, psi: Array, u: Array, index: int
+) -> GroupEffects:
+    """Return the effects of a factor with those of the levels that only its relation holds."""
+    relation = problem.layout.structure.factors[index].relation
+    if relation is None:
+        return own
+    covariance = own.covariance
+    if relation.others:
+        more = _relatives_covariance(problem, psi, u, index)
+        covariance = np.concatenate([covariance, more])
+    return replace(
+        own,
+        levels=(*own.levels, *relation.others),
+        values=relation.extend(own.values),
+        covariance=covariance,
+        scales=relation.variances(),
+        without_data=len(relation.others),
+    )
+
+
+def _relatives_covariance(problem: Problem, psi: Array, u: Array, index: int) -> Array:
+    """Return the conditional covariance of the effects of levels without data, shape (m, c, c)."""
+    conditional = Conditional(problem.layout, psi)
+    structure, T = conditional.layout.structure, conditional.T[index]
+    relation = structure.factors[index].relation
+    assert relation is not None
+    try:
+        information = conditional.information(conditional.evaluate(u, 3))
+        factorisation = conditional.factorise(information)
+    except NotPositiveDefiniteError:
+        return np.full((len(relation.others), *T.shape), np.nan)
+    found = []
+    for weights, spare in zip(relation.weights, relation.spare, strict=True):
+        pulled = []
+        for row in T:
+            parts = [np.zeros(factor.shape) for factor in structure.factors]
+            parts[index] = np.outer(row, weights)
+            pulled.append(structure.gather(parts))
+        solved = [structure.join(factorisation.solve(structure.split(each))) for each in pulled]
+        found.append(np.array(pulled) @ np.array(solved).T + spare * (T @ T.T))
+    return np.array(found)
 
 
 def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ from interlace_core.prediction.design import (
     RowDesign,
     fit_rows,
     included_terms,
+    level_scales,
     new_rows,
     predictors,
+    unrelated_scale,
 )
 from interlace_core.records import Array, BoolArray
 
@@ -161,7 +163,7 @@ def unknown_variance(result: GLMMResult, design: RowDesign, unknown: Sequence[Bo
     priors = [result.effects[t.group].prior[t.columns, t.columns] for t in result.terms]
     at = [term.predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
-    return prior_variance(priors, at, Z, unknown, design.offset.shape)
+    return prior_variance(priors, at, Z, unknown, design.offset.shape, level_scales(result, design))
 
 
 def target_of(result: GLMMResult, type: str) -> Target:
@@ -229,7 +231,8 @@ def _draw_new(result: GLMMResult, design: RowDesign, seed: int | None) -> list[A
             values, vectors = np.linalg.eigh(S)
             root = vectors * np.sqrt(np.maximum(values, 0.0))
             count = int(term.groups.max(initial=-1)) + 1
-            effects[place.group] = rng.standard_normal((count, len(S))) @ root.T
+            scale = unrelated_scale(result.effects[place.group])
+            effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(S))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
         drawn.append(np.sum(term.Z * b[term.groups][:, place.columns], axis=1))
     return drawn

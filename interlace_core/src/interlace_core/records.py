@@ -19,6 +19,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from interlace_core.contracts import Covariance, Family, Parameter
     from interlace_core.numerics.conditional import Layout
+    from interlace_core.numerics.relation import Relation
+    from interlace_core.numerics.rowwise import RowCorrelation
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -128,6 +130,11 @@ class RandomTerm:
         Names of the columns of Z.
     covariance : Covariance
         Structure of the c x c covariance.
+    relation : Relation, or None
+        Known covariance of the levels, the same for all terms of a group; None where they are
+        independent.
+    options : tuple of (str, object)
+        What `covariance` was made with beside the number of columns.
     """
 
     label: str
@@ -138,11 +145,21 @@ class RandomTerm:
     Z: Array
     names: tuple[str, ...]
     covariance: Covariance
+    relation: Relation | None = None
+    options: tuple[tuple[str, Any], ...] = ()
 
     @cached_property
     def sizes(self) -> Array:
-        """Root mean square of each column of Z, shape (c,)."""
-        return np.asarray(np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z)))
+        """Root mean square of each column of Z, times that of the levels, shape (c,)."""
+        rms = np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z))
+        return np.asarray(self.level_size * rms)
+
+    @cached_property
+    def level_size(self) -> float:
+        """Root mean square of the levels' known standard deviations; 1 where they have none."""
+        if self.relation is None:
+            return 1.0
+        return float(np.sqrt(np.mean(np.sum(np.square(self.relation.root), axis=1))))
 
     @cached_property
     def reach(self) -> Array:
@@ -186,6 +203,8 @@ class Problem:
     terms: tuple[RandomTerm, ...]
     constants: Array | None = None
     """Added to each row's weighted log-density, shape (n,); None means 0."""
+    correlation: RowCorrelation | None = None
+    """Correlation of the rows' errors within groups; None means independent rows."""
 
     @cached_property
     def layout(self) -> Layout:

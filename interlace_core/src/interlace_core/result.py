@@ -304,8 +304,11 @@ class GLMMResult(Reports, AfterFit):
 
     @property
     def ngroups(self) -> dict[str, int]:
-        """Levels per grouping factor."""
-        return {group: len(effects.levels) for group, effects in self.effects.items()}
+        """Levels per grouping factor, those that have data."""
+        return {
+            group: len(effects.levels) - effects.without_data
+            for group, effects in self.effects.items()
+        }
 
     @property
     def llf(self) -> float:

@@ -78,7 +78,7 @@ def sample_likelihood(
     for i in range(n // 2):
         rows = scatter(structure, {r: root_w * rng.standard_normal(structure.n)})
         pulled = [apply(T.T, part) for T, part in zip(conditional.T, rows, strict=True)]
-        y = structure.join(pulled) + rng.standard_normal(q)
+        y = structure.gather(pulled) + rng.standard_normal(q)
         x = structure.join(mode.factorisation.solve(structure.split(y)))
         scale = np.sqrt(TAIL / rng.chisquare(TAIL))
         square = float(x @ y) * scale**2  # x'Hx of the scaled draw

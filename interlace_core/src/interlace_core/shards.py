@@ -16,8 +16,10 @@ from interlace_core.records import Array, IntArray, Problem, RandomTerm
 def independent_rows(problem: Problem) -> list[IntArray]:
     """Return the rows of each group of the coarsest factor.
 
-    All rows together where another factor does not nest in it.
+    All rows together where another factor does not nest in it, or levels are correlated.
     """
+    if problem.correlation is not None or any(t.relation is not None for t in problem.terms):
+        return [np.arange(problem.n)]
     coarsest = min(problem.terms, key=lambda term: len(term.levels)).codes
     if not all(_nests(term, coarsest) for term in problem.terms):
         return [np.arange(problem.n)]
@@ -41,6 +43,7 @@ def subset(problem: Problem, rows: IntArray) -> Problem:
             replace(each, X=each.X[rows], offset=each.offset[rows]) for each in problem.predictors
         ),
         terms=tuple(_subset_term(term, rows) for term in problem.terms),
+        correlation=None if problem.correlation is None else problem.correlation.take(rows),
     )
 
 
@@ -63,6 +66,7 @@ def _subset_term(term: RandomTerm, rows: IntArray) -> RandomTerm:
         codes=place[term.codes[rows]],
         levels=tuple(term.levels[i] for i in present),
         Z=term.Z[rows],
+        relation=None if term.relation is None else term.relation.part(present),
     )
 
 

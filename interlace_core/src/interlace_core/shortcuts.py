@@ -62,6 +62,8 @@ class Shortcuts(ABC):
     def effects_covariance(self, psi: Array) -> list[Array] | None:
         """Return the covariance of u given the data at the optimum, level by level.
 
+        Of the levels' effects before the template where levels are correlated.
+
         Called once per fit.
 
         Returns

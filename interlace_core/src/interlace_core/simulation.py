@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interlace_core.correlated_rows import CorrelatedRows
 from interlace_core.errors import OptionError
 from interlace_core.fitting.training import require_training
 from interlace_core.guards import guard
+from interlace_core.numerics.rowwise import row_deviations, row_roots
 from interlace_core.records import Array, Problem
 
 if TYPE_CHECKING:
@@ -48,6 +50,11 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
 
 def draw(result: GLMMResult, eta: Array, rng: np.random.Generator) -> Array:
     """Return one draw of the response at linear predictors eta, shape (K, n)."""
+    if isinstance(result.family, CorrelatedRows):
+        # which rows correlate is known to the data alone
+        problem = require_training(result, "simulate").problem
+        errors = row_roots(problem, result.fit.psi).colour(rng.standard_normal((problem.n, 1)))
+        return np.asarray(eta[0] + row_deviations(problem, result.fit.psi) * errors[:, 0])
     with guard(result.family, "simulate"):
         return np.asarray(result.family.simulate(list(eta), rng), dtype=np.float64)
 
@@ -71,7 +78,7 @@ def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> A
     ]
     for term, T in zip(problem.terms, templates, strict=True):
         u = rng.standard_normal((T.shape[0], len(term.levels)))
-        b = T @ u
+        b = T @ (u if term.relation is None else u @ term.relation.root.T)
         eta[term.predictor] += np.einsum("nc,cn->n", term.Z, b[:, term.codes])
     return eta
 

@@ -63,14 +63,14 @@ def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:
             term,
             Z=term.Z[:, kept],
             names=tuple(term.names[i] for i in kept),
-            covariance=type(term.covariance)(kept.size),
+            covariance=type(term.covariance)(kept.size, **dict(term.options)),
         )
     return replace(problem, terms=tuple(terms))
 
 
 def _uncorrelated(problem: Problem, index: int) -> Problem:
     terms = list(problem.terms)
-    terms[index] = replace(terms[index], covariance=Diagonal(len(terms[index].names)))
+    terms[index] = replace(terms[index], covariance=Diagonal(len(terms[index].names)), options=())
     return replace(problem, terms=tuple(terms))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,17 @@ import pandas as pd
 from interlace_core.contracts import Covariance, Family, Parameter
 from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
-from interlace_core.data.grouping import Factor, build_factor, check_levels
+from interlace_core.data.grouping import Factor, FactorEncoder, build_factor, check_levels
+from interlace_core.data.known import KnownCovariances
 from interlace_core.data.levels import column_code
 from interlace_core.data.rows import Rows, require_finite
 from interlace_core.data.vectors import Vector, vector_values
-from interlace_core.formulas.bars import Bar
+from interlace_core.errors import OptionError
+from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, evaluate
-from interlace_core.formulas.spans import formula_error
+from interlace_core.formulas.spans import formula_error, listed
 from interlace_core.formulas.specification import ParameterFormula
+from interlace_core.numerics.relation import Relation
 from interlace_core.records import Array, Predictor, RandomTerm
 
 CovarianceLookup = Callable[[str], type[Covariance]]
@@ -55,6 +59,7 @@ def assemble(
     frame: pd.DataFrame,
     rows: Rows,
     covariance: CovarianceLookup,
+    known: object = None,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -72,8 +77,11 @@ def assemble(
         To name a row in a message.
     covariance : callable
         From the name of a covariance structure to its class.
+    known : mapping from str to DataFrame, optional
+        Covariance of the levels of grouping factors.
     """
-    work = _Assembly(frame, rows, covariance)
+    levels = _KnownLevels(known, [bar for part in parts for bar in part.bars])
+    work = _Assembly(frame, rows, covariance, levels)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -96,6 +104,16 @@ def assemble(
     )
 
 
+def relation_notes(terms: Sequence[RandomTerm]) -> list[str]:
+    """Return a note for each factor whose levels are correlated by a known matrix."""
+    related = {term.group: term.relation for term in terms if term.relation is not None}
+    return [
+        f"the levels of {group} are correlated by a known matrix, which the variances multiply"
+        + (f"; it holds {len(each.others)} level(s) without data" if each.others else "")
+        for group, each in related.items()
+    ]
+
+
 def overlap_notes(terms: Sequence[RandomTerm]) -> list[str]:
     """Return a note for each two terms that give the same groups the same effect twice."""
     notes = []
@@ -112,7 +130,10 @@ def overlap_notes(terms: Sequence[RandomTerm]) -> list[str]:
 class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
-    def __init__(self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup) -> None:
+    def __init__(
+        self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup, known: _KnownLevels
+    ) -> None:
+        self.known = known
         self.frame = frame
         self.rows = rows
         self.covariance = covariance
@@ -146,19 +167,22 @@ class _Assembly:
         if bar.columns not in self.factors:
             self.factors[bar.columns] = build_factor(bar.columns, self.frame)
         factor = self.factors[bar.columns]
-        check_levels(bar, factor, confounded=confounded)
+        group, relation, levels = self.known.of(bar, factor.encoder)
+        check_levels(bar, factor, confounded=confounded and relation is None)
         design = self.designs.build(bar.left)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
-            group=bar.group,
+            group=group,
             codes=factor.codes,
             levels=factor.encoder.levels,
             Z=design.X,
             names=design.encoder.names,
             covariance=self._structure(bar, design.X.shape[1]),
+            relation=relation,
+            options=tuple(_structure_options(bar).items()),
         )
-        return term, TermEncoder(design.encoder, factor.encoder)
+        return term, TermEncoder(design.encoder, levels)
 
     def _offset_term(self, offset: Expression) -> Array:
         values = evaluate(offset, self.frame).astype(np.float64)
@@ -166,11 +190,14 @@ class _Assembly:
         return values
 
     def _structure(self, bar: Bar, size: int) -> Covariance:
-        structure = self.covariance(bar.structure)
-        if not bar.options:
+        options, name = _structure_options(bar), bar.structure
+        if name == KNOWN_LEVELS:
+            name = str(dict(bar.options).get("structure", DEFAULT_STRUCTURE))
+        structure = self.covariance(name)
+        if not options:
             return structure(size)
         try:
-            return structure(size, **dict(bar.options))
+            return structure(size, **options)
         except TypeError as error:
             names = ", ".join(name for name, _ in bar.options)
             raise formula_error(
@@ -178,6 +205,52 @@ class _Assembly:
                 f"covariance structure {bar.structure!r} does not take the option(s) {names} "
                 f"({error}). Remove them, or correct their names.",
             ) from error
+
+
+class _KnownLevels:
+    """Which terms have levels that are correlated by a known matrix."""
+
+    def __init__(self, given: object, bars: Sequence[Bar]) -> None:
+        self.given = KnownCovariances(given)
+        groups = {bar.group for bar in bars}
+        for name in self.given.factors:
+            if name not in groups:
+                raise OptionError(
+                    f"known: expected grouping factors of the model ({listed(groups) or 'none'}), "
+                    f"got {name!r}. Write a term such as (1 | {name})."
+                )
+        self.marked = {bar.group for bar in bars if bar.structure == KNOWN_LEVELS}
+        self.mixed = {bar.group for bar in bars if bar.structure != KNOWN_LEVELS} & self.marked
+        self.found: dict[str, tuple[Relation, FactorEncoder]] = {}
+
+    def of(self, bar: Bar, encoder: FactorEncoder) -> tuple[str, Relation | None, FactorEncoder]:
+        """Return a term's group, the relation of its levels, and the encoder of new levels.
+
+        Where some terms of a factor are marked, the others' levels are independent, and the
+        marked ones are a group of their own.
+        """
+        group, marked = bar.group, bar.structure == KNOWN_LEVELS
+        if marked and group not in self.given.factors:
+            raise formula_error(
+                bar.span,
+                f"expected the matrix of {group!r} in the argument known, got "
+                f"{listed(self.given.factors) or 'none'}. Give "
+                f"known={{{group!r}: K}}, K a DataFrame labelled by the levels.",
+            )
+        if group not in self.given.factors or (group in self.marked and not marked):
+            return group, None, encoder
+        if group not in self.found:
+            self.found[group] = self.given.relation(group, encoder)
+        relation, levels = self.found[group]
+        return f"{KNOWN_LEVELS}({group})" if group in self.mixed else group, relation, levels
+
+
+def _structure_options(bar: Bar) -> dict[str, Any]:
+    """Return the options of a term's structure, without that which names it."""
+    own = dict(bar.options)
+    if bar.structure == KNOWN_LEVELS:
+        own.pop("structure", None)
+    return own
 
 
 def _columns(encoder: PredictorEncoder) -> list[str]:

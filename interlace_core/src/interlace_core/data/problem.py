@@ -8,7 +8,19 @@ from dataclasses import dataclass
 import pandas as pd
 
 from interlace_core.contracts import Family
-from interlace_core.data.assembly import Assembled, CovarianceLookup, assemble, overlap_notes
+from interlace_core.correlated_rows import CorrelatedRows
+from interlace_core.data.assembly import (
+    Assembled,
+    CovarianceLookup,
+    assemble,
+    overlap_notes,
+    relation_notes,
+)
+from interlace_core.data.correlation import (
+    build_correlation,
+    correlation_columns,
+    read_correlation,
+)
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
@@ -19,6 +31,7 @@ from interlace_core.errors import DataWarning, ResponseError
 from interlace_core.formulas.spans import listed
 from interlace_core.formulas.specification import assign_parameters, read_specification
 from interlace_core.notices import warn
+from interlace_core.numerics.rowwise import RowCorrelation
 from interlace_core.records import Array, Problem, Response, RowReport
 
 
@@ -68,6 +81,9 @@ def build_problem(
     weights: object = None,
     offset: object = None,
     parameters: Mapping[str, str] | None = None,
+    known: object = None,
+    structures: object = None,
+    correlation: str | None = None,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -93,6 +109,12 @@ def build_problem(
     parameters : mapping from str to str, optional
         Formulas such as `"~ x + (1 | g)"` by the name or role of the family's parameters
         other than the first; `~ 1` by default.
+    known : mapping from str to DataFrame, optional
+        Covariance of the levels of grouping factors, labelled by them.
+    structures : mapping from str to str, optional
+        Covariance structures of terms without one, by grouping factor.
+    correlation : str, optional
+        Correlation of the rows' errors, such as "ar1(time | subject)".
 
     Returns
     -------
@@ -118,27 +140,38 @@ def build_problem(
         weights=weights,
         offset=offset,
         parameters=parameters,
+        structures=structures,
     )
-    given = read_columns(table, specification.columns)
+    serial = read_correlation(correlation, table.columns)
+    more = [] if serial is None else correlation_columns(serial, table.columns)
+    given = read_columns(table, tuple(dict.fromkeys([*specification.columns, *more])))
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
     refuse_infinite(frame, rows)
     raw = read_response(specification.response, frame, family, rows)
     response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
     bound = family.bind(response.y)
+    correlated = None if serial is None else build_correlation(serial, frame, rows, covariance)
+    if correlated is not None:
+        bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    design = assemble(parts, bound, specification.offset, frame, rows, covariance)
+    design = assemble(parts, bound, specification.offset, frame, rows, covariance, known)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped)
     return Model(
-        problem=_problem(response, bound, design),
+        problem=_problem(response, bound, design, correlated),
         encoder=design.encoder,
         rows=rows.report(),
         family=bound,
         formula=formula,
         dropped_columns=design.dropped,
-        notes=(*notes, *overlap_notes(design.terms)),
+        notes=(
+            *notes,
+            *overlap_notes(design.terms),
+            *relation_notes(design.terms),
+            *_correlation_notes(correlated),
+        ),
         response_levels=raw.levels,
     )
 
@@ -162,13 +195,24 @@ def _checked(family: Family, raw: RawResponse, weights: Array | None, rows: Rows
         raise error.at(rows.describe(error.row)) from None
 
 
-def _problem(response: Response, family: Family, design: Assembled) -> Problem:
+def _correlation_notes(correlation: RowCorrelation | None) -> list[str]:
+    """Return a note on the correlation of rows."""
+    if correlation is None:
+        return []
+    groups = int(correlation.codes.max()) + 1
+    return [f"residuals are correlated: {correlation.label}, {groups} groups"]
+
+
+def _problem(
+    response: Response, family: Family, design: Assembled, correlation: RowCorrelation | None
+) -> Problem:
     return Problem(
         y=frozen(response.y),
         weights=None if response.weights is None else frozen(response.weights),
         family=family,
         predictors=design.predictors,
         terms=design.terms,
+        correlation=correlation,
     )
 
 

@@ -92,7 +92,7 @@ def precondition(
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
         information = np.eye(problem.n_beta) if known is None else known.coefficients
-        information = information[np.ix_(beta - n_theta, beta - n_theta)]
+        information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return _with_bounds(problem, psi, B)
 
@@ -161,7 +161,7 @@ def _levels_that_tell(problem: Problem, start: Start, known: Information | None)
             term = problem.terms[index]
             sd = START_SIZE * start.units[term.predictor] / _positive(term.sizes)
             for a, column in enumerate(range(place.start, place.stop)):
-                pull = np.square(sd[a]) * np.maximum(own[column], 0.0)
+                pull = np.square(sd[a] * term.level_size) * np.maximum(own[column], 0.0)
                 told[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
     return told
 
@@ -199,6 +199,20 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     if structure.q:
         information = information - np.array(cross) @ np.array(solved).T
     return np.asarray(information)
+
+
+def _with_unseen(problem: Problem, information: Array) -> Array:
+    """Return the information with one unit per row on predictors of which no row tells by itself.
+
+    Such as a correlation of rows: pairs of rows tell of it, one pair about as much as this.
+    """
+    for k in problem.active():
+        place = problem.beta_slices()[k]
+        here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
+        if place.stop > place.start and not np.any(information[here, here]):
+            X = problem.predictors[k].X
+            information[here, here] = X.T @ X
+    return information
 
 
 def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:

@@ -13,6 +13,8 @@ from interlace_core.formulas.tokens import Token, is_call, span_of, split_at
 
 DEFAULT_STRUCTURE = "us"
 INDEPENDENT_STRUCTURE = "diag"
+KNOWN_LEVELS = "known"
+"""Marks a term whose levels are correlated by a matrix that the user gives."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from interlace_core.formulas.expressions import Expression, parse_expression, pa
 from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
 from interlace_core.formulas.linear import LinearFormula
 from interlace_core.formulas.spans import Source, listed, unknown_column, whole
+from interlace_core.formulas.structures import structured
 from interlace_core.lookup import similar_name
 from interlace_core.records import Array
 
@@ -95,12 +96,13 @@ def read_specification(
     weights: object = None,
     offset: object = None,
     parameters: Mapping[str, str] | None = None,
+    structures: object = None,
 ) -> Specification:
     """Return the model asked for, with every name checked against the data's columns.
 
     Parameters
     ----------
-    formula, groups, random, weights, offset, parameters
+    formula, groups, random, weights, offset, parameters, structures
         As for `build_problem`.
     table : Table
         The data.
@@ -118,11 +120,14 @@ def read_specification(
     parsed = parse_formula(formula)
     assert parsed.response is not None
     more = [*_group_bars(groups, columns), *_random_bars(random)]
+    mean, others = structured(
+        _read_part(parsed, more, columns), _read_parameters(parameters, columns), structures
+    )
     return Specification(
         formula=formula,
         response=parse_response(parsed.response, columns),
-        mean=_read_part(parsed, more, columns),
-        parameters=_read_parameters(parameters, columns),
+        mean=mean,
+        parameters=others,
         weights=read_vector(weights, "weights", table, columns),
         offset=read_vector(offset, "offset", table, columns),
     )

@@ -206,9 +206,12 @@ def _not_nested(small: GLMMResult, large: GLMMResult) -> str:
     if small.family.name != large.family.name:
         return "not tested: different families; compare AIC"
     a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
-    if len(a.predictors) != len(b.predictors):
+    if a.correlation is not None and not _same_correlation(a, b):
+        return f"not nested: residual correlation {a.correlation.label}"
+    added = 0 if a.correlation or not b.correlation else len(b.correlation.parameters)
+    if len(a.predictors) + added != len(b.predictors):
         return "not tested: different families; compare AIC"
-    for one, other in zip(a.predictors, b.predictors, strict=True):
+    for one, other in zip(a.predictors, b.predictors, strict=False):
         if one.parameter.link != other.parameter.link:
             return "not nested: different links"
         if one.parameter.fixed is None and not _within(one.X, other.X):
@@ -223,10 +226,26 @@ def _not_nested(small: GLMMResult, large: GLMMResult) -> str:
     return ""
 
 
+def _same_correlation(a: Problem, b: Problem) -> bool:
+    one, two = a.correlation, b.correlation
+    return one is not None and two is not None and one.label == two.label
+
+
 def _term_within(term: RandomTerm, other: RandomTerm) -> bool:
     return (
-        term.group == other.group and term.predictor == other.predictor and _within(term.Z, other.Z)
+        term.group == other.group
+        and term.predictor == other.predictor
+        and _within(term.Z, other.Z)
+        and _same_relation(term, other)
     )
+
+
+def _same_relation(term: RandomTerm, other: RandomTerm) -> bool:
+    """Return whether the levels of two terms have the same covariance."""
+    one, two = term.relation, other.relation
+    if one is None or two is None:
+        return one is two
+    return bool(np.allclose(one.covariance(), two.covariance(), rtol=1e-8, atol=1e-10))
 
 
 def _within(A: Array, B: Array) -> bool:

@@ -128,6 +128,12 @@ def _clusters(
 
 def _require_independent(problem: Problem, codes: IntArray, who: str) -> None:
     for term in problem.terms:
+        if term.relation is not None:
+            raise UnsupportedModelError(
+                f"{who}: clusters must not share random effects, but the levels of "
+                f"{term.group!r} are correlated by a known matrix. Use the covariance that vcov() "
+                "returns, or a parametric bootstrap."
+            )
         low = np.full(len(term.levels), codes.max() + 1)
         high = np.full(len(term.levels), -1)
         np.minimum.at(low, term.codes, codes)

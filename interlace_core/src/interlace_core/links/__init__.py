@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from interlace_core.errors import OptionError, UnknownNameError
 from interlace_core.links.base import Link, ProbabilityLink, Taylor, chain
+from interlace_core.links.correlations import Correlation
 from interlace_core.links.powers import Identity, Inverse, InverseSquare, Log, Sqrt
 from interlace_core.links.probabilities import Cauchit, CLogLog, Logit, LogProbability, Probit
 
@@ -16,6 +17,7 @@ __all__ = [
     "LINKS",
     "Cauchit",
     "CLogLog",
+    "Correlation",
     "Identity",
     "Inverse",
     "InverseSquare",

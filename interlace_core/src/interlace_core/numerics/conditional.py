@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace_core.numerics.bordered import BorderedPlan, choose_plan, factorise_posterior
 from interlace_core.numerics.collapse import collapse_response, collapse_rows
-from interlace_core.numerics.factorisation import Factorisation, Plan, build_plan, factorise
+from interlace_core.numerics.factorisation import Factorisation, Plan
+from interlace_core.numerics.rowwise import whitened
 from interlace_core.numerics.smallblocks import apply, sandwich
-from interlace_core.numerics.structure import Blocks, Structure, build_structure, sort_rows
+from interlace_core.numerics.structure import Blocks, Factor, Structure, build_structure, sort_rows
 from interlace_core.records import Array, Derivatives, IntArray, Problem
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Layout:
 
     problem: Problem
     structure: Structure
-    plan: Plan
+    plan: Plan | BorderedPlan
     groups: IntArray | None = None
     order: IntArray | None = None
 
@@ -57,7 +59,7 @@ class Layout:
         problem, groups = collapse_rows(problem)
         problem, order = sort_rows(problem)
         structure = build_structure(problem)
-        return cls(problem, structure, build_plan(structure), groups, order)
+        return cls(problem, structure, choose_plan(structure), groups, order)
 
     def with_response(self, problem: Problem) -> Layout:
         """Return the layout of a problem that differs from this one's in its response alone.
@@ -86,6 +88,16 @@ class Layout:
         from interlace_core.numerics.linear import CrossProducts
 
         return CrossProducts.of(self)
+
+    def at(self, psi: Array) -> Layout:
+        """Return the layout of independent rows: whitened at psi where rows correlate."""
+        return self if self.problem.correlation is None else self.whitened(psi)
+
+    def whitened(self, psi: Array) -> Layout:
+        """Return the layout of rows that are independent and of variance 1 at psi."""
+        problem = whitened(self.problem, psi)
+        factors = tuple(_with_columns(factor, problem) for factor in self.structure.factors)
+        return replace(self, problem=problem, structure=replace(self.structure, factors=factors))
 
     def templates(self, psi: Array) -> list[Array]:
         """Return each factor's template T, shape (c, c), block-diagonal over its terms."""
@@ -140,7 +152,7 @@ class Conditional:
     """f(u) at one psi."""
 
     def __init__(self, layout: Layout, psi: Array) -> None:
-        self.layout = layout
+        layout = self.layout = layout.at(psi)
         self.T = layout.templates(psi)
         self.eta_fixed = layout.problem.fixed_part(psi)
         self._active = layout.problem.active()
@@ -156,7 +168,7 @@ class Conditional:
 
     def effects(self, u: Array) -> list[Array]:
         """Return b = Lambda u, one array per factor, shape (c, L)."""
-        parts = self.layout.structure.split(u)
+        parts = self.layout.structure.spread(u)
         return [apply(T, part) for T, part in zip(self.T, parts, strict=True)]
 
     def gradient(self, point: Point) -> Array:
@@ -167,7 +179,7 @@ class Conditional:
     def pull(self, rows: dict[int, Array | None]) -> Array:
         """Return Lambda' Z' w for one vector w per random predictor, shape (q,)."""
         parts = scatter(self.layout.structure, rows)
-        return self.layout.structure.join(
+        return self.layout.structure.gather(
             [apply(T.T, part) for T, part in zip(self.T, parts, strict=True)]
         )
 
@@ -210,13 +222,8 @@ class Conditional:
 
     def factorise(self, A: Blocks) -> Factorisation:
         """Return the factorised H = Lambda' A Lambda + I."""
-        H = {}
-        for (i, j), block in A.items():
-            H[i, j] = sandwich(self.T[i], block, self.T[j])
-            if i == j:
-                for a in range(len(block)):
-                    H[i, j][a, a] += 1.0
-        return factorise(self.layout.plan, H)
+        H = {(i, j): sandwich(self.T[i], block, self.T[j]) for (i, j), block in A.items()}
+        return factorise_posterior(self.layout.plan, self.layout.structure, H)
 
     @staticmethod
     def _weight(point: Point, k: int, m: int, concave: bool) -> Array | None:
@@ -226,6 +233,15 @@ class Conditional:
         if concave:
             return np.maximum(-second, 0.0) if k == m else None
         return -second
+
+
+def _with_columns(factor: Factor, problem: Problem) -> Factor:
+    """Return a factor with the covariates of another problem's terms."""
+    columns = list(factor.columns)
+    for index, place in factor.terms:
+        for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
+            columns[a] = replace(columns[a], z=z.copy())
+    return replace(factor, columns=tuple(columns))
 
 
 def add_random_part(

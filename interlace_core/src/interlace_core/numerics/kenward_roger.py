@@ -59,7 +59,7 @@ def kenward_roger(problem: Problem, psi: Array) -> KenwardRoger:
     V = np.exp(2.0 * psi[-1]) * G[0]
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         T = term.covariance.template(psi[place])
-        same = term.codes[:, None] == term.codes[None, :]
+        same = _level_covariance(term)
         V = V + same * (term.Z @ T @ T.T @ term.Z.T)
         for a, b in _components(term):
             product = np.outer(term.Z[:, a], term.Z[:, b])
@@ -83,6 +83,13 @@ def _from_matrices(X: Array, V: Array, G: list[Array]) -> KenwardRoger:
     W = np.linalg.pinv(information)
     inner = np.einsum("rs,rsij->ij", W, Q) - np.einsum("rs,rij,sjk->ik", W, P, PhiP)
     return KenwardRoger(Phi + 2.0 * Phi @ inner @ Phi, Phi, -Phi @ P @ Phi, W)
+
+
+def _level_covariance(term: RandomTerm) -> Array:
+    """Return the covariance of the rows' levels, shape (n, n): 1 for the same level."""
+    if term.relation is not None:
+        return term.relation.covariance()[np.ix_(term.codes, term.codes)]
+    return np.asarray(term.codes[:, None] == term.codes[None, :], dtype=np.float64)
 
 
 def _components(term: RandomTerm) -> list[tuple[int, int]]:

@@ -20,11 +20,12 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from interlace_core.numerics.bordered import factorise_posterior
 from interlace_core.numerics.conditional import Layout, scaled, scatter
-from interlace_core.numerics.factorisation import Factorisation, factorise
+from interlace_core.numerics.factorisation import Factorisation
 from interlace_core.numerics.gram import triangular_factor
 from interlace_core.numerics.smallblocks import sandwich
-from interlace_core.numerics.structure import Blocks
+from interlace_core.numerics.structure import Blocks, Factor
 from interlace_core.records import Array, IntArray, Problem
 
 MAX_CONDITION = 1e6
@@ -112,7 +113,10 @@ class LinearPoint:
         self.tau = np.exp(-2.0 * self.log_sigma)
         self.T = data.layout.templates(psi)
         self.factorisation = self._factorise()
-        pulled = [self.tau * _templated(T.T, Zs) for T, Zs in zip(self.T, data.Zs, strict=True)]
+        pulled = [
+            factor.gather(self.tau * _templated(T.T, Zs))
+            for factor, T, Zs in zip(self._factors, self.T, data.Zs, strict=True)
+        ]
         solved = [
             self.factorisation.solve([np.ascontiguousarray(part[:, j]) for part in pulled])
             for j in range(data.SS.shape[0])
@@ -122,14 +126,16 @@ class LinearPoint:
         for part, u in zip(pulled, self.U, strict=True):
             self.M = self.M - sum(a @ b.T for a, b in zip(part, u, strict=True))
 
+    @property
+    def _factors(self) -> tuple[Factor, ...]:
+        return self.data.layout.structure.factors
+
     def _factorise(self) -> Factorisation:
-        H = {}
-        for (i, j), block in self.data.A.items():
-            H[i, j] = sandwich(self.T[i], self.tau * block, self.T[j])
-            if i == j:
-                diagonal = np.arange(block.shape[0])
-                H[i, j][diagonal, diagonal] += 1.0
-        return factorise(self.data.layout.plan, H)
+        H = {
+            (i, j): sandwich(self.T[i], self.tau * block, self.T[j])
+            for (i, j), block in self.data.A.items()
+        }
+        return factorise_posterior(self.data.layout.plan, self.data.layout.structure, H)
 
     @cached_property
     def root(self) -> Array:
@@ -235,7 +241,10 @@ class LinearPoint:
 
     @cached_property
     def moments(self) -> list[tuple[Array, Array]]:
-        """Sums over levels of r u' and u u' for the columns of [Q r], by factor.
+        """Sums over levels of r v' and u u' for the columns of [Q r], by factor.
+
+        v are the levels' effects before the template, u itself where levels are independent; u is
+        T'r, spread by the transpose, so that u u' tells of r v'.
 
         Each of shape (c, p + 1, c, p + 1), the first two of r or u.
         """
@@ -246,7 +255,7 @@ class LinearPoint:
                 inverse = np.asarray(np.linalg.inv(T), dtype=np.float64)
                 ru = np.tensordot(inverse, uu, axes=(0, 0))
             else:
-                ru = _outer_sums(self._left_over(i), U)
+                ru = _outer_sums(self._left_over(i), self._factors[i].spread(U))
             found.append((ru, uu))
         return found
 
@@ -258,16 +267,20 @@ class LinearPoint:
             total += np.einsum("ajak->jk", uu)
         return total
 
+    def _effects(self, i: int) -> Array:
+        """Return the effects of one factor for the columns of [Q r], shape (c, p + 1, L)."""
+        return _templated(self.T[i], self._factors[i].spread(self.U[i]))
+
     def _left_over(self, i: int) -> Array:
         """Return r = tau Z'w (s - Z T u) of one factor, shape (c, p + 1, L), without dividing."""
         total: Array = self.data.Zs[i].copy()
         for (j, k), block in self.data.A.items():
             pair = self.data.layout.structure.pairs[j, k]
             if j == i:
-                b = _templated(self.T[k], self.U[k])[:, :, pair.second]
+                b = self._effects(k)[:, :, pair.second]
                 total -= _spread(block, b, pair.first, total)
             if k == i and j != k:
-                b = _templated(self.T[j], self.U[j])[:, :, pair.first]
+                b = self._effects(j)[:, :, pair.first]
                 total -= _spread(block.transpose(1, 0, 2), b, pair.second, total)
         return np.asarray(self.tau * total)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_core.numerics.complement import index_array
+from interlace_core.numerics.relation import Relation
 from interlace_core.records import Array, IntArray, Problem, RandomTerm
 
 Blocks = dict[tuple[int, int], Array]
@@ -90,6 +91,8 @@ class Factor:
         Index of each term in the problem, with the term's place among the columns.
     place : slice
         Its place in u; there u is laid out column by column, reshape to (c, L).
+    relation : Relation, or None
+        Known covariance of its levels; None where they are independent.
     """
 
     name: str
@@ -97,11 +100,26 @@ class Factor:
     columns: tuple[Column, ...]
     terms: tuple[tuple[int, slice], ...]
     place: slice
+    relation: Relation | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(c, L): columns and levels."""
         return len(self.columns), self.rows.size
+
+    @property
+    def root(self) -> Array:
+        """R with R R' the known covariance of the levels, shape (L, L)."""
+        assert self.relation is not None
+        return self.relation.root
+
+    def spread(self, u: Array) -> Array:
+        """Return the levels' effects u R' from independent ones, shape (..., L)."""
+        return u if self.relation is None else np.asarray(u @ self.root.T)
+
+    def gather(self, values: Array) -> Array:
+        """Return values R, the transpose of `spread`, shape (..., L)."""
+        return values if self.relation is None else np.asarray(values @ self.root)
 
 
 @dataclass(frozen=True)
@@ -127,7 +145,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Structure:
-    """Grouping factors by decreasing number of levels, and their pairs.
+    """Grouping factors by decreasing number of levels, correlated levels last, and their pairs.
 
     Attributes
     ----------
@@ -149,6 +167,17 @@ class Structure:
     def split(self, u: Array) -> list[Array]:
         """Return u as one array per factor, shape (c, L); views."""
         return [u[factor.place].reshape(factor.shape) for factor in self.factors]
+
+    def spread(self, u: Array) -> list[Array]:
+        """Return the levels' effects before the template, one array per factor, shape (c, L)."""
+        parts = self.split(u)
+        return [factor.spread(part) for factor, part in zip(self.factors, parts, strict=True)]
+
+    def gather(self, parts: list[Array]) -> Array:
+        """Return the transpose of `spread` times one array per factor, shape (q,)."""
+        return self.join(
+            [factor.gather(part) for factor, part in zip(self.factors, parts, strict=True)]
+        )
 
     def join(self, parts: list[Array]) -> Array:
         """Return u, shape (q,), from one array per factor."""
@@ -184,6 +213,7 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
             replace(term, codes=term.codes[order], Z=_sorted_unless_constant(term.Z, order))
             for term in problem.terms
         ),
+        correlation=None if problem.correlation is None else problem.correlation.take(order),
     )
     return ordered, order
 
@@ -206,7 +236,7 @@ def build_structure(problem: Problem) -> Structure:
     groups: dict[str, list[int]] = {}
     for index, term in enumerate(problem.terms):
         groups.setdefault(term.group, []).append(index)
-    ordered = sorted(groups.items(), key=lambda item: -len(problem.terms[item[1][0]].levels))
+    ordered = sorted(groups.items(), key=lambda item: _rank(problem.terms[item[1][0]]))
     factors: list[Factor] = []
     start = 0
     for name, members in ordered:
@@ -222,6 +252,10 @@ def build_structure(problem: Problem) -> Structure:
     )
 
 
+def _rank(term: RandomTerm) -> tuple[bool, int]:
+    return term.relation is not None, -len(term.levels)
+
+
 def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Factor:
     columns: list[Column] = []
     places = []
@@ -232,7 +266,7 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     levels = len(terms[0][1].levels)
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)
-    return Factor(name, rows, tuple(columns), tuple(places), place)
+    return Factor(name, rows, tuple(columns), tuple(places), place, terms[0][1].relation)
 
 
 def _pairs(factors: list[Factor]) -> dict[tuple[int, int], Pair]:

@@ -63,6 +63,7 @@ def prior_variance(
     Z: Sequence[Array],
     unknown: Sequence[BoolArray],
     shape: tuple[int, int],
+    scales: Sequence[Array | None] | None = None,
 ) -> Array:
     """Return z'Sz of the terms whose effects are unknown, by predictor, shape (K, n).
 
@@ -76,8 +77,12 @@ def prior_variance(
     unknown : sequence of ndarray of bool, shape (n,)
         Rows where the term's effects are not known.
     shape : (K, n)
+    scales : sequence of ndarray, shape (n,), or None, optional
+        Known variance of each row's level, by term; None where it is 1.
     """
     variance = np.zeros(shape)
-    for S, k, z, rows in zip(priors, predictors, Z, unknown, strict=True):
-        variance[k] += np.where(rows, np.einsum("na,ab,nb->n", z, S, z), 0.0)
+    scales = [None] * len(priors) if scales is None else scales
+    for S, k, z, rows, scale in zip(priors, predictors, Z, unknown, scales, strict=True):
+        own = np.einsum("na,ab,nb->n", z, S, z)
+        variance[k] += np.where(rows, own if scale is None else own * scale, 0.0)
     return variance

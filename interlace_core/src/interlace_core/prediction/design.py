@@ -16,6 +16,7 @@ from interlace_core.notices import warn
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
+    from interlace_core.effects import GroupEffects
     from interlace_core.result import GLMMResult
 
 
@@ -166,6 +167,28 @@ def predictors(
             effect = effect + np.where(term.codes < 0, unknown[i], 0.0)
         eta[place.predictor] += np.where(term.missing, np.nan, effect)
     return eta
+
+
+def level_scales(result: GLMMResult, design: RowDesign) -> list[Array | None]:
+    """Return the known variance of each row's level, shape (n,), by term; None where it is 1."""
+    scales: list[Array | None] = []
+    for place, term in zip(result.terms, design.terms, strict=True):
+        effects = result.effects[place.group]
+        if effects.scales is None:
+            scales.append(None)
+        else:
+            # code -1 finds the last
+            known = np.append(effects.scales, unrelated_scale(effects))
+            scales.append(known[term.codes])
+    return scales
+
+
+def unrelated_scale(effects: GroupEffects) -> float:
+    """Return the variance, relative to the prior, of a level that a known covariance lacks.
+
+    The average of those that it holds; such a level counts as unrelated to them.
+    """
+    return 1.0 if effects.scales is None else float(np.mean(effects.scales))
 
 
 def _external_offset(result: GLMMResult, offset: Any, index: Any) -> Array:

@@ -23,7 +23,7 @@ from interlace_core.inference.confint import check_level
 from interlace_core.links import Link
 from interlace_core.numerics.differences import jacobian
 from interlace_core.prediction.average import average
-from interlace_core.prediction.design import RowDesign
+from interlace_core.prediction.design import RowDesign, level_scales
 from interlace_core.prediction.uncertainty import Spread, spread
 from interlace_core.records import Array
 from interlace_core.simulation import require_count
@@ -140,6 +140,7 @@ def _through_variance(
             [term.Z for term in design.terms],
             unknown,
             design.offset.shape,
+            level_scales(result, design),
         )
         return np.asarray(predicted(rows.eta, variance))
 

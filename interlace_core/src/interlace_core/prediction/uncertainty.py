@@ -22,7 +22,7 @@ from interlace_core.fitting.training import require_training
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.differences import jacobian
 from interlace_core.numerics.mode import find_mode
-from interlace_core.numerics.smallblocks import apply
+from interlace_core.numerics.structure import Factor
 from interlace_core.records import Array, Problem
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ def spread(result: GLMMResult, design: RowDesign, included: Sequence[bool]) -> S
 
 
 def mode_slopes(problem: Problem, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
-    """Return d b / d psi of each grouping factor, shape (L, c, n_psi), the mode moving along."""
+    """Return d b / d psi of each grouping factor, shape (L, c, n_psi), the mode moving along.
+
+    L includes levels without data whose covariance with the others is known.
+    """
     structure = problem.layout.structure
 
     def effects(x: Array) -> Array:
@@ -112,7 +115,8 @@ def mode_slopes(problem: Problem, psi: Array, mode: Array, V: Array) -> dict[str
     for factor in structure.factors:
         c, L = factor.shape
         part = full[start : start + c * L].reshape(c, L, -1)
-        slopes[factor.name], start = part.transpose(1, 0, 2), start + c * L
+        own, start = part.transpose(1, 0, 2), start + c * L
+        slopes[factor.name] = own if factor.relation is None else factor.relation.extend(own)
     return slopes
 
 
@@ -162,18 +166,35 @@ def _many_factors(
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     covariances = np.zeros((K, K, first.size))
     for position, row in enumerate(first):
-        pulled = {}
+        pulled, spare = {}, np.zeros((K, K))
         for k in range(K):
             parts = [np.zeros(factor.shape) for factor in structure.factors]
-            for part, T, code, loading in zip(parts, conditional.T, codes, a, strict=True):
-                if code[row] >= 0:
-                    part[:, code[row]] = apply(T.T, loading[k, row][:, None])[:, 0]
+            for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+                if codes[i][row] >= 0:
+                    parts[i] = _pulled(factor, T.T @ a[i][k, row], codes[i][row])
             if any(part.any() for part in parts):
                 pulled[k] = parts
+        for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+            spare += _spare(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
         for k, parts in pulled.items():
             solved = factorisation.solve([part.copy() for part in parts])
             for m, others in pulled.items():
-                covariances[k, m, position] = sum(
+                covariances[k, m, position] = spare[k, m] + sum(
                     float(np.sum(x * y)) for x, y in zip(solved, others, strict=True)
                 )
     return np.asarray(covariances[:, :, np.ravel(inverse)])
+
+
+def _pulled(factor: Factor, values: Array, level: int) -> Array:
+    """Return what a combination of one level's effects takes of the independent ones, (c, L)."""
+    if factor.relation is None:
+        part = np.zeros(factor.shape)
+        part[:, level] = values
+        return part
+    return factor.gather(np.outer(values, factor.relation.loading(level)))
+
+
+def _spare(factor: Factor, level: int) -> float:
+    """Return the share of a level's variance that no level with data tells of."""
+    L = factor.rows.size
+    return 0.0 if factor.relation is None or level < L else float(factor.relation.spare[level - L])

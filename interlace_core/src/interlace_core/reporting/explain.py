@@ -204,6 +204,12 @@ def _groups(result: GLMMResult) -> list[str]:
         return []
     counts = ", ".join(f"{count} levels of {group}" for group, count in result.ngroups.items())
     head = f"Differences between groups ({counts}), on the scale of the linear predictor."
+    related = [group for group, effects in result.effects.items() if effects.scales is not None]
+    lines += [
+        f"levels of {group} are correlated as the known matrix says; a standard deviation is that "
+        "of a level whose variance in it is 1"
+        for group in related
+    ]
     return ["\n".join([head, *(f"  - {line}" for line in lines)])]
 
 

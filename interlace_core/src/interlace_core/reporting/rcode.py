@@ -43,6 +43,8 @@ def r_code(result: GLMMResult, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
     if result.settings.get("priors"):
         raise _no_counterpart("a penalised fit")
+    if any(effects.scales is not None for effects in result.effects.values()):
+        raise _no_counterpart("a known covariance of levels")
     points = result.settings.get("points")
     quadrature = points is not None and points != 1
     formulas = [_right_side(result, k) for k in range(len(result.coefficients))]

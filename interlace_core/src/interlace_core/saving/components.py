@@ -6,14 +6,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from interlace_core.contracts import Family
+from interlace_core.correlated_rows import CorrelatedRows
 from interlace_core.errors import SavedFileError, UnknownNameError
 from interlace_core.links import LINKS, Link
 from interlace_core.registry import Registry, default_registry
+from interlace_core.residual_correlation import ResidualCorrelation
 from interlace_core.saving.codecs import Codec, Store, wrong
 from interlace_core.saving.values import value
 from interlace_core.zero_parts import Hurdle, ZeroInflated, ZeroTruncated
 
-COMPOSITIONS = {cls.__name__: cls for cls in (Hurdle, ZeroInflated, ZeroTruncated)}
+COMPOSITIONS = {cls.__name__: cls for cls in (CorrelatedRows, Hurdle, ZeroInflated, ZeroTruncated)}
 """Compositions of the core, which no plugin offers because they have no default."""
 
 
@@ -61,7 +63,20 @@ def _write_option(given: Any, store: Store) -> Any:
                 "could not find it again. Use pickle, in places that you trust."
             )
         return {"link": given.name}
+    if isinstance(given, ResidualCorrelation):
+        return {"residuals": _structure_name(given)}
     return value.write(given, store)
+
+
+def _structure_name(given: ResidualCorrelation) -> str:
+    for offer in default_registry().classes("covariance"):
+        if offer.cls.residuals() is type(given):
+            return f"{offer.distribution}:{offer.name}"
+    raise SavedFileError(
+        f"save: the residual correlation {given.name!r} is of no installed plugin, so that a file "
+        "could not find it again. Publish it through an entry point, or use pickle, in places "
+        "that you trust."
+    )
 
 
 def _read_family(given: Any, store: Store, where: str) -> Family:
@@ -106,6 +121,11 @@ def _read_option(given: Any, store: Store, where: str) -> Any:
         if not isinstance(given["link"], str) or given["link"] not in LINKS:
             raise wrong(where, f"one of the links {', '.join(LINKS)}", given["link"])
         return LINKS[given["link"]]
+    if type(given) is dict and set(given) == {"residuals"} and isinstance(given["residuals"], str):
+        structure = default_registry().covariance(given["residuals"]).residuals()
+        if structure is None:
+            raise wrong(where, "a structure for residuals", given["residuals"])
+        return structure()
     return value.read(given, store, where)
 
 

@@ -34,7 +34,7 @@ from interlace_core.saving.components import family
 from interlace_core.saving.designs import encoder
 from interlace_core.saving.values import index_labels, value
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -74,14 +74,27 @@ term_place = record(
     structure=text,
     columns=place,
 )
-group_effects = record(
+_group_effects = record(
     GroupEffects,
     levels=_texts,
     names=_texts,
     values=array(2),
     covariance=array(3),
     prior=array(2),
+    scales=maybe(array(1)),
+    without_data=integer,
 )
+
+
+def _read_group_effects(given: Any, store: Store, where: str) -> GroupEffects:
+    """Return effects; those of schema 1 have independent levels, all with data."""
+    if type(given) is dict:
+        given = {"scales": None, "without_data": 0, **given}
+    effects: GroupEffects = _group_effects.read(given, store, where)
+    return effects
+
+
+group_effects = Codec(_group_effects.write, _read_group_effects, _group_effects.names)
 row_report = record(
     RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
 )
@@ -192,6 +205,9 @@ def _effect_sizes(result: GLMMResult) -> Iterator[tuple[str, Any, Any]]:
         yield f"effects.{group}.values", (L, c), effects.values.shape
         yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
         yield f"effects.{group}.prior", (c, c), effects.prior.shape
+        scales = (L,) if effects.scales is None else effects.scales.shape
+        yield f"effects.{group}.scales", (L,), scales
+        yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L
     for t, (term, coder) in enumerate(zip(result.terms, result.encoder.terms, strict=False)):
         where = f"terms[{t}]"
         yield f"{where}.group", True, term.group in result.effects

@@ -33,6 +33,7 @@ class JointMode(Approximation):
 
     name = "joint-mode"
     serves_nAGQ = range(0, 1)
+    takes_relations = True
 
     mode: ModeSettings = DEFAULT_SETTINGS
 

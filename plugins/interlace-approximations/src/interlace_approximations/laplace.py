@@ -42,6 +42,7 @@ class Laplace(Approximation):
 
     name = "laplace"
     serves_nAGQ = range(1, 2)
+    takes_relations = True
 
     mode: ModeSettings = DEFAULT_SETTINGS
 
@@ -142,7 +143,7 @@ def laplace_value_gradient(
     dT = template_pullback(conditional, mode, inverse)
     Zs = scatter(structure, {r: scores[r] for r in random})
     Zl = scatter(structure, {r: derivatives.get(r) for r in random})
-    u_parts, v_parts = structure.split(mode.point.u), structure.split(adjoint.v)
+    u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT)

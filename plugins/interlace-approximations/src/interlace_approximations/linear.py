@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from interlace_approximations.laplace import Laplace
+from interlace_approximations.linear_rows import RowObjective, RowPoint, covariance_slopes
 from interlace_core.contracts import Approximation
 from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.kenward_roger import kenward_roger
@@ -27,10 +28,13 @@ class MaximumLikelihood(Approximation):
     """The likelihood of a linear mixed model, which is exact."""
 
     name = "ml"
+    takes_relations = True
+    takes_correlation = True
     restricted: ClassVar[bool] = False
 
     def check(self, problem: Problem) -> None:
-        """Refuse all but a normal response with one residual variance that is not 0."""
+        """Refuse all but a normal response with identity link and a residual to estimate."""
+        _require_nested(self, problem)
         _require_linear(self, problem)
         _require_residual(self, problem)
 
@@ -39,15 +43,23 @@ class MaximumLikelihood(Approximation):
         return problem.beta_slices()[0]
 
     def joint(self, problem: Problem) -> Approximation | None:
-        """Return the likelihood as a function of all of psi."""
+        """Return the likelihood as a function of all of psi, None where rows are correlated."""
+        if problem.correlation is not None:
+            return None
         return JointLikelihood()
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return the covariance of the coefficients and its slopes, for degrees of freedom.
 
         `coefficient_covariance`, shape (p, p), given theta and sigma; `covariance_slopes`,
-        shape (n_theta + 1, p, p), its derivatives in theta and log sigma.
+        shape (n_theta + 1, p, p), its derivatives in theta and log sigma (or, where rows are
+        correlated or of unequal variance, in all parameters of their covariance).
         """
+        if _by_rows(problem):
+            return {
+                "coefficient_covariance": RowPoint.at(problem.layout, psi).point.covariance(),
+                "covariance_slopes": covariance_slopes(problem.layout, psi),
+            }
         point = problem.layout.cross_products.at(psi)
         return {
             "coefficient_covariance": point.covariance(),
@@ -56,11 +68,13 @@ class MaximumLikelihood(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative (restricted) log-likelihood as a function of psi."""
+        if _by_rows(problem):
+            return RowObjective(problem.layout, self.restricted)
         return LinearObjective(problem.layout.cross_products, self.restricted)
 
-    def shortcuts(self, problem: Problem) -> Shortcuts:
-        """Return start, scales and spread from cross-products."""
-        return LinearShortcuts(problem.layout.cross_products)
+    def shortcuts(self, problem: Problem) -> Shortcuts | None:
+        """Return start, scales and spread from cross-products, where these serve."""
+        return None if _by_rows(problem) else LinearShortcuts(problem.layout.cross_products)
 
 
 @dataclass(frozen=True)
@@ -184,8 +198,8 @@ def _require_linear(approximation: Approximation, problem: Problem) -> None:
     if wrong:
         raise UnsupportedModelError(
             f"approximation {approximation.name!r} is for linear mixed models, a normal response "
-            f"with identity link and one residual variance; this model has {wrong}. Use Laplace's "
-            "approximation, which leaves the likelihood of a normal response exact: glmer()."
+            f"with identity link; this model has {wrong}. Use Laplace's approximation, which "
+            "leaves the likelihood of a normal response exact: glmer()."
         )
 
 
@@ -216,15 +230,47 @@ EXACT = 1e-12
 """Residual, relative to the response, that is rounding."""
 
 
+def _require_nested(approximation: Approximation, problem: Problem) -> None:
+    divided = _divided(problem)
+    if divided:
+        raise UnsupportedModelError(
+            f"approximation {approximation.name!r} takes groups of correlated rows that are nested "
+            f"in the random effects' factors; this model has {divided}. Correlate rows within "
+            "finer groups, or write the correlation as random effects, ar1(0 + time | group)."
+        )
+
+
+def _by_rows(problem: Problem) -> bool:
+    """Return whether rows are correlated, or have a formula for their standard deviation."""
+    dispersion = problem.predictors[1]
+    one = dispersion.X.shape[1] == 1 and bool(np.all(dispersion.X == 1.0))
+    return problem.correlation is not None or not one
+
+
+def _divided(problem: Problem) -> str:
+    """Return a group of correlated rows with several levels of a factor, in words."""
+    if problem.correlation is None:
+        return ""
+    codes = problem.correlation.codes
+    for term in problem.terms:
+        level = np.zeros(int(codes.max()) + 1, dtype=np.intp)
+        level[codes] = term.codes
+        if np.any(level[codes] != term.codes):
+            return (
+                f"the correlation {problem.correlation.label}, whose groups have rows of several "
+                f"levels of {term.group!r}"
+            )
+    return ""
+
+
 def _obstacle(problem: Problem) -> str:
     """Return in words what keeps a problem from being a linear mixed model."""
     if not problem.family.linear_normal:
         return f"the family {problem.family.name!r}"
-    dispersion = problem.predictors[1]
-    if any(term.predictor == 1 for term in problem.terms):
+    if any(term.predictor > 0 for term in problem.terms):
         return "random effects on the dispersion"
-    if dispersion.X.shape[1] != 1 or not np.all(dispersion.X == 1.0):
-        return "a formula for the dispersion"
+    if any(each.names != ("Intercept",) for each in problem.predictors[2:]):
+        return "a formula for the correlation"
     if problem.weights is not None and np.any(problem.weights <= 0.0):
         return "weights of 0 (leave those rows out instead)"
     return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.records import Array
+from interlace_core.residual_correlation import ResidualCorrelation
+from interlace_covariances.residuals import AutoregressiveResiduals, ExchangeableResiduals
 from interlace_covariances.rotations import (
     correlations_pullback,
     partial_autocorrelations,
@@ -49,6 +51,11 @@ class CompoundSymmetry(ScaledCorrelation):
     """
 
     name = "cs"
+
+    @classmethod
+    def residuals(cls) -> type[ResidualCorrelation]:
+        """Return one correlation, of residuals of one variance."""
+        return ExchangeableResiduals
 
     @property
     def n_angles(self) -> int:
@@ -102,6 +109,11 @@ class Autoregressive(ScaledCorrelation):
     crosses_bounds = True
     equal_variances = True
     angle_range = (-QUARTER, QUARTER)
+
+    @classmethod
+    def residuals(cls) -> type[ResidualCorrelation]:
+        """Return the same correlations, of residuals at any whole times."""
+        return AutoregressiveResiduals
 
     @property
     def n_angles(self) -> int:
