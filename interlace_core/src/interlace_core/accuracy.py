@@ -179,12 +179,15 @@ def _breakdown_notes(too_high: float) -> tuple[str, ...]:
     Where a conditional density is not log-concave, its curvature at the mode can fall to 0, and
     an approximation by that curvature alone rises without end.
     """
-    if not NOTE_LOGLIK < too_high < np.inf:
+    if not too_high > NOTE_LOGLIK:
         return ()
+    by_nodes = f"by {NOTE_POINTS} quadrature points"
+    compared = f"is {too_high:.2g} higher than {by_nodes}"
+    if np.isinf(too_high):
+        compared = f"has no value {by_nodes}"
     return (
-        f"the log-likelihood where the search ended is {too_high:.2g} higher than by "
-        f"{NOTE_POINTS} quadrature points: the search followed the approximation's error, which "
-        f"may have no optimum. Fit with nAGQ={POINTS}.",
+        f"the log-likelihood where the search ended {compared}: the search followed the "
+        f"approximation's error, which may have no optimum. Fit with nAGQ={POINTS}.",
     )
 
 

@@ -114,7 +114,7 @@ def fit_problem(
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
-        final = objective.at(optimum.psi)
+        final = optimum.evaluation
         objective.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units

@@ -232,4 +232,4 @@ def _settled(
         return None
     m = known.searched.size
     free = np.ones(m, dtype=bool)
-    return Optimum(psi, best.value, np.zeros(m), np.full((m, m), np.nan), free, decrement, None)
+    return Optimum(psi, best, np.zeros(m), np.full((m, m), np.nan), free, decrement, None)

@@ -83,7 +83,7 @@ class Optimum:
     Attributes
     ----------
     psi : ndarray, shape (n_psi,)
-    value : float
+    evaluation : Evaluation
         The objective there.
     gradient, hessian : ndarray, shape (m,), (m, m)
         In z.
@@ -96,12 +96,17 @@ class Optimum:
     """
 
     psi: Array
-    value: float
+    evaluation: Evaluation
     gradient: Array
     hessian: Array
     free: BoolArray
     decrement: float
     profiled_slope: Array | None
+
+    @property
+    def value(self) -> float:
+        """The objective's value."""
+        return self.evaluation.value
 
 
 def polish(search: Search, tol_decrement: float) -> Optimum:
@@ -167,7 +172,7 @@ def _measure(search: Search, curvature: Array | None = None) -> Optimum:
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
-    return Optimum(psi, best.value, gradient, hessian, free, decrement, slope)
+    return Optimum(psi, best, gradient, hessian, free, decrement, slope)
 
 
 def _differences(
@@ -267,7 +272,7 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
                 return replace(
                     optimum,
                     psi=psi,
-                    value=evaluation.value,
+                    evaluation=evaluation,
                     gradient=gradient,
                     decrement=decrement,
                 )
