@@ -66,10 +66,21 @@ def test_means_by_period_agree_with_emmeans(type: str, key: str, name: str) -> N
     np.testing.assert_allclose(found, expected, rtol=5e-4)
 
 
-def test_means_of_a_linear_model_agree_with_emmeans() -> None:
-    model = adapt(sleepstudy(), datasets.load("sleepstudy"))
-    found = me.predictions(model, newdata=me.datagrid(model=model, Days=[0, 5, 9]))
-    rows = load_fit("sleepstudy_ml_lme4")["extras"]["emmeans_asymptotic"]
+@pytest.mark.parametrize(
+    "fit_id",
+    [
+        "sleepstudy_ml_lme4",
+        "sleepstudy_reml_lme4",
+        "sleepstudy_reml_int_lme4",
+        "sleepstudy_reml_uncor_lme4",
+    ],
+)
+def test_means_of_a_linear_model_agree_with_emmeans(fit_id: str) -> None:
+    reference, data = load_fit(fit_id), datasets.load("sleepstudy")
+    method = "REML" if reference["REML"] else "ML"
+    model = adapt(interlace.fit(reference["formula"], data, method=method), data)
+    found = me.predictions(model, newdata=me.datagrid(model=model, Days=[0, 5, 9]), eps_vcov=1e-4)
+    rows = reference["extras"]["emmeans_asymptotic"]
     expected = [[row["emmean"], row["SE"]] for row in rows]
     np.testing.assert_allclose(numbers(found, "estimate", "std_error"), expected, rtol=2e-4)
 

@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 import interlace
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
@@ -43,7 +44,10 @@ def label_of(name, reference, labels):
 
 
 # the interactions of the cake's are 18 profiles of one kind: its other model has one of each
-PROFILES = [each for each in having("confint_profile", "gaussian") if each != "cake_reml_lme4"]
+PROFILES = [
+    pytest.param(each, marks=pytest.mark.slow) if each == "cake_reml_lme4" else each
+    for each in having("confint_profile", "gaussian")
+]
 
 
 @pytest.mark.parametrize("fit_id", PROFILES)
@@ -107,17 +111,35 @@ def test_tests_in_sequence_agree_with_lme4_where_there_is_one_term():
     assert found["chisq"] / found["df"] == pytest.approx(row["F value"], rel=1e-6)
 
 
-@pytest.mark.parametrize("fit_id", having("emmeans_satterthwaite"))
-def test_degrees_of_freedom_of_means_agree_with_emmeans(fit_id):
+METHODS = ("satterthwaite", "kenward_roger", "asymptotic")
+MEANS = [(fit_id, method) for method in METHODS for fit_id in having(f"emmeans_{method}")]
+
+
+@pytest.mark.parametrize(
+    ("fit_id", "method"), [each for each in MEANS if load_fit(each[0])["family"] == "gaussian"]
+)
+def test_means_of_linear_models_agree_with_emmeans(fit_id, method):
     reference = load_fit(fit_id)
-    fit = linear(reference, "REML" if reference["REML"] else "ML")
-    for row in WITH[fit_id]["emmeans_satterthwaite"]:
+    fit = interlace.fit(
+        reference["formula"],
+        load_data(reference["dataset"]),
+        method="REML" if reference["REML"] else "ML",
+        df_method="none" if method == "asymptotic" else method.replace("_", "-"),
+    )
+    beta, V = fit.fe_params.to_numpy(), fit.vcov()
+    V = V.loc[fit.fe_params.index, fit.fe_params.index].to_numpy()
+    rows = WITH[fit_id][f"emmeans_{method}"]
+    assert len(rows) == 3
+    for row in rows:
         contrast = np.array([1.0, row["Days"]])
-        mean = contrast @ fit.fe_params.to_numpy()
-        V = fit.vcov().loc[fit.fe_params.index, fit.fe_params.index].to_numpy()
-        assert mean == pytest.approx(row["emmean"], rel=1e-6)
-        assert np.sqrt(contrast @ V @ contrast) == pytest.approx(row["SE"], rel=1e-4)
-        assert fit.contrast_df(contrast) == pytest.approx(row["df"], rel=1e-3)
+        df, se = fit.contrast_df(contrast), np.sqrt(contrast @ V @ contrast)
+        assert contrast @ beta == pytest.approx(row["emmean"], rel=1e-6)
+        assert se == pytest.approx(row["SE"], rel=1e-4)
+        ends = ("asymp.LCL", "asymp.UCL") if row["df"] is None else ("lower.CL", "upper.CL")
+        assert df == pytest.approx(np.inf if row["df"] is None else row["df"], rel=1e-3)
+        half = se * (norm.ppf(0.975) if row["df"] is None else t.ppf(0.975, df))
+        found = contrast @ beta + np.array([-half, half])
+        np.testing.assert_allclose(found, [row[end] for end in ends], rtol=1e-4)
 
 
 def independent_checks():
