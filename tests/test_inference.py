@@ -137,7 +137,7 @@ def test_robust_covariance_of_a_linear_mixed_model_is_the_generalised_one():
     sigma_b = fit.variance_components["Subject"].to_numpy()
     residual = data["Reaction"].to_numpy() - X @ fit.fe_params.to_numpy()
     information, meat = np.zeros((2, 2)), np.zeros((2, 2))
-    for rows in data.groupby("Subject").indices.values():
+    for rows in data.groupby("Subject", observed=True).indices.values():
         own = X[rows]
         pulled = own.T @ np.linalg.inv(own @ sigma_b @ own.T + fit.scale * np.eye(len(rows)))
         information += pulled @ own
