@@ -46,6 +46,7 @@ class Spread(Enum):
     """What a row by itself tells of the variance of effects that each row has for itself."""
 
     ESTIMATED = "a residual variance of the same kind is estimated"
+    BENT = "a residual variance is estimated, which a link that bends sets apart a little"
     OUTCOME = "it is a single outcome"
     SHAPE = "its dispersion is estimated, and differs in shape only"
     KNOWN = "all of it"
@@ -96,10 +97,13 @@ def row_spread(problem: Problem) -> Spread:
     family = problem.family
     free = _free(problem)
     estimated = [each for each in free if each.parameter.role == "dispersion"]
-    if family.linear_normal or (family.observation_level_confounded and estimated):
+    confounded = family.observation_level_confounded and bool(estimated)
+    if family.linear_normal or (confounded and _is_identity(problem)):
         return Spread.ESTIMATED
     if free and _is_quadratic(problem):
         return Spread.ESTIMATED
+    if confounded:
+        return Spread.BENT
     own = any(each.role == "dispersion" for each in family.parameters)
     if family.observation_level_confounded and not own:
         return Spread.OUTCOME
@@ -155,12 +159,13 @@ def _examined(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -
         return []
     found, owners = _dependence(problem, terms, fitting, spread)
     mixed = _involved(found.both, owners, terms)
-    if mixed and spread is Spread.ESTIMATED:
+    alone = any(_is_residual(problem, term) for term, _ in mixed)
+    if mixed and (spread is Spread.ESTIMATED or (spread is Spread.BENT and alone)):
         raise DataError(_confounded(problem, mixed))
     notes = _unresolved(problem, terms, _involved(found.terms, owners, terms), fitting)
     if mixed and spread is Spread.OUTCOME:
         notes.append(_of_outcomes(problem, mixed))
-    elif mixed and spread is Spread.SHAPE:
+    elif mixed:
         notes.append(_of_shape(problem, mixed))
     elif spread is Spread.ESTIMATED:
         notes += _told_by_rows(problem, terms)
@@ -193,7 +198,7 @@ def _residual(
 ) -> ResidualSlopes | None:
     if spread is Spread.KNOWN:
         return None
-    if spread is not Spread.ESTIMATED:
+    if spread in (Spread.OUTCOME, Spread.SHAPE):
         return ResidualSlopes(np.ones((rows.size, 1)), np.zeros(rows.size))
     X, offset = log_sd(_free(problem), rows)
     if fitting.precision_weights and problem.weights is not None:
@@ -223,6 +228,17 @@ def _some_rows(n: int, codes: IntArray, most: int) -> IntArray:
     wanted = np.zeros(sizes.size, dtype=bool)
     wanted[chosen] = True
     return np.flatnonzero(wanted[codes])[:most]
+
+
+def _is_residual(problem: Problem, term: RandomTerm) -> bool:
+    """Return whether a term has one effect for each row."""
+    return term.Z.shape[1] == 1 and int(term.codes.max()) + 1 == problem.n
+
+
+def _is_identity(problem: Problem) -> bool:
+    eta = np.array([-0.7, 0.4])
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(problem.predictors[0].parameter.link.mu(eta), eta))
 
 
 def _is_quadratic(problem: Problem) -> bool:
@@ -262,8 +278,8 @@ def _involved(
 
 def _confounded(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> str:
     terms = [term for term, _ in mixed]
-    per_row = [term for term in terms if int(term.codes.max()) + 1 == problem.n]
-    if per_row and per_row[0].Z.shape[1] == 1:
+    per_row = [term for term in terms if _is_residual(problem, term)]
+    if per_row:
         return (
             f"grouping factor {per_row[0].group!r}: expected fewer levels than rows, got "
             f"{problem.n} levels in {problem.n} rows. The variance between groups cannot be told "
@@ -280,9 +296,9 @@ def _confounded(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> st
     count = sum(number for _, number in mixed)
     return (
         f"random effects {names}: expected variances that can be told from the residual variance, "
-        f"got {_effects(most)} random effects in {problem.n} rows: {count} variances and "
-        "covariances that differ from the residual variance in nothing that the data show. Leave "
-        "out an effect or its correlations, (1 | g) or (x || g), or take more rows of each level."
+        f"got {_effects(most)} random effects in {problem.n} rows: the {count} parameter(s) of "
+        "their covariance and the residual variance are more than the data show. Leave out an "
+        "effect or its correlations, (1 | g) or (x || g), or take more rows of each level."
     )
 
 
@@ -301,7 +317,7 @@ def _unresolved(
             return [
                 f"the data do not determine all variances of {names}: effects of it are fixed "
                 "effects as well, of which a restricted likelihood is free. Its estimates are "
-                "arbitrary; leave the one or the other out."
+                "arbitrary; leave the one or the other out"
             ]
     if len(among) > 1:
         return [f"the data do not determine the variances of {names} each, only sums of them"]
@@ -309,7 +325,7 @@ def _unresolved(
     return [
         f"the data do not determine all variances and correlations of {names}: no level of "
         f"{term.group!r} has rows that tell its {term.Z.shape[1]} effects apart. Their estimates "
-        "are arbitrary in part; leave out effects of covariates that do not vary within levels."
+        "are arbitrary in part; leave out effects of covariates that do not vary within levels"
     ]
 
 
@@ -336,7 +352,7 @@ def _told_by_rows(problem: Problem, terms: Sequence[RandomTerm]) -> list[str]:
         f"{_written(term)} has a level for each row: its variance is told from the residual "
         "variance by the rows' unequal weights or dispersion alone"
         for term in terms
-        if term.relation is None and _effects(term) == problem.n == int(term.codes.max()) + 1
+        if term.relation is None and _is_residual(problem, term)
         if problem.correlation is None and np.ptp(term.Z) == 0.0
     ]
 

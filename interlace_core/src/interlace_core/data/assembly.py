@@ -278,15 +278,14 @@ def _require_levels(bar: Bar, structure: Covariance, design: Design) -> None:
     if indicators and not bar.left.has_intercept:
         return
     covariates = [term.span.text for term in bar.left.covariates]
-    got = f"the covariates {listed(covariates)}" if covariates else "an intercept"
-    got += " beside an intercept" if covariates and bar.left.has_intercept else ""
-    if len(covariates) == 1 and X.shape[1] == 1 + bar.left.has_intercept:
-        got = got.replace("the covariates", "the numbers of")
+    got = [] if indicators or not covariates else [f"covariates ({listed(covariates)})"]
+    got += ["an intercept"] if bar.left.has_intercept else []
     name = covariates[0] if len(covariates) == 1 else "time"
     example = f"{structure.name}(0 + {name} | {bar.group})"
     raise formula_error(
         bar.span,
-        f"covariance structure {structure.name!r}: expected the levels of one factor, got {got}. "
+        f"covariance structure {structure.name!r}: expected the levels of one factor, got "
+        f"{' and '.join(got)}. "
         f"Write {example} with {name!r} a factor that has a level for each time or unit, in "
         f"order: data[{name!r}] = data[{name!r}].astype('category'). For covariates use us or "
         "diag.",

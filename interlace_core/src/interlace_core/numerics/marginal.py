@@ -114,7 +114,9 @@ class ResidualSlopes:
         moved = self.X * self._act(self.C, v)[:, None]
         moved += np.stack([self._act(self.C, x * v) for x in self.X.T], axis=1)
         r = len(self.dC[0])
-        return np.column_stack([moved, *(self._act([dC[j] for dC in self.dC], v) for j in range(r))])
+        return np.column_stack(
+            [moved, *(self._act([dC[j] for dC in self.dC], v) for j in range(r))]
+        )
 
     def _act(self, blocks: Sequence[Array], v: Array) -> Array:
         assert self.correlation is not None
