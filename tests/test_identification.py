@@ -1,8 +1,8 @@
 """What the data cannot tell apart is refused or said, by the rank of the covariance's slopes.
 
-`LME4` holds what lme4 1.1-31 (R 4.2.2) said of the same models, `lmer(formula, data)` of sleepstudy,
-`two` being `subset(sleepstudy, Days %in% c(1, 9))` and `f` its `factor(Days)`. Where lme4 fits what
-is refused here, or refuses what is fitted, the rank is computed by hand, from dense matrices.
+`LME4` holds what lme4 1.1-31 (R 4.2.2) said of the same models: `lmer(formula, data)`, the data
+being sleepstudy, or `two`, `subset(sleepstudy, Days %in% c(1, 9))` with `f` its `factor(Days)`.
+Where lme4 refuses what is fitted here, the rank is computed by hand, from dense matrices.
 """
 
 import warnings

@@ -16,7 +16,15 @@ from enum import Enum
 import numpy as np
 
 from interlace_core.errors import DataError
-from interlace_core.formulas.spans import listed
+from interlace_core.identification_words import (
+    confounded,
+    count_effects,
+    is_residual,
+    of_outcomes,
+    of_shape,
+    told_by_rows,
+    unresolved,
+)
 from interlace_core.numerics.marginal import (
     Dependence,
     ResidualSlopes,
@@ -111,17 +119,13 @@ def row_spread(problem: Problem) -> Spread:
 
 
 def _suspicious(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -> bool:
-    q = sum(_effects(term) for term in terms)
+    q = sum(count_effects(term) for term in terms)
     mean = terms[0].predictor == 0
     if q >= problem.n or (mean and problem.correlation is not None):
         return True
     if any(not _resolved(term) for term in terms):
         return True
     return mean and fitting.restricted and bool(_also_fixed(problem, terms))
-
-
-def _effects(term: RandomTerm) -> int:
-    return int(term.Z.shape[1] * (int(term.codes.max()) + 1))
 
 
 def _resolved(term: RandomTerm) -> bool:
@@ -159,16 +163,21 @@ def _examined(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -
         return []
     found, owners = _dependence(problem, terms, fitting, spread)
     mixed = _involved(found.both, owners, terms)
-    alone = any(_is_residual(problem, term) for term, _ in mixed)
+    alone = any(is_residual(problem, term) for term, _ in mixed)
     if mixed and (spread is Spread.ESTIMATED or (spread is Spread.BENT and alone)):
-        raise DataError(_confounded(problem, mixed))
-    notes = _unresolved(problem, terms, _involved(found.terms, owners, terms), fitting)
+        raise DataError(confounded(problem, mixed))
+    among = _involved(found.terms, owners, terms)
+    notes = []
+    if among:
+        on_mean = fitting.restricted and terms[0].predictor == 0
+        fixed = on_mean and bool(_also_fixed(problem, [term for term, _ in among]))
+        notes.append(unresolved(among, fixed))
     if mixed and spread is Spread.OUTCOME:
-        notes.append(_of_outcomes(problem, mixed))
+        notes.append(of_outcomes(problem, mixed))
     elif mixed:
-        notes.append(_of_shape(problem, mixed))
+        notes.append(of_shape(problem, mixed))
     elif spread is Spread.ESTIMATED:
-        notes += _told_by_rows(problem, terms)
+        notes += told_by_rows(problem, terms)
     return notes
 
 
@@ -179,7 +188,7 @@ def _dependence(
     used = np.arange(problem.n)
     if problem.weights is not None and np.any(problem.weights == 0.0):
         used = np.flatnonzero(problem.weights > 0.0)
-    largest = max(terms, key=_effects)
+    largest = max(terms, key=count_effects)
     few = used[_some_rows(used.size, largest.codes[used], FEW_ROWS)]
     for rows in (few, used):
         slopes = [TermSlopes(term, rows) for term in terms]
@@ -230,11 +239,6 @@ def _some_rows(n: int, codes: IntArray, most: int) -> IntArray:
     return np.flatnonzero(wanted[codes])[:most]
 
 
-def _is_residual(problem: Problem, term: RandomTerm) -> bool:
-    """Return whether a term has one effect for each row."""
-    return term.Z.shape[1] == 1 and int(term.codes.max()) + 1 == problem.n
-
-
 def _is_identity(problem: Problem) -> bool:
     eta = np.array([-0.7, 0.4])
     with np.errstate(all="ignore"):
@@ -274,96 +278,3 @@ def _involved(
         for t, term in enumerate(terms)
         if np.any(size[owners == t] > 1e-6)
     ]
-
-
-def _confounded(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> str:
-    terms = [term for term, _ in mixed]
-    per_row = [term for term in terms if _is_residual(problem, term)]
-    if per_row:
-        return (
-            f"grouping factor {per_row[0].group!r}: expected fewer levels than rows, got "
-            f"{problem.n} levels in {problem.n} rows. The variance between groups cannot be told "
-            "from the residual variance; leave the term out, or choose a coarser factor."
-        )
-    names = listed([_written(term) for term in terms])
-    if problem.correlation is not None:
-        return (
-            f"correlation {problem.correlation.label}: expected a correlation of residuals that "
-            f"can be told from random effects, got {names}, which correlates the same rows in the "
-            "same way. Leave one of the two out."
-        )
-    most = max(terms, key=_effects)
-    count = sum(number for _, number in mixed)
-    return (
-        f"random effects {names}: expected variances that can be told from the residual variance, "
-        f"got {_effects(most)} random effects in {problem.n} rows: the {count} parameter(s) of "
-        "their covariance and the residual variance are more than the data show. Leave out an "
-        "effect or its correlations, (1 | g) or (x || g), or take more rows of each level."
-    )
-
-
-def _unresolved(
-    problem: Problem,
-    terms: Sequence[RandomTerm],
-    among: Sequence[tuple[RandomTerm, int]],
-    fitting: Fitting,
-) -> list[str]:
-    if not among:
-        return []
-    names = listed([_written(term) for term, _ in among])
-    if fitting.restricted and terms[0].predictor == 0:
-        fixed = _also_fixed(problem, [term for term, _ in among])
-        if fixed:
-            return [
-                f"the data do not determine all variances of {names}: effects of it are fixed "
-                "effects as well, of which a restricted likelihood is free. Its estimates are "
-                "arbitrary; leave the one or the other out"
-            ]
-    if len(among) > 1:
-        return [f"the data do not determine the variances of {names} each, only sums of them"]
-    term = among[0][0]
-    return [
-        f"the data do not determine all variances and correlations of {names}: no level of "
-        f"{term.group!r} has rows that tell its {term.Z.shape[1]} effects apart. Their estimates "
-        "are arbitrary in part; leave out effects of covariates that do not vary within levels"
-    ]
-
-
-def _of_outcomes(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> str:
-    names = listed([_written(term) for term, _ in mixed])
-    return (
-        f"{_reach(problem, mixed)}, each row a single outcome: the variance of {names} cannot be "
-        "told from that which the link implies, and coefficients grow with it. Leave the term out, "
-        "or choose a coarser factor"
-    )
-
-
-def _of_shape(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> str:
-    names = listed([_written(term) for term, _ in mixed])
-    return (
-        f"{_reach(problem, mixed)}, beside a dispersion that is estimated: the variance of {names} "
-        "is told from it by the shape of the distribution alone"
-    )
-
-
-def _told_by_rows(problem: Problem, terms: Sequence[RandomTerm]) -> list[str]:
-    """Return a note where unequal residual variances alone tell the levels' variance."""
-    return [
-        f"{_written(term)} has a level for each row: its variance is told from the residual "
-        "variance by the rows' unequal weights or dispersion alone"
-        for term in terms
-        if term.relation is None and _is_residual(problem, term)
-        if problem.correlation is None and np.ptp(term.Z) == 0.0
-    ]
-
-
-def _reach(problem: Problem, mixed: Sequence[tuple[RandomTerm, int]]) -> str:
-    term = max((each for each, _ in mixed), key=_effects)
-    levels = int(term.codes.max()) + 1
-    if levels == problem.n:
-        return f"{_written(term)} has a level for each row"
-    return f"{_written(term)} has {_effects(term)} effects for {problem.n} rows"
-
-
-def _written(term: RandomTerm) -> str:
-    return term.label if term.label.endswith(")") else f"({term.label})"

@@ -110,7 +110,7 @@ class ResidualSlopes:
     def act(self, v: Array) -> Array:
         """Return the actions on v, shape (m, d), or (m, d + r) with r parameters of C."""
         if self.correlation is None:
-            return self.X * (np.square(self.sd) * v)[:, None]
+            return np.asarray(self.X * (np.square(self.sd) * v)[:, None])
         moved = self.X * self._act(self.C, v)[:, None]
         moved += np.stack([self._act(self.C, x * v) for x in self.X.T], axis=1)
         r = len(self.dC[0])
@@ -124,7 +124,7 @@ class ResidualSlopes:
         for batch, C in zip(self.correlation.batches, blocks, strict=True):
             inner = (self.sd * v)[batch.rows]
             found[batch.rows] = np.einsum("gij,gj->gi", C[batch.pattern], inner)
-        return self.sd * found
+        return np.asarray(self.sd * found)
 
 
 def dependence(
@@ -143,7 +143,7 @@ def dependence(
     """
     project = _Contrasts(fixed)
     rng = np.random.default_rng(17)
-    sources = [*terms, *([] if residual is None else [residual])]
+    sources: list[TermSlopes | ResidualSlopes] = [*terms, *([residual] if residual else [])]
     J = sum(len(term.D) for term in terms)
     R = scale = None
     before: tuple[int, int] | None = None
@@ -154,7 +154,8 @@ def dependence(
             if scale is None:
                 norms = np.linalg.norm(moved, axis=0)
                 scale = np.where(norms > TOL_REL_DEPENDENT * np.max(norms), norms, np.inf)
-            R = np.linalg.qr(moved / scale if R is None else np.vstack([R, moved / scale]), "r")
+            more = moved / scale if R is None else np.vstack([R, moved / scale])
+            R = np.asarray(np.linalg.qr(more, "r"))
         assert R is not None
         found = _split(R, J)
         now = (found.terms.shape[1], found.both.shape[1])
