@@ -160,8 +160,8 @@ def clmm(
     ----------
     formula : str
         `response ~ fixed effects`, with random effects as bars if they are not given by
-        `groups` or `random`. The response is an ordered Categorical, or numbers in their order;
-        text has no order and is refused.
+        `groups` or `random`. The response is an ordered Categorical, or numbers in their order
+        if they have few distinct values; text has no order and is refused.
     data : data frame
         pandas, polars or pyarrow; or a dict of columns.
     groups : str or list of str, optional
@@ -184,7 +184,7 @@ def clmm(
     Raises
     ------
     ResponseError
-        If the response has no order.
+        If the response has no order, or is one of measurements.
     OptionError
         If link or threshold is none of those listed.
 

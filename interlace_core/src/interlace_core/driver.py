@@ -25,6 +25,7 @@ from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.guards import guard
+from interlace_core.identification import Fitting
 from interlace_core.notices import warn
 from interlace_core.priors import Prior, penalise
 from interlace_core.records import Array, Problem
@@ -152,6 +153,7 @@ def prepare(
     chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
         chosen_family = with_zero_part(chosen_family)
+    integral = as_approximation(registry, settings, call, who)
     with guard(None, "data"):
         model = build_problem(
             formula,
@@ -166,8 +168,9 @@ def prepare(
             known=known,
             structures=covariance,
             correlation=correlation,
+            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
         )
-    approximation = penalise(as_approximation(registry, settings, call, who), priors)
+    approximation = penalise(integral, priors)
     with guard(approximation, "check"):
         check_support(approximation, model.problem)
     optimizer = as_optimizer(registry, settings, who)
