@@ -13,7 +13,7 @@ from interlace_core.after_fit import AfterFit
 from interlace_core.contracts import Family, Parameter
 from interlace_core.effects import GroupEffects, TermPlace
 from interlace_core.errors import OptionError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.jets import differentiate
 from interlace_core.records import Array, RowReport
 from interlace_core.reporting.reports import Reports

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interlace_core.contracts import Parameter
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.records import Array, Problem
 
 FAR_ETA = 8.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from interlace_core.effects import GroupEffects, TermPlace
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult, RowReport
 from interlace_core.result import Coefficients, GLMMResult
