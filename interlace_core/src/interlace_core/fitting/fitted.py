@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
@@ -70,3 +72,25 @@ class Fit:
     path: tuple[tuple[float, float], ...]
     seconds: float
     searches: tuple[Searched, ...] = ()
+
+    def covariance(self) -> Array:
+        """Return the covariance of psi as it is reported, shape (n_psi, n_psi).
+
+        As `vcov`, but infinite for a parameter that the data do not determine, NaN beside it.
+        """
+        reported = self.vcov.copy()
+        reported[self.undetermined, :] = reported[:, self.undetermined] = np.nan
+        reported[self.undetermined, self.undetermined] = np.inf
+        return reported
+
+    def standard_errors(self) -> Array:
+        """Return the standard error of each entry of psi, shape (n_psi,); see `covariance`."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diagonal(self.covariance()))
+
+
+def quadratic_form(slope: Array, vcov: Array) -> float:
+    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
+    moving = np.flatnonzero(slope)
+    block = vcov[np.ix_(moving, moving)]
+    return float(slope[moving] @ block @ slope[moving])
