@@ -150,6 +150,7 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    starts: int | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -175,7 +176,8 @@ def clmm(
         "flexible" (default), "symmetric" or "equidistant".
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known, covariance, verbose
+    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    covariance, starts, verbose
         As for `glmer`.
 
     Returns
@@ -217,6 +219,7 @@ def clmm(
             "optimizer_options": optimizer_options,
             "nAGQ": nAGQ,
             "approximation": approximation,
+            "starts": starts,
             "verbose": verbose,
         },
         builtin=DEFAULTS,

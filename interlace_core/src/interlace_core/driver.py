@@ -98,6 +98,7 @@ def fit_glmm(
         ready.approximation,
         ready.optimizer,
         theta0=_checked_theta0(theta0, model.problem, who),
+        starts=settings["starts"] or 0,
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
