@@ -20,7 +20,8 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fitting.diagnostics import limit_notes, separation_notes
-from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
@@ -98,6 +99,7 @@ def fit_glmm(
         ready.approximation,
         ready.optimizer,
         theta0=_checked_theta0(theta0, model.problem, who),
+        starts=settings["starts"] or 0,
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
