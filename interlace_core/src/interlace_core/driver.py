@@ -19,14 +19,15 @@ from interlace_core.errors import (
     OptionError,
     UnsupportedModelError,
 )
-from interlace_core.fitting.diagnostics import limit_notes, separation_notes
+from interlace_core.fitting.diagnostics import limit_notes
 from interlace_core.fitting.fit import Fit, fit_problem
 from interlace_core.fitting.kept import kept_of_approximation
+from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.guards import guard
 from interlace_core.notices import warn
-from interlace_core.priors import Prior, penalise
+from interlace_core.priors import Prior, held_by_priors, penalise
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
@@ -324,7 +325,7 @@ def _result(
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
     training = Training(problem, approximation, optimizer, settings["tol_decrement"])
-    separated = separation_notes(problem, fit)
+    separated = separation_notes(problem, fit, state.eta, held_by_priors(approximation, problem))
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     return GLMMResult(
