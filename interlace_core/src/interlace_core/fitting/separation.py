@@ -136,9 +136,7 @@ def _errors(V: Array) -> Array:
         return np.sqrt(np.diagonal(V))
 
 
-_ADVICE = (
-    "Drop the column, merge levels, or report the likelihood-ratio test instead of the coefficient."
-)
+_ADVICE = "merge levels, or report the likelihood-ratio test instead of the coefficient."
 
 
 def _words(
@@ -167,7 +165,8 @@ def _words(
         note += f" So do {len(causes) - MOST_SETS} more."
     if along:
         note += f" The coefficient of {INTERCEPT!r} runs off as well."
-    return f"{note} {_ADVICE}{_prior_for(predictor, first)}"
+    drop = "Drop the column" if len(first) == 1 else "Drop one of them"
+    return f"{note} {drop}, {_ADVICE}{_prior_for(predictor, first)}"
 
 
 def _listed(names: Sequence[str], beta: Array, columns: Sequence[int]) -> str:
@@ -201,11 +200,13 @@ def _of_intercept(predictor: Predictor, beta: Array) -> str:
     """Return the note on an intercept that runs off by itself; "" if to a limit of the family."""
     parameter = predictor.parameter
     estimate = float(beta[predictor.names.index(INTERCEPT)])
-    if parameter.at_upper if estimate > 0 else parameter.at_lower:
-        return ""
+    becomes = parameter.at_upper if estimate > 0 else parameter.at_lower
+    if becomes and (parameter.role == "mean" or predictor.names == (INTERCEPT,)):
+        return ""  # said by `limit_notes`
     end = "highest" if estimate > 0 else "lowest"
+    limit = f", where the family becomes {becomes}" if becomes else ""
     return (
-        f"every row of the response is best predicted by the {end} {parameter.name} there can be: "
-        f"the coefficient of {INTERCEPT!r} ({estimate:.1f}) has no finite estimate, nor has any "
-        f"other of {parameter.name}, and their standard errors mean nothing."
+        f"every row of the response is best predicted by the {end} {parameter.name} there can "
+        f"be{limit}: the coefficient of {INTERCEPT!r} ({estimate:.1f}) has no finite estimate, nor "
+        f"has any other of {parameter.name}, and their standard errors mean nothing."
     )
