@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult

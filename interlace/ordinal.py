@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import OptionError
+from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
 
@@ -43,8 +44,8 @@ class CLMMResult(GLMMResult):
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         T, places = self._design(), self._threshold_places()
-        vcov = self.fit.vcov[np.ix_(places, places)]
-        variances = np.einsum("ij,jk,ik->i", T, vcov, T)
+        vcov = self.fit.covariance()[np.ix_(places, places)]
+        variances = [quadratic_form(row, vcov) for row in T]
         return pd.Series(np.sqrt(variances), index=self._threshold_names())
 
     def predict(

@@ -20,7 +20,8 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fitting.diagnostics import limit_notes
-from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.support import check_support

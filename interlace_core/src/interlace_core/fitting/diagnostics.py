@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contracts import Parameter
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.records import Problem
 
 UNDETERMINED = 5.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from interlace_core.contracts import Parameter
 from interlace_core.data.design import INTERCEPT
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.openrows import forms_of_rows, rows_without_weight
 from interlace_core.fitting.recession import Cone, separating_sets
 from interlace_core.guards import guard
