@@ -120,7 +120,7 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -
         return ""
     causes = [tuple(j - offset for j in each) for each in sets]
     along = forms is None and always and not all(cone.has_direction(each) for each in sets)
-    return _words(predictor, fit.psi[place], _errors(fit.vcov[place, place]), causes, bool(along))
+    return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
 
 
 def _joint_forms(problem: Problem, rows: Array, forms: Array) -> tuple[Array, Array]:
@@ -129,11 +129,6 @@ def _joint_forms(problem: Problem, rows: Array, forms: Array) -> tuple[Array, Ar
     rows, forms = rows[counted], forms[counted]
     parts = [f[:, None] * p.X[rows] for f, p in zip(forms.T, problem.predictors, strict=True)]
     return np.concatenate(parts, axis=1), np.zeros((0, problem.n_beta))
-
-
-def _errors(V: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(np.diagonal(V))
 
 
 _ADVICE = "merge levels, or report the likelihood-ratio test instead of the coefficient."
