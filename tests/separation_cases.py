@@ -312,47 +312,57 @@ SEPARATED = {
 }
 
 
-# --- nearly separated: the rows nearest to the border are on the wrong side of it
+# --- nearly separated: the two rows nearest to the border are on the wrong side of it
 
 
-def swapped(data, score, pairs=1):
-    """Return whether a score is positive, but for the values nearest to 0, some on each side."""
+def swapped(score):
+    """Return whether a score is positive, but for the values nearest to 0 on either side."""
     score = np.asarray(score)
     y = (score > 0).astype(int)
-    order = np.argsort(score, kind="stable")
-    first = int(np.sum(score <= 0))
-    y[order[first : first + pairs]] = 0
-    y[order[first - pairs : first]] = 1
+    y[np.argmin(np.where(score > 0, score, np.inf))] = 0
+    y[np.argmax(np.where(score <= 0, score, -np.inf))] = 1
     return y
 
 
-def nearly(seed, link="logit", two=False):
-    _, data, _ = separated_data(seed, n=100)
-    score = data["x"] + (data["w"] if two else 0)
-    formula = "y ~ x + w" if two else "y ~ x + f"
-    columns = {"x": data["x"], "w": data["w"]} if two else dummies(data["f"]) | {"x": data["x"]}
-    data = data.assign(x=data["x"] / 100, w=data["w"] / 100)
-    y = swapped(data, score, 3 if two else 1)
-    return binary(data, y, glmer(formula, BinomialFamily(link=link)), columns)
+def overlapping(make, seed):
+    """Return the first of some data sets in which the two rows do make an overlap."""
+    for attempt in range(seed, 1000, 10):
+        case = make(separated_data(attempt, n=100)[1])
+        if not case.expected():
+            return case
+    raise AssertionError("no draw overlaps")
 
 
-def nearly_with_groups(seed):
-    _, data, _ = separated_data(seed, n=100)
+def in_units(data):
+    return data.assign(x=data["x"] / 100, w=data["w"] / 100)
+
+
+def nearly_by_x(data, link="logit"):
+    columns = {"x": data["x"], "w": data["w"]}
+    call = glmer("y ~ x + w", BinomialFamily(link=link))
+    return binary(in_units(data), swapped(data["x"]), call, columns)
+
+
+def nearly_by_both(data):
+    y = swapped(data["x"] + data["w"])
+    columns = {"x": data["x"], "w": data["w"]}
+    return binary(in_units(data), y, glmer("y ~ x + w", "binomial"), columns)
+
+
+def nearly_with_groups(data):
     call, columns = glmer("y ~ x + (1 | g)", "binomial"), {"x": data["x"]}
-    return binary(data.assign(x=data["x"] / 100), swapped(data, data["x"]), call, columns)
+    return binary(in_units(data), swapped(data["x"]), call, columns)
 
 
-def nearly_ordered(seed):
-    _, data, _ = separated_data(seed, n=100)
-    y = swapped(data, data["x"]) + (swapped(data, data["x"] - 90))
-    call, columns = clmm("y ~ x + (1 | g)"), {"x": data["x"]}
-    return ordered(data.assign(x=data["x"] / 100), y, call, columns)
+def nearly_ordered(data):
+    y = swapped(data["x"]) + swapped(data["x"] - 90)
+    return ordered(in_units(data), y, clmm("y ~ x + (1 | g)"), {"x": data["x"]})
 
 
 NEARLY = {
-    "logit": nearly,
-    "cloglog": partial(nearly, link="cloglog"),
-    "combination": partial(nearly, two=True),
-    "groups": nearly_with_groups,
-    "clmm": nearly_ordered,
+    "logit": partial(overlapping, nearly_by_x),
+    "cloglog": partial(overlapping, partial(nearly_by_x, link="cloglog")),
+    "combination": partial(overlapping, nearly_by_both),
+    "groups": partial(overlapping, nearly_with_groups),
+    "clmm": partial(overlapping, nearly_ordered),
 }

@@ -89,10 +89,11 @@ class Cone:
         basis = basis @ _null_space(self._still @ basis, max(TOL_REL_STILL, self._noise))
         rows = self._rows @ basis
         length = np.linalg.norm(rows, axis=1)
-        told = length > max(TOL_REL_STILL, self._noise) * np.linalg.norm(self._rows, axis=1)
+        share = max(TOL_REL_STILL, self._noise) * np.linalg.norm(self._rows, axis=1)
+        told = length > np.maximum(share, self._noise)
         if not np.any(told):
             return None
-        units = np.where(told, 1.0, 0.0)[:, None] * rows / np.where(told, length, 1.0)[:, None]
+        units = np.where(told[:, None], rows, 0.0) / np.where(told, length, 1.0)[:, None]
         d = self._programme(rows.sum(axis=0), units)
         return None if d is None else np.asarray(rows @ d)
 
