@@ -203,5 +203,6 @@ TWINS = {
         law.RefusesWithoutCarryingRow(),
     ],
     "weights equal repeated rows": [law.DropsWeights()],
+    "recession forms are those of the density": [law.FormsOfZerosAlone(), law.FormsUpsideDown()],
 }
 """Faulty twins by the one check that each fails."""
