@@ -14,6 +14,8 @@ from scipy.special import log_expit
 import interlace
 from interlace_core.contracts import Family, Parameter
 from interlace_core.errors import ConvergenceWarning
+from interlace_core.fitting.openrows import open_rows
+from interlace_core.fitting.separation import SUSPECT_SE, largest_variance
 from interlace_core.links import LINKS
 from interlace_families.binomial import BinomialFamily
 from separation_cases import NEARLY, ORDINARY, SEPARATED
@@ -289,3 +291,34 @@ class Geometric(Family):
 
     def start(self, y, weights):
         return np.zeros(1)
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "negativebinomial"])
+def test_which_rows_are_open_does_not_rest_on_the_fit(family):
+    """At any predictors, however bad: separation is told of fits that were not reached, too."""
+    rng, data = frame()
+    data["y"] = data["coin"] if family == "binomial" else data["count"]
+    fit = interlace.glmer("y ~ x", data, family)
+    problem, n = fit.training.problem, fit.training.problem.n
+    y = problem.y if problem.y.ndim == 1 else problem.y[:, 0]
+    for spread in (0.0, 1.0, 30.0, 300.0):
+        eta = fit.eta.copy()
+        eta[0] = spread * rng.normal(size=n)
+        up, down = open_rows(problem, eta, 0)
+        assert np.array_equal(down, y == 0)
+        assert np.array_equal(up, (y == 1) & (family == "binomial"))
+
+
+def test_the_look_before_the_programme_has_no_units():
+    """A row's variance is the same in other units and from another zero point."""
+    rng, data = frame()
+    data["y"] = data["coin"]
+    data["far"] = (data["x"] - 50.0) * 1e-4 + 7.0
+    found = []
+    for x in ("x", "far"):
+        fit = interlace.glmer(f"y ~ {x} + f", data, "binomial")
+        predictor = fit.training.problem.predictors[0]
+        found.append(largest_variance(predictor, fit.fit.vcov))
+    # 7 is 70,000 standard deviations away: its square times 1e-16 is 5e-7
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert found[0] < SUSPECT_SE**2

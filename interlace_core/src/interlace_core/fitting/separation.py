@@ -8,6 +8,7 @@ linear programme decides what is said (`recession`).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -69,9 +70,9 @@ def _has_open_end(parameter: Parameter) -> bool:
     """
     if parameter.fixed is not None or parameter.role == "dispersion":
         return False
-    bounded = np.any(np.isfinite(parameter.link.domain))
-    endless = not np.all(np.isfinite(parameter.link.eta_domain))
-    return parameter.latent or bool(bounded and endless)
+    link = parameter.link
+    bounded = any(map(isfinite, link.domain)) and not all(map(isfinite, link.eta_domain))
+    return parameter.latent or bounded
 
 
 def largest_variance(predictor: Predictor, V: Array) -> float:
@@ -89,10 +90,10 @@ def largest_variance(predictor: Predictor, V: Array) -> float:
     if not np.all(np.isfinite(V)):
         return np.inf
     X, largest = predictor.X, 0.0
-    zero = np.mean(X, axis=0) if predictor.parameter.latent else np.zeros(X.shape[1])
+    zero = np.mean(X, axis=0) if predictor.parameter.latent else None
     step = max(CHUNK_NUMBERS // X.shape[1], 1)
     for start in range(0, len(X), step):
-        rows = X[start : start + step] - zero
+        rows = X[start : start + step] if zero is None else X[start : start + step] - zero
         with np.errstate(over="ignore", invalid="ignore"):
             largest = max(largest, float(np.max(np.einsum("ij,ij->i", rows @ V, rows))))
     return largest
