@@ -17,6 +17,7 @@ that 1 to gain, a direction by moving all rows along it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -110,10 +111,10 @@ class Cone:
         from scipy.optimize import linprog
 
         most = float(np.max(np.abs(gain), initial=0.0))
-        options = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
+        if most < LEAST_GAIN / gain.size:
+            return None
+        options: Any = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
         for _ in range(MAX_ROUNDS):
-            if most < LEAST_GAIN / gain.size:
-                return None
             A = units[self._working]
             found = linprog(
                 -gain / most, -A, np.zeros(len(A)), bounds=(-1.0, 1.0), method="highs",
@@ -128,10 +129,12 @@ class Cone:
             d = np.asarray(found.x)
             moves = units @ d
             wrong = np.flatnonzero(moves < -max(TOL_REL_MOVE, self._noise) * np.linalg.norm(d))
-            wrong = np.setdiff1d(wrong, self._working)
             if not wrong.size:
                 moved = float(gain @ d) >= LEAST_GAIN * float(np.max(np.abs(d)))
                 return d if moved else None
+            wrong = np.setdiff1d(wrong, self._working)
+            if not wrong.size:  # the solver did not keep to its own rows
+                return None
             worst = wrong[np.argsort(moves[wrong], kind="stable")[:FIRST_ROWS]]
             self._working = np.union1d(self._working, worst)
         return None
@@ -159,7 +162,7 @@ def separating_sets(
         return ()
     if cone.has_direction(always):
         return ((),)
-    found = [(j,) for j in columns if cone.has_direction([*always, j])]
+    found: list[tuple[int, ...]] = [(j,) for j in columns if cone.has_direction([*always, j])]
     rest = [j for j in columns if (j,) not in found]
     while cone.has_direction([*always, *rest]):
         kept = list(rest)

@@ -19,7 +19,7 @@ from interlace_core.fitting.openrows import forms_of_rows, rows_without_weight
 from interlace_core.fitting.recession import Cone, separating_sets
 from interlace_core.guards import guard
 from interlace_core.numerics.gram import CHUNK_NUMBERS
-from interlace_core.records import Array, Predictor, Problem
+from interlace_core.records import Array, IntArray, Predictor, Problem
 
 SUSPECT_SE = 3.0
 """Standard error of a row's fixed part from which separation is looked for. Where it is, a search
@@ -124,7 +124,7 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -
     return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
 
 
-def _joint_forms(problem: Problem, rows: Array, forms: Array) -> tuple[Array, Array]:
+def _joint_forms(problem: Problem, rows: IntArray, forms: Array) -> tuple[Array, Array]:
     """Return what forms of the predictors ask of all coefficients, shape (m, n_beta), and none."""
     counted = ~rows_without_weight(problem)[rows]
     rows, forms = rows[counted], forms[counted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, BoolArray, IntArray
 from interlace_core.testing.family_sample import SEED, FamilyCase, Sample
 from interlace_core.testing.verdicts import expect
 
@@ -66,20 +66,20 @@ def _least_form(rows: IntArray, forms: Array, direction: Array) -> Array:
     return np.where(np.isinf(least), 0.0, least)
 
 
-def _expect_no_fall(sample: Sample, start: Array, direction: Array, open_rows: Array) -> None:
+def _expect_no_fall(sample: Sample, start: Array, direction: Array, open_rows: BoolArray) -> None:
     before = start
     for length in LENGTHS:
         value = _moved(sample, direction * length)
         fell = value < before - TOL_ABS_RISE * (1.0 + np.abs(before))
         _expect_rows(
             sample,
-            fell & (open_rows > 0),
+            fell & open_rows,
             "a log-density that does not fall along a direction in which no form does",
         )
         before = value
 
 
-def _expect_rows(sample: Sample, bad: Array, wanted: str) -> None:
+def _expect_rows(sample: Sample, bad: BoolArray, wanted: str) -> None:
     found = np.flatnonzero(bad)
     first = sample.describe((int(found[0]),)) if found.size else ""
     expect(not found.size, wanted, f"another in {found.size} rows, first at {first}", ADVICE)
