@@ -116,6 +116,15 @@ def dummies(f, levels="bcd"):
     return {f"f[T.{level}]": (f == level).astype(int) for level in levels}
 
 
+def first_overlapping(make, seed, step=20):
+    """Return the case of a seed, or of the first further one that is not separated by chance."""
+    for attempt in range(seed, 1000, step):
+        case = make(attempt)
+        if not case.expected():
+            return case
+    raise AssertionError("no draw overlaps")
+
+
 # --- ordinary data, far from 0 and collinear
 
 
@@ -210,10 +219,13 @@ ORDINARY = {
         columns=year_and_square,
     ),
     "rare": partial(
-        ordinary_binary,
-        formula="y ~ f + bp + (1 | g)",
-        columns=lambda d: dummies(d["f"]) | {"bp": d["bp"]},
-        rare=2.5,
+        first_overlapping,
+        partial(
+            ordinary_binary,
+            formula="y ~ f + bp + (1 | g)",
+            columns=lambda d: dummies(d["f"]) | {"bp": d["bp"]},
+            rare=2.5,
+        ),
     ),
     "square, Poisson": bp_squared,
     "grouseticks": ticks,
@@ -326,11 +338,7 @@ def swapped(score):
 
 def overlapping(make, seed):
     """Return the first of some data sets in which the two rows do make an overlap."""
-    for attempt in range(seed, 1000, 10):
-        case = make(separated_data(attempt, n=100)[1])
-        if not case.expected():
-            return case
-    raise AssertionError("no draw overlaps")
+    return first_overlapping(lambda attempt: make(separated_data(attempt, n=100)[1]), seed, 10)
 
 
 def in_units(data):
