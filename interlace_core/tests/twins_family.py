@@ -209,5 +209,6 @@ TWINS = {
         law.RefusesWithoutCarryingRow(),
     ],
     "weights equal repeated rows": [law.DropsWeights()],
+    "recession forms are those of the density": [law.FormsOfZerosAlone(), law.FormsUpsideDown()],
 }
 """Faulty twins by the one check that each fails."""

@@ -292,6 +292,30 @@ class Family(ABC):
 
         return differentiate_density(self.log_density, y, eta, order, wrt)
 
+    def recession_forms(self, y: Array) -> tuple[IntArray, Array] | None:
+        """Return linear forms of the predictors that must not fall, for rows on a latent scale.
+
+        Where several predictors together bound an interval, as location and thresholds do, a row
+        is not open in one of them at a time: its log-density never falls along a direction of its
+        predictors exactly if none of its forms does, and then tends to its supremum. None, the
+        default, says that each predictor may be looked at by itself; the core then finds out from
+        `derivatives` at its ends. Called after a fit whose data look separated, which they are if
+        some direction of the coefficients lets no form fall and lifts one.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+
+        Returns
+        -------
+        rows : ndarray of intp, shape (m,)
+            The row that each form is of. A row without any is at its supremum everywhere.
+        forms : ndarray, shape (m, K)
+            Coefficients of the K linear predictors.
+        """
+        return None
+
 
 class Covariance(ABC):
     """Structure of the c x c covariance `T T'` of one random-effects term.

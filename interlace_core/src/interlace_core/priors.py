@@ -106,6 +106,10 @@ class Penalised(Approximation):
         """Return minus the log-density of the priors at psi."""
         return _penalty(self._assigned(problem), psi)[0]
 
+    def held(self, problem: Problem) -> frozenset[int]:
+        """Return the entries of psi that have a prior, which keeps them finite."""
+        return frozenset(self._assigned(problem))
+
     def _assigned(self, problem: Problem) -> dict[int, Prior]:
         """Return the prior of each entry of psi that has one."""
         labels = coefficient_labels(problem)
@@ -180,6 +184,11 @@ def penalty_settings(approximation: Approximation, problem: Problem, psi: Array)
         return {}
     words = {name: str(prior) for name, prior in approximation.priors}
     return {"priors": words, "penalty": approximation.penalty(problem, psi)}
+
+
+def held_by_priors(approximation: Approximation, problem: Problem) -> frozenset[int]:
+    """Return the entries of psi that priors keep finite whatever the data are."""
+    return approximation.held(problem) if isinstance(approximation, Penalised) else frozenset()
 
 
 def _penalty(assigned: Mapping[int, Prior], psi: Array) -> tuple[float, Array]:

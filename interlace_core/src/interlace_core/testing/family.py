@@ -12,6 +12,7 @@ from interlace_core.testing import family_extremes as extremes
 from interlace_core.testing import family_form as form
 from interlace_core.testing import family_law as law
 from interlace_core.testing import family_links as links
+from interlace_core.testing import family_recession as recession
 from interlace_core.testing import family_response as response
 from interlace_core.testing.family_sample import FamilyCase, Range
 from interlace_core.testing.supports import Support, as_support
@@ -98,6 +99,8 @@ def _applicable(case: FamilyCase) -> dict[str, Callable[[], None]]:
     if "cdf" in own:
         checks["cdf is a probability"] = law.check_cdf_range
         checks["cdf is that of the density"] = law.check_cdf
+    if "recession_forms" in own:
+        checks["recession forms are those of the density"] = recession.check_forms
     return {name: partial(check, case) for name, check in checks.items()}
 
 

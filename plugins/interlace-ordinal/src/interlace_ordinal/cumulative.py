@@ -106,6 +106,19 @@ class CumulativeFamily(Family):
         upper, lower = self._ends()
         return Derivatives(value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt))
 
+    def recession_forms(self, y: Array) -> tuple[IntArray, Array]:
+        """Return upper end minus location, and location minus lower end, where there is one."""
+        codes, (upper, lower) = _codes(y), self._ends()
+        below = np.flatnonzero(codes < len(upper) - 1)
+        above = np.flatnonzero(codes > 0)
+        forms = np.concatenate(
+            [
+                np.column_stack([-np.ones(below.size), upper[codes[below]]]),
+                np.column_stack([np.ones(above.size), -lower[codes[above]]]),
+            ]
+        )
+        return np.concatenate([below, above]), forms
+
     def cumulative(self, eta: Sequence[Array]) -> Array:
         """Return P(Y <= k) for every category but the last, shape (J - 1, ..., n)."""
         T = self.design[0]
