@@ -155,9 +155,7 @@ def expand(found: Derivatives, arguments: Sequence[Any]) -> Any:
     Jet or ndarray
         Its Taylor polynomial, which is all that a jet carries.
     """
-    steps = {
-        k: each - each.value for k, each in enumerate(arguments) if isinstance(each, Jet)
-    }
+    steps = {k: each - each.value for k, each in enumerate(arguments) if isinstance(each, Jet)}
     total: Any = found.value
     for index, partial in found.partials.items():
         if not steps.keys() >= set(index):

@@ -247,9 +247,7 @@ def _log_rising_large(y: Any, t: Any, order: int) -> tuple[Any, ...]:
         out.append(t * bend - 0.5 * slope + tail1 + tail2)
     if order >= 3:
         tail3 = t**3 * (_stirling(s, 3) - _stirling(t, 3))
-        out.append(
-            t * (bend - r * r) + 0.5 * slope * (1.0 - 2.0 * r) + tail1 + 3.0 * tail2 + tail3
-        )
+        out.append(t * (bend - r * r) + 0.5 * slope * (1.0 - 2.0 * r) + tail1 + 3.0 * tail2 + tail3)
     return tuple(out)
 
 
