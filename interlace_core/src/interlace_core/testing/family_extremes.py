@@ -27,8 +27,8 @@ TOL_ROUNDING = 1e-12
 by so much of the value (rounding divided by the step)."""
 
 TOL_PROBABILITY = 1.0
-"""Above 0: what is looked for grows with the predictor. A constant that is lost is of the order of 1,
-and found by the sum of the density."""
+"""Above 0: what is looked for grows with the predictor. A constant that is lost is of the order of
+1, and found by the sum of the density."""
 
 HOPELESS = 1e100
 """A log-density below minus this only tells a search to turn back; its slope is not looked at,

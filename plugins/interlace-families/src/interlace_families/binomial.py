@@ -160,6 +160,9 @@ def _logit_terms(
         value *= trials
     np.subtract(successes * eta, value, out=value)
     first = successes - (p if binary else trials * p)
+    if not binary and has_large_counts(trials):
+        # the smaller of two equal differences: n p is not known to better than its rounding
+        first = np.where(eta >= 0, trials * tail - (trials - successes), first)
     if order == 1:
         return value, first, first, first
     second = np.multiply(tail, larger, out=tail)
