@@ -10,6 +10,7 @@ import pytest
 import interlace
 from interlace_core.jets import differentiate_density
 from interlace_core.special import log_rising
+from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.negative_binomial12 import NegativeBinomial12Family
@@ -209,3 +210,37 @@ def test_likelihood_of_large_counts_is_that_of_glmmtmb(family, power, llf):
     fit = interlace.glmer("y ~ x + (1 | g)", large(power), family)
     assert fit.llf == pytest.approx(llf, abs=1e-5)
     assert str(fit.status).startswith("optimum")
+
+
+@pytest.mark.parametrize("log_mu", [0.0, 6.9, 20.7])
+@pytest.mark.parametrize("log_phi", [0.0, 2.0, 12.0])
+def test_generalised_poisson_of_large_counts_keeps_its_digits(log_mu, log_phi):
+    y = np.array(COUNTS, dtype=float)
+    eta = [np.full(y.size, log_mu), np.full(y.size, log_phi)]
+    family = GeneralizedPoissonFamily()
+    values = (family.log_density(y, eta), family.derivatives(y, eta, 0, ()).value)
+    for i, count in enumerate(COUNTS):
+        with mpmath.workdps(60):
+            m, p = mpmath.mpf(log_mu), mpmath.mpf(log_phi)
+            theta = mpmath.exp(m - p / 2)
+            W = theta - count * mpmath.expm1(-p / 2)
+            exact_value = mpmath.log(theta) + (count - 1) * mpmath.log(W) - W
+            exact_value = float(exact_value - mpmath.loggamma(count + 1))
+            # one rounding of W
+            moved = float(abs(count - W))
+        for value in values:
+            assert abs(value[i] - exact_value) <= 4e-15 * (1.0 + abs(exact_value) + moved)
+
+
+def test_generalised_poisson_is_a_number_at_its_ends():
+    """A count of 0 where lambda overflows, and phi = 1 with a vanishing mean."""
+    y = np.array([0.0, 1.0, 7.0])
+    for log_mu in (-5000.0, -700.0, 0.0, 700.0):
+        for log_phi in (-5000.0, -700.0, 0.0, 700.0, 5000.0):
+            eta = [np.full(3, log_mu), np.full(3, log_phi)]
+            with np.errstate(all="ignore"):
+                got = GeneralizedPoissonFamily().derivatives(y, eta, 3, (0, 1))
+            assert not np.any(np.isnan(got.value))
+            finite = np.isfinite(got.value)
+            for partial in got.partials.values():
+                assert not np.any(np.isnan(partial[finite])), (log_mu, log_phi)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
+from interlace_core.densities import has_large_counts, poisson_log_density
 from interlace_core.links import LINKS
 from interlace_core.records import Array, Derivatives, IntArray, Response
 from interlace_core.special import log_factorial
@@ -73,7 +74,11 @@ class GeneralizedPoissonFamily(Family):
         W = theta - y * np.expm1(np.minimum(-0.5 * eta[1], MAX_LOG_RATE))
         positive = (W > 0) & (y > 0)
         inside = np.where(positive, W, 1.0)
-        value = log_theta + (y - 1.0) * np.log(inside) - inside - log_factorial(y)
+        if has_large_counts(y):
+            log_W = np.log(inside)
+            value = log_theta - log_W + poisson_log_density(y, log_W)
+        else:
+            value = log_theta + (y - 1.0) * np.log(inside) - inside - log_factorial(y)
         return np.where(y == 0, -theta, np.where(positive, value, -np.inf))
 
     def cloglog_positive(self, eta: Sequence[Any]) -> Any:
@@ -145,8 +150,13 @@ def _derivatives(
     inside = (W > 0) | (y == 0)
     W = np.where(inside, W, 1.0)
     # at y = 0 log theta and log W cancel; where theta is bounded, only nearly
-    logs = np.where(y == 0, 0.0, log_theta + (y - 1.0) * np.log(W))
-    value = np.where(inside, logs - W - log_factorial(y), -np.inf)
+    if has_large_counts(y):
+        log_W = np.log(W)
+        logs = np.where(y == 0, 0.0, log_theta - log_W) + poisson_log_density(y, log_W)
+        value = np.where(inside, logs, -np.inf)
+    else:
+        logs = np.where(y == 0, 0.0, log_theta + (y - 1.0) * np.log(W))
+        value = np.where(inside, logs - W - log_factorial(y), -np.inf)
     # in units of W, in which no power can overflow
     share = np.where(inside, theta / W, 0.0)
     spread = np.where(inside, share - y * (1.0 + excess) / W, 0.0)
