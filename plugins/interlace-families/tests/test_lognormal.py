@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import interlace
-from interlace_core.errors import OptionError, ResponseError, UnknownNameError
+from interlace_core.errors import NotAvailableError, OptionError, ResponseError, UnknownNameError
 from interlace_core.jets import differentiate_density
 from interlace_families.lognormal import LognormalFamily
 
@@ -91,6 +91,14 @@ def test_a_formula_for_sigma_models_its_logarithm():
     found = fit.tidy()
     disp = found[found["component"] == "disp"]["estimate"].to_numpy()
     assert np.exp(np.cumsum(disp)) == pytest.approx(spreads, rel=1e-4)
+
+
+def test_r_code_is_of_the_form_that_r_has():
+    """glmmTMB's lognormal is by the standard deviation of y; it has none by that of log(y)."""
+    data = grouped(2)
+    with pytest.raises(NotAvailableError, match="'lognormal' has no counterpart"):
+        interlace.glmer("y ~ x", data, "lognormal").r_code()
+    assert "lognormal(" in interlace.glmer("y ~ x", data, "lognormal_sd").r_code()
 
 
 def test_simulated_values_follow_the_cdf():
