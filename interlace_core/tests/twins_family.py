@@ -166,6 +166,15 @@ class NaNFarOut(Hurdle):
 
 
 @dataclass(frozen=True)
+class MoreThanCertain(Hurdle):
+    """Far out a zero has a probability above 1."""
+
+    def log_density(self, y, eta):
+        beyond = np.where(y == 0, np.maximum(eta[1] - 30.0, 0.0), 0.0)
+        return super().log_density(y, eta) + beyond
+
+
+@dataclass(frozen=True)
 class ClipsTheSlope(Hurdle):
     """The value goes on, its derivatives stop at eta = 30."""
 
@@ -192,6 +201,7 @@ TWINS = {
     "derivatives are those asked for": [GivesTooMuch(), LeavesOut()],
     "values at extremes of eta": [NaNFarOut()],
     "branches at extremes of eta": [ClipsTheSlope()],
+    "log-probabilities are at most 0": [MoreThanCertain()],
     "density sums to one": [law.LosesConstant()],
     "mean is that of the density": [law.WrongMean()],
     "variance is that of the density": [law.WrongVariance()],

@@ -122,6 +122,7 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "derivatives are those asked for": derivatives.check_requested,
     "values at extremes of eta": extremes.check_values,
     "branches at extremes of eta": extremes.check_branches,
+    "log-probabilities are at most 0": extremes.check_probabilities,
     "density sums to one": law.check_total,
     "mean is that of the density": law.check_mean,
 }
