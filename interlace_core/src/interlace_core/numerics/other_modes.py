@@ -1,0 +1,277 @@
+"""The lowest of several conditional modes, where a density is not log-concave.
+
+f(u) = -l + |u|^2 / 2 can then have several minima, and the one that Newton steps reach depends on
+where they start. An objective has to be a function of psi alone, so that a mode is compared with
+what lies elsewhere before it is used. Given everything else, the levels of a factor are separate
+functions of one effect: f is scanned along each effect of all levels at once, over three standard
+deviations of the prior, in steps of the natural unit of the predictor. A level whose scan dips
+below its mode, or may do so between two steps, is searched anew from there.
+
+For one scalar effect per level that is a search for the lowest of all modes. With several effects
+per level, or several factors, it is one from the mode along the axes, not over all of the space.
+
+Cost: as many passes of the log-density alone as the scan has steps (3 where the effects are small,
+5 to 9 mostly), and none at all where every row is concave at the mode: away from it, rows that
+were pull back more as long as they stay so, and can make no second mode by themselves. Families
+that say they are log-concave never get here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interlace_core.numerics.conditional import Conditional, Point, scaled, weighted_derivatives
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    Mode,
+    ModeMemory,
+    ModeSettings,
+    find_mode,
+)
+from interlace_core.numerics.structure import Factor
+from interlace_core.records import Array, Problem
+
+REACH = 3.0
+"""Standard deviations of the prior that a scan covers to each side. A mode beyond costs more than
+4.5 in f, and the levels that need one are outliers by themselves: the search from 0 finds it."""
+
+MOST_STEPS = 10
+"""Steps to each side at most. Effects that reach further than 10 natural units of their predictor
+are scanned more coarsely than by the unit."""
+
+ENTRIES = 2_000_000
+"""Rows times steps that are evaluated at once: 16 MB an array."""
+
+TOL_REL_LOWER = 1e-9
+"""By this, of 1 + |f|, another mode has to be lower to take the place of the one that was found.
+Both are exact to about 1e-12; the value of a fit is then the same to its tolerance."""
+
+TOL_ABS_SAME = 1e-8
+"""A step of a scan with f this close to the mode's is the mode itself."""
+
+MAX_ROUNDS = 5
+"""Times that a lower mode is looked for from the last: two are usual where one is found at all."""
+
+
+def lowest_mode(
+    conditional: Conditional,
+    start: Array,
+    settings: ModeSettings = DEFAULT_SETTINGS,
+    memory: ModeMemory | None = None,
+) -> Mode | None:
+    """Return the lowest mode of f(u) that scans lead to, or None if none was found.
+
+    The mode that `find_mode` finds, to the bit, where the family is log-concave. Arguments as
+    there; `start` changes the answer only where a scan does not see that another mode is lower.
+    """
+    mode = find_mode(conditional, start, settings, memory)
+    if mode is None or conditional.layout.log_concave:
+        return mode
+    for _ in range(MAX_ROUNDS):
+        lower = lower_mode(conditional, mode, settings)
+        if lower is None:
+            break
+        mode = replace(lower, iterations=mode.iterations + lower.iterations)
+    return mode
+
+
+def lower_mode(
+    conditional: Conditional, mode: Mode, settings: ModeSettings = DEFAULT_SETTINGS
+) -> Mode | None:
+    """Return a mode lower than the given one, found from the dips of scans, or None."""
+    for found in other_modes(conditional, mode, 0.0, settings):
+        better = found.rise < 0.0
+        if not np.any(better):
+            continue
+        u = np.where(found.level_of_effects(better), found.mode.point.u, mode.point.u)
+        mixed = find_mode(conditional, u, settings)
+        if mixed is not None and _lower(mixed.point, mode.point):
+            return mixed
+    return None
+
+
+@dataclass(frozen=True)
+class OtherModes:
+    """What a search from the dips of one factor's levels found.
+
+    Attributes
+    ----------
+    factor : Factor
+    mode : Mode
+        The mode that was reached, all levels with a dip moved at once.
+    rise : ndarray, shape (L,)
+        What it adds to f in the rows and effects of each level; 0 where nothing was moved.
+    q : int
+        Length of u.
+    """
+
+    factor: Factor
+    mode: Mode
+    rise: Array
+    q: int
+
+    def level_of_effects(self, levels: Array) -> Array:
+        """Return which entries of u belong to some of the factor's levels, shape (q,)."""
+        chosen = np.zeros(self.q, dtype=bool)
+        chosen[self.factor.place] = np.broadcast_to(levels, self.factor.shape).ravel()
+        return chosen
+
+
+def other_modes(
+    conditional: Conditional,
+    mode: Mode,
+    within: float,
+    settings: ModeSettings = DEFAULT_SETTINGS,
+) -> Iterator[OtherModes]:
+    """Yield, factor by factor, the mode reached from dips to less than `within` above the mode.
+
+    Levels that are correlated by a known relation are left out: they are not separate.
+    """
+    if not _some_row_is_convex(conditional, mode.point):
+        return
+    for f, factor in enumerate(conditional.layout.structure.factors):
+        if factor.relation is not None:
+            continue
+        start = _dips(conditional, mode.point, f, within)
+        if start is None:
+            continue
+        reached = find_mode(conditional, start, settings)
+        if reached is not None:
+            rise = _contributions(factor, reached.point) - _contributions(factor, mode.point)
+            noise = TOL_REL_LOWER * (1.0 + np.abs(_contributions(factor, mode.point)))
+            rise = np.where(np.abs(rise) <= noise, 0.0, rise)
+            yield OtherModes(factor, reached, rise, mode.point.u.size)
+
+
+def _lower(point: Point, than: Point) -> bool:
+    return point.value < than.value - TOL_REL_LOWER * (1.0 + abs(than.value))
+
+
+def _some_row_is_convex(conditional: Conditional, point: Point) -> bool:
+    """Return whether the log-density of any row is not concave at the mode, as far as is known."""
+    predictors = conditional.layout.structure.random_predictors
+    if len(predictors) > 1:
+        return True
+    second = point.derivatives.get(predictors[0], predictors[0])
+    return second is not None and bool(np.any(second > 0.0))
+
+
+def _contributions(factor: Factor, point: Point) -> Array:
+    """Return what each level's rows and effects add to f, shape (L,)."""
+    own = 0.5 * np.sum(np.square(point.u[factor.place].reshape(factor.shape)), axis=0)
+    return np.asarray(own - factor.rows.sum(point.derivatives.value))
+
+
+def _dips(conditional: Conditional, point: Point, f: int, within: float) -> Array | None:
+    """Return u with the deepest dip of each level's scans in place of its mode; None if no dip."""
+    factor = conditional.layout.structure.factors[f]
+    u = point.u.copy()
+    effects = u[factor.place].reshape(factor.shape)  # a view
+    deepest = np.full(factor.rows.size, within)
+    moved = effects.copy()
+    for a in range(len(factor.columns)):
+        if not np.any(conditional.T[f][:, a]):
+            continue  # a variance of 0: nothing moves but the prior
+        x, depth = _deepest(*_scan(conditional, point, f, a))
+        here = depth < deepest
+        moved[:, here] = effects[:, here]
+        moved[a, here] = x[here]
+        deepest = np.where(here, depth, deepest)
+    if np.array_equal(moved, effects):
+        return None
+    effects[:] = moved
+    return u
+
+
+def _scan(conditional: Conditional, point: Point, f: int, a: int) -> tuple[Array, Array]:
+    """Return points along one effect of every level and f there above the mode, (steps + 1, L).
+
+    In increasing order; the mode itself is among them, with a rise of exactly 0.
+    """
+    layout = conditional.layout
+    factor = layout.structure.factors[f]
+    u = point.u[factor.place].reshape(factor.shape)[a]
+    slopes = _slopes(factor, conditional.T[f][:, a])
+    grid = _grid(layout.problem, point, slopes)
+    rises = [
+        _rise(layout.problem, factor, point, u, slopes, part)
+        for part in np.array_split(grid, -(-grid.size * layout.problem.n // ENTRIES))
+    ]
+    levels = (grid.size, u.size)
+    x = np.concatenate([np.broadcast_to(grid[:, None], levels), u[None]])
+    rise = np.concatenate([*rises, np.zeros((1, u.size))])
+    order = np.argsort(x, axis=0, kind="stable")
+    return np.take_along_axis(x, order, 0), np.take_along_axis(rise, order, 0)
+
+
+def _slopes(factor: Factor, T: Array) -> dict[int, Array]:
+    """Return by how much one effect moves each predictor's rows, shape (n,) or () each."""
+    slopes: dict[int, Array] = {}
+    for column, t in zip(factor.columns, T, strict=True):
+        moved = np.asarray(scaled(np.asarray(t), column.z, None))
+        slopes[column.predictor] = slopes.get(column.predictor, np.zeros(())) + moved
+    return slopes
+
+
+def _grid(problem: Problem, point: Point, slopes: dict[int, Array]) -> Array:
+    """Return the steps of a scan in units of the prior, 0 among them."""
+    reach = 0.0
+    for r, slope in slopes.items():
+        size = float(np.sqrt(np.mean(np.square(slope)))) / _natural_unit(problem, point, r)
+        reach = max(reach, REACH * size if np.isfinite(size) else 0.0)
+    steps = int(min(np.ceil(reach), MOST_STEPS)) or 1
+    return np.asarray(np.linspace(-REACH, REACH, 2 * steps + 1))
+
+
+def _natural_unit(problem: Problem, point: Point, r: int) -> float:
+    """Return over what change of a predictor a row's log-density takes another shape.
+
+    1 where its link leads from a bounded scale to the whole line; else it is in units of the data,
+    and the information and the spread of the scores tell (as for the start of a fit).
+    """
+    link = problem.predictors[r].parameter.link
+    if np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)):
+        return 1.0
+    first, second = point.derivatives.get(r), point.derivatives.get(r, r)
+    if first is None or second is None:
+        return 1.0
+    information = float(np.mean(np.abs(second)))
+    if not (np.isfinite(information) and information > 0.0):
+        return 1.0
+    spread = float(np.sqrt(np.mean(np.square(first)))) / information
+    return max(1.0 / float(np.sqrt(information)), spread)
+
+
+def _rise(
+    problem: Problem, factor: Factor, point: Point, u: Array, slopes: dict[int, Array], grid: Array
+) -> Array:
+    """Return f at the steps above f at the mode, shape (steps, L); infinite where undefined."""
+    away = (grid[:, None] - u)[:, factor.rows.codes]
+    eta = [each + away * slopes[k] if k in slopes else each for k, each in enumerate(point.eta)]
+    change = weighted_derivatives(problem, eta, 0, ()).value - point.derivatives.value
+    prior = 0.5 * (np.square(grid)[:, None] - np.square(u))
+    rise = prior - factor.rows.sum(change)
+    return np.where(np.isfinite(rise), rise, np.inf)
+
+
+def _deepest(x: Array, rise: Array) -> tuple[Array, Array]:
+    """Return each level's deepest dip beside the mode and how low f may be there, (L,) each.
+
+    A dip is a step below both its neighbours. A parabola through the three lies below the step by
+    an eighth of what the neighbours lie above it, at most; twice that is allowed for.
+    """
+    edge = np.full((1, x.shape[1]), np.inf)
+    with np.errstate(invalid="ignore"):
+        left = np.concatenate([edge, rise[:-1]]) - rise
+        right = np.concatenate([rise[1:], edge]) - rise
+    # a step next to the mode is the mode
+    dip = np.isfinite(rise) & (left > 0.0) & (right >= 0.0) & (np.abs(rise) > TOL_ABS_SAME)
+    left = np.where(np.isfinite(left), left, right)
+    right = np.where(np.isfinite(right), right, left)
+    sag = np.where(dip & np.isfinite(left), 0.25 * (left + right), 0.0)
+    depth = np.where(dip, rise - sag, np.inf)
+    best = np.argmin(depth, axis=0)[None]
+    return np.take_along_axis(x, best, 0)[0], np.take_along_axis(depth, best, 0)[0]
