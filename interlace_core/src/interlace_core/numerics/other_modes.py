@@ -32,7 +32,10 @@ from interlace_core.numerics.mode import (
     find_mode,
 )
 from interlace_core.numerics.structure import Factor
-from interlace_core.records import Array, Problem
+from interlace_core.records import Array, BoolArray, Problem
+
+STEP = 1.0
+"""Longest step of a scan in natural units of the predictor."""
 
 REACH = 3.0
 """Standard deviations of the prior that a scan covers to each side. A mode beyond costs more than
@@ -48,9 +51,6 @@ ENTRIES = 2_000_000
 TOL_REL_LOWER = 1e-9
 """By this, of 1 + |f|, another mode has to be lower to take the place of the one that was found.
 Both are exact to about 1e-12; the value of a fit is then the same to its tolerance."""
-
-TOL_ABS_SAME = 1e-8
-"""A step of a scan with f this close to the mode's is the mode itself."""
 
 MAX_ROUNDS = 5
 """Times that a lower mode is looked for from the last: two are usual where one is found at all."""
@@ -175,7 +175,7 @@ def _dips(conditional: Conditional, point: Point, f: int, within: float) -> Arra
     for a in range(len(factor.columns)):
         if not np.any(conditional.T[f][:, a]):
             continue  # a variance of 0: nothing moves but the prior
-        x, depth = _deepest(*_scan(conditional, point, f, a))
+        x, depth = _deepest(_scan(conditional, point, f, a))
         here = depth < deepest
         moved[:, here] = effects[:, here]
         moved[a, here] = x[here]
@@ -186,28 +186,44 @@ def _dips(conditional: Conditional, point: Point, f: int, within: float) -> Arra
     return u
 
 
-def _scan(conditional: Conditional, point: Point, f: int, a: int) -> tuple[Array, Array]:
-    """Return points along one effect of every level and f there above the mode, (steps + 1, L).
+@dataclass(frozen=True)
+class _Scan:
+    """f along one effect of every level, all else as at the mode; increasing in x.
 
-    In increasing order; the mode itself is among them, with a rise of exactly 0.
+    Attributes
+    ----------
+    x, rise, slope : ndarray, shape (m, L)
+        The effect, f above the mode there, and the derivative of f.
+    side : ndarray, shape (m, L)
+        -1, 0 or 1: whether the point lies left of the mode, is the mode, or lies right of it.
     """
-    layout = conditional.layout
-    factor = layout.structure.factors[f]
+
+    x: Array
+    rise: Array
+    slope: Array
+    side: Array
+
+
+def _scan(conditional: Conditional, point: Point, f: int, a: int) -> _Scan:
+    """Return the scan of effect a of factor f, the mode among its points."""
+    problem, factor = conditional.layout.problem, conditional.layout.structure.factors[f]
     u = point.u[factor.place].reshape(factor.shape)[a]
-    slopes = _slopes(factor, conditional.T[f][:, a])
-    grid = _grid(layout.problem, point, slopes)
-    rises = [
-        _rise(layout.problem, factor, point, u, slopes, part)
-        for part in np.array_split(grid, -(-grid.size * layout.problem.n // ENTRIES))
+    directions = _directions(factor, conditional.T[f][:, a])
+    grid = _grid(problem, point, directions)
+    parts = [
+        _along(problem, factor, point, u, directions, part)
+        for part in np.array_split(grid, -(-grid.size * problem.n // ENTRIES))
     ]
-    levels = (grid.size, u.size)
-    x = np.concatenate([np.broadcast_to(grid[:, None], levels), u[None]])
-    rise = np.concatenate([*rises, np.zeros((1, u.size))])
+    zero = np.zeros((1, u.size))
+    x = np.concatenate([np.broadcast_to(grid[:, None], (grid.size, u.size)), u[None]])
+    rise = np.concatenate([*(rise for rise, _ in parts), zero])
+    slope = np.concatenate([*(slope for _, slope in parts), zero])
     order = np.argsort(x, axis=0, kind="stable")
-    return np.take_along_axis(x, order, 0), np.take_along_axis(rise, order, 0)
+    x, rise, slope = (np.take_along_axis(each, order, 0) for each in (x, rise, slope))
+    return _Scan(x, rise, slope, np.sign(x - u))
 
 
-def _slopes(factor: Factor, T: Array) -> dict[int, Array]:
+def _directions(factor: Factor, T: Array) -> dict[int, Array]:
     """Return by how much one effect moves each predictor's rows, shape (n,) or () each."""
     slopes: dict[int, Array] = {}
     for column, t in zip(factor.columns, T, strict=True):
@@ -216,13 +232,13 @@ def _slopes(factor: Factor, T: Array) -> dict[int, Array]:
     return slopes
 
 
-def _grid(problem: Problem, point: Point, slopes: dict[int, Array]) -> Array:
+def _grid(problem: Problem, point: Point, directions: dict[int, Array]) -> Array:
     """Return the steps of a scan in units of the prior, 0 among them."""
     reach = 0.0
-    for r, slope in slopes.items():
-        size = float(np.sqrt(np.mean(np.square(slope)))) / _natural_unit(problem, point, r)
+    for r, direction in directions.items():
+        size = float(np.sqrt(np.mean(np.square(direction)))) / _natural_unit(problem, point, r)
         reach = max(reach, REACH * size if np.isfinite(size) else 0.0)
-    steps = int(min(np.ceil(reach), MOST_STEPS)) or 1
+    steps = int(min(np.ceil(reach / STEP), MOST_STEPS)) or 1
     return np.asarray(np.linspace(-REACH, REACH, 2 * steps + 1))
 
 
@@ -245,33 +261,59 @@ def _natural_unit(problem: Problem, point: Point, r: int) -> float:
     return max(1.0 / float(np.sqrt(information)), spread)
 
 
-def _rise(
-    problem: Problem, factor: Factor, point: Point, u: Array, slopes: dict[int, Array], grid: Array
-) -> Array:
-    """Return f at the steps above f at the mode, shape (steps, L); infinite where undefined."""
+def _along(
+    problem: Problem,
+    factor: Factor,
+    point: Point,
+    u: Array,
+    directions: dict[int, Array],
+    grid: Array,
+) -> tuple[Array, Array]:
+    """Return f above the mode, infinite where undefined, and its slope, shape (steps, L) each."""
     away = (grid[:, None] - u)[:, factor.rows.codes]
-    eta = [each + away * slopes[k] if k in slopes else each for k, each in enumerate(point.eta)]
-    change = weighted_derivatives(problem, eta, 0, ()).value - point.derivatives.value
-    prior = 0.5 * (np.square(grid)[:, None] - np.square(u))
-    rise = prior - factor.rows.sum(change)
-    return np.where(np.isfinite(rise), rise, np.inf)
+    eta = [
+        each + away * directions[k] if k in directions else each for k, each in enumerate(point.eta)
+    ]
+    there = weighted_derivatives(problem, eta, 1, tuple(sorted(directions)))
+    change = there.value - point.derivatives.value
+    rise = 0.5 * (np.square(grid)[:, None] - np.square(u)) - factor.rows.sum(change)
+    slope = np.broadcast_to(grid[:, None], rise.shape)
+    for k, direction in directions.items():
+        score = there.get(k)
+        if score is not None:
+            slope = slope - factor.rows.sum(score * direction)
+    defined = np.isfinite(rise) & np.isfinite(slope)
+    return np.where(defined, rise, np.inf), np.where(defined, slope, 0.0)
 
 
-def _deepest(x: Array, rise: Array) -> tuple[Array, Array]:
+def _deepest(scan: _Scan) -> tuple[Array, Array]:
     """Return each level's deepest dip beside the mode and how low f may be there, (L,) each.
 
-    A dip is a step below both its neighbours. A parabola through the three lies below the step by
-    an eighth of what the neighbours lie above it, at most; twice that is allowed for.
+    A dip lies between two points with slopes towards each other, or beyond the ends. Where f is
+    convex between them, it is nowhere below the tangents, which bounds what the dip can gain.
     """
-    edge = np.full((1, x.shape[1]), np.inf)
-    with np.errstate(invalid="ignore"):
-        left = np.concatenate([edge, rise[:-1]]) - rise
-        right = np.concatenate([rise[1:], edge]) - rise
-    # a step next to the mode is the mode
-    dip = np.isfinite(rise) & (left > 0.0) & (right >= 0.0) & (np.abs(rise) > TOL_ABS_SAME)
-    left = np.where(np.isfinite(left), left, right)
-    right = np.where(np.isfinite(right), right, left)
-    sag = np.where(dip & np.isfinite(left), 0.25 * (left + right), 0.0)
-    depth = np.where(dip, rise - sag, np.inf)
+    # seen from elsewhere f falls to the mode on both sides: no dip begins or ends there
+    falls = np.where(scan.side == 0.0, -1.0, scan.slope) < 0.0
+    rises = np.where(scan.side == 0.0, -1.0, scan.slope) > 0.0
+    a, b = slice(None, -1), slice(1, None)
+    dip = falls[a] & rises[b] & (scan.side[a] == scan.side[b]) & np.isfinite(scan.rise[a])
+    dip &= np.isfinite(scan.rise[b])
+    width = scan.x[b] - scan.x[a]
+    turn = np.where(dip, scan.slope[b] - scan.slope[a], 1.0)
+    meet = (scan.rise[b] - scan.rise[a] - scan.slope[b] * width) / -turn
+    x = scan.x[a] + np.where(dip, -scan.slope[a] / turn * width, 0.0)
+    depth = np.where(dip, scan.rise[a] + scan.slope[a] * meet, np.inf)
+    low, high = _beyond(scan, 0, rises), _beyond(scan, -1, falls)
+    x = np.concatenate([scan.x[:1], x, scan.x[-1:]])
+    depth = np.concatenate([low[None], depth, high[None]])
     best = np.argmin(depth, axis=0)[None]
     return np.take_along_axis(x, best, 0)[0], np.take_along_axis(depth, best, 0)[0]
+
+
+def _beyond(scan: _Scan, end: int, outwards: BoolArray) -> Array:
+    """Return how low f may be beyond an end that it falls towards, shape (L,); infinite if not.
+
+    The curvature of the prior alone stops it after a way as long as its slope.
+    """
+    dip = outwards[end] & (scan.side[end] != 0.0) & np.isfinite(scan.rise[end])
+    return np.where(dip, scan.rise[end] - 0.5 * np.square(scan.slope[end]), np.inf)
