@@ -14,6 +14,7 @@ import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
+from interlace_core.fitting.modes import settle_modes, with_competition
 from interlace_core.fitting.objective import Objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -114,11 +115,15 @@ def fit_problem(
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
+        optimum, competition = settle_modes(
+            search, optimum, approximation, optimizer, tol_decrement
+        )
         final = optimum.evaluation
         objective.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
+    verdict = with_competition(verdict, competition)
     return Fit(
         psi=optimum.psi,
         value=final.value,

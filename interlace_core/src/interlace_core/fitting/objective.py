@@ -62,6 +62,11 @@ class Objective:
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
         return evaluation.value, self.coordinates.gradient(evaluation.gradient)
 
+    def follow(self, evaluate: Callable[[Array], Evaluation]) -> None:
+        """Take another function in place of the present one and forget the points seen."""
+        self.evaluate, self.best, self.best_psi = evaluate, None, None
+        self._latest = (None, None)
+
     def close(self) -> None:
         """Take the progress away: the fit is over."""
         self._progress.close()

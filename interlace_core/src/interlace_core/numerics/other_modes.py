@@ -10,10 +10,11 @@ below its mode, or may do so between two steps, is searched anew from there.
 For one scalar effect per level that is a search for the lowest of all modes. With several effects
 per level, or several factors, it is one from the mode along the axes, not over all of the space.
 
-Cost: as many passes of the log-density alone as the scan has steps (3 where the effects are small,
-5 to 9 mostly), and none at all where every row is concave at the mode: away from it, rows that
-were pull back more as long as they stay so, and can make no second mode by themselves. Families
-that say they are log-concave never get here.
+Cost: as many passes over the rows for first derivatives as a scan has points (3 where the effects
+are small, 5 to 9 mostly, 21 at most): a fifth to a half more time for a fit with one effect per
+level, and for each further effect as much again. That no row is convex at the mode was tried as a
+reason to leave a scan out; it is none: a level can sit in another mode where all of its rows are
+concave. Families that say they are log-concave never get here.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ TOL_REL_LOWER = 1e-9
 """By this, of 1 + |f|, another mode has to be lower to take the place of the one that was found.
 Both are exact to about 1e-12; the value of a fit is then the same to its tolerance."""
 
+WITHIN = 1.0
+"""With several effects, how far above the mode a dip may lie to be searched from: f is lower
+beside the axis. (With a single effect per level the dip itself has to be lower.)"""
+
 MAX_ROUNDS = 5
 """Times that a lower mode is looked for from the last: two are usual where one is found at all."""
 
@@ -82,15 +87,22 @@ def lower_mode(
     conditional: Conditional, mode: Mode, settings: ModeSettings = DEFAULT_SETTINGS
 ) -> Mode | None:
     """Return a mode lower than the given one, found from the dips of scans, or None."""
-    for found in other_modes(conditional, mode, 0.0, settings):
+    factors = conditional.layout.structure.factors
+    alone = len(factors) == 1 and factors[0].shape[0] == 1
+    for found in other_modes(conditional, mode, 0.0 if alone else WITHIN, settings):
         better = found.rise < 0.0
         if not np.any(better):
             continue
         u = np.where(found.level_of_effects(better), found.mode.point.u, mode.point.u)
         mixed = find_mode(conditional, u, settings)
-        if mixed is not None and _lower(mixed.point, mode.point):
+        if mixed is not None and is_lower(mixed.point, mode.point):
             return mixed
     return None
+
+
+def is_lower(point: Point, than: Point) -> bool:
+    """Return whether f is lower at a mode than at another by more than rounding."""
+    return point.value < than.value - TOL_REL_LOWER * (1.0 + abs(than.value))
 
 
 @dataclass(frozen=True)
@@ -130,8 +142,6 @@ def other_modes(
 
     Levels that are correlated by a known relation are left out: they are not separate.
     """
-    if not _some_row_is_convex(conditional, mode.point):
-        return
     for f, factor in enumerate(conditional.layout.structure.factors):
         if factor.relation is not None:
             continue
@@ -144,19 +154,6 @@ def other_modes(
             noise = TOL_REL_LOWER * (1.0 + np.abs(_contributions(factor, mode.point)))
             rise = np.where(np.abs(rise) <= noise, 0.0, rise)
             yield OtherModes(factor, reached, rise, mode.point.u.size)
-
-
-def _lower(point: Point, than: Point) -> bool:
-    return point.value < than.value - TOL_REL_LOWER * (1.0 + abs(than.value))
-
-
-def _some_row_is_convex(conditional: Conditional, point: Point) -> bool:
-    """Return whether the log-density of any row is not concave at the mode, as far as is known."""
-    predictors = conditional.layout.structure.random_predictors
-    if len(predictors) > 1:
-        return True
-    second = point.derivatives.get(predictors[0], predictors[0])
-    return second is not None and bool(np.any(second > 0.0))
 
 
 def _contributions(factor: Factor, point: Point) -> Array:
