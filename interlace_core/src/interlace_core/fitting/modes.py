@@ -1,9 +1,10 @@
 """Whether the conditional mode that a fit ended at is the lowest, and whether others compete.
 
 Once per fit, for families that do not say that they are log-concave. The mode is searched anew
-from several starts at the estimates. A lower one makes the fit continue from there; one that is
-higher but near leaves its part of the integral out of an approximation around a single mode, and
-the status says how much that is. A refit by known curvature (`near`) is not checked.
+at the estimates: by scans, and from several starts where these do not go through all of the
+space. A lower one makes the fit continue from there; one that is higher but near leaves its part
+of the integral out of an approximation around a single mode, and the status says how much that
+is. A refit by known curvature (`near`) is not checked.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ from interlace_core.fitting.verdict import Verdict
 from interlace_core.guards import guard
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import Mode, find_mode
-from interlace_core.numerics.other_modes import OtherModes, is_lower, lower_mode, other_modes
+from interlace_core.numerics.other_modes import (
+    OtherModes,
+    is_lower,
+    lower_mode,
+    one_effect_per_level,
+    other_modes,
+)
 from interlace_core.numerics.smallblocks import sandwich
 from interlace_core.records import Array, Problem
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
-"""Values of all u from which the mode is searched again, in standard deviations of the prior."""
+"""Values of all u from which the mode is searched again, in standard deviations of the prior;
+scans have seen them all where they go through the whole space."""
 
 NEAR = 7.0
 """What f at another mode may lie above the lowest for it to count: beyond, it has less than a
@@ -140,7 +148,7 @@ def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
 def _lowest(conditional: Conditional, here: Mode) -> Mode:
     """Return the lowest mode that several starts lead to; the given one if none is lower."""
     lowest = here
-    for start in STARTS:
+    for start in () if one_effect_per_level(conditional) else STARTS:
         mode = find_mode(conditional, np.full(here.point.u.size, start))
         if mode is not None and is_lower(mode.point, lowest.point):
             lowest = mode

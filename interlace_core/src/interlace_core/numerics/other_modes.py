@@ -87,9 +87,8 @@ def lower_mode(
     conditional: Conditional, mode: Mode, settings: ModeSettings = DEFAULT_SETTINGS
 ) -> Mode | None:
     """Return a mode lower than the given one, found from the dips of scans, or None."""
-    factors = conditional.layout.structure.factors
-    alone = len(factors) == 1 and factors[0].shape[0] == 1
-    for found in other_modes(conditional, mode, 0.0 if alone else WITHIN, settings):
+    within = 0.0 if one_effect_per_level(conditional) else WITHIN
+    for found in other_modes(conditional, mode, within, settings):
         better = found.rise < 0.0
         if not np.any(better):
             continue
@@ -98,6 +97,12 @@ def lower_mode(
         if mixed is not None and is_lower(mixed.point, mode.point):
             return mixed
     return None
+
+
+def one_effect_per_level(conditional: Conditional) -> bool:
+    """Return whether scans go through all of the space: one factor, one effect, no relation."""
+    first, *others = conditional.layout.structure.factors
+    return not others and first.shape[0] == 1 and first.relation is None
 
 
 def is_lower(point: Point, than: Point) -> bool:
