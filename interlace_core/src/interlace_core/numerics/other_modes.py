@@ -3,16 +3,17 @@
 f(u) = -l + |u|^2 / 2 can then have several minima, and the one that Newton steps reach depends on
 where they start. An objective has to be a function of psi alone, so that a mode is compared with
 what lies elsewhere before it is used. Given everything else, the levels of a factor are separate
-functions of one effect: f is scanned along each effect of all levels at once, over three standard
+functions of one effect: f is scanned along lines through the mode of all levels at once, over three standard
 deviations of the prior, in steps of the natural unit of the predictor. A level whose scan dips
 below its mode, or may do so between two steps, is searched anew from there.
 
 For one scalar effect per level that is a search for the lowest of all modes. With several effects
-per level, or several factors, it is one from the mode along the axes, not over all of the space.
+per level, or several factors, it is one from the mode along axes and diagonals, not over all of
+the space: a mode elsewhere can be missed, and which one is found then still depends on the start.
 
 Cost: as many passes over the rows for first derivatives as a scan has points (3 where the effects
-are small, 5 to 9 mostly, 21 at most): a fifth to a half more time for a fit with one effect per
-level, and for each further effect as much again. That no row is convex at the mode was tried as a
+are small, 5 to 9 mostly, 21 at most): a tenth to a fourth more time for a fit with one effect per
+level. Two effects have four lines, the axes and the diagonals: two to two and a half times. That no row is convex at the mode was tried as a
 reason to leave a scan out; it is none: a level can sit in another mode where all of its rows are
 concave. Families that say they are log-concave never get here.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -120,7 +122,7 @@ class OtherModes:
     mode : Mode
         The mode that was reached, all levels with a dip moved at once.
     rise : ndarray, shape (L,)
-        What it adds to f in the rows and effects of each level; 0 where nothing was moved.
+        What it adds to f in the rows and effects of each level; 0 where it is the given mode.
     q : int
         Length of u.
     """
@@ -154,11 +156,20 @@ def other_modes(
         if start is None:
             continue
         reached = find_mode(conditional, start, settings)
-        if reached is not None:
-            rise = _contributions(factor, reached.point) - _contributions(factor, mode.point)
-            noise = TOL_REL_LOWER * (1.0 + np.abs(_contributions(factor, mode.point)))
-            rise = np.where(np.abs(rise) <= noise, 0.0, rise)
-            yield OtherModes(factor, reached, rise, mode.point.u.size)
+        if reached is None:
+            continue
+        before = _contributions(factor, mode.point)
+        rise = _contributions(factor, reached.point) - before
+        other = _stayed_away(factor, mode.point.u, start, reached.point.u)
+        other &= np.abs(rise) > TOL_REL_LOWER * (1.0 + np.abs(before))
+        yield OtherModes(factor, reached, np.where(other, rise, 0.0), start.size)
+
+
+def _stayed_away(factor: Factor, mode: Array, start: Array, reached: Array) -> BoolArray:
+    """Return which levels were moved off the mode and ended at least half as far from it, (L,)."""
+    was, put, got = (u[factor.place].reshape(factor.shape) for u in (mode, start, reached))
+    moved, away = np.sum(np.square(put - was), axis=0), np.sum(np.square(got - was), axis=0)
+    return (moved > 0.0) & (away > 0.25 * moved)
 
 
 def _contributions(factor: Factor, point: Point) -> Array:
@@ -174,13 +185,14 @@ def _dips(conditional: Conditional, point: Point, f: int, within: float) -> Arra
     effects = u[factor.place].reshape(factor.shape)  # a view
     deepest = np.full(factor.rows.size, within)
     moved = effects.copy()
-    for a in range(len(factor.columns)):
-        if not np.any(conditional.T[f][:, a]):
+    for line in _lines(len(factor.columns)):
+        if not np.any(conditional.T[f] @ line):
             continue  # a variance of 0: nothing moves but the prior
-        x, depth = _deepest(_scan(conditional, point, f, a))
+        scan = _scan(conditional, point, f, line)
+        x, depth = _deepest(scan)
         here = depth < deepest
-        moved[:, here] = effects[:, here]
-        moved[a, here] = x[here]
+        away = np.where(here, x - scan.mode, 0.0) * line[:, None]
+        moved = np.where(here, effects + away, moved)
         deepest = np.where(here, depth, deepest)
     if np.array_equal(moved, effects):
         return None
@@ -188,32 +200,43 @@ def _dips(conditional: Conditional, point: Point, f: int, within: float) -> Arra
     return u
 
 
+def _lines(size: int) -> list[Array]:
+    """Return the lines that are scanned, shape (size,) each: the axes, and the diagonals of two."""
+    axes = np.eye(size)
+    pairs = list(combinations(axes, 2))
+    return [*axes, *(a + b for a, b in pairs), *(a - b for a, b in pairs)]
+
+
 @dataclass(frozen=True)
 class _Scan:
-    """f along one effect of every level, all else as at the mode; increasing in x.
+    """f along a line through the mode of every level, all else as there; increasing in x.
 
     Attributes
     ----------
+    mode : ndarray, shape (L,)
+        Place of the mode.
     x, rise, slope : ndarray, shape (m, L)
-        The effect, f above the mode there, and the derivative of f.
+        Place on the line, 0 where it is nearest to u = 0; f above the mode there, its derivative.
     side : ndarray, shape (m, L)
         -1, 0 or 1: whether the point lies left of the mode, is the mode, or lies right of it.
     """
 
+    mode: Array
     x: Array
     rise: Array
     slope: Array
     side: Array
 
 
-def _scan(conditional: Conditional, point: Point, f: int, a: int) -> _Scan:
-    """Return the scan of effect a of factor f, the mode among its points."""
+def _scan(conditional: Conditional, point: Point, f: int, line: Array) -> _Scan:
+    """Return the scan of factor f's levels along a line, the mode among its points."""
     problem, factor = conditional.layout.problem, conditional.layout.structure.factors[f]
-    u = point.u[factor.place].reshape(factor.shape)[a]
-    directions = _directions(factor, conditional.T[f][:, a])
+    square = float(line @ line)
+    u = line @ point.u[factor.place].reshape(factor.shape) / square
+    directions = _directions(factor, conditional.T[f] @ line)
     grid = _grid(problem, point, directions)
     parts = [
-        _along(problem, factor, point, u, directions, part)
+        _along(problem, factor, point, u, square, directions, part)
         for part in np.array_split(grid, -(-grid.size * problem.n // ENTRIES))
     ]
     zero = np.zeros((1, u.size))
@@ -222,11 +245,11 @@ def _scan(conditional: Conditional, point: Point, f: int, a: int) -> _Scan:
     slope = np.concatenate([*(slope for _, slope in parts), zero])
     order = np.argsort(x, axis=0, kind="stable")
     x, rise, slope = (np.take_along_axis(each, order, 0) for each in (x, rise, slope))
-    return _Scan(x, rise, slope, np.sign(x - u))
+    return _Scan(u, x, rise, slope, np.sign(x - u))
 
 
 def _directions(factor: Factor, T: Array) -> dict[int, Array]:
-    """Return by how much one effect moves each predictor's rows, shape (n,) or () each."""
+    """Return by how much a step along a line moves each predictor's rows, shape (n,) or () each."""
     slopes: dict[int, Array] = {}
     for column, t in zip(factor.columns, T, strict=True):
         moved = np.asarray(scaled(np.asarray(t), column.z, None))
@@ -268,6 +291,7 @@ def _along(
     factor: Factor,
     point: Point,
     u: Array,
+    square: float,
     directions: dict[int, Array],
     grid: Array,
 ) -> tuple[Array, Array]:
@@ -278,8 +302,8 @@ def _along(
     ]
     there = weighted_derivatives(problem, eta, 1, tuple(sorted(directions)))
     change = there.value - point.derivatives.value
-    rise = 0.5 * (np.square(grid)[:, None] - np.square(u)) - factor.rows.sum(change)
-    slope = np.broadcast_to(grid[:, None], rise.shape)
+    rise = 0.5 * square * (np.square(grid)[:, None] - np.square(u)) - factor.rows.sum(change)
+    slope = np.broadcast_to(square * grid[:, None], rise.shape)
     for k, direction in directions.items():
         score = there.get(k)
         if score is not None:
@@ -315,7 +339,7 @@ def _deepest(scan: _Scan) -> tuple[Array, Array]:
 def _beyond(scan: _Scan, end: int, outwards: BoolArray) -> Array:
     """Return how low f may be beyond an end that it falls towards, shape (L,); infinite if not.
 
-    The curvature of the prior alone stops it after a way as long as its slope.
+    The curvature of the prior, at least 1, stops it after a way as long as its slope.
     """
     dip = outwards[end] & (scan.side[end] != 0.0) & np.isfinite(scan.rise[end])
     return np.where(dip, scan.rise[end] - 0.5 * np.square(scan.slope[end]), np.inf)
