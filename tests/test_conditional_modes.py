@@ -17,7 +17,7 @@ import interlace
 from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace, LaplaceObjective
-from interlace_core.errors import ConvergenceWarning
+from interlace_core.errors import ConvergenceWarning, PluginError
 from interlace_core.numerics import other_modes
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import find_mode
@@ -29,8 +29,8 @@ SD_ON_DATA_SCALE = "lognormal"
 DATA = Path(__file__).with_name("data")
 MODEL_85 = "y ~ x + f + z + (1 | g)"
 
-GRID = np.linspace(-8.0, 8.0, 4001)
-"""Of u: steps of 0.004, a twentieth of the narrowest mode here."""
+GRID = np.linspace(-8.0, 8.0, 2001)
+"""Of u: steps of 0.008, a tenth of the narrowest mode here."""
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_mode_is_the_lowest_and_the_value_that_of_psi_alone(formula, data, f
     problem, result = problem_of(formula, request.getfixturevalue(data), family)
     points = around(result, 40, 1)
     assert_pure(result, Laplace(), points)
-    for psi in points[:6]:
+    for psi in points[:3]:
         conditional = Conditional(problem.layout, psi)
         mode = other_modes.lowest_mode(conditional, np.full(problem.layout.structure.q, -3.0))
         lowest = np.min(along_grid(problem, psi), axis=0)
@@ -174,12 +174,12 @@ def test_the_log_concave_are_left_alone(counts, monkeypatch):
     def refuse(*args):
         raise AssertionError("a scan")
 
-    monkeypatch.setattr(other_modes, "_scan", refuse)
+    monkeypatch.setattr(other_modes, "dips", refuse)
     conditional = Conditional(problem.layout, result.fit.psi)
     start = np.zeros(problem.layout.structure.q)
     mine, plain = other_modes.lowest_mode(conditional, start), find_mode(conditional, start)
     assert np.array_equal(mine.point.u, plain.point.u) and mine.point.value == plain.point.value
-    with pytest.raises(AssertionError, match="a scan"):
+    with pytest.raises(PluginError, match="a scan"):
         problem_of("y ~ x + (1 | g)", counts, "negativebinomial1")
 
 
@@ -254,9 +254,9 @@ class Stubborn(Follower):
 
 @pytest.fixture
 def uneven(two_clusters):
-    """The first group with a third row moved over: the upper cluster is better by far."""
+    """The first group with a row moved over: the upper cluster is better."""
     data = two_clusters.copy()
-    data.loc[[0, 1], "y"] = [3.02, 2.98]
+    data.loc[0, "y"] = 3.02
     return data
 
 
@@ -276,7 +276,7 @@ def test_a_fit_that_stays_at_the_wrong_mode_is_not_reached(uneven):
 
 def test_a_given_mode_passes_through_priors(two_clusters):
     problem, result = problem_of("y ~ 1 + (1 | g)", two_clusters, "student_t")
-    penalised = penalise(Laplace(), {"(Intercept)" if False else "Intercept": normal(0.0, 1.0)})
+    penalised = penalise(Laplace(), {"Intercept": normal(0.0, 1.0)})
     start = np.full(problem.layout.structure.q, 1.0)
     given = penalised.objective_from(problem, start)(result.fit.psi)
     assert given.value == pytest.approx(penalised.objective(problem)(result.fit.psi).value)
