@@ -20,7 +20,7 @@ from interlace_approximations.laplace import Laplace, LaplaceObjective
 from interlace_core.errors import ConvergenceWarning, PluginError
 from interlace_core.numerics import other_modes
 from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.mode import find_mode
+from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
 from interlace_core.priors import normal, penalise
 
 SD_ON_DATA_SCALE = "lognormal"
@@ -156,9 +156,9 @@ def test_a_heavy_tailed_fit_is_at_the_lowest_mode(heavy_tails):
     """Once -537.04: a group of two clusters sat in the wrong one, 4.3 worse."""
     problem, result = problem_of("y ~ x + (1 | g)", heavy_tails, "student_t")
     assert result.llf == pytest.approx(-532.7051, abs=1e-3)
-    levels = np.min(along_grid(problem, result.fit.psi), axis=0)
+    lowest = float(np.sum(np.min(along_grid(problem, result.fit.psi), axis=0)))
     here = Conditional(problem.layout, result.fit.psi).evaluate(result.fit.mode, 2).value
-    assert here == pytest.approx(float(np.sum(levels)), abs=1e-3)
+    assert lowest - 0.02 < here <= lowest  # a grid point is above the minimum beside it
 
 
 def test_several_factors_are_scanned_one_by_one(heavy_tails):
@@ -219,9 +219,15 @@ def test_ordinary_fits_have_nothing_to_say(counts):
 
 
 class NewtonOnly(LaplaceObjective):
-    """Follows the mode that its first search reached: no scans."""
+    """Searches from one of the two clusters at every psi, and does not scan."""
+
+    def __init__(self, problem, cluster):
+        super().__init__(problem.layout, DEFAULT_SETTINGS)
+        self.cluster = cluster
 
     def __call__(self, psi):
+        q = self.layout.structure.q
+        self._memory = ModeMemory(q, np.full(q, (self.cluster - psi[1]) / psi[0]))
         kept, other_modes.MAX_ROUNDS = other_modes.MAX_ROUNDS, 0
         try:
             return super().__call__(psi)
@@ -234,14 +240,10 @@ class Follower(Laplace):
     """Begins in the wrong cluster of the first group, and moves on if it is told of a better."""
 
     def objective(self, problem):
-        q = problem.layout.structure.q
-        return NewtonOnly(problem.layout, self.mode, np.full(q, self._first()))
+        return NewtonOnly(problem, -3.0)
 
     def objective_from(self, problem, mode):
-        return NewtonOnly(problem.layout, self.mode, mode)
-
-    def _first(self):
-        return -3.0
+        return NewtonOnly(problem, 3.0)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from interlace_core.records import Array, BoolArray, Problem
 STEP = 1.0
 """Longest step of a scan in natural units of the predictor."""
 
-REACH = 3.0
-"""Standard deviations of the prior that a scan covers to each side. A mode beyond costs more than
-4.5 in f, and the levels that need one are outliers by themselves: the search from 0 finds it."""
+REACH, FAR = 3.0, 6.0
+"""Standard deviations of the prior that a scan covers to each side, and where one more point is: a
+mode beyond 3 costs more than 4.5 in f, and levels that need one are outliers by themselves."""
 
 MOST_STEPS = 10
 """Steps to each side at most. Effects that reach further than 10 natural units of their predictor
@@ -111,13 +111,13 @@ def _directions(factor: Factor, T: Array) -> dict[int, Array]:
 
 
 def _grid(problem: Problem, point: Point, directions: dict[int, Array]) -> Array:
-    """Return the steps of a scan in units of the prior, 0 among them."""
+    """Return the points of a scan in units of the prior, 0 among them."""
     reach = 0.0
     for r, direction in directions.items():
         size = float(np.sqrt(np.mean(np.square(direction)))) / _natural_unit(problem, point, r)
         reach = max(reach, REACH * size if np.isfinite(size) else 0.0)
     steps = int(min(np.ceil(reach / STEP), MOST_STEPS)) or 1
-    return np.asarray(np.linspace(-REACH, REACH, 2 * steps + 1))
+    return np.concatenate([[-FAR], np.linspace(-REACH, REACH, 2 * steps + 1), [FAR]])
 
 
 def _natural_unit(problem: Problem, point: Point, r: int) -> float:
@@ -168,25 +168,40 @@ def _along(
 def _deepest(scan: _Scan) -> tuple[Array, Array]:
     """Return each level's deepest dip beside the mode and how low f may be there, (L,) each.
 
-    A dip lies between two points with slopes towards each other, or beyond the ends. Where f is
-    convex between them, it is nowhere below the tangents, which bounds what the dip can gain.
+    A dip lies between two points with slopes towards each other, beyond the ends, or at a point
+    below the mode. Where f is convex between two points, it is nowhere below the tangents, which
+    bounds what the dip can gain.
     """
     # seen from elsewhere f falls to the mode on both sides: no dip begins or ends there
-    falls = np.where(scan.side == 0.0, -1.0, scan.slope) < 0.0
-    rises = np.where(scan.side == 0.0, -1.0, scan.slope) > 0.0
-    a, b = slice(None, -1), slice(1, None)
-    dip = falls[a] & rises[b] & (scan.side[a] == scan.side[b]) & np.isfinite(scan.rise[a])
-    dip &= np.isfinite(scan.rise[b])
-    width = scan.x[b] - scan.x[a]
-    turn = np.where(dip, scan.slope[b] - scan.slope[a], 1.0)
-    meet = (scan.rise[b] - scan.rise[a] - scan.slope[b] * width) / -turn
-    x = scan.x[a] + np.where(dip, -scan.slope[a] / turn * width, 0.0)
-    depth = np.where(dip, scan.rise[a] + scan.slope[a] * meet, np.inf)
+    beside = scan.side != 0.0
+    falls, rises = beside & (scan.slope < 0.0), beside & (scan.slope > 0.0)
+    x, depth = _between(scan, falls, rises)
     low, high = _beyond(scan, 0, rises), _beyond(scan, -1, falls)
-    x = np.concatenate([scan.x[:1], x, scan.x[-1:]])
-    depth = np.concatenate([low[None], depth, high[None]])
+    below = np.where(beside & (scan.rise < 0.0), scan.rise, np.inf)
+    x = np.concatenate([scan.x[:1], x, scan.x[-1:], scan.x])
+    depth = np.concatenate([low[None], depth, high[None], below])
     best = np.argmin(depth, axis=0)[None]
     return np.take_along_axis(x, best, 0)[0], np.take_along_axis(depth, best, 0)[0]
+
+
+def _between(scan: _Scan, falls: BoolArray, rises: BoolArray) -> tuple[Array, Array]:
+    """Return where a dip between neighbours may be and how low, (m - 1, L); infinite if none."""
+    a, b = slice(None, -1), slice(1, None)
+    dip = falls[a] & rises[b]
+    # a slope away from the lower end: f turns twice
+    dip |= rises[a] & rises[b] & (scan.rise[b] < scan.rise[a])
+    dip |= falls[a] & falls[b] & (scan.rise[a] < scan.rise[b])
+    dip &= (scan.side[a] == scan.side[b]) & np.isfinite(scan.rise[a]) & np.isfinite(scan.rise[b])
+    width = scan.x[b] - scan.x[a]
+    turn = np.where(dip & falls[a] & rises[b], scan.slope[b] - scan.slope[a], np.inf)
+    with np.errstate(invalid="ignore"):
+        meet = (scan.rise[a] - scan.rise[b] + scan.slope[b] * width) / turn
+    convex = np.isfinite(turn) & (meet >= 0.0) & (meet <= width)
+    lower = np.where(scan.rise[a] < scan.rise[b], scan.x[a], scan.x[b])
+    x = np.where(convex, scan.x[a] - scan.slope[a] / turn * width, lower)
+    # f that is not convex in between can fall by any amount
+    depth = np.where(convex, scan.rise[a] + scan.slope[a] * meet, -np.inf)
+    return x, np.where(dip, depth, np.inf)
 
 
 def _beyond(scan: _Scan, end: int, outwards: BoolArray) -> Array:
