@@ -112,6 +112,10 @@ class BinomialFamily(Family):
         proportion = overall_proportion(y, weights)
         return np.array([float(self._link().eta(np.float64(proportion)))])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether both log-probabilities are concave: with every link but cauchit."""
+        return self._link().log_concave
+
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
     ) -> Collapsed | None:

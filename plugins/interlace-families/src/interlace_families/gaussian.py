@@ -92,6 +92,13 @@ class GaussianFamily(Family):
         start[1] = 0.5 * np.log(max(float(np.var(y)), 1e-300))
         return start
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(sigma) alone, and for the mean alone with identity link.
+
+        Not jointly: -(y - mu)^2 / (2 sigma^2) - log(sigma) is a saddle near y = mu.
+        """
+        return wrt == (1,) or (wrt == (0,) and self.parameters[0].link.name == "identity")
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:

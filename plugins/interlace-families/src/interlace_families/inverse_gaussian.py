@@ -115,6 +115,15 @@ class InverseGaussianFamily(Family):
         phi = max(float(np.average(distance, weights=weights)), 1e-10 / average)
         return np.array([float(self.parameters[0].link.eta(np.float64(average))), np.log(phi)])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(phi) alone, and for the mean alone with links 1/mu^2 and inverse.
+
+        2 phi times the log-density is -y eta + 2 sqrt(eta) and -y eta^2 + 2 eta there, and with
+        log link -y exp(-2 eta) + 2 exp(-eta), which is not concave beyond mu = 2 y.
+        """
+        inverse = self.parameters[0].link.name in ("1/mu^2", "inverse")
+        return wrt == (1,) or (wrt == (0,) and inverse)
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
