@@ -79,7 +79,8 @@ class Likelihood:
 
     def start(self) -> Array:
         """Return the values that the data were drawn with, as far as they are simple."""
-        parts = [np.append(each, np.zeros(X.shape[1] - 1)) for each, X in zip(self._first, self._X)]
+        pairs = zip(self._first, self._X, strict=True)
+        parts = [np.append(each, np.zeros(X.shape[1] - 1)) for each, X in pairs]
         return np.concatenate([*parts, [np.log(0.5)] if self._random else []])
 
     def negative(self, psi: Array) -> float:
@@ -90,12 +91,12 @@ class Likelihood:
     def __call__(self, psi: Array) -> float:
         """Return the log-likelihood."""
         ends = np.cumsum([X.shape[1] for X in self._X])
-        parts = np.split(psi, ends)
-        eta = [X @ part for X, part in zip(self._X, parts)]
+        *parts, last = np.split(psi, ends)
+        eta = [X @ part for X, part in zip(self._X, parts, strict=True)]
         eta[0] = eta[0] + self._offset
         if not self._random:
             return float(np.sum(self._weights * self._density(self._y, eta[0], eta[1:])))
-        sd = np.exp(parts[-1][0])
+        sd = np.exp(last[0])
         mode, curvature, top = self._modes(eta, sd)
         width = 1 / np.sqrt(curvature)
         if self._points == 1:

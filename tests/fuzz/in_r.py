@@ -1,4 +1,4 @@
-"""What R is asked for each model, and what it answered: stored, with versions, for use without R."""
+"""What R is asked for each model, and what it answered, stored for use without R."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fuzz.models import Model
 
 HERE = Path(__file__).parent
 STORED = HERE / "r_results.json"
-VERSIONS = (
-    'cat(R.version.string, paste("glmmTMB", packageVersion("glmmTMB")), '
-    'paste("lme4", packageVersion("lme4")), paste("ordinal", packageVersion("ordinal")), sep = "; ")'
-)
+VERSIONS = """
+of <- function(name) paste(name, packageVersion(name))
+cat(R.version.string, of("glmmTMB"), of("lme4"), of("ordinal"), sep = "; ")
+"""
 
 
 def request(model: Model) -> dict[str, Any] | None:
@@ -56,7 +56,10 @@ RENAMED = {"weights": "weights", "dispformula": "disp", "ziformula": "zi"}
 
 def engine_of(model: Model) -> str | None:
     """Return the engine that can fit a model: glmmTMB, lmer, glmer, ordinal, or None."""
-    options, special_structure = model.options, re.search(r"(cs|ar1|toep|homdiag|diag)\(", model.random)
+    options, special_structure = (
+        model.options,
+        re.search(r"(cs|ar1|toep|homdiag|diag)\(", model.random),
+    )
     if model.recipe.r is None or "approximation" in options:
         return None
     if model.family == "cumulative":

@@ -136,9 +136,7 @@ def further(recipe: Recipe, limit: str) -> tuple[float, ...]:
     return recipe.limit if limit == "family" else recipe.extra
 
 
-def covariates(
-    rng: np.random.Generator, recipe: Recipe, limit: str, *, wide: bool
-) -> pd.DataFrame:
+def covariates(rng: np.random.Generator, recipe: Recipe, limit: str, *, wide: bool) -> pd.DataFrame:
     """Return everything but the response: two numbers, a factor, times, two groupings."""
     low = 60 if wide else 20
     n = int(np.exp(rng.uniform(np.log(low), np.log(recipe.most if rng.random() < 0.4 else 300))))

@@ -25,10 +25,14 @@ fit_tmb <- function(model, data) {
   if (!is.null(model$weights)) arguments$weights <- data[[model$weights]]
   if (model$family == "ordbeta") arguments$start <- list(psi = c(-1, 1))  # its own start is NaN
   words <- NULL
-  fits <- lapply(list(control_tmb, again_tmb), function(control)
-    tryCatch(do.call(glmmTMB, c(arguments, list(control = control))),
-             error = function(e) { words <<- c(words, conditionMessage(e)); NULL }))
-  fits <- Filter(Negate(is.null), fits)
+  fits <- list()
+  for (control in list(control_tmb, again_tmb)) {
+    m <- tryCatch(do.call(glmmTMB, c(arguments, list(control = control))),
+                  error = function(e) { words <<- c(words, conditionMessage(e)); NULL })
+    if (is.null(m)) next
+    fits <- c(fits, list(m))
+    if (m$fit$convergence == 0 && isTRUE(m$sdr$pdHess)) break  # else by the other optimiser too
+  }
   if (!length(fits)) stop(paste(unique(words), collapse = "; "))
   # logLik() hides the value of a fit whose Hessian is not positive definite; this is it
   values <- sapply(fits, function(m) -m$fit$objective)

@@ -384,11 +384,17 @@ RECIPES: dict[str, Recipe] = {
     "negativebinomial12": count(
         draw_nb12, nb12, extra=(-0.5, 1.0), limit=(-12.0, 1.0), most=600, **NB
     ),
-    "genpois": count(draw_genpois, genpois, extra=(0.8,), r="genpois", most=1000, **NB),
+    "genpois": count(draw_genpois, genpois, extra=(0.8,), r="genpois", most=400, **NB),
     "compois": count(draw_compois, None, extra=(0.4,), r="compois", most=150, **NB),
     "truncated_poisson": count(positive(draw_poisson), truncated(poisson), r="truncated_poisson"),
     "truncated_negativebinomial": count(
-        positive(draw_nb2), truncated(nb2), extra=(0.6,), limit=(12.0,), r="truncated_nbinom2", **NB
+        positive(draw_nb2),
+        truncated(nb2),
+        extra=(0.6,),
+        limit=(12.0,),
+        r="truncated_nbinom2",
+        most=1200,
+        **NB,
     ),
     "truncated_negativebinomial1": count(
         positive(draw_nb1),
@@ -396,6 +402,7 @@ RECIPES: dict[str, Recipe] = {
         extra=(0.2,),
         limit=(-12.0,),
         r="truncated_nbinom1",
+        most=1200,
         **NB,
     ),
     "hurdle_poisson": count(
@@ -411,6 +418,7 @@ RECIPES: dict[str, Recipe] = {
         extra=(0.6, -0.7),
         limit=(12.0, -0.7),
         r="truncated_nbinom2",
+        most=1500,
         **NB,
         **ZERO,
     ),
@@ -420,6 +428,7 @@ RECIPES: dict[str, Recipe] = {
         extra=(0.2, -0.7),
         limit=(-12.0, -0.7),
         r="truncated_nbinom1",
+        most=1500,
         **NB,
         **ZERO,
     ),
@@ -437,6 +446,7 @@ RECIPES: dict[str, Recipe] = {
         extra=(0.9, -0.8),
         limit=(0.9, -30.0),
         r="nbinom2",
+        most=1500,
         **NB,
         **ZERO,
     ),
@@ -446,6 +456,7 @@ RECIPES: dict[str, Recipe] = {
         extra=(0.2, -0.8),
         limit=(0.2, -30.0),
         r="nbinom1",
+        most=1500,
         **NB,
         **ZERO,
     ),
@@ -460,7 +471,9 @@ RECIPES: dict[str, Recipe] = {
         **NB,
     ),
     "cumulative": count(draw_ordered, None, r="ordinal", intercept=0.0, most=600),
-    "beta": Recipe(draw_beta, (1.5,), density=beta, r="beta_family", dispersion=True, intercept=0.2),
+    "beta": Recipe(
+        draw_beta, (1.5,), density=beta, r="beta_family", dispersion=True, intercept=0.2
+    ),
     "ordered_beta": Recipe(
         draw_ordered_beta, (1.5, -1.5, 1.1), density=ordered_beta, r="ordbeta", intercept=0.2,
         dispersion=True, most=1000,
