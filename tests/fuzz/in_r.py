@@ -62,6 +62,8 @@ def engine_of(model: Model) -> str | None:
     )
     if model.recipe.r is None or "approximation" in options:
         return None
+    if model.family in SLOW and special_structure:
+        return None
     if model.family == "cumulative":
         plain = not special_structure and "||" not in model.random and options.get("nAGQ") != 0
         return "ordinal" if plain else None
@@ -73,6 +75,10 @@ def engine_of(model: Model) -> str | None:
         able = model.family in ("poisson", "binomial") and "weights" not in options
         return "glmer" if able else None
     return "glmmTMB"
+
+
+SLOW = ("genpois", "compois", "tweedie")
+"""Families that take glmmTMB a minute, or no end, with a covariance structure."""
 
 
 def formula_of(model: Model) -> str:
