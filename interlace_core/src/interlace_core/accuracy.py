@@ -14,7 +14,7 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.errors import InterlaceError, UnsupportedModelError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.refit import refit_problem
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, require_training

@@ -118,6 +118,18 @@ class Family(ABC):
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
 
     @property
+    def observation_level_confounded(self) -> bool:
+        """Whether an effect for each row adds nothing that a row alone could show.
+
+        True where the law of a row is closed under it: a normal law whose variance (the parameter
+        of role `dispersion`) is estimated, a single trial, an ordered category. Asked of the
+        family bound to the data; may be a class attribute. With a dispersion that is estimated,
+        such effects are refused, else noted; with one that is fixed they are identified. By
+        default False.
+        """
+        return False
+
+    @property
     def linear_normal(self) -> bool:
         """Whether y ~ N(eta_1, exp(2 eta_2)): what a criterion for linear models needs to know."""
         return False
@@ -280,6 +292,9 @@ class Covariance(ABC):
     """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored
     point there. The objective is then flat at the bound, where a bounded search would stick:
     optimizers get no bounds, and `canonical` brings the answer back inside."""
+    takes_levels_only: ClassVar[bool] = False
+    """Whether its columns have to be the levels of one factor, as times in their order, or as
+    exchangeable units: a term with an intercept or a numeric covariate is then refused."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -367,6 +382,9 @@ class Approximation(ABC):
     spread over the levels by `Structure.spread`, and nothing factorises over them."""
     takes_correlation: ClassVar[bool] = False
     """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
+    precision_weights: ClassVar[bool] = False
+    """Whether weights divide the residual variance of their row, and do not multiply its
+    log-density."""
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class GaussianFamily(Family):
 
     name = "gaussian"
     r_family = "gaussian"
-    observation_level_confounded: ClassVar[bool] = True
+    observation_level_confounded = True
 
     link: str | Link = "identity"
     sigma: float | None = None
