@@ -66,13 +66,26 @@ fit_ordinal <- function(model, data) {
 }
 
 engines <- list(glmmTMB = fit_tmb, lmer = fit_lme4, glmer = fit_lme4, ordinal = fit_ordinal)
+## A process of its own for each model: what compiled code is busy with can be ended in no other way.
+LIMIT <- 60
+within_limit <- function(expression) {
+  job <- parallel::mcparallel(expression)
+  found <- parallel::mccollect(job, wait = FALSE, timeout = LIMIT)
+  if (is.null(found)) {
+    tools::pskill(job$pid, tools::SIGKILL)
+    suppressWarnings(parallel::mccollect(job))
+    return(list(error = paste("no end after", LIMIT, "s")))
+  }
+  if (inherits(found[[1]], "try-error") || is.null(found[[1]])) list(error = "died") else found[[1]]
+}
+
 output <- file(arguments[2], "w")
 for (line in readLines(arguments[1])) {
   model <- fromJSON(line, simplifyVector = FALSE)
   began <- proc.time()[["elapsed"]]
-  result <- tryCatch(
+  result <- within_limit(tryCatch(
     suppressMessages(suppressWarnings(engines[[model$engine]](model, frame_of(model)))),
-    error = function(e) list(error = conditionMessage(e)))
+    error = function(e) list(error = conditionMessage(e))))
   result$seconds <- round(proc.time()[["elapsed"]] - began, 2)
   record <- c(list(name = model$name, digest = model$digest, engine = model$engine), result)
   writeLines(toJSON(record, auto_unbox = TRUE, digits = NA, na = "string"), output)
