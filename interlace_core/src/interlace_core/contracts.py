@@ -60,6 +60,9 @@ __all__ = [
 CONTRACT_VERSION = 1
 """Raised when a contract changes in a way that breaks a plugin; see the docs on stability."""
 
+DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
+"""Supports without an interval, where a density is a probability."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -128,6 +131,17 @@ class Family(ABC):
         default False.
         """
         return False
+
+    support: ClassVar[str] = ""
+    """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
+    "categories", "real", "positive", "non-negative", "unit interval" or "closed unit interval";
+    empty if it is none of these or not said. The first four are probabilities: their
+    log-likelihood cannot be above 0."""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether log-densities are logarithms of probabilities, by `support`."""
+        return self.support in DISCRETE_SUPPORTS
 
     @property
     def linear_normal(self) -> bool:
@@ -443,6 +457,13 @@ class Approximation(ABC):
         is wanted; None, the default, if there is no such function.
         """
         return None
+
+    def penalty(self, problem: Problem, psi: Array) -> float:
+        """Return what the objective holds beside the negative log-likelihood; by default nothing.
+
+        Minus the log-density of priors, for an approximation that adds one.
+        """
+        return 0.0
 
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:

@@ -105,7 +105,7 @@ def fit_glmm(
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
     result = _result(model, fit, ready, used, who)
-    if not fit.verdict.converged:
+    if not fit.verdict.converged or fit.verdict.status == "not determined":
         warn(f"{who}: {fit.verdict.message}.", ConvergenceWarning)
     return result
 

@@ -17,7 +17,7 @@ from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
 from interlace_core.fitting.elsewhere import highest, is_doubtful
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.objective import Objective, SearchStopped
+from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
@@ -98,7 +98,7 @@ def _fit_from(
     began = time.perf_counter()
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
-        evaluate = approximation.objective(problem)
+        evaluate = possible_objective(approximation, problem)
         first = evaluate(start.psi)
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)

@@ -37,6 +37,7 @@ class BinomialFamily(Family):
     """
 
     name = "binomial"
+    support = "trials"
     r_family = "binomial"
     response_forms = frozenset({"numeric", "pair", "two-level"})
 

@@ -28,6 +28,7 @@ class GaussianFamily(Family):
     """
 
     name = "gaussian"
+    support = "real"
     r_family = "gaussian"
     observation_level_confounded = True
 

@@ -32,6 +32,7 @@ class PoissonFamily(Family):
     """
 
     name = "poisson"
+    support = "counts"
     r_family = "poisson"
 
     link: str | Link = "log"
