@@ -21,8 +21,9 @@ of it on, it also does where only the end of its 95% interval lies beyond."""
 def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
     """Return a note for each parameter that went to a limit of its family.
 
-    Further parameters where they are constant, and the mean where its intercept went there: a
-    limit is a property of the family, not of a column.
+    Further parameters where they are constant, and the mean where its predictor went there at the
+    columns' means (its intercept alone is at 0 of every column, wherever that is): a limit is a
+    property of the family, not of a column.
     """
     notes = []
     for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
@@ -30,10 +31,12 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
         constant = predictor.names == ("Intercept",)
         if "Intercept" not in predictor.names or not (constant or parameter.role == "mean"):
             continue
-        j = predictor.names.index("Intercept")
-        eta = float(fit.psi[place][j])
+        if not (parameter.at_upper or parameter.at_lower):
+            continue
+        middle = predictor.X.mean(axis=0)
+        eta = float(middle @ fit.psi[place])
         with np.errstate(invalid="ignore"):
-            se = float(np.sqrt(np.diagonal(fit.vcov)[place][j]))
+            se = float(np.sqrt(middle @ fit.vcov[place, place] @ middle))
         becomes = parameter.at_upper if eta > 0 else parameter.at_lower
         far = abs(eta) >= LIMIT_ETA
         far |= abs(eta) >= 0.5 * LIMIT_ETA and abs(eta) + 2.0 * se >= LIMIT_ETA
