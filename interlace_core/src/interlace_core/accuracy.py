@@ -134,7 +134,7 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     if not problem.terms:
         return ()
     place = training.approximation.profiled(problem)
-    if place.stop > place.start or getattr(training.approximation, "penalty", None) is not None:
+    if place.stop > place.start or training.approximation.penalty(training.problem, fit.psi) != 0.0:
         return ()
     finer = finer_approximation(problem, NOTE_POINTS)
     if finer is None:

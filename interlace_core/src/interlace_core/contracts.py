@@ -60,6 +60,9 @@ __all__ = [
 CONTRACT_VERSION = 1
 """Raised when a contract changes in a way that breaks a plugin; see the docs on stability."""
 
+DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
+"""Supports without an interval, where a density is a probability."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -116,6 +119,29 @@ class Family(ABC):
     response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
     """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
+
+    @property
+    def observation_level_confounded(self) -> bool:
+        """Whether an effect for each row adds nothing that a row alone could show.
+
+        True where the law of a row is closed under it: a normal law whose variance (the parameter
+        of role `dispersion`) is estimated, a single trial, an ordered category. Asked of the
+        family bound to the data; may be a class attribute. With a dispersion that is estimated,
+        such effects are refused, else noted; with one that is fixed they are identified. By
+        default False.
+        """
+        return False
+
+    support: ClassVar[str] = ""
+    """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
+    "categories", "real", "positive", "non-negative", "unit interval" or "closed unit interval";
+    empty if it is none of these or not said. The first four are probabilities: their
+    log-likelihood cannot be above 0."""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether log-densities are logarithms of probabilities, by `support`."""
+        return self.support in DISCRETE_SUPPORTS
 
     @property
     def linear_normal(self) -> bool:
@@ -226,6 +252,25 @@ class Family(ABC):
             eta[0] = linked if inside else float(np.clip(0.0, low + 1.0, high - 1.0))
         return eta
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the log-density is concave in these predictors jointly.
+
+        For every response, over the domain of the predictors (a convex set outside of which the
+        density is 0), whatever the values of the others: the Hessian in them is nowhere anything
+        but negative semidefinite. Being concave in each alone is not enough. The conditional mode
+        of random effects in these predictors is then unique; otherwise it is looked for from more
+        than one start, which costs time. False, the default, says "not known" and is always safe.
+
+        Asked once per fit, with the predictors that have random effects. What holds for some
+        predictors has to hold for any of them, and the links count: a logit is, a cauchit is not.
+
+        Parameters
+        ----------
+        wrt : tuple of int
+            Indices of predictors, increasing, at least one.
+        """
+        return False
+
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
     ) -> Collapsed | None:
@@ -304,6 +349,9 @@ class Covariance(ABC):
     """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored
     point there. The objective is then flat at the bound, where a bounded search would stick:
     optimizers get no bounds, and `canonical` brings the answer back inside."""
+    takes_levels_only: ClassVar[bool] = False
+    """Whether its columns have to be the levels of one factor, as times in their order, or as
+    exchangeable units: a term with an intercept or a numeric covariate is then refused."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -391,6 +439,9 @@ class Approximation(ABC):
     spread over the levels by `Structure.spread`, and nothing factorises over them."""
     takes_correlation: ClassVar[bool] = False
     """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
+    precision_weights: ClassVar[bool] = False
+    """Whether weights divide the residual variance of their row, and do not multiply its
+    log-density."""
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:
@@ -450,6 +501,13 @@ class Approximation(ABC):
         """
         return None
 
+    def penalty(self, problem: Problem, psi: Array) -> float:
+        """Return what the objective holds beside the negative log-likelihood; by default nothing.
+
+        Minus the log-density of priors, for an approximation that adds one.
+        """
+        return 0.0
+
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the function to minimise, `psi -> Evaluation`.
@@ -457,6 +515,20 @@ class Approximation(ABC):
         It is a pure function of psi: what was evaluated before may make it faster, not
         different beyond its tolerance.
         """
+
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise, its first search for a conditional mode begun at `mode`.
+
+        Called where a mode was found that is better than the one that the objective follows. By
+        default the same as `objective`: right wherever no start but its own is used.
+
+        Parameters
+        ----------
+        problem : Problem
+        mode : ndarray, shape (q,)
+            Of the spherical random effects, laid out as in `Evaluation.mode`.
+        """
+        return self.objective(problem)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
+from interlace_core.fitting.verdict import with_columns
 from interlace_core.guards import guard
+from interlace_core.identification import Fitting
 from interlace_core.notices import warn
 from interlace_core.priors import Prior, held_by_priors, penalise
 from interlace_core.records import Array, Problem
@@ -99,13 +101,15 @@ def fit_glmm(
         ready.approximation,
         ready.optimizer,
         theta0=_checked_theta0(theta0, model.problem, who),
+        starts=settings["starts"] or 0,
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
     result = _result(model, fit, ready, used, who)
-    if not fit.verdict.converged:
-        warn(f"{who}: {fit.verdict.message}.", ConvergenceWarning)
+    verdict = result.fit.verdict
+    if not verdict.converged or verdict.status == "not determined":
+        warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return result
 
 
@@ -154,6 +158,7 @@ def prepare(
     chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
         chosen_family = with_zero_part(chosen_family)
+    integral = as_approximation(registry, settings, call, who)
     with guard(None, "data"):
         model = build_problem(
             formula,
@@ -168,8 +173,9 @@ def prepare(
             known=known,
             structures=covariance,
             correlation=correlation,
+            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
         )
-    approximation = penalise(as_approximation(registry, settings, call, who), priors)
+    approximation = penalise(integral, priors)
     with guard(approximation, "check"):
         check_support(approximation, model.problem)
     optimizer = as_optimizer(registry, settings, who)
@@ -329,6 +335,7 @@ def _result(
     separated = separation_notes(problem, fit, state.eta, held_by_priors(approximation, problem))
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
+    fit = replace(fit, verdict=with_columns(fit.verdict, separated, model.dropped_columns))
     return GLMMResult(
         formula=model.formula,
         family=model.family,

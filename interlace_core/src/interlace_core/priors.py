@@ -102,6 +102,12 @@ class Penalised(Approximation):
         """Return the inner objective plus the penalty."""
         return _PenalisedObjective(self.inner.objective(problem), self._assigned(problem))
 
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the inner objective from a given mode, plus the penalty."""
+        return _PenalisedObjective(
+            self.inner.objective_from(problem, mode), self._assigned(problem)
+        )
+
     def penalty(self, problem: Problem, psi: Array) -> float:
         """Return minus the log-density of the priors at psi."""
         return _penalty(self._assigned(problem), psi)[0]

@@ -17,13 +17,23 @@ import numpy as np
 from interlace_core.contracts import Approximation
 from interlace_core.errors import NumericalError
 from interlace_core.fitting.fitted import Fit, Searched
-from interlace_core.fitting.start import Start, find_start, on_own_scale, random_start
+from interlace_core.fitting.start import (
+    Start,
+    find_start,
+    least_squares,
+    on_own_scale,
+    random_start,
+)
 from interlace_core.records import Array, Problem
 
-WEAK_SE = 3.0
+WEAK_SE = 2.0
 """Standard error of a direction of coefficients, in units of the root mean square by which it moves
-eta, from which a parameter on a logarithmic or probability scale is in doubt: a factor of 20 both
-ways. In ordinary fits it is 0.1 to 1."""
+eta, from which a parameter on a logarithmic or probability scale is in doubt: a factor of 50
+either way. In ordinary fits it is 0.1 to 1."""
+
+NO_ZEROS_ETA = -4.0
+"""Predictor of a zero part that takes next to no part. Zeros are explained by a zero part or by a
+dispersion, and each can be an optimum of its own."""
 
 MIN_EVALUATIONS = 60
 """Evaluations that a further search may take at least; as many as the first one took if more."""
@@ -108,6 +118,13 @@ def _elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple
         psi = start.psi.copy()
         psi[: problem.n_theta] *= SMALL
         yield "the family's constants, with small random effects", replace(start, psi=psi)
+    zero = [k for k in problem.active() if problem.predictors[k].parameter.role == "zero"]
+    if any(problem.predictors[k].X.shape[1] for k in zero):
+        psi = start.psi.copy()
+        for k in zero:
+            predictor, place = problem.predictors[k], problem.beta_slices()[k]
+            psi[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
+        yield "the family's constants, with next to no zero part", replace(start, psi=psi)
 
 
 def _higher_of(

@@ -9,6 +9,9 @@ import numpy as np
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
+TOL_ABS_SAME = 1e-4
+"""Log-likelihood within which two searches ended at the same height."""
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -72,6 +75,14 @@ class Fit:
     path: tuple[tuple[float, float], ...]
     seconds: float
     searches: tuple[Searched, ...] = ()
+
+    def search_report(self) -> str:
+        """Return how many searches there were and how many of them reached the highest point."""
+        best = min((each.value for each in self.searches), default=self.value)
+        lower = [each.value - best for each in self.searches]
+        same = sum(each <= TOL_ABS_SAME for each in lower)
+        others = f"; the others ended up to {max(lower):.3g} lower" if same < len(lower) else ""
+        return f"{len(lower)}, of which {same} ended at the highest log-likelihood{others}"
 
     def covariance(self) -> Array:
         """Return the covariance of psi as it is reported, shape (n_psi, n_psi).

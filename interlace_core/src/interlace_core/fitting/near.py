@@ -15,7 +15,7 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.objective import Objective, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
 from interlace_core.fitting.start import natural_units
@@ -132,7 +132,9 @@ def fit_near(
     began = time.perf_counter()
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
-        objective = Objective(approximation.objective(problem), known.coordinates, profiled)
+        objective = Objective(
+            possible_objective(approximation, problem), known.coordinates, profiled
+        )
         optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
         if optimum is not None and standard_errors:
             search = Search(problem, known.units, objective, known.coordinates)

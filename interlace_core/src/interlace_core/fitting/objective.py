@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from interlace_core.contracts import Approximation
 from interlace_core.errors import InterlaceError
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.progress import Progress
-from interlace_core.records import Array, Evaluation, Status
+from interlace_core.records import Array, Evaluation, Problem, Status
 
 FAILED_RISE = 1e3
 """How far above the best value a failed evaluation is reported: enough for any line search to
 turn back, small enough not to wreck an optimizer's quadratic model."""
+
+
+TOL_ABS_IMPOSSIBLE = 1e-6
+"""Log-likelihood of discrete data above 0 that is rounding."""
+
+
+def possible_objective(
+    approximation: Approximation,
+    problem: Problem,
+    evaluate: Callable[[Array], Evaluation] | None = None,
+) -> Callable[[Array], Evaluation]:
+    """Return the approximation's objective, failed where its value cannot be a likelihood.
+
+    The probability of discrete data is at most 1. An approximation says otherwise where it has
+    lost its meaning, and a search that follows it would end at any value.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    problem : Problem
+    evaluate : callable, optional
+        An objective that the approximation has made already.
+    """
+    evaluate = evaluate or approximation.objective(problem)
+    if not problem.family.is_discrete:
+        return evaluate
+
+    def possible(psi: Array) -> Evaluation:
+        found = evaluate(psi)
+        if found.value < -TOL_ABS_IMPOSSIBLE:  # a penalty may be below 0, a likelihood not
+            if found.value - approximation.penalty(problem, psi) < -TOL_ABS_IMPOSSIBLE:
+                return replace(found, status=Status.IMPOSSIBLE)
+        return found
+
+    return possible
 
 
 class SearchStopped(InterlaceError):
@@ -77,6 +113,11 @@ class Objective:
             ceiling = self.best.value if self.best is not None else 0.0
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
         return evaluation.value, self.coordinates.gradient(evaluation.gradient)
+
+    def follow(self, evaluate: Callable[[Array], Evaluation]) -> None:
+        """Take another function in place of the present one and forget the points seen."""
+        self.evaluate, self.best, self.best_psi = evaluate, None, None
+        self._latest = (None, None)
 
     def close(self) -> None:
         """Take the progress away: the fit is over."""

@@ -245,10 +245,17 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
             break
         # what the step left of the slope tells how much the Hessian changed along it
         kept = moved.decrement <= np.square(TOL_REL_HESSIAN) * before.decrement
-        if moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept):
+        small = moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept)
+        if small and not _came_to_bound(search, moved):
             return moved
         optimum = _measure(search)
     return optimum
+
+
+def _came_to_bound(search: Search, optimum: Optimum) -> bool:
+    """Return whether a step ended next to a bound that the point before it was away from."""
+    at = boundary_thetas(search.problem, optimum.psi, search.units)
+    return bool(np.any(at & optimum.free[: at.size]))
 
 
 def _measure(search: Search, curvature: Array | None = None) -> Optimum:

@@ -191,11 +191,11 @@ def _first_coefficients(problem: Problem) -> Array:
     parts = []
     for predictor, constant in zip(problem.predictors, constants, strict=True):
         if predictor.X.shape[1]:
-            parts.append(_least_squares(predictor.X, constant - predictor.offset))
+            parts.append(least_squares(predictor.X, constant - predictor.offset))
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _least_squares(X: Array, target: Array) -> Array:
+def least_squares(X: Array, target: Array) -> Array:
     """Return the coefficients nearest to a target, whatever the units of the columns."""
     size = np.sqrt(np.einsum("ij,ij->j", X, X))
     unit = np.where(size > 0, size, 1.0)

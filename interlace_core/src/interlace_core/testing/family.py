@@ -7,6 +7,7 @@ from functools import partial
 
 from interlace_core.contracts import Family
 from interlace_core.testing import family_arrays as arrays
+from interlace_core.testing import family_concavity as concavity
 from interlace_core.testing import family_derivatives as derivatives
 from interlace_core.testing import family_extremes as extremes
 from interlace_core.testing import family_form as form
@@ -106,6 +107,7 @@ def _applicable(case: FamilyCase) -> dict[str, Callable[[], None]]:
 
 _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "parameters are well formed": form.check_parameters,
+    "capabilities are true or false": form.check_capabilities,
     "is built without arguments": form.check_built_without_arguments,
     "fixed parameters": form.check_fixed,
     "links and their inverses": links.check_links,
@@ -119,8 +121,10 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "derivatives match jets": derivatives.check_jets,
     "derivatives match differences": derivatives.check_differences,
     "derivatives are those asked for": derivatives.check_requested,
+    "log-concavity is real": concavity.check_concavity,
     "values at extremes of eta": extremes.check_values,
     "branches at extremes of eta": extremes.check_branches,
+    "log-probabilities are at most 0": extremes.check_probabilities,
     "density sums to one": law.check_total,
     "mean is that of the density": law.check_mean,
 }

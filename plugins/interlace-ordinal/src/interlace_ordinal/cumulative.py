@@ -39,6 +39,7 @@ class CumulativeFamily(Family):
     name = "cumulative"
     response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
     support = "categories"
+    observation_level_confounded = True
 
     link: str = "logit"
     threshold: str = "flexible"
@@ -96,6 +97,14 @@ class CumulativeFamily(Family):
         inside = near + np.log(-np.expm1(far - near))
         value = np.where(where.first | where.last, near, inside)
         return np.where(value_of(a - b) <= 0.0, -np.inf, value)
+
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the latent density is log-concave: with every link but cauchit.
+
+        F(a) - F(b) is then log-concave in both ends jointly, which are linear in location and
+        threshold parameters (Prekopa 1973; Burridge 1981; Pratt 1981).
+        """
+        return self.latent.log_concave
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]

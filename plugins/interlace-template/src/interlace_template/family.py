@@ -24,6 +24,7 @@ class GumbelFamily(Family):
     """
 
     name = "gumbel"
+    support = "real"
 
     sigma: float | None = None
 
@@ -61,6 +62,10 @@ class GumbelFamily(Family):
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return P(Y <= y), for quantile residuals."""
         return np.asarray(np.exp(-np.exp(-_standardised(y, eta))))
+
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the mean alone: one search finds the mode of its random effects."""
+        return wrt == (0,)
 
 
 def _standardised(y: Array, eta: Sequence[Any]) -> Any:
