@@ -59,7 +59,7 @@ def lowest_mode(
     there; `start` changes the answer only where a scan does not see that another mode is lower.
     """
     mode = find_mode(conditional, start, settings, memory)
-    if mode is None or conditional.layout.log_concave:
+    if mode is None or conditional.layout.log_concave or not conditional.layout.structure.q:
         return mode
     for _ in range(MAX_ROUNDS):
         lower = lower_mode(conditional, mode, settings)
