@@ -116,7 +116,7 @@ class OtherModes:
     rise: Array
     q: int
 
-    def level_of_effects(self, levels: Array) -> Array:
+    def level_of_effects(self, levels: BoolArray) -> BoolArray:
         """Return which entries of u belong to some of the factor's levels, shape (q,)."""
         chosen = np.zeros(self.q, dtype=bool)
         chosen[self.factor.place] = np.broadcast_to(levels, self.factor.shape).ravel()
@@ -153,7 +153,7 @@ def _stayed_away(factor: Factor, mode: Array, start: Array, reached: Array) -> B
     """Return which levels were moved off the mode and ended at least half as far from it, (L,)."""
     was, put, got = (u[factor.place].reshape(factor.shape) for u in (mode, start, reached))
     moved, away = np.sum(np.square(put - was), axis=0), np.sum(np.square(got - was), axis=0)
-    return (moved > 0.0) & (away > 0.25 * moved)
+    return np.asarray((moved > 0.0) & (away > 0.25 * moved))
 
 
 def _contributions(factor: Factor, point: Point) -> Array:

@@ -2,7 +2,8 @@
 
 Given everything else, the levels of a factor are separate functions of their own effects. f and
 its slope are taken at points over three standard deviations of the prior, in steps of the natural
-unit of the predictor or a little more; two neighbours with slopes towards each other have a dip between them.
+unit of the predictor or a little more; two neighbours with slopes towards each other have a dip
+between them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from interlace_core.numerics.structure import Factor
 from interlace_core.records import Array, BoolArray, Problem
 
 STEP = 1.5
-"""Longest step of a scan in natural units of the predictor. With 1 it found no more, with 2 it missed
-modes of lognormal slopes."""
+"""Longest step of a scan in natural units of the predictor. With 1 it found no more, with 2 it
+missed modes of lognormal slopes."""
 
 REACH, FAR = 3.0, 6.0
 """Standard deviations of the prior that a scan covers to each side, and where one more point is: a
