@@ -43,8 +43,9 @@ def dips(conditional: Conditional, point: Point, f: int, within: float) -> Array
     for line in _lines(len(factor.columns)):
         if not np.any(conditional.T[f] @ line):
             continue  # a variance of 0: nothing moves but the prior
-        scan = _scan(conditional, point, f, line)
-        x, depth = _deepest(scan)
+        with np.errstate(over="ignore", invalid="ignore"):  # far points, and far psi
+            scan = _scan(conditional, point, f, line)
+            x, depth = _deepest(scan)
         here = depth < deepest
         away = np.where(here, x - scan.mode, 0.0) * line[:, None]
         moved = np.where(here, effects + away, moved)
