@@ -10,8 +10,8 @@ per level, or several factors, it is one from the mode along axes and diagonals,
 the space: a mode elsewhere can be missed, and which one is found then still depends on the start.
 
 Cost: as many passes over the rows for first derivatives as a scan has points (5 to 9 mostly, 23 at
-most): 0.3 to 0.5 more processor time for a fit with one effect per level (measured on hundreds to
-thousands of rows), 1.5 more for two effects, which have four lines. That no row is convex at the
+most): 0.3 to 0.8 more processor time for a fit with one effect per level (measured on 600 to
+2,000 rows), 1.6 to 2 more for two effects, which have four lines. That no row is convex at the
 mode was tried as a reason to leave a scan out; it is none: a level can sit in another mode where
 all of its rows are concave. Families that say they are log-concave never get here.
 """
