@@ -30,7 +30,7 @@ from interlace_core.numerics.other_modes import (
     other_modes,
 )
 from interlace_core.numerics.smallblocks import sandwich
-from interlace_core.records import Array, Problem
+from interlace_core.records import Array, BoolArray, Problem
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
 """Values of all u from which the mode is searched again, in standard deviations of the prior;
@@ -214,7 +214,7 @@ def _lowest(conditional: Conditional, here: Mode) -> Mode:
     return lower_mode(conditional, lowest) or lowest
 
 
-def _in_words(found: OtherModes, levels: Array) -> str:
+def _in_words(found: OtherModes, levels: BoolArray) -> str:
     count, least = int(np.count_nonzero(levels)), float(np.min(found.rise[levels]))
     return (
         f"{count} of {levels.size} levels of {found.factor.name} "
@@ -222,7 +222,7 @@ def _in_words(found: OtherModes, levels: Array) -> str:
     )
 
 
-def _missed(conditional: Conditional, here: Mode, found: OtherModes, levels: Array) -> float:
+def _missed(conditional: Conditional, here: Mode, found: OtherModes, levels: BoolArray) -> float:
     """Return about what the other modes' own Laplace approximations would add.
 
     The curvature within each level's block stands for the whole: exact for one factor.
