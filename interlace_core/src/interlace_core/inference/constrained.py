@@ -140,7 +140,7 @@ def _root(vcov: Array, evaluate: Callable[[Array], Evaluation], psi: Array, valu
         V[i] = V[:, i] = 0.0
         V[i, i] = _rise_scale(evaluate, psi, value, int(i)) ** 2
     values, vectors = np.linalg.eigh(0.5 * (V + V.T))
-    floor = 1e-12 * float(values.max())
+    floor = 1e-12 * float(values.max(initial=0.0))
     return np.asarray(vectors * np.sqrt(np.maximum(values, floor)))
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_approximations.laplace import Adjoint, laplace_value_gradient
+from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
 from interlace_core.contracts import Approximation
-from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.conditional import Conditional, Layout, Point
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
@@ -38,20 +37,25 @@ class JointMode(Approximation):
     mode: ModeSettings = DEFAULT_SETTINGS
 
     def check(self, problem: Problem) -> None:
-        """Refuse a mean without coefficients: nothing would be left to take at the mode."""
-        if not problem.predictors[0].X.shape[1]:
-            raise UnsupportedModelError(
-                "nAGQ=0 takes the coefficients of the mean at the joint mode; this model has none. "
-                "Use nAGQ=1."
-            )
+        """Accept every model."""
 
     def profiled(self, problem: Problem) -> slice:
-        """Return the place of the mean's coefficients."""
-        return problem.beta_slices()[0]
+        """Return the place of the mean's coefficients; of none where this is Laplace's."""
+        return problem.beta_slices()[0] if _moves(problem) else slice(0, 0)
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
-        """Return the criterion as a function of psi; the mean's coefficients in it are ignored."""
+        """Return the criterion as a function of psi; the mean's coefficients in it are ignored.
+
+        Laplace's where there is no joint mode: no random effects (exact), or no coefficients.
+        """
+        if not _moves(problem):
+            return Laplace(self.mode).objective(problem)
         return JointModeObjective(problem.layout, self.mode)
+
+
+def _moves(problem: Problem) -> bool:
+    """Return whether coefficients and random effects have a joint mode to be taken at."""
+    return bool(problem.terms) and problem.predictors[0].X.shape[1] > 0
 
 
 @dataclass(frozen=True)
