@@ -58,6 +58,64 @@ def _moves(problem: Problem) -> bool:
     return bool(problem.terms) and problem.predictors[0].X.shape[1] > 0
 
 
+FLOOR = 1e-10
+"""Information of a direction, relative to that of its coefficients one by one, below which the data
+do not determine it. Where a column separates the response, information falls with the gradient
+on the way to infinity, and what is computed from the ratio of both is rounding from 1e-16 on."""
+
+WELL_CONDITIONED = 1e-3
+"""Diagonal entry of a Cholesky factor (of a matrix with diagonal 1) from which no direction can be
+near the floor: the entries' squares are at least the smallest eigenvalue, and near it."""
+
+TOL_UNDETERMINED = 1e-8
+"""What directions below the floor may leave to gain: less than what counts as an optimum."""
+
+
+class Marginal:
+    """Information about coefficients, directions that the data do not determine kept at a floor.
+
+    Scaled to a diagonal of 1, so that units of covariates do not matter.
+    """
+
+    def __init__(self, information: Array) -> None:
+        diagonal = np.diagonal(information)
+        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+        scaled = information * self._scale * self._scale[:, None]
+        self._values: Array | None = None
+        try:
+            self._root = np.linalg.cholesky(scaled)
+        except np.linalg.LinAlgError:
+            self._root = np.zeros(scaled.shape)
+        if not np.min(np.diagonal(self._root), initial=1.0) > WELL_CONDITIONED:
+            self._values, self._root = np.linalg.eigh(scaled)
+
+    @property
+    def is_concave(self) -> bool:
+        """Whether no direction curves the wrong way beyond rounding."""
+        return self._values is None or bool(np.all(self._values > -FLOOR))
+
+    def solve(self, right: Array) -> Array:
+        """Return the inverse times one or several columns, shape (p,) or (p, m)."""
+        right = (right.T * self._scale).T
+        if self._values is None:
+            half = np.linalg.solve(self._root, right)
+            found = np.linalg.solve(self._root.T, half)
+        else:
+            known = np.maximum(np.abs(self._values), FLOOR)
+            found = self._root @ ((self._root.T @ right).T / known).T
+        return np.asarray((found.T * self._scale).T)
+
+    def split(self, gradient: Array) -> tuple[float, float]:
+        """Return g' A^-1 g in directions that the data determine, and in the others."""
+        whole = float(gradient @ self.solve(gradient))
+        if self._values is None:
+            return whole, 0.0
+        seen = self._root.T @ (gradient * self._scale)
+        floored = np.abs(self._values) <= FLOOR
+        others = float(np.sum(np.square(seen[floored])) / FLOOR)
+        return whole - others, others
+
+
 @dataclass(frozen=True)
 class Joint:
     """Everything at one (u, beta).
@@ -68,17 +126,21 @@ class Joint:
         As for Laplace, gradient and step in u.
     cross_solved : ndarray, shape (q, p)
         H^-1 C with C = Lambda' Z' W X.
-    marginal : ndarray, shape (p, p)
-        X'WX - C' H^-1 C.
+    marginal : Marginal
+        X'WX - C' H^-1 C, factorised.
     gradient, step : ndarray, shape (p,)
         In beta.
+    decrement : float
+        Twice what f has left to fall, by its curvature; directions that the data do not
+        determine left out, where it is not above `TOL_UNDETERMINED`.
     """
 
     mode: Mode
     cross_solved: Array
-    marginal: Array
+    marginal: Marginal
     gradient: Array
     step: Array
+    decrement: float
 
 
 class JointModeObjective:
@@ -103,7 +165,7 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        profiled = Profiled(beta, np.asarray(np.linalg.inv(joint.marginal), np.float64))
+        profiled = Profiled(beta, joint.marginal.solve(np.eye(beta.size)))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -121,7 +183,7 @@ class JointModeObjective:
             decrement = -float(joint.mode.gradient @ joint.mode.step + joint.gradient @ joint.step)
             if not np.isfinite(decrement):
                 return None
-            if decrement <= self._settings.tol_sq_decrement:
+            if joint.decrement <= self._settings.tol_sq_decrement and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -162,16 +224,20 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     own, score = derivatives.get(0, 0), derivatives.get(0)
     if own is None or score is None:
         return None
-    marginal = -(X.T * own) @ X - cross.T @ solved
-    gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
-    try:
-        step_beta = -np.linalg.solve(marginal, gradient_beta - solved.T @ gradient_u)
-    except np.linalg.LinAlgError:
+    information_beta = -(X.T * own) @ X - cross.T @ solved
+    if not np.all(np.isfinite(information_beta)):
         return None
+    marginal = Marginal(information_beta)
+    gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
+    left = gradient_beta - solved.T @ gradient_u
+    step_beta = -marginal.solve(left)
     step_u = -structure.join(factorisation.solve(structure.split(gradient_u)))
+    decrement = -float(gradient_u @ step_u)
     step_u -= solved @ step_beta
+    determined, others = marginal.split(left)
+    decrement += determined if others <= TOL_UNDETERMINED else determined + others
     mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
-    return Joint(mode, solved, marginal, gradient_beta, np.asarray(step_beta, np.float64))
+    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement)
 
 
 def _solve_adjoint(
@@ -181,7 +247,7 @@ def _solve_adjoint(
     structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
     own = X.T @ c[0] if 0 in c else np.zeros(X.shape[1])
     right = own - joint.cross_solved.T @ adjoint
-    x = np.linalg.solve(joint.marginal, right)
+    x = joint.marginal.solve(right)
     v = structure.join(joint.mode.factorisation.solve(structure.split(adjoint)))
     v = v - joint.cross_solved @ x
     moved = conditional.push(v)
