@@ -20,6 +20,7 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fitting.diagnostics import limit_notes, separation_notes
+from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import Fit, fit_problem
 from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.support import check_support
@@ -343,6 +344,8 @@ def _result(
 ) -> GLMMResult:
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    with guard(problem.family, "result"):
+        require_residual(problem, state.eta)
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)

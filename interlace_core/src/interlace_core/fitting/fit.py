@@ -14,6 +14,7 @@ import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
+from interlace_core.fitting.exact import watched
 from interlace_core.fitting.objective import Objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -105,7 +106,7 @@ def fit_problem(
         shortcuts = approximation.shortcuts(problem)
         start = start or find_start(problem, theta0, shortcuts)
         profiled = approximation.profiled(problem)
-        evaluate = approximation.objective(problem)
+        evaluate = watched(problem, approximation.objective(problem))
         first = evaluate(start.psi)
         coordinates = precondition(problem, start, profiled, first.mode, shortcuts)
         objective = Objective(evaluate, coordinates, profiled, verbose)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
 from interlace_core.links import Link
 from interlace_core.numerics.conditional import weighted_derivatives
 from interlace_core.numerics.gram import weighted_gram
@@ -116,13 +117,16 @@ def _fit_coefficients(problem: Problem) -> Array:
         return beta
     leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
-    worst, damping = value, 0.0
+    worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):
+        watch.see(value)
         gradient, information = _gradient_information(problem, derivatives)
         gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
         tol = TOL_DECREMENT * max(value - worst, 1.0) if problem.terms else TOL_DECREMENT_ALONE
         if decrement < tol:
+            if leaves_nothing(derivatives):
+                refuse_exact(problem)
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
