@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
@@ -215,6 +215,7 @@ def fit(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     correlation: str | None = None,
+    starts: int | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -246,7 +247,7 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, verbose
         As for `glmer`.
 
     Returns
@@ -305,6 +306,7 @@ def fit(
             "approximation": approximation,
             "optimizer": optimizer,
             "optimizer_options": optimizer_options,
+            "starts": starts,
             "verbose": verbose,
         },
         builtin=DEFAULTS,

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from interlace_core.priors import Prior
     from interlace_core.result import GLMMResult
 
-DEFAULTS = {"optimizer": "lbfgsb", "nAGQ": 1, "new_levels": "population", "tol_decrement": 1e-7}
+DEFAULTS = {
+    "optimizer": "lbfgsb",
+    "nAGQ": 1,
+    "new_levels": "population",
+    "tol_decrement": 1e-7,
+    "starts": 0,
+}
 """The weakest defaults; any of them can be changed by configuration."""
 
 
@@ -34,6 +40,7 @@ def glmer(
     ziformula: str | None = None,
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
+    starts: int | None = None,
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
@@ -76,6 +83,9 @@ def glmer(
         One-sided formulas for any further parameters, by name: `{"theta": "~ x"}`.
     theta0 : array, optional
         Start for the covariance parameters.
+    starts : int, optional
+        Searches from random starts beside the usual ones; the highest point of all is kept, and
+        `summary()` says how many of them reached it. The starts are the same in every call.
     priors : mapping, optional
         Weak priors on coefficients of linear predictors, such as
         `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
@@ -139,6 +149,7 @@ def glmer(
             "nAGQ": nAGQ,
             "approximation": approximation,
             "verbose": verbose,
+            "starts": starts,
         },
         builtin=DEFAULTS,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.errors import OptionError
+from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.records import Array
 from interlace_core.result import GLMMResult
 
@@ -43,8 +44,8 @@ class CLMMResult(GLMMResult):
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         T, places = self._design(), self._threshold_places()
-        vcov = self.fit.vcov[np.ix_(places, places)]
-        variances = np.einsum("ij,jk,ik->i", T, vcov, T)
+        vcov = self.fit.covariance()[np.ix_(places, places)]
+        variances = [quadratic_form(row, vcov) for row in T]
         return pd.Series(np.sqrt(variances), index=self._threshold_names())
 
     def predict(
@@ -149,6 +150,7 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    starts: int | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -160,8 +162,8 @@ def clmm(
     ----------
     formula : str
         `response ~ fixed effects`, with random effects as bars if they are not given by
-        `groups` or `random`. The response is an ordered Categorical, or numbers in their order;
-        text has no order and is refused.
+        `groups` or `random`. The response is an ordered Categorical, or numbers in their order
+        if they have few distinct values; text has no order and is refused.
     data : data frame
         pandas, polars or pyarrow; or a dict of columns.
     groups : str or list of str, optional
@@ -174,7 +176,8 @@ def clmm(
         "flexible" (default), "symmetric" or "equidistant".
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known, covariance, verbose
+    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    covariance, starts, verbose
         As for `glmer`.
 
     Returns
@@ -184,7 +187,7 @@ def clmm(
     Raises
     ------
     ResponseError
-        If the response has no order.
+        If the response has no order, or is one of measurements.
     OptionError
         If link or threshold is none of those listed.
 
@@ -216,6 +219,7 @@ def clmm(
             "optimizer_options": optimizer_options,
             "nAGQ": nAGQ,
             "approximation": approximation,
+            "starts": starts,
             "verbose": verbose,
         },
         builtin=DEFAULTS,

@@ -211,16 +211,13 @@ def test_saved_file_of_a_newer_schema_says_to_update() -> None:
         unpack_result(rebuilt(parts))
 
 
-def test_saved_file_of_the_first_schema_is_read() -> None:
+def test_saved_file_of_an_older_schema_says_to_fit_again() -> None:
     parts = members(small())
     parts["manifest.json"] = parts["manifest.json"].replace(
         f'"schema": {SCHEMA}'.encode(), b'"schema": 1'
     )
-    document = json.loads(parts["result.json"])
-    for effects in document["effects"].values():
-        del effects["scales"], effects["without_data"]
-    parts["result.json"] = json.dumps(document).encode()
-    assert unpack_result(rebuilt(parts)).ngroups == {"herd": 15}
+    with pytest.raises(SavedFileError, match="schema 1.*fit the model again"):
+        unpack_result(rebuilt(parts))
 
 
 def test_saved_file_that_is_none_is_refused_in_words(tmp_path: Any) -> None:

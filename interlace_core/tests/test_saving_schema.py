@@ -9,7 +9,7 @@ import pytest
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.grouping import FactorEncoder
 from interlace_core.effects import GroupEffects, TermPlace
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult, RowReport
 from interlace_core.result import GLMMResult

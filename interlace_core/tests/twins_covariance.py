@@ -41,6 +41,11 @@ class FarStart(Independent):
         return np.full(self.size, 10.0)
 
 
+class CapabilityIsMethod(Independent):
+    def takes_levels_only(self):
+        return False
+
+
 class StartOnBound(Independent):
     def bounds(self):
         return np.zeros(self.size), np.ones(self.size)
@@ -102,6 +107,7 @@ class HoldsLambda(Independent):
 
 TWINS = {
     "start is near the identity": [FarStart],
+    "capabilities are true or false": [CapabilityIsMethod],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],

@@ -22,6 +22,11 @@ class MeanLast(Hurdle):
         return Parameter("mu", LINKS["log"], role="shape")
 
 
+class CapabilityIsMethod(Hurdle):
+    def observation_level_confounded(self):
+        return False
+
+
 class NeedsArgument(Hurdle):
     def __init__(self, rate):
         super().__init__(rate=rate)
@@ -186,6 +191,7 @@ class ClipsTheSlope(Hurdle):
 
 TWINS = {
     "parameters are well formed": [MeanLast()],
+    "capabilities are true or false": [CapabilityIsMethod()],
     "is built without arguments": [NeedsArgument(1.0)],
     "fixed parameters": [IgnoresFixed()],
     "links and their inverses": [LinkNotInverted()],

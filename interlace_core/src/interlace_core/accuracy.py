@@ -14,7 +14,7 @@ import numpy as np
 
 from interlace_core.contracts import Approximation
 from interlace_core.errors import InterlaceError, UnsupportedModelError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.refit import refit_problem
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, require_training
@@ -134,7 +134,7 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     if not problem.terms:
         return ()
     place = training.approximation.profiled(problem)
-    if place.stop > place.start or getattr(training.approximation, "penalty", None) is not None:
+    if place.stop > place.start or training.approximation.penalty(training.problem, fit.psi) != 0.0:
         return ()
     finer = finer_approximation(problem, NOTE_POINTS)
     if finer is None:

@@ -60,6 +60,9 @@ __all__ = [
 CONTRACT_VERSION = 1
 """Raised when a contract changes in a way that breaks a plugin; see the docs on stability."""
 
+DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
+"""Supports without an interval, where a density is a probability."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -116,6 +119,29 @@ class Family(ABC):
     response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
     """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
+
+    @property
+    def observation_level_confounded(self) -> bool:
+        """Whether an effect for each row adds nothing that a row alone could show.
+
+        True where the law of a row is closed under it: a normal law whose variance (the parameter
+        of role `dispersion`) is estimated, a single trial, an ordered category. Asked of the
+        family bound to the data; may be a class attribute. With a dispersion that is estimated,
+        such effects are refused, else noted; with one that is fixed they are identified. By
+        default False.
+        """
+        return False
+
+    support: ClassVar[str] = ""
+    """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
+    "categories", "real", "positive", "non-negative", "unit interval" or "closed unit interval";
+    empty if it is none of these or not said. The first four are probabilities: their
+    log-likelihood cannot be above 0."""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether log-densities are logarithms of probabilities, by `support`."""
+        return self.support in DISCRETE_SUPPORTS
 
     @property
     def linear_normal(self) -> bool:
@@ -295,6 +321,9 @@ class Covariance(ABC):
     """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored
     point there. The objective is then flat at the bound, where a bounded search would stick:
     optimizers get no bounds, and `canonical` brings the answer back inside."""
+    takes_levels_only: ClassVar[bool] = False
+    """Whether its columns have to be the levels of one factor, as times in their order, or as
+    exchangeable units: a term with an intercept or a numeric covariate is then refused."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -382,6 +411,9 @@ class Approximation(ABC):
     spread over the levels by `Structure.spread`, and nothing factorises over them."""
     takes_correlation: ClassVar[bool] = False
     """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
+    precision_weights: ClassVar[bool] = False
+    """Whether weights divide the residual variance of their row, and do not multiply its
+    log-density."""
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:
@@ -440,6 +472,13 @@ class Approximation(ABC):
         is wanted; None, the default, if there is no such function.
         """
         return None
+
+    def penalty(self, problem: Problem, psi: Array) -> float:
+        """Return what the objective holds beside the negative log-likelihood; by default nothing.
+
+        Minus the log-density of priors, for an approximation that adds one.
+        """
+        return 0.0
 
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:

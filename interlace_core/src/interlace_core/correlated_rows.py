@@ -43,6 +43,11 @@ class CorrelatedRows(Family):
         return self.base.linear_normal
 
     @property
+    def observation_level_confounded(self) -> bool:
+        """Whether the base is."""
+        return self.base.observation_level_confounded
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The base's, then the correlation's."""
         return (*self.base.parameters, *self.structure.parameters(self.largest))

@@ -55,8 +55,11 @@ class Unstructured(Covariance):
 
     def nearest(self, covariance: Array) -> Array:
         """Return the Cholesky factor's entries of a (regularised) covariance."""
-        floor = 1e-8 * max(float(np.trace(covariance)) / self.size, 1e-8)
-        T = np.linalg.cholesky(covariance + floor * np.eye(self.size))
+        # relative to each variance: columns may be in any units
+        variances = np.diagonal(covariance)
+        largest = float(np.max(variances))
+        floor = np.maximum(variances, 1e-16 * largest) if largest > 0.0 else np.ones(self.size)
+        T = np.linalg.cholesky(covariance + 1e-8 * np.diag(floor))
         return np.asarray(T[self._rows, self._columns])
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:

@@ -21,12 +21,14 @@ from interlace_core.errors import (
 )
 from interlace_core.fitting.diagnostics import limit_notes, separation_notes
 from interlace_core.fitting.exact import require_residual
-from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.guards import guard
+from interlace_core.identification import Fitting
 from interlace_core.notices import warn
 from interlace_core.priors import Prior, penalise
 from interlace_core.records import Array, Problem
@@ -99,12 +101,13 @@ def fit_glmm(
         ready.approximation,
         ready.optimizer,
         theta0=_checked_theta0(theta0, model.problem, who),
+        starts=settings["starts"] or 0,
         tol_decrement=settings["tol_decrement"],
         verbose=bool(settings["verbose"]),
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
     result = _result(model, fit, ready, used, who)
-    if not fit.verdict.converged:
+    if not fit.verdict.converged or fit.verdict.status == "not determined":
         warn(f"{who}: {fit.verdict.message}.", ConvergenceWarning)
     return result
 
@@ -154,6 +157,7 @@ def prepare(
     chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
         parameters, chosen_family = with_asked_zero_part(dict(parameters or {}), chosen_family)
+    integral = as_approximation(registry, settings, call, who)
     with guard(None, "data"):
         model = build_problem(
             formula,
@@ -168,8 +172,9 @@ def prepare(
             known=known,
             structures=covariance,
             correlation=correlation,
+            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
         )
-    approximation = penalise(as_approximation(registry, settings, call, who), priors)
+    approximation = penalise(integral, priors)
     with guard(approximation, "check"):
         check_support(approximation, model.problem)
     optimizer = as_optimizer(registry, settings, who)

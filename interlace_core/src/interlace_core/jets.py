@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import factorial, prod
 from typing import Any
 
@@ -21,7 +22,7 @@ from interlace_core.jet_functions import Index
 from interlace_core.jet_numbers import Jet, compose, value_of
 from interlace_core.records import Array, Derivatives
 
-__all__ = ["Jet", "compose", "differentiate", "differentiate_density", "value_of"]
+__all__ = ["Jet", "compose", "differentiate", "differentiate_density", "expand", "value_of"]
 
 MAX_ORDER = 3
 
@@ -137,6 +138,31 @@ def differentiate_density(
 
     pieces = [piece(start) for start in range(0, max(n, 1), chunk_rows)]
     return pieces[0] if len(pieces) == 1 else _concatenate(pieces)
+
+
+def expand(found: Derivatives, arguments: Sequence[Any]) -> Any:
+    """Return a function of several jets or arrays from its partial derivatives at their values.
+
+    Parameters
+    ----------
+    found : Derivatives
+        The value and the partials by sorted indices of `arguments`, to the order of the jets.
+    arguments : sequence of jets or arrays
+        Where the function was evaluated; for a plain array partials are not needed.
+
+    Returns
+    -------
+    Jet or ndarray
+        Its Taylor polynomial, which is all that a jet carries.
+    """
+    steps = {k: each - each.value for k, each in enumerate(arguments) if isinstance(each, Jet)}
+    total: Any = found.value
+    for index, partial in found.partials.items():
+        if not steps.keys() >= set(index):
+            continue
+        factor = prod(factorial(count) for count in Counter(index).values())
+        total = total + reduce(lambda term, k: steps[k] * term, index, partial / factor)
+    return total
 
 
 def _check_request(order: int, wrt: Sequence[int], count: int) -> None:

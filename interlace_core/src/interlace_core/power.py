@@ -16,7 +16,7 @@ from scipy.stats import beta as beta_distribution
 from interlace_core.bootstrap import Failure, run
 from interlace_core.contracts import Family
 from interlace_core.errors import InterlaceError, InterlaceWarning, OptionError, ResponseError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.near import Known, known_fit
 from interlace_core.fitting.refit import refit_problem, with_response
 from interlace_core.fitting.training import Training

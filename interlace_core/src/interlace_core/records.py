@@ -284,6 +284,7 @@ class Status(Enum):
     OK = "ok"
     MODE_NOT_FOUND = "the conditional mode was not found"
     NOT_FINITE = "the objective is not finite"
+    IMPOSSIBLE = "the log-likelihood is above 0, which no probability of discrete data can be"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from interlace_core.after_fit import AfterFit
 from interlace_core.contracts import Family, Parameter
 from interlace_core.effects import GroupEffects, TermPlace
 from interlace_core.errors import OptionError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit, quadratic_form
 from interlace_core.jets import differentiate
 from interlace_core.records import Array, RowReport
 from interlace_core.reporting.reports import Reports
@@ -196,9 +196,8 @@ class GLMMResult(Reports, AfterFit):
     def bse_of(self, parameter: int | str) -> pd.Series:
         """Return the standard errors of one distributional parameter's coefficients."""
         found = self.coefficients[self.parameter_index(parameter)]
-        variances = np.diagonal(self.fit.vcov)[found.place]
-        with np.errstate(invalid="ignore"):
-            return pd.Series(np.sqrt(variances), index=pd.Index(found.names), dtype=float)
+        errors = self.fit.standard_errors()[found.place]
+        return pd.Series(errors, index=pd.Index(found.names), dtype=float)
 
     def parameter_index(self, parameter: int | str) -> int:
         """Return the index of a distributional parameter given by index, name or role."""
@@ -252,7 +251,7 @@ class GLMMResult(Reports, AfterFit):
         keys = [j for j in constant if found_at.get(j) is not None]
         slope = np.array([float(found_at.partials[j,][0]) for j in keys])
         places = [constant[j] for j in keys]
-        variance = slope @ self.fit.vcov[np.ix_(places, places)] @ slope
+        variance = quadratic_form(slope, self.fit.covariance()[np.ix_(places, places)])
         return float(found_at.value[0]), float(np.sqrt(variance))
 
     @property
@@ -363,10 +362,11 @@ class GLMMResult(Reports, AfterFit):
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of all parameters, theta first.
 
-        NaN in the rows of covariance parameters at a boundary.
+        NaN in the rows of covariance parameters at a boundary, infinite for a parameter that the
+        data do not determine (`status` names it).
         """
         labels = self.psi_names()
-        return pd.DataFrame(self.fit.vcov.copy(), index=labels, columns=labels)
+        return pd.DataFrame(self.fit.covariance(), index=labels, columns=labels)
 
     def psi_names(self) -> list[str]:
         """Return a label for each entry of psi."""

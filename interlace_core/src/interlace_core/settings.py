@@ -220,4 +220,11 @@ SETTINGS = (
         "the largest Newton decrement at which a fit counts as converged",
         read=partial(_read_number, float),
     ),
+    Setting(
+        "starts",
+        "an integer of at least 0",
+        _count,
+        "the number of searches from random starts beside the usual ones",
+        read=partial(_read_number, int),
+    ),
 )

@@ -14,6 +14,10 @@ _STIRLING_FROM = 30.0
 """From here four Stirling terms leave an error below 1e-16 (the fifth is 1 / (1188 x^9))."""
 
 
+_SERIES_BELOW = 0.25
+"""Below this, series replace the differences, which from there on lose at most 3 bits."""
+
+
 def log1mexp(t: Any) -> Any:
     """Return log(1 - exp(-t)) for t > 0 without cancellation.
 
@@ -21,6 +25,36 @@ def log1mexp(t: Any) -> Any:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(t < np.log(2.0), np.log(-np.expm1(-t)), np.log1p(-np.exp(-t)))
+
+
+def log1p_lag(x: Any) -> Array:
+    """Return 1 - log(1 + x) / x of a plain array above -1, to rounding; it is x / 2 near 0.
+
+    With s = x / (2 + x), log(1 + x) = 2 artanh(s), whose series is used near 0.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < _SERIES_BELOW
+    h = np.where(near, x, 0.0)
+    s = h / (2.0 + h)
+    square = np.square(s)
+    tail: Any = 0.0
+    for n in range(19, 1, -2):  # |s| < 1/7: the next term is 7^-18 / 21
+        tail = tail * square + 1.0 / n
+    series = s - (1.0 - s) * square * tail  # 2 / (2 + x) = 1 - s
+    if np.all(near):
+        return np.asarray(series)
+    return np.where(near, series, 1.0 - np.log1p(x) / np.where(near, 1.0, x))
+
+
+def exp_excess(x: Any) -> Array:
+    """Return exp(x) - 1 - x of a plain array, to rounding."""
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < _SERIES_BELOW
+    h = np.where(near, x, 0.0)
+    tail = np.ones_like(h)
+    for n in range(13, 2, -1):  # 0.25^12 2 / 14! is below 1e-17
+        tail = 1.0 + h / n * tail
+    return np.where(near, 0.5 * np.square(h) * tail, np.expm1(x) - x)
 
 
 def log_ndtr_derivatives(x: Any) -> tuple[Any, Any, Any, Any]:
@@ -191,27 +225,29 @@ def _log_rising_small(y: Any, t: Any, log_t: Any, order: int) -> tuple[Any, ...]
 
 
 def _log_rising_large(y: Any, t: Any, order: int) -> tuple[Any, ...]:
-    """Differentiate (t + y - 1/2) log1p(y / t) - y + S(t + y) - S(t) in log t."""
-    s = y + t
-    L = np.log1p(y / t)
-    out = [(s - 0.5) * L - y + _stirling(s, 0) - _stirling(t, 0)]
-    r = y / s  # 1 - t / s
+    """Differentiate (t + y - 1/2) log1p(h) - y + S(t + y) - S(t), h = y / t, in log t.
+
+    Written in K(h) = 1 - log1p(h) / h where h is small, so that what is left of y keeps its digits.
+    """
+    s, h = y + t, y / t
+    L, r = np.log1p(h), y / s
+    near = h < 1.0
+    K = log1p_lag(np.where(near, h, 0.0))
+    first = np.where(near, y * (h - (1.0 + h) * K), s * L - y)
+    out = [first - 0.5 * L + _stirling(s, 0) - _stirling(t, 0)]
     if order >= 1:
-        # d log1p(y/t) / d log t = -y / s
-        out.append(t * L - (s - 0.5) * r + t * _stirling(s, 1) - t * _stirling(t, 1))
-    if order >= 2:
-        tail2 = t**2 * (_stirling(s, 2) - _stirling(t, 2))
+        # d log1p(h) / d log t = -r
         tail1 = t * (_stirling(s, 1) - _stirling(t, 1))
+        out.append(np.where(near, -y * K, t * L - y) + 0.5 * r + tail1)
+    if order >= 2:
         # d r / d log t = -r (1 - r)
-        out.append(t * L - 2.0 * t * r + (s - 0.5) * r * (1.0 - r) + tail1 + tail2)
+        tail2 = t**2 * (_stirling(s, 2) - _stirling(t, 2))
+        slope = r * (1.0 - r)
+        bend = np.where(near, h * (r - K), L - r)
+        out.append(t * bend - 0.5 * slope + tail1 + tail2)
     if order >= 3:
         tail3 = t**3 * (_stirling(s, 3) - _stirling(t, 3))
-        slope = r * (1.0 - r)
-        out.append(
-            t * L - 3.0 * t * r + 3.0 * t * slope
-            - (s - 0.5) * slope * (1.0 - 2.0 * r)
-            + tail1 + 3.0 * tail2 + tail3
-        )  # fmt: skip
+        out.append(t * (bend - r * r) + 0.5 * slope * (1.0 - 2.0 * r) + tail1 + 3.0 * tail2 + tail3)
     return tuple(out)
 
 

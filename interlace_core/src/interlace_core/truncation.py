@@ -48,12 +48,12 @@ def require_count_family(composition: str, base: Family) -> None:
     base : Family
         A family of counts 0, 1, 2, ... without a zero part of its own.
     """
-    support = getattr(base, "support", "counts")
-    counts = support == "counts" and base.response_forms == {"numeric"}
+    counts = base.support == "counts" and base.response_forms == {"numeric"}
     if not counts or any(parameter.role == "zero" for parameter in base.parameters):
         raise OptionError(
             f"{composition}: expected a family of counts from 0 on without a zero part, got "
-            f"{base.name!r}. Compose the family of the counts themselves."
+            f"{base.name!r} with the support {base.support!r}. Compose the family of the counts "
+            "themselves; it declares support = 'counts'."
         )
 
 

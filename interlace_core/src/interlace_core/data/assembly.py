@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Covariance, Family, Parameter
-from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
+from interlace_core.data.design import Design, DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.grouping import Factor, FactorEncoder, build_factor, check_levels
 from interlace_core.data.known import KnownCovariances
@@ -86,8 +86,7 @@ def assemble(
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
         predictors.append(work.predictor(parameter, part, offset if place == 0 else None, place))
-        confounded = place == 0 and _estimates_dispersion(family)
-        terms += [work.term(bar, place, confounded) for bar in part.bars]
+        terms += [work.term(bar, place) for bar in part.bars]
     columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
     columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
     encoder = Encoder(
@@ -119,12 +118,23 @@ def overlap_notes(terms: Sequence[RandomTerm]) -> list[str]:
     notes = []
     for one, other in combinations(terms, 2):
         shared = [name for name in one.names if name in other.names]
-        if shared and (one.predictor, one.group) == (other.predictor, other.group):
+        if shared and one.predictor == other.predictor and _same_groups(one, other):
             notes.append(
                 f"terms ({one.label}) and ({other.label}) share {', '.join(shared)}: only the "
                 "sum of their variances can be estimated"
             )
     return notes
+
+
+def _same_groups(one: RandomTerm, other: RandomTerm) -> bool:
+    """Return whether two terms divide the rows alike, whatever their levels are called."""
+    if one.group == other.group:
+        return True
+    if len(one.levels) != len(other.levels) or one.relation is not other.relation:
+        return False
+    partner = np.zeros(len(one.levels), dtype=np.intp)
+    partner[one.codes] = other.codes
+    return bool(np.all(partner[one.codes] == other.codes))
 
 
 class _Assembly:
@@ -162,14 +172,17 @@ class _Assembly:
         offset_sum = total_offset(encoder, values, n)
         return Predictor(parameter, design.X, design.encoder.names, offset_sum), encoder
 
-    def term(self, bar: Bar, place: int, confounded: bool) -> tuple[RandomTerm, TermEncoder]:
+    def term(self, bar: Bar, place: int) -> tuple[RandomTerm, TermEncoder]:
         """Return one random-effects term of the predictor at `place`."""
         if bar.columns not in self.factors:
             self.factors[bar.columns] = build_factor(bar.columns, self.frame)
         factor = self.factors[bar.columns]
         group, relation, levels = self.known.of(bar, factor.encoder)
-        check_levels(bar, factor, confounded=confounded and relation is None)
+        check_levels(bar, factor)
         design = self.designs.build(bar.left)
+        structure = self._structure(bar, design.X.shape[1])
+        if structure.takes_levels_only:
+            _require_levels(bar, structure, design)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
@@ -178,7 +191,7 @@ class _Assembly:
             levels=factor.encoder.levels,
             Z=design.X,
             names=design.encoder.names,
-            covariance=self._structure(bar, design.X.shape[1]),
+            covariance=structure,
             relation=relation,
             options=tuple(_structure_options(bar).items()),
         )
@@ -258,7 +271,22 @@ def _columns(encoder: PredictorEncoder) -> list[str]:
     return [*design, *(name for each in encoder.offsets for name in each.columns)]
 
 
-def _estimates_dispersion(family: Family) -> bool:
-    """Return whether one group per row would duplicate a dispersion that is estimated."""
-    estimated = any(each.role == "dispersion" and each.fixed is None for each in family.parameters)
-    return estimated and bool(getattr(family, "observation_level_confounded", False))
+def _require_levels(bar: Bar, structure: Covariance, design: Design) -> None:
+    """Refuse columns that are not the levels of one factor, each row in one of them."""
+    X = design.X
+    indicators = bool(np.all((X == 0.0) | (X == 1.0)) and np.all(np.sum(X, axis=1) == 1.0))
+    if indicators and not bar.left.has_intercept:
+        return
+    covariates = [term.span.text for term in bar.left.covariates]
+    got = [] if indicators or not covariates else [f"covariates ({listed(covariates)})"]
+    got += ["an intercept"] if bar.left.has_intercept else []
+    name = covariates[0] if len(covariates) == 1 else "time"
+    example = f"{structure.name}(0 + {name} | {bar.group})"
+    raise formula_error(
+        bar.span,
+        f"covariance structure {structure.name!r}: expected the levels of one factor, got "
+        f"{' and '.join(got)}. "
+        f"Write {example} with {name!r} a factor that has a level for each time or unit, in "
+        f"order: data[{name!r}] = data[{name!r}].astype('category'). For covariates use us or "
+        "diag.",
+    )

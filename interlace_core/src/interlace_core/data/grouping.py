@@ -113,8 +113,8 @@ def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
     return Factor(codes, encoder)
 
 
-def check_levels(bar: Bar, factor: Factor, *, confounded: bool) -> None:
-    """Raise a DataError if a variance of the term cannot be told from anything else.
+def check_levels(bar: Bar, factor: Factor) -> None:
+    """Raise a DataError if there is one group only, and so no variance between groups.
 
     Parameters
     ----------
@@ -122,21 +122,12 @@ def check_levels(bar: Bar, factor: Factor, *, confounded: bool) -> None:
         The term.
     factor : Factor
         Its groups.
-    confounded : bool
-        Whether the family estimates a dispersion that one level per row would duplicate.
     """
-    n_levels, n = len(factor.encoder.levels), len(factor.codes)
-    if n_levels < 2:
+    if len(factor.encoder.levels) < 2:
         raise DataError(
             f"grouping factor {bar.group!r}: expected two levels or more, got the single level "
             f"{factor.encoder.levels[0]!r}. There is no variance between groups to estimate; "
             "leave the term out."
-        )
-    if confounded and n_levels == n:
-        raise DataError(
-            f"grouping factor {bar.group!r}: expected fewer levels than rows, got {n_levels} "
-            f"levels in {n} rows. The variance between groups cannot be told from the residual "
-            "variance; leave the term out, or choose a coarser factor."
         )
 
 

@@ -31,6 +31,7 @@ from interlace_core.data.vectors import Vector, check_weights, vector_values
 from interlace_core.errors import DataWarning, ResponseError
 from interlace_core.formulas.spans import listed
 from interlace_core.formulas.specification import assign_parameters, read_specification
+from interlace_core.identification import Fitting, identification_notes
 from interlace_core.notices import warn
 from interlace_core.numerics.rowwise import RowCorrelation
 from interlace_core.records import Array, Problem, Response, RowReport
@@ -85,6 +86,7 @@ def build_problem(
     known: object = None,
     structures: object = None,
     correlation: str | None = None,
+    fitting: Fitting | None = None,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -116,6 +118,8 @@ def build_problem(
         Covariance structures of terms without one, by grouping factor.
     correlation : str, optional
         Correlation of the rows' errors, such as "ar1(time | subject)".
+    fitting : Fitting, optional
+        What counts of the data, by the approximation; by default a likelihood of all of them.
 
     Returns
     -------
@@ -128,7 +132,8 @@ def build_problem(
     OptionError
         If an argument has the wrong type, or `parameters` an unknown name.
     DataError
-        If the data, weights, offset or groups cannot be used.
+        If the data, weights, offset or groups cannot be used, or a residual variance cannot be
+        told from those of the random effects.
     ResponseError
         If the response does not suit the family.
     """
@@ -160,8 +165,9 @@ def build_problem(
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped)
+    problem = _problem(response, bound, design, correlated)
     return Model(
-        problem=_problem(response, bound, design, correlated),
+        problem=problem,
         encoder=design.encoder,
         rows=rows.report(),
         family=bound,
@@ -173,6 +179,7 @@ def build_problem(
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
             *_known_notes(design),
+            *identification_notes(problem, fitting or Fitting()),
         ),
         response_levels=raw.levels,
     )

@@ -17,6 +17,14 @@ from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.formulas.spans import listed
 from interlace_core.records import Array, Response
 
+MOST_WHOLE = 20
+"""Whole numbers taken as ordered categories up to so many: ratings from 0 to 10 and Borg's scale
+from 6 to 20 are, a visual analogue scale of 100 mm is not. Time goes with the cube of their number,
+and a threshold for every other row shows nothing."""
+
+MOST_FRACTIONS = 10
+"""The same for other numbers, such as marks in halves."""
+
 _FORMS_IN_WORDS = {
     "numeric": "numbers",
     "pair": "pairs cbind(successes, failures)",
@@ -132,6 +140,7 @@ def _read_single(
     is_bool = column.dtype == bool if column is not None else values.dtype == bool
     if "numeric" not in family.response_forms and "ordered" in family.response_forms:
         codes, levels = factorise(pd.Series(values))
+        _refuse_continuous(expression.text, np.asarray(levels, dtype=np.float64), family)
         return RawResponse(codes.astype(np.float64), level_names(levels))
     forms = ("numeric", "two-level") if is_bool else ("numeric",)
     _require_form(family, forms, expression.text, "true or false" if is_bool else "numbers")
@@ -144,6 +153,8 @@ def _read_levels(text: str, column: pd.Series[Any], family: Family) -> RawRespon
     got = f"text or categories with {len(levels)} level(s): {listed(levels)}"
     if "ordered" in family.response_forms:
         _require_order(text, column)
+        if not column.cat.ordered and pd.api.types.is_numeric_dtype(categories.dtype):
+            _refuse_continuous(text, np.asarray(categories, dtype=np.float64), family)
         return RawResponse(codes.astype(np.float64), levels)
     _require_form(family, ("two-level",), text, got)
     if len(levels) != 2:
@@ -152,6 +163,22 @@ def _read_levels(text: str, column: pd.Series[Any], family: Family) -> RawRespon
             "Recode it to two levels, or choose a family for several categories."
         )
     return RawResponse(codes.astype(np.float64), levels)
+
+
+def _refuse_continuous(text: str, values: Array, family: Family) -> None:
+    """Refuse numbers with so many distinct values that they are measurements, no categories."""
+    whole = bool(np.all(values == np.round(values)))
+    most = MOST_WHOLE if whole else MOST_FRACTIONS
+    if values.size <= most:
+        return
+    kind = "whole numbers" if whole else "numbers that are not whole"
+    raise ResponseError(
+        f"response {text!r}: expected ordered categories for family {family.name!r}, got {kind} "
+        f"with {values.size} distinct values, {values[0]:g} to {values[-1]:g} (at most {most} are "
+        "taken as categories). For a continuous response use fit() or glmer(); else make "
+        "categories of it: pd.cut(values, ...), or pd.Categorical(values, ordered=True) to have "
+        "one for each value."
+    )
 
 
 def _require_order(text: str, column: pd.Series[Any]) -> None:

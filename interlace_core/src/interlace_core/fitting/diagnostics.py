@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interlace_core.contracts import Parameter
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.records import Array, Problem
 
 FAR_ETA = 8.0
@@ -45,14 +45,15 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
         far = abs(eta) >= LIMIT_ETA
         far |= abs(eta) >= 0.5 * LIMIT_ETA and abs(eta) + 2.0 * se >= LIMIT_ETA
         if becomes and far and not se < UNDETERMINED:
-            notes.append(_limit(problem.family.name, parameter, eta, becomes))
+            notes.append(_limit(problem.family.name, parameter, eta, becomes, fit))
     return tuple(notes)
 
 
-def _limit(family: str, parameter: Parameter, eta: float, becomes: str) -> str:
+def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit) -> str:
+    looked = ": searches from elsewhere found nothing higher" if fit.searches else ""
     return (
         f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
-        f"family {family!r} becomes {becomes}: the data show nothing beyond that. "
+        f"family {family!r} becomes {becomes}{looked}. "
         "The simpler model has next to the same log-likelihood and one parameter less."
     )
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
+from interlace_core.fitting.elsewhere import highest, is_doubtful
 from interlace_core.fitting.exact import watched
-from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
-from interlace_core.fitting.verdict import Verdict, judge
+from interlace_core.fitting.verdict import judge, with_undetermined
 from interlace_core.guards import guard
 from interlace_core.records import Array, OptimizerResult, Problem, Status
 
@@ -30,44 +33,6 @@ BOUNDARY_RESTART = 0.5
 """Standard deviation, in natural units of eta, from which a variance found at 0 is tried again."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """The outcome of a minimisation.
-
-    Attributes
-    ----------
-    psi : ndarray, shape (n_psi,)
-        Estimates (theta, beta_1, ..., beta_K).
-    value : float
-        Negative log-likelihood.
-    gradient : ndarray, shape (n_psi,)
-    vcov : ndarray, shape (n_psi, n_psi)
-        Inverse of the Hessian over the free parameters; NaN in rows of parameters at a bound.
-    mode : ndarray, shape (q,)
-        Conditional mode of u.
-    verdict : Verdict
-    optimizer : OptimizerResult
-    n_evaluations, n_failed, n_inner : int
-        Objective calls, those that failed, and Newton steps for the mode in all.
-    path : tuple of (float, float)
-        Value and largest scaled gradient entry of each successful evaluation, in order.
-    seconds : float
-    """
-
-    psi: Array
-    value: float
-    gradient: Array
-    vcov: Array
-    mode: Array
-    verdict: Verdict
-    optimizer: OptimizerResult
-    n_evaluations: int
-    n_failed: int
-    n_inner: int
-    path: tuple[tuple[float, float], ...]
-    seconds: float
-
-
 def fit_problem(
     problem: Problem,
     approximation: Approximation,
@@ -75,10 +40,14 @@ def fit_problem(
     *,
     theta0: Array | None = None,
     start: Start | None = None,
+    starts: int = 0,
     tol_decrement: float = 1e-7,
     verbose: bool = False,
 ) -> Fit:
-    """Return the maximum likelihood fit of a problem.
+    """Return the maximum likelihood fit of a problem: the highest point of one search or several.
+
+    One search is enough where it ends at an optimum at which the data determine every direction.
+    Otherwise there are others from elsewhere, see `interlace_core.fitting.elsewhere`.
 
     Parameters
     ----------
@@ -89,6 +58,8 @@ def fit_problem(
         Start for the covariance parameters.
     start : Start, optional
         A complete start, such as the estimates of a similar fit; found anew if None.
+    starts : int
+        Number of searches from random starts, beside those that are made anyway.
     tol_decrement : float
         The fit counts as an optimum if the log-likelihood has no more than this to gain.
     verbose : bool
@@ -101,15 +72,39 @@ def fit_problem(
     PluginError
         If a plugin raises.
     """
+    if start is None:
+        with guard(approximation, "fit"):
+            start = find_start(problem, theta0, approximation.shortcuts(problem))
+
+    def search(start: Start, limit: int | None = None) -> Fit:
+        return _fit_from(problem, approximation, optimizer, start, tol_decrement, verbose, limit)
+
+    fit = search(start)
+    if starts or is_doubtful(problem, fit):
+        with guard(approximation, "fit"):
+            fit = highest(problem, approximation, fit, search, start.units, starts)
+    return replace(fit, verdict=with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined))
+
+
+def _fit_from(
+    problem: Problem,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    start: Start,
+    tol_decrement: float,
+    verbose: bool,
+    limit: int | None,
+) -> Fit:
+    """Return the fit that one search reaches; the optimizer may take so many evaluations."""
     began = time.perf_counter()
     with guard(approximation, "fit"):
-        shortcuts = approximation.shortcuts(problem)
-        start = start or find_start(problem, theta0, shortcuts)
         profiled = approximation.profiled(problem)
-        evaluate = watched(problem, approximation.objective(problem))
+        evaluate = watched(problem, possible_objective(approximation, problem))
         first = evaluate(start.psi)
-        coordinates = precondition(problem, start, profiled, first.mode, shortcuts)
-        objective = Objective(evaluate, coordinates, profiled, verbose)
+        coordinates = precondition(
+            problem, start, profiled, first.mode, approximation.shortcuts(problem)
+        )
+        objective = Objective(evaluate, coordinates, profiled, verbose, limit)
         objective.record(start.psi, first)
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
@@ -120,11 +115,13 @@ def fit_problem(
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
+    vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
     return Fit(
         psi=optimum.psi,
         value=final.value,
         gradient=final.gradient,
-        vcov=covariance_of_psi(coordinates, optimum, final.profiled, profiled),
+        vcov=vcov,
+        undetermined=undetermined,
         mode=final.mode,
         verdict=verdict,
         optimizer=result,
@@ -151,10 +148,15 @@ def _minimise(
     if coordinates.lower.size == 0:
         assert objective.best is not None
         return OptimizerResult(np.zeros(0), objective.best.value, True, "nothing to optimise", 0)
-    with guard(optimizer, "minimize"):
-        return optimizer.minimize(
-            objective, np.zeros(coordinates.lower.size), (coordinates.lower, coordinates.upper)
-        )
+    try:
+        with guard(optimizer, "minimize"):
+            return optimizer.minimize(
+                objective, np.zeros(coordinates.lower.size), (coordinates.lower, coordinates.upper)
+            )
+    except SearchStopped as stopped:
+        assert objective.best is not None
+        n = objective.n_evaluations
+        return OptimizerResult(np.zeros(0), objective.best.value, False, str(stopped), n)
 
 
 def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
@@ -207,7 +209,7 @@ def _better_from(
     best, best_psi, coordinates = objective.best, objective.best_psi, objective.coordinates
     here = coordinates.around(psi)
     objective.coordinates, objective.best, objective.best_psi = here, None, None
-    with guard(optimizer, "minimize"):
+    with guard(optimizer, "minimize"), suppress(SearchStopped):
         optimizer.minimize(
             objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
         )

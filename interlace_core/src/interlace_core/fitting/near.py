@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contracts import Approximation
-from interlace_core.fitting.fit import Fit
-from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.objective import Objective, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
 from interlace_core.fitting.start import natural_units
@@ -132,7 +132,9 @@ def fit_near(
     began = time.perf_counter()
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
-        objective = Objective(approximation.objective(problem), known.coordinates, profiled)
+        objective = Objective(
+            possible_objective(approximation, problem), known.coordinates, profiled
+        )
         optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
         if optimum is not None and standard_errors:
             search = Search(problem, known.units, objective, known.coordinates)
@@ -141,8 +143,11 @@ def fit_near(
             return None
         final = objective.at(optimum.psi)
         vcov = np.full((optimum.psi.size,) * 2, np.nan)
+        undetermined = np.zeros(optimum.psi.size, dtype=bool)
         if standard_errors:
-            vcov = covariance_of_psi(known.coordinates, optimum, final.profiled, profiled)
+            vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
+        if np.any(undetermined):
+            return None  # only a search from elsewhere can tell whether it belongs there
     ended = OptimizerResult(
         optimum.psi, final.value, True, "steps from a known fit", objective.n_evaluations
     )
@@ -151,6 +156,7 @@ def fit_near(
         value=final.value,
         gradient=final.gradient,
         vcov=vcov,
+        undetermined=undetermined,
         mode=final.mode,
         verdict=judge(
             problem, optimum.psi, optimum.decrement, tol_decrement, ended, optimum.free, known.units
@@ -232,4 +238,5 @@ def _settled(
         return None
     m = known.searched.size
     free = np.ones(m, dtype=bool)
-    return Optimum(psi, best, np.zeros(m), np.full((m, m), np.nan), free, decrement, None)
+    empty = np.full((m, m), np.nan)
+    return Optimum(psi, best, np.zeros(m), empty, free, decrement, None, known.coordinates)

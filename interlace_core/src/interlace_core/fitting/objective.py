@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from interlace_core.contracts import Approximation
+from interlace_core.errors import InterlaceError
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.progress import Progress
-from interlace_core.records import Array, Evaluation, Status
+from interlace_core.records import Array, Evaluation, Problem, Status
 
 FAILED_RISE = 1e3
 """How far above the best value a failed evaluation is reported: enough for any line search to
 turn back, small enough not to wreck an optimizer's quadratic model."""
+
+
+TOL_ABS_IMPOSSIBLE = 1e-6
+"""Log-likelihood of discrete data above 0 that is rounding."""
+
+
+def possible_objective(
+    approximation: Approximation, problem: Problem
+) -> Callable[[Array], Evaluation]:
+    """Return the approximation's objective, failed where its value cannot be a likelihood.
+
+    The probability of discrete data is at most 1. An approximation says otherwise where it has
+    lost its meaning, and a search that follows it would end at any value.
+    """
+    evaluate = approximation.objective(problem)
+    if not problem.family.is_discrete:
+        return evaluate
+
+    def possible(psi: Array) -> Evaluation:
+        found = evaluate(psi)
+        if found.value < -TOL_ABS_IMPOSSIBLE:  # a penalty may be below 0, a likelihood not
+            if found.value - approximation.penalty(problem, psi) < -TOL_ABS_IMPOSSIBLE:
+                return replace(found, status=Status.IMPOSSIBLE)
+        return found
+
+    return possible
+
+
+class SearchStopped(InterlaceError):
+    """The optimizer has used up the evaluations that it may take."""
 
 
 @dataclass
@@ -30,6 +62,8 @@ class Objective:
         Entries of psi that the approximation determines itself.
     verbose : bool
         Whether a fit of more than two seconds shows its progress on standard error.
+    limit : int, or None
+        Evaluations after which the optimizer is stopped.
     n_evaluations, n_failed : int
     path : list of (float, float)
         Value and largest gradient entry in z of each successful evaluation.
@@ -42,6 +76,7 @@ class Objective:
     coordinates: Coordinates
     profiled: slice
     verbose: bool = False
+    limit: int | None = None
     n_evaluations: int = 0
     n_failed: int = 0
     n_inner: int = 0
@@ -55,7 +90,15 @@ class Objective:
         self._latest: tuple[Array | None, Evaluation | None] = (None, None)
 
     def __call__(self, z: Array) -> tuple[float, Array]:
-        """Return value and gradient in the optimizer's coordinates, always finite."""
+        """Return value and gradient in the optimizer's coordinates, always finite.
+
+        Raises
+        ------
+        SearchStopped
+            If the limit of evaluations is reached.
+        """
+        if self.limit is not None and self.n_evaluations >= self.limit:
+            raise SearchStopped(f"stopped after {self.n_evaluations} evaluations")
         evaluation = self.at(self.coordinates.psi(z))
         if evaluation.status is not Status.OK:
             ceiling = self.best.value if self.best is not None else 0.0

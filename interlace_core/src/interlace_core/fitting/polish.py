@@ -52,7 +52,18 @@ FLAT_CURVATURE = 1e-6
 FLAT_SLOPE = 1e-4
 """Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
 longer depends on a direction: a parameter that went to infinity (separated data, a Poisson
-limit). Its standard error is then reported as enormous, and harms no other."""
+limit). Its standard error is then reported as infinite, and harms no other."""
+
+TRUSTED_CURVATURE = (1e-3, 1e4)
+"""Curvatures, in standard errors at the start, between which the first Hessian's differences are
+good to three digits. Beyond, it is taken again in coordinates scaled by itself."""
+
+FLAT_STEPS = (10.0, 2.0)
+"""Root mean squares, in natural units of eta, by which a direction that looks flat is followed to
+see whether it is: to a factor of 22,000, or of 7 where nothing can be computed so far out."""
+
+MAX_FLAT_MOVES = 6
+"""Moves along flat directions, each of which gained more than the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class Optimum:
         What the log-likelihood still has to gain, by the quadratic model.
     profiled_slope : ndarray, shape (m_profiled, m), or None
         Derivative of the profiled entries in z.
+    coordinates : Coordinates
+        The scales of z.
     """
 
     psi: Array
@@ -102,6 +115,7 @@ class Optimum:
     free: BoolArray
     decrement: float
     profiled_slope: Array | None
+    coordinates: Coordinates
 
     @property
     def value(self) -> float:
@@ -116,11 +130,106 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     returned belongs to the optimum.
     """
     optimum = _reach(search, tol_decrement)
+    if _out_of_scale(optimum):
+        search = replace(search, coordinates=_rescaled(optimum))
+        optimum = _reach(search, tol_decrement)
+    optimum = _along_flat(search, optimum, tol_decrement)
     rough = optimum.profiled_slope is not None and optimum.free.size
     if not rough or optimum.decrement > tol_decrement:
         return optimum
     # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
     return _measure(search, np.diagonal(optimum.hessian))
+
+
+def _out_of_scale(optimum: Optimum) -> bool:
+    """Return whether the Hessian is too far from 1 for the differences that it came from."""
+    free = optimum.free
+    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+    if spectrum is None or not free.any():
+        return False
+    low, high = TRUSTED_CURVATURE
+    sizes = np.abs(spectrum[0])
+    return bool(np.any((sizes > FLAT_CURVATURE) & (sizes < low)) or np.any(sizes > high))
+
+
+def _rescaled(optimum: Optimum) -> Coordinates:
+    """Return coordinates in which the optimum's own Hessian is near the identity.
+
+    Theta is only scaled, so that its bounds stay bounds; coefficients are turned among themselves.
+    """
+    here = optimum.coordinates.around(optimum.psi)
+    m, n_theta = optimum.free.size, here.n_theta
+    change = np.zeros((m, m))
+    own = np.diagonal(optimum.hessian)[:n_theta]
+    change[:n_theta, :n_theta] = np.diag(1.0 / np.sqrt(_sizes(own)))
+    values, vectors = np.linalg.eigh(optimum.hessian[n_theta:, n_theta:])
+    change[n_theta:, n_theta:] = vectors / np.sqrt(_sizes(values))
+    scale = np.diagonal(change)[:n_theta]
+    lower, upper = here.lower.copy(), here.upper.copy()
+    lower[:n_theta], upper[:n_theta] = lower[:n_theta] / scale, upper[:n_theta] / scale
+    return replace(here, B=here.B @ change, lower=lower, upper=upper)
+
+
+def _sizes(curvature: Array) -> Array:
+    """Return the sizes of curvatures; 1, which changes no scale, where there is none."""
+    sizes = np.abs(curvature)
+    return np.where(sizes > FLAT_CURVATURE, sizes, 1.0)
+
+
+def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optimum:
+    """Return the optimum after moves along flat directions, while these gain anything.
+
+    Where slope and curvature have vanished in the coordinates of the search, only values far
+    away can tell that there is nothing to gain.
+    """
+    for _ in range(MAX_FLAT_MOVES):
+        flat = flat_directions(optimum)
+        if not flat.shape[1] or not np.isfinite(optimum.decrement):
+            break
+        objective, before = search.objective, optimum.value - tol_decrement
+        here = search.coordinates.around(optimum.psi)
+        for direction in (*flat.T, *-flat.T):
+            reach = _reach_on_eta(search, here.B @ direction)
+            for length in FLAT_STEPS:
+                z = np.clip(length / reach * direction, here.lower, here.upper)
+                evaluation = objective.at(here.psi(z))
+                if evaluation.status is Status.OK:
+                    break
+        if objective.best is None or objective.best.value >= before:
+            break
+        optimum = _reach(search, tol_decrement)
+    return optimum
+
+
+def _reach_on_eta(search: Search, move: Array) -> float:
+    """Return by how much a move of psi moves a predictor at the most, in its natural units."""
+    problem, units, reach = search.problem, search.units, [1e-300]
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        if place.stop > place.start:
+            eta = predictor.X @ move[place]
+            reach.append(float(np.sqrt(np.mean(np.square(eta)))) / units[k])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
+        reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
+    return max(reach)
+
+
+def flat_directions(optimum: Optimum) -> Array:
+    """Return the directions in z on which the likelihood no longer depends, shape (m, k)."""
+    free = np.flatnonzero(optimum.free)
+    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)]) if free.size else None
+    if spectrum is None:
+        return np.zeros((optimum.free.size, 0))
+    flat = _is_flat(spectrum[0], spectrum[1].T @ optimum.gradient[free])
+    directions = np.zeros((optimum.free.size, int(flat.sum())))
+    directions[free] = spectrum[1][:, flat]
+    return directions
+
+
+def _is_flat(curvature: Array, slopes: Array) -> BoolArray:
+    return np.asarray((np.abs(curvature) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE))
 
 
 def _reach(search: Search, tol_decrement: float) -> Optimum:
@@ -136,10 +245,17 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
             break
         # what the step left of the slope tells how much the Hessian changed along it
         kept = moved.decrement <= np.square(TOL_REL_HESSIAN) * before.decrement
-        if moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept):
+        small = moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept)
+        if small and not _came_to_bound(search, moved):
             return moved
         optimum = _measure(search)
     return optimum
+
+
+def _came_to_bound(search: Search, optimum: Optimum) -> bool:
+    """Return whether a step ended next to a bound that the point before it was away from."""
+    at = boundary_thetas(search.problem, optimum.psi, search.units)
+    return bool(np.any(at & optimum.free[: at.size]))
 
 
 def _measure(search: Search, curvature: Array | None = None) -> Optimum:
@@ -172,7 +288,7 @@ def _measure(search: Search, curvature: Array | None = None) -> Optimum:
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = _decrement(gradient, hessian, free)
-    return Optimum(psi, best, gradient, hessian, free, decrement, slope)
+    return Optimum(psi, best, gradient, hessian, free, decrement, slope, search.coordinates)
 
 
 def _differences(
@@ -230,7 +346,7 @@ def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
         return np.inf
     values, vectors = spectrum
     slopes = vectors.T @ gradient[free]
-    flat = (np.abs(values) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE)
+    flat = _is_flat(values, slopes)
     if np.any(values[~flat] <= 0.0):
         return np.inf
     return 0.5 * float(np.sum(np.square(slopes[~flat]) / values[~flat]))
@@ -281,24 +397,47 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
 
 
 def covariance_of_psi(
-    coordinates: Coordinates, optimum: Optimum, profiled: Profiled | None, place: slice
-) -> Array:
-    """Return the covariance of psi, NaN in the rows and columns of parameters at a bound."""
-    free, m = optimum.free, optimum.free.size
-    covariance_z = np.zeros((m, m))
+    optimum: Optimum, profiled: Profiled | None, place: slice
+) -> tuple[Array, BoolArray]:
+    """Return the covariance of psi, and which of its entries the data do not determine.
+
+    NaN in the rows and columns of parameters at a bound. Along a flat direction the variance is
+    enormous rather than infinite, so that what does not depend on it can be computed.
+
+    Parameters
+    ----------
+    optimum : Optimum
+    profiled : Profiled, or None
+        The entries that the approximation determined there.
+    place : slice
+        Of these in psi.
+
+    Returns
+    -------
+    vcov : ndarray, shape (n_psi, n_psi)
+    undetermined : ndarray of bool, shape (n_psi,)
+        Entries whose variance is that of flat directions, for the most part.
+    """
+    coordinates, free, m = optimum.coordinates, optimum.free, optimum.free.size
+    covariance_z, flat_z = np.zeros((m, m)), np.zeros((m, m))
     if np.any(free):
         spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
-        block = np.full((int(free.sum()),) * 2, np.nan)
+        block = flat_block = np.full((int(free.sum()),) * 2, np.nan)
         if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
             values, vectors = spectrum
-            block = (vectors / np.maximum(values, 1e-3 * FLAT_CURVATURE)) @ vectors.T
-        covariance_z[np.ix_(free, free)] = block
+            roots = vectors / np.sqrt(np.maximum(values, 1e-3 * FLAT_CURVATURE))
+            block = roots @ roots.T
+            flat = _is_flat(values, vectors.T @ optimum.gradient[free])
+            flat_block = roots[:, flat] @ roots[:, flat].T
+        covariance_z[np.ix_(free, free)], flat_z[np.ix_(free, free)] = block, flat_block
     B = coordinates.B.copy()
     if profiled is not None and optimum.profiled_slope is not None:
         B[place] = optimum.profiled_slope
     vcov = B @ covariance_z @ B.T
     if profiled is not None:
         vcov[place, place] += profiled.covariance
+    with np.errstate(invalid="ignore"):
+        undetermined = np.diagonal(B @ flat_z @ B.T) > 0.5 * np.diagonal(vcov)
     bound = np.flatnonzero(~free[: coordinates.n_theta])
     vcov[bound, :] = vcov[:, bound] = np.nan
-    return vcov
+    return vcov, np.asarray(undetermined)

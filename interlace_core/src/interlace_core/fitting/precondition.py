@@ -21,6 +21,10 @@ from interlace_core.shortcuts import Information, Shortcuts
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
 
+REL_FLOOR = 1e-13
+"""Eigenvalue of the information, its diagonal 1, below which rounding is all that it holds. A
+column at a mean of 1e6 standard deviations has one of 1e-12."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -250,8 +254,14 @@ def _positive(values: Array) -> Array:
 
 
 def _inverse_root(information: Array) -> Array:
-    """Return R^-1 with R'R the information, directions without information left unscaled."""
-    values, vectors = np.linalg.eigh(information)
-    floor = 1e-10 * max(float(np.abs(values).max()), 1e-300)
+    """Return R^-1 with R'R the information, directions without information left short.
+
+    The information is brought to a diagonal of 1 first, so that units and zero points of the
+    columns do not decide which directions count as empty: (mean / sd)^2 of a column would.
+    """
+    own = np.abs(np.diagonal(information))
+    size = np.sqrt(np.where(own > 0, own, 1.0))
+    values, vectors = np.linalg.eigh(information / size / size[:, None])
+    floor = REL_FLOOR * float(np.abs(values).max())
     # the start can lie where the likelihood is not concave: its curvature is still a scale
-    return np.asarray(vectors / np.sqrt(np.maximum(np.abs(values), floor)))
+    return np.asarray(vectors / np.sqrt(np.maximum(np.abs(values), floor)) / size[:, None])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace_core.errors import ConvergenceWarning, DataError
-from interlace_core.fitting.fit import Fit, fit_problem
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
 from interlace_core.fitting.near import Known, fit_near, known_fit
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta

@@ -45,7 +45,11 @@ class Start:
 
 
 def find_start(
-    problem: Problem, theta0: Array | None = None, shortcuts: Shortcuts | None = None
+    problem: Problem,
+    theta0: Array | None = None,
+    shortcuts: Shortcuts | None = None,
+    *,
+    constants: bool = False,
 ) -> Start:
     """Return unit-size random effects (or theta0) and the coefficients without them.
 
@@ -56,9 +60,13 @@ def find_start(
         The user's start for theta.
     shortcuts : Shortcuts, optional
         The approximation's own.
+    constants : bool
+        Whether the coefficients are those nearest to the family's own constants, far from any
+        limit, and not those of the model without random effects.
     """
     if shortcuts is None:
-        beta = _fit_coefficients(problem.layout.problem)
+        find = _first_coefficients if constants else _fit_coefficients
+        beta = find(problem.layout.problem)
         units = natural_units(problem, beta)
     else:
         beginning = shortcuts.begin()
@@ -69,6 +77,34 @@ def find_start(
     if theta0 is not None:
         psi[: problem.n_theta] = theta0
     return Start(psi, units)
+
+
+def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:
+    """Return a start about the family's constants.
+
+    Each predictor is moved by about one natural unit along its columns, and each term's random
+    effects have a size between a seventh of and seven times the usual one (in 95%).
+    """
+    psi = np.concatenate([np.zeros(problem.n_theta), _first_coefficients(problem)])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        size = START_SIZE * float(np.exp(rng.normal()))
+        psi[place] = unit_theta(term, size * units[term.predictor])
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        p = place.stop - place.start
+        if p:
+            move = rng.normal(size=p) / np.sqrt(p)
+            psi[place] += units[k] * np.linalg.solve(_root(predictor.X), move)
+    return Start(psi, units)
+
+
+def _root(X: Array) -> Array:
+    """Return R, upper triangular, with R'R = X'X / n."""
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    unit = np.where(size > 0, size, 1.0)
+    gram = (X.T @ X) / unit / unit[:, None]
+    return np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T * (unit / np.sqrt(len(X)))
 
 
 def unit_theta(term: RandomTerm, size: float) -> Array:
@@ -88,7 +124,7 @@ def natural_units(problem: Problem, beta: Array) -> Array:
     """Return the natural size of an effect on each linear predictor, shape (K,); see `Start`."""
     units = np.ones(len(problem.predictors))
     in_units_of_data = [
-        k for k in problem.active() if not _on_own_scale(problem.predictors[k].parameter.link)
+        k for k in problem.active() if not on_own_scale(problem.predictors[k].parameter.link)
     ]
     if not in_units_of_data:
         return units
@@ -105,7 +141,7 @@ def natural_units(problem: Problem, beta: Array) -> Array:
     return units
 
 
-def _on_own_scale(link: Link) -> bool:
+def on_own_scale(link: Link) -> bool:
     """Return whether a link leads from a bounded scale to the whole line: log, logit."""
     return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
 
@@ -159,10 +195,16 @@ def _first_coefficients(problem: Problem) -> Array:
     parts = []
     for predictor, constant in zip(problem.predictors, constants, strict=True):
         if predictor.X.shape[1]:
-            X = predictor.X
-            target = X.T @ (constant - predictor.offset)
-            parts.append(np.linalg.lstsq(X.T @ X, target, rcond=None)[0])
+            parts.append(least_squares(predictor.X, constant - predictor.offset))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def least_squares(X: Array, target: Array) -> Array:
+    """Return the coefficients nearest to a target, whatever the units of the columns."""
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    unit = np.where(size > 0, size, 1.0)
+    gram = (X.T @ X) / unit / unit[:, None]
+    return np.asarray(np.linalg.lstsq(gram, X.T @ target / unit, rcond=None)[0] / unit)
 
 
 def _evaluate(problem: Problem, beta: Array) -> tuple[float, Derivatives]:

@@ -10,7 +10,7 @@ import numpy as np
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.effects import GroupEffects, group_effects, term_places
 from interlace_core.errors import NotAvailableError
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit
 from interlace_core.guards import guard
 from interlace_core.records import Array, Problem
 from interlace_core.shortcuts import Shortcuts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,15 +20,17 @@ class Verdict:
     Attributes
     ----------
     status : str
-        "optimum", "boundary" or "not reached".
+        "optimum", "boundary", "not determined" or "not reached".
     converged : bool
-        True for the first two.
+        True for all but the last.
     remaining_gain : float
         What the log-likelihood still has to gain, by the exact gradient and the Hessian.
     boundary : tuple of str
         The variances (or correlations) at their bound, in words.
     message : str
         One sentence for the user.
+    undetermined : tuple of str
+        The parameters on which the likelihood does not depend there, in words.
     """
 
     status: str
@@ -36,6 +38,7 @@ class Verdict:
     remaining_gain: float
     boundary: tuple[str, ...]
     message: str
+    undetermined: tuple[str, ...] = ()
 
 
 def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
@@ -103,3 +106,64 @@ def _describe_boundary(
                 "(a correlation of 1 or -1 among them)"
             )
     return tuple(words)
+
+
+def with_undetermined(
+    verdict: Verdict, problem: Problem, psi: Array, undetermined: BoolArray
+) -> Verdict:
+    """Return a verdict that names the parameters on which the likelihood does not depend.
+
+    An optimum stays one if each of them went to a limit that its family names.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    problem : Problem
+    psi : ndarray, shape (n_psi,)
+    undetermined : ndarray of bool, shape (n_psi,)
+    """
+    if not np.any(undetermined):
+        return verdict
+    names, all_at_limits = _named(problem, psi, undetermined)
+    words = ", ".join(names)
+    if not verdict.converged:
+        message = f"{verdict.message}; the data do not determine {words} there"
+        return replace(verdict, message=message, undetermined=names)
+    if all_at_limits:
+        what = "optimum at a limit" if verdict.status == "optimum" else "boundary, at a limit"
+        at_bound = "".join(f"; {each}" for each in verdict.boundary)
+        message = (
+            f"{what}: {words} is not determined by the data beyond it; nothing higher was found "
+            f"from elsewhere{at_bound} (remaining gain {verdict.remaining_gain:.1e})"
+        )
+        return replace(verdict, message=message, undetermined=names)
+    message = (
+        f"not determined: the log-likelihood does not change with {words}; nothing higher was "
+        f"found from elsewhere (remaining gain {verdict.remaining_gain:.1e})"
+    )
+    at_bound = "".join(f"; {each}" for each in verdict.boundary)
+    return replace(verdict, status="not determined", message=message + at_bound, undetermined=names)
+
+
+def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple[str, ...], bool]:
+    """Return parameters in words, and whether each of them is at a limit with a name."""
+    names, all_at_limits = [], True
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if np.any(undetermined[place]):
+            names.append(f"the covariance of {', '.join(term.names)} | {term.group}")
+            all_at_limits = False
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        parameter = predictor.parameter
+        for name, estimate, vague in zip(
+            predictor.names, psi[place], undetermined[place], strict=True
+        ):
+            if not vague:
+                continue
+            alone = predictor.names == ("Intercept",)
+            of = "" if k == 0 else f" of {parameter.name}"
+            names.append(parameter.name if alone and k else f"the coefficient {name!r}{of}")
+            limit = parameter.at_upper if estimate > 0 else parameter.at_lower
+            all_at_limits &= bool(limit) and name == "Intercept" and (alone or k == 0)
+    return tuple(names), all_at_limits

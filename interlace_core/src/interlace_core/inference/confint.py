@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace_core.errors import ConvergenceWarning, OptionError
+from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.inference.parameters import quantities, select
 from interlace_core.inference.quantities import Quantity
 from interlace_core.notices import warn
@@ -40,7 +41,7 @@ def confint(
         raise OptionError('confint: vcov goes with method="wald"; leave it out.')
     chosen = select(quantities(result), parm, "confint")
     if method == "wald":
-        covariance = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)
+        covariance = result.fit.covariance() if vcov is None else np.asarray(vcov, dtype=np.float64)
         if covariance.shape != result.fit.vcov.shape:
             raise OptionError(
                 f"confint: vcov must be of all parameters, shape {result.fit.vcov.shape} as "
@@ -79,23 +80,20 @@ def interval_frame(
 def wald_limits(quantity: Quantity, psi: Array, vcov: Array, level: float) -> tuple[float, float]:
     """Return limits from the delta method on the working scale, taken back.
 
-    NaN for a quantity at a boundary, where the estimate is not normal on any scale.
+    NaN for a quantity at a boundary, where the estimate is not normal on any scale; the whole
+    scale for one that the data do not determine.
     """
     value, slope = quantity.value(psi), quantity.gradient(psi)
     variance = quadratic_form(slope, vcov)
     half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance) * quantity.working_slope(value)
     middle = quantity.working(value)
-    if not np.isfinite(middle) or not np.isfinite(half):
+    if variance == np.inf:
+        middle, half = 0.0, np.inf
+    elif not np.isfinite(middle) or not np.isfinite(half):
         return np.nan, np.nan
-    ends = quantity.natural(middle - half), quantity.natural(middle + half)
+    with np.errstate(all="ignore"):
+        ends = quantity.natural(middle - half), quantity.natural(middle + half)
     return min(ends), max(ends)
-
-
-def quadratic_form(slope: Array, vcov: Array) -> float:
-    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
-    moving = np.flatnonzero(slope)
-    block = vcov[np.ix_(moving, moving)]
-    return float(slope[moving] @ block @ slope[moving])
 
 
 def check_level(level: Any, who: str) -> None:

@@ -27,6 +27,9 @@ from interlace_core.records import Array, Evaluation, Status
 if TYPE_CHECKING:
     from interlace_core.result import GLMMResult
 
+REL_FLOOR = 1e-13
+"""Least eigenvalue of the correlations that is not rounding, as in `precondition`."""
+
 
 class ConstrainedSearch:
     """What is shared by all refits of one result."""
@@ -139,9 +142,12 @@ def _root(vcov: Array, evaluate: Callable[[Array], Evaluation], psi: Array, valu
     for i in np.flatnonzero(~np.isfinite(np.diagonal(V))):
         V[i] = V[:, i] = 0.0
         V[i, i] = _rise_scale(evaluate, psi, value, int(i)) ** 2
-    values, vectors = np.linalg.eigh(0.5 * (V + V.T))
-    floor = 1e-12 * float(values.max(initial=0.0))
-    return np.asarray(vectors * np.sqrt(np.maximum(values, floor)))
+    # a diagonal of 1 first: a floor may not depend on the units of the parameters
+    own = np.diagonal(V)
+    size = np.sqrt(np.where(own > 0, own, 1.0))
+    values, vectors = np.linalg.eigh(0.5 * (V + V.T) / size / size[:, None])
+    floor = REL_FLOOR * float(values.max(initial=0.0))
+    return np.asarray(size[:, None] * vectors * np.sqrt(np.maximum(values, floor)))
 
 
 def _rise_scale(evaluate: Callable[[Array], Evaluation], psi: Array, value: float, i: int) -> float:

@@ -162,7 +162,7 @@ def _intercept(found: Coefficients, result: GLMMResult) -> str:
 def _meaning(result: GLMMResult, k: int) -> Meaning:
     """Return what exp(coefficient) means, by the link and by what the family's response is."""
     parameter, family = result.coefficients[k].parameter, result.family
-    counts = str(getattr(family, "support", "")).endswith("counts")
+    counts = family.support.endswith("counts")
     trials = "pair" in family.response_forms
     zero = any(each.parameter.role == "zero" for each in result.coefficients)
     match parameter.link.name:

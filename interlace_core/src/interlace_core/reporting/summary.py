@@ -81,6 +81,8 @@ def _head(result: GLMMResult) -> tuple[Row, ...]:
         *_likelihood_rows(result),
         ("Status", result.status),
     ]
+    if result.fit.searches:
+        rows.append(("Searches", result.fit.search_report()))
     return tuple(rows)
 
 

@@ -13,7 +13,8 @@ from scipy.special import ndtri
 from interlace_core.contracts import Covariance
 from interlace_core.data.frames import open_table
 from interlace_core.errors import DataError, OptionError
-from interlace_core.inference.confint import check_level, quadratic_form, wald_limits
+from interlace_core.fitting.fitted import quadratic_form
+from interlace_core.inference.confint import check_level, wald_limits
 from interlace_core.inference.parameters import term_covariances
 from interlace_core.inference.quantities import Correlation, Quantity, StandardDeviation
 
@@ -192,7 +193,7 @@ def _uncertainty(
     """
     if own is None:
         return {}
-    psi, vcov = result.fit.psi, result.fit.vcov
+    psi, vcov = result.fit.psi, result.fit.covariance()
     quantity = make(label="", kind="", covariance=own[0], place=own[1], **which)
     limits = wald_limits(quantity, psi, vcov, level)
     se = float(np.sqrt(quadratic_form(quantity.gradient(psi), vcov)))

@@ -56,12 +56,12 @@ def unpack(content: bytes, schema: int) -> tuple[Any, Store]:
     content : bytes
         Of the whole file.
     schema : int
-        The newest schema that can be read.
+        The schema that can be read.
 
     Raises
     ------
     SavedFileError
-        If the file is no saved result, is damaged, or has a newer schema.
+        If the file is no saved result, is damaged, or has another schema.
     """
     members = _members(content)
     if MANIFEST not in members or DOCUMENT not in members:
@@ -90,10 +90,11 @@ def _check_manifest(manifest: Any, schema: int) -> None:
     found = manifest["schema"]
     if type(found) is not int or found < 1:
         raise _damaged(f"its schema is {str(found)[:20]!r}")
-    if found > schema:
+    if found != schema:
+        way_out = "update interlace-core" if found > schema else "fit the model again and save it"
         raise SavedFileError(
-            f"load: the file has schema {found}, and this interlace-core reads up to {schema}. "
-            f"It was written by {_makers(manifest)}; update interlace-core."
+            f"load: the file has schema {found}, and this interlace-core reads schema {schema}. "
+            f"It was written by {_makers(manifest)}; {way_out}."
         )
 
 

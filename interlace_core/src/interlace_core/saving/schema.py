@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from interlace_core.effects import GroupEffects, TermPlace
-from interlace_core.fitting.fit import Fit
+from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult, RowReport
 from interlace_core.result import Coefficients, GLMMResult
@@ -34,7 +34,7 @@ from interlace_core.saving.components import family
 from interlace_core.saving.designs import encoder
 from interlace_core.saving.values import index_labels, value
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -46,6 +46,7 @@ verdict = record(
     remaining_gain=number,
     boundary=_texts,
     message=text,
+    undetermined=_texts,
 )
 optimizer_result = record(
     OptimizerResult, x=array(1), value=number, success=flag, message=text, n_evaluations=integer
@@ -56,6 +57,7 @@ fit = record(
     value=number,
     gradient=array(1),
     vcov=array(2),
+    undetermined=array(1, "b"),
     mode=array(1),
     verdict=verdict,
     optimizer=optimizer_result,
@@ -64,6 +66,7 @@ fit = record(
     n_inner=integer,
     path=tuple_of(pair(number, number)),
     seconds=number,
+    searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
 )
 term_place = record(
     TermPlace,
@@ -74,7 +77,7 @@ term_place = record(
     structure=text,
     columns=place,
 )
-_group_effects = record(
+group_effects = record(
     GroupEffects,
     levels=_texts,
     names=_texts,
@@ -86,15 +89,6 @@ _group_effects = record(
 )
 
 
-def _read_group_effects(given: Any, store: Store, where: str) -> GroupEffects:
-    """Return effects; those of schema 1 have independent levels, all with data."""
-    if type(given) is dict:
-        given = {"scales": None, "without_data": 0, **given}
-    effects: GroupEffects = _group_effects.read(given, store, where)
-    return effects
-
-
-group_effects = Codec(_group_effects.write, _read_group_effects, _group_effects.names)
 row_report = record(
     RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
 )
@@ -165,6 +159,7 @@ def _contradictions(result: GLMMResult) -> Iterator[tuple[str, str, Any]]:
         ("eta_fixed", (K, n), result.eta_fixed.shape),
         ("fit.gradient", P, result.fit.gradient.size),
         ("fit.vcov", (P, P), result.fit.vcov.shape),
+        ("fit.undetermined", P, result.fit.undetermined.size),
         ("encoder.predictors", K, len(result.encoder.predictors)),
         ("encoder.terms", len(result.terms), len(result.encoder.terms)),
         *_coefficient_sizes(result),

@@ -112,6 +112,19 @@ def check_start(case: CovarianceCase) -> None:
         )
 
 
+def check_capabilities(case: CovarianceCase) -> None:
+    """Require that what the core asks of a structure is answered by True or False."""
+    for covariance, where in case.each():
+        for name in ("crosses_bounds", "takes_levels_only"):
+            answer = getattr(covariance, name)
+            expect(
+                isinstance(answer, (bool, np.bool_)),
+                f"{name} to be True or False {where}",
+                answer,
+                "Make it a class attribute; a method counts as True.",
+            )
+
+
 def check_bounds(case: CovarianceCase) -> None:
     """Require lower bounds below upper ones, and the start between them."""
     for covariance, where in case.each():
@@ -244,6 +257,7 @@ def check_pickle(case: CovarianceCase) -> None:
 
 _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "start is near the identity": check_start,
+    "capabilities are true or false": check_capabilities,
     "bounds hold the start": check_bounds,
     "template is finite and theta untouched": check_template,
     "pullback matches differences": check_pullback,

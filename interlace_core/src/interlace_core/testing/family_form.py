@@ -39,6 +39,19 @@ def check_parameters(case: FamilyCase) -> None:
     )
 
 
+def check_capabilities(case: FamilyCase) -> None:
+    """Require that what the core asks of a family is answered by True or False."""
+    for family in (case.family, case.sample.family):
+        for name in ("linear_normal", "observation_level_confounded"):
+            answer = getattr(family, name)
+            expect(
+                isinstance(answer, (bool, np.bool_)),
+                f"{name} to be True or False",
+                answer,
+                "Make it a class attribute or a property; a method counts as True.",
+            )
+
+
 def check_built_without_arguments(case: FamilyCase) -> None:
     """Require that the class can be found by name: constructed without arguments."""
     family = type(case.family)()

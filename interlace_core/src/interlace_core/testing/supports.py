@@ -126,7 +126,7 @@ def as_support(support: str | Support | None, family: Any) -> Support:
     OptionError
         If nothing says what the support is, or the name is not known.
     """
-    declared = getattr(family, "support", None) if support is None else support
+    declared = family.support if support is None else support
     if isinstance(declared, Support):
         return declared
     if declared not in SUPPORTS:

@@ -30,6 +30,7 @@ class MaximumLikelihood(Approximation):
     name = "ml"
     takes_relations = True
     takes_correlation = True
+    precision_weights = True
     restricted: ClassVar[bool] = False
 
     def check(self, problem: Problem) -> None:

@@ -69,20 +69,11 @@ class ConwayMaxwellPoissonFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-density; on jets its Taylor polynomial, which is all they carry."""
-        from interlace_core.jets import value_of
+        from interlace_core.jets import expand, value_of
 
         values = [value_of(each) for each in eta]
         order = max(getattr(each, "order", 0) for each in eta)
-        found = self.derivatives(y, values, order, (0, 1) if order else ())
-        total: Any = found.value
-        steps = [each - value for each, value in zip(eta, values, strict=True)]
-        for key, partial in found.partials.items():
-            term: Any = partial
-            for position, k in enumerate(key):
-                # 1 / (i! j!) for i steps in the first predictor and j in the second
-                term = term * steps[k] / float(key[: position + 1].count(k))
-            total = total + term
-        return total
+        return expand(self.derivatives(y, values, order, (0, 1) if order else ()), eta)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""

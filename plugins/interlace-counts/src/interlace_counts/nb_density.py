@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Parameter
+from interlace_core.densities import has_large_counts
 from interlace_core.records import Array
 from interlace_core.special import log_factorial, log_rising
+from interlace_counts import nb_large
 
 ORDINARY = 600.0
 """Exponents up to this, and their sums with a logarithm, are far from overflow at 709."""
@@ -58,7 +60,10 @@ def limit_of_truncation(parameters: tuple[Parameter, ...]) -> tuple[Parameter, .
 
 
 def pieces(log_mu: Array, d: Array) -> Pieces:
-    """Return the pieces from one exponential of d; means are taken at most exp(600)."""
+    """Return the pieces from one exponential of d; E is taken at most as exp(600).
+
+    E, not the mean: at eta = 1000 a size of 1 leaves P(Y = 0) = exp(-1000), and E = 1000.
+    """
     d = np.asarray(d, dtype=np.float64)
     e = np.exp(-np.abs(d))
     softplus = np.maximum(d, 0.0) + np.log1p(e)
@@ -66,12 +71,12 @@ def pieces(log_mu: Array, d: Array) -> Pieces:
     smaller = e * larger
     positive = d >= 0
     p, q = np.where(positive, larger, smaller), np.where(positive, smaller, larger)
-    log_mu = np.minimum(log_mu, ORDINARY)
-    if np.all(np.abs(d) <= ORDINARY):
+    if np.all(np.abs(d) <= ORDINARY) and np.all(log_mu <= ORDINARY):
         mu = np.exp(log_mu)
         return Pieces(softplus, p, q, mu * (np.exp(-d) * softplus), mu * q)
-    E = np.exp(log_mu + shrinkage(d, 0)[0])
-    return Pieces(softplus, p, q, E, np.exp(log_mu - softplus))
+    c, slope = shrinkage(d, 1)
+    E = np.exp(np.minimum(log_mu + c, ORDINARY))
+    return Pieces(softplus, p, q, E, E * (1.0 + slope))
 
 
 def log_density(y: Array, log_mu: Any, log_t: Any, d: Any) -> Any:
@@ -86,8 +91,10 @@ def log_density(y: Array, log_mu: Any, log_t: Any, d: Any) -> Any:
     d : array-like or jet
         log mu - log t, which the caller may know without the difference.
     """
+    if has_large_counts(y):
+        return nb_large.taylor(y, log_mu, log_t, d)
     softplus = np.logaddexp(0.0, d)
-    E = np.exp(np.minimum(log_mu, ORDINARY) + on_jets(shrinkage, d))
+    E = np.exp(np.minimum(log_mu + on_jets(shrinkage, d), ORDINARY))
     rising = on_jets(lambda values, order: log_rising(y, values, order), log_t)
     return rising + y * (log_mu - softplus) - log_factorial(y) - E
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
+from interlace_core.densities import has_large_counts
 from interlace_core.links import LINKS, Link, as_link
 from interlace_core.records import Array, Derivatives, Response
 from interlace_core.special import log_factorial, log_rising
-from interlace_counts import nb_density
+from interlace_counts import nb_density, nb_large
 from interlace_counts.nb_density import pieces
 
 LINK_NAMES = ("log", "identity", "sqrt")
@@ -112,6 +113,9 @@ def _log_link_derivatives(
 
     d = log mu - log theta; R depends on theta alone, E on both.
     """
+    if has_large_counts(y):
+        d = np.subtract(log_mu, log_theta)
+        return nb_large.derivatives(y, log_mu, log_theta, d, order, wrt)
     R = log_rising(y, log_theta, order if 1 in wrt else 0)
     c = pieces(log_mu, np.subtract(log_mu, log_theta))
     E, E_m, p, q = c.E, c.E_m, c.p, c.q

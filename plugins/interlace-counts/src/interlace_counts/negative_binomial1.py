@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
+from interlace_core.densities import has_large_counts
 from interlace_core.links import LINKS
 from interlace_core.records import Array, Derivatives, Response
 from interlace_core.special import log_factorial, log_rising
-from interlace_counts import nb_density
+from interlace_counts import nb_density, nb_large
 from interlace_counts.nb_density import pieces
 
 
@@ -95,6 +97,8 @@ def _derivatives(
 
     R depends on log mu - a, E is mu times a function of a.
     """
+    if has_large_counts(y):
+        return _of_large_counts(y, log_mu, a, order, wrt)
     R = log_rising(y, np.subtract(log_mu, a), order if wrt else 0)
     c = pieces(log_mu, a)
     E, p = c.E, c.p
@@ -117,3 +121,27 @@ def _derivatives(
         if 0 in wrt and order >= 3:
             partials |= {(0, 0, 1): -R[3] - E_a, (0, 1, 1): R[3] - E_aa}
     return Derivatives(value, partials)
+
+
+def _of_large_counts(
+    y: Array, log_mu: Array, a: Array, order: int, wrt: tuple[int, ...]
+) -> Derivatives:
+    """Turn derivatives in (log mu, log t) into those in (log mu, a), log t = log mu - a."""
+    log_t = np.subtract(log_mu, a)
+    f = nb_large.derivatives(y, log_mu, log_t, a, order, (0, 1) if wrt else ())
+    partials = {}
+    for size in range(1, order + 1):
+        for of_a in range(size + 1):
+            key = (0,) * (size - of_a) + (1,) * of_a
+            if set(key) <= set(wrt):
+                partials[key] = _in_alpha(f, size, of_a)
+    return Derivatives(f.value, partials)
+
+
+def _in_alpha(f: Derivatives, size: int, of_a: int) -> Array:
+    """Return (d_m + d_t)^(size - of_a) (-d_t)^of_a of f."""
+    total: Any = 0.0
+    for i in range(size - of_a + 1):
+        in_t = of_a + i
+        total = total + comb(size - of_a, i) * f.partials[(0,) * (size - in_t) + (1,) * in_t]
+    return np.asarray(-total if of_a % 2 else total)

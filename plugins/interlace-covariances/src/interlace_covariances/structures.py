@@ -51,6 +51,7 @@ class CompoundSymmetry(ScaledCorrelation):
     """
 
     name = "cs"
+    takes_levels_only = True
 
     @classmethod
     def residuals(cls) -> type[ResidualCorrelation]:
@@ -106,6 +107,7 @@ class Autoregressive(ScaledCorrelation):
     """
 
     name = "ar1"
+    takes_levels_only = True
     crosses_bounds = True
     equal_variances = True
     angle_range = (-QUARTER, QUARTER)
@@ -161,6 +163,7 @@ class Toeplitz(ScaledCorrelation):
     """
 
     name = "toep"
+    takes_levels_only = True
     angle_range = (-QUARTER, QUARTER)
 
     @property

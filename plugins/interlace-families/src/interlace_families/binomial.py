@@ -37,6 +37,7 @@ class BinomialFamily(Family):
     """
 
     name = "binomial"
+    support = "trials"
     r_family = "binomial"
     response_forms = frozenset({"numeric", "pair", "two-level"})
 
@@ -55,6 +56,11 @@ class BinomialFamily(Family):
     def parameters(self) -> tuple[Parameter, ...]:
         """The probability of success."""
         return (Parameter("mu", self._link(), role="mean"),)
+
+    @property
+    def observation_level_confounded(self) -> bool:
+        """Whether no row has more than one trial."""
+        return self.trials is not None and bool(np.all(self.trials <= 1.0))
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Return (successes, trials) from a pair of counts or from a proportion and trials."""

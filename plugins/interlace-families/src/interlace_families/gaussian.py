@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +28,9 @@ class GaussianFamily(Family):
     """
 
     name = "gaussian"
+    support = "real"
     r_family = "gaussian"
-    observation_level_confounded: ClassVar[bool] = True
+    observation_level_confounded = True
 
     link: str | Link = "identity"
     sigma: float | None = None

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, require_counts
-from interlace_core.densities import poisson_log_density, poisson_log_link_terms
+from interlace_core.densities import (
+    has_large_counts,
+    poisson_log_density,
+    poisson_log_link_terms,
+)
 from interlace_core.links import Link, as_link, chain
 from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
 from interlace_core.special import log_factorial
@@ -28,6 +32,7 @@ class PoissonFamily(Family):
     """
 
     name = "poisson"
+    support = "counts"
     r_family = "poisson"
 
     link: str | Link = "log"
@@ -49,10 +54,16 @@ class PoissonFamily(Family):
         """Return y log(mu) - mu - log(y!)."""
         from scipy.special import xlogy
 
+        from interlace_core.jets import value_of
+
         link = self.parameters[0].link
         if link.name == "log":
             return poisson_log_density(y, eta[0])
         mu = link.mu(eta[0])
+        if has_large_counts(y):
+            inside = value_of(mu) > 0.0
+            found = poisson_log_density(y, np.log(np.where(inside, mu, 1.0)))
+            return np.where(inside, found, np.where(y > 0, -np.inf, 0.0))
         return xlogy(y, mu) - mu - log_factorial(y)
 
     def cloglog_positive(self, eta: Sequence[Any]) -> Any:
@@ -104,7 +115,11 @@ class PoissonFamily(Family):
             return poisson_log_link_terms(y, eta[0], order, wrt)
         taylor = link.derivatives(eta[0])
         mu = np.where(np.asarray(eta[0]) > link.eta_domain[0], taylor[0], np.nan)
-        value = np.where(mu > 0, xlogy(y, mu) - mu - log_factorial(y), -np.inf)
+        if has_large_counts(y):
+            value = poisson_log_density(y, np.log(np.where(mu > 0, mu, 1.0)))
+        else:
+            value = xlogy(y, mu) - mu - log_factorial(y)
+        value = np.where(mu > 0, value, -np.inf)
         if 0 not in wrt:
             return Derivatives(value, {})
         ratio = y / mu

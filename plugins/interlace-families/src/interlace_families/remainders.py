@@ -15,7 +15,7 @@ import numpy as np
 from interlace_core.jets import compose, value_of
 from interlace_core.links import Link
 from interlace_core.records import Array
-from interlace_core.special import log_rising
+from interlace_core.special import exp_excess, log_rising
 from interlace_core.stirling import (
     LARGEST_LOG,
     STIRLING,
@@ -29,17 +29,6 @@ _SERIES_BELOW = 0.25
 
 _HALF_RISING = tuple(c * (2.0 ** (-1 - 2 * i) - 2.0) for i, c in enumerate(STIRLING))
 """Coefficients of t^-1, t^-3, ... in the series of `half_rising`."""
-
-
-def exp_excess(x: Any) -> Array:
-    """Return exp(x) - 1 - x of a plain array, to rounding."""
-    x = np.asarray(x, dtype=np.float64)
-    near = np.abs(x) < _SERIES_BELOW
-    h = np.where(near, x, 0.0)
-    tail = np.ones_like(h)
-    for n in range(13, 2, -1):  # 0.25^12 2 / 14! is below 1e-17
-        tail = 1.0 + h / n * tail
-    return np.where(near, 0.5 * np.square(h) * tail, np.expm1(x) - x)
 
 
 def log1p_deficit(x: Any) -> Array:

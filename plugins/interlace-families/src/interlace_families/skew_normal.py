@@ -51,6 +51,7 @@ class SkewNormalFamily(Family):
     name = "skewnormal"
     r_family = "skewnormal"
     support = "real"
+    observation_level_confounded = True  # a normal effect added, it is skew-normal again
 
     sigma: float | None = None
     alpha: float | None = None

@@ -17,16 +17,15 @@ fixed x no term of the size of j0 is left in the derivatives.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from math import factorial, log, pi, prod
+from math import log, pi, prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from interlace_core.jets import Jet, value_of
-from interlace_core.records import Array
+from interlace_core.jets import Jet, expand, value_of
+from interlace_core.records import Array, Derivatives
 from interlace_core.special import by_count
 from interlace_core.stirling import stirling_remainder
 from interlace_families.remainders import log1p_deficit
@@ -71,16 +70,8 @@ def saturated(L: Any, beta: Any) -> Any:
     """Return B of plain arrays or truncated Taylor numbers, shape (..., n)."""
     jets = {i: x for i, x in enumerate((L, beta)) if isinstance(x, Jet)}
     order = max((x.order for x in jets.values()), default=0)
-    derivatives = evaluate(value_of(L), value_of(beta), order, tuple(jets))
-    total: Any = derivatives.pop(())
-    steps = {i: x - x.value for i, x in jets.items()}
-    for key, derivative in derivatives.items():
-        factor = prod(factorial(count) for count in Counter(key).values())
-        term: Any = derivative / factor
-        for i in key:
-            term = steps[i] * term
-        total = total + term
-    return total
+    partials = evaluate(value_of(L), value_of(beta), order, tuple(jets))
+    return expand(Derivatives(partials.pop(()), partials), (L, beta))
 
 
 def evaluate(L: Array, beta: Array, order: int, wrt: tuple[int, ...]) -> Partials:

@@ -39,6 +39,7 @@ class CumulativeFamily(Family):
     name = "cumulative"
     response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
     support = "categories"
+    observation_level_confounded = True
 
     link: str = "logit"
     threshold: str = "flexible"

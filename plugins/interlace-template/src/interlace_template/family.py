@@ -24,6 +24,7 @@ class GumbelFamily(Family):
     """
 
     name = "gumbel"
+    support = "real"
 
     sigma: float | None = None
 

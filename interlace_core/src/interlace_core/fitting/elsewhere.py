@@ -1,0 +1,158 @@
+"""Searches from elsewhere, where the first one ended in doubt.
+
+A family's limit is flat: a search that comes near it ends there, whatever lies on the other side.
+The model without random effects, where a fit begins, can lie at such a limit that the whole model
+is far from, because its dispersion and zero part take up the spread of the groups. So where the
+data do not determine a direction, or no optimum was reached, there are further searches, from the
+family's own constants, and the highest point of all is kept, whether or not it was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from interlace_core.contracts import Approximation
+from interlace_core.errors import NumericalError
+from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.start import (
+    Start,
+    find_start,
+    least_squares,
+    on_own_scale,
+    random_start,
+)
+from interlace_core.records import Array, Problem
+
+WEAK_SE = 2.0
+"""Standard error of a direction of coefficients, in units of the root mean square by which it moves
+eta, from which a parameter on a logarithmic or probability scale is in doubt: a factor of 50
+either way. In ordinary fits it is 0.1 to 1."""
+
+NO_ZEROS_ETA = -4.0
+"""Predictor of a zero part that takes next to no part. Zeros are explained by a zero part or by a
+dispersion, and each can be an optimum of its own."""
+
+MIN_EVALUATIONS = 60
+"""Evaluations that a further search may take at least; as many as the first one took if more."""
+
+SMALL = 0.1
+"""Share of the usual random effects in the start that has next to none."""
+
+TOL_ABS_HIGHER = 1e-6
+"""Log-likelihood by which a search must be higher to count."""
+
+SEED = 20261129
+"""Of the random starts: the same ones in every fit."""
+
+
+def is_doubtful(problem: Problem, fit: Fit) -> bool:
+    """Return whether a fit may have ended in a place that is flat, or short of any optimum."""
+    if not fit.verdict.converged or np.any(fit.undetermined):
+        return True
+    return any(
+        on_own_scale(predictor.parameter.link) and _is_weak(predictor.X, fit.vcov[place, place])
+        for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True)
+    )
+
+
+def _is_weak(X: Array, V: Array) -> bool:
+    """Return whether a direction of the coefficients moves eta by more than is known of it."""
+    if not X.shape[1]:
+        return False
+    gram = X.T @ X / len(X)
+    if not float(np.sum(gram * V)) >= WEAK_SE**2:  # their sum, which bounds the largest
+        return not np.all(np.isfinite(V))
+    size = np.sqrt(np.where(np.diagonal(gram) > 0, np.diagonal(gram), 1.0))
+    values, vectors = np.linalg.eigh(gram / size / size[:, None])
+    root = size[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+    return bool(np.linalg.eigvalsh(root.T @ V @ root)[-1] >= WEAK_SE**2)
+
+
+def highest(
+    problem: Problem,
+    approximation: Approximation,
+    fit: Fit,
+    search: Callable[[Start, int], Fit],
+    units: Array,
+    starts: int,
+) -> Fit:
+    """Return the highest of a fit and of those that further searches reach.
+
+    Parameters
+    ----------
+    problem, approximation
+    fit : Fit
+        Of the first search.
+    search : callable
+        From a start and the number of evaluations that the optimizer may take to a fit.
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    starts : int
+        Number of random starts asked for.
+    """
+    limit = max(MIN_EVALUATIONS, fit.n_evaluations)
+    best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
+    if is_doubtful(problem, fit):
+        for origin, start in _elsewhere(problem, approximation):
+            best = _higher_of(best, origin, start, limit, search, searches)
+        if not best.verdict.converged:  # scales anew where the best search ended
+            again = Start(best.psi, units)
+            best = _higher_of(best, "the highest point so far", again, limit, search, searches)
+    rng = np.random.default_rng(SEED)
+    for number in range(starts):
+        start = random_start(problem, units, rng)
+        best = _higher_of(best, f"random start {number + 1}", start, limit, search, searches)
+    return replace(best, searches=tuple(searches))
+
+
+def _elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[str, Start]]:
+    """Yield starts at the family's constants, with usual and with small random effects."""
+    shortcuts = approximation.shortcuts(problem)
+    start = find_start(problem, None, shortcuts, constants=True)
+    if shortcuts is None:
+        yield "the family's constants", start
+    if problem.n_theta:
+        psi = start.psi.copy()
+        psi[: problem.n_theta] *= SMALL
+        yield "the family's constants, with small random effects", replace(start, psi=psi)
+    zero = [k for k in problem.active() if problem.predictors[k].parameter.role == "zero"]
+    if any(problem.predictors[k].X.shape[1] for k in zero):
+        psi = start.psi.copy()
+        for k in zero:
+            predictor, place = problem.predictors[k], problem.beta_slices()[k]
+            psi[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
+        yield "the family's constants, with next to no zero part", replace(start, psi=psi)
+
+
+def _higher_of(
+    best: Fit,
+    origin: str,
+    start: Start,
+    limit: int,
+    search: Callable[[Start, int], Fit],
+    searches: list[Searched],
+) -> Fit:
+    """Return the better of the best fit so far and one from a start, with the work of both."""
+    try:
+        found = search(start, limit)
+    except NumericalError:  # nothing can be computed there
+        return best
+    searches.append(Searched(origin, found.value, found.verdict.converged))
+    higher = found.value < best.value - TOL_ABS_HIGHER
+    # of two searches that ended at the same height, the one that ended at an optimum
+    same = found.value < best.value + TOL_ABS_HIGHER
+    chosen = found if higher or (same and _is_better_known(found, best)) else best
+    return replace(
+        chosen,
+        n_evaluations=best.n_evaluations + found.n_evaluations,
+        n_failed=best.n_failed + found.n_failed,
+        n_inner=best.n_inner + found.n_inner,
+        seconds=best.seconds + found.seconds,
+    )
+
+
+def _is_better_known(found: Fit, best: Fit) -> bool:
+    return found.verdict.converged and not best.verdict.converged

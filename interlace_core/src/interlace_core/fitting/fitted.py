@@ -1,0 +1,107 @@
+"""The outcome of a minimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.fitting.verdict import Verdict
+from interlace_core.records import Array, BoolArray, OptimizerResult
+
+TOL_ABS_SAME = 1e-4
+"""Log-likelihood within which two searches ended at the same height."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One of several searches for the highest likelihood.
+
+    Attributes
+    ----------
+    origin : str
+        Where it began, in words.
+    value : float
+        Negative log-likelihood where it ended.
+    converged : bool
+        Whether that was an optimum.
+    """
+
+    origin: str
+    value: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome of a minimisation.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+        Estimates (theta, beta_1, ..., beta_K).
+    value : float
+        Negative log-likelihood.
+    gradient : ndarray, shape (n_psi,)
+    vcov : ndarray, shape (n_psi, n_psi)
+        Inverse of the Hessian over the free parameters; NaN in rows of parameters at a bound,
+        enormous for those that the data do not determine.
+    undetermined : ndarray of bool, shape (n_psi,)
+        Parameters on which the likelihood no longer depends where the fit ended.
+    mode : ndarray, shape (q,)
+        Conditional mode of u.
+    verdict : Verdict
+    optimizer : OptimizerResult
+    n_evaluations, n_failed, n_inner : int
+        Objective calls, those that failed, and Newton steps for the mode in all.
+    path : tuple of (float, float)
+        Value and largest scaled gradient entry of each successful evaluation, in order.
+    seconds : float
+    searches : tuple of Searched
+        Every search there was, in order, if there was more than one.
+    """
+
+    psi: Array
+    value: float
+    gradient: Array
+    vcov: Array
+    undetermined: BoolArray
+    mode: Array
+    verdict: Verdict
+    optimizer: OptimizerResult
+    n_evaluations: int
+    n_failed: int
+    n_inner: int
+    path: tuple[tuple[float, float], ...]
+    seconds: float
+    searches: tuple[Searched, ...] = ()
+
+    def search_report(self) -> str:
+        """Return how many searches there were and how many of them reached the highest point."""
+        best = min((each.value for each in self.searches), default=self.value)
+        lower = [each.value - best for each in self.searches]
+        same = sum(each <= TOL_ABS_SAME for each in lower)
+        others = f"; the others ended up to {max(lower):.3g} lower" if same < len(lower) else ""
+        return f"{len(lower)}, of which {same} ended at the highest log-likelihood{others}"
+
+    def covariance(self) -> Array:
+        """Return the covariance of psi as it is reported, shape (n_psi, n_psi).
+
+        As `vcov`, but infinite for a parameter that the data do not determine, NaN beside it.
+        """
+        reported = self.vcov.copy()
+        reported[self.undetermined, :] = reported[:, self.undetermined] = np.nan
+        reported[self.undetermined, self.undetermined] = np.inf
+        return reported
+
+    def standard_errors(self) -> Array:
+        """Return the standard error of each entry of psi, shape (n_psi,); see `covariance`."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diagonal(self.covariance()))
+
+
+def quadratic_form(slope: Array, vcov: Array) -> float:
+    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
+    moving = np.flatnonzero(slope)
+    block = vcov[np.ix_(moving, moving)]
+    return float(slope[moving] @ block @ slope[moving])
