@@ -350,7 +350,8 @@ def _result(
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
     with guard(problem.family, "result"):
-        require_residual(problem, state.eta)
+        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+        require_residual(problem, state.eta, doubtful)
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)

@@ -9,13 +9,13 @@ grows; only then is the model refused, in words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.conditional import weighted_derivatives
-from interlace_core.records import Array, Derivatives, Evaluation, Problem, RandomTerm, Status
+from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Problem, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
@@ -40,6 +40,9 @@ MEETS = 1e-6
 
 SOLVES = 4
 """Least-squares solutions, each of the residual of the last, of as many digits as one gives."""
+
+STEPS = 500
+"""Steps for one of them; grouped data take some tens."""
 
 
 class Watch:
@@ -97,22 +100,25 @@ def leaves_nothing(derivatives: Derivatives) -> bool:
     return bool(np.all(np.square(first) <= NO_PULL * np.abs(second)))
 
 
-def require_residual(problem: Problem, eta: Array) -> None:
-    """Refuse a fit whose means meet the response, by `refuse_exact`.
+def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
+    """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
 
-    For a family whose likelihood has an optimum besides, where a search did not rise.
+    For a family whose likelihood has an optimum besides, where a search did not rise. One looks
+    closer where the means meet the response, or the fit is doubtful.
 
     Parameters
     ----------
     problem : Problem
     eta : ndarray, shape (K, n)
         Linear predictors of the fit.
+    doubtful : bool
+        Whether the search ended at a boundary, or short of an optimum.
     """
     observed = problem.family.observed(problem.y)
-    if len(problem.active()) < 2 or observed.shape != (problem.n,):
+    if problem.family.is_discrete or len(problem.active()) < 2 or observed.shape != (problem.n,):
         return
     close = MEETS * float(np.ptp(observed))
-    for rows in (slice(0, 8), slice(None)):  # nearly always the first few tell
+    for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell
         mean = problem.family.mean(list(eta[:, rows]))
         if not np.all(np.abs(observed[rows] - mean) <= close):
             return
@@ -177,38 +183,72 @@ def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
 
 def _is_predicted(problem: Problem, eta: Array) -> bool:
     """Return whether fixed and random effects of the mean can be eta, to rounding."""
-    from scipy.sparse.linalg import lsqr  # not needed by ordinary fits
-
-    mean, columns = problem.predictors[0], _columns(problem)
-    rest = eta - mean.offset
-    for _ in range(SOLVES):
-        if not columns.shape[1] or not np.any(rest):
-            break
-        solution = lsqr(columns, rest, atol=1e-15, btol=1e-15, iter_lim=2000)[0]
-        rest = rest - columns @ solution
+    mean = problem.predictors[0]
+    rest = _least_squares_rest(_Columns.of(problem), eta - mean.offset)
     mu, slope = (np.abs(np.asarray(each)) for each in mean.parameter.link.derivatives(eta)[:2])
     size = np.max(np.abs(eta)) + np.max(np.abs(mean.offset))
     return bool(np.all(np.abs(rest) <= EXACT * (size + mu / slope)))
 
 
-def _columns(problem: Problem) -> Any:
-    """Return fixed and random effects' columns of the mean, of comparable size, shape (n, p + q).
+@dataclass(frozen=True)
+class _Columns:
+    """Fixed and random effects' columns of the mean, orthonormal by design matrix.
 
-    Orthonormal by design matrix: what they span together with a level's indicator is the same.
+    What they span together with a level's indicator is the same, and columns are of like size.
     """
-    from scipy.sparse import csr_array, hstack
 
-    parts = [csr_array(np.linalg.qr(problem.predictors[0].X)[0])]
-    parts += [_levels(term) for term in problem.terms if term.predictor == 0]
-    return csr_array(hstack(parts, format="csr"))
+    X: Array
+    terms: tuple[tuple[IntArray, int, Array], ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Columns:
+        terms = [term for term in problem.terms if term.predictor == 0]
+        made = [
+            (each.codes, len(each.levels), np.linalg.qr(each.Z)[0] * np.sqrt(len(each.levels)))
+            for each in terms
+        ]
+        return cls(np.linalg.qr(problem.predictors[0].X)[0], tuple(made))
+
+    def times(self, b: list[Array]) -> Array:
+        """Return the sum of all effects, shape (n,)."""
+        total = self.X @ b[0]
+        for (codes, _, Q), own in zip(self.terms, b[1:], strict=True):
+            total = total + np.einsum("nc,cn->n", Q, own[:, codes])
+        return np.asarray(total)
+
+    def transposed(self, r: Array) -> list[Array]:
+        """Return the products of every column with r."""
+        return [
+            self.X.T @ r,
+            *(
+                np.stack([np.bincount(codes, q * r, size) for q in Q.T])
+                for codes, size, Q in self.terms
+            ),
+        ]
 
 
-def _levels(term: RandomTerm) -> Any:
-    from scipy.sparse import csr_array
+def _least_squares_rest(columns: _Columns, rest: Array) -> Array:
+    """Return what a least-squares fit leaves, by conjugate gradients on the normal equations.
 
-    Q = np.linalg.qr(term.Z)[0]
-    n, c = Q.shape
-    Q = Q * np.sqrt(len(term.levels))
-    places = term.codes[:, None] * c + np.arange(c)
-    rows = np.repeat(np.arange(n), c)
-    return csr_array((Q.ravel(), (rows, places.ravel())), shape=(n, c * len(term.levels)))
+    Begun anew a few times: what is left is then computed from effects, and not carried along.
+    """
+    for _ in range(SOLVES):
+        residual, b = rest, [np.zeros_like(each) for each in columns.transposed(rest)]
+        gradient = direction = columns.transposed(residual)
+        square = first = _square(gradient)
+        for _ in range(STEPS):
+            if square <= 1e-30 * first or square == 0.0:
+                break
+            moved = columns.times(direction)
+            length = square / float(moved @ moved)
+            b = [each + length * d for each, d in zip(b, direction, strict=True)]
+            residual = residual - length * moved
+            gradient = columns.transposed(residual)
+            before, square = square, _square(gradient)
+            direction = [g + square / before * d for g, d in zip(gradient, direction, strict=True)]
+        rest = rest - columns.times(b)
+    return rest
+
+
+def _square(parts: list[Array]) -> float:
+    return float(sum(np.sum(np.square(each)) for each in parts))

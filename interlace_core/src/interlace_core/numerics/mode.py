@@ -154,11 +154,12 @@ def find_mode(
     memory : ModeMemory, optional
         Gives the factorisation at the last mode; changes the time, not the answer.
     """
-    mode = _search(conditional, start, settings, memory)
-    if mode is None and np.any(start):
-        # the mode of a distant psi can lie where steps overflow or crawl
-        return _search(conditional, np.zeros_like(start), settings, None)
-    return mode
+    with np.errstate(over="ignore", invalid="ignore"):  # no mode is the answer then
+        mode = _search(conditional, start, settings, memory)
+        if mode is None and np.any(start):
+            # the mode of a distant psi can lie where steps overflow or crawl
+            return _search(conditional, np.zeros_like(start), settings, None)
+        return mode
 
 
 def _search(
