@@ -234,8 +234,9 @@ def value_noise(conditional: Conditional, point: Point) -> float:
 
 def _rounding(conditional: Conditional, point: Point, r: int) -> Array:
     """Return the rounding of each row's predictor, of the size of its largest summand."""
-    largest = np.maximum(np.abs(point.eta[r]), np.abs(conditional.eta_fixed[r]))
-    return np.asarray(ROUNDING * largest)
+    offset = conditional.layout.problem.predictors[r].offset
+    parts = point.eta[r], conditional.eta_fixed[r], offset
+    return np.asarray(ROUNDING * np.max(np.abs(parts), axis=0))
 
 
 def _start(conditional: Conditional, start: Array) -> Point | None:

@@ -15,7 +15,14 @@ import numpy as np
 from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
 from interlace_core.contracts import Approximation
 from interlace_core.numerics.conditional import Conditional, Layout, Point
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    ROUNDING_LOOKED_AT,
+    Mode,
+    ModeSettings,
+    is_settled,
+    value_noise,
+)
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
 
@@ -183,7 +190,9 @@ class JointModeObjective:
             decrement = -float(joint.mode.gradient @ joint.mode.step + joint.gradient @ joint.step)
             if not np.isfinite(decrement):
                 return None
-            if joint.decrement <= self._settings.tol_sq_decrement and joint.marginal.is_concave:
+            tol = self._settings.tol_sq_decrement
+            settled = is_settled(conditional, point, joint.decrement, tol)
+            if settled and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -193,6 +202,10 @@ class JointModeObjective:
                 noise = 1e-12 * (1.0 + abs(point.value))
                 if candidate.value <= point.value - 1e-4 * length * decrement + noise:
                     break
+                if decrement <= ROUNDING_LOOKED_AT:
+                    noise += value_noise(conditional, point)
+                    if candidate.value <= point.value + noise:
+                        break
             else:
                 return None
             conditional, point, beta = moved, candidate, trial
