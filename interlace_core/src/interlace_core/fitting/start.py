@@ -215,9 +215,11 @@ def _first_coefficients(problem: Problem) -> Array:
 
 def _in_units_of_response(problem: Problem) -> bool:
     """Return whether the mean's predictor is the mean, which may lie anywhere."""
-    link, y = problem.predictors[0].parameter.link, problem.y
-    ends = (*link.domain, *link.eta_domain)
-    return y.ndim == 1 and not np.any(np.isfinite(ends)) and np.array_equal(link.eta(y), y)
+    y, mean = problem.y, problem.predictors[0].parameter
+    ends = (*mean.link.domain, *mean.link.eta_domain)
+    if y.ndim > 1 or problem.family.is_discrete or np.any(np.isfinite(ends)):
+        return False
+    return np.array_equal(problem.family.observed(y), y) and np.array_equal(mean.link.eta(y), y)
 
 
 def _weighted_least_squares(X: Array, target: Array, weights: Array | None) -> Array:
