@@ -218,13 +218,11 @@ class _Columns:
 
     def transposed(self, r: Array) -> list[Array]:
         """Return the products of every column with r."""
-        return [
-            self.X.T @ r,
-            *(
-                np.stack([np.bincount(codes, q * r, size) for q in Q.T])
-                for codes, size, Q in self.terms
-            ),
-        ]
+        parts = [np.asarray(self.X.T @ r)]
+        for codes, size, Q in self.terms:
+            sums = [np.bincount(codes, q * r, size) for q in Q.T]
+            parts.append(np.asarray(sums, dtype=np.float64))
+        return parts
 
 
 def _least_squares_rest(columns: _Columns, rest: Array) -> Array:
