@@ -117,6 +117,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random models of every family against R's stored results; see tests/fuzz/README.md."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("python", "tests/fuzz/run.py", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Wheels of all distributions, installed in an empty environment, where they fit cbpp."""
     session.install("build", *PROJECT["build-system"]["requires"])

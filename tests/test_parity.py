@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import interlace
+from interlace_core.errors import ConvergenceWarning
 from interlace_core.registry import default_registry
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit, load_schema
 
@@ -110,10 +111,18 @@ def test_the_reference_models_are_found():
     assert len(QUADRATURE) >= 10
 
 
+NOT_DETERMINED = {"sal_zinb1_mined_tmb"}
+"""R's standard errors of its zero part are 1,200: at mined sites the counts explain all zeros."""
+
+
 @pytest.mark.parametrize("fit_id", LAPLACE)
 def test_laplace_agrees_with_the_reference(fit_id):
     reference = load_fit(fit_id)
-    ours = refit(reference)
+    if fit_id in NOT_DETERMINED:
+        with pytest.warns(ConvergenceWarning, match="not determined.*of pi"):
+            ours = refit(reference)
+    else:
+        ours = refit(reference)
     assert ours.converged
     assert ours.llf >= reference["logLik"] - TOL_LOGLIK
     assert ours.nobs == reference["n"]

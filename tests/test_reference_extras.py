@@ -85,11 +85,25 @@ def test_residuals_of_a_binomial_agree_with_glmmtmb(kind):
 
 @pytest.mark.parametrize("fit_id", having("logLik_lognormal"))
 def test_jacobian_of_a_logarithm_makes_its_likelihood_that_of_the_response(fit_id):
-    """The lognormal of constant variation; that of the family has a constant deviation."""
+    """The lognormal of constant variation, by the linear model of the logarithm."""
     reference = load_fit(fit_id)
     fit = linear(reference, "ML")
     expected = WITH[fit_id]
     assert fit.llf - expected["sum_log_y"] == pytest.approx(expected["logLik_lognormal"], abs=1e-6)
+
+
+@pytest.mark.parametrize("fit_id", having("logLik_lognormal"))
+def test_lognormal_is_glmmtmbs_normal_of_the_logarithm(fit_id):
+    """mu is the mean of y: the intercept is that of log(y) plus sigma^2 / 2."""
+    reference, expected = load_fit(fit_id), WITH[fit_id]
+    formula = re.sub(r"log\((\w+)\)", r"\1", reference["formula"])
+    fit = interlace.glmer(formula, load_data(reference["dataset"]), "lognormal")
+    assert fit.llf == pytest.approx(expected["logLik_lognormal"], abs=1e-6)
+    sigma = fit.family_params["value"]["sigma"]
+    for name, value in reference["fixef"].items():
+        here = coefficient_name(name, reference["factors"])
+        shift = 0.5 * sigma**2 if here == "Intercept" else 0.0
+        assert fit.fe_params[here] - shift == pytest.approx(value, abs=1e-5)
 
 
 def test_tests_in_sequence_agree_with_lme4_where_there_is_one_term():

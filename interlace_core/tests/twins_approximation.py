@@ -273,6 +273,20 @@ class CutsCorners(Small):
         return self.kind(problem, self.factor)
 
 
+@dataclass(frozen=True)
+class AddsOne(Faulty):
+    def extra(self, problem, psi):
+        return 1.0, 0.0
+
+
+@dataclass(frozen=True)
+class ForgetsItself(Small):
+    """From a given mode it is another objective."""
+
+    def objective_from(self, problem, mode):
+        return AddsOne().objective(problem)
+
+
 class OfAnotherKind(Approximation):
     """Its name does not lead to it: the class needs an argument."""
 
@@ -300,6 +314,7 @@ TWINS = {
     "order of levels does not matter": [FirstLevelCounts()],
     "signs of covariates do not matter": [SignCounts()],
     "same value whatever came before": [Remembers()],
+    "a given mode is only a start": [ForgetsItself()],
     "far points fail by status": [RaisesFarOut(), NaNFarOut()],
     "objective can be pickled": [Closure()],
     "inputs stay as they are": [MovesPsi(), SortsY()],

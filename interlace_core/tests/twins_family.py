@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import twins_family_law as law
-from scipy.special import gammaln, log_expit
+from scipy.special import expit, gammaln, log_expit
 from twins_hurdle import LOGIT, Hurdle
 
 from interlace_core.contracts import Parameter
@@ -14,6 +14,8 @@ from interlace_core.errors import ResponseError
 from interlace_core.jets import compose
 from interlace_core.links import LINKS, Log
 from interlace_core.records import Derivatives
+
+CAUCHIT = LINKS["cauchit"]
 
 
 @dataclass(frozen=True)
@@ -172,12 +174,59 @@ class LeavesOut(Hurdle):
 
 
 @dataclass(frozen=True)
+class ClaimsConcavity(Hurdle):
+    """With a cauchit link of pi: its logarithm is not concave."""
+
+    @property
+    def parameters(self):
+        return (self._mu(), Parameter("pi", CAUCHIT, self.pi, role="zero"))
+
+    def log_density(self, y, eta):
+        return super().log_density(y, as_logit(eta))
+
+    def mean(self, eta):
+        return super().mean(as_logit(eta))
+
+    def variance(self, eta):
+        pi, mu = expit(as_logit(eta)[1]), np.exp(eta[0])
+        return (1.0 - pi) * (mu + pi * np.square(1.0 + mu))
+
+    def simulate(self, eta, rng):
+        return super().simulate(as_logit(eta), rng)
+
+    def cdf(self, y, eta):
+        return super().cdf(y, as_logit(eta))
+
+
+def as_logit(eta):
+    """Return the predictors with that of pi on the logit scale."""
+    return [eta[0], np.log(CAUCHIT.mu(eta[1])) - np.log(CAUCHIT.mu(-eta[1]))]
+
+
+@dataclass(frozen=True)
+class ClaimsTheWholeAlone(Hurdle):
+    """Concave in both jointly, and yet in neither alone?"""
+
+    def log_concave(self, wrt):
+        return len(wrt) == 2
+
+
+@dataclass(frozen=True)
 class NaNFarOut(Hurdle):
     """log(exp(eta)) is eta up to 709, and inf - inf beyond."""
 
     def log_density(self, y, eta):
         count = log_expit(-eta[1]) + (y - 1.0) * np.log(np.exp(eta[0]))
         return np.where(y == 0, log_expit(eta[1]), count - np.exp(eta[0]) - gammaln(y))
+
+
+@dataclass(frozen=True)
+class MoreThanCertain(Hurdle):
+    """Far out a zero has a probability above 1."""
+
+    def log_density(self, y, eta):
+        beyond = np.where(y == 0, np.maximum(eta[1] - 30.0, 0.0), 0.0)
+        return super().log_density(y, eta) + beyond
 
 
 @dataclass(frozen=True)
@@ -206,8 +255,10 @@ TWINS = {
     "derivatives match jets": [SloppyDerivative()],
     "derivatives match differences": [ComposedWrongly()],
     "derivatives are those asked for": [GivesTooMuch(), LeavesOut()],
+    "log-concavity is real": [ClaimsConcavity(), ClaimsTheWholeAlone()],
     "values at extremes of eta": [NaNFarOut()],
     "branches at extremes of eta": [ClipsTheSlope()],
+    "log-probabilities are at most 0": [MoreThanCertain()],
     "density sums to one": [law.LosesConstant()],
     "mean is that of the density": [law.WrongMean()],
     "variance is that of the density": [law.WrongVariance()],
@@ -225,5 +276,6 @@ TWINS = {
         law.RefusesWithoutCarryingRow(),
     ],
     "weights equal repeated rows": [law.DropsWeights()],
+    "recession forms are those of the density": [law.FormsOfZerosAlone(), law.FormsUpsideDown()],
 }
 """Faulty twins by the one check that each fails."""

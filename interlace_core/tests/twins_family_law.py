@@ -120,3 +120,28 @@ class RefusesWithoutCarryingRow(Hurdle):
 class DropsWeights(Hurdle):
     def check_response(self, y, weights):
         return super().check_response(y, None)
+
+
+@dataclass(frozen=True)
+class FormsOfZerosAlone(Hurdle):
+    """As if a positive count did not depend on its predictors."""
+
+    def recession_forms(self, y):
+        rows = np.flatnonzero(y == 0)
+        return rows, np.resize([0.0, 1.0], (rows.size, 2))
+
+
+@dataclass(frozen=True)
+class FormsUpsideDown(Hurdle):
+    """Right but for the sign of the zeros' form."""
+
+    def recession_forms(self, y):
+        zeros, ones, more = (np.flatnonzero(each) for each in (y == 0, y == 1, y > 1))
+        rows = np.concatenate([zeros, ones, more, more, ones, more])
+        forms = [
+            *[(0.0, -1.0)] * zeros.size,
+            *[(-1.0, 0.0)] * (ones.size + more.size),
+            *[(1.0, 0.0)] * more.size,
+            *[(0.0, -1.0)] * (ones.size + more.size),
+        ]
+        return rows, np.array(forms)

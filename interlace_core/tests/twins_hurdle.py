@@ -40,6 +40,9 @@ class Hurdle(Family):
         count = log_expit(-eta[1]) + (y - 1.0) * log_mu - np.exp(log_mu) - gammaln(y)
         return np.where(y == 0, log_expit(eta[1]), count)
 
+    def log_concave(self, wrt):
+        return True
+
     def mean(self, eta):
         return expit(-eta[1]) * (1.0 + self.rate * np.exp(eta[0]))
 

@@ -267,6 +267,25 @@ class Family(ABC):
             eta[0] = linked if inside else float(np.clip(0.0, low + 1.0, high - 1.0))
         return eta
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the log-density is concave in these predictors jointly.
+
+        For every response, over the domain of the predictors (a convex set outside of which the
+        density is 0), whatever the values of the others: the Hessian in them is nowhere anything
+        but negative semidefinite. Being concave in each alone is not enough. The conditional mode
+        of random effects in these predictors is then unique; otherwise it is looked for from more
+        than one start, which costs time. False, the default, says "not known" and is always safe.
+
+        Asked once per fit, with the predictors that have random effects. What holds for some
+        predictors has to hold for any of them, and the links count: a logit is, a cauchit is not.
+
+        Parameters
+        ----------
+        wrt : tuple of int
+            Indices of predictors, increasing, at least one.
+        """
+        return False
+
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
     ) -> Collapsed | None:
@@ -306,6 +325,30 @@ class Family(ABC):
         from interlace_core.jets import differentiate_density
 
         return differentiate_density(self.log_density, y, eta, order, wrt)
+
+    def recession_forms(self, y: Array) -> tuple[IntArray, Array] | None:
+        """Return linear forms of the predictors that must not fall, for rows on a latent scale.
+
+        Where several predictors together bound an interval, as location and thresholds do, a row
+        is not open in one of them at a time: its log-density never falls along a direction of its
+        predictors exactly if none of its forms does, and then tends to its supremum. None, the
+        default, says that each predictor may be looked at by itself; the core then finds out from
+        `derivatives` at its ends. Called after a fit whose data look separated, which they are if
+        some direction of the coefficients lets no form fall and lifts one.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+
+        Returns
+        -------
+        rows : ndarray of intp, shape (m,)
+            The row that each form is of. A row without any is at its supremum everywhere.
+        forms : ndarray, shape (m, K)
+            Coefficients of the K linear predictors.
+        """
+        return None
 
 
 class Covariance(ABC):
@@ -487,6 +530,20 @@ class Approximation(ABC):
         It is a pure function of psi: what was evaluated before may make it faster, not
         different beyond its tolerance.
         """
+
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise, its first search for a conditional mode begun at `mode`.
+
+        Called where a mode was found that is better than the one that the objective follows. By
+        default the same as `objective`: right wherever no start but its own is used.
+
+        Parameters
+        ----------
+        problem : Problem
+        mode : ndarray, shape (q,)
+            Of the spherical random effects, laid out as in `Evaluation.mode`.
+        """
+        return self.objective(problem)
 
 
 @dataclass(frozen=True)

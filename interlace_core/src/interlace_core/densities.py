@@ -73,11 +73,47 @@ def _poisson_around(y: Array, log_mu: Array, mu: Array) -> Array:
     It is -S(y) - log(2 pi y) / 2 - y (exp(e) - 1 - e) with e = log(mu / y) and Stirling's
     remainder S: where y log(mu) and log(y!) nearly cancel, nothing of their size is left.
     """
-    from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
-
     some = y > 0.0
     log_y = np.log(np.where(some, y, 1.0))
     e = log_mu - log_y
     distance = np.where(e < 1.0, y * exp_excess(np.minimum(e, 1.0)), mu - y - y * e)
-    normal = stirling_remainder(log_y, 0)[0] + HALF_LOG_2PI + 0.5 * log_y
-    return np.where(some, -normal - distance, -mu)
+    return np.where(some, -_normal_term(log_y) - distance, -mu)
+
+
+def binomial_around(successes: Array, trials: Array, log_mu: Any, log1m_mu: Any) -> Any:
+    """Return the binomial log-density by its distance from successes / trials (Loader 2000).
+
+    Without log C(n, s) + s log(mu) + (n - s) log(1 - mu), each of which is of the size of n. Half
+    the unit deviance is a sum of two terms s (exp(u) - 1 - u), u the logarithm of mu over its
+    estimate; both are positive.
+
+    Parameters
+    ----------
+    successes, trials : ndarray, shape (n,)
+    log_mu, log1m_mu : array-like or jet, broadcastable to (..., n)
+        Logarithms of the probabilities of success and failure.
+    """
+    failures = trials - successes
+    inside = (successes > 0.0) & (failures > 0.0)
+    s, f = np.where(inside, successes, 1.0), np.where(inside, failures, 1.0)
+    n = np.where(inside, trials, 2.0)
+    up = np.where(s <= f, np.log(s / n), np.log1p(-f / n))
+    down = np.where(s <= f, np.log1p(-s / n), np.log(f / n))
+    normal = _normal_term(np.log(n)) - _normal_term(np.log(s)) - _normal_term(np.log(f))
+    distance = s * _excess(log_mu - up) + f * _excess(log1m_mu - down)
+    # all or none of the trials: the coefficient is 1
+    sure = np.where(failures > 0.0, log1m_mu, np.where(successes > 0.0, log_mu, 0.0))
+    return np.where(inside, normal - distance, trials * sure)
+
+
+def _normal_term(log_x: Array) -> Array:
+    """Return log(x!) - x log(x) + x."""
+    from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
+
+    return np.asarray(stirling_remainder(log_x, 0)[0] + HALF_LOG_2PI + 0.5 * log_x)
+
+
+def _excess(x: Any) -> Any:
+    from interlace_core.jets import compose
+
+    return compose(x, exp_excess, np.expm1, np.exp, np.exp)

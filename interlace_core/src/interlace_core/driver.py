@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,20 @@ from interlace_core.errors import (
     OptionError,
     UnsupportedModelError,
 )
-from interlace_core.fitting.diagnostics import limit_notes, separation_notes
+from interlace_core.fitting.diagnostics import limit_notes
 from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
+from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
+from interlace_core.fitting.verdict import with_columns
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.guards import guard
 from interlace_core.identification import Fitting
 from interlace_core.notices import warn
-from interlace_core.priors import Prior, penalise
+from interlace_core.priors import Prior, held_by_priors, penalise
 from interlace_core.records import Array, Problem
 from interlace_core.registry import Registry, default_registry
 from interlace_core.result import Coefficients, GLMMResult
@@ -107,8 +109,9 @@ def fit_glmm(
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
     result = _result(model, fit, ready, used, who)
-    if not fit.verdict.converged or fit.verdict.status == "not determined":
-        warn(f"{who}: {fit.verdict.message}.", ConvergenceWarning)
+    verdict = result.fit.verdict
+    if not verdict.converged or verdict.status == "not determined":
+        warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return result
 
 
@@ -357,9 +360,10 @@ def _result(
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
     training = Training(problem, approximation, optimizer, settings["tol_decrement"])
-    separated = separation_notes(problem, fit)
+    separated = separation_notes(problem, fit, state.eta, held_by_priors(approximation, problem))
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
+    fit = replace(fit, verdict=with_columns(fit.verdict, separated, model.dropped_columns))
     return GLMMResult(
         formula=model.formula,
         family=model.family,

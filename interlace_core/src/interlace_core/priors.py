@@ -102,9 +102,19 @@ class Penalised(Approximation):
         """Return the inner objective plus the penalty."""
         return _PenalisedObjective(self.inner.objective(problem), self._assigned(problem))
 
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the inner objective from a given mode, plus the penalty."""
+        return _PenalisedObjective(
+            self.inner.objective_from(problem, mode), self._assigned(problem)
+        )
+
     def penalty(self, problem: Problem, psi: Array) -> float:
         """Return minus the log-density of the priors at psi."""
         return _penalty(self._assigned(problem), psi)[0]
+
+    def held(self, problem: Problem) -> frozenset[int]:
+        """Return the entries of psi that have a prior, which keeps them finite."""
+        return frozenset(self._assigned(problem))
 
     def _assigned(self, problem: Problem) -> dict[int, Prior]:
         """Return the prior of each entry of psi that has one."""
@@ -180,6 +190,11 @@ def penalty_settings(approximation: Approximation, problem: Problem, psi: Array)
         return {}
     words = {name: str(prior) for name, prior in approximation.priors}
     return {"priors": words, "penalty": approximation.penalty(problem, psi)}
+
+
+def held_by_priors(approximation: Approximation, problem: Problem) -> frozenset[int]:
+    """Return the entries of psi that priors keep finite whatever the data are."""
+    return approximation.held(problem) if isinstance(approximation, Penalised) else frozenset()
 
 
 def _penalty(assigned: Mapping[int, Prior], psi: Array) -> tuple[float, Array]:

@@ -17,7 +17,8 @@ from scipy.special import gammaln, logsumexp
 
 from interlace_core.errors import NumericalError, UnsupportedModelError
 from interlace_core.numerics.conditional import Conditional, scatter
-from interlace_core.numerics.mode import Mode, find_mode
+from interlace_core.numerics.mode import Mode
+from interlace_core.numerics.other_modes import lowest_mode
 from interlace_core.numerics.smallblocks import apply
 from interlace_core.records import Array, Problem
 from interlace_core.shards import independent_rows, subset
@@ -67,7 +68,7 @@ def sample_likelihood(
     """
     structure = problem.layout.structure
     conditional = Conditional(problem.layout, psi)
-    mode = find_mode(conditional, np.zeros(structure.q))
+    mode = lowest_mode(conditional, np.zeros(structure.q))
     if mode is None:
         raise NumericalError("accuracy: the conditional mode was not found at the estimates.")
     r, root_w = _root_weights(problem, mode)

@@ -43,7 +43,7 @@ def log1p_lag(x: Any) -> Array:
     series = s - (1.0 - s) * square * tail  # 2 / (2 + x) = 1 - s
     if np.all(near):
         return np.asarray(series)
-    return np.where(near, series, 1.0 - np.log1p(x) / np.where(near, 1.0, x))
+    return np.asarray(np.where(near, series, 1.0 - np.log1p(x) / np.where(near, 1.0, x)))
 
 
 def exp_excess(x: Any) -> Array:

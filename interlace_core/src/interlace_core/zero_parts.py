@@ -208,6 +208,11 @@ class HurdleFamily(ZeroPartFamily):
         """Return log(pi) and its derivatives."""
         return Derivatives(pi[0][0], _powers(pi[0], len(eta) - 1, order, wrt))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the positive counts are: log(pi) and log(1 - pi) are, and only added."""
+        inside = _without(wrt, len(self.parameters) - 1)
+        return not inside or self.conditional.log_concave(inside)
+
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the start of the positive counts and the share of zeros."""
         w = np.ones(y.size) if weights is None else weights

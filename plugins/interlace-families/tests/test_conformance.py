@@ -9,6 +9,7 @@ from interlace_families.gamma import GammaFamily
 from interlace_families.gaussian import GaussianFamily
 from interlace_families.inverse_gaussian import InverseGaussianFamily
 from interlace_families.lognormal import LognormalFamily
+from interlace_families.lognormal_sd import LognormalSDFamily
 from interlace_families.poisson import PoissonFamily
 from interlace_families.skew_normal import SkewNormalFamily
 from interlace_families.student_t import StudentTFamily
@@ -36,6 +37,7 @@ CHECKS = [
     *family_checks(InverseGaussianFamily(link="1/mu^2"), support="positive"),
     *family_checks(InverseGaussianFamily(link="inverse"), support="positive"),
     *family_checks(LognormalFamily, support="positive"),
+    *family_checks(LognormalSDFamily, support="positive"),
     *family_checks(SkewNormalFamily, support="real"),
     # with few degrees of freedom there is no variance
     *family_checks(StudentTFamily, support="real", ranges={"nu": (1.8, 3.0)}),

@@ -18,6 +18,7 @@ from interlace_core.errors import NumericalError
 from interlace_core.fitting.elsewhere import highest, is_doubtful
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.modes import settle_modes, with_competition
 from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -110,12 +111,16 @@ def _fit_from(
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
+        optimum, competition = settle_modes(
+            search, optimum, approximation, optimizer, tol_decrement
+        )
         final = optimum.evaluation
         objective.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
+    verdict = with_competition(verdict, competition)
     return Fit(
         psi=optimum.psi,
         value=final.value,

@@ -23,14 +23,23 @@ TOL_ABS_IMPOSSIBLE = 1e-6
 
 
 def possible_objective(
-    approximation: Approximation, problem: Problem
+    approximation: Approximation,
+    problem: Problem,
+    evaluate: Callable[[Array], Evaluation] | None = None,
 ) -> Callable[[Array], Evaluation]:
     """Return the approximation's objective, failed where its value cannot be a likelihood.
 
     The probability of discrete data is at most 1. An approximation says otherwise where it has
     lost its meaning, and a search that follows it would end at any value.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    problem : Problem
+    evaluate : callable, optional
+        An objective that the approximation has made already.
     """
-    evaluate = approximation.objective(problem)
+    evaluate = evaluate or approximation.objective(problem)
     if not problem.family.is_discrete:
         return evaluate
 
@@ -104,6 +113,11 @@ class Objective:
             ceiling = self.best.value if self.best is not None else 0.0
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
         return evaluation.value, self.coordinates.gradient(evaluation.gradient)
+
+    def follow(self, evaluate: Callable[[Array], Evaluation]) -> None:
+        """Take another function in place of the present one and forget the points seen."""
+        self.evaluate, self.best, self.best_psi = evaluate, None, None
+        self._latest = (None, None)
 
     def close(self) -> None:
         """Take the progress away: the fit is over."""

@@ -83,10 +83,10 @@ def wald_limits(quantity: Quantity, psi: Array, vcov: Array, level: float) -> tu
     NaN for a quantity at a boundary, where the estimate is not normal on any scale; the whole
     scale for one that the data do not determine.
     """
-    value, slope = quantity.value(psi), quantity.gradient(psi)
-    variance = quadratic_form(slope, vcov)
-    half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance) * quantity.working_slope(value)
-    middle = quantity.working(value)
+    with np.errstate(invalid="ignore"):
+        variance = quadratic_form(quantity.working_gradient(psi), vcov)
+    half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance)
+    middle = quantity.working_at(psi)
     if variance == np.inf:
         middle, half = 0.0, np.inf
     elif not np.isfinite(middle) or not np.isfinite(half):

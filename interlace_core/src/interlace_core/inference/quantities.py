@@ -53,6 +53,15 @@ class Quantity(ABC):
         """Return d working / d value."""
         return 1.0
 
+    def working_at(self, psi: Array) -> float:
+        """Return it on the working scale."""
+        return self.working(self.value(psi))
+
+    def working_gradient(self, psi: Array) -> Array:
+        """Return the derivative of `working_at` in psi, shape (n_psi,)."""
+        with np.errstate(invalid="ignore"):  # at an end of its scale: 0 times infinity
+            return self.gradient(psi) * self.working_slope(self.value(psi))
+
     @property
     def domain(self) -> tuple[float, float]:
         """Closed interval of its values."""
@@ -80,7 +89,10 @@ class Coordinate(Quantity):
 
     def working(self, value: float) -> float:
         """Return the entry of psi."""
-        return value if self.link is None else float(self.link.eta(np.float64(value)))
+        if self.link is None:
+            return value
+        with np.errstate(divide="ignore"):  # the end of the scale is at infinity
+            return float(self.link.eta(np.float64(value)))
 
     def natural(self, working: float) -> float:
         """Return the natural value."""
@@ -90,7 +102,17 @@ class Coordinate(Quantity):
         """Return d eta / d mu."""
         if self.link is None:
             return 1.0
-        return 1.0 / float(self.link.derivatives(np.float64(self.working(value)))[1])
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            slope = self.link.derivatives(np.float64(self.working(value)))[1]
+            return float(1.0 / np.float64(slope))
+
+    def working_at(self, psi: Array) -> float:
+        """Return the entry of psi: a value next to the end of the link's scale may not tell it."""
+        return float(psi[self.index])
+
+    def working_gradient(self, psi: Array) -> Array:
+        """Return 1 in the entry's place."""
+        return np.asarray(np.arange(psi.size) == self.index, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

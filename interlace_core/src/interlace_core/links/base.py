@@ -43,6 +43,8 @@ class ProbabilityLink(Link):
     """A link whose natural scale is (0, 1)."""
 
     domain = (0.0, 1.0)
+    log_concave: ClassVar[bool] = False
+    """Whether log(mu) and log(1 - mu) are both concave in eta. False says "not known"."""
 
     @abstractmethod
     def log_mu(self, eta: Any) -> Any:

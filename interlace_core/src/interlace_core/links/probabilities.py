@@ -22,6 +22,7 @@ class Logit(ProbabilityLink):
     """eta = log(mu / (1 - mu))."""
 
     name = "logit"
+    log_concave = True
     latent_variance = np.pi**2 / 3.0
 
     def eta(self, mu: Any) -> Any:
@@ -72,6 +73,7 @@ class Probit(ProbabilityLink):
     """eta = Phi^-1(mu), the standard normal quantile."""
 
     name = "probit"
+    log_concave = True
     latent_variance = 1.0
 
     def eta(self, mu: Any) -> Any:
@@ -113,6 +115,7 @@ class CLogLog(ProbabilityLink):
     """eta = log(-log(1 - mu))."""
 
     name = "cloglog"
+    log_concave = True
     latent_variance = np.pi**2 / 6.0
 
     def eta(self, mu: Any) -> Any:
@@ -194,6 +197,7 @@ class LogProbability(ProbabilityLink):
     """eta = log(mu) for a probability, eta < 0: coefficients are log relative risks."""
 
     name = "log"
+    log_concave = True
     eta_domain = (-np.inf, 0.0)
 
     def eta(self, mu: Any) -> Any:

@@ -84,6 +84,11 @@ class Layout:
         return replace(self, problem=inner)
 
     @cached_property
+    def log_concave(self) -> bool:
+        """Whether the family says so in the predictors with random effects: the mode is unique."""
+        return self.problem.family.log_concave(self.structure.random_predictors)
+
+    @cached_property
     def cross_products(self) -> CrossProducts:
         """What the likelihood of a linear mixed model needs of the rows."""
         from interlace_core.numerics.linear import CrossProducts

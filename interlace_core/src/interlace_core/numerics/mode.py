@@ -75,10 +75,19 @@ spread 1 is 1e14 from 0, and has no more digits."""
 
 
 class ModeMemory:
-    """Continues the last mode to a new psi: where to start, never what to answer."""
+    """Continues the last mode to a new psi: where to start, never what to answer.
 
-    def __init__(self, q: int) -> None:
+    Parameters
+    ----------
+    q : int
+        Length of u.
+    first : ndarray, shape (q,), optional
+        The start where there is no last mode; 0 by default.
+    """
+
+    def __init__(self, q: int, first: Array | None = None) -> None:
         self._zero = np.zeros(q)
+        self._first = self._zero if first is None else first
         self._last: tuple[Conditional, Point] | None = None
         self._factorisation: Factorisation | None = None
 
@@ -107,7 +116,7 @@ class ModeMemory:
         leaves an error of the square of the distance, without another look at the density.
         """
         if self._last is None:
-            return self._zero
+            return self._first
         last, point = self._last
         u, derivatives = point.u, point.derivatives
         problem, structure = conditional.layout.problem, conditional.layout.structure

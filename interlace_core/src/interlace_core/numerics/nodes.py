@@ -48,8 +48,8 @@ from interlace_core.numerics.mode import (
     Mode,
     ModeMemory,
     ModeSettings,
-    find_mode,
 )
+from interlace_core.numerics.other_modes import lowest_mode
 from interlace_core.numerics.smallblocks import sandwich
 from interlace_core.records import Array, Derivatives, Evaluation, Problem, Status
 
@@ -103,14 +103,20 @@ class NodesObjective:
     nodes : Nodes
         As many dimensions as there are effects per group.
     settings : ModeSettings
+    mode : ndarray, shape (q,), optional
+        Where the first search for the mode begins; 0 by default.
     """
 
     def __init__(
-        self, layout: Layout, nodes: Nodes, settings: ModeSettings = DEFAULT_SETTINGS
+        self,
+        layout: Layout,
+        nodes: Nodes,
+        settings: ModeSettings = DEFAULT_SETTINGS,
+        mode: Array | None = None,
     ) -> None:
         self.layout = layout
         self._settings = settings
-        self._memory = ModeMemory(layout.structure.q)
+        self._memory = ModeMemory(layout.structure.q, mode)
         self._nodes = nodes
         self._blocks = tuple(blocks_of_groups(layout, nodes.log_w.size))
 
@@ -118,7 +124,7 @@ class NodesObjective:
         """Return value, gradient and mode at psi."""
         conditional = Conditional(self.layout, psi)
         start = self._memory.predict(conditional)
-        mode = find_mode(conditional, start, self._settings)
+        mode = lowest_mode(conditional, start, self._settings)
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(conditional, mode)

@@ -108,6 +108,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "order of levels does not matter": behaviour.check_labels,
     "signs of covariates do not matter": behaviour.check_signs,
     "same value whatever came before": behaviour.check_history,
+    "a given mode is only a start": behaviour.check_given_mode,
     "far points fail by status": behaviour.check_far,
     "objective can be pickled": behaviour.check_pickle,
     "inputs stay as they are": behaviour.check_inputs,

@@ -125,6 +125,18 @@ def check_history(trial: Trial) -> None:
     )
 
 
+def check_given_mode(trial: Trial) -> None:
+    """Require the same evaluation from a given mode: it is a start, not an answer."""
+    objective = trial.case.approximation.objective_from(trial.problem, trial.evaluation().mode)
+    _expect_equal(
+        objective(trial.psi.copy()),
+        trial.evaluation(),
+        f"of the model {trial.name!r} by objective_from() its own mode, as by objective(),",
+        TOL_REL_HISTORY,
+        "Only the first search for the mode may begin elsewhere.",
+    )
+
+
 def check_far(trial: Trial) -> None:
     """Require a status, not an exception, where the likelihood cannot be evaluated."""
     objective = trial.case.approximation.objective(trial.problem)

@@ -7,11 +7,13 @@ from functools import partial
 
 from interlace_core.contracts import Family
 from interlace_core.testing import family_arrays as arrays
+from interlace_core.testing import family_concavity as concavity
 from interlace_core.testing import family_derivatives as derivatives
 from interlace_core.testing import family_extremes as extremes
 from interlace_core.testing import family_form as form
 from interlace_core.testing import family_law as law
 from interlace_core.testing import family_links as links
+from interlace_core.testing import family_recession as recession
 from interlace_core.testing import family_response as response
 from interlace_core.testing.family_sample import FamilyCase, Range
 from interlace_core.testing.supports import Support, as_support
@@ -98,6 +100,8 @@ def _applicable(case: FamilyCase) -> dict[str, Callable[[], None]]:
     if "cdf" in own:
         checks["cdf is a probability"] = law.check_cdf_range
         checks["cdf is that of the density"] = law.check_cdf
+    if "recession_forms" in own:
+        checks["recession forms are those of the density"] = recession.check_forms
     return {name: partial(check, case) for name, check in checks.items()}
 
 
@@ -118,8 +122,10 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "derivatives match jets": derivatives.check_jets,
     "derivatives match differences": derivatives.check_differences,
     "derivatives are those asked for": derivatives.check_requested,
+    "log-concavity is real": concavity.check_concavity,
     "values at extremes of eta": extremes.check_values,
     "branches at extremes of eta": extremes.check_branches,
+    "log-probabilities are at most 0": extremes.check_probabilities,
     "density sums to one": law.check_total,
     "mean is that of the density": law.check_mean,
 }

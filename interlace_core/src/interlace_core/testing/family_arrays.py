@@ -20,7 +20,7 @@ LAYERS = np.array([0.0, 0.05, 0.1])
 
 MOMENTS = ("mean", "variance", "conditional_mean")
 
-OPTIONAL = ("variance", "conditional_mean", "simulate", "cdf")
+OPTIONAL = ("variance", "conditional_mean", "simulate", "cdf", "recession_forms")
 
 
 def offers(family: Family, method: str) -> bool:

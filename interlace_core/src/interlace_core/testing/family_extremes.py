@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -23,6 +25,10 @@ TOL_ABS_SLOPE = 1e-8
 TOL_ROUNDING = 1e-12
 """A slope may be off by so much of itself, by so much (a value that cancels to 0 is not 0), and
 by so much of the value (rounding divided by the step)."""
+
+TOL_PROBABILITY = 1.0
+"""Above 0: what is looked for grows with the predictor. A constant that is lost is of the order of
+1, and found by the sum of the density."""
 
 HOPELESS = 1e100
 """A log-density below minus this only tells a search to turn back; its slope is not looked at,
@@ -66,6 +72,28 @@ def check_values(case: FamilyCase) -> None:
             )
 
 
+def check_probabilities(case: FamilyCase) -> None:
+    """Require of outcomes that have a probability that its logarithm is nowhere above 0."""
+    certain = _has_probability(case, case.sample)
+    sample = replace(case.sample, y=case.sample.y[certain], eta=case.sample.eta[:, certain])
+    for corner in product(
+        (None, *(s * e for e in case.extremes for s in (-1, 1))), repeat=len(sample.every)
+    ):
+        eta = sample.eta.copy()
+        for k, far in enumerate(corner):
+            if far is not None:
+                eta[k] = far
+        there = replace(sample, eta=eta)
+        value = there.log_density()
+        bad = _defined(case, there) & (value > TOL_PROBABILITY)
+        expect(
+            not np.any(bad),
+            "log-probabilities of at most 0",
+            "".join(f"{value[i]:.6g} at {there.describe((i,))}" for i in np.flatnonzero(bad)[:1]),
+            "Clip sums of exponents, not their terms, and see that the probabilities add up to 1.",
+        )
+
+
 def check_branches(case: FamilyCase) -> None:
     """Require that the first derivatives are the slopes of the value, on the same branch."""
     for sample, k, far in _far(case):
@@ -88,6 +116,13 @@ def check_branches(case: FamilyCase) -> None:
             advice="Clip value and derivatives alike, or neither.",
             describe=sample.describe,
         )
+
+
+def _has_probability(case: FamilyCase, sample: Sample) -> BoolArray:
+    """Return the rows whose response is an isolated point of the support."""
+    if case.support.interval is None:
+        return np.ones(len(sample.y), dtype=bool)
+    return np.isin(sample.y, case.support.masses)
 
 
 def _far(case: FamilyCase) -> Iterator[tuple[Sample, int, float]]:

@@ -74,6 +74,10 @@ class AdaptiveGaussHermite(Approximation):
         """Return the negative approximate log-likelihood as a function of psi."""
         return _objective(problem, self.points, self.mode)
 
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the objective that looks for its first mode from a given one."""
+        return _objective(problem, self.points, self.mode, mode)
+
 
 @dataclass(frozen=True)
 class VectorGaussHermite(Approximation):
@@ -121,6 +125,10 @@ class VectorGaussHermite(Approximation):
         """Return the negative approximate log-likelihood as a function of psi."""
         return _objective(problem, self.points, self.mode)
 
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the objective that looks for its first mode from a given one."""
+        return _objective(problem, self.points, self.mode, mode)
+
 
 def gauss_hermite(points: int, size: int) -> Nodes:
     """Return the tensor grid of Gauss-Hermite nodes, so many in each of `size` dimensions."""
@@ -131,10 +139,13 @@ def gauss_hermite(points: int, size: int) -> Nodes:
     return Nodes(np.stack([axis.ravel() for axis in axes]), sum(logs, np.zeros(1)).ravel())
 
 
-def _objective(problem: Problem, points: int, mode: ModeSettings) -> Callable[[Array], Evaluation]:
+def _objective(
+    problem: Problem, points: int, settings: ModeSettings, start: Array | None = None
+) -> Callable[[Array], Evaluation]:
     if not problem.terms:
-        return Laplace(mode).objective(problem)  # exact, as any approximation is then
-    return NodesObjective(problem.layout, gauss_hermite(points, _effects(problem)), mode)
+        return Laplace(settings).objective(problem)  # exact, as any approximation is then
+    nodes = gauss_hermite(points, _effects(problem))
+    return NodesObjective(problem.layout, nodes, settings, start)
 
 
 def _check_points(name: str, points: object) -> None:

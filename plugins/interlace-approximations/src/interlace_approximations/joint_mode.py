@@ -23,6 +23,7 @@ from interlace_core.numerics.mode import (
     is_settled,
     value_noise,
 )
+from interlace_core.numerics.other_modes import MAX_ROUNDS, lower_mode
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
 
@@ -58,6 +59,12 @@ class JointMode(Approximation):
         if not _moves(problem):
             return Laplace(self.mode).objective(problem)
         return JointModeObjective(problem.layout, self.mode)
+
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the criterion that looks for its first joint mode from a given u."""
+        if not _moves(problem):
+            return Laplace(self.mode).objective_from(problem, mode)
+        return JointModeObjective(problem.layout, self.mode, mode)
 
 
 def _moves(problem: Problem) -> bool:
@@ -153,17 +160,17 @@ class Joint:
 class JointModeObjective:
     """psi -> Evaluation; keeps the last joint mode as the next start."""
 
-    def __init__(self, layout: Layout, settings: ModeSettings) -> None:
+    def __init__(self, layout: Layout, settings: ModeSettings, mode: Array | None = None) -> None:
         self.layout = layout
         self._settings = settings
-        self._u = np.zeros(layout.structure.q)
+        self._u = np.zeros(layout.structure.q) if mode is None else mode
         self._beta: Array | None = None
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
         place = self.layout.problem.beta_slices()[0]
         start = psi[place] if self._beta is None else self._beta
-        found = self._search(psi, start)
+        found = self._lowest(psi, start)
         if found is None:
             return Evaluation(np.inf, np.zeros(psi.size), self._u, Status.MODE_NOT_FOUND)
         conditional, joint, beta = found
@@ -179,10 +186,24 @@ class JointModeObjective:
             value, gradient, joint.mode.point.u, status, joint.mode.iterations, profiled
         )
 
-    def _search(self, psi: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
+    def _lowest(self, psi: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
+        """Return the joint mode, or a lower one where another u is better at the same beta."""
+        found = self._search(psi, self._u, beta)
+        for _ in range(MAX_ROUNDS):
+            if found is None or self.layout.log_concave:
+                break
+            conditional, joint, beta = found
+            lower = lower_mode(conditional, joint.mode, self._settings)
+            again = None if lower is None else self._search(psi, lower.point.u, beta)
+            if again is None:
+                break
+            found = again
+        return found
+
+    def _search(self, psi: Array, u: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
         """Minimise f jointly by damped Newton steps."""
         conditional = self._at(psi, beta)
-        point = conditional.evaluate(self._u, 3)
+        point = conditional.evaluate(u, 3)
         for iteration in range(1, self._settings.max_iterations + 1):
             joint = _measure(conditional, point, iteration)
             if joint is None:

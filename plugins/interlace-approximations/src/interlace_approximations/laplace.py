@@ -25,8 +25,8 @@ from interlace_core.numerics.mode import (
     Mode,
     ModeMemory,
     ModeSettings,
-    find_mode,
 )
+from interlace_core.numerics.other_modes import lowest_mode
 from interlace_core.records import Array, Evaluation, Problem, Status
 
 
@@ -53,20 +53,24 @@ class Laplace(Approximation):
         """Return the negative approximate log-likelihood as a function of psi."""
         return LaplaceObjective(problem.layout, self.mode)
 
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the objective that looks for its first mode from a given one."""
+        return LaplaceObjective(problem.layout, self.mode, mode)
+
 
 class LaplaceObjective:
     """psi -> Evaluation; the last mode tells where the next search starts."""
 
-    def __init__(self, layout: Layout, settings: ModeSettings) -> None:
+    def __init__(self, layout: Layout, settings: ModeSettings, mode: Array | None = None) -> None:
         self.layout = layout
         self._settings = settings
-        self._memory = ModeMemory(layout.structure.q)
+        self._memory = ModeMemory(layout.structure.q, mode)
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
         conditional = Conditional(self.layout, psi)
         start = self._memory.predict(conditional)
-        mode = find_mode(conditional, start, self._settings, self._memory)
+        mode = lowest_mode(conditional, start, self._settings, self._memory)
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(conditional, mode)

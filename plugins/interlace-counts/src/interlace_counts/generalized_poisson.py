@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
+from interlace_core.densities import has_large_counts, poisson_log_density
 from interlace_core.links import LINKS
 from interlace_core.records import Array, Derivatives, IntArray, Response
 from interlace_core.special import log_factorial
@@ -18,6 +19,10 @@ from interlace_counts.summation import draw_by_inversion, summation_grid
 
 MAX_LOG_RATE = 600.0
 """theta is taken within exp(+-600), so that it and its products are ordinary numbers."""
+
+LARGEST_SPREAD = 1e90
+"""Derivatives of W in units of W are taken within this, so that their cubes are numbers: where W is
+as small as exp(-600), next to the end of the distribution."""
 
 SPREADS = 40.0
 """Length of a tail in standard deviations: beyond it less than exp(-40) is left."""
@@ -66,10 +71,14 @@ class GeneralizedPoissonFamily(Family):
         """Return log theta + (y - 1) log W - W - log y!, and -inf where W <= 0."""
         log_theta = eta[0] - 0.5 * eta[1]
         theta = np.exp(_bounded(log_theta))
-        W = theta - y * np.expm1(-0.5 * eta[1])
+        W = theta - y * np.expm1(np.minimum(-0.5 * eta[1], MAX_LOG_RATE))
         positive = (W > 0) & (y > 0)
         inside = np.where(positive, W, 1.0)
-        value = log_theta + (y - 1.0) * np.log(inside) - inside - log_factorial(y)
+        if has_large_counts(y):
+            log_W = np.log(inside)
+            value = log_theta - log_W + poisson_log_density(y, log_W)
+        else:
+            value = log_theta + (y - 1.0) * np.log(inside) - inside - log_factorial(y)
         return np.where(y == 0, -theta, np.where(positive, value, -np.inf))
 
     def cloglog_positive(self, eta: Sequence[Any]) -> Any:
@@ -136,16 +145,22 @@ def _derivatives(
     """Differentiate log theta + (y - 1) log W - W - log y! by the chain rule for W."""
     log_theta = np.subtract(log_mu, 0.5 * np.asarray(log_phi))
     theta = np.exp(_bounded(log_theta))
-    excess = np.expm1(-0.5 * np.asarray(log_phi))
+    excess = np.expm1(np.minimum(-0.5 * np.asarray(log_phi), MAX_LOG_RATE))
     W = theta - y * excess
     inside = (W > 0) | (y == 0)
     W = np.where(inside, W, 1.0)
     # at y = 0 log theta and log W cancel; where theta is bounded, only nearly
-    logs = np.where(y == 0, 0.0, log_theta + (y - 1.0) * np.log(W))
-    value = np.where(inside, logs - W - log_factorial(y), -np.inf)
+    if has_large_counts(y):
+        log_W = np.log(W)
+        logs = np.where(y == 0, 0.0, log_theta - log_W) + poisson_log_density(y, log_W)
+        value = np.where(inside, logs, -np.inf)
+    else:
+        logs = np.where(y == 0, 0.0, log_theta + (y - 1.0) * np.log(W))
+        value = np.where(inside, logs - W - log_factorial(y), -np.inf)
     # in units of W, in which no power can overflow
     share = np.where(inside, theta / W, 0.0)
     spread = np.where(inside, share - y * (1.0 + excess) / W, 0.0)
+    spread = np.clip(spread, -LARGEST_SPREAD, LARGEST_SPREAD)
     inner = {(0,) * i + (1,) * j: share * (-0.5) ** j for i, j in _MIXED}
     inner |= {(1,) * j: spread * (-0.5) ** j for j in (1, 2, 3)}
     outer = (y - 1.0 - W, 1.0 - y, 2.0 * (y - 1.0))

@@ -10,6 +10,7 @@ from interlace_counts.nb_density import limit_of_truncation
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.poisson_part import PoissonPart
+from interlace_counts.truncated import TruncatedPoissonFamily
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class HurdlePoissonFamily(HurdleFamily):
     def count(self) -> Family:
         """The Poisson distribution."""
         return PoissonPart()
+
+    @property
+    def conditional(self) -> Family:
+        """The zero-truncated Poisson distribution."""
+        return TruncatedPoissonFamily()
 
 
 @dataclass(frozen=True)

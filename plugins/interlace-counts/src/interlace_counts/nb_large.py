@@ -150,8 +150,8 @@ def _in_mean(y: Array, c: _Shares) -> dict[tuple[int, ...], Array]:
 
 def _in_size(G: tuple[Array, ...], c: _Shares) -> dict[tuple[int, ...], Array]:
     first = c.A * c.K
-    bend = c.A * c.x * c.r
-    partials = {(1,): G[1] - first}
+    bend = c.A * np.where(np.abs(c.x) < _NEAR, c.x * c.r, c.q - c.r)  # x r = q - r
+    partials: dict[tuple[int, ...], Array] = {(1,): G[1] - first}
     if len(G) > 2:
         partials[1, 1] = G[2] - (first - bend)
     if len(G) > 3:

@@ -91,6 +91,13 @@ class NegativeBinomial2Family(Family):
         theta = float(np.clip(average**2 / excess, 0.1, 100.0))
         return np.array([float(self.parameters[0].link.eta(np.float64(average))), np.log(theta)])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the mean with log link: y eta - (y + theta) log(theta + exp(eta)).
+
+        With the others -theta log(theta + mu), a zero's, is not concave.
+        """
+        return wrt == (0,) and self._log_link()
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:

@@ -59,6 +59,10 @@ class PoissonPart(Family):
 
         return np.where(y < 0, 0.0, pdtr(np.maximum(np.floor(y), 0.0), self.mean(eta)))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True: y eta - exp(eta)."""
+        return True
+
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the logarithm of the average count, kept above zero."""
         return np.array([np.log(max(float(np.average(y, weights=weights)), 0.5 / y.size))])

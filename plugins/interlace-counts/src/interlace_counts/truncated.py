@@ -26,6 +26,13 @@ class TruncatedPoissonFamily(ZeroTruncatedFamily):
         """The Poisson distribution."""
         return PoissonPart()
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True: y eta - log(exp(mu) - 1), whose logarithm is a cumulant function of eta.
+
+        (Truncated NB1 and NB2 are not: near the log-series limit a count of 1 tells nothing.)
+        """
+        return True
+
 
 @dataclass(frozen=True)
 class TruncatedNegativeBinomial1Family(ZeroTruncatedFamily):

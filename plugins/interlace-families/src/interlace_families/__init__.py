@@ -12,6 +12,7 @@ def interlace_families() -> list[type[Family]]:
     from interlace_families.gaussian import GaussianFamily
     from interlace_families.inverse_gaussian import InverseGaussianFamily
     from interlace_families.lognormal import LognormalFamily
+    from interlace_families.lognormal_sd import LognormalSDFamily
     from interlace_families.poisson import PoissonFamily
     from interlace_families.skew_normal import SkewNormalFamily
     from interlace_families.student_t import StudentTFamily
@@ -24,6 +25,7 @@ def interlace_families() -> list[type[Family]]:
         GammaFamily,
         InverseGaussianFamily,
         LognormalFamily,
+        LognormalSDFamily,
         SkewNormalFamily,
         StudentTFamily,
         TweedieFamily,

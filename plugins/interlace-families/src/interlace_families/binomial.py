@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter
+from interlace_core.densities import binomial_around, has_large_counts
 from interlace_core.links import Link, LogProbability, ProbabilityLink
 from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
 from interlace_core.trials import (
@@ -78,6 +79,8 @@ class BinomialFamily(Family):
         """Return log of C(trials, s) mu^s (1 - mu)^(trials - s)."""
         link = self._link()
         successes, failures = y[:, 0], y[:, 1] - y[:, 0]
+        if has_large_counts(y[:, 1]):
+            return binomial_around(y[:, 0], y[:, 1], link.log_mu(eta[0]), link.log1m_mu(eta[0]))
         return log_choose(y) + successes * link.log_mu(eta[0]) + failures * link.log1m_mu(eta[0])
 
     def mean(self, eta: Sequence[Array]) -> Array:
@@ -109,6 +112,10 @@ class BinomialFamily(Family):
         proportion = overall_proportion(y, weights)
         return np.array([float(self._link().eta(np.float64(proportion)))])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether both log-probabilities are concave: with every link but cauchit."""
+        return self._link().log_concave
+
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
     ) -> Collapsed | None:
@@ -134,7 +141,9 @@ class BinomialFamily(Family):
             value, d1, d2, d3 = (
                 _times(successes, a) + _times(failures, b) for a, b in zip(up, down, strict=True)
             )
-        if not np.all(y[:, 1] == 1.0):
+        if has_large_counts(trials):
+            value = binomial_around(successes, trials, link.log_mu(x), link.log1m_mu(x))
+        elif not np.all(trials == 1.0):
             value = value + log_choose(y)
         if 0 not in wrt:
             return Derivatives(value, {})
@@ -161,6 +170,9 @@ def _logit_terms(
         value *= trials
     np.subtract(successes * eta, value, out=value)
     first = successes - (p if binary else trials * p)
+    if not binary and has_large_counts(trials):
+        # the smaller of two equal differences: n p is not known to better than its rounding
+        first = np.where(eta >= 0, trials * tail - (trials - successes), first)
     if order == 1:
         return value, first, first, first
     second = np.multiply(tail, larger, out=tail)

@@ -100,6 +100,14 @@ class GammaFamily(Family):
         shape = float(np.clip(average**2 / max(variance, 1e-300), 1e-2, 1e6))
         return np.array([float(self.parameters[0].link.eta(np.float64(average))), np.log(shape)])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(shape) alone, and for the mean alone with log and inverse link.
+
+        shape (log(eta) - y eta) and shape (-eta - y exp(-eta)) are concave; with the identity,
+        shape (-log(mu) - y / mu) is not beyond mu = 2 y.
+        """
+        return wrt == (1,) or (wrt == (0,) and self.parameters[0].link.name in ("log", "inverse"))
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:

@@ -12,6 +12,10 @@ from interlace_core.contracts import Family, Parameter, positive_or_none
 from interlace_core.links import LINKS, Link, as_link, chain
 from interlace_core.records import Array, Derivatives
 
+SMALLEST_LOG_SIGMA = -300.0
+"""sigma is taken as exp(this) where it is smaller and divided by: where the residual is 0 there
+is then no 0 times infinity."""
+
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
@@ -56,7 +60,8 @@ class GaussianFamily(Family):
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the normal log-density."""
         mu = self.parameters[0].link.mu(eta[0])
-        return -HALF_LOG_2PI - eta[1] - 0.5 * np.square((y - mu) * np.exp(-eta[1]))
+        scale = np.exp(-np.maximum(eta[1], SMALLEST_LOG_SIGMA))
+        return -HALF_LOG_2PI - eta[1] - 0.5 * np.square((y - mu) * scale)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
@@ -87,12 +92,19 @@ class GaussianFamily(Family):
         start[1] = 0.5 * np.log(max(float(np.var(y)), 1e-300))
         return start
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(sigma) alone, and for the mean alone with identity link.
+
+        Not jointly: -(y - mu)^2 / (2 sigma^2) - log(sigma) is a saddle near y = mu.
+        """
+        return wrt == (1,) or (wrt == (0,) and self.parameters[0].link.name == "identity")
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives from the residual in units of sigma."""
         taylor = self.parameters[0].link.derivatives(eta[0])
-        precision = np.exp(-2.0 * eta[1])
+        precision = np.exp(-2.0 * np.maximum(eta[1], SMALLEST_LOG_SIGMA))
         residual = y - taylor[0]
         square = precision * np.square(residual)
         value = -HALF_LOG_2PI - eta[1] - 0.5 * square

@@ -59,11 +59,18 @@ class InverseGaussianFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return -log(2 pi phi y^3) / 2 - (y / mu - 1)^2 / (2 phi y)."""
+        from interlace_core.jets import value_of
+
         log_mu, inside = log_mean(self.parameters[0].link, eta[0])
         log_y = np.log(y)
         with np.errstate(over="ignore"):
-            scale = np.exp(0.5 * (np.minimum(-eta[1], LARGEST_LOG) - log_y))
-            distance = 0.5 * np.square(np.expm1(log_y - log_mu) * scale)
+            log_c = 0.5 * (np.minimum(-eta[1], LARGEST_LOG) - log_y)
+            d = log_y - log_mu
+            near = value_of(d) < 1.0
+            # a tiny scale times an overflowing exponential
+            away = np.exp(log_c + d) - np.exp(log_c)
+            m = np.where(near, np.expm1(np.where(near, d, 0.0)) * np.exp(log_c), away)
+            distance = 0.5 * np.square(m)
         return only_inside(inside, -HALF_LOG_2PI - 0.5 * eta[1] - 1.5 * log_y - distance)
 
     def mean(self, eta: Sequence[Array]) -> Array:
@@ -108,6 +115,15 @@ class InverseGaussianFamily(Family):
         phi = max(float(np.average(distance, weights=weights)), 1e-10 / average)
         return np.array([float(self.parameters[0].link.eta(np.float64(average))), np.log(phi)])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(phi) alone, and for the mean alone with links 1/mu^2 and inverse.
+
+        2 phi times the log-density is -y eta + 2 sqrt(eta) and -y eta^2 + 2 eta there, and with
+        log link -y exp(-2 eta) + 2 exp(-eta), which is not concave beyond mu = 2 y.
+        """
+        inverse = self.parameters[0].link.name in ("1/mu^2", "inverse")
+        return wrt == (1,) or (wrt == (0,) and inverse)
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
@@ -124,8 +140,9 @@ def _log_link_derivatives(
     """Differentiate m^2 / 2 with m = e - c, e = c y / mu and c = 1 / sqrt(y phi)."""
     log_y = np.log(y)
     within = -log_phi <= LARGEST_LOG
-    c = np.exp(0.5 * (np.minimum(-log_phi, LARGEST_LOG) - log_y))
-    e, m = c * np.exp(log_y - log_mu), c * np.expm1(log_y - log_mu)
+    log_c, d = 0.5 * (np.minimum(-log_phi, LARGEST_LOG) - log_y), log_y - log_mu
+    c, e = np.exp(log_c), np.exp(log_c + d)
+    m = np.where(d < 1.0, c * np.expm1(np.minimum(d, 1.0)), e - c)
     distance = 0.5 * np.square(m)
     value = -HALF_LOG_2PI - 0.5 * log_phi - 1.5 * log_y - distance
     partials: dict[tuple[int, ...], Array] = {}

@@ -94,6 +94,10 @@ class PoissonFamily(Family):
         average = max(float(np.average(y, weights=weights)), 0.5 / y.size)
         return np.array([float(self.parameters[0].link.eta(np.float64(average)))])
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the links offered: y eta - exp(eta), y log(eta) - eta, and so on."""
+        return self.parameters[0].link.name in LINK_NAMES
+
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
     ) -> Collapsed | None:

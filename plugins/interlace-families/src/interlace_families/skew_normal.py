@@ -107,6 +107,10 @@ class SkewNormalFamily(Family):
         z, _ = _standardised(y, eta)
         return np.asarray(np.clip(ndtr(z) - 2.0 * owens_t(z, eta[2]), 0.0, 1.0))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the mean, in which z is linear: log phi(z) + log Phi(alpha z)."""
+        return wrt == (0,)
+
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return mean, standard deviation and a slant from the skewness, away from 0."""
         average = float(np.average(y, weights=weights))

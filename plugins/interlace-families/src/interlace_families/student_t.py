@@ -105,6 +105,10 @@ class StudentTFamily(Family):
         normal = nu > 1e10
         return np.where(normal, ndtr(z), stdtr(np.where(normal, 1.0, nu), z))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for log(sigma) alone: an outlier pulls at the location less than others."""
+        return wrt == (1,)
+
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the median, a scale from the quartiles, and 5 degrees of freedom.
 

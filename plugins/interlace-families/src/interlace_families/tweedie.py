@@ -161,6 +161,14 @@ class TweedieFamily(Family):
             total = np.where(many, gammainc(k, k * relative), total)
         return np.where(y < 0, 0.0, np.minimum(total, 1.0))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the mean.
+
+        phi times the log-density is -y exp(-(p - 1) eta) / (p - 1) - exp((2 - p) eta) / (2 - p)
+        and what does not depend on it, with 1 < p < 2.
+        """
+        return wrt == (0,)
+
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the average, and the moment estimate of phi for power 1.5."""
         average = max(float(np.average(y, weights=weights)), 1e-10)

@@ -102,6 +102,14 @@ class CumulativeFamily(Family):
         value = np.where(where.first | where.last, near, inside)
         return np.where(value_of(a - b) <= 0.0, -np.inf, value)
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the latent density is log-concave: with every link but cauchit.
+
+        F(a) - F(b) is then log-concave in both ends jointly, which are linear in location and
+        threshold parameters (Prekopa 1973; Burridge 1981; Pratt 1981).
+        """
+        return self.latent.log_concave
+
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
@@ -109,6 +117,19 @@ class CumulativeFamily(Family):
         value, terms = interval_terms(self.latent, self._interval(y, eta), order)
         upper, lower = self._ends()
         return Derivatives(value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt))
+
+    def recession_forms(self, y: Array) -> tuple[IntArray, Array]:
+        """Return upper end minus location, and location minus lower end, where there is one."""
+        codes, (upper, lower) = _codes(y), self._ends()
+        below = np.flatnonzero(codes < len(upper) - 1)
+        above = np.flatnonzero(codes > 0)
+        forms = np.concatenate(
+            [
+                np.column_stack([-np.ones(below.size), upper[codes[below]]]),
+                np.column_stack([np.ones(above.size), -lower[codes[above]]]),
+            ]
+        )
+        return np.concatenate([below, above]), forms
 
     def cumulative(self, eta: Sequence[Array]) -> Array:
         """Return P(Y <= k) for every category but the last, shape (J - 1, ..., n)."""

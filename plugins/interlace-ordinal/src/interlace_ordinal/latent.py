@@ -7,7 +7,7 @@ logarithms of F and of 1 - F work on truncated Taylor numbers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,9 @@ _F_IS_EXP = -38.0
 
 class Latent(ABC):
     """A distribution with a density on the whole line."""
+
+    log_concave: ClassVar[bool] = True
+    """Whether the logarithm of its density is concave."""
 
     @abstractmethod
     def log_cdf(self, x: Any) -> Any:
@@ -117,6 +120,8 @@ class Normal(Symmetric):
 
 class Cauchy(Symmetric):
     """The link cauchit."""
+
+    log_concave = False
 
     def log_cdf(self, x: Any) -> Any:
         """Return log(1/2 + atan(x) / pi)."""

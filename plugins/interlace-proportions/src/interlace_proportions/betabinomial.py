@@ -9,7 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter, positive_or_none
+from interlace_core.densities import has_large_counts
 from interlace_core.errors import ResponseError
+from interlace_core.jets import expand, value_of
 from interlace_core.links import LINKS, Link, ProbabilityLink
 from interlace_core.records import Array, Derivatives, Response
 from interlace_core.trials import (
@@ -21,6 +23,7 @@ from interlace_core.trials import (
     overall_proportion,
 )
 from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet
+from interlace_proportions.many_trials import around_share
 from interlace_proportions.tails import LINK_NAMES, draw, log_tails, tail_partials, total
 
 CHUNK_ELEMENTS = 1_000_000
@@ -109,6 +112,10 @@ class BetaBinomialFamily(Family):
         and n are successes, failures and trials, a = mu phi and b = (1 - mu) phi.
         """
         s, n = y[:, 0], y[:, 1]
+        if has_large_counts(n):
+            values = [np.asarray(value_of(each), np.float64) for each in eta]
+            order = max(getattr(each, "order", 0) for each in eta)
+            return expand(self.derivatives(y, values, order, (0, 1) if order else ()), eta)
         log_mu, log1m_mu = log_tails(self._link(), eta[0])
         successes = log_pochhammer_jet(s, eta[1] + log_mu, eta[1])
         failures = log_pochhammer_jet(n - s, eta[1] + log1m_mu, eta[1])
@@ -161,6 +168,8 @@ class BetaBinomialFamily(Family):
         B = log_pochhammer(f, eta[1] + down[0], eta[1], order if wrt else 0)
         N = log_pochhammer(n, eta[1], eta[1], order if 1 in wrt else 0)
         value = log_choose(y) + A[0] + B[0] - N[0]
+        if has_large_counts(n):
+            value = around_share(s, n, up[0], down[0], eta[1], value)
         if not wrt or order == 0:
             return Derivatives(value, {})
         in_phi = {(1,) * k: -N[k] for k in range(1, order + 1)} if 1 in wrt else {}

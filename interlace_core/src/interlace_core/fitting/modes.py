@@ -1,0 +1,184 @@
+"""Whether the conditional mode that a fit ended at is the lowest, and whether others compete.
+
+Once per fit, for families that do not say that they are log-concave. The mode is searched anew
+at the estimates: by scans, and from several starts where these do not go through all of the
+space. A lower one makes the fit continue from there; one that is higher but near leaves its part
+of the integral out of an approximation around a single mode, and the status says how much that
+is. A refit by known curvature (`near`) is not checked.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interlace_core.contracts import Approximation, Optimizer
+from interlace_core.fitting.objective import SearchStopped, possible_objective
+from interlace_core.fitting.polish import Optimum, Search, polish
+from interlace_core.fitting.verdict import Verdict
+from interlace_core.guards import guard
+from interlace_core.numerics.conditional import Conditional
+from interlace_core.numerics.mode import Mode, find_mode
+from interlace_core.numerics.other_modes import (
+    OtherModes,
+    is_lower,
+    lower_mode,
+    one_effect_per_level,
+    other_modes,
+)
+from interlace_core.numerics.smallblocks import sandwich
+from interlace_core.records import Array, Problem
+
+STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
+"""Values of all u from which the mode is searched again, in standard deviations of the prior;
+scans have seen them all where they go through the whole space."""
+
+NEAR = 7.0
+"""What f at another mode may lie above the lowest for it to count: beyond, it has less than a
+thousandth of the mass."""
+
+LEAST_MISSED = 0.01
+"""Log-likelihood that other modes have to add, roughly, for the status to mention them. Laplace's
+own error is larger in most fits."""
+
+
+@dataclass(frozen=True)
+class Competition:
+    """What else the joint density has beside the mode of a fit.
+
+    Attributes
+    ----------
+    lower : ndarray, shape (q,), or None
+        A better mode than that of the fit.
+    gain : float
+        What it has more in log-density.
+    near : tuple of str
+        Levels with another mode near theirs, in words, by factor.
+    missed : float
+        About what the modes nearby would add to the log-likelihood.
+    """
+
+    lower: Array | None = None
+    gain: float = 0.0
+    near: tuple[str, ...] = ()
+    missed: float = 0.0
+
+
+def settle_modes(
+    search: Search,
+    optimum: Optimum,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    tol_decrement: float,
+) -> tuple[Optimum, Competition]:
+    """Return the optimum, searched again if its mode was not the lowest, and what competes there.
+
+    The value at a mode that is not the lowest is that of no approximation of the likelihood, so
+    that it is given up even where it is the higher one.
+    """
+    found = compare_modes(search.problem, optimum.psi, optimum.evaluation.mode)
+    if found.lower is None:
+        return optimum, found
+    objective, coordinates = search.objective, search.objective.coordinates
+    before = objective.evaluate
+    anew = approximation.objective_from(search.problem, found.lower)
+    objective.follow(possible_objective(approximation, search.problem, anew))
+    objective.at(optimum.psi)
+    if objective.best is None:
+        objective.follow(before)
+        objective.best, objective.best_psi = optimum.evaluation, optimum.psi
+        return optimum, found
+    here = coordinates.around(optimum.psi)
+    objective.coordinates = here
+    with guard(optimizer, "minimize"), suppress(SearchStopped):
+        optimizer.minimize(
+            objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
+        )
+    objective.coordinates = coordinates
+    again = polish(search, tol_decrement)
+    return again, compare_modes(search.problem, again.psi, again.evaluation.mode)
+
+
+def with_competition(verdict: Verdict, found: Competition) -> Verdict:
+    """Return the verdict with what is to be said of the modes."""
+    if found.lower is not None:
+        message = (
+            "not reached: the conditional mode is not unique (another one is better by "
+            f"{found.gain:.2g}), and the search does not keep to the best"
+        )
+        return replace(verdict, status="not reached", converged=False, message=message)
+    if found.missed < LEAST_MISSED:
+        return verdict
+    message = (
+        f"{verdict.message}; the conditional mode competes with others: {'; '.join(found.near)}. "
+        f"An approximation around one mode leaves out about {found.missed:.2g} of log-likelihood: "
+        "see result.accuracy(), or take more points (nAGQ) where the model allows it"
+    )
+    return replace(verdict, message=message)
+
+
+def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
+    """Return what competes with the mode of a fit at its estimates; nothing if that is settled.
+
+    Parameters
+    ----------
+    problem : Problem
+    psi : ndarray, shape (n_psi,)
+    mode : ndarray, shape (q,)
+        As in the evaluation at psi.
+    """
+    predictors = tuple(sorted({term.predictor for term in problem.terms}))
+    if not predictors or problem.family.log_concave(predictors):
+        return Competition()
+    conditional = Conditional(problem.layout, psi)
+    here = find_mode(conditional, mode) if mode.size == problem.layout.structure.q else None
+    if here is None:
+        return Competition()
+    lowest = _lowest(conditional, here)
+    if lowest is not here:
+        return Competition(lowest.point.u, here.point.value - lowest.point.value)
+    near, missed = [], 0.0
+    for found in other_modes(conditional, here, NEAR):
+        levels = (found.rise > 0.0) & (found.rise < NEAR)
+        if np.any(levels):
+            near.append(_in_words(found, levels))
+            missed += _missed(conditional, here, found, levels)
+    return Competition(near=tuple(near), missed=missed)
+
+
+def _lowest(conditional: Conditional, here: Mode) -> Mode:
+    """Return the lowest mode that several starts lead to; the given one if none is lower."""
+    lowest = here
+    for start in () if one_effect_per_level(conditional) else STARTS:
+        mode = find_mode(conditional, np.full(here.point.u.size, start))
+        if mode is not None and is_lower(mode.point, lowest.point):
+            lowest = mode
+    return lower_mode(conditional, lowest) or lowest
+
+
+def _in_words(found: OtherModes, levels: Array) -> str:
+    count, least = int(np.count_nonzero(levels)), float(np.min(found.rise[levels]))
+    return (
+        f"{count} of {levels.size} levels of {found.factor.name} "
+        f"{'has' if count == 1 else 'have'} another, {least:.2g} above the best where it is nearest"
+    )
+
+
+def _missed(conditional: Conditional, here: Mode, found: OtherModes, levels: Array) -> float:
+    """Return about what the other modes' own Laplace approximations would add.
+
+    The curvature within each level's block stands for the whole: exact for one factor.
+    """
+    f = conditional.layout.structure.factors.index(found.factor)
+    ratio = _log_curvature(conditional, here, f) - _log_curvature(conditional, found.mode, f)
+    share = np.exp(np.minimum(0.5 * ratio - found.rise, NEAR))
+    return float(np.sum(np.log1p(share[levels])))
+
+
+def _log_curvature(conditional: Conditional, mode: Mode, f: int) -> Array:
+    """Return log|H| of each level's block, shape (L,)."""
+    T = conditional.T[f]
+    H = np.moveaxis(sandwich(T, mode.information[f, f], T), -1, 0) + np.eye(T.shape[0])
+    return np.asarray(np.linalg.slogdet(H)[1])

@@ -1,0 +1,208 @@
+"""Separation: coefficients without a finite estimate, found where a fit looks like it and named.
+
+The look costs next to nothing: a linear predictor whose fixed part has a large variance in some
+row. That is no proof (few data have it too, and so do some that are nearly separated), so that a
+linear programme decides what is said (`recession`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from math import isfinite
+
+import numpy as np
+
+from interlace_core.contracts import Parameter
+from interlace_core.data.design import INTERCEPT
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.openrows import forms_of_rows, rows_without_weight
+from interlace_core.fitting.recession import Cone, separating_sets
+from interlace_core.guards import guard
+from interlace_core.numerics.gram import CHUNK_NUMBERS
+from interlace_core.records import Array, IntArray, Predictor, Problem
+
+SUSPECT_SE = 3.0
+"""Standard error of a row's fixed part from which separation is looked for. Where it is, a search
+ends with a thousand and more, for a row's share of what is left to gain is its variance's inverse;
+ordinary fits have below 1, and those between cost a linear programme."""
+
+MOST_SETS = 10
+"""Causes that a note lists."""
+
+
+def separation_notes(
+    problem: Problem, fit: Fit, eta: Array, held: Collection[int] = ()
+) -> tuple[str, ...]:
+    """Return a note for each predictor with coefficients that have no finite estimate.
+
+    The fixed effects alone decide: where every row's log-density rises along a direction of the
+    coefficients it does so for any random effects, and the likelihood has no maximum. Variances
+    that are infinite (a response constant within groups) are another matter.
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : Fit
+    eta : ndarray, shape (K, n)
+        Its linear predictors, random effects included.
+    held : collection of int
+        Entries of psi that something beside the data keeps finite, as priors do.
+    """
+    notes = []
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        if not _has_open_end(predictor.parameter) or not predictor.X.shape[1]:
+            continue
+        if largest_variance(predictor, fit.vcov[place, place]) < SUSPECT_SE**2:
+            continue
+        free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
+        note = _note(problem, fit, eta, k, free)
+        if note:
+            notes.append(note)
+    return tuple(notes)
+
+
+def _has_open_end(parameter: Parameter) -> bool:
+    """Return whether the parameter may tend to an end of its scale with its predictor.
+
+    Not asked of dispersions, whose ends are limits of the family (`limit_notes`).
+    """
+    if parameter.fixed is not None or parameter.role == "dispersion":
+        return False
+    link = parameter.link
+    bounded = any(map(isfinite, link.domain)) and not all(map(isfinite, link.eta_domain))
+    return parameter.latent or bounded
+
+
+def largest_variance(predictor: Predictor, V: Array) -> float:
+    """Return the largest variance of a row's fixed part; infinite where some of it is not known.
+
+    The same for columns in other units, and where an intercept (or thresholds) can make up for
+    it, with another zero point.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    V : ndarray, shape (p, p)
+        Covariance of its coefficients.
+    """
+    if not np.all(np.isfinite(V)):
+        return np.inf
+    X, largest = predictor.X, 0.0
+    zero = np.mean(X, axis=0) if predictor.parameter.latent else None
+    step = max(CHUNK_NUMBERS // X.shape[1], 1)
+    for start in range(0, len(X), step):
+        rows = X[start : start + step] if zero is None else X[start : start + step] - zero
+        with np.errstate(over="ignore", invalid="ignore"):
+            largest = max(largest, float(np.max(np.einsum("ij,ij->i", rows @ V, rows))))
+    return largest
+
+
+def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -> str:
+    """Return the note on predictor k, whose coefficients `free` nothing else holds, or ""."""
+    predictor, place = problem.predictors[k], problem.beta_slices()[k]
+    with guard(problem.family, "separation"):
+        forms = problem.family.recession_forms(problem.y)
+    if forms is None:
+        cone = Cone(*forms_of_rows(problem, eta, k))
+        always = [j for j in free if predictor.names[j] == INTERCEPT]
+        offset = 0
+    else:
+        cone = Cone(*_joint_forms(problem, *forms))
+        offset = place.start - problem.n_theta
+        own = range(offset, offset + predictor.X.shape[1])
+        always = [j for j in range(problem.n_beta) if j not in own]
+    columns = [j + offset for j in free if j + offset not in always]
+    sets = separating_sets(cone, always, columns)
+    if sets == ((),):
+        return "" if forms is not None else _of_intercept(predictor, fit.psi[place])
+    if not sets:
+        return ""
+    causes = [tuple(j - offset for j in each) for each in sets]
+    along = forms is None and always and not all(cone.has_direction(each) for each in sets)
+    return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
+
+
+def _joint_forms(problem: Problem, rows: IntArray, forms: Array) -> tuple[Array, Array]:
+    """Return what forms of the predictors ask of all coefficients, shape (m, n_beta), and none."""
+    counted = ~rows_without_weight(problem)[rows]
+    rows, forms = rows[counted], forms[counted]
+    parts = [f[:, None] * p.X[rows] for f, p in zip(forms.T, problem.predictors, strict=True)]
+    return np.concatenate(parts, axis=1), np.zeros((0, problem.n_beta))
+
+
+_ADVICE = "merge levels, or report the likelihood-ratio test instead of the coefficient."
+
+
+def _words(
+    predictor: Predictor, beta: Array, se: Array, causes: Sequence[Sequence[int]], along: bool
+) -> str:
+    """Return the note that names the columns: the first cause in full, the others after it."""
+    names, first = predictor.names, causes[0]
+    of, what = _what_is_separated(predictor.parameter)
+    if len(first) == 1:
+        (j,) = first
+        note = (
+            f"column {names[j]!r}{of} separates {what}: its coefficient {beta[j]:.1f} has no "
+            f"finite estimate and its standard error ({se[j]:.3g}) means nothing."
+        )
+    else:
+        note = (
+            f"the combination of columns {_listed(names, beta, first)}{of} separates {what}: their "
+            "coefficients (in brackets) have no finite estimates and their standard errors mean "
+            "nothing."
+        )
+    for each in causes[1:MOST_SETS]:
+        column = "does column" if len(each) == 1 else "do columns"
+        alone = "by itself" if len(each) == 1 else "together"
+        note += f" So {column} {_listed(names, beta, each)} {alone}."
+    if len(causes) > MOST_SETS:
+        note += f" So do {len(causes) - MOST_SETS} more."
+    if along:
+        note += f" The coefficient of {INTERCEPT!r} runs off as well."
+    drop = "Drop the column" if len(first) == 1 else "Drop one of them"
+    return f"{note} {drop}, {_ADVICE}{_prior_for(predictor, first)}"
+
+
+def _listed(names: Sequence[str], beta: Array, columns: Sequence[int]) -> str:
+    return ", ".join(f"{names[j]!r} ({beta[j]:.1f})" for j in columns)
+
+
+def _what_is_separated(parameter: Parameter) -> tuple[str, str]:
+    """Return whose columns they are where not the mean's, and what they separate, in words."""
+    if parameter.role == "mean":
+        return "", "the response"
+    zeros = "the zeros of the response from its other values"
+    return f" of {parameter.name}", zeros if parameter.role == "zero" else "the response"
+
+
+def _prior_for(predictor: Predictor, columns: Sequence[int]) -> str:
+    """Return the remedy by priors; none on a latent scale."""
+    parameter = predictor.parameter
+    if parameter.latent:
+        return ""
+    key = (
+        "fixed" if parameter.role == "mean" else f"{parameter.name}: {predictor.names[columns[0]]}"
+    )
+    several = parameter.role != "mean" and len(columns) > 1
+    return (
+        f' A weak prior, priors={{"{key}": interlace.normal(0, 2.5)}}'
+        f"{' and so on' if several else ''}, gives a finite estimate."
+    )
+
+
+def _of_intercept(predictor: Predictor, beta: Array) -> str:
+    """Return the note on an intercept that runs off by itself; "" if to a limit of the family."""
+    parameter = predictor.parameter
+    estimate = float(beta[predictor.names.index(INTERCEPT)])
+    becomes = parameter.at_upper if estimate > 0 else parameter.at_lower
+    if becomes and (parameter.role == "mean" or predictor.names == (INTERCEPT,)):
+        return ""  # said by `limit_notes`
+    end = "highest" if estimate > 0 else "lowest"
+    limit = f", where the family becomes {becomes}" if becomes else ""
+    return (
+        f"every row of the response is best predicted by the {end} {parameter.name} there can "
+        f"be{limit}: the coefficient of {INTERCEPT!r} ({estimate:.1f}) has no finite estimate, nor "
+        f"has any other of {parameter.name}, and their standard errors mean nothing."
+    )
