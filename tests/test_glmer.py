@@ -410,7 +410,6 @@ def test_approximation_is_chosen_by_points_name_or_object(counts, options, shown
     [
         ("(x | g)", ["2 random-effects column(s) in 1 term(s)", "(1 + x | g)"]),
         ("(1 | g) + (1 | h)", ["2 random-effects column(s) in 2 term(s)", "(1 | g), (1 | h)"]),
-        ([], ["0 random-effects column(s)", "none"]),
     ],
 )
 def test_quadrature_refuses_by_name_and_tells_the_way_out(counts, random, nouns):
@@ -497,9 +496,9 @@ def test_no_points_agree_with_lme4_for_two_groups():
     assert fit.llf == pytest.approx(LME4_TICKS_0["logLik"], abs=1e-5)
 
 
-def test_no_points_need_coefficients(counts):
-    with pytest.raises(UnsupportedModelError, match=r"nAGQ=0 .* this model has none\. Use nAGQ=1"):
-        interlace.glmer("y ~ 0 + (1 | g)", counts, "poisson", nAGQ=0)
+def test_no_points_without_coefficients_are_laplace(counts):
+    fast, usual = (interlace.glmer("y ~ 0 + (1 | g)", counts, "poisson", nAGQ=n) for n in (0, 1))
+    assert fast.llf == pytest.approx(usual.llf, abs=1e-9)
 
 
 # --- results

@@ -10,6 +10,7 @@ from scipy.special import expit, gammaln, log_expit
 from twins_hurdle import LOGIT, Hurdle
 
 from interlace_core.contracts import Parameter
+from interlace_core.errors import ResponseError
 from interlace_core.jets import compose
 from interlace_core.links import LINKS, Log
 from interlace_core.records import Derivatives
@@ -92,6 +93,20 @@ class HoldsLambda(Hurdle):
 class BindChangesDensity(Hurdle):
     def bind(self, y):
         return replace(self, rate=2.0)
+
+
+@dataclass(frozen=True)
+class LearnsFromPart(Hurdle):
+    def bind_part(self, y):
+        return replace(self, rate=2.0) if np.ptp(y) == 0.0 else self
+
+
+@dataclass(frozen=True)
+class RefusesPart(Hurdle):
+    def bind_part(self, y):
+        if np.ptp(y) == 0.0:
+            raise ResponseError("twin: a response that varies is expected")
+        return self
 
 
 @dataclass(frozen=True)
@@ -233,6 +248,7 @@ TWINS = {
     "natural parameters": [NaturalMeanAlone(), NaturalLosesJets(), NaturalOutside()],
     "can be pickled": [HoldsLambda()],
     "bind keeps the density": [BindChangesDensity()],
+    "parts are bound as the whole": [LearnsFromPart(), RefusesPart()],
     "start is finite": [StartsAtLogOfZero()],
     "inputs stay as they are": [ChangesEta()],
     "shapes and precision": [SinglePrecision(), SumsLeadingAxes()],

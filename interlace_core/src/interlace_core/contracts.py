@@ -215,6 +215,21 @@ class Family(ABC):
         """Return a copy that knows what the data fix (trials, number of categories)."""
         return self
 
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy of a bound family for some of its rows, or for these in another order.
+
+        Called where a model is cut into parts: a cluster, a block, a group left out. What each row
+        brings (its trials) is that of `y`; what all rows together fixed (parameters, the number
+        of categories) stays as it is, whatever `y` holds: parts need not vary. By default
+        `bind(y)`; override it where `bind` learns, warns or refuses.
+
+        Parameters
+        ----------
+        y : ndarray, shape (m,) or (m, columns)
+            In the form of `Response.y`; taken together (`collapse`), not always of integers.
+        """
+        return self.bind(y)
+
     def observed(self, y: Array) -> Array:
         """Return the checked response on the scale of `mean`, shape (n,)."""
         return y

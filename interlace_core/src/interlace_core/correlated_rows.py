@@ -60,6 +60,10 @@ class CorrelatedRows(Family):
         """Return a copy whose base knows the response."""
         return replace(self, base=self.base.bind(y))
 
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(y))
+
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-density of each row by itself."""
         return self.base.log_density(y, self._own(eta))

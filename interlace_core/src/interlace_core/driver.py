@@ -20,6 +20,7 @@ from interlace_core.errors import (
     UnsupportedModelError,
 )
 from interlace_core.fitting.diagnostics import limit_notes
+from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.kept import kept_of_approximation
@@ -27,6 +28,7 @@ from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.fitting.verdict import with_columns
+from interlace_core.formulas.formula import parse_formula
 from interlace_core.guards import guard
 from interlace_core.identification import Fitting
 from interlace_core.notices import warn
@@ -157,7 +159,7 @@ def prepare(
     settings = Config(builtin).resolve_all(call)
     chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
-        chosen_family = with_zero_part(chosen_family)
+        parameters, chosen_family = with_asked_zero_part(dict(parameters or {}), chosen_family)
     integral = as_approximation(registry, settings, call, who)
     with guard(None, "data"):
         model = build_problem(
@@ -196,6 +198,29 @@ def as_family(family: Any, registry: Registry, settings: Mapping[str, Any], who:
         return registry.family(family, prefer=settings["prefer"])()
     chosen: Family = _as_instance(family, Family, "family", who)
     return chosen
+
+
+def with_asked_zero_part(
+    parameters: dict[str, str], family: Family
+) -> tuple[dict[str, str], Family]:
+    """Return formulas and family with the zero part that was asked for; `~ 0` asks for none.
+
+    Raises
+    ------
+    OptionError
+        If none is asked for of a family that has one.
+    UnsupportedModelError
+        If the family's response is not a count.
+    """
+    text = parameters["zero"]
+    if not parse_formula(text, response=False, argument="ziformula").is_empty:
+        return parameters, with_zero_part(family)
+    if any(parameter.role == "zero" for parameter in family.parameters):
+        raise OptionError(
+            f"ziformula: expected terms, or 1, for family {family.name!r}, got {text!r}, which "
+            "asks for no zero part. Choose the family without one, or leave ziformula out."
+        )
+    return {key: each for key, each in parameters.items() if key != "zero"}, family
 
 
 def with_zero_part(family: Family) -> Family:
@@ -327,6 +352,9 @@ def _result(
 ) -> GLMMResult:
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    with guard(problem.family, "result"):
+        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+        require_residual(problem, state.eta, doubtful)
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)

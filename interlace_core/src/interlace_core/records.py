@@ -220,7 +220,7 @@ class Problem:
         ----------
         y : ndarray, of the shape of its own
         """
-        changed = replace(self, y=y)
+        changed = replace(self, y=y, family=self.family.bind_part(y))
         if "layout" in self.__dict__:
             # where a cached property keeps its value
             changed.__dict__["layout"] = self.layout.with_response(changed)

@@ -115,3 +115,7 @@ class ZeroTruncated(ZeroTruncatedFamily):
     def bind(self, y: Array) -> Self:
         """Return a copy around the bound base."""
         return replace(self, base=self.base.bind(y))
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(y))

@@ -255,6 +255,10 @@ class ZeroInflated(ZeroInflatedFamily):
         """Return a copy around the bound base."""
         return replace(self, base=self.base.bind(y))
 
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(y))
+
 
 @dataclass(frozen=True)
 class Hurdle(HurdleFamily):
@@ -284,6 +288,10 @@ class Hurdle(HurdleFamily):
     def bind(self, y: Array) -> Self:
         """Return a copy around the bound base."""
         return replace(self, base=self.base.bind(y))
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(y))
 
 
 def _without(wrt: tuple[int, ...], index: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from interlace_core.contracts import Family
@@ -177,6 +178,7 @@ def build_problem(
             *overlap_notes(design.terms),
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
+            *_known_notes(design),
             *identification_notes(problem, fitting or Fitting()),
         ),
         response_levels=raw.levels,
@@ -208,6 +210,21 @@ def _correlation_notes(correlation: RowCorrelation | None) -> list[str]:
         return []
     groups = int(correlation.codes.max()) + 1
     return [f"residuals are correlated: {correlation.label}, {groups} groups"]
+
+
+def _known_notes(design: Assembled) -> list[str]:
+    """Return a note for each further parameter whose formula leaves nothing to estimate."""
+    random = {term.predictor for term in design.terms}
+    notes = []
+    for k, each in enumerate(design.predictors):
+        parameter = each.parameter
+        if k == 0 or k in random or each.X.shape[1] or parameter.fixed is not None:
+            continue
+        value = "given by its offset"
+        if not np.ptp(each.offset):
+            value = f"fixed at {float(parameter.link.mu(each.offset[0])):g}"
+        notes.append(f"{parameter.name} is {value}: its formula has no coefficients")
+    return notes
 
 
 def _problem(

@@ -16,6 +16,7 @@ import numpy as np
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import NumericalError
 from interlace_core.fitting.elsewhere import highest, is_doubtful
+from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
@@ -99,7 +100,7 @@ def _fit_from(
     began = time.perf_counter()
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
-        evaluate = possible_objective(approximation, problem)
+        evaluate = watched(problem, possible_objective(approximation, problem))
         first = evaluate(start.psi)
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)

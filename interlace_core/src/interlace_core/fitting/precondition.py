@@ -179,6 +179,8 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     problem, structure = conditional.layout.problem, conditional.layout.structure
     derivatives = mode.point.derivatives
     active = [k for k in problem.active() if problem.predictors[k].X.shape[1]]
+    if not active:
+        return np.zeros((0, 0))
     blocks: list[list[Array]] = []
     for k in active:
         X = problem.predictors[k].X

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.fitting.exact import MEETS, Watch, leaves_nothing, refuse_exact
 from interlace_core.links import Link
 from interlace_core.numerics.conditional import weighted_derivatives
 from interlace_core.numerics.gram import weighted_gram
@@ -152,13 +153,16 @@ def _fit_coefficients(problem: Problem) -> Array:
         return beta
     leash, first = _leash(problem), beta
     value, derivatives = _evaluate(problem, beta)
-    worst, damping = value, 0.0
+    worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):
+        watch.see(value)
         gradient, information = _gradient_information(problem, derivatives)
         gradient, information = gradient - leash @ (beta - first), information + leash
         step, decrement = _newton_step(gradient, information, damping)
         tol = TOL_DECREMENT * max(value - worst, 1.0) if problem.terms else TOL_DECREMENT_ALONE
         if decrement < tol:
+            if leaves_nothing(derivatives):
+                refuse_exact(problem)
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
@@ -186,13 +190,50 @@ def _leash(problem: Problem) -> Array:
 
 
 def _first_coefficients(problem: Problem) -> Array:
-    """Return coefficients whose predictors are near the family's own constants."""
-    constants = problem.family.start(problem.y, problem.weights)
-    parts = []
-    for predictor, constant in zip(problem.predictors, constants, strict=True):
+    """Return coefficients whose predictors are near the family's own constants.
+
+    Where the mean's predictor is in units of the response, the mean's coefficients are those of
+    least squares, and constants are those of what these leave: offsets, effects and the distance
+    of the response from 0 can be larger than the residual by as much as numbers have digits.
+    """
+    first, family = problem.predictors[0], problem.family
+    y, parts, others = problem.y, [], problem.predictors
+    if _in_units_of_response(problem):
+        target = y - first.offset
+        beta = _weighted_least_squares(first.X, target, problem.weights)
+        y = target - first.X @ beta
+        if np.ptp(y) <= MEETS * np.ptp(problem.y):
+            refuse_exact(problem)
+        if first.X.shape[1]:
+            parts, others = [beta], problem.predictors[1:]
+    constants = family.start(y, problem.weights)[len(problem.predictors) - len(others) :]
+    for predictor, constant in zip(others, constants, strict=True):
         if predictor.X.shape[1]:
             parts.append(least_squares(predictor.X, constant - predictor.offset))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _in_units_of_response(problem: Problem) -> bool:
+    """Return whether the mean's predictor is the mean, which may lie anywhere."""
+    y, mean = problem.y, problem.predictors[0].parameter
+    ends = (*mean.link.domain, *mean.link.eta_domain)
+    if y.ndim > 1 or problem.family.is_discrete or np.any(np.isfinite(ends)):
+        return False
+    return np.array_equal(problem.family.observed(y), y) and np.array_equal(mean.link.eta(y), y)
+
+
+def _weighted_least_squares(X: Array, target: Array, weights: Array | None) -> Array:
+    if weights is not None:
+        root = np.sqrt(weights)
+        X, target = X * root[:, None], target * root
+    if not X.shape[1]:
+        return np.zeros(0)
+    # the response's mean apart: the products below would lose the digits that it has more
+    centre = float(np.mean(target))
+    beta = least_squares(X, np.full(len(X), centre))
+    for _ in range(2):
+        beta = beta + least_squares(X, target - X @ beta)
+    return beta
 
 
 def least_squares(X: Array, target: Array) -> Array:

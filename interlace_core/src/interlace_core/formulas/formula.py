@@ -40,6 +40,12 @@ class ParsedFormula:
     offsets: tuple[Span, ...]
     bars: tuple[Bar, ...]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the right-hand side is 0: no constant, nothing else either."""
+        more = self.fixed.covariates or self.offsets or self.bars
+        return not more and not self.fixed.has_intercept
+
 
 @dataclass
 class _Parts:

@@ -18,6 +18,7 @@ from scipy.stats import chi2
 
 from interlace_core.errors import OptionError, UnsupportedModelError
 from interlace_core.fitting.refit import refit_ml, refit_problem
+from interlace_core.fitting.support import check_support
 from interlace_core.fitting.training import require_training
 from interlace_core.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace_core.records import Array, Problem, RandomTerm
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 TOL_REL_SPAN = 1e-7
 """Residual, relative, below which a column counts as a combination of others."""
+
+
+TOL_REL_SAME = 1e-8
+"""Difference, relative, of two evaluations of one exact likelihood at one point."""
 
 
 @dataclass(frozen=True)
@@ -156,13 +161,34 @@ def _difference(a: GLMMResult, b: GLMMResult) -> str:
             "a restricted likelihood depends on the fixed effects, which differ. Leave out "
             "refit=False, and they are fitted again by maximum likelihood."
         )
-    methods = {str(each.settings["approximation"]) for each in (a, b)}
-    if len(methods) > 1:
+    if not _same_likelihood(a, b):
+        methods = sorted(str(each.settings["approximation"]) for each in (a, b))
         return (
-            f"their log-likelihoods are approximated differently ({'; '.join(sorted(methods))}). "
+            f"their log-likelihoods are approximated differently ({'; '.join(methods)}). "
             "Fit both with the same nAGQ."
         )
     return ""
+
+
+def _same_likelihood(a: GLMMResult, b: GLMMResult) -> bool:
+    """Return whether two log-likelihoods are the same function, up to what the models differ in.
+
+    Without random effects every approximation is exact: the other fit's, evaluated for such a
+    model, has to give its value (weights can be precisions in one and multipliers in the other).
+    """
+    if a.settings["approximation"] == b.settings["approximation"]:
+        return True
+    for plain, other in ((a, b), (b, a)):
+        if not plain.terms:
+            problem = require_training(plain, "anova").problem
+            approximation = require_training(other, "anova").approximation
+            try:
+                check_support(approximation, problem)
+            except UnsupportedModelError:
+                return False
+            value = approximation.objective(problem)(plain.fit.psi).value
+            return bool(abs(value - plain.fit.value) <= TOL_REL_SAME * (1.0 + abs(value)))
+    return False
 
 
 def _same(a: Array | None, b: Array | None) -> bool:

@@ -146,7 +146,7 @@ def _root(vcov: Array, evaluate: Callable[[Array], Evaluation], psi: Array, valu
     own = np.diagonal(V)
     size = np.sqrt(np.where(own > 0, own, 1.0))
     values, vectors = np.linalg.eigh(0.5 * (V + V.T) / size / size[:, None])
-    floor = REL_FLOOR * float(values.max())
+    floor = REL_FLOOR * float(values.max(initial=0.0))
     return np.asarray(size[:, None] * vectors * np.sqrt(np.maximum(values, floor)))
 
 

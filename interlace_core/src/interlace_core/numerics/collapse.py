@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.records import Array, Collapsed, IntArray, Problem
+from interlace_core.shards import subset
 
 MIN_ROWS = 1000
 """Rows below which a fit has nothing to save."""
@@ -29,7 +30,7 @@ def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
 
     With the row that each given row went to, or None where none was taken together.
     """
-    if problem.n < MIN_ROWS:
+    if problem.n < MIN_ROWS or problem.correlation is not None:
         return problem, None
     sample = _sample(problem)
     probe = _distinct(problem, sample)
@@ -46,25 +47,27 @@ def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     collapsed = collapse_response(problem, groups, first.size)
     if collapsed is None:
         return problem, None
-    shorter = replace(
-        problem,
-        y=collapsed.y,
-        weights=collapsed.weights,
-        constants=collapsed.constants,
-        predictors=tuple(
-            replace(predictor, X=predictor.X[first], offset=predictor.offset[first])
-            for predictor in problem.predictors
-        ),
-        terms=tuple(
-            replace(term, codes=term.codes[first], Z=term.Z[first]) for term in problem.terms
-        ),
-    )
-    return shorter, groups
+    return _taken_together(problem, first, collapsed), groups
 
 
 def collapse_response(problem: Problem, groups: IntArray, size: int) -> Collapsed | None:
     """Return the response of rows taken together by group; None if the family cannot."""
-    return problem.family.collapse(problem.y, problem.weights, groups, size)
+    found = problem.family.collapse(problem.y, problem.weights, groups, size)
+    if found is None or problem.constants is None:
+        return found
+    return replace(found, constants=found.constants + np.bincount(groups, problem.constants, size))
+
+
+def _taken_together(problem: Problem, first: IntArray, collapsed: Collapsed) -> Problem:
+    """Return the first row of each group with the response of the whole group."""
+    shorter = subset(problem, first)
+    return replace(
+        shorter,
+        y=collapsed.y,
+        weights=collapsed.weights,
+        constants=collapsed.constants,
+        family=problem.family.bind_part(collapsed.y),
+    )
 
 
 def _sample(problem: Problem) -> IntArray:

@@ -79,7 +79,8 @@ class Layout:
             y = y[self.order]
             weights = None if weights is None else weights[self.order]
             constants = None if constants is None else constants[self.order]
-        inner = replace(self.problem, y=y, weights=weights, constants=constants)
+        family = problem.family.bind_part(y)
+        inner = replace(self.problem, y=y, weights=weights, constants=constants, family=family)
         return replace(self, problem=inner)
 
     @cached_property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.numerics.conditional import Layout
 from interlace_core.numerics.structure import Segments
 from interlace_core.records import Array, Problem
+from interlace_core.shards import subset
 
 BLOCK_ELEMENTS = 1 << 14
 """Rows times nodes taken at once, 128 kB an array, so that a dozen of them stay in the second-level
@@ -24,7 +25,7 @@ class Block:
     Attributes
     ----------
     problem : Problem
-        Their rows.
+        Their rows, a problem of its own.
     rows, levels : slice
         Their place among all rows and levels.
     segments : Segments
@@ -58,16 +59,10 @@ def blocks_of_groups(layout: Layout, nodes: int) -> Iterator[Block]:
         last = max(int(np.searchsorted(bounds, room, side="right")) - 1, first + 1)
         rows = slice(int(bounds[first]), int(bounds[last]))
         yield Block(
-            _rows_of(problem, rows),
+            subset(problem, rows),
             rows,
             slice(first, last),
             Segments.of(factor.rows.codes[rows] - first, last - first),
             tuple(None if column.z is None else column.z[rows] for column in factor.columns),
         )
         first = last
-
-
-def _rows_of(problem: Problem, rows: slice) -> Problem:
-    """Return the density's share of a problem: response and weights of some rows."""
-    weights = None if problem.weights is None else problem.weights[rows]
-    return replace(problem, y=problem.y[rows], weights=weights)

@@ -66,6 +66,14 @@ MAX_REACH = 2.0
 """Change of a predictor beyond which the last mode is no start: a search from 0 is shorter."""
 
 
+ROUNDING = 2.0 * float(np.finfo(np.float64).eps)
+"""Relative error of a predictor: of the sum, and of its largest summand."""
+
+ROUNDING_LOOKED_AT = 1e-3
+"""Squared decrement up to which rounding may be all that is left: it is 1e-3 where a response of
+spread 1 is 1e14 from 0, and has no more digits."""
+
+
 class ModeMemory:
     """Continues the last mode to a new psi: where to start, never what to answer.
 
@@ -155,11 +163,12 @@ def find_mode(
     memory : ModeMemory, optional
         Gives the factorisation at the last mode; changes the time, not the answer.
     """
-    mode = _search(conditional, start, settings, memory)
-    if mode is None and np.any(start):
-        # the mode of a distant psi can lie where steps overflow or crawl
-        return _search(conditional, np.zeros_like(start), settings, None)
-    return mode
+    with np.errstate(over="ignore", invalid="ignore"):  # no mode is the answer then
+        mode = _search(conditional, start, settings, memory)
+        if mode is None and np.any(start):
+            # the mode of a distant psi can lie where steps overflow or crawl
+            return _search(conditional, np.zeros_like(start), settings, None)
+        return mode
 
 
 def _search(
@@ -189,7 +198,7 @@ def _search(
         sq_decrement = -float(gradient @ step)
         if not np.isfinite(sq_decrement):
             return None
-        if exact and sq_decrement <= settings.tol_sq_decrement:
+        if exact and is_settled(conditional, point, sq_decrement, settings.tol_sq_decrement):
             if point.order < 3:
                 point = conditional.evaluate(point.u, 3)
             return Mode(point, information, factorisation, gradient, step, iteration)
@@ -197,6 +206,46 @@ def _search(
         if point is None:
             return None
     return None
+
+
+def is_settled(
+    conditional: Conditional, point: Point, sq_decrement: float, tol_sq_decrement: float
+) -> bool:
+    """Return whether a squared Newton decrement is below its tolerance, or below rounding.
+
+    A response far from 0 compared with its spread leaves few digits for what is sought: rounding
+    d of the predictors alone makes a decrement of up to d' W d.
+    """
+    if sq_decrement <= tol_sq_decrement:
+        return True
+    if sq_decrement > ROUNDING_LOOKED_AT:
+        return False
+    total = 0.0
+    for r in conditional.layout.structure.random_predictors:
+        second = point.derivatives.get(r, r)
+        if second is not None:
+            total += float(np.sum(np.abs(second) * np.square(_rounding(conditional, point, r))))
+    return sq_decrement <= total
+
+
+def value_noise(conditional: Conditional, point: Point) -> float:
+    """Return what rounding of the predictors changes f by."""
+    total = 0.0
+    for r in conditional.layout.structure.random_predictors:
+        first, second = point.derivatives.get(r), point.derivatives.get(r, r)
+        rounding = _rounding(conditional, point, r)
+        if first is not None:
+            total += float(np.sum(np.abs(first) * rounding))
+        if second is not None:
+            total += float(np.sum(np.abs(second) * np.square(rounding)))
+    return total
+
+
+def _rounding(conditional: Conditional, point: Point, r: int) -> Array:
+    """Return the rounding of each row's predictor, of the size of its largest summand."""
+    offset = conditional.layout.problem.predictors[r].offset
+    parts = point.eta[r], conditional.eta_fixed[r], offset
+    return np.asarray(ROUNDING * np.max(np.abs(parts), axis=0))
 
 
 def _start(conditional: Conditional, start: Array) -> Point | None:
@@ -238,6 +287,10 @@ def _descend(
         candidate = conditional.evaluate(point.u + length * step, order)
         if candidate.value <= point.value - 1e-4 * length * sq_decrement + noise:
             return candidate
+        if length == 1.0 and sq_decrement <= ROUNDING_LOOKED_AT:
+            noise += value_noise(conditional, point)
+            if candidate.value <= point.value + noise:
+                return candidate
         del candidate  # before the next one takes as much memory
         length *= 0.5
     return None

@@ -69,7 +69,7 @@ class RowCorrelation:
         """Number of rows of the largest group."""
         return int(np.max(np.bincount(self.codes)))
 
-    def take(self, rows: IntArray) -> RowCorrelation:
+    def take(self, rows: IntArray | slice) -> RowCorrelation:
         """Return the correlation of some rows, in their order."""
         codes = np.unique(self.codes[rows], return_inverse=True)[1].astype(np.intp)
         return replace(self, codes=codes, times=self.times[rows])

@@ -7,13 +7,14 @@ the number of levels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.numerics.complement import index_array
 from interlace_core.numerics.relation import Relation
 from interlace_core.records import Array, IntArray, Problem, RandomTerm
+from interlace_core.shards import subset
 
 Blocks = dict[tuple[int, int], Array]
 """Upper block triangle of a symmetric matrix: (i, j), i <= j -> shape (c_i, c_j, P_ij)."""
@@ -196,39 +197,7 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     if np.all(main[1:] >= main[:-1]):
         return problem, None
     order = np.argsort(main, kind="stable")
-    ordered = replace(
-        problem,
-        y=problem.y[order],
-        weights=None if problem.weights is None else problem.weights[order],
-        constants=None if problem.constants is None else problem.constants[order],
-        predictors=tuple(
-            replace(
-                predictor,
-                X=_sorted_columns(predictor.X, order),
-                offset=_sorted_unless_constant(predictor.offset, order),
-            )
-            for predictor in problem.predictors
-        ),
-        terms=tuple(
-            replace(term, codes=term.codes[order], Z=_sorted_unless_constant(term.Z, order))
-            for term in problem.terms
-        ),
-        correlation=None if problem.correlation is None else problem.correlation.take(order),
-    )
-    return ordered, order
-
-
-def _sorted_columns(X: Array, order: IntArray) -> Array:
-    """Return the rows in another order, columns contiguous, without a copy in between."""
-    out = np.empty(X.shape, order="F")
-    for column, values in zip(out.T, X.T, strict=True):
-        np.take(values, order, out=column)
-    return out
-
-
-def _sorted_unless_constant(values: Array, order: IntArray) -> Array:
-    """Return the rows in another order; as they are, without a copy, where all are equal."""
-    return values if np.all(values == values[:1]) else values[order]
+    return subset(problem, order), order
 
 
 def build_structure(problem: Problem) -> Structure:

@@ -46,7 +46,7 @@ def r_code(result: GLMMResult, data: str = "data") -> str:
     if any(effects.scales is not None for effects in result.effects.values()):
         raise _no_counterpart("a known covariance of levels")
     points = result.settings.get("points")
-    quadrature = points is not None and points != 1
+    quadrature = points is not None and points != 1 and bool(result.terms)
     formulas = [_right_side(result, k) for k in range(len(result.coefficients))]
     arguments = [
         f"{_response(result)} ~ {formulas[0]}",
@@ -166,9 +166,10 @@ def _other_parameters(result: GLMMResult, formulas: list[str]) -> tuple[list[str
     fixed: dict[str, str] = {}
     for k, found in enumerate(result.coefficients[1:], start=1):
         parameter = found.parameter
-        plain = formulas[k] == "1"
+        known = formulas[k] == "0"  # nothing to estimate: its predictor is 0
+        plain = formulas[k] == "1" or known
         if parameter.role == "zero":
-            arguments.append(f"ziformula = ~ {formulas[k]}")
+            arguments.append(f"ziformula = ~ {'1' if known else formulas[k]}")
             name = '"betazi"'
         elif parameter.role == "dispersion":
             arguments += [] if plain else [f"dispformula = ~ {formulas[k]}"]
@@ -177,6 +178,8 @@ def _other_parameters(result: GLMMResult, formulas: list[str]) -> tuple[list[str
             raise _no_counterpart(f"a formula or a fixed value for {parameter.name!r}")
         else:
             continue
+        if known:
+            fixed[name] = "0"
         if parameter.fixed is not None:
             fixed[name] = f"{parameter.fixed_eta():.15g}"
     if fixed:

@@ -115,6 +115,7 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "natural parameters": links.check_natural,
     "can be pickled": form.check_pickle,
     "bind keeps the density": form.check_bind,
+    "parts are bound as the whole": form.check_bind_part,
     "start is finite": response.check_start,
     "inputs stay as they are": arrays.check_inputs,
     "shapes and precision": arrays.check_shapes,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
 
 from interlace_core.contracts import Family, Parameter
+from interlace_core.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
@@ -127,6 +129,34 @@ def check_bind(case: FamilyCase) -> None:
             tol=TOL_SAME,
             scale=1.0 + np.abs(density),
             advice="bind() records what the data fix; it must not change the density.",
+        )
+
+
+def check_bind_part(case: FamilyCase) -> None:
+    """Require that a part of the rows has the parameters and the density that all of them have."""
+    sample = case.sample
+    rows = np.arange(sample.eta.shape[1])
+    advice = "Override bind_part(): parts need not vary, and all rows fixed the parameters."
+    for part in (rows[::-1], *(rows[i : i + 1] for i in rows[:: max(len(rows) // 20, 1)])):
+        y, eta = sample.y[part], sample.eta[:, part]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                family = sample.family.bind_part(y)
+            except InterlaceError as error:
+                expect(False, "bind_part() of a bound family to take any rows", error, advice)
+        said = [str(each.message) for each in caught]
+        expect(not said, "bind_part() to warn of nothing", said, advice)
+        given = [(each.name, each.fixed) for each in family.parameters]
+        wanted = [(each.name, each.fixed) for each in sample.family.parameters]
+        expect(given == wanted, f"parameters {wanted} for a part", given, advice)
+        expect_close(
+            Sample(family, y, eta).log_density(),
+            sample.log_density()[part],
+            what="the density of a part of the rows, that of these rows among all,",
+            tol=TOL_SAME,
+            scale=1.0 + np.abs(sample.log_density()[part]),
+            advice=advice,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 
+from interlace_approximations.laplace import Laplace
 from interlace_core.contracts import Approximation
 from interlace_core.errors import OptionError, UnsupportedModelError
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeSettings
@@ -58,9 +59,9 @@ class AdaptiveGaussHermite(Approximation):
         return cls(points=nAGQ)
 
     def check(self, problem: Problem) -> None:
-        """Refuse all but one scalar random-effects term."""
+        """Refuse all but one scalar random-effects term, or none: nothing is then integrated."""
         columns = _effects(problem)
-        if len(problem.terms) == 1 and columns == 1:
+        if not problem.terms or (len(problem.terms) == 1 and columns == 1):
             return
         raise UnsupportedModelError(
             f"adaptive quadrature (nAGQ={self.points}) integrates one scalar random effect per "
@@ -111,7 +112,7 @@ class VectorGaussHermite(Approximation):
     def check(self, problem: Problem) -> None:
         """Refuse several grouping factors, and more than three effects."""
         columns, factors = _effects(problem), _factors(problem)
-        if len(factors) == 1 and columns <= MAX_EFFECTS:
+        if not problem.terms or (len(factors) == 1 and columns <= MAX_EFFECTS):
             return
         raise UnsupportedModelError(
             f"approximation {self.name!r} integrates up to {MAX_EFFECTS} random effects of one "
@@ -140,7 +141,9 @@ def gauss_hermite(points: int, size: int) -> Nodes:
 
 def _objective(
     problem: Problem, points: int, settings: ModeSettings, start: Array | None = None
-) -> NodesObjective:
+) -> Callable[[Array], Evaluation]:
+    if not problem.terms:
+        return Laplace(settings).objective(problem)  # exact, as any approximation is then
     nodes = gauss_hermite(points, _effects(problem))
     return NodesObjective(problem.layout, nodes, settings, start)
 

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_approximations.laplace import Adjoint, laplace_value_gradient
+from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
 from interlace_core.contracts import Approximation
-from interlace_core.errors import UnsupportedModelError
 from interlace_core.numerics.conditional import Conditional, Layout, Point
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, Mode, ModeSettings
+from interlace_core.numerics.mode import (
+    DEFAULT_SETTINGS,
+    ROUNDING_LOOKED_AT,
+    Mode,
+    ModeSettings,
+    is_settled,
+    value_noise,
+)
 from interlace_core.numerics.other_modes import MAX_ROUNDS, lower_mode
 from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
@@ -39,24 +45,89 @@ class JointMode(Approximation):
     mode: ModeSettings = DEFAULT_SETTINGS
 
     def check(self, problem: Problem) -> None:
-        """Refuse a mean without coefficients: nothing would be left to take at the mode."""
-        if not problem.predictors[0].X.shape[1]:
-            raise UnsupportedModelError(
-                "nAGQ=0 takes the coefficients of the mean at the joint mode; this model has none. "
-                "Use nAGQ=1."
-            )
+        """Accept every model."""
 
     def profiled(self, problem: Problem) -> slice:
-        """Return the place of the mean's coefficients."""
-        return problem.beta_slices()[0]
+        """Return the place of the mean's coefficients; of none where this is Laplace's."""
+        return problem.beta_slices()[0] if _moves(problem) else slice(0, 0)
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
-        """Return the criterion as a function of psi; the mean's coefficients in it are ignored."""
+        """Return the criterion as a function of psi; the mean's coefficients in it are ignored.
+
+        Laplace's where there is no joint mode: no random effects (exact), or no coefficients.
+        """
+        if not _moves(problem):
+            return Laplace(self.mode).objective(problem)
         return JointModeObjective(problem.layout, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the criterion that looks for its first joint mode from a given u."""
+        if not _moves(problem):
+            return Laplace(self.mode).objective_from(problem, mode)
         return JointModeObjective(problem.layout, self.mode, mode)
+
+
+def _moves(problem: Problem) -> bool:
+    """Return whether coefficients and random effects have a joint mode to be taken at."""
+    return bool(problem.terms) and problem.predictors[0].X.shape[1] > 0
+
+
+FLOOR = 1e-10
+"""Information of a direction, relative to that of its coefficients one by one, below which the data
+do not determine it. Where a column separates the response, information falls with the gradient
+on the way to infinity, and what is computed from the ratio of both is rounding from 1e-16 on."""
+
+WELL_CONDITIONED = 1e-3
+"""Diagonal entry of a Cholesky factor (of a matrix with diagonal 1) from which no direction can be
+near the floor: the entries' squares are at least the smallest eigenvalue, and near it."""
+
+TOL_UNDETERMINED = 1e-8
+"""What directions below the floor may leave to gain: less than what counts as an optimum."""
+
+
+class Marginal:
+    """Information about coefficients, directions that the data do not determine kept at a floor.
+
+    Scaled to a diagonal of 1, so that units of covariates do not matter.
+    """
+
+    def __init__(self, information: Array) -> None:
+        diagonal = np.diagonal(information)
+        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+        scaled = information * self._scale * self._scale[:, None]
+        self._values: Array | None = None
+        try:
+            self._root = np.linalg.cholesky(scaled)
+        except np.linalg.LinAlgError:
+            self._root = np.zeros(scaled.shape)
+        if not np.min(np.diagonal(self._root), initial=1.0) > WELL_CONDITIONED:
+            self._values, self._root = np.linalg.eigh(scaled)
+
+    @property
+    def is_concave(self) -> bool:
+        """Whether no direction curves the wrong way beyond rounding."""
+        return self._values is None or bool(np.all(self._values > -FLOOR))
+
+    def solve(self, right: Array) -> Array:
+        """Return the inverse times one or several columns, shape (p,) or (p, m)."""
+        right = (right.T * self._scale).T
+        if self._values is None:
+            half = np.linalg.solve(self._root, right)
+            found = np.linalg.solve(self._root.T, half)
+        else:
+            known = np.maximum(np.abs(self._values), FLOOR)
+            found = self._root @ ((self._root.T @ right).T / known).T
+        return np.asarray((found.T * self._scale).T)
+
+    def split(self, gradient: Array) -> tuple[float, float]:
+        """Return g' A^-1 g in directions that the data determine, and in the others."""
+        whole = float(gradient @ self.solve(gradient))
+        if self._values is None:
+            return whole, 0.0
+        seen = self._root.T @ (gradient * self._scale)
+        floored = np.abs(self._values) <= FLOOR
+        others = float(np.sum(np.square(seen[floored])) / FLOOR)
+        return whole - others, others
 
 
 @dataclass(frozen=True)
@@ -69,17 +140,21 @@ class Joint:
         As for Laplace, gradient and step in u.
     cross_solved : ndarray, shape (q, p)
         H^-1 C with C = Lambda' Z' W X.
-    marginal : ndarray, shape (p, p)
-        X'WX - C' H^-1 C.
+    marginal : Marginal
+        X'WX - C' H^-1 C, factorised.
     gradient, step : ndarray, shape (p,)
         In beta.
+    decrement : float
+        Twice what f has left to fall, by its curvature; directions that the data do not
+        determine left out, where it is not above `TOL_UNDETERMINED`.
     """
 
     mode: Mode
     cross_solved: Array
-    marginal: Array
+    marginal: Marginal
     gradient: Array
     step: Array
+    decrement: float
 
 
 class JointModeObjective:
@@ -104,7 +179,7 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        profiled = Profiled(beta, np.asarray(np.linalg.inv(joint.marginal), np.float64))
+        profiled = Profiled(beta, joint.marginal.solve(np.eye(beta.size)))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -136,7 +211,9 @@ class JointModeObjective:
             decrement = -float(joint.mode.gradient @ joint.mode.step + joint.gradient @ joint.step)
             if not np.isfinite(decrement):
                 return None
-            if decrement <= self._settings.tol_sq_decrement:
+            tol = self._settings.tol_sq_decrement
+            settled = is_settled(conditional, point, joint.decrement, tol)
+            if settled and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -146,6 +223,10 @@ class JointModeObjective:
                 noise = 1e-12 * (1.0 + abs(point.value))
                 if candidate.value <= point.value - 1e-4 * length * decrement + noise:
                     break
+                if decrement <= ROUNDING_LOOKED_AT:
+                    noise += value_noise(conditional, point)
+                    if candidate.value <= point.value + noise:
+                        break
             else:
                 return None
             conditional, point, beta = moved, candidate, trial
@@ -177,16 +258,20 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     own, score = derivatives.get(0, 0), derivatives.get(0)
     if own is None or score is None:
         return None
-    marginal = -(X.T * own) @ X - cross.T @ solved
-    gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
-    try:
-        step_beta = -np.linalg.solve(marginal, gradient_beta - solved.T @ gradient_u)
-    except np.linalg.LinAlgError:
+    information_beta = -(X.T * own) @ X - cross.T @ solved
+    if not np.all(np.isfinite(information_beta)):
         return None
+    marginal = Marginal(information_beta)
+    gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
+    left = gradient_beta - solved.T @ gradient_u
+    step_beta = -marginal.solve(left)
     step_u = -structure.join(factorisation.solve(structure.split(gradient_u)))
+    decrement = -float(gradient_u @ step_u)
     step_u -= solved @ step_beta
+    determined, others = marginal.split(left)
+    decrement += determined if others <= TOL_UNDETERMINED else determined + others
     mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
-    return Joint(mode, solved, marginal, gradient_beta, np.asarray(step_beta, np.float64))
+    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement)
 
 
 def _solve_adjoint(
@@ -196,7 +281,7 @@ def _solve_adjoint(
     structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
     own = X.T @ c[0] if 0 in c else np.zeros(X.shape[1])
     right = own - joint.cross_solved.T @ adjoint
-    x = np.linalg.solve(joint.marginal, right)
+    x = joint.marginal.solve(right)
     v = structure.join(joint.mode.factorisation.solve(structure.split(adjoint)))
     v = v - joint.cross_solved @ x
     moved = conditional.push(v)

@@ -29,6 +29,10 @@ Fields = list[Array]
 """One array per factor, shape (c, n)."""
 
 
+SMALLEST = 1e-150
+"""Standard deviation whose square is still no underflow."""
+
+
 @dataclass(frozen=True)
 class RowPoint:
     """A linear model at one psi.
@@ -53,14 +57,24 @@ class RowPoint:
 
     @classmethod
     def at(cls, layout: Layout, psi: Array) -> RowPoint:
-        """Return the model at psi."""
+        """Return the model at psi.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If a row's standard deviation is 0 or infinite there, to rounding.
+        """
         problem = layout.problem
+        with np.errstate(over="ignore", under="ignore"):
+            deviations = row_deviations(problem, psi)
+        if not np.all((deviations > SMALLEST) & (deviations < 1.0 / SMALLEST)):
+            raise np.linalg.LinAlgError("a standard deviation of 0 or infinity")
         white = layout.whitened(psi)
         mean, *others = white.problem.predictors
         plain = (mean, *(replace(each, offset=np.zeros(problem.n)) for each in others))
         white = replace(white, problem=replace(white.problem, predictors=plain))
         unit = np.append(psi[: problem.n_theta], 0.0)
-        total = float(np.sum(np.log(row_deviations(problem, psi))))
+        total = float(np.sum(np.log(deviations)))
         return cls(white, CrossProducts.of(white).at(unit), row_roots(problem, psi), total)
 
     @property

@@ -87,6 +87,10 @@ class CumulativeFamily(Family):
         """Return a copy that knows the number of categories."""
         return replace(self, categories=max(int(np.max(y)) + 1, self.categories or 2))
 
+    def bind_part(self, y: Array) -> Self:
+        """Return the family itself: categories are those of all rows."""
+        return self
+
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-probability of the category."""
         where = self._interval(y, eta)

@@ -95,6 +95,10 @@ class BetaBinomialFamily(Family):
                 f"{np.max(y[:, 1], initial=0.0):g} in every row. With one trial the precision phi "
                 "has no effect; use family 'binomial', or give the numbers of trials as weights."
             )
+        return self.bind_part(y)
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy that knows these trials, one each or not: all rows were judged."""
         return replace(self, trials=y[:, 1])
 
     def observed(self, y: Array) -> Array:

@@ -121,6 +121,10 @@ class OrderedBetaFamily(Family):
             )
         return replace(self, **changes)
 
+    def bind_part(self, y: Array) -> Self:
+        """Return the family itself: all rows decided which cutpoints there are to estimate."""
+        return self
+
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log P(0) at 0, log P(1) at 1, and log P(inside) plus the beta's between."""
         shares = log_shares(eta)

@@ -135,6 +135,10 @@ class ZeroOneInflatedBetaFamily(Family):
             )
         return replace(self, **changes)
 
+    def bind_part(self, y: Array) -> Self:
+        """Return the family itself: all rows decided which probabilities there are to estimate."""
+        return self
+
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log p0 at 0, log p1 at 1, and the log of rest times the beta density between."""
         shares = softmax(eta[2], eta[3])

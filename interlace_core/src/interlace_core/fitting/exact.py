@@ -1,0 +1,252 @@
+"""A response that the model predicts exactly: the residual is 0, and the likelihood has no maximum.
+
+The log-density of every row then grows without end as its standard deviation falls. A search that
+sees the log-likelihood rise by far more than data with a residual let it (`Watch`) asks whether the
+response is a combination of the covariates and the groups' effects, and whether the density really
+grows; only then is the model refused, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.errors import UnsupportedModelError
+from interlace_core.numerics.conditional import weighted_derivatives
+from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Problem, Status
+
+RISE = 4.0
+"""Log-density per row above the first value at which one looks: a residual standard deviation of a
+50th of what it was. Rare, so that it costs ordinary fits a comparison of two numbers."""
+
+EXACT = 1e-13
+"""Residual, relative to the response, that is rounding: of it, and of what it is made of."""
+
+REACH = (10.0, 20.0)
+"""Steps in a further parameter's predictor at which an unbounded density still grows."""
+
+LEAST_GROWTH = 0.4
+"""Log-density per row and unit of predictor that counts as growing: it is 1 where the predictor is
+the logarithm of a standard deviation, and 1/2 where it is that of a variance or of a precision."""
+
+NO_PULL = 1e-4
+"""Squared slope of a row's log-density in the mean's predictor, relative to its curvature, at which
+one looks closer: residuals of a 100th of their standard deviation in all rows are no residuals."""
+
+MEETS = 1e-6
+"""Residual, relative to the range of the response, at which one looks closer."""
+
+SOLVES = 4
+"""Least-squares solutions, each of the residual of the last, of as many digits as one gives."""
+
+STEPS = 500
+"""Steps for one of them; grouped data take some tens."""
+
+
+class Watch:
+    """Notices a log-likelihood that rises as it does where nothing is left to explain.
+
+    Parameters
+    ----------
+    problem : Problem
+    value : float
+        Log-likelihood at the first point.
+    """
+
+    def __init__(self, problem: Problem, value: float) -> None:
+        self._problem = problem
+        effects = sum(term.Z.shape[1] * len(term.levels) for term in problem.terms)
+        rows = max(problem.n - effects, problem.n / 8.0)
+        mean_weight = 1.0 if problem.weights is None else float(np.mean(problem.weights))
+        self._ceiling = value + RISE * rows * mean_weight
+
+    def see(self, value: float) -> None:
+        """Look at a log-likelihood; look closer, once, where it is too high.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If the model predicts the response exactly.
+        """
+        if value > self._ceiling:
+            self._ceiling = np.inf
+            refuse_exact(self._problem)
+
+
+def watched(
+    problem: Problem, evaluate: Callable[[Array], Evaluation]
+) -> Callable[[Array], Evaluation]:
+    """Return an objective that is watched from its first value on."""
+    watch: Watch | None = None
+
+    def observed(psi: Array) -> Evaluation:
+        nonlocal watch
+        evaluation = evaluate(psi)
+        if evaluation.status is Status.OK and np.isfinite(evaluation.value):
+            watch = watch or Watch(problem, -evaluation.value)
+            watch.see(-evaluation.value)
+        return evaluation
+
+    return observed
+
+
+def leaves_nothing(derivatives: Derivatives) -> bool:
+    """Return whether no row pulls at its mean: each is where its own density is highest."""
+    first, second = derivatives.get(0), derivatives.get(0, 0)
+    if first is None or second is None:
+        return False
+    return bool(np.all(np.square(first) <= NO_PULL * np.abs(second)))
+
+
+def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
+    """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
+
+    For a family whose likelihood has an optimum besides, where a search did not rise. One looks
+    closer where the means meet the response, or the fit is doubtful.
+
+    Parameters
+    ----------
+    problem : Problem
+    eta : ndarray, shape (K, n)
+        Linear predictors of the fit.
+    doubtful : bool
+        Whether the search ended at a boundary, or short of an optimum.
+    """
+    observed = problem.family.observed(problem.y)
+    if problem.family.is_discrete or len(problem.active()) < 2 or observed.shape != (problem.n,):
+        return
+    close = MEETS * float(np.ptp(observed))
+    for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell
+        mean = problem.family.mean(list(eta[:, rows]))
+        if not np.all(np.abs(observed[rows] - mean) <= close):
+            return
+    refuse_exact(problem)
+
+
+def refuse_exact(problem: Problem) -> None:
+    """Refuse a response that the model predicts exactly, if its density is then unbounded.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Names the parameter that goes to its limit.
+    """
+    eta = _best_predictor(problem)
+    growing = None if eta is None else _growing(problem, eta)
+    if eta is None or growing is None or not _is_predicted(problem, eta):
+        return
+    name = problem.predictors[growing].parameter.name
+    raise UnsupportedModelError(
+        f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
+        "predicts the response exactly: a combination of its covariates and groups gives every "
+        "row's value, to rounding, and the log-likelihood grows without end as the residual goes "
+        "to 0. Check how the response was made (a copy, a sum or a mean of other columns, one "
+        f"value for each group?), leave out the terms that it was made of, or fix {name}."
+    )
+
+
+def _best_predictor(problem: Problem) -> Array | None:
+    """Return the mean's predictor that gives the response, shape (n,); None if there is none."""
+    observed = problem.family.observed(problem.y)
+    if observed.shape != (problem.n,):
+        return None
+    with np.errstate(all="ignore"):
+        eta = np.asarray(problem.predictors[0].parameter.link.eta(observed))
+    return eta if np.all(np.isfinite(eta)) else None
+
+
+def _growing(problem: Problem, eta: Array) -> int | None:
+    """Return the further predictor along which the density at its best mean grows without end."""
+    start = problem.family.start(problem.y, problem.weights)
+    at = [
+        np.full(problem.n, constant) if predictor.X.shape[1] else predictor.offset
+        for predictor, constant in zip(problem.predictors, start, strict=True)
+    ]
+    at[0] = eta
+    ones = np.ones(problem.n) if problem.weights is None else problem.weights
+    least = LEAST_GROWTH * (REACH[1] - REACH[0]) * float(np.sum(ones))
+    for k in problem.active():
+        for sign in (-1.0, 1.0) if k else ():
+            near, far = (_density(problem, at, k, sign * step) for step in REACH)
+            if far - near > least:
+                return k
+    return None
+
+
+def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
+    moved = [each + step if j == k else each for j, each in enumerate(at)]
+    value = weighted_derivatives(problem, moved, 0, ()).value
+    return float(np.sum(value)) if np.all(np.isfinite(value)) else -np.inf
+
+
+def _is_predicted(problem: Problem, eta: Array) -> bool:
+    """Return whether fixed and random effects of the mean can be eta, to rounding."""
+    mean = problem.predictors[0]
+    rest = _least_squares_rest(_Columns.of(problem), eta - mean.offset)
+    mu, slope = (np.abs(np.asarray(each)) for each in mean.parameter.link.derivatives(eta)[:2])
+    size = np.max(np.abs(eta)) + np.max(np.abs(mean.offset))
+    return bool(np.all(np.abs(rest) <= EXACT * (size + mu / slope)))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Fixed and random effects' columns of the mean, orthonormal by design matrix.
+
+    What they span together with a level's indicator is the same, and columns are of like size.
+    """
+
+    X: Array
+    terms: tuple[tuple[IntArray, int, Array], ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Columns:
+        terms = [term for term in problem.terms if term.predictor == 0]
+        made = [
+            (each.codes, len(each.levels), np.linalg.qr(each.Z)[0] * np.sqrt(len(each.levels)))
+            for each in terms
+        ]
+        return cls(np.linalg.qr(problem.predictors[0].X)[0], tuple(made))
+
+    def times(self, b: list[Array]) -> Array:
+        """Return the sum of all effects, shape (n,)."""
+        total = self.X @ b[0]
+        for (codes, _, Q), own in zip(self.terms, b[1:], strict=True):
+            total = total + np.einsum("nc,cn->n", Q, own[:, codes])
+        return np.asarray(total)
+
+    def transposed(self, r: Array) -> list[Array]:
+        """Return the products of every column with r."""
+        parts = [np.asarray(self.X.T @ r)]
+        for codes, size, Q in self.terms:
+            sums = [np.bincount(codes, q * r, size) for q in Q.T]
+            parts.append(np.asarray(sums, dtype=np.float64))
+        return parts
+
+
+def _least_squares_rest(columns: _Columns, rest: Array) -> Array:
+    """Return what a least-squares fit leaves, by conjugate gradients on the normal equations.
+
+    Begun anew a few times: what is left is then computed from effects, and not carried along.
+    """
+    for _ in range(SOLVES):
+        residual, b = rest, [np.zeros_like(each) for each in columns.transposed(rest)]
+        gradient = direction = columns.transposed(residual)
+        square = first = _square(gradient)
+        for _ in range(STEPS):
+            if square <= 1e-30 * first or square == 0.0:
+                break
+            moved = columns.times(direction)
+            length = square / float(moved @ moved)
+            b = [each + length * d for each, d in zip(b, direction, strict=True)]
+            residual = residual - length * moved
+            gradient = columns.transposed(residual)
+            before, square = square, _square(gradient)
+            direction = [g + square / before * d for g, d in zip(gradient, direction, strict=True)]
+        rest = rest - columns.times(b)
+    return rest
+
+
+def _square(parts: list[Array]) -> float:
+    return float(sum(np.sum(np.square(each)) for each in parts))

@@ -1,0 +1,148 @@
+"""A response that the model predicts exactly: the likelihood has no maximum, and that is said.
+
+Every row's density grows without end as the residual goes to 0, so that there is no fit to report;
+data with a residual, however small, and counts, whose likelihood is bounded, are fitted.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from scipy.stats import poisson
+
+import interlace
+from interlace_core.errors import UnsupportedModelError
+from interlace_families.gamma import GammaFamily
+from interlace_families.gaussian import GaussianFamily
+from interlace_families.inverse_gaussian import InverseGaussianFamily
+
+WORDS = r"predicts? the response exactly|same in all rows of each level"
+
+
+def exact(seed=1, groups=12, rows=10):
+    """Return linear predictors that fixed and random effects give exactly, by name."""
+    rng = np.random.default_rng(seed)
+    d = pd.DataFrame(
+        {"g": np.repeat(np.arange(groups), rows), "h": np.tile(np.arange(rows), groups)}
+    )
+    d["x"] = rng.normal(size=len(d))
+    own = rng.normal(size=groups)[d["g"]]
+    d["line"] = 2.0 + 3.0 * d["x"]
+    d["group"] = own
+    d["both"] = d["line"] + own
+    d["slopes"] = d["both"] + rng.normal(size=groups)[d["g"]] * d["x"]
+    d["crossed"] = d["both"] + rng.normal(size=rows)[d["h"]]
+    d["whole"] = 3.0 * d["g"] + 7.0
+    return d
+
+
+SHAPES = {
+    "line": "", "line and groups": "+ (1 | g)", "group": "+ (1 | g)", "both": "+ (1 | g)",
+    "slopes": "+ (x | g)", "crossed": "+ (1 | g) + (1 | h)", "whole": "+ (1 | g)",
+}  # fmt: skip
+
+FAMILIES = {
+    "gaussian": ("gaussian", lambda eta: eta),
+    "student_t": ("student_t", lambda eta: eta),
+    "skewnormal": ("skewnormal", lambda eta: eta),
+    "gamma": (GammaFamily(link="log"), lambda eta: np.exp(eta / 4.0)),
+    "inversegaussian": (InverseGaussianFamily(link="log"), lambda eta: np.exp(eta / 4.0)),
+    "lognormal": ("lognormal", lambda eta: np.exp(eta / 4.0)),
+    "tweedie": ("tweedie", lambda eta: np.exp(eta / 4.0)),
+    "beta": ("beta", lambda eta: expit(eta / 4.0)),
+}
+
+
+def column(shape):
+    return "line" if shape.startswith("line") else shape
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_response_without_residual_is_refused_in_words(family, shape):
+    chosen, response = FAMILIES[family]
+    data = exact()
+    data["y"] = response(data[column(shape)])
+    if family in ("skewnormal", "tweedie") and shape in ("crossed", "both"):
+        return  # a second each, and the road of the others
+    with pytest.raises(UnsupportedModelError, match=WORDS):
+        interlace.glmer(f"y ~ x {SHAPES[shape]}", data, chosen)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "options", [{}, {"method": "ML"}, {"dispformula": "~ x"}, {"correlation": "ar1(h | g)"}]
+)
+def test_a_linear_model_without_residual_is_refused_in_words(options, shape):
+    data = exact()
+    if shape == "crossed" and "correlation" in options:
+        return  # rows correlate across levels of h, which is refused by itself
+    with pytest.raises(UnsupportedModelError, match=WORDS):
+        interlace.fit(f"{column(shape)} ~ x {SHAPES[shape]}", data, **options)
+
+
+@pytest.mark.parametrize("options", [{"nAGQ": 0}, {"nAGQ": 9}])
+def test_other_approximations_refuse_alike(options):
+    with pytest.raises(UnsupportedModelError, match=WORDS):
+        interlace.glmer("both ~ x + (1 | g)", exact(), "gaussian", **options)
+
+
+@pytest.mark.parametrize("change", [lambda y: y + 1e6, lambda y: 1e9 * y, lambda y: 1e-9 * y])
+def test_the_response_is_refused_in_any_unit(change):
+    data = exact()
+    data["y"] = change(data["both"])
+    for call in (
+        lambda: interlace.glmer("y ~ x + (1 | g)", data, "gaussian"),
+        lambda: interlace.fit("y ~ x + (1 | g)", data),
+    ):
+        with pytest.raises(UnsupportedModelError, match=WORDS):
+            call()
+
+
+def test_offsets_weights_and_many_levels():
+    data = exact(groups=500, rows=8).assign(o=lambda d: d["x"] ** 2, w=lambda d: 1.0 + d["h"])
+    data["y"] = data["both"] + data["o"]
+    with pytest.raises(UnsupportedModelError, match="estimate sigma from"):
+        interlace.glmer("y ~ x + (1 | g)", data, "gaussian", offset="o", weights="w")
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-3, 1e-4])
+def test_a_small_residual_is_a_residual(noise):
+    data = exact()
+    rest = noise * np.random.default_rng(3).normal(size=len(data))
+    data["y"] = data["both"] + rest
+    fitted = interlace.glmer("y ~ x + (1 | g)", data, "gaussian")
+    assert fitted.converged
+    assert fitted.family_params.loc["sigma", "value"] == pytest.approx(noise, rel=0.2)
+    data["e"] = np.exp(data["y"] / 4.0)
+    assert interlace.glmer("e ~ x + (1 | g)", data, "lognormal").converged
+
+
+def test_a_fixed_dispersion_is_no_obstacle():
+    fitted = interlace.glmer("both ~ x + (1 | g)", exact(), GaussianFamily(sigma=0.3))
+    assert fitted.converged
+
+
+def test_counts_that_are_predicted_exactly_are_fitted():
+    """Their likelihood is at most that of the saturated model."""
+    data = pd.DataFrame({"f": np.repeat(list("abcd"), 5), "y": np.repeat([1, 4, 9, 20], 5)})
+    fitted = interlace.glmer("y ~ f", data, "poisson")
+    assert fitted.llf == pytest.approx(poisson.logpmf(data["y"], data["y"]).sum(), abs=1e-8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theta goes to infinity: the Poisson law
+        spread = interlace.glmer("y ~ f", data, "negativebinomial")
+    assert spread.llf == pytest.approx(fitted.llf, abs=1e-3)
+
+
+def test_an_infinite_likelihood_is_never_an_optimum():
+    """One group without residual and a deviation of its own: no search can reach the maximum."""
+    data = exact()
+    rest = np.random.default_rng(5).normal(size=len(data))
+    data["y"] = data["line"] + np.where(data["g"] < 4, 0.0, rest)
+    data["f"] = (data["g"] < 4).astype(str)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = interlace.glmer("y ~ x", data, "gaussian", dispformula="~ f")
+    assert not fitted.converged
