@@ -23,7 +23,7 @@ from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
 from interlace_core.priors import normal, penalise
 
-SD_ON_DATA_SCALE = "lognormal"
+SD_ON_DATA_SCALE = "lognormal_sd"
 """The family by mean and standard deviation of the response itself, which is not log-concave."""
 
 DATA = Path(__file__).with_name("data")
