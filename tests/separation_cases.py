@@ -374,3 +374,52 @@ NEARLY = {
     "groups": partial(overlapping, nearly_with_groups),
     "clmm": partial(overlapping, nearly_ordered),
 }
+
+
+# --- random designs of few rows
+
+ZERO_PARTS = ("hurdle_poisson", "zeroinflated_poisson")
+BINARY = ("logit", "probit", "cloglog", "cauchit")
+COUNTS = ("poisson", "negativebinomial")
+
+
+def random_case(seed):
+    """Return a model of up to three terms for a response that follows some of them closely."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 90))
+    data = pd.DataFrame(
+        {
+            "x": rng.integers(-20, 21, n),
+            "w": rng.integers(1990, 2010, n),
+            "f": rng.choice(list("abcd"), n),
+            "g": rng.integers(0, 6, n),
+        }
+    )
+    terms = [term for term in ("x", "w", "f") if rng.random() < 0.7] or ["x"]
+    columns = {}
+    for term in terms:
+        levels = "".join(sorted(data["f"].unique())[1:])
+        columns |= dummies(data["f"], levels) if term == "f" else {term: data[term]}
+    a, b, c, d = rng.normal(size=4)
+    eta = 0.3 * a * data["x"] + 3 * b * (data["f"] == "b") + c * (data["w"] - 2000) / 5 - d
+    right = " + ".join(terms)
+    grouped = right + (" + (1 | g)" if rng.random() < 0.4 else "")
+    kind = rng.choice([*BINARY, *COUNTS, *ZERO_PARTS, "clmm", "truncated_poisson"])
+    if kind in BINARY:
+        y = (rng.random(n) < expit(2 * eta)).astype(int)
+        y[:2] = 0, 1
+        return binary(data, y, glmer(f"y ~ {grouped}", BinomialFamily(link=kind)), columns)
+    if kind in ZERO_PARTS:
+        y = np.where(rng.random(n) < expit(2 * eta), 0, rng.poisson(3, n) + 1)
+        y[:3] = 1, 2, 0
+        return zero_part(data, y, glmer("y ~ 1", kind, ziformula=f"~ {right}"), columns)
+    if kind == "clmm":
+        y = np.digitize(eta + 0.5 * rng.logistic(size=n), [-2, 0, 2])
+        y[:4] = range(4)
+        return ordered(data, y, clmm(f"y ~ {grouped}"), columns)
+    y = rng.poisson(np.exp(np.clip(eta, -3, 2.5)))
+    y[:2] = 0, 2
+    if kind == "truncated_poisson":
+        case = counts(data, y, glmer(f"y ~ {grouped}", kind), columns)
+        return replace(case, data=case.data.assign(y=y + 1))
+    return counts(data, y, glmer(f"y ~ {grouped}", kind), columns)

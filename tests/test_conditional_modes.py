@@ -282,3 +282,8 @@ def test_a_given_mode_passes_through_priors(two_clusters):
     start = np.full(problem.layout.structure.q, 1.0)
     given = penalised.objective_from(problem, start)(result.fit.psi)
     assert given.value == pytest.approx(penalised.objective(problem)(result.fit.psi).value)
+
+
+def test_without_random_effects_there_is_nothing_to_look_for(counts):
+    result = interlace.glmer("y ~ x", counts, "negativebinomial1")
+    assert result.converged

@@ -18,7 +18,7 @@ from interlace_core.fitting.openrows import open_rows
 from interlace_core.fitting.separation import SUSPECT_SE, largest_variance
 from interlace_core.links import LINKS
 from interlace_families.binomial import BinomialFamily
-from separation_cases import NEARLY, ORDINARY, SEPARATED
+from separation_cases import NEARLY, ORDINARY, SEPARATED, random_case
 
 SETS_OF_A_KIND = {"ordinary": 20, "separated": 20, "nearly": 10}
 """In the slow run: 200 ordinary data sets, 200 separated and 50 nearly separated ones."""
@@ -99,6 +99,17 @@ def test_units_and_zero_point_do_not_change_what_is_named(kind, seed):
     assert sorted(named(note)) == sorted(case.expected())
 
 
+@pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=[pytest.mark.slow] * (s >= 8)) for s in range(300)]
+)
+def test_random_designs_are_named_as_exact_arithmetic_names_them(seed):
+    """Few rows, so that some third is separated, in all kinds of ways."""
+    case = random_case(seed)
+    expected = case.expected()
+    notes = notes_of(case)[1]
+    assert [each for note in notes for each in named(note)] == [e for e in expected if e]
+
+
 # --- other ways to be separated, and not
 
 
@@ -161,6 +172,15 @@ def test_every_link_of_a_probability(link):
     data["y"] = np.where(data["f"] == "c", 0, data["coin"])
     _, notes = messages(lambda: interlace.glmer("y ~ f", data, BinomialFamily(link=link)))
     assert [named(each) for each in notes if "separates" in each] == [[("f[T.c]",)]]
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+def test_complete_separation_far_beyond_all_curvature(link):
+    """A search may end so far out that its standard errors are small: 0 of all there is to tell."""
+    _, data = frame(n=25)
+    data["y"] = (data["x"] > 50.1).astype(int)
+    _, notes = messages(lambda: interlace.glmer("y ~ x", data, BinomialFamily(link=link)))
+    assert [named(each) for each in notes if "separates" in each] == [[("x",)]]
 
 
 @pytest.mark.parametrize(

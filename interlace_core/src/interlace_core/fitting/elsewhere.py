@@ -4,7 +4,8 @@ A family's limit is flat: a search that comes near it ends there, whatever lies 
 The model without random effects, where a fit begins, can lie at such a limit that the whole model
 is far from, because its dispersion and zero part take up the spread of the groups. So where the
 data do not determine a direction, or no optimum was reached, there are further searches, from the
-family's own constants, and the highest point of all is kept, whether or not it was reached.
+family's own constants, and the highest point of all is kept, whether or not it was reached; but
+for points where a group has all but lost its mode, whose values are too high by any amount.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ def highest(
     if is_doubtful(problem, fit):
         for origin, start in _elsewhere(problem, approximation):
             best = _higher_of(best, origin, start, limit, search, searches)
-        if not best.verdict.converged:  # scales anew where the best search ended
+        if (
+            not best.verdict.converged and not best.unsound
+        ):  # scales anew where the best search ended
             again = Start(best.psi, units)
             best = _higher_of(best, "the highest point so far", again, limit, search, searches)
     rng = np.random.default_rng(SEED)
@@ -141,10 +144,7 @@ def _higher_of(
     except NumericalError:  # nothing can be computed there
         return best
     searches.append(Searched(origin, found.value, found.verdict.converged))
-    higher = found.value < best.value - TOL_ABS_HIGHER
-    # of two searches that ended at the same height, the one that ended at an optimum
-    same = found.value < best.value + TOL_ABS_HIGHER
-    chosen = found if higher or (same and _is_better_known(found, best)) else best
+    chosen = found if _is_better(found, best) else best
     return replace(
         chosen,
         n_evaluations=best.n_evaluations + found.n_evaluations,
@@ -154,5 +154,12 @@ def _higher_of(
     )
 
 
-def _is_better_known(found: Fit, best: Fit) -> bool:
-    return found.verdict.converged and not best.verdict.converged
+def _is_better(found: Fit, best: Fit) -> bool:
+    """Return whether a fit is to be kept in place of another."""
+    if bool(found.unsound) != bool(best.unsound):
+        return not found.unsound
+    if found.value < best.value - TOL_ABS_HIGHER:
+        return True
+    # of two searches that ended at the same height, the one that ended at an optimum
+    same = found.value < best.value + TOL_ABS_HIGHER
+    return same and found.verdict.converged and not best.verdict.converged

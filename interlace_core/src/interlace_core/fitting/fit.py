@@ -18,9 +18,9 @@ from interlace_core.errors import NumericalError
 from interlace_core.fitting.elsewhere import highest, is_doubtful
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import settle_modes, with_competition
+from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
+from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import judge, with_undetermined
@@ -120,7 +120,8 @@ def _fit_from(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
-    verdict = with_competition(verdict, competition)
+    lost = "" if verdict.converged else vanishing(problem, optimum.psi, final.mode)
+    verdict, unsound = with_unsound(verdict, competition, lost)
     return Fit(
         psi=optimum.psi,
         value=final.value,
@@ -135,6 +136,7 @@ def _fit_from(
         n_inner=objective.n_inner,
         path=tuple(objective.path),
         seconds=time.perf_counter() - began,
+        unsound=unsound,
     )
 
 
@@ -166,6 +168,10 @@ def _minimise(
 
 def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
     """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
+    best, psi = search.objective.best, search.objective.best_psi
+    assert best is not None and psi is not None
+    if vanishing(search.problem, psi, best.mode):
+        return unpolished(search)  # there is no optimum to polish
     optimum = polish(search, tol_decrement)
     for psi in _restarts(search, optimum):
         if optimum.decrement <= tol_decrement:

@@ -59,6 +59,9 @@ class Fit:
     seconds : float
     searches : tuple of Searched
         Every search there was, in order, if there was more than one.
+    unsound : str
+        Why the value is not near the log-likelihood, if it is not; empty otherwise. The density of
+        a group has all but lost its mode there, or has a better one than that of the value.
     """
 
     psi: Array
@@ -75,6 +78,7 @@ class Fit:
     path: tuple[tuple[float, float], ...]
     seconds: float
     searches: tuple[Searched, ...] = ()
+    unsound: str = ""
 
     def search_report(self) -> str:
         """Return how many searches there were and how many of them reached the highest point."""

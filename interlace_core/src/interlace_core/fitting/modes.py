@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
+from interlace_core.effects import covariance_of_rows
 from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, polish
 from interlace_core.fitting.verdict import Verdict
@@ -29,7 +30,7 @@ from interlace_core.numerics.other_modes import (
     other_modes,
 )
 from interlace_core.numerics.smallblocks import sandwich
-from interlace_core.records import Array, Problem
+from interlace_core.records import Array, BoolArray, Problem
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
 """Values of all u from which the mode is searched again, in standard deviations of the prior;
@@ -42,6 +43,12 @@ thousandth of the mass."""
 LEAST_MISSED = 0.01
 """Log-likelihood that other modes have to add, roughly, for the status to mention them. Laplace's
 own error is larger in most fits."""
+
+
+MOST_VARIANCE = 10.0
+"""Variance of a random effect given the data, in variances of its prior, beyond which its density
+has all but lost its mode. With a log-concave density it is below 1; where it is this large the
+value of an approximation around the mode is more than 1.1 too high, and rises without an end."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,55 @@ def with_competition(verdict: Verdict, found: Competition) -> Verdict:
     return replace(verdict, message=message)
 
 
+def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple[Verdict, str]:
+    """Return the verdict with what makes the value unsound, and that alone.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    competition : Competition
+    lost : str
+        Groups that have all but lost their mode, from `vanishing`.
+    """
+    if not lost:
+        why = "" if competition.lower is None else "the conditional mode is not the lowest"
+        return with_competition(verdict, competition), why
+    message = (
+        f"not reached: the density of {lost} all but loses its mode there, where the approximation "
+        "rises without an end and is none of the likelihood. Take more points (nAGQ; "
+        "approximation='agq-vector' for several effects), fewer effects, or another family"
+    )
+    why = f"the density of {lost} all but loses its mode"
+    return replace(verdict, status="not reached", converged=False, message=message), why
+
+
+def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
+    """Return which groups have all but lost their mode, in words; empty if none has.
+
+    There the curvature of the joint density vanishes in some direction, Laplace's approximation
+    is no approximation, and a search that follows it climbs for ever.
+
+    Parameters
+    ----------
+    problem, psi, mode
+        As for `compare_modes`.
+    """
+    predictors = tuple(sorted({term.predictor for term in problem.terms}))
+    if not predictors or problem.family.log_concave(predictors):
+        return ""
+    blocks = covariance_of_rows(problem, psi, mode)
+    words = []
+    for index, factor in enumerate(problem.layout.structure.factors):
+        if blocks is None:
+            return f"the levels of {factor.name}"
+        block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
+        largest = np.linalg.eigvalsh(block)[:, -1]
+        count = int(np.count_nonzero(~(largest < MOST_VARIANCE)))
+        if count:
+            words.append(f"{count} of {largest.size} levels of {factor.name}")
+    return " and ".join(words)
+
+
 def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
     """Return what competes with the mode of a fit at its estimates; nothing if that is settled.
 
@@ -158,7 +214,7 @@ def _lowest(conditional: Conditional, here: Mode) -> Mode:
     return lower_mode(conditional, lowest) or lowest
 
 
-def _in_words(found: OtherModes, levels: Array) -> str:
+def _in_words(found: OtherModes, levels: BoolArray) -> str:
     count, least = int(np.count_nonzero(levels)), float(np.min(found.rise[levels]))
     return (
         f"{count} of {levels.size} levels of {found.factor.name} "
@@ -166,7 +222,7 @@ def _in_words(found: OtherModes, levels: Array) -> str:
     )
 
 
-def _missed(conditional: Conditional, here: Mode, found: OtherModes, levels: Array) -> float:
+def _missed(conditional: Conditional, here: Mode, found: OtherModes, levels: BoolArray) -> float:
     """Return about what the other modes' own Laplace approximations would add.
 
     The curvature within each level's block stands for the whole: exact for one factor.

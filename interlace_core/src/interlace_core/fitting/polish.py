@@ -141,6 +141,24 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     return _measure(search, np.diagonal(optimum.hessian))
 
 
+def unpolished(search: Search) -> Optimum:
+    """Return the best point seen as one of which nothing is known."""
+    objective = search.objective
+    assert objective.best is not None and objective.best_psi is not None
+    m = search.coordinates.lower.size
+    gradient = search.coordinates.gradient(objective.best.gradient)
+    return Optimum(
+        psi=objective.best_psi,
+        evaluation=objective.best,
+        gradient=gradient,
+        hessian=np.full((m, m), np.nan),
+        free=np.ones(m, dtype=bool),
+        decrement=np.inf,
+        profiled_slope=None,
+        coordinates=search.coordinates,
+    )
+
+
 def _out_of_scale(optimum: Optimum) -> bool:
     """Return whether the Hessian is too far from 1 for the differences that it came from."""
     free = optimum.free

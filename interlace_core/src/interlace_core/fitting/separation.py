@@ -26,6 +26,10 @@ SUSPECT_SE = 3.0
 ends with a thousand and more, for a row's share of what is left to gain is its variance's inverse;
 ordinary fits have below 1, and those between cost a linear programme."""
 
+SUSPECT_RANGE = 30.0
+"""Range of the fixed part from which it is, too: probabilities of 1e-13 beside those of 1 - 1e-13,
+where a search may have gone so far that no curvature is left to tell a standard error by."""
+
 MOST_SETS = 10
 """Causes that a note lists."""
 
@@ -54,7 +58,7 @@ def separation_notes(
     ):
         if not _has_open_end(predictor.parameter) or not predictor.X.shape[1]:
             continue
-        if largest_variance(predictor, fit.vcov[place, place]) < SUSPECT_SE**2:
+        if not _suspected(predictor, fit, place):
             continue
         free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
         note = _note(problem, fit, eta, k, free)
@@ -73,6 +77,13 @@ def _has_open_end(parameter: Parameter) -> bool:
     link = parameter.link
     bounded = any(map(isfinite, link.domain)) and not all(map(isfinite, link.eta_domain))
     return parameter.latent or bounded
+
+
+def _suspected(predictor: Predictor, fit: Fit, place: slice) -> bool:
+    """Return whether a programme has to decide: the look that every fit gets."""
+    if np.any(fit.undetermined[place]) or np.ptp(predictor.X @ fit.psi[place]) > SUSPECT_RANGE:
+        return True
+    return not largest_variance(predictor, fit.vcov[place, place]) < SUSPECT_SE**2
 
 
 def largest_variance(predictor: Predictor, V: Array) -> float:

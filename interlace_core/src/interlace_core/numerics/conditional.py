@@ -86,7 +86,8 @@ class Layout:
     @cached_property
     def log_concave(self) -> bool:
         """Whether the family says so in the predictors with random effects: the mode is unique."""
-        return self.problem.family.log_concave(self.structure.random_predictors)
+        predictors = self.structure.random_predictors
+        return not predictors or self.problem.family.log_concave(predictors)
 
     @cached_property
     def cross_products(self) -> CrossProducts:

@@ -67,6 +67,7 @@ fit = record(
     path=tuple_of(pair(number, number)),
     seconds=number,
     searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
+    unsound=text,
 )
 term_place = record(
     TermPlace,

@@ -56,12 +56,12 @@ def _wide(case: FamilyCase) -> Sample:
     eta = np.tile(near.eta, ROUNDS)
     for k in near.every:
         low, high = case.domain(family, k)
-        wide = rng.uniform(-WIDE, WIDE, eta.shape[1])
+        wide: Array = np.asarray(rng.uniform(-WIDE, WIDE, eta.shape[1]))
         if np.isfinite(low):
             wide = low + 0.01 + np.abs(wide)
         elif np.isfinite(high):
             wide = high - 0.01 - np.abs(wide)
-        eta[k] = np.where(rng.uniform(size=wide.size) < 0.7, wide, eta[k])
+        eta[k] = np.where(rng.uniform(size=eta.shape[1]) < 0.7, wide, eta[k])
     return Sample(family, y, eta)
 
 
