@@ -146,3 +146,14 @@ def test_an_infinite_likelihood_is_never_an_optimum():
         warnings.simplefilter("ignore")
         fitted = interlace.glmer("y ~ x", data, "gaussian", dispformula="~ f")
     assert not fitted.converged
+
+
+def test_a_doubtful_fit_of_few_rows_is_looked_at_without_harm():
+    """Nothing to combine: no fixed effects, no groups; or less rounding than numbers have."""
+    data = pd.DataFrame({"y": [1.0, 2.0, 4.0, 3.0], "x": [0.0, 0.0, 1e-200, 0.0]})
+    from interlace.models import DEFAULTS
+    from interlace_core.driver import prepare
+    from interlace_core.fitting.exact import refuse_exact
+
+    for formula in ("y ~ 0", "y ~ 0 + x"):
+        refuse_exact(prepare(formula, data, "gaussian", builtin=DEFAULTS).model.problem)

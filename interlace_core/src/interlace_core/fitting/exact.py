@@ -238,7 +238,10 @@ def _least_squares_rest(columns: _Columns, rest: Array) -> Array:
             if square <= 1e-30 * first or square == 0.0:
                 break
             moved = columns.times(direction)
-            length = square / float(moved @ moved)
+            along = float(moved @ moved)
+            if not along > 0.0:  # no columns, or nothing but rounding is left
+                break
+            length = square / along
             b = [each + length * d for each, d in zip(b, direction, strict=True)]
             residual = residual - length * moved
             gradient = columns.transposed(residual)

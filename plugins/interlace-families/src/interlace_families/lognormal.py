@@ -75,6 +75,10 @@ class LognormalFamily(Family):
         """Return mu."""
         return np.asarray(self.parameters[0].link.mu(eta[0]))
 
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return True for the mean alone, in whose predictor it is quadratic, and sigma alone."""
+        return wrt in ((0,), (1,))
+
     def variance(self, eta: Sequence[Array]) -> Array:
         """Return mu^2 (exp(v) - 1)."""
         with np.errstate(over="ignore"):
