@@ -18,12 +18,14 @@ from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace, LaplaceObjective
 from interlace_core.errors import ConvergenceWarning, PluginError
+from interlace_core.fitting.modes import Competition, compare_modes, with_unsound
+from interlace_core.fitting.verdict import Verdict
 from interlace_core.numerics import other_modes
 from interlace_core.numerics.conditional import Conditional
 from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
 from interlace_core.priors import normal, penalise
 
-SD_ON_DATA_SCALE = "lognormal"
+SD_ON_DATA_SCALE = "lognormal_sd"
 """The family by mean and standard deviation of the response itself, which is not log-concave."""
 
 DATA = Path(__file__).with_name("data")
@@ -270,10 +272,22 @@ def test_a_fit_at_the_wrong_mode_goes_on_from_the_right_one(uneven):
 
 
 def test_a_fit_that_stays_at_the_wrong_mode_is_not_reached(uneven):
-    with pytest.warns(ConvergenceWarning, match="mode is not unique"):
+    """Other searches are made then; whichever is kept, none is called an optimum."""
+    with pytest.warns(ConvergenceWarning, match="not reached"):
         result = interlace.glmer("y ~ 1 + (1 | g)", uneven, "student_t", approximation=Stubborn())
     assert not result.converged
-    assert result.status.startswith("not reached: the conditional mode is not unique (another")
+    assert len(result.fit.searches) > 1
+    one = compare_modes(result.training.problem, result.fit.psi, result.fit.mode)
+    assert one.lower is None  # where the mode is not the lowest, the value is given up
+
+
+def test_a_mode_that_is_not_the_lowest_is_said_in_the_status():
+    verdict = Verdict("optimum", True, 0.0, (), "optimum (remaining gain 0)")
+    found, why = with_unsound(verdict, Competition(lower=np.zeros(1), gain=0.5), "")
+    assert why and not found.converged
+    assert found.message.startswith("not reached: the conditional mode is not unique (another")
+    found, why = with_unsound(verdict, Competition(), "1 of 3 levels of g")
+    assert "loses its mode" in found.message and "1 of 3 levels of g" in why
 
 
 def test_a_given_mode_passes_through_priors(two_clusters):

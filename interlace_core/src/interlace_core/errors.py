@@ -49,6 +49,10 @@ class UnsupportedModelError(InterlaceError, NotImplementedError):
     """The model is well defined, but the chosen component cannot fit it."""
 
 
+class ExactResponseError(UnsupportedModelError):
+    """The model predicts the response exactly, and its likelihood has no maximum."""
+
+
 class NotAvailableError(InterlaceError, NotImplementedError):
     """A component does not offer an optional ability that was asked for."""
 

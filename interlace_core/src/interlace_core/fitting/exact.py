@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.errors import ExactResponseError
 from interlace_core.numerics.conditional import weighted_derivatives
 from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Problem, Status
 
@@ -67,7 +67,7 @@ class Watch:
 
         Raises
         ------
-        UnsupportedModelError
+        ExactResponseError
             If the model predicts the response exactly.
         """
         if value > self._ceiling:
@@ -130,7 +130,7 @@ def refuse_exact(problem: Problem) -> None:
 
     Raises
     ------
-    UnsupportedModelError
+    ExactResponseError
         Names the parameter that goes to its limit.
     """
     eta = _best_predictor(problem)
@@ -138,7 +138,7 @@ def refuse_exact(problem: Problem) -> None:
     if eta is None or growing is None or not _is_predicted(problem, eta):
         return
     name = problem.predictors[growing].parameter.name
-    raise UnsupportedModelError(
+    raise ExactResponseError(
         f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
         "predicts the response exactly: a combination of its covariates and groups gives every "
         "row's value, to rounding, and the log-likelihood grows without end as the residual goes "

@@ -141,8 +141,8 @@ def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple
         return with_competition(verdict, competition), why
     message = (
         f"not reached: the density of {lost} all but loses its mode there, where the approximation "
-        "rises without an end and is none of the likelihood. Take more points (nAGQ; "
-        "approximation='agq-vector' for several effects), fewer effects, or another family"
+        "rises without an end and is none of the likelihood. Take more quadrature points (nAGQ), "
+        "fewer effects, or another family"
     )
     why = f"the density of {lost} all but loses its mode"
     return replace(verdict, status="not reached", converged=False, message=message), why
