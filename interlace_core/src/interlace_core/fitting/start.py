@@ -104,7 +104,8 @@ def _root(X: Array) -> Array:
     size = np.sqrt(np.einsum("ij,ij->j", X, X))
     unit = np.where(size > 0, size, 1.0)
     gram = (X.T @ X) / unit / unit[:, None]
-    return np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T * (unit / np.sqrt(len(X)))
+    root = np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T
+    return np.asarray(root * (unit / np.sqrt(len(X))))
 
 
 def unit_theta(term: RandomTerm, size: float) -> Array:
