@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import (
+from interlace_core.messages.errors import (
     DataError,
     DataWarning,
     ExactResponseError,
@@ -203,7 +203,7 @@ def _with_small_residual(family: Any, y: Any) -> Any:
     predictions are wanted all the same, and are those of least squares.
     """
     from interlace_core.driver import as_family
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     chosen: Any = as_family(family, default_registry(), {"prefer": {}}, "MixedModelRegressor")
     dispersion = chosen.parameters[-1]

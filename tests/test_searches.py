@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.contracts import Approximation, Family, Parameter
-from interlace_core.errors import ConvergenceWarning, NumericalError
-from interlace_core.links import Identity, Log
+from interlace_core.calculus.links import Identity, Log
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.messages.errors import ConvergenceWarning, NumericalError
 from interlace_core.records import Evaluation
 
 LIMITS = Path(__file__).parent / "reference" / "limits"

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.errors import ExactResponseError
-from interlace_core.numerics.conditional import weighted_derivatives
-from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Problem, Status
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.joint_density import weighted_derivatives
+from interlace_core.messages.errors import ExactResponseError
+from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
