@@ -97,7 +97,7 @@ def highest(
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
     if is_doubtful(problem, fit):
-        for origin, start in _elsewhere(problem, approximation):
+        for origin, start in elsewhere(problem, approximation):
             best = _higher_of(best, origin, start, limit, search, searches)
         if (
             not best.verdict.converged and not best.unsound
@@ -111,7 +111,7 @@ def highest(
     return replace(best, searches=tuple(searches))
 
 
-def _elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[str, Start]]:
+def elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[str, Start]]:
     """Yield starts at the family's constants, with usual and with small random effects."""
     shortcuts = approximation.shortcuts(problem)
     start = find_start(problem, None, shortcuts, constants=True)

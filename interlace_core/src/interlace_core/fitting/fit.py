@@ -7,15 +7,15 @@ log-likelihood units: half the squared Newton decrement g' H^-1 g is what is lef
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
-from interlace_core.errors import NumericalError
-from interlace_core.fitting.elsewhere import highest, is_doubtful
+from interlace_core.errors import StartError
+from interlace_core.fitting.elsewhere import elsewhere, highest, is_doubtful
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
@@ -68,11 +68,12 @@ def fit_problem(
 
     Raises
     ------
-    NumericalError
-        If the objective is not finite at the start.
+    StartError
+        If the objective is not finite at the start given, or at any that was found.
     PluginError
         If a plugin raises.
     """
+    given = start is not None or theta0 is not None
     if start is None:
         with guard(approximation, "fit"):
             start = find_start(problem, theta0, approximation.shortcuts(problem))
@@ -80,11 +81,36 @@ def fit_problem(
     def search(start: Start, limit: int | None = None) -> Fit:
         return _fit_from(problem, approximation, optimizer, start, tol_decrement, verbose, limit)
 
-    fit = search(start)
+    try:
+        fit = search(start)
+    except StartError:
+        if given:
+            raise
+        fit = _from_another_start(problem, approximation, search)
     if starts or is_doubtful(problem, fit):
         with guard(approximation, "fit"):
             fit = highest(problem, approximation, fit, search, start.units, starts)
     return replace(fit, verdict=with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined))
+
+
+def _from_another_start(
+    problem: Problem, approximation: Approximation, search: Callable[[Start], Fit]
+) -> Fit:
+    """Return the fit from the first start, of those elsewhere, that can be evaluated.
+
+    Raises
+    ------
+    StartError
+        If there is none.
+    """
+    failed: StartError | None = None
+    with guard(approximation, "fit"):
+        for _, start in elsewhere(problem, approximation):
+            try:
+                return search(start)
+            except StartError as error:
+                failed = error
+    raise failed or StartError("there is no start of the fit")
 
 
 def _fit_from(
@@ -142,7 +168,7 @@ def _fit_from(
 
 def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
-        raise NumericalError(
+        raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
             f"{objective.last_failure.value}. Check the response for extreme values and the "
             "covariates for extreme scales, or give theta0."

@@ -15,16 +15,17 @@ import numpy as np
 from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
 from interlace_core.contracts import Approximation
 from interlace_core.numerics.conditional import Conditional, Layout, Point
+from interlace_core.numerics.factorisation import Factorisation
 from interlace_core.numerics.mode import (
     DEFAULT_SETTINGS,
     ROUNDING_LOOKED_AT,
     Mode,
     ModeSettings,
+    curvature,
     is_settled,
     value_noise,
 )
 from interlace_core.numerics.other_modes import MAX_ROUNDS, lower_mode
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
 from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
 
 
@@ -147,6 +148,8 @@ class Joint:
     decrement : float
         Twice what f has left to fall, by its curvature; directions that the data do not
         determine left out, where it is not above `TOL_UNDETERMINED`.
+    exact : bool
+        Whether the curvature is f's own, and not the stand-in that keeps it positive definite.
     """
 
     mode: Mode
@@ -155,6 +158,7 @@ class Joint:
     gradient: Array
     step: Array
     decrement: float
+    exact: bool
 
 
 class JointModeObjective:
@@ -201,7 +205,17 @@ class JointModeObjective:
         return found
 
     def _search(self, psi: Array, u: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
-        """Minimise f jointly by damped Newton steps."""
+        """Minimise f jointly by damped Newton steps; from u = 0 where u is too far from it."""
+        with np.errstate(over="ignore", invalid="ignore"):  # no mode is the answer then
+            found = self._search_from(psi, u, beta)
+            if found is None and (np.any(u) or self._beta is not None):
+                place = self.layout.problem.beta_slices()[0]
+                found = self._search_from(psi, np.zeros_like(u), psi[place])
+            return found
+
+    def _descend(
+        self, psi: Array, u: Array, beta: Array
+    ) -> tuple[Conditional, Joint, Array] | None:
         conditional = self._at(psi, beta)
         point = conditional.evaluate(u, 3)
         for iteration in range(1, self._settings.max_iterations + 1):
@@ -213,7 +227,7 @@ class JointModeObjective:
                 return None
             tol = self._settings.tol_sq_decrement
             settled = is_settled(conditional, point, joint.decrement, tol)
-            if settled and joint.marginal.is_concave:
+            if settled and joint.exact and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -240,24 +254,16 @@ class JointModeObjective:
 
 def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:
     """Return the joint Newton step by eliminating u."""
-    structure = conditional.layout.structure
-    X, derivatives = conditional.layout.problem.predictors[0].X, point.derivatives
-    information = conditional.information(point)
-    try:
-        factorisation = conditional.factorise(information)
-    except NotPositiveDefiniteError:
+    information, factorisation, exact = curvature(conditional, point)
+    own, score = point.derivatives.get(0, 0), point.derivatives.get(0)
+    if factorisation is None or own is None or score is None:
         return None
-    cross = np.zeros((structure.q, X.shape[1]))
-    solved = np.zeros_like(cross)
-    for j, x in enumerate(X.T):
-        second = {r: derivatives.get(r, 0) for r in structure.random_predictors}
-        cross[:, j] = conditional.pull(
-            {r: None if d is None else -d * x for r, d in second.items()}
-        )
-        solved[:, j] = structure.join(factorisation.solve(structure.split(cross[:, j])))
-    own, score = derivatives.get(0, 0), derivatives.get(0)
-    if own is None or score is None:
-        return None
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
+    seconds = {r: point.derivatives.get(r, 0) for r in structure.random_predictors}
+    if not exact:  # the stand-in's: the diagonal alone, where it curves the right way
+        own = np.minimum(own, 0.0)
+        seconds = {r: own if r == 0 else None for r in seconds}
+    cross, solved = _cross(conditional, factorisation, seconds)
     information_beta = -(X.T * own) @ X - cross.T @ solved
     if not np.all(np.isfinite(information_beta)):
         return None
@@ -271,7 +277,22 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     determined, others = marginal.split(left)
     decrement += determined if others <= TOL_UNDETERMINED else determined + others
     mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
-    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement)
+    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement, exact)
+
+
+def _cross(
+    conditional: Conditional, factorisation: Factorisation, seconds: dict[int, Array | None]
+) -> tuple[Array, Array]:
+    """Return C = Lambda' Z' W X and H^-1 C, shape (q, p), from -W of each random predictor."""
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
+    cross = np.zeros((structure.q, X.shape[1]))
+    solved = np.zeros_like(cross)
+    for j, x in enumerate(X.T):
+        cross[:, j] = conditional.pull(
+            {r: None if d is None else -d * x for r, d in seconds.items()}
+        )
+        solved[:, j] = structure.join(factorisation.solve(structure.split(cross[:, j])))
+    return cross, solved
 
 
 def _solve_adjoint(
