@@ -15,7 +15,13 @@ import numpy as np
 
 from interlace_core.contracts import Approximation, Optimizer
 from interlace_core.errors import StartError
-from interlace_core.fitting.elsewhere import elsewhere, highest, is_doubtful
+from interlace_core.fitting.elsewhere import (
+    elsewhere,
+    highest,
+    is_crowded,
+    is_doubtful,
+    optima_apart,
+)
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
@@ -23,7 +29,7 @@ from interlace_core.fitting.objective import Objective, SearchStopped, possible_
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
-from interlace_core.fitting.verdict import judge, with_undetermined
+from interlace_core.fitting.verdict import judge, with_lower_optima, with_undetermined
 from interlace_core.guards import guard
 from interlace_core.records import Array, OptimizerResult, Problem, Status
 
@@ -87,10 +93,11 @@ def fit_problem(
         if given:
             raise
         fit = _from_another_start(problem, approximation, search)
-    if starts or is_doubtful(problem, fit):
+    if starts or is_doubtful(problem, fit) or is_crowded(problem, fit):
         with guard(approximation, "fit"):
             fit = highest(problem, approximation, fit, search, start.units, starts)
-    return replace(fit, verdict=with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined))
+    verdict = with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined)
+    return replace(fit, verdict=with_lower_optima(verdict, optima_apart(fit), len(fit.searches)))
 
 
 def _from_another_start(

@@ -146,6 +146,26 @@ def with_undetermined(
     return replace(verdict, status="not determined", message=message + at_bound, undetermined=names)
 
 
+def with_lower_optima(verdict: Verdict, lower: int, searches: int) -> Verdict:
+    """Return a verdict that says that the likelihood has several optima, where searches found some.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    lower : int
+        Searches that ended at an optimum lower than this one.
+    searches : int
+        All of them.
+    """
+    if not lower or not verdict.converged:
+        return verdict
+    message = (
+        f"{verdict.message}; there are several optima: {lower} of {searches} searches ended at a "
+        "lower one, and a higher one may exist (starts= makes more searches)"
+    )
+    return replace(verdict, message=message)
+
+
 def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[str]) -> Verdict:
     """Return a verdict that names columns which separate the response or were left out.
 

@@ -213,7 +213,7 @@ class JointModeObjective:
                 found = self._search_from(psi, np.zeros_like(u), psi[place])
             return found
 
-    def _descend(
+    def _search_from(
         self, psi: Array, u: Array, beta: Array
     ) -> tuple[Conditional, Joint, Array] | None:
         conditional = self._at(psi, beta)
