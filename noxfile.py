@@ -49,7 +49,7 @@ def types(session: nox.Session) -> None:
 def layers(session: nox.Session) -> None:
     """Layers: which way the imports run, and that the core knows nothing by name."""
     session.install(*EVERYTHING, *group("test"))
-    session.run("pytest", "tests/test_layers.py", *session.posargs)
+    session.run("pytest", "tests/test_layers.py", "tests/test_rooms.py", *session.posargs)
 
 
 @nox.session

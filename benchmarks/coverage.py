@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import interlace
-from interlace_core.errors import InterlaceError, InterlaceWarning
+from interlace_core.messages.errors import InterlaceError, InterlaceWarning
 
 GROUPS, ROWS = 30, 10
 BETA = np.array([2.0, 0.3])

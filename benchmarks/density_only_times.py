@@ -18,8 +18,8 @@ import pandas as pd
 from scipy.special import gammaln
 
 import interlace
-from interlace_core.contracts import Family
-from interlace_core.registry import default_registry
+from interlace_core.contract.family import Family
+from interlace_core.registry.registry import default_registry
 
 ROWS, GROUPS, REPEATS = 100_000, 10_000, 3
 

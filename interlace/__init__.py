@@ -7,14 +7,14 @@ from interlace.models import glmer, power
 
 if TYPE_CHECKING:
     from interlace import datasets
+    from interlace.config.options import options
+    from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.pedigree import pedigree
+    from interlace.results.result import GLMMResult
     from interlace.saved import load
-    from interlace_core.config import options
-    from interlace_core.inference.compare import anova
-    from interlace_core.pedigree import pedigree
-    from interlace_core.priors import normal
-    from interlace_core.result import GLMMResult
+    from interlace_core.fitting.priors import normal
 
 __version__ = "0.1.0"
 
@@ -41,12 +41,12 @@ _LAZY = {
     "LMMResult": ("interlace.linear", "LMMResult"),
     "clmm": ("interlace.ordinal", "clmm"),
     "CLMMResult": ("interlace.ordinal", "CLMMResult"),
-    "GLMMResult": ("interlace_core.result", "GLMMResult"),
+    "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
-    "anova": ("interlace_core.inference.compare", "anova"),
-    "normal": ("interlace_core.priors", "normal"),
-    "pedigree": ("interlace_core.pedigree", "pedigree"),
-    "options": ("interlace_core.config", "options"),
+    "anova": ("interlace.inference.compare", "anova"),
+    "normal": ("interlace_core.fitting.priors", "normal"),
+    "pedigree": ("interlace.pedigree", "pedigree"),
+    "options": ("interlace.config.options", "options"),
     "datasets": ("interlace.datasets", None),
 }
 
@@ -71,6 +71,6 @@ def plugins() -> Any:
     """
     import pandas as pd
 
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     return pd.DataFrame(default_registry().table())

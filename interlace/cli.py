@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from interlace_core.errors import InterlaceError
+from interlace_core.messages.errors import InterlaceError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +96,7 @@ def _plugins(options: argparse.Namespace) -> None:
     import warnings
 
     import interlace
-    from interlace_core.errors import PluginWarning
+    from interlace_core.messages.errors import PluginWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # the table says the same, and more
@@ -105,8 +105,8 @@ def _plugins(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> None:
+    from interlace.config.options import Config
     from interlace.models import DEFAULTS
-    from interlace_core.config import Config
 
     rows = [[row.key, str(row.value), row.origin] for row in Config(DEFAULTS).origins()]
     _print_table([["key", "value", "origin"], *rows])

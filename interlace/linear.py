@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
+from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
+from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
-from interlace_core.inference.small_samples import Spread, degrees_of_freedom, f_test
+from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.records import Array
-from interlace_core.result import GLMMResult
 
 if TYPE_CHECKING:
-    from interlace_core.contracts import Optimizer
+    from interlace_core.contract.optimizer import Optimizer
 
 METHODS = ("REML", "ML")
 DF_METHODS = ("satterthwaite", "kenward-roger", "none")
@@ -269,9 +269,9 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
+    from interlace.fits import fit_glmm
     from interlace.models import DEFAULTS
-    from interlace_core.driver import fit_glmm
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)
     _require("df_method", df_method, DF_METHODS)

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.prediction.target import target_of
 from interlace_core.data.frames import open_table
 from interlace_core.data.levels import level_names
-from interlace_core.errors import DataError, NotAvailableError, OptionError
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.formulas.spans import Source
 from interlace_core.formulas.tokens import tokenise
-from interlace_core.predict import target_of
+from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.records import Array
 
 try:
@@ -37,7 +37,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+    from interlace.results.result import GLMMResult
 
 __all__ = ["MixedModel", "adapt"]
 

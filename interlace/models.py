@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interlace_core.contracts import Approximation, Family, Optimizer
-    from interlace_core.power import Power
-    from interlace_core.priors import Prior
-    from interlace_core.result import GLMMResult
+    from interlace.inference.power import Power
+    from interlace.results.result import GLMMResult
+    from interlace_core.contract.approximation import Approximation
+    from interlace_core.contract.family import Family
+    from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.priors import Prior
 
 DEFAULTS = {
     "optimizer": "lbfgsb",
@@ -128,7 +130,7 @@ def glmer(
     >>> round(model.llf, 3)
     -92.026
     """
-    from interlace_core.driver import fit_glmm
+    from interlace.fits import fit_glmm
 
     return fit_glmm(
         formula,
@@ -220,7 +222,7 @@ def power(
     Power
         With the error of simulation, and failed fits with their reasons.
     """
-    from interlace_core.power import power as simulate_power
+    from interlace.inference.power import power as simulate_power
 
     return simulate_power(
         formula,

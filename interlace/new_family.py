@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -54,7 +54,7 @@ def write_family(name: str, into: Path) -> Path:
 
 
 def _check_name(name: str) -> None:
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     if not NAME.fullmatch(name):
         raise OptionError(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import OptionError
+from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import quadratic_form
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
-from interlace_core.result import GLMMResult
 
 if TYPE_CHECKING:
-    from interlace_core.contracts import Approximation, Optimizer
+    from interlace_core.contract.approximation import Approximation
+    from interlace_core.contract.optimizer import Optimizer
 
 PREDICTIONS = ("prob", "cum.prob", "class", "linear.predictor")
 OF_ANY_FIT = ("link", "response", "mean", "population")
@@ -198,9 +199,9 @@ def clmm(
     >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
     ['1|2', '2|3']
     """
+    from interlace.fits import fit_glmm
     from interlace.models import DEFAULTS
-    from interlace_core.driver import fit_glmm
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     build: Any = default_registry().family("cumulative")
     result = fit_glmm(

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from interlace_core import saving
-
-if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+from interlace import saving
+from interlace.results.result import GLMMResult
 
 RETURNED = {
     "clmm": ("interlace.ordinal", "CLMMResult"),
@@ -40,7 +37,7 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
     OSError
         If the file cannot be read.
     """
-    result = saving.load(path)
+    result = saving.load(path, GLMMResult)
     found = RETURNED.get(str(result.settings.get("returned")))
     if found is None:
         return result

@@ -14,12 +14,19 @@ with `pip install 'interlace[sklearn]'`.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import DataError, DataWarning, NotAvailableError, OptionError
+from interlace_core.messages.errors import (
+    DataError,
+    DataWarning,
+    ExactResponseError,
+    NotAvailableError,
+    OptionError,
+)
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -129,15 +136,19 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if groups is not None:
             self._group_name = _free_name(GROUP, data.columns)
             data = data.assign(**{self._group_name: np.asarray(groups)})
-        self.result_ = interlace.glmer(
-            f"{response} {right}",
-            data,
-            self.family,
-            groups=self._group_name,
-            random=self.random,
-            weights=sample_weight,
-            nAGQ=self.nAGQ,
-        )
+        options = {
+            "groups": self._group_name,
+            "random": self.random,
+            "weights": sample_weight,
+            "nAGQ": self.nAGQ,
+        }
+        try:
+            self.result_ = interlace.glmer(f"{response} {right}", data, self.family, **options)
+        except ExactResponseError:
+            family = _with_small_residual(self.family, data[response])
+            if family is None:
+                raise
+            self.result_ = interlace.glmer(f"{response} {right}", data, family, **options)
         return self
 
     def predict(self, X: Any, groups: Any = None) -> Any:
@@ -183,6 +194,23 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = False
         tags.input_tags.categorical = True
         return tags
+
+
+def _with_small_residual(family: Any, y: Any) -> Any:
+    """Return a normal family with a residual of next to nothing, or None for other families.
+
+    A response that is predicted exactly, as in a fold of few rows, has no best residual: the
+    predictions are wanted all the same, and are those of least squares.
+    """
+    from interlace_core.driver import as_family
+    from interlace_core.registry.registry import default_registry
+
+    chosen: Any = as_family(family, default_registry(), {"prefer": {}}, "MixedModelRegressor")
+    dispersion = chosen.parameters[-1]
+    if not chosen.linear_normal or dispersion.fixed is not None:
+        return None
+    spread = float(np.ptp(y)) or float(np.max(np.abs(y))) or 1.0
+    return replace(chosen, **{dispersion.name: 1e-6 * spread})
 
 
 def _check_rows(n: int, sample_weight: Any) -> None:

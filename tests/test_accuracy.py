@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.accuracy import finer_approximation
-from interlace_core.errors import ConvergenceWarning, UnsupportedModelError
-from interlace_core.sampled_likelihood import independent_parts, sample_likelihood
+from interlace.inference.accuracy import independent_parts, sample_likelihood
+from interlace_core.fitting.diagnostics import finer_approximation
+from interlace_core.messages.errors import ConvergenceWarning, UnsupportedModelError
 from reference_fits import load_data, load_fit
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.errors import InterlaceError
+from interlace_core.messages.errors import InterlaceError
 from reference_fits import load_data
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import interlace
-from interlace_core.errors import (
+from interlace_core.messages.errors import (
     ConvergenceWarning,
     DataError,
     DataWarning,

@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import quad
 
 import interlace
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 
 def zip_data(groups, rows, seed):

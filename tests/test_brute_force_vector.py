@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 from test_brute_force import zip_data
 
 POINTS = 201

@@ -10,7 +10,7 @@ import pytest
 
 import interlace
 from interlace.ordinal import CLMMResult
-from interlace_core.errors import DataWarning, FormulaError, OptionError, ResponseError
+from interlace_core.messages.errors import DataWarning, FormulaError, OptionError, ResponseError
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
 
 FITS = [fit_id for fit_id in fit_ids() if fit_id.endswith("_clmm")]

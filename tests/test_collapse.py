@@ -8,7 +8,8 @@ import pytest
 from scipy.special import expit
 
 import interlace
-from interlace_core.numerics import collapse
+from interlace_core.engine import collapse
+from interlace_core.engine.joint_density import another_response, layout_of
 
 
 def repeated_rows(family, weighted):
@@ -41,11 +42,11 @@ def both_ways(monkeypatch, data, family, **options):
         problems.append(found[0])
         return found
 
-    from interlace_core.numerics import conditional
+    from interlace_core.engine import joint_density
 
-    monkeypatch.setattr(conditional, "collapse_rows", spied)
+    monkeypatch.setattr(joint_density, "collapse_rows", spied)
     together = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
-    monkeypatch.setattr(conditional, "collapse_rows", lambda problem: (problem, None))
+    monkeypatch.setattr(joint_density, "collapse_rows", lambda problem: (problem, None))
     apart = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
     return together, problems[-1].n, apart
 
@@ -97,11 +98,11 @@ def test_layout_of_another_response_is_that_of_a_new_problem():
             replace(each, Z=each.Z[shuffled], codes=each.codes[shuffled]) for each in problem.terms
         ),
     )
-    assert problem.layout.groups is not None
-    assert problem.layout.order is not None
+    assert layout_of(problem).groups is not None
+    assert layout_of(problem).order is not None
     y = np.column_stack([rng.binomial(problem.y[:, 1].astype(int), 0.4), problem.y[:, 1]])
-    kept = problem.with_response(y.astype(float)).layout.problem
-    anew = replace(problem, y=y.astype(float)).layout.problem
+    kept = layout_of(another_response(problem, y.astype(float))).problem
+    anew = layout_of(replace(problem, y=y.astype(float))).problem
     assert np.array_equal(kept.y, anew.y)
     assert np.array_equal(kept.constants, anew.constants)
     assert np.array_equal(kept.terms[0].codes, anew.terms[0].codes)

@@ -17,13 +17,15 @@ import interlace
 from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace, LaplaceObjective
-from interlace_core.errors import ConvergenceWarning, PluginError
-from interlace_core.numerics import other_modes
-from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
-from interlace_core.priors import normal, penalise
+from interlace_core.engine import other_modes
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
+from interlace_core.fitting.modes import Competition, compare_modes, with_unsound
+from interlace_core.fitting.priors import normal, penalise
+from interlace_core.fitting.verdict import Verdict
+from interlace_core.messages.errors import ConvergenceWarning, PluginError
 
-SD_ON_DATA_SCALE = "lognormal"
+SD_ON_DATA_SCALE = "lognormal_sd"
 """The family by mean and standard deviation of the response itself, which is not log-concave."""
 
 DATA = Path(__file__).with_name("data")
@@ -65,8 +67,8 @@ def problem_of(formula, data, family):
 
 def along_grid(problem, psi):
     """Return f of each level on the grid, shape (points, L), for one scalar effect per level."""
-    conditional = Conditional(problem.layout, psi)
-    structure = problem.layout.structure
+    conditional = Conditional(layout_of(problem), psi)
+    structure = layout_of(problem).structure
     (factor,) = structure.factors
     rows = []
     for u in GRID:
@@ -139,8 +141,8 @@ def test_the_mode_is_the_lowest_and_the_value_that_of_psi_alone(formula, data, f
     points = around(result, 40, 1)
     assert_pure(result, Laplace(), points)
     for psi in points[:3]:
-        conditional = Conditional(problem.layout, psi)
-        mode = other_modes.lowest_mode(conditional, np.full(problem.layout.structure.q, -3.0))
+        conditional = Conditional(layout_of(problem), psi)
+        mode = other_modes.lowest_mode(conditional, np.full(layout_of(problem).structure.q, -3.0))
         lowest = np.min(along_grid(problem, psi), axis=0)
         # a grid point is above the minimum beside it; a mode beyond the grid would be below
         assert mode.point.value <= np.sum(lowest) + 1e-9 * (1.0 + abs(np.sum(lowest)))
@@ -157,7 +159,7 @@ def test_a_heavy_tailed_fit_is_at_the_lowest_mode(heavy_tails):
     problem, result = problem_of("y ~ x + (1 | g)", heavy_tails, "student_t")
     assert result.llf == pytest.approx(-532.7051, abs=1e-3)
     lowest = float(np.sum(np.min(along_grid(problem, result.fit.psi), axis=0)))
-    here = Conditional(problem.layout, result.fit.psi).evaluate(result.fit.mode, 2).value
+    here = Conditional(layout_of(problem), result.fit.psi).evaluate(result.fit.mode, 2).value
     assert lowest - 0.02 < here <= lowest  # a grid point is above the minimum beside it
 
 
@@ -175,8 +177,8 @@ def test_the_log_concave_are_left_alone(counts, monkeypatch):
         raise AssertionError("a scan")
 
     monkeypatch.setattr(other_modes, "dips", refuse)
-    conditional = Conditional(problem.layout, result.fit.psi)
-    start = np.zeros(problem.layout.structure.q)
+    conditional = Conditional(layout_of(problem), result.fit.psi)
+    start = np.zeros(layout_of(problem).structure.q)
     mine, plain = other_modes.lowest_mode(conditional, start), find_mode(conditional, start)
     assert np.array_equal(mine.point.u, plain.point.u) and mine.point.value == plain.point.value
     with pytest.raises(PluginError, match="a scan"):
@@ -222,7 +224,7 @@ class NewtonOnly(LaplaceObjective):
     """Searches from one of the two clusters at every psi, and does not scan."""
 
     def __init__(self, problem, cluster):
-        super().__init__(problem.layout, DEFAULT_SETTINGS)
+        super().__init__(layout_of(problem), DEFAULT_SETTINGS)
         self.cluster = cluster
 
     def __call__(self, psi):
@@ -270,16 +272,28 @@ def test_a_fit_at_the_wrong_mode_goes_on_from_the_right_one(uneven):
 
 
 def test_a_fit_that_stays_at_the_wrong_mode_is_not_reached(uneven):
-    with pytest.warns(ConvergenceWarning, match="mode is not unique"):
+    """Other searches are made then; whichever is kept, none is called an optimum."""
+    with pytest.warns(ConvergenceWarning, match="not reached"):
         result = interlace.glmer("y ~ 1 + (1 | g)", uneven, "student_t", approximation=Stubborn())
     assert not result.converged
-    assert result.status.startswith("not reached: the conditional mode is not unique (another")
+    assert len(result.fit.searches) > 1
+    one = compare_modes(result.training.problem, result.fit.psi, result.fit.mode)
+    assert one.lower is None  # where the mode is not the lowest, the value is given up
+
+
+def test_a_mode_that_is_not_the_lowest_is_said_in_the_status():
+    verdict = Verdict("optimum", True, 0.0, (), "optimum (remaining gain 0)")
+    found, why = with_unsound(verdict, Competition(lower=np.zeros(1), gain=0.5), "")
+    assert why and not found.converged
+    assert found.message.startswith("not reached: the conditional mode is not unique (another")
+    found, why = with_unsound(verdict, Competition(), "1 of 3 levels of g")
+    assert "loses its mode" in found.message and "1 of 3 levels of g" in why
 
 
 def test_a_given_mode_passes_through_priors(two_clusters):
     problem, result = problem_of("y ~ 1 + (1 | g)", two_clusters, "student_t")
     penalised = penalise(Laplace(), {"Intercept": normal(0.0, 1.0)})
-    start = np.full(problem.layout.structure.q, 1.0)
+    start = np.full(layout_of(problem).structure.q, 1.0)
     given = penalised.objective_from(problem, start)(result.fit.psi)
     assert given.value == pytest.approx(penalised.objective(problem)(result.fit.psi).value)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 
 
 @pytest.fixture(scope="module")

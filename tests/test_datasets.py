@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from interlace import datasets
-from interlace_core.errors import UnknownNameError
+from interlace_core.messages.errors import UnknownNameError
 from reference_fits import load_data
 
 

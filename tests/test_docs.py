@@ -47,8 +47,8 @@ class Block(NamedTuple):
     output: str | None = None
 
 
-@pytest.mark.filterwarnings("default::interlace_core.errors.InterlaceWarning")
-@pytest.mark.filterwarnings("error::interlace_core.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("default::interlace_core.messages.errors.InterlaceWarning")
+@pytest.mark.filterwarnings("error::interlace_core.messages.errors.ConvergenceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from scipy.special import expit
 from scipy.stats import poisson
 
 import interlace
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_families.gamma import GammaFamily
 from interlace_families.gaussian import GaussianFamily
 from interlace_families.inverse_gaussian import InverseGaussianFamily
@@ -151,8 +151,8 @@ def test_an_infinite_likelihood_is_never_an_optimum():
 def test_a_doubtful_fit_of_few_rows_is_looked_at_without_harm():
     """Nothing to combine: no fixed effects, no groups; or less rounding than numbers have."""
     data = pd.DataFrame({"y": [1.0, 2.0, 4.0, 3.0], "x": [0.0, 0.0, 1e-200, 0.0]})
+    from interlace.fits import prepare
     from interlace.models import DEFAULTS
-    from interlace_core.driver import prepare
     from interlace_core.fitting.exact import refuse_exact
 
     for formula in ("y ~ 0", "y ~ 0 + x"):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.errors import NotAvailableError, OptionError, UnsupportedModelError
+from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
 from test_parity import assert_same_covariances
 

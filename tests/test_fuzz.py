@@ -7,7 +7,7 @@ from fuzz import exact, in_r
 from fuzz.models import SLOTS, all_models, draw
 from fuzz.recipes import RECIPES
 from fuzz.run import LISTED, WORSE, outcome_of
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 STORED = in_r.stored()
 

@@ -15,7 +15,7 @@ import interlace
 from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.laplace import Laplace
 from interlace_bobyqa.bobyqa import BOBYQA
-from interlace_core.errors import (
+from interlace_core.messages.errors import (
     ConvergenceWarning,
     DataWarning,
     FormulaError,

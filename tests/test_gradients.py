@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from models import random_problem
 
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Response, Status
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 STRUCTURES = {
     "scalar": dict(groups=[(16, 1)]),

@@ -14,12 +14,13 @@ import pytest
 
 import interlace
 from interlace import models
-from interlace_core.contracts import Covariance, Family, Parameter
-from interlace_core.covariance import Diagonal, Unstructured
-from interlace_core.driver import prepare
-from interlace_core.errors import DataError, FormulaError, ResponseError
-from interlace_core.identification import Fitting, identification_notes
-from interlace_core.links import LINKS
+from interlace.fits import prepare
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.covariances import Diagonal, Unstructured
+from interlace_core.data.identification import Fitting, identification_notes
+from interlace_core.messages.errors import DataError, FormulaError, ResponseError
 from interlace_families.gaussian import GaussianFamily
 
 LME4 = {
@@ -466,7 +467,7 @@ def test_numbers_are_categories_up_to_a_limit(values, count):
 
 def test_ordinary_models_are_not_examined(frames, monkeypatch):
     """What it costs them is a count of effects."""
-    monkeypatch.setattr("interlace_core.identification._examined", None)
+    monkeypatch.setattr("interlace_core.data.identification._examined", None)
     ready = prepare(
         "Reaction ~ Days + (Days | Subject)",
         frames["all"],

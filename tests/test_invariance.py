@@ -19,7 +19,7 @@ import pytest
 
 import interlace
 from fuzz.recipes import RECIPES
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 ROWS, GROUPS = 400, 25
 FEWER = 160

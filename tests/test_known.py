@@ -9,7 +9,7 @@ import pytest
 from scipy.special import gammaln
 
 import interlace
-from interlace_core.errors import (
+from interlace_core.messages.errors import (
     ConvergenceWarning,
     DataError,
     DataWarning,

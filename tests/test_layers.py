@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "interlace_core" / "src" / "interlace_core"

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from interlace_approximations import cross_products
+from interlace_approximations.cross_products import CrossProducts
 from interlace_core.data.problem import build_problem
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.mode import ModeSettings, find_mode
 from interlace_core.fitting.precondition import marginal_information
-from interlace_core.numerics import linear
-from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.linear import CrossProducts
-from interlace_core.numerics.mode import ModeSettings, find_mode
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 
 def problem_of(formula, weights, rng):
@@ -61,13 +61,13 @@ def test_likelihood_and_gradient_agree_with_dense_arithmetic(formula, weights, r
     rng = np.random.default_rng(5)
     problem = problem_of(formula, weights, rng)
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
-    point = CrossProducts.of(problem.layout).at(psi)
+    point = CrossProducts.of(layout_of(problem)).at(psi)
     value, beta, covariance = dense(problem, psi, restricted)
     assert point.deviance(restricted) == pytest.approx(value, abs=1e-9)
     assert point.beta == pytest.approx(beta, abs=1e-9)
     assert point.covariance() == pytest.approx(covariance, rel=1e-9, abs=1e-12)
     dT, d_sigma = point.gradient(restricted)
-    gradient = np.append(problem.layout.template_pullback(psi, dT), d_sigma)
+    gradient = np.append(layout_of(problem).template_pullback(psi, dT), d_sigma)
     places = [*range(problem.n_theta), psi.size - 1]
     for found, place in zip(gradient, places, strict=True):
         step = np.zeros(psi.size)
@@ -80,11 +80,11 @@ def test_derivatives_of_a_quadratic_form_agree_with_differences():
     rng = np.random.default_rng(6)
     problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
-    data = CrossProducts.of(problem.layout)
+    data = CrossProducts.of(layout_of(problem))
     columns = rng.normal(size=(3, 2))
     dT, d_sigma = data.at(psi).quadratic_gradient(columns)
     for m in range(2):
-        own = problem.layout.template_pullback(psi, [d[:, :, m] for d in dT])
+        own = layout_of(problem).template_pullback(psi, [d[:, :, m] for d in dT])
         gradient = np.append(own, d_sigma[m])
 
         def form(x, s=columns[:, m]):
@@ -112,8 +112,8 @@ def test_gradients_are_right_where_a_template_cannot_be_inverted(theta, restrict
     rng = np.random.default_rng(7)
     problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
     psi = np.array([*theta, 0.0, 0.0, 0.2])
-    dT, d_sigma = CrossProducts.of(problem.layout).at(psi).gradient(restricted)
-    gradient = np.append(problem.layout.template_pullback(psi, dT), d_sigma)
+    dT, d_sigma = CrossProducts.of(layout_of(problem)).at(psi).gradient(restricted)
+    gradient = np.append(layout_of(problem).template_pullback(psi, dT), d_sigma)
     for found, place in zip(gradient, [0, 1, 2, 3, 6], strict=True):
         step = np.zeros(psi.size)
         step[place] = 1e-5
@@ -125,9 +125,9 @@ def test_sums_by_division_are_those_over_the_cross_products(monkeypatch):
     rng = np.random.default_rng(8)
     problem = problem_of("y ~ x + (1 + x | g/h)", "w", rng)
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
-    divided = CrossProducts.of(problem.layout).at(psi).moments
-    monkeypatch.setattr(linear, "MAX_CONDITION", 0.0)
-    summed = CrossProducts.of(problem.layout).at(psi).moments
+    divided = CrossProducts.of(layout_of(problem)).at(psi).moments
+    monkeypatch.setattr(cross_products, "MAX_CONDITION", 0.0)
+    summed = CrossProducts.of(layout_of(problem)).at(psi).moments
     for one, other in zip(divided, summed, strict=True):
         np.testing.assert_allclose(one[0], other[0], rtol=1e-9, atol=1e-10)
 
@@ -147,7 +147,7 @@ def test_shortcuts_say_what_the_rows_say(formula, weights):
     assert beginning.units == pytest.approx([sigma / np.sqrt(np.mean(w)), 1.0])
 
     psi = np.concatenate([rng_theta(problem), beginning.beta])
-    layout = problem.layout
+    layout = layout_of(problem)
     conditional = Conditional(layout, psi)
     mode = find_mode(conditional, np.zeros(layout.structure.q), ModeSettings())
     known = shortcuts.information(psi)

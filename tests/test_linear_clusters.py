@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import interlace
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.messages.errors import UnsupportedModelError
 from reference_fits import load_data
 
 WEIGHTS = [None, "w"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import interlace
-from interlace_core.errors import ConvergenceWarning, NotAvailableError, OptionError
-from interlace_core.registry import default_registry
+from interlace_core.messages.errors import ConvergenceWarning, NotAvailableError, OptionError
+from interlace_core.registry.registry import default_registry
 from reference_fits import FOLDER, fit_ids, load_data, load_fit
 
 LME4 = json.loads((FOLDER / "anova.json").read_text())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import interlace
-from interlace_core.errors import ConvergenceWarning, OptionError, UnsupportedModelError
+from interlace_core.messages.errors import ConvergenceWarning, OptionError, UnsupportedModelError
 from reference_fits import load_data
 
 

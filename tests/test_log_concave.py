@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 from interlace_core.testing import family_checks
 
 MEAN, DISPERSION = (0,), (1,)

@@ -11,8 +11,8 @@ import pytest
 
 import interlace
 from interlace import datasets
-from interlace_core.errors import DataError, OptionError
-from interlace_core.result import GLMMResult
+from interlace.results.result import GLMMResult
+from interlace_core.messages.errors import DataError, OptionError
 from reference_fits import load_fit
 
 me = pytest.importorskip("marginaleffects")

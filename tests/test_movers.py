@@ -6,9 +6,10 @@ import pytest
 
 import interlace
 from interlace_core.data.problem import build_problem
-from interlace_core.numerics import sparsity
+from interlace_core.engine.elimination import sparsity
+from interlace_core.engine.joint_density import layout_of
 from interlace_core.records import Status
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 STEP = 1e-4
 
@@ -67,7 +68,7 @@ def test_dense_and_sparse_give_one_likelihood_and_gradient(model, ways):
     for way in ("dense", "sparse"):
         ways(way)
         problem = problem_of(formula, data, family, weights)
-        assert way + " Schur" in problem.layout.plan.describe(problem.layout.structure)
+        assert way + " Schur" in layout_of(problem).plan.describe(layout_of(problem).structure)
         psi = np.full(problem.n_psi, 0.1)
         psi[: problem.n_theta] = np.concatenate([0.5 * t.covariance.start() for t in problem.terms])
         objective = default_registry().approximation("laplace")().objective(problem)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import interlace
-from interlace_core.errors import ConvergenceWarning
-from interlace_core.registry import default_registry
+from interlace_core.messages.errors import ConvergenceWarning
+from interlace_core.registry.registry import default_registry
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit, load_schema
 
 FAMILIES = {

@@ -13,13 +13,15 @@ import pytest
 from scipy.special import expit
 
 import interlace
+from interlace.fits import prepare
+from interlace.inference.accuracy import independent_parts
 from interlace.models import DEFAULTS
-from interlace_core.accuracy import finer_approximation
-from interlace_core.driver import prepare
+from interlace_approximations import groups
+from interlace_core.engine import collapse
+from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.parts import independent_rows, subset
+from interlace_core.fitting.diagnostics import finer_approximation
 from interlace_core.fitting.start import find_start
-from interlace_core.numerics import collapse, groups
-from interlace_core.sampled_likelihood import independent_parts
-from interlace_core.shards import independent_rows, subset
 from interlace_ordinal.cumulative import CumulativeFamily
 
 TOL_REL = 1e-11
@@ -177,19 +179,19 @@ def test_collapsed_rows_give_the_value_of_rows_as_given(kind, approximation, blo
     monkeypatch.setattr(groups, "BLOCK_ELEMENTS", blocks)
     psi = typical(problem)
     together = chosen.objective(problem)(psi)
-    assert problem.layout.problem.n <= 100
+    assert layout_of(problem).problem.n <= 100
     with monkeypatch.context() as patch:
         patch.setattr(collapse, "MIN_ROWS", 1 << 40)
         apart = replace(problem)
         expanded = chosen.objective(apart)(psi)
-        assert apart.layout.problem.n == 2000
+        assert layout_of(apart).problem.n == 2000
     assert together.value == pytest.approx(expanded.value, rel=TOL_REL)
     scale = np.abs(expanded.gradient).max()
     assert together.gradient == pytest.approx(expanded.gradient, rel=1e-9, abs=1e-9 * scale)
 
 
 def interlace_approximation(name):
-    from interlace_core.registry import default_registry
+    from interlace_core.registry.registry import default_registry
 
     return default_registry().approximation(name)(points=5)
 
@@ -201,14 +203,14 @@ def test_parts_of_collapsed_rows_have_their_constants(monkeypatch):
     problem, approximation = ready("y ~ x + f + (1 | g)", "binomial", {}, data=data)
     psi = typical(problem)
     whole = approximation.objective(problem)(psi)
-    inner = problem.layout.problem
+    inner = layout_of(problem).problem
     assert inner.constants is not None
     parts = [
         approximation.objective(subset(inner, each))(psi).value for each in independent_rows(inner)
     ]
     assert sum(parts) == pytest.approx(whole.value, rel=TOL_REL)
     twice = subset(inner, np.tile(np.arange(inner.n), 20))
-    assert twice.n >= 1000 > twice.layout.problem.n
+    assert twice.n >= 1000 > layout_of(twice).problem.n
     again = approximation.objective(twice)(psi).value
     monkeypatch.setattr(collapse, "MIN_ROWS", 1 << 40)
     assert again == pytest.approx(approximation.objective(replace(twice))(psi).value, rel=TOL_REL)

@@ -13,8 +13,8 @@ import pytest
 
 import interlace
 from interlace import datasets
-from interlace_core.errors import OptionError
-from interlace_core.result import GLMMResult
+from interlace.results.result import GLMMResult
+from interlace_core.messages.errors import OptionError
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")

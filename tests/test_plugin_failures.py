@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 import interlace
-from interlace_core.errors import PluginError
-from interlace_core.registry import default_registry
+from interlace_core.messages.errors import PluginError
+from interlace_core.registry.registry import default_registry
 
 POISSON, LAPLACE, LBFGSB = (
     default_registry().family("poisson"),

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import expit
 
 import interlace
-from interlace_core.errors import DataError, DataWarning, OptionError
+from interlace_core.messages.errors import DataError, DataWarning, OptionError
 
 N_A, N_B, REPEATS = 8, 5, 6
 N = N_A * N_B * REPEATS

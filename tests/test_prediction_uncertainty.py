@@ -11,10 +11,10 @@ from scipy.special import expit
 from scipy.stats import norm
 
 import interlace
-from interlace_core.errors import DataWarning, OptionError
-from interlace_core.prediction.average import average
-from interlace_core.prediction.design import fit_rows
-from interlace_core.prediction.uncertainty import spread
+from interlace.prediction.average import average
+from interlace.prediction.design import fit_rows
+from interlace.prediction.uncertainty import spread
+from interlace_core.messages.errors import DataWarning, OptionError
 from reference_fits import load_data, load_fit
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "after_fit.json").read_text())

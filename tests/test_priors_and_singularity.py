@@ -11,8 +11,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 import interlace
-from interlace_core.covariance import Diagonal
-from interlace_core.errors import ConvergenceWarning, OptionError, UnsupportedModelError
+from interlace_core.covariances import Diagonal
+from interlace_core.messages.errors import ConvergenceWarning, OptionError, UnsupportedModelError
 from interlace_core.records import Array
 from reference_fits import load_data
 

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import norm, t
 
 import interlace
+from interlace_core.engine.joint_density import layout_of
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
 
 WITH = {fit_id: load_fit(fit_id).get("extras") or {} for fit_id in fit_ids()}
@@ -108,15 +109,15 @@ def test_lognormal_is_glmmtmbs_normal_of_the_logarithm(fit_id):
 
 def test_tests_in_sequence_agree_with_lme4_where_there_is_one_term():
     """lme4's covariance is that at known theta, without the curvature of log|H|."""
+    from interlace_core.engine.joint_density import Conditional
+    from interlace_core.engine.mode import find_mode
     from interlace_core.fitting.precondition import marginal_information
-    from interlace_core.numerics.conditional import Conditional
-    from interlace_core.numerics.mode import find_mode
 
     (row,) = WITH["cbpp_logit_lme4"]["anova_wald_F_sequential"]
     fit = interlace.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)", load_data("cbpp"), "binomial"
     )
-    conditional = Conditional(fit.training.problem.layout, fit.fit.psi)
+    conditional = Conditional(layout_of(fit.training.problem), fit.fit.psi)
     V = fit.fit.vcov.copy()
     mode = find_mode(conditional, fit.fit.mode)
     V[1:, 1:] = np.linalg.inv(marginal_information(conditional, mode))

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 import interlace
-from interlace_core.registry import default_registry
+from interlace_core.registry.registry import default_registry
 
 GROUPS, ROWS = 60, 12
 INTERCEPT, SLOPE, SD = 0.6, 0.4, 0.5

@@ -12,10 +12,10 @@ import pytest
 
 import interlace
 from interlace import datasets
-from interlace_core.errors import DataError, NotAvailableError, OptionError
-from interlace_core.registry import default_registry
-from interlace_core.reporting.latex import escape, tabular
-from interlace_core.result import GLMMResult
+from interlace.reporting.latex import escape, tabular
+from interlace.results.result import GLMMResult
+from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
+from interlace_core.registry.registry import default_registry
 from reference_fits import load_fit
 
 
@@ -241,7 +241,7 @@ def test_explanation_tells_what_was_fixed_and_dropped() -> None:
 
 
 def interlace_warning() -> type[Warning]:
-    from interlace_core.errors import InterlaceWarning
+    from interlace_core.messages.errors import InterlaceWarning
 
     return InterlaceWarning
 

@@ -8,20 +8,20 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.fits import fit_glmm
 from interlace.models import DEFAULTS
-from interlace_core.contracts import Parameter
-from interlace_core.covariance import Diagonal
-from interlace_core.driver import fit_glmm
-from interlace_core.errors import (
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Parameter
+from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.residual_correlation import ResidualCorrelation
+from interlace_core.covariances import Diagonal
+from interlace_core.messages.errors import (
     DataError,
     FormulaError,
     NotAvailableError,
     UnsupportedModelError,
 )
-from interlace_core.hookspecs import hookimpl
-from interlace_core.links import LINKS
-from interlace_core.registry import Registry
-from interlace_core.residual_correlation import ResidualCorrelation
+from interlace_core.registry.registry import Registry
 from reference_fits import FOLDER, load_data
 
 NLME = json.loads((FOLDER / "nlme_residuals.json").read_text())

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import kstest
 
 import interlace
-from interlace_core.errors import OptionError, UnsupportedModelError
+from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from reference_fits import load_data, load_fit
 
 

@@ -17,12 +17,12 @@ import pytest
 
 import interlace
 from interlace import datasets
-from interlace_core.contracts import Family, Parameter
-from interlace_core.errors import InterlaceError, SavedFileError, UnknownNameError
-from interlace_core.links import Log
-from interlace_core.result import GLMMResult
-from interlace_core.saving import pack_result, unpack_result
-from interlace_core.saving.schema import SCHEMA
+from interlace.results.result import GLMMResult
+from interlace.saving import pack_result, unpack_result
+from interlace.saving.schema import SCHEMA
+from interlace_core.calculus.links import Log
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.messages.errors import InterlaceError, SavedFileError, UnknownNameError
 
 ROWS = 120
 FORMULAS = (
@@ -139,7 +139,7 @@ def test_saved_result_keeps_compositions_formulas_and_learned_state(tmp_path: An
     loaded = interlace.load(tmp_path / "zip.interlace")
     assert_same(model, loaded, salamanders.head(30))
     assert loaded.family == model.family
-    restored = unpack_result(small())
+    restored = unpack_result(small(), GLMMResult)
     np.testing.assert_array_equal(restored.family.trials, restored.y[:, 1])
 
 
@@ -157,7 +157,7 @@ def test_saved_result_keeps_compositions_formulas_and_learned_state(tmp_path: An
 )
 def test_saved_result_keeps_the_index_of_the_data(index: pd.Index) -> None:
     model = quietly("y ~ x + (1 | g)", made_up().set_axis(index, axis=0), "poisson")
-    found = unpack_result(pack_result(model)).rows.index
+    found = unpack_result(pack_result(model), GLMMResult).rows.index
     assert found.equals(model.rows.index)
     assert list(found.names) == list(index.names)
 
@@ -181,7 +181,7 @@ def test_loaded_result_says_what_it_was_saved_without(tmp_path: Any) -> None:
     model = quietly(
         "y ~ x + (1 | g)", made_up(), "poisson", priors={"fixed": interlace.normal(0.0, 2.5)}
     )
-    loaded = unpack_result(pack_result(model))
+    loaded = unpack_result(pack_result(model), GLMMResult)
     assert loaded.penalised and loaded.llf == model.llf
     newdata = made_up().head(20)
     intervals = (
@@ -208,7 +208,7 @@ def test_saved_file_of_a_newer_schema_says_to_update() -> None:
     newer = f'"schema": {SCHEMA + 1}'.encode()
     parts["manifest.json"] = parts["manifest.json"].replace(f'"schema": {SCHEMA}'.encode(), newer)
     with pytest.raises(SavedFileError, match=f"schema {SCHEMA + 1}.*update interlace-core"):
-        unpack_result(rebuilt(parts))
+        unpack_result(rebuilt(parts), GLMMResult)
 
 
 def test_saved_file_of_an_older_schema_says_to_fit_again() -> None:
@@ -217,7 +217,7 @@ def test_saved_file_of_an_older_schema_says_to_fit_again() -> None:
         f'"schema": {SCHEMA}'.encode(), b'"schema": 1'
     )
     with pytest.raises(SavedFileError, match="schema 1.*fit the model again"):
-        unpack_result(rebuilt(parts))
+        unpack_result(rebuilt(parts), GLMMResult)
 
 
 def test_saved_file_that_is_none_is_refused_in_words(tmp_path: Any) -> None:
@@ -232,11 +232,11 @@ def test_saved_file_that_is_none_is_refused_in_words(tmp_path: Any) -> None:
 def test_saved_file_may_not_be_compressed_or_hold_pickled_arrays() -> None:
     parts = members(small())
     with pytest.raises(SavedFileError, match="compressed"):
-        unpack_result(rebuilt(parts, zipfile.ZIP_DEFLATED))
+        unpack_result(rebuilt(parts, zipfile.ZIP_DEFLATED), GLMMResult)
     buffer = io.BytesIO()
     np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(SavedFileError, match="type object"):
-        unpack_result(rebuilt({**parts, "arrays/a0.npy": buffer.getvalue()}))
+        unpack_result(rebuilt({**parts, "arrays/a0.npy": buffer.getvalue()}), GLMMResult)
 
 
 def test_saved_file_names_the_plugin_that_is_missing() -> None:
@@ -244,7 +244,7 @@ def test_saved_file_names_the_plugin_that_is_missing() -> None:
         document["family"] = {"name": "interlace-elsewhere:zeta", "options": {}}
 
     with pytest.raises(UnknownNameError, match="interlace-elsewhere.*install it"):
-        unpack_result(forged(change))
+        unpack_result(forged(change), GLMMResult)
 
 
 class Homemade(Family):
@@ -324,7 +324,7 @@ def test_saved_file_with_a_hostile_formula_is_refused_and_not_run(
         document["encoder"]["columns"]["x"] = document["encoder"]["columns"]["size"]
 
     with pytest.raises(SavedFileError, match="could run code that came with the file"):
-        unpack_result(forged(change))
+        unpack_result(forged(change), GLMMResult)
     assert not target.exists()
 
 
@@ -339,7 +339,7 @@ def test_saved_file_with_a_hostile_offset_is_refused(text: str) -> None:
         ]  # fmt: skip
 
     with pytest.raises(SavedFileError, match=r"offsets\[0\]"):
-        unpack_result(forged(change))
+        unpack_result(forged(change), GLMMResult)
 
 
 def test_truncated_files_are_all_refused() -> None:
@@ -347,19 +347,19 @@ def test_truncated_files_are_all_refused() -> None:
     rng = np.random.default_rng(1)
     for stop in rng.integers(0, len(content), 300):
         with pytest.raises(SavedFileError):
-            unpack_result(content[:stop])
+            unpack_result(content[:stop], GLMMResult)
 
 
 def test_files_with_flipped_bits_are_refused_or_identical() -> None:
     content, rng = small(), np.random.default_rng(2)
-    original = unpack_result(content)
+    original = unpack_result(content, GLMMResult)
     refused = 0
     for _ in range(500):
         altered = bytearray(content)
         for place in rng.integers(0, len(content), rng.integers(1, 4)):
             altered[place] ^= 1 << int(rng.integers(0, 8))
         try:
-            found = unpack_result(bytes(altered))
+            found = unpack_result(bytes(altered), GLMMResult)
         except SavedFileError:
             refused += 1
         else:  # the flip met a byte without a meaning, such as a member's time
@@ -411,7 +411,7 @@ def test_files_with_altered_json_are_all_refused() -> None:
             for name, part in {**parts, "result.json": document}.items():
                 archive.writestr(name, part)
         with pytest.raises(SavedFileError, match="hash"):
-            unpack_result(buffer.getvalue())
+            unpack_result(buffer.getvalue(), GLMMResult)
 
 
 def test_forged_files_with_right_hashes_fail_in_words_or_hold_a_result() -> None:
@@ -422,7 +422,7 @@ def test_forged_files_with_right_hashes_fail_in_words_or_hold_a_result() -> None
     for _ in range(500):
         content = rebuilt({**parts, "result.json": altered_document(rng)})
         try:
-            found = unpack_result(content)
+            found = unpack_result(content, GLMMResult)
         except InterlaceError:
             refused += 1
             continue

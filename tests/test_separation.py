@@ -12,11 +12,11 @@ import pytest
 from scipy.special import log_expit
 
 import interlace
-from interlace_core.contracts import Family, Parameter
-from interlace_core.errors import ConvergenceWarning
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Family, Parameter
 from interlace_core.fitting.openrows import open_rows
 from interlace_core.fitting.separation import SUSPECT_SE, largest_variance
-from interlace_core.links import LINKS
+from interlace_core.messages.errors import ConvergenceWarning
 from interlace_families.binomial import BinomialFamily
 from separation_cases import NEARLY, ORDINARY, SEPARATED, random_case
 

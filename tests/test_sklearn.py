@@ -8,7 +8,7 @@ import pytest
 
 import interlace
 from interlace import datasets
-from interlace_core.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import InterlaceError, OptionError
 
 sklearn = pytest.importorskip("sklearn")
 

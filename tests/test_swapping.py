@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from interlace.cli import main
-from interlace_core.config import Config
-from interlace_core.errors import AmbiguousNameError
-from interlace_core.hookspecs import hookimpl
-from interlace_core.registry import Registry, default_registry
+from interlace.config.options import Config
+from interlace_core.contract.hooks import hookimpl
+from interlace_core.messages.errors import AmbiguousNameError
+from interlace_core.registry.registry import Registry, default_registry
 
 SCRIPT = """
 import interlace

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 from reference_fits import load_data, load_fit
 
 

@@ -6,8 +6,8 @@ import pytest
 
 import interlace
 from interlace_core.data.problem import build_problem
-from interlace_core.errors import UnsupportedModelError
-from interlace_core.registry import default_registry
+from interlace_core.messages.errors import UnsupportedModelError
+from interlace_core.registry.registry import default_registry
 from reference_fits import coefficient_name, load_data, load_fit
 
 INSTALLED = {each.name: each.cls for each in default_registry().classes("family")}

@@ -16,7 +16,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom, chi2, norm, poisson
 
 import interlace
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 from interlace_families.binomial import BinomialFamily
 
 BINOMIAL = "incidence / size ~ 0 + (1 | herd)"

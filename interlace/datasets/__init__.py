@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import UnknownNameError
-from interlace_core.lookup import similar_name
+from interlace_core.messages.errors import UnknownNameError
+from interlace_core.messages.names import similar_name
 
 __all__ = ["describe", "load", "names"]
 

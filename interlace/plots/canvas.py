@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.errors import NotAvailableError
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 
 INK, ACCENT, PALE = "#1f3b57", "#c8553d", "#9aa5b1"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import intervals, new_axes, new_grid
-from interlace_core.errors import OptionError
-from interlace_core.reporting.tables import half_widths
+from interlace.reporting.tables import half_widths
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+    from interlace.results.result import GLMMResult
 
 ROW = 0.3
 """Height of one estimate in inches."""

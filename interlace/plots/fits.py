@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import ACCENT, INK, PALE, new_axes, new_grid, tidy_up
-from interlace_core.errors import DataError, OptionError
+from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
 
 if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+    from interlace.results.result import GLMMResult
 
 FLOOR = 1e-12
 """Shortfalls below this are rounding; drawn at this height on the logarithmic axis."""
@@ -129,7 +129,7 @@ def _shares(result: GLMMResult, probabilities: Array, ax: Any) -> Any:
 
 def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str, IntArray]:
     """Return a grouping factor and the level of each row of the fit."""
-    from interlace_core.reporting.tables import augment
+    from interlace.reporting.tables import augment
 
     known = result.ngroups
     if not known or (group is not None and group not in known):

@@ -9,10 +9,10 @@ import numpy as np
 
 from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, tidy_up
 from interlace.plots.estimates import half_width
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
-    from interlace_core.inference.profile import Profile
+    from interlace.inference.profile import Profile
 
 COLUMNS = 3
 """Panels beside each other."""

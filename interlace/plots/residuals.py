@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, tidy_up
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+    from interlace.results.result import GLMMResult
 
 BINS = 12
 """Bins of the running averages: enough to show a bend, few enough to hold some rows each."""

@@ -11,33 +11,38 @@ import inspect
 import json
 from typing import Any
 
-from interlace_core import contracts, hookspecs, links, records, testing
-from interlace_core.jets import compose, differentiate_density
+from interlace_core import contract, records, testing
+from interlace_core.calculus import links
+from interlace_core.calculus.jets.density import differentiate_density
+from interlace_core.calculus.jets.numbers import compose
+from interlace_core.contract import hooks as hookspecs
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.families.checks import check_options, positive_or_none, require, require_counts
 
 BASES = (
-    contracts.Family,
-    contracts.Approximation,
-    contracts.Optimizer,
-    contracts.Covariance,
+    contract.Family,
+    contract.Approximation,
+    contract.Optimizer,
+    contract.Covariance,
     links.Link,
 )
 RECORDS = (
-    contracts.Parameter,
-    contracts.OptimizerFacts,
+    contract.Parameter,
+    contract.OptimizerFacts,
     records.Derivatives,
     records.Evaluation,
     records.OptimizerResult,
-    records.Predictor,
-    records.Problem,
+    Predictor,
+    Problem,
     records.Profiled,
-    records.RandomTerm,
+    RandomTerm,
     records.Response,
 )
 FUNCTIONS = (
-    contracts.check_options,
-    contracts.positive_or_none,
-    contracts.require,
-    contracts.require_counts,
+    check_options,
+    positive_or_none,
+    require,
+    require_counts,
     compose,
     differentiate_density,
     testing.approximation_checks,
@@ -51,7 +56,7 @@ def describe() -> dict[str, Any]:
     """Return names, signatures and what has to be written, of everything that is promised."""
     hooks = [name for name in vars(hookspecs) if name.startswith("interlace_")]
     return {
-        "version": contracts.CONTRACT_VERSION,
+        "version": contract.CONTRACT_VERSION,
         "bases": {base.__name__: describe_base(base) for base in BASES},
         "records": {record.__name__: describe_record(record) for record in RECORDS},
         "functions": {function.__name__: describe_function(function) for function in FUNCTIONS},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
+from interlace_core.contract.approximation import Approximation
 from interlace_core.records import Evaluation, Status
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, require
-from interlace_core.covariance import Diagonal, Unstructured
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.data.problem import build_problem
-from interlace_core.links import LINKS
+from interlace_core.families.checks import require
 from interlace_core.records import Response
 
 covariance = {"us": Unstructured, "diag": Diagonal}.__getitem__

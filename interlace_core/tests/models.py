@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, gammaln
 
-from interlace_core.contracts import Family, Parameter
-from interlace_core.covariance import Unstructured
-from interlace_core.links import LINKS
-from interlace_core.records import Predictor, Problem, RandomTerm
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.covariances import Unstructured
 
 
 @dataclass(frozen=True)

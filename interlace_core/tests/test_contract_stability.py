@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from contract_description import describe
 
-from interlace_core.contracts import CONTRACT_VERSION, Approximation, Covariance, Family, Optimizer
+from interlace_core.contract import CONTRACT_VERSION
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family
+from interlace_core.contract.optimizer import Optimizer
 
 PROMISED = json.loads(Path(__file__).with_name(f"contract_{CONTRACT_VERSION}.json").read_text())
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interlace_core.covariance import Diagonal, Unstructured
+from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.testing import covariance_checks
 
 

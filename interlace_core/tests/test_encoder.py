@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from fakes import FakeFamily, build
 
-from interlace_core.errors import DataError
+from interlace_core.messages.errors import DataError
 
 
 @pytest.fixture

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from models import random_problem
 
-from interlace_core.covariance import Unstructured
-from interlace_core.numerics import crossed, multifrontal, ordering, partners, sparsity
-from interlace_core.numerics.conditional import Conditional, Layout
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError, invert
+from interlace_core.covariances import Unstructured
+from interlace_core.engine.elimination import (
+    cooccurrence,
+    crossed,
+    multifrontal,
+    ordering,
+    sparsity,
+)
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, invert
+from interlace_core.engine.joint_density import Conditional, Layout
 
 STRUCTURES = {
     "one scalar": ([(12, 1)], False),
@@ -51,8 +57,8 @@ def choose(way, monkeypatch):
     if way == "in chunks":
         monkeypatch.setattr(crossed, "CHUNK", 20)
     if way == "level by level":
-        monkeypatch.setattr(partners, "MANY", 2)
-        monkeypatch.setattr(partners, "CHUNK", 20)
+        monkeypatch.setattr(cooccurrence, "MANY", 2)
+        monkeypatch.setattr(cooccurrence, "CHUNK", 20)
     if way.startswith("sparse"):
         monkeypatch.setattr(sparsity, "ALWAYS_DENSE", 0)
         monkeypatch.setattr(sparsity, "FULL_SHARE", np.inf)

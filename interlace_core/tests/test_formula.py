@@ -1,7 +1,7 @@
 import pytest
 
-from interlace_core.errors import FormulaError, OptionError
 from interlace_core.formulas.formula import parse_formula, parse_group, parse_random
+from interlace_core.messages.errors import FormulaError, OptionError
 
 COLUMNS = ("y", "x", "z", "e", "g", "h", "total.fruits", "my x")
 

@@ -9,7 +9,7 @@ import pytest
 from fakes import build
 
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.errors import DataError
+from interlace_core.messages.errors import DataError
 
 COLUMNS = {
     "text": ["b", "a", None],

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import special
 
-from interlace_core.contracts import Family, Parameter
-from interlace_core.errors import InterlaceError, OptionError
-from interlace_core.jet_functions import UnsupportedFunctionError
-from interlace_core.jets import compose, differentiate, differentiate_density, value_of
-from interlace_core.links import LINKS, Log
-from interlace_core.special import log1mexp
+from interlace_core.calculus.jets.density import differentiate, differentiate_density
+from interlace_core.calculus.jets.functions import UnsupportedFunctionError
+from interlace_core.calculus.jets.numbers import compose, value_of
+from interlace_core.calculus.links import LINKS, Log
+from interlace_core.calculus.special import log1mexp
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.messages.errors import InterlaceError, OptionError
 
 WIDE = np.array([-3.1, -1.2, -0.3, 0.4, 1.7, 4.2])
 POSITIVE = np.array([0.03, 0.4, 1.3, 2.7, 9.5, 60.0])

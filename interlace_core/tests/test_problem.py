@@ -12,7 +12,7 @@ from fakes import (
     build,
 )
 
-from interlace_core.errors import (
+from interlace_core.messages.errors import (
     DataError,
     DataWarning,
     FormulaError,

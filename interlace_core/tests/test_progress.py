@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from interlace_core import progress
-from interlace_core.progress import Progress, tracked
+from interlace_core.messages import progress
+from interlace_core.messages.progress import Progress, tracked
 
 
 class Terminal(io.StringIO):

@@ -14,28 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interlace_core import builtin, contracts
-from interlace_core.contracts import (
-    Approximation,
-    Covariance,
-    Family,
-    Optimizer,
-    OptimizerFacts,
-    Parameter,
-)
-from interlace_core.covariance import Diagonal
-from interlace_core.errors import (
+from interlace_core import contract, covariances
+from interlace_core.calculus.links import Identity
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.contract.problem import Problem
+from interlace_core.covariances import Diagonal
+from interlace_core.messages.errors import (
     AmbiguousNameError,
     OptionError,
     PluginError,
     PluginWarning,
     UnknownNameError,
 )
-from interlace_core.guards import guard
-from interlace_core.hookspecs import hookimpl
-from interlace_core.links import Identity
-from interlace_core.records import Array, Evaluation, OptimizerResult, Problem
-from interlace_core.registry import Registry, default_registry
+from interlace_core.records import Array, Evaluation, OptimizerResult
+from interlace_core.registry.blame import guard
+from interlace_core.registry.registry import Registry, default_registry
 
 
 class PlainFamily(Family):
@@ -82,7 +79,7 @@ class OlderFamily(PlainFamily):
 
 class NewerFamily(PlainFamily):
     name = "newer"
-    contract_version = contracts.CONTRACT_VERSION + 1
+    contract_version = contract.CONTRACT_VERSION + 1
 
 
 class ShapelessFamily(PlainFamily):
@@ -232,8 +229,8 @@ BREAKAGES: dict[str, tuple[Any, str, str]] = {
     "returns a class": (entry(offering(families=OtherFamily)), "hook", "list of classes"),
     "returns a number": (entry(offering(families=3)), "hook", "TypeError"),
     "instance": (entry(offering(families=[OtherFamily()])), "contract", "expected a class"),
-    "wrong base": (entry(offering(families=[dict])), "contract", "contracts.Family"),
-    "wrong kind": (entry(offering(families=[Walk])), "contract", "contracts.Family"),
+    "wrong base": (entry(offering(families=[dict])), "contract", "contract.Family"),
+    "wrong kind": (entry(offering(families=[Walk])), "contract", "contract.Family"),
     "abstract": (entry(offering(families=[UnfinishedFamily])), "contract", "log_density, mean"),
     "nameless": (entry(offering(families=[NamelessFamily])), "contract", "`name`"),
     "colon": (entry(offering(families=[ColonFamily])), "contract", "colon"),
@@ -343,7 +340,7 @@ def test_nothing_is_loaded_before_the_first_question() -> None:
 def test_a_class_that_names_no_version_counts_as_made_for_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contracts, "CONTRACT_VERSION", 2)
+    monkeypatch.setattr(contract, "CONTRACT_VERSION", 2)
     with pytest.warns(PluginWarning, match="contract version 1, this interlace-core has 2"):
         Registry([entry(offering(families=[OtherFamily]))]).table()
 
@@ -442,7 +439,7 @@ class TestUnknownName:
 
 
 def test_builtin_covariances_come_through_an_entry_point() -> None:
-    registry = Registry([entry(builtin, "core", "interlace-core")])
+    registry = Registry([entry(covariances, "core", "interlace-core")])
     assert [each.name for each in registry.classes("covariance")] == ["diag", "us"]
     assert issubclass(registry.covariance("us"), Covariance)
 

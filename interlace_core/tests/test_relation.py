@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from interlace_core.errors import DataError
-from interlace_core.numerics.relation import Relation
+from interlace_core.contract.level_covariance import Relation
+from interlace_core.messages.errors import DataError
 
 
 @pytest.fixture

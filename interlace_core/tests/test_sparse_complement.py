@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from interlace_core.numerics import fronts, multifrontal, ordering, sparsity
-from interlace_core.numerics.dense import DenseComplement, mirror
-from interlace_core.numerics.ordering import find_elimination
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
+from interlace_core.engine.elimination import multifrontal, multifrontal_plan, ordering, sparsity
+from interlace_core.engine.elimination.dense import DenseComplement, mirror
+from interlace_core.engine.elimination.ordering import find_elimination
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
 
 # By default matrices as small as these are one dense front: without limits they make deep trees.
 TREES = {
@@ -49,7 +49,9 @@ def tree(request, monkeypatch):
     limits = TREES[request.param]
     monkeypatch.setattr(ordering, "DENSE_REST", limits.get("rest", ordering.DENSE_REST))
     monkeypatch.setattr(ordering, "DENSE_SHARE", limits.get("share", ordering.DENSE_SHARE))
-    monkeypatch.setattr(fronts, "FRONT_COST", limits.get("cost", fronts.FRONT_COST))
+    monkeypatch.setattr(
+        multifrontal_plan, "FRONT_COST", limits.get("cost", multifrontal_plan.FRONT_COST)
+    )
     monkeypatch.setattr(multifrontal, "LARGE", limits.get("large", multifrontal.LARGE))
     return request.param
 

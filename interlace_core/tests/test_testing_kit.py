@@ -17,9 +17,10 @@ from dense_laplace import DenseLaplace
 from twins_family_law import DropsWeights
 from twins_hurdle import Hurdle
 
-from interlace_core.contracts import Family, OptimizerFacts, Parameter
-from interlace_core.errors import InterlaceError, OptionError
-from interlace_core.links import LINKS, LogProbability
+from interlace_core.calculus.links import LINKS, LogProbability
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.optimizer import OptimizerFacts
+from interlace_core.messages.errors import InterlaceError, OptionError
 from interlace_core.testing import (
     ConformanceError,
     Support,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from dense_laplace import DenseLaplace
 
-from interlace_core.contracts import Approximation
-from interlace_core.effects import covariance_of_rows
-from interlace_core.errors import UnsupportedModelError
+from interlace_core.contract.approximation import Approximation, Beginning, Information, Shortcuts
+from interlace_core.engine.joint_density import layout_of
 from interlace_core.fitting.precondition import information_of_rows
+from interlace_core.fitting.random_effects import covariance_of_rows
 from interlace_core.fitting.start import find_start
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Profiled
-from interlace_core.shortcuts import Beginning, Information, Shortcuts
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Doubled(Shortcuts):
         return Beginning(start.psi[self.problem.n_theta :], start.units)
 
     def information(self, psi):
-        return information_of_rows(self.problem, psi, np.zeros(self.problem.layout.structure.q))
+        return information_of_rows(self.problem, psi, np.zeros(layout_of(self.problem).structure.q))
 
     def effects_covariance(self, psi):
         mode = Small().objective(self.problem)(psi).mode

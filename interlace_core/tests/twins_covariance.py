@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.contracts import Covariance
+from interlace_core.contract.covariance import Covariance
 
 
 class Independent(Covariance):

@@ -9,10 +9,10 @@ import twins_family_law as law
 from scipy.special import expit, gammaln, log_expit
 from twins_hurdle import LOGIT, Hurdle
 
-from interlace_core.contracts import Parameter
-from interlace_core.errors import ResponseError
-from interlace_core.jets import compose
-from interlace_core.links import LINKS, Log
+from interlace_core.calculus.jets.numbers import compose
+from interlace_core.calculus.links import LINKS, Log
+from interlace_core.contract.family import Parameter
+from interlace_core.messages.errors import ResponseError
 from interlace_core.records import Derivatives
 
 CAUCHIT = LINKS["cauchit"]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 from twins_hurdle import Hurdle
 
-from interlace_core.errors import ResponseError
+from interlace_core.messages.errors import ResponseError
 from interlace_core.records import Response
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, gammaln, log_expit, pdtr
 
-from interlace_core.contracts import Family, Parameter, require_counts
-from interlace_core.links import LINKS
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.families.checks import require_counts
 from interlace_core.records import Response
 
 LOGIT = LINKS["logit"]

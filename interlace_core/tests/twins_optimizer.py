@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
-from interlace_core.contracts import Optimizer, OptimizerFacts, check_options
-from interlace_core.errors import OptionError
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.families.checks import check_options
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import OptimizerResult
 
 

@@ -27,8 +27,8 @@ import numpy as np
 
 from fuzz import exact, in_r
 from fuzz.models import Model, all_models
-from interlace_core.errors import InterlaceError, NumericalError, PluginError
-from interlace_core.registry import default_registry
+from interlace_core.messages.errors import InterlaceError, NumericalError, PluginError
+from interlace_core.registry.registry import default_registry
 
 LISTED = 1e-4
 """Differences of log-likelihoods from here on are listed."""

@@ -6,7 +6,7 @@ from environments import Environment, for_users, make_wheel
 FAMILY = """
 import numpy as np
 from interlace_core import Family, Parameter, hookimpl
-from interlace_core.links import LINKS
+from interlace_core.calculus.links import LINKS
 
 class Plain(Family):
     name = "{name}"
@@ -61,7 +61,7 @@ entry point called like another's, which both have to work."""
 FIT = """
 import warnings
 import interlace
-from interlace_core.errors import AmbiguousNameError, PluginError
+from interlace_core.messages.errors import AmbiguousNameError, PluginError
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

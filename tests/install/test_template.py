@@ -32,7 +32,7 @@ print("used")
 
 MISS = """
 import interlace
-from interlace_core.errors import UnknownNameError
+from interlace_core.messages.errors import UnknownNameError
 try:
     interlace.glmer("y ~ 1 + (1 | g)", {"y": [1.0, 2.0], "g": [0, 1]}, "gumbel")
 except UnknownNameError as error:

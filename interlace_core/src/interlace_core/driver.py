@@ -8,34 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.accuracy import accuracy_notes
-from interlace_core.config import Config
-from interlace_core.contracts import Approximation, Family, Optimizer
+from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.family import Family
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.data.identification import Fitting
 from interlace_core.data.problem import Model, build_problem
-from interlace_core.effects import term_places
-from interlace_core.errors import (
-    AmbiguousNameError,
-    ConvergenceWarning,
-    OptionError,
-    UnsupportedModelError,
-)
-from interlace_core.fitting.diagnostics import limit_notes
+from interlace_core.engine.joint_density import layout_of
+from interlace_core.fitting.diagnostics import accuracy_notes, limit_notes
 from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.kept import kept_of_approximation
+from interlace_core.fitting.fitted_model import AnyFit, Coefficients
+from interlace_core.fitting.fitted_to import Training, fitted_state
+from interlace_core.fitting.priors import Prior, held_by_priors, kept_of_approximation, penalise
+from interlace_core.fitting.random_effects import term_places
 from interlace_core.fitting.separation import separation_notes
-from interlace_core.fitting.support import check_support
-from interlace_core.fitting.training import Training, fitted_state
 from interlace_core.fitting.verdict import with_columns
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.guards import guard
-from interlace_core.identification import Fitting
-from interlace_core.notices import warn
-from interlace_core.priors import Prior, held_by_priors, penalise
-from interlace_core.records import Array, Problem
-from interlace_core.registry import Registry, default_registry
-from interlace_core.result import Coefficients, GLMMResult
+from interlace_core.messages.errors import (
+    AmbiguousNameError,
+    ConvergenceWarning,
+    OptionError,
+)
+from interlace_core.messages.warn import warn
+from interlace_core.records import Array
+from interlace_core.registry.blame import guard
+from interlace_core.registry.registry import Registry, default_registry
 
 
 def fit_glmm(
@@ -54,10 +53,11 @@ def fit_glmm(
     covariance: Mapping[str, Any] | None = None,
     correlation: str | None = None,
     call: Mapping[str, Any] | None = None,
-    builtin: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any],
+    returns: type[AnyFit],
     registry: Registry | None = None,
     who: str = "glmer",
-) -> GLMMResult:
+) -> AnyFit:
     """Fit a generalised linear mixed model by maximum likelihood.
 
     Parameters
@@ -72,8 +72,10 @@ def fit_glmm(
         Makes the fit a penalised one.
     call : mapping
         The call's own values for configurable options; None means not given.
-    builtin : mapping
-        The weakest defaults of configurable options.
+    settings : mapping
+        Every configurable option, resolved with those of the call.
+    returns : class
+        Of the result: `FittedModel`, or one derived from it.
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     who : str
@@ -93,11 +95,11 @@ def fit_glmm(
         covariance=covariance,
         correlation=correlation,
         call=call,
-        builtin=builtin,
+        settings=settings,
         registry=registry,
         who=who,
     )
-    model, settings = ready.model, ready.settings
+    model = ready.model
     fit = fit_problem(
         model.problem,
         ready.approximation,
@@ -108,7 +110,7 @@ def fit_glmm(
         verbose=bool(settings["verbose"]),
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
-    result = _result(model, fit, ready, used, who)
+    result = _result(returns, model, fit, ready, used, who)
     verdict = result.fit.verdict
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
@@ -149,17 +151,18 @@ def prepare(
     covariance: Mapping[str, Any] | None = None,
     correlation: str | None = None,
     call: Mapping[str, Any] | None = None,
-    builtin: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any],
     registry: Registry | None = None,
     who: str = "glmer",
 ) -> Prepared:
     """Return what a fit needs: the model as arrays and the components chosen; see `fit_glmm`."""
     registry = registry or default_registry()
     call = {key: value for key, value in (call or {}).items() if value is not None}
-    settings = Config(builtin).resolve_all(call)
     chosen_family = as_family(family, registry, settings, who)
     if "zero" in (parameters or {}):
-        parameters, chosen_family = with_asked_zero_part(dict(parameters or {}), chosen_family)
+        parameters, chosen_family = with_asked_zero_part(
+            dict(parameters or {}), chosen_family, registry
+        )
     integral = as_approximation(registry, settings, call, who)
     with guard(None, "data"):
         model = build_problem(
@@ -201,7 +204,7 @@ def as_family(family: Any, registry: Registry, settings: Mapping[str, Any], who:
 
 
 def with_asked_zero_part(
-    parameters: dict[str, str], family: Family
+    parameters: dict[str, str], family: Family, registry: Registry
 ) -> tuple[dict[str, str], Family]:
     """Return formulas and family with the zero part that was asked for; `~ 0` asks for none.
 
@@ -214,7 +217,7 @@ def with_asked_zero_part(
     """
     text = parameters["zero"]
     if not parse_formula(text, response=False, argument="ziformula").is_empty:
-        return parameters, with_zero_part(family)
+        return parameters, composed(family, "zero", registry)
     if any(parameter.role == "zero" for parameter in family.parameters):
         raise OptionError(
             f"ziformula: expected terms, or 1, for family {family.name!r}, got {text!r}, which "
@@ -223,28 +226,22 @@ def with_asked_zero_part(
     return {key: each for key, each in parameters.items() if key != "zero"}, family
 
 
-def with_zero_part(family: Family) -> Family:
-    """Return the family itself if it has a zero part, else its composition with one.
+def composed(family: Family, role: str, registry: Registry) -> Family:
+    """Return the family itself if it has a parameter of a role, else its composition with one.
 
-    A family of counts becomes zero-inflated; one that is truncated at zero becomes a hurdle.
+    The first composition that takes the family serves; without any, the family stays as it is.
 
     Raises
     ------
     UnsupportedModelError
-        If the family's response is not a count.
+        If there are compositions for the role and none takes the family.
     """
-    from interlace_core.zero_parts import Hurdle, ZeroInflated, ZeroTruncatedFamily
-
-    if any(parameter.role == "zero" for parameter in family.parameters):
+    if any(parameter.role == role for parameter in family.parameters):
         return family
-    if family.response_forms != {"numeric"}:
-        raise UnsupportedModelError(
-            f"ziformula: expected a family of counts, got {family.name!r}, whose response is not "
-            "a count. Leave ziformula out, or choose a family with a zero part."
-        )
-    if isinstance(family, ZeroTruncatedFamily):
-        return Hurdle(family.count)
-    return ZeroInflated(family)
+    made = (
+        offer.cls.of(family) for offer in registry.classes("composition") if offer.cls.role == role
+    )
+    return next((found for found in made if found is not None), family)
 
 
 def as_approximation(
@@ -344,12 +341,13 @@ def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
 
 
 def _result(
+    returns: type[AnyFit],
     model: Model,
     fit: Fit,
     ready: Prepared,
     settings: Mapping[str, Any],
     who: str,
-) -> GLMMResult:
+) -> AnyFit:
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
     with guard(problem.family, "result"):
@@ -364,7 +362,7 @@ def _result(
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     fit = replace(fit, verdict=with_columns(fit.verdict, separated, model.dropped_columns))
-    return GLMMResult(
+    return returns(
         formula=model.formula,
         family=model.family,
         coefficients=coefficients,
@@ -379,7 +377,7 @@ def _result(
         encoder=model.encoder,
         settings={
             "optimizer": repr(optimizer),
-            "structure": problem.layout.plan.describe(problem.layout.structure),
+            "structure": layout_of(problem).plan.describe(layout_of(problem).structure),
             "new_levels": settings["new_levels"],
             "parameters": settings["parameters"],
             "weights": settings["weights"],

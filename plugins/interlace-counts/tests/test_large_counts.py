@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.jets import differentiate_density
-from interlace_core.special import log_rising
+from interlace_core.families import differentiate_density, log_rising
 from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interlace_core.links import Correlation
+from interlace_core.contract import Correlation
 from interlace_covariances.residuals import AutoregressiveResiduals, ExchangeableResiduals
 from interlace_covariances.structures import Autoregressive, CompoundSymmetry, Toeplitz
 

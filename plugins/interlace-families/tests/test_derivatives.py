@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interlace_core.jets import differentiate_density
+from interlace_core.families import differentiate_density
 from interlace_families.binomial import BinomialFamily
 from interlace_families.gaussian import GaussianFamily
 from interlace_families.poisson import PoissonFamily

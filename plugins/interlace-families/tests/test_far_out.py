@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.jets import differentiate_density
+from interlace_core.families import differentiate_density
 from interlace_families.binomial import BinomialFamily
 from interlace_families.gamma import GammaFamily
 from interlace_families.gaussian import GaussianFamily
@@ -113,7 +113,7 @@ def test_poisson_of_a_thousand_million_keeps_its_digits(link):
             assert jets.partials[key] == pytest.approx(hand.partials[key], rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::interlace_core.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::interlace_core.messages.errors.ConvergenceWarning")
 def test_intervals_of_a_tweedie_with_its_power_at_one_are_nan_not_an_error():
     """Whole numbers: the power runs to 1, where p - 1 rounds to 0 and its logit is infinite."""
     rng = np.random.default_rng(5)
@@ -129,8 +129,8 @@ def test_intervals_of_a_tweedie_with_its_power_at_one_are_nan_not_an_error():
 @pytest.mark.parametrize(("psi", "wanted"), [(-25.0, 1.0), (25.0, 2.0)])
 def test_wald_limits_next_to_the_end_of_a_link_are_those_of_its_predictor(psi, wanted):
     """1 + expit(-25) tells only three digits of -25: the limits are taken from psi itself."""
-    from interlace_core.inference.confint import wald_limits
-    from interlace_core.inference.quantities import Coordinate
+    from interlace.inference.confint import wald_limits
+    from interlace.inference.quantities import Coordinate
     from interlace_families.tweedie import PowerLink
 
     link = PowerLink()

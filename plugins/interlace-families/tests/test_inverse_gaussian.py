@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from interlace_core.errors import OptionError, ResponseError, UnknownNameError
-from interlace_core.jets import differentiate_density
+from interlace_core.contract import OptionError, ResponseError, UnknownNameError
+from interlace_core.families import differentiate_density
 from interlace_families.inverse_gaussian import InverseGaussianFamily
 
 RNG = np.random.default_rng(4)

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 import interlace
-from interlace_core.errors import NotAvailableError, OptionError, ResponseError, UnknownNameError
-from interlace_core.jets import differentiate_density
+from interlace_core.contract import NotAvailableError, OptionError, ResponseError, UnknownNameError
+from interlace_core.families import differentiate_density
 from interlace_families.lognormal import LognormalFamily
 
 RNG = np.random.default_rng(5)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma, gammaln, polygamma
 
-from interlace_core.jets import differentiate
-from interlace_core.stirling import stirling_remainder
+from interlace_core.families import differentiate, stirling_remainder
 from interlace_families.remainders import (
     exp_excess,
     half_rising,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from interlace_core.errors import OptionError
+from interlace_core.contract import OptionError
 from interlace_families.skew_normal import SkewNormalFamily
 
 RNG = np.random.default_rng(9)

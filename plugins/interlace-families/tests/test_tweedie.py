@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from interlace_core.errors import OptionError, ResponseError
+from interlace_core.contract import OptionError, ResponseError
 from interlace_families.tweedie import PowerLink, TweedieFamily
 
 EXTREME = (-800.0, -40.0, 0.0, 40.0, 800.0)

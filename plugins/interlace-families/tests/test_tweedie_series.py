@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from interlace_core.jets import differentiate
+from interlace_core.families import differentiate
 from interlace_families.tweedie_series import evaluate, saturated
 
 BETAS = (-3.0, -1.0, 0.0, 1.0, 2.0)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from interlace_core.errors import OptionError, ResponseError, UnknownNameError
-from interlace_core.jets import differentiate
-from interlace_core.links import LINKS
+from interlace_core.contract import LINKS, OptionError, ResponseError, UnknownNameError
+from interlace_core.families import differentiate
 from interlace_core.testing.differences import slope
 from interlace_proportions.beta import BetaFamily
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import integrate
 
-from interlace_core.covariance import Unstructured
+from interlace_core.covariances import Unstructured
 from interlace_core.data.problem import build_problem
 from interlace_proportions.beta import BetaFamily
 from interlace_proportions.betabinomial import BetaBinomialFamily

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from interlace_core.jets import differentiate
-from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
+from interlace_core.families import HALF_LOG_2PI, differentiate, stirling_remainder
 from interlace_core.testing.differences import slope
 from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet, stirling_jet
 

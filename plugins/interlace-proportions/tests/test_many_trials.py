@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from interlace_core.jets import differentiate_density
+from interlace_core.families import differentiate_density
 from interlace_proportions.betabinomial import BetaBinomialFamily
 
 Y = np.array(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from interlace_core.errors import DataWarning, OptionError, ResponseError
-from interlace_core.jets import differentiate
+from interlace_core.contract import DataWarning, OptionError, ResponseError
+from interlace_core.families import differentiate
 from interlace_core.testing.differences import slope
 from interlace_proportions.beta import BetaFamily
 from interlace_proportions.ordered_beta import OrderedBetaFamily

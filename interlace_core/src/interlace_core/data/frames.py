@@ -16,9 +16,8 @@ import narwhals.stable.v1 as nw
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import DataError
-from interlace_core.formulas.spans import listed
-from interlace_core.lookup import similar_name
+from interlace_core.messages.errors import DataError
+from interlace_core.messages.names import listed, similar_name
 
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 """What `pandas.api.types.infer_dtype` says of columns that hold numbers."""

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.data.levels import factorise, level_names, match_levels, unique_level_names
-from interlace_core.errors import DataError
 from interlace_core.formulas.bars import Bar
 from interlace_core.formulas.spans import formula_error
+from interlace_core.messages.errors import DataError
 from interlace_core.records import IntArray
 
 

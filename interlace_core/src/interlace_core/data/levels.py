@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.errors import DataError
-from interlace_core.formulas.spans import listed
+from interlace_core.messages.errors import DataError
+from interlace_core.messages.names import listed
 from interlace_core.records import IntArray
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from interlace_core.contracts import Family
-from interlace_core.correlated_rows import CorrelatedRows
+from interlace_core.contract.family import Family
+from interlace_core.contract.problem import Problem, RowReport
+from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.assembly import (
     Assembled,
     CovarianceLookup,
@@ -24,17 +25,17 @@ from interlace_core.data.correlation import (
 )
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
+from interlace_core.data.identification import Fitting, identification_notes
 from interlace_core.data.levels import drop_unused_levels
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
 from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
-from interlace_core.data.vectors import Vector, check_weights, vector_values
-from interlace_core.errors import DataWarning, ResponseError
-from interlace_core.formulas.spans import listed
-from interlace_core.formulas.specification import assign_parameters, read_specification
-from interlace_core.identification import Fitting, identification_notes
-from interlace_core.notices import warn
-from interlace_core.numerics.rowwise import RowCorrelation
-from interlace_core.records import Array, Problem, Response, RowReport
+from interlace_core.data.specification import assign_parameters, read_specification
+from interlace_core.data.weights_offset import Vector, check_weights, vector_values
+from interlace_core.families.correlated_rows import CorrelatedRows
+from interlace_core.messages.errors import DataWarning, ResponseError
+from interlace_core.messages.names import listed
+from interlace_core.messages.warn import warn
+from interlace_core.records import Array, Response
 
 
 @dataclass(frozen=True)

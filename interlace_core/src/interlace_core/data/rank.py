@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from interlace_core.numerics.gram import weighted_gram
+from interlace_core.engine.gram import weighted_gram
 from interlace_core.records import Array
 
 # R's lm.fit and its mixed models drop a column whose part orthogonal to the columns before it

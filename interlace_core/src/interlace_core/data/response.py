@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interlace_core.contracts import Family
+from interlace_core.contract.family import Family
 from interlace_core.data.levels import factorise, level_names
 from interlace_core.data.rows import Rows, require_finite
-from interlace_core.errors import ResponseError
 from interlace_core.formulas.expressions import Expression, evaluate
-from interlace_core.formulas.spans import listed
+from interlace_core.messages.errors import ResponseError
+from interlace_core.messages.names import listed
 from interlace_core.records import Array, Response
 
 MOST_WHOLE = 20

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interlace_core.contracts import first_offender
-from interlace_core.errors import DataError
-from interlace_core.records import Array, IntArray, RowReport
+from interlace_core.contract.problem import RowReport
+from interlace_core.families.checks import first_offender
+from interlace_core.messages.errors import DataError
+from interlace_core.records import Array, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 

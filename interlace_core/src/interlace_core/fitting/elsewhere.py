@@ -15,8 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
-from interlace_core.errors import NumericalError
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.start import (
     Start,
@@ -25,7 +25,8 @@ from interlace_core.fitting.start import (
     on_own_scale,
     random_start,
 )
-from interlace_core.records import Array, Problem
+from interlace_core.messages.errors import NumericalError
+from interlace_core.records import Array
 
 WEAK_SE = 2.0
 """Standard error of a direction of coefficients, in units of the root mean square by which it moves

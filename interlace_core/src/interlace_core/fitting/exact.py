@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.errors import UnsupportedModelError
-from interlace_core.numerics.conditional import weighted_derivatives
-from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Problem, Status
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.joint_density import weighted_derivatives
+from interlace_core.messages.errors import ExactResponseError
+from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
@@ -70,7 +71,7 @@ class Watch:
 
         Raises
         ------
-        UnsupportedModelError
+        ExactResponseError
             If the model predicts the response exactly.
         """
         if value > self._ceiling:
@@ -133,7 +134,7 @@ def refuse_exact(problem: Problem) -> None:
 
     Raises
     ------
-    UnsupportedModelError
+    ExactResponseError
         Names the parameter that goes to its limit.
     """
     eta = _best_predictor(problem)
@@ -142,7 +143,7 @@ def refuse_exact(problem: Problem) -> None:
         return
     name = problem.predictors[growing].parameter.name
     copies = "" if problem.weights is None else " Weights above 1 are copies of a row."
-    raise UnsupportedModelError(
+    raise ExactResponseError(
         f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
         "predicts the response exactly: a combination of its covariates and groups gives every "
         "row's value, to rounding, and the log-likelihood grows without end as the residual goes "

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.contracts import Approximation, Optimizer
-from interlace_core.errors import StartError
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -30,8 +31,9 @@ from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, po
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import judge, with_lower_optima, with_undetermined
-from interlace_core.guards import guard
-from interlace_core.records import Array, OptimizerResult, Problem, Status
+from interlace_core.messages.errors import StartError
+from interlace_core.records import Array, OptimizerResult, Status
+from interlace_core.registry.blame import guard
 
 TOL_ABS_RESTART = 1e-6
 """Log-likelihood by which a search from elsewhere must be better to replace an optimum."""

@@ -14,23 +14,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contracts import Approximation, Optimizer
-from interlace_core.effects import covariance_of_rows
-from interlace_core.fitting.objective import SearchStopped, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, polish
-from interlace_core.fitting.verdict import Verdict
-from interlace_core.guards import guard
-from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.mode import Mode, find_mode
-from interlace_core.numerics.other_modes import (
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.elimination.smallblocks import sandwich
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.mode import Mode, find_mode
+from interlace_core.engine.other_modes import (
     OtherModes,
     is_lower,
     lower_mode,
     one_effect_per_level,
     other_modes,
 )
-from interlace_core.numerics.smallblocks import sandwich
-from interlace_core.records import Array, BoolArray, Problem
+from interlace_core.fitting.objective import SearchStopped, possible_objective
+from interlace_core.fitting.polish import Optimum, Search, polish
+from interlace_core.fitting.random_effects import covariance_of_rows
+from interlace_core.fitting.verdict import Verdict
+from interlace_core.records import Array, BoolArray
+from interlace_core.registry.blame import guard
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
 """Values of all u from which the mode is searched again, in standard deviations of the prior;
@@ -141,8 +143,8 @@ def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple
         return with_competition(verdict, competition), why
     message = (
         f"not reached: the density of {lost} all but loses its mode there, where the approximation "
-        "rises without an end and is none of the likelihood. Take more points (nAGQ; "
-        "approximation='agq-vector' for several effects), fewer effects, or another family"
+        "rises without an end and is none of the likelihood. Take more quadrature points (nAGQ), "
+        "fewer effects, or another family"
     )
     why = f"the density of {lost} all but loses its mode"
     return replace(verdict, status="not reached", converged=False, message=message), why
@@ -164,7 +166,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
         return ""
     blocks = covariance_of_rows(problem, psi, mode)
     words = []
-    for index, factor in enumerate(problem.layout.structure.factors):
+    for index, factor in enumerate(layout_of(problem).structure.factors):
         if blocks is None:
             return f"the levels of {factor.name}"
         block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
@@ -188,8 +190,8 @@ def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
     predictors = tuple(sorted({term.predictor for term in problem.terms}))
     if not predictors or problem.family.log_concave(predictors):
         return Competition()
-    conditional = Conditional(problem.layout, psi)
-    here = find_mode(conditional, mode) if mode.size == problem.layout.structure.q else None
+    conditional = Conditional(layout_of(problem), psi)
+    here = find_mode(conditional, mode) if mode.size == layout_of(problem).structure.q else None
     if here is None:
         return Competition()
     lowest = _lowest(conditional, here)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
-from interlace_core.errors import InterlaceError
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
 from interlace_core.fitting.precondition import Coordinates
-from interlace_core.progress import Progress
-from interlace_core.records import Array, Evaluation, Problem, Status
+from interlace_core.messages.errors import InterlaceError
+from interlace_core.messages.progress import Progress
+from interlace_core.records import Array, Evaluation, Status
 
 FAILED_RISE = 1e3
 """How far above the best value a failed evaluation is reported: enough for any line search to

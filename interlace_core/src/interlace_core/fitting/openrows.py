@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.guards import guard
-from interlace_core.records import Array, BoolArray, Problem
+from interlace_core.contract.problem import Problem
+from interlace_core.records import Array, BoolArray
+from interlace_core.registry.blame import guard
 
 FAR = 50.0
 """How far beyond 0 and the fitted value a predictor is taken to its limit: exp(50) is more than

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.differences import jacobian, one_sided_jacobian, symmetrised
 from interlace_core.fitting.objective import Objective
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
-from interlace_core.numerics.differences import jacobian, one_sided_jacobian, symmetrised
-from interlace_core.records import Array, BoolArray, Evaluation, Problem, Profiled, Status
+from interlace_core.records import Array, BoolArray, Evaluation, Profiled, Status
 
 DIFFERENCE_STEP = 2e-3
 """Half-width of the Hessian's differences, in units of one standard error: its truncation error

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.contract.approximation import Information, Shortcuts
+from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.gram import weighted_gram
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.fitting.start import START_SIZE, Start, unit_theta
-from interlace_core.numerics.conditional import Conditional
-from interlace_core.numerics.gram import weighted_gram
-from interlace_core.numerics.mode import Mode, ModeSettings, find_mode
-from interlace_core.records import Array, IntArray, Problem, RandomTerm
-from interlace_core.shortcuts import Information, Shortcuts
+from interlace_core.records import Array, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -140,7 +141,7 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
 
 def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
     """Return the information at psi from the mode of the random effects; None if not found."""
-    conditional = Conditional(problem.layout, psi)
+    conditional = Conditional(layout_of(problem), psi)
     mode = find_mode(conditional, u, LOOSE)
     if mode is None:
         return None
@@ -160,7 +161,7 @@ def _levels_that_tell(problem: Problem, start: Start, known: Information | None)
     told = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
     if known is None:
         return told
-    for own, factor in zip(known.effects, problem.layout.structure.factors, strict=True):
+    for own, factor in zip(known.effects, layout_of(problem).structure.factors, strict=True):
         for index, place in factor.terms:
             term = problem.terms[index]
             sd = START_SIZE * start.units[term.predictor] / _positive(term.sizes)

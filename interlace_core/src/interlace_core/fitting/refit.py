@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.errors import ConvergenceWarning, DataError
+from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.joint_density import another_response
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.kept import kept_of_approximation
-from interlace_core.fitting.near import Known, fit_near, known_fit
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_to import Training, fitted_state
+from interlace_core.fitting.from_known_fit import Known, fit_near, known_fit
+from interlace_core.fitting.priors import kept_of_approximation
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
-from interlace_core.fitting.training import Training, fitted_state, require_training
-from interlace_core.notices import warn
-from interlace_core.records import Array, Problem
-from interlace_core.shortcuts import Shortcuts
+from interlace_core.messages.errors import ConvergenceWarning, DataError
+from interlace_core.messages.warn import warn
+from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.result import GLMMResult
+    from interlace_core.fitting.fitted_model import AnyFit
 
 WEAK_THETA = 0.1
 """A covariance parameter below this share of its usual start begins there instead: the objective
 is flat where a standard deviation is 0, and a search that starts there may stay."""
 
 
-def refit(result: GLMMResult, y: Any) -> GLMMResult:
+def refit(result: AnyFit, y: Any) -> AnyFit:
     """Return the same model fitted to another response, started at the estimates.
 
     Parameters
@@ -47,7 +50,7 @@ def refit(result: GLMMResult, y: Any) -> GLMMResult:
     return result_of(result, problem, fit)
 
 
-def refit_ml(result: GLMMResult) -> GLMMResult:
+def refit_ml(result: AnyFit) -> AnyFit:
     """Return the same model fitted by maximum likelihood; the result itself, unless by REML.
 
     Raises
@@ -67,7 +70,7 @@ def refit_ml(result: GLMMResult) -> GLMMResult:
     return result_of(replace(result, training=training), training.problem, fit)
 
 
-def result_of(result: GLMMResult, problem: Problem, fit: Fit) -> GLMMResult:
+def result_of(result: AnyFit, problem: Problem, fit: Fit) -> AnyFit:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
     state = fitted_state(problem, fit, training.approximation.shortcuts(problem))
@@ -105,7 +108,7 @@ def with_response(problem: Problem, y: Any) -> Problem:
             f"refit: the response must be finite numbers of shape {problem.y.shape}, the form that "
             f"simulate(raw=True) returns, got {got}."
         )
-    return problem.with_response(values)
+    return another_response(problem, values)
 
 
 def refit_problem(

@@ -12,14 +12,15 @@ from math import isfinite
 
 import numpy as np
 
-from interlace_core.contracts import Parameter
+from interlace_core.contract.family import Parameter
+from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.data.design import INTERCEPT
+from interlace_core.engine.gram import CHUNK_NUMBERS
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.openrows import forms_of_rows, rows_without_weight
 from interlace_core.fitting.recession import Cone, separating_sets
-from interlace_core.guards import guard
-from interlace_core.numerics.gram import CHUNK_NUMBERS
-from interlace_core.records import Array, IntArray, Predictor, Problem
+from interlace_core.records import Array, IntArray
+from interlace_core.registry.blame import guard
 
 SUSPECT_SE = 3.0
 """Standard error of a row's fixed part from which separation is looked for. Where it is, a search

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.links import Link
+from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.gram import weighted_gram
+from interlace_core.engine.joint_density import layout_of, weighted_derivatives
 from interlace_core.fitting.exact import MEETS, Watch, leaves_nothing, refuse_exact
-from interlace_core.links import Link
-from interlace_core.numerics.conditional import weighted_derivatives
-from interlace_core.numerics.gram import weighted_gram
-from interlace_core.records import Array, Derivatives, Problem, RandomTerm
-from interlace_core.shortcuts import Shortcuts
+from interlace_core.records import Array, Derivatives
 
 MAX_ITERATIONS = 25
 START_SIZE = 0.5
@@ -66,7 +67,7 @@ def find_start(
     """
     if shortcuts is None:
         find = _first_coefficients if constants else _fit_coefficients
-        beta = find(problem.layout.problem)
+        beta = find(layout_of(problem).problem)
         units = natural_units(problem, beta)
     else:
         beginning = shortcuts.begin()
@@ -104,7 +105,8 @@ def _root(X: Array) -> Array:
     size = np.sqrt(np.einsum("ij,ij->j", X, X))
     unit = np.where(size > 0, size, 1.0)
     gram = (X.T @ X) / unit / unit[:, None]
-    return np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T * (unit / np.sqrt(len(X)))
+    root = np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T
+    return np.asarray(root * (unit / np.sqrt(len(X))))
 
 
 def unit_theta(term: RandomTerm, size: float) -> Array:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.records import Array, BoolArray, OptimizerResult, Problem
+from interlace_core.contract.problem import Problem
+from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
 """A template's diagonal entry counts as zero when the effect it scales moves eta by less than

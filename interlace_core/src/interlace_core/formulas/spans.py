@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from interlace_core.errors import FormulaError
-from interlace_core.lookup import similar_name
-
-# How many names a message lists before it says how many more there are.
-MAX_LISTED = 20
+from interlace_core.messages.errors import FormulaError
+from interlace_core.messages.names import listed, similar_name
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,3 @@ def unknown_column(span: Span, name: str, columns: Iterable[str]) -> FormulaErro
         f"expected the name of a column, got {name!r}, which is not in the data.{hint} "
         f"Columns available: {listed(known)}.",
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names separated by commas, shortened after the first twenty."""
-    known = list(names)
-    shown = ", ".join(known[:MAX_LISTED]) or "none"
-    hidden = len(known) - MAX_LISTED
-    return f"{shown} and {hidden} more" if hidden > 0 else shown

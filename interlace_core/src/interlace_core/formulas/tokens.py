@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from interlace_core.errors import FormulaError
 from interlace_core.formulas.spans import Source, Span, formula_error
+from interlace_core.messages.errors import FormulaError
 
 _PATTERN = re.compile(
     r"""

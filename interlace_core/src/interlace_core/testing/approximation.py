@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
-from interlace_core.errors import OptionError
+from interlace_core.contract.approximation import Approximation
+from interlace_core.messages.errors import OptionError
 from interlace_core.testing import approximation_behaviour as behaviour
 from interlace_core.testing import approximation_values as values
 from interlace_core.testing.approximation_case import ApproximationCase, Trial

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.errors import UnsupportedModelError
-from interlace_core.records import Array, Evaluation, Problem, Status
+from interlace_core.contract.problem import Problem
+from interlace_core.messages.errors import UnsupportedModelError
+from interlace_core.records import Array, Evaluation, Status
 from interlace_core.testing.approximation_case import ApproximationCase, Trial
 from interlace_core.testing.approximation_models import (
     MODELS,

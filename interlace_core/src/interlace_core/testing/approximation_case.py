@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
-from interlace_core.records import Array, Evaluation, IntArray, Problem, Status
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
+from interlace_core.records import Array, Evaluation, IntArray, Status
 from interlace_core.testing.approximation_models import Plan, typical_psi
 from interlace_core.testing.approximation_references import restriction
 from interlace_core.testing.verdicts import expect

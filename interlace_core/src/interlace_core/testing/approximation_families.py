@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, gammaln, log_expit
 
-from interlace_core.contracts import Family, Parameter
-from interlace_core.links import LINKS
+from interlace_core.calculus.links import LINKS
+from interlace_core.contract.family import Family, Parameter
 from interlace_core.records import Array
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))

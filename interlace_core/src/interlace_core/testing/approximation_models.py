@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contracts import Covariance, Family
-from interlace_core.covariance import Diagonal, Unstructured
-from interlace_core.records import Array, IntArray, Predictor, Problem, RandomTerm
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.covariances import Diagonal, Unstructured
+from interlace_core.records import Array, IntArray
 from interlace_core.testing.approximation_families import Binary, Counts, Normal, SpreadCounts
 
 ROWS = 56

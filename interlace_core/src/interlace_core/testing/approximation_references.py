@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray, Problem
+from interlace_core.contract.problem import Problem
+from interlace_core.records import Array, IntArray
 
 REACH = 12.0
 """Half-width of an integral in standard deviations of u around its peak: exp(-72) is left out."""

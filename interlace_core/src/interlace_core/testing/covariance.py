@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 
-from interlace_core.contracts import Covariance
+from interlace_core.contract.covariance import Covariance
 from interlace_core.records import Array
 from interlace_core.testing.differences import gradient
 from interlace_core.testing.verdicts import Checks, collect, expect, expect_close

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from interlace_core.contracts import Family
+from interlace_core.contract.family import Family
 from interlace_core.testing import family_arrays as arrays
 from interlace_core.testing import family_concavity as concavity
 from interlace_core.testing import family_derivatives as derivatives

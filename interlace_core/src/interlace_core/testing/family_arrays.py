@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family
+from interlace_core.contract.family import Family
 from interlace_core.records import Array
 from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close

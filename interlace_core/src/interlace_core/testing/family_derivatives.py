@@ -6,8 +6,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from interlace_core.jet_functions import UnsupportedFunctionError
-from interlace_core.jets import differentiate_density
+from interlace_core.calculus.jets.density import differentiate_density
+from interlace_core.calculus.jets.functions import UnsupportedFunctionError
 from interlace_core.records import Array, Derivatives
 from interlace_core.testing.differences import slope
 from interlace_core.testing.family_sample import FamilyCase, Sample

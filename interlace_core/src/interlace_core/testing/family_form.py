@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter
-from interlace_core.errors import InterlaceError
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
@@ -26,7 +26,7 @@ TOL_SAME = 1e-12
 def check_parameters(case: FamilyCase) -> None:
     """Require a tuple of parameters with distinct names, known roles and the mean first."""
     parameters = case.sample.family.parameters
-    advice = "See interlace_core.contracts.Parameter."
+    advice = "See interlace_core.contract.family.Parameter."
     well = isinstance(parameters, tuple) and all(isinstance(p, Parameter) for p in parameters)
     expect(well and len(parameters) > 0, "a tuple of Parameter", parameters, advice)
     names = [p.name for p in parameters]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family
-from interlace_core.jets import differentiate
-from interlace_core.links import Link
+from interlace_core.calculus.jets.density import differentiate
+from interlace_core.calculus.links import Link
+from interlace_core.contract.family import Family
 from interlace_core.records import Array
 from interlace_core.testing.differences import slope
 from interlace_core.testing.family_sample import FamilyCase, Sample

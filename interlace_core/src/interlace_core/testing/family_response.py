@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 
-from interlace_core.contracts import Family
-from interlace_core.errors import InterlaceError, InterlaceWarning, ResponseError
+from interlace_core.contract.family import Family
+from interlace_core.messages.errors import InterlaceError, InterlaceWarning, ResponseError
 from interlace_core.records import Array, Response
 from interlace_core.testing.family_sample import SEED, FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close, expect_raises
@@ -39,7 +39,7 @@ def check_domain_errors(case: FamilyCase) -> None:
             f"the ResponseError for {value} to carry row={OFFENDING_ROW}",
             f"row={error.row}",
             "Raise ResponseError(message with {row} in it, row): the driver then names the row as "
-            "the user does. contracts.require() does all of this.",
+            "the user does. families.require() does all of this.",
         )
 
 

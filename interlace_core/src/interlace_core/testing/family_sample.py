@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from interlace_core.contracts import Family
+from interlace_core.contract.family import Family
 from interlace_core.records import Array, Derivatives
 from interlace_core.testing.laws import Law
 from interlace_core.testing.supports import Support

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family
+from interlace_core.contract.family import Family
 from interlace_core.records import Array
 from interlace_core.testing.supports import Support, to_interval
 

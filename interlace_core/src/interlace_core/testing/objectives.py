@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from interlace_core.contracts import Optimizer
+from interlace_core.contract.optimizer import Optimizer
 from interlace_core.records import Array, OptimizerResult
 
 Function = Callable[[Array], tuple[float, Array]]

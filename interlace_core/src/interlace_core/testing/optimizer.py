@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from interlace_core.contracts import Optimizer, OptimizerFacts
-from interlace_core.errors import OptionError
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.messages.errors import OptionError
 from interlace_core.testing import optimizer_answers as answers
 from interlace_core.testing import optimizer_form as form
 from interlace_core.testing.optimizer_case import SMALL_BUDGET, OptimizerCase

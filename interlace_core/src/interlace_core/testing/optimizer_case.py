@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from interlace_core.contracts import Optimizer
+from interlace_core.contract.optimizer import Optimizer
 from interlace_core.testing.objectives import Task, run
 from interlace_core.testing.verdicts import expect
 

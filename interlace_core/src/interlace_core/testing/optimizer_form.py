@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Optimizer, OptimizerFacts
-from interlace_core.errors import OptionError
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import OptimizerResult
 from interlace_core.testing import objectives
 from interlace_core.testing.objectives import run

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.errors import OptionError
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 

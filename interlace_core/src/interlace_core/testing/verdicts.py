@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from interlace_core.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import InterlaceError, OptionError
 from interlace_core.records import Array
 
 T = TypeVar("T")
@@ -227,7 +227,7 @@ def expect_raises(
     except Exception as error:
         raise NotMetError(
             f"expected {kind.__name__} {when}, got {type(error).__name__}: {error}. Raise "
-            f"interlace_core.errors.{kind.__name__} with a message for the user."
+            f"interlace_core.messages.errors.{kind.__name__} with a message for the user."
         ) from error
     raise NotMetError(f"expected {kind.__name__} {when}, got no exception. Refuse it, in words.")
 

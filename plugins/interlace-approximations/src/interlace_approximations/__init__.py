@@ -1,7 +1,6 @@
 """Approximations of the marginal likelihood: Laplace and adaptive Gauss-Hermite quadrature."""
 
-from interlace_core.contracts import Approximation
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Approximation, hookimpl
 
 
 @hookimpl

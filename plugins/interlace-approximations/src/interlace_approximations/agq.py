@@ -2,7 +2,7 @@
 
 The scalar one is what `nAGQ` above 1 chooses; the other is chosen by name, since its cost grows
 as a power of the number of effects. Both are the same integral: see
-`interlace_core.numerics.nodes`.
+`interlace_approximations.quadrature`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from typing import Self
 import numpy as np
 
 from interlace_approximations.laplace import Laplace
-from interlace_core.contracts import Approximation
-from interlace_core.errors import OptionError, UnsupportedModelError
-from interlace_core.numerics.mode import DEFAULT_SETTINGS, ModeSettings
-from interlace_core.numerics.nodes import Nodes, NodesObjective
-from interlace_core.records import Array, Evaluation, Problem
+from interlace_approximations.quadrature import Nodes, NodesObjective
+from interlace_core.contract import (
+    Approximation,
+    Array,
+    Evaluation,
+    OptionError,
+    Problem,
+    UnsupportedModelError,
+)
+from interlace_core.engine import DEFAULT_SETTINGS, ModeSettings, layout_of
 
 MAX_POINTS = 100
 """Beyond this the smallest Gauss-Hermite weights underflow and nothing is gained."""
@@ -145,7 +150,7 @@ def _objective(
     if not problem.terms:
         return Laplace(settings).objective(problem)  # exact, as any approximation is then
     nodes = gauss_hermite(points, _effects(problem))
-    return NodesObjective(problem.layout, nodes, settings, start)
+    return NodesObjective(layout_of(problem), nodes, settings, start)
 
 
 def _check_points(name: str, points: object) -> None:

@@ -13,20 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
-from interlace_core.contracts import Approximation
-from interlace_core.numerics.conditional import Conditional, Layout, Point
-from interlace_core.numerics.factorisation import Factorisation
-from interlace_core.numerics.mode import (
+from interlace_core.contract import Approximation, Array, Evaluation, Problem, Profiled, Status
+from interlace_core.engine import (
     DEFAULT_SETTINGS,
+    MAX_ROUNDS,
     ROUNDING_LOOKED_AT,
+    Conditional,
+    Factorisation,
+    Layout,
     Mode,
     ModeSettings,
+    Point,
     curvature,
     is_settled,
+    layout_of,
+    lower_mode,
     value_noise,
 )
-from interlace_core.numerics.other_modes import MAX_ROUNDS, lower_mode
-from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,13 @@ class JointMode(Approximation):
         """
         if not _moves(problem):
             return Laplace(self.mode).objective(problem)
-        return JointModeObjective(problem.layout, self.mode)
+        return JointModeObjective(layout_of(problem), self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the criterion that looks for its first joint mode from a given u."""
         if not _moves(problem):
             return Laplace(self.mode).objective_from(problem, mode)
-        return JointModeObjective(problem.layout, self.mode, mode)
+        return JointModeObjective(layout_of(problem), self.mode, mode)
 
 
 def _moves(problem: Problem) -> bool:

@@ -13,21 +13,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.contracts import Approximation
-from interlace_core.numerics.conditional import Conditional, Layout, scatter
-from interlace_core.numerics.logdet import (
+from interlace_approximations.laplace_gradient import (
     effective_score,
     predictor_pullback,
     template_pullback,
 )
-from interlace_core.numerics.mode import (
+from interlace_core.contract import Approximation, Array, Evaluation, Problem, Status
+from interlace_core.engine import (
     DEFAULT_SETTINGS,
+    Conditional,
+    Layout,
     Mode,
     ModeMemory,
     ModeSettings,
+    layout_of,
+    lowest_mode,
+    scatter,
 )
-from interlace_core.numerics.other_modes import lowest_mode
-from interlace_core.records import Array, Evaluation, Problem, Status
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ class Laplace(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return LaplaceObjective(problem.layout, self.mode)
+        return LaplaceObjective(layout_of(problem), self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""
-        return LaplaceObjective(problem.layout, self.mode, mode)
+        return LaplaceObjective(layout_of(problem), self.mode, mode)
 
 
 class LaplaceObjective:

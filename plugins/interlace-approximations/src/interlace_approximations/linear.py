@@ -2,7 +2,7 @@
 
 The coefficients are the generalised least-squares estimates given theta and sigma, so that the
 optimizer works on the (few) variance parameters alone, and every evaluation on cross-products
-(see `interlace_core.numerics.linear`). Weights are those of precision: `Var(y) = sigma^2 / w`.
+(see `cross_products`). Weights are those of precision: `Var(y) = sigma^2 / w`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from interlace_approximations.cross_products import CrossProducts, cross_products_of, precisions
+from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear_rows import RowObjective, RowPoint, covariance_slopes
-from interlace_core.contracts import Approximation
-from interlace_core.errors import UnsupportedModelError
-from interlace_core.numerics.kenward_roger import kenward_roger
-from interlace_core.numerics.linear import CrossProducts, precisions
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
-from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
-from interlace_core.shortcuts import Beginning, Information, Shortcuts
+from interlace_core.contract import (
+    Approximation,
+    Array,
+    Beginning,
+    Evaluation,
+    Information,
+    Problem,
+    Profiled,
+    Shortcuts,
+    Status,
+    UnsupportedModelError,
+)
+from interlace_core.engine import NotPositiveDefiniteError, layout_of
 
 
 class MaximumLikelihood(Approximation):
@@ -58,10 +66,10 @@ class MaximumLikelihood(Approximation):
         """
         if _by_rows(problem):
             return {
-                "coefficient_covariance": RowPoint.at(problem.layout, psi).point.covariance(),
-                "covariance_slopes": covariance_slopes(problem.layout, psi),
+                "coefficient_covariance": RowPoint.at(layout_of(problem), psi).point.covariance(),
+                "covariance_slopes": covariance_slopes(layout_of(problem), psi),
             }
-        point = problem.layout.cross_products.at(psi)
+        point = cross_products_of(problem).at(psi)
         return {
             "coefficient_covariance": point.covariance(),
             "covariance_slopes": point.covariance_slopes(psi),
@@ -70,12 +78,12 @@ class MaximumLikelihood(Approximation):
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative (restricted) log-likelihood as a function of psi."""
         if _by_rows(problem):
-            return RowObjective(problem.layout, self.restricted)
-        return LinearObjective(problem.layout.cross_products, self.restricted)
+            return RowObjective(layout_of(problem), self.restricted)
+        return LinearObjective(cross_products_of(problem), self.restricted)
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
-        return None if _by_rows(problem) else LinearShortcuts(problem.layout.cross_products)
+        return None if _by_rows(problem) else LinearShortcuts(cross_products_of(problem))
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class RestrictedLikelihood(MaximumLikelihood):
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return what maximum likelihood keeps, and Kenward and Roger's where asked for.
 
-        The latter by name, as in `interlace_core.numerics.kenward_roger.KenwardRoger`.
+        The latter by name, as in `interlace_approximations.kenward_roger.KenwardRoger`.
         """
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
@@ -211,15 +219,15 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
     y, wrong = problem.y - mean.offset, ""
     if n <= p:
         wrong = f"{p} coefficients for {n} rows"
-    elif problem.layout.cross_products.SS[-1, -1] <= EXACT**2 * float(np.sum(np.square(y))):
+    elif cross_products_of(problem).SS[-1, -1] <= EXACT**2 * float(np.sum(np.square(y))):
         wrong = "fixed effects that predict the response exactly"
     else:
-        for factor in problem.layout.structure.factors:
+        for factor in layout_of(problem).structure.factors:
             codes = factor.rows.codes
             counts = np.bincount(codes, minlength=factor.rows.size)
             if counts.max() == 1:  # what tells the variances apart is then not within levels
                 continue
-            inner = problem.layout.problem.y - problem.layout.problem.predictors[0].offset
+            inner = layout_of(problem).problem.y - layout_of(problem).problem.predictors[0].offset
             means = factor.rows.sum(inner) / np.maximum(counts, 1)
             if float(np.ptp(inner - means[codes])) <= EXACT * float(np.max(np.abs(y))):
                 wrong = f"a response that is the same in all rows of each level of {factor.name!r}"

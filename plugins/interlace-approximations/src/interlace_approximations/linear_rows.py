@@ -5,7 +5,7 @@ X), e = V^-1 (y - X beta), a parameter of R moves the criterion by
 
     dF = tr(P dR) / 2 - e' dR e / 2 .
 
-Rows are whitened at each evaluation (`interlace_core.numerics.rowwise`), the criterion is that of
+Rows are whitened at each evaluation (`interlace_core.engine`), the criterion is that of
 independent rows on cross-products plus log|R| / 2, and P is `I - Z M Z'` in whitened rows, with M
 needed on the pattern of Z'Z alone: rows that correlate share their levels.
 """
@@ -19,11 +19,15 @@ from functools import partial
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.numerics.conditional import Layout
-from interlace_core.numerics.linear import CrossProducts, LinearPoint
-from interlace_core.numerics.rowwise import RowRoots, row_deviations, row_roots
-from interlace_core.numerics.smallblocks import NotPositiveDefiniteError
-from interlace_core.records import Array, Evaluation, Problem, Profiled, Status
+from interlace_approximations.cross_products import CrossProducts, LinearPoint
+from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status
+from interlace_core.engine import (
+    Layout,
+    NotPositiveDefiniteError,
+    RowRoots,
+    row_deviations,
+    row_roots,
+)
 
 Fields = list[Array]
 """One array per factor, shape (c, n)."""

@@ -1,7 +1,6 @@
 """BOBYQA by way of Py-BOBYQA; GPL-3.0-or-later because Py-BOBYQA is."""
 
-from interlace_core.contracts import Optimizer
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Optimizer, hookimpl
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Families for counts: more or less variation than Poisson, too many zeros, or none."""
 
-from interlace_core.contracts import Family
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Composition, Family, hookimpl
 
 
 @hookimpl
@@ -30,3 +29,12 @@ def interlace_families() -> list[type[Family]]:
         GeneralizedPoissonFamily,
         ConwayMaxwellPoissonFamily,
     ]
+
+
+@hookimpl
+def interlace_compositions() -> list[type[Composition]]:
+    """Return what makes a family with a zero part, or without zeros, of any family of counts."""
+    from interlace_counts.zeros.parts import Hurdle, ZeroInflated
+    from interlace_counts.zeros.truncated import ZeroTruncated
+
+    return [ZeroInflated, Hurdle, ZeroTruncated]

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
-from interlace_core.links import LINKS
-from interlace_core.records import Array, Derivatives, IntArray, Response
+from interlace_core.contract import LINKS, Array, Derivatives, Family, IntArray, Parameter, Response
+from interlace_core.families import positive_or_none, require_counts
 from interlace_counts.conway_maxwell_rate import Rate, log_factorial_excess, solve_rate
 from interlace_counts.conway_maxwell_slopes import Cumulants, cumulants, partial_derivatives
 from interlace_counts.nb_density import average_and_excess
@@ -69,7 +68,7 @@ class ConwayMaxwellPoissonFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-density; on jets its Taylor polynomial, which is all they carry."""
-        from interlace_core.jets import expand, value_of
+        from interlace_core.families import expand, value_of
 
         values = [value_of(each) for each in eta]
         order = max(getattr(each, "order", 0) for each in eta)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.records import Array
-from interlace_core.special import log_factorial
+from interlace_core.contract import Array
+from interlace_core.families import log_factorial
 from interlace_counts.summation import Grid, summation_grid
 
 DROP = 45.0

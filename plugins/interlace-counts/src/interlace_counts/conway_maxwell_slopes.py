@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray
+from interlace_core.contract import Array, IntArray
 from interlace_counts.conway_maxwell_rate import Rate
 
 MIN_DISPERSION = 1e-30

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
-from interlace_core.densities import has_large_counts, poisson_log_density
-from interlace_core.links import LINKS
-from interlace_core.records import Array, Derivatives, IntArray, Response
-from interlace_core.special import log_factorial
-from interlace_core.zero_terms import compose_partials
+from interlace_core.contract import LINKS, Array, Derivatives, Family, IntArray, Parameter, Response
+from interlace_core.families import (
+    has_large_counts,
+    log_factorial,
+    poisson_log_density,
+    positive_or_none,
+    require_counts,
+)
 from interlace_counts.nb_density import average_and_excess, poisson_draws
 from interlace_counts.summation import draw_by_inversion, summation_grid
+from interlace_counts.zeros.partials import compose_partials
 
 MAX_LOG_RATE = 600.0
 """theta is taken within exp(+-600), so that it and its products are ordinary numbers."""

@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Parameter
-from interlace_core.densities import has_large_counts
-from interlace_core.records import Array
-from interlace_core.special import log_factorial, log_rising
+from interlace_core.contract import Array, Parameter
+from interlace_core.families import has_large_counts, log_factorial, log_rising
 from interlace_counts import nb_large
 
 ORDINARY = 600.0
@@ -123,7 +121,7 @@ def shrinkage(d: Any, order: int) -> tuple[Any, ...]:
 
 def on_jets(function: Callable[[Any, int], tuple[Any, ...]], x: Any) -> Any:
     """Apply a function with derivatives `function(values, order)` to an array or a jet."""
-    from interlace_core.jets import compose, value_of
+    from interlace_core.families import compose, value_of
 
     order = getattr(x, "order", 0)
     parts = function(value_of(x), order)

@@ -24,10 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.densities import MAX_LOG_MEAN
-from interlace_core.records import Array, Derivatives
-from interlace_core.special import log1p_lag
-from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
+from interlace_core.contract import Array, Derivatives
+from interlace_core.families import HALF_LOG_2PI, MAX_LOG_MEAN, log1p_lag, stirling_remainder
 
 _LOG_OF_ZERO = -1e8
 """Stands for log(0) where it is multiplied by a count of 0."""
@@ -170,7 +168,7 @@ def _mixed(c: _Shares) -> dict[tuple[int, ...], Array]:
 
 def taylor(y: Array, log_mu: Any, log_t: Any, d: Any) -> Any:
     """Return the log-density of jets or arrays, by its Taylor polynomial."""
-    from interlace_core.jets import expand, value_of
+    from interlace_core.families import expand, value_of
 
     order = max(getattr(each, "order", 0) for each in (log_mu, log_t, d))
     found = derivatives(y, value_of(log_mu), value_of(log_t), value_of(d), order)

@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require_counts
-from interlace_core.densities import has_large_counts
-from interlace_core.links import LINKS, Link, as_link
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.special import log_factorial, log_rising
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    Response,
+    as_link,
+)
+from interlace_core.families import (
+    has_large_counts,
+    log_factorial,
+    log_rising,
+    positive_or_none,
+    require_counts,
+)
 from interlace_counts import nb_density, nb_large
 from interlace_counts.nb_density import pieces
 

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, require_counts
-from interlace_core.densities import poisson_log_density, poisson_log_link_terms
-from interlace_core.links import LINKS
-from interlace_core.records import Array, Derivatives, Response
+from interlace_core.contract import LINKS, Array, Derivatives, Family, Parameter, Response
+from interlace_core.families import poisson_log_density, poisson_log_link_terms, require_counts
 from interlace_counts.nb_density import poisson_draws
 
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray
+from interlace_core.contract import Array, IntArray
 
 NODES = 16
 """Nodes per block. With a log-range of 16 over a block the error is below 1e-15 of its maximum:

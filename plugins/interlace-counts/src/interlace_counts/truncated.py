@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.zero_parts import ZeroTruncatedFamily
+from interlace_core.contract import Family, Parameter
+from interlace_core.families import positive_or_none
 from interlace_counts.nb_density import limit_of_truncation
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.poisson_part import PoissonPart
+from interlace_counts.zeros.truncated import ZeroTruncatedFamily
 
 
 @dataclass(frozen=True)

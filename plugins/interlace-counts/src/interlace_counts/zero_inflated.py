@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlace_core.contracts import Family, positive_or_none
-from interlace_core.zero_parts import ZeroInflatedFamily
+from interlace_core.contract import Family
+from interlace_core.families import positive_or_none
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.poisson_part import PoissonPart
+from interlace_counts.zeros.parts import ZeroInflatedFamily
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Covariance structures of random effects: equal variances, compound symmetry, AR(1), Toeplitz."""
 
-from interlace_core.contracts import Covariance
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Covariance, hookimpl
 
 
 @hookimpl

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interlace_core.contracts import Parameter
-from interlace_core.links import Correlation
-from interlace_core.records import Array
-from interlace_core.residual_correlation import ResidualCorrelation
+from interlace_core.contract import Array, Correlation, Parameter, ResidualCorrelation
 
 
 class AutoregressiveResiduals(ResidualCorrelation):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.records import Array
+from interlace_core.contract import Array
 
 
 def stationary_root(angles: Array) -> Array:

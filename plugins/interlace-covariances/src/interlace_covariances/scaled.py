@@ -12,8 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from interlace_core.contracts import Covariance
-from interlace_core.records import Array, BoolArray
+from interlace_core.contract import Array, BoolArray, Covariance
 
 
 class ScaledCorrelation(Covariance):

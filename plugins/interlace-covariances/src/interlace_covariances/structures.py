@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.records import Array
-from interlace_core.residual_correlation import ResidualCorrelation
+from interlace_core.contract import Array, ResidualCorrelation
 from interlace_covariances.residuals import AutoregressiveResiduals, ExchangeableResiduals
 from interlace_covariances.rotations import (
     correlations_pullback,

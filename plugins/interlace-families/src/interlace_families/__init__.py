@@ -1,7 +1,6 @@
 """Families for proportions and counts of one parameter, and for continuous responses."""
 
-from interlace_core.contracts import Family
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Family, hookimpl
 
 
 @hookimpl

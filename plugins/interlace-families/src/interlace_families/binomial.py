@@ -8,14 +8,24 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter
-from interlace_core.densities import binomial_around, has_large_counts
-from interlace_core.links import Link, LogProbability, ProbabilityLink
-from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
-from interlace_core.trials import (
+from interlace_core.contract import (
+    Array,
+    Collapsed,
+    Derivatives,
+    Family,
+    IntArray,
+    Link,
+    LogProbability,
+    Parameter,
+    ProbabilityLink,
+    Response,
+)
+from interlace_core.families import (
     as_probability_link,
+    binomial_around,
     check_trials,
     draw_successes,
+    has_large_counts,
     log_choose,
     observed_proportion,
     overall_proportion,

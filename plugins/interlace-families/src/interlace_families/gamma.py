@@ -8,10 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.links import LINKS, Link, as_link
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.stirling import HALF_LOG_2PI, LARGEST_LOG, stirling_remainder
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    Response,
+    as_link,
+)
+from interlace_core.families import (
+    HALF_LOG_2PI,
+    LARGEST_LOG,
+    positive_or_none,
+    require,
+    stirling_remainder,
+)
 from interlace_families.remainders import log_mean, only_inside, scaled_exp_excess, stirling
 
 LINK_NAMES = ("log", "inverse", "identity")

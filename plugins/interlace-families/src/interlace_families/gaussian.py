@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.links import LINKS, Link, as_link, chain
-from interlace_core.records import Array, Derivatives
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    as_link,
+    chain,
+)
+from interlace_core.families import positive_or_none
 
 SMALLEST_LOG_SIGMA = -300.0
 """sigma is taken as exp(this) where it is smaller and divided by: where the residual is 0 there

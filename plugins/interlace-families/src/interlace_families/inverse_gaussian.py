@@ -8,10 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.links import LINKS, Link, as_link
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.stirling import HALF_LOG_2PI, LARGEST_LOG
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    Response,
+    as_link,
+)
+from interlace_core.families import HALF_LOG_2PI, LARGEST_LOG, positive_or_none, require
 from interlace_families.remainders import log_mean, only_inside
 
 LINK_NAMES = ("log", "1/mu^2", "inverse")
@@ -59,7 +66,7 @@ class InverseGaussianFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return -log(2 pi phi y^3) / 2 - (y / mu - 1)^2 / (2 phi y)."""
-        from interlace_core.jets import value_of
+        from interlace_core.families import value_of
 
         log_mu, inside = log_mean(self.parameters[0].link, eta[0])
         log_y = np.log(y)

@@ -8,10 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.links import LINKS, Link, as_link
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.stirling import HALF_LOG_2PI
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    Response,
+    as_link,
+)
+from interlace_core.families import HALF_LOG_2PI, positive_or_none, require
 from interlace_families.remainders import log1p_deficit, log_mean, only_inside
 
 SMALLEST_LOG = -600.0

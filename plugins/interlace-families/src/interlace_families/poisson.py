@@ -8,15 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, require_counts
-from interlace_core.densities import (
+from interlace_core.contract import (
+    Array,
+    Collapsed,
+    Derivatives,
+    Family,
+    IntArray,
+    Link,
+    Parameter,
+    Response,
+    as_link,
+    chain,
+)
+from interlace_core.families import (
     has_large_counts,
+    log_factorial,
     poisson_log_density,
     poisson_log_link_terms,
+    require_counts,
 )
-from interlace_core.links import Link, as_link, chain
-from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
-from interlace_core.special import log_factorial
 
 LINK_NAMES = ("log", "identity", "sqrt")
 
@@ -54,7 +64,7 @@ class PoissonFamily(Family):
         """Return y log(mu) - mu - log(y!)."""
         from scipy.special import xlogy
 
-        from interlace_core.jets import value_of
+        from interlace_core.families import value_of
 
         link = self.parameters[0].link
         if link.name == "log":

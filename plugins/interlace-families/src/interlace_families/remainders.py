@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.jets import compose, value_of
-from interlace_core.links import Link
-from interlace_core.records import Array
-from interlace_core.special import exp_excess, log_rising
-from interlace_core.stirling import (
+from interlace_core.contract import Array, Link
+from interlace_core.families import (
     LARGEST_LOG,
     STIRLING,
     STIRLING_FROM,
+    compose,
+    exp_excess,
+    log_rising,
     odd_series,
     stirling_remainder,
+    value_of,
 )
 
 _SERIES_BELOW = 0.25

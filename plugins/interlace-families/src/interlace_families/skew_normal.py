@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.errors import OptionError
-from interlace_core.links import LINKS
-from interlace_core.records import Array
-from interlace_core.stirling import HALF_LOG_2PI
+from interlace_core.contract import LINKS, Array, Family, OptionError, Parameter
+from interlace_core.families import HALF_LOG_2PI, positive_or_none
 
 LARGEST_PRECISION = 200.0
 """-log(sigma) is taken as this where it exceeds it, so that a residual divided by sigma stays

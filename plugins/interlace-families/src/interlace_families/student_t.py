@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.jets import compose, value_of
-from interlace_core.links import LINKS, Link, as_link
-from interlace_core.records import Array, Derivatives
-from interlace_core.stirling import HALF_LOG_2PI
+from interlace_core.contract import LINKS, Array, Derivatives, Family, Link, Parameter, as_link
+from interlace_core.families import HALF_LOG_2PI, compose, positive_or_none, value_of
 from interlace_families.remainders import half_rising, log1p_deficit
 
 LARGEST_PSI = 100.0

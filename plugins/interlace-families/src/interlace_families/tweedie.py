@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.errors import OptionError
-from interlace_core.links import LINKS, Link, Taylor
-from interlace_core.records import Array, Response
-from interlace_core.stirling import LARGEST_LOG
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Family,
+    Link,
+    OptionError,
+    Parameter,
+    Response,
+    Taylor,
+)
+from interlace_core.families import LARGEST_LOG, positive_or_none, require
 from interlace_families.remainders import scaled_exp_excess
 from interlace_families.tweedie_series import saturated
 

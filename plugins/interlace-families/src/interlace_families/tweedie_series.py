@@ -24,10 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interlace_core.jets import Jet, expand, value_of
-from interlace_core.records import Array, Derivatives
-from interlace_core.special import by_count
-from interlace_core.stirling import stirling_remainder
+from interlace_core.contract import Array, Derivatives
+from interlace_core.families import Jet, by_count, expand, stirling_remainder, value_of
 from interlace_families.remainders import log1p_deficit
 
 Partials = dict[tuple[int, ...], Array]

@@ -1,7 +1,6 @@
 """Families for ordered categories: cumulative models."""
 
-from interlace_core.contracts import Family
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Family, hookimpl
 
 
 @hookimpl

@@ -8,11 +8,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, require_counts
-from interlace_core.errors import OptionError
-from interlace_core.jets import value_of
-from interlace_core.links import LINKS
-from interlace_core.records import Array, Derivatives, IntArray, Response
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    IntArray,
+    OptionError,
+    Parameter,
+    Response,
+)
+from interlace_core.families import require_counts, value_of
 from interlace_ordinal.latent import LATENT, Latent
 from interlace_ordinal.partials import Interval, PredictorPartials, interval_terms
 from interlace_ordinal.thresholds import STRUCTURES, threshold_design

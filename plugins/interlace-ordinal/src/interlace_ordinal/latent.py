@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from interlace_core.jets import value_of
-from interlace_core.records import Array
+from interlace_core.contract import Array
+from interlace_core.families import value_of
 
 LARGEST_EXPONENT = 232.0
 """exp of it is 6e100: the log-density there is hopeless, and a cube of it is still finite."""

@@ -13,7 +13,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from interlace_core.records import Array, BoolArray, IntArray
+from interlace_core.contract import Array, BoolArray, IntArray
 from interlace_ordinal.latent import Latent
 
 

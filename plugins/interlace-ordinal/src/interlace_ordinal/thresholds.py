@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.records import Array
+from interlace_core.contract import Array
 
 STRUCTURES = ("flexible", "symmetric", "equidistant")
 

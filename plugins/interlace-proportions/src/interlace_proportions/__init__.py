@@ -1,7 +1,6 @@
 """Families for proportions: inside (0, 1), with zeros and ones, or out of a number of trials."""
 
-from interlace_core.contracts import Family
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Family, hookimpl
 
 
 @hookimpl

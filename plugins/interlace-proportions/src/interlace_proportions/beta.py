@@ -8,10 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.links import LINKS, Link, ProbabilityLink
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.trials import as_probability_link
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    ProbabilityLink,
+    Response,
+)
+from interlace_core.families import as_probability_link, positive_or_none, require
 from interlace_proportions.beta_density import beta_derivatives, log_beta_density
 from interlace_proportions.tails import LINK_NAMES, beta_cdf, draw, log_tails, start_phi
 

@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.links import ProbabilityLink, Taylor
-from interlace_core.records import Array, Derivatives
-from interlace_core.stirling import HALF_LOG_2PI, LARGEST_LOG, stirling_remainder
+from interlace_core.contract import Array, Derivatives, ProbabilityLink, Taylor
+from interlace_core.families import HALF_LOG_2PI, LARGEST_LOG, stirling_remainder
 from interlace_proportions.log_gamma import stirling_jet
 from interlace_proportions.tails import Partials, log_tails, tail_partials, total
 

@@ -8,19 +8,28 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.densities import has_large_counts
-from interlace_core.errors import ResponseError
-from interlace_core.jets import expand, value_of
-from interlace_core.links import LINKS, Link, ProbabilityLink
-from interlace_core.records import Array, Derivatives, Response
-from interlace_core.trials import (
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    Derivatives,
+    Family,
+    Link,
+    Parameter,
+    ProbabilityLink,
+    Response,
+    ResponseError,
+)
+from interlace_core.families import (
     as_probability_link,
     check_trials,
     draw_successes,
+    expand,
+    has_large_counts,
     log_choose,
     observed_proportion,
     overall_proportion,
+    positive_or_none,
+    value_of,
 )
 from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet
 from interlace_proportions.many_trials import around_share

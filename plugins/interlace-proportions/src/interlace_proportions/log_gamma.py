@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.jets import compose
-from interlace_core.records import Array
-from interlace_core.special import log_rising
-from interlace_core.stirling import stirling_remainder
+from interlace_core.contract import Array
+from interlace_core.families import compose, log_rising, stirling_remainder
 
 _LINEAR_BELOW = -60.0
 """Below this logarithm of t, log Gamma(y + t) - log Gamma(t) is log Gamma(y) + log t to 1e-24."""

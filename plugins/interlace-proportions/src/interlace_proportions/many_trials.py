@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.records import Array
-from interlace_core.special import exp_excess
-from interlace_core.stirling import HALF_LOG_2PI, stirling_remainder
+from interlace_core.contract import Array
+from interlace_core.families import HALF_LOG_2PI, exp_excess, stirling_remainder
 
 MODERATE = 60.0
 """Logarithms of phi, mu and 1 - mu up to this: their exponentials, and those of their sums, are

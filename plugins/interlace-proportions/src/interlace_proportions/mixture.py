@@ -9,9 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interlace_core.contracts import Family
-from interlace_core.errors import ResponseError
-from interlace_core.records import Array, BoolArray
+from interlace_core.contract import Array, BoolArray, Family, ResponseError
 from interlace_proportions.shares import LOGIT, Shares
 from interlace_proportions.tails import beta_cdf, draw, log_tails, start_phi
 

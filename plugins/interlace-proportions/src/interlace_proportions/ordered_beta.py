@@ -8,13 +8,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.errors import DataWarning, OptionError
-from interlace_core.jets import compose, value_of
-from interlace_core.links import LINKS, CLogLog
-from interlace_core.notices import warn
-from interlace_core.records import Array, Response
-from interlace_core.stirling import LARGEST_LOG
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    CLogLog,
+    DataWarning,
+    Family,
+    OptionError,
+    Parameter,
+    Response,
+    warn,
+)
+from interlace_core.families import LARGEST_LOG, compose, positive_or_none, require, value_of
 from interlace_proportions.beta_density import log_beta_density
 from interlace_proportions.mixture import (
     inside,

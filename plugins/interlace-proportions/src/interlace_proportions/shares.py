@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.errors import OptionError
-from interlace_core.links import Link, Logit, Taylor
+from interlace_core.contract import Link, Logit, OptionError, Taylor
 
 LOGIT = Logit()
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.jets import compose, value_of
-from interlace_core.links import ProbabilityLink, Taylor
-from interlace_core.records import Array
+from interlace_core.contract import Array, ProbabilityLink, Taylor
+from interlace_core.families import compose, value_of
 
 Partials = dict[tuple[int, ...], Array]
 

@@ -8,11 +8,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none, require
-from interlace_core.errors import DataWarning, OptionError
-from interlace_core.links import LINKS, Link
-from interlace_core.notices import warn
-from interlace_core.records import Array, Response
+from interlace_core.contract import (
+    LINKS,
+    Array,
+    DataWarning,
+    Family,
+    Link,
+    OptionError,
+    Parameter,
+    Response,
+    warn,
+)
+from interlace_core.families import positive_or_none, require
 from interlace_proportions.beta_density import log_beta_density
 from interlace_proportions.mixture import (
     inside,

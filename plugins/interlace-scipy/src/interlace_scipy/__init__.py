@@ -1,7 +1,6 @@
 """Optimizers from SciPy."""
 
-from interlace_core.contracts import Optimizer
-from interlace_core.hookspecs import hookimpl
+from interlace_core.contract import Optimizer, hookimpl
 
 
 @hookimpl

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Optimizer, OptimizerFacts, check_options
-from interlace_core.records import Array, OptimizerResult
+from interlace_core.contract import Array, Optimizer, OptimizerFacts, OptimizerResult
+from interlace_core.families import check_options
 
 
 @dataclass(frozen=True)

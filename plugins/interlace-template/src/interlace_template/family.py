@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contracts import Family, Parameter, positive_or_none
-from interlace_core.links import LINKS
-from interlace_core.records import Array
+from interlace_core.contract import LINKS, Array, Family, Parameter
+from interlace_core.families import positive_or_none
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Options: files, environment and calls, resolved to one table."""

@@ -1,0 +1,119 @@
+"""Find and read the user's and the project's configuration file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from interlace_core.messages.errors import OptionError
+
+FILE = "interlace.toml"
+SECTION = "tool.interlace"
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """What a file says, unchecked, and how messages name the place."""
+
+    values: Mapping[str, Any]
+    origin: str
+
+
+def user_file(environ: Mapping[str, str], home: Path | None, windows: bool) -> ConfigFile | None:
+    """Return the user's file, or None if there is none.
+
+    It is `interlace/interlace.toml` in `$XDG_CONFIG_HOME`, else in `~/.config`; on Windows in
+    `%APPDATA%`.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read.
+    """
+    folder = _user_folder(environ, home, windows)
+    path = folder / "interlace" / FILE if folder else None
+    if path is None or not os.path.isfile(path):
+        return None
+    return ConfigFile(_read_toml(path), str(path))
+
+
+def project_file(cwd: Path | None) -> ConfigFile | None:
+    """Return the file of the nearest folder, upwards, that configures interlace, or None.
+
+    In one folder `interlace.toml` wins over `[tool.interlace]` of `pyproject.toml`; a
+    `pyproject.toml` without that table does not end the search.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read.
+    """
+    try:
+        start = (cwd or Path.cwd()).absolute()
+    except FileNotFoundError:
+        return None
+    for folder in (start, *start.parents):
+        own, shared = folder / FILE, folder / "pyproject.toml"
+        # os.path, since Path.is_file raises where a parent folder may not be read.
+        if os.path.isfile(own):
+            return ConfigFile(_read_toml(own), str(own))
+        section = _read_section(shared) if os.path.isfile(shared) else None
+        if section is not None:
+            return ConfigFile(section, f"{shared} [{SECTION}]")
+    return None
+
+
+def _user_folder(environ: Mapping[str, str], home: Path | None, windows: bool) -> Path | None:
+    given = environ.get("APPDATA" if windows else "XDG_CONFIG_HOME", "")
+    # The XDG specification has relative paths ignored.
+    if given and Path(given).is_absolute():
+        return Path(given)
+    if windows:
+        return None
+    try:
+        return (home or Path.home()) / ".config"
+    except RuntimeError:
+        return None
+
+
+def _read_section(path: Path) -> Mapping[str, Any] | None:
+    """Return our section of a pyproject.toml; a broken one that is not ours counts as none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        # Saves parsing on every fit in most projects.
+        section: Any = _parsed(text) if "interlace" in text else {}
+    except (OSError, UnicodeDecodeError):
+        return None
+    except tomllib.TOMLDecodeError as error:
+        if f"[{SECTION}" not in text:
+            return None
+        raise _unreadable(path, error) from error
+    for name in SECTION.split("."):
+        section = section.get(name) if isinstance(section, dict) else None
+        if section is None:
+            return None
+    if not isinstance(section, dict):
+        raise OptionError(f"{path}: expected {SECTION} to be a table, got {section!r}.")
+    return section
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Return a file's tables; every fit asks for those of the same few files."""
+    return tomllib.loads(text)
+
+
+def _unreadable(path: Path, error: Exception) -> OptionError:
+    return OptionError(f"{path}: cannot be read as TOML: {error}. Correct or remove it.")

@@ -1,0 +1,230 @@
+"""What can be configured: each key with its check and a word of help."""
+
+from __future__ import annotations
+
+import math
+import operator
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any
+
+from interlace_core.messages.errors import OptionError
+from interlace_core.messages.names import similar_name
+from interlace_core.registry.meets_contract import KINDS
+
+TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
+FALSE_TEXTS = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option that can be given a default.
+
+    Attributes
+    ----------
+    key : str
+        Its name in files, in `options()` and in calls.
+    expected : str
+        The values it takes, in words.
+    check : callable
+        Returns the value in its final type; raises ValueError or TypeError if it is not one.
+    help : str
+        What it does.
+    read : callable
+        Returns the value of a text (an environment variable), which `check` then sees.
+    table : bool
+        Whether it is a table, whose entries come from different places one by one.
+    takes_objects : bool
+        Whether Python code may give an object instead, which is passed on as it is.
+    owner : str
+        Key that this table belongs to: a place that changes the owner drops the entries of
+        weaker places, since options of one optimizer mean nothing to another.
+    """
+
+    key: str
+    expected: str
+    check: Callable[[Any], Any]
+    help: str
+    read: Callable[[str], Any] = str
+    table: bool = False
+    takes_objects: bool = False
+    owner: str = ""
+
+    def accept(self, value: Any, origin: str) -> Any:
+        """Return the checked value.
+
+        Raises
+        ------
+        OptionError
+            If it is not acceptable; names `origin`, the place that it comes from.
+        """
+        try:
+            return self.check(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise OptionError(
+                f"{origin}: {self.key}: expected {self.expected}, got {value!r}. It is {self.help}."
+            ) from error
+
+
+def setting_named(key: str, origin: str) -> Setting:
+    """Return the setting of that key.
+
+    Raises
+    ------
+    OptionError
+        If there is none; names `origin` and the closest key.
+    """
+    for setting in SETTINGS:
+        if setting.key == key:
+            return setting
+    known = [setting.key for setting in SETTINGS]
+    close = similar_name(key, known)
+    hint = f"Did you mean {close!r}? " if close else ""
+    raise OptionError(f"{origin}: unknown key {key!r}. {hint}Known keys: {', '.join(known)}.")
+
+
+def read_toml_value(text: str) -> Any:
+    """Return a text as TOML reads it (numbers, booleans, tables), or else as it is."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    number = operator.index(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _read_flag(text: str) -> bool | str:
+    lower = text.strip().lower()
+    return lower in TRUE_TEXTS if lower in TRUE_TEXTS | FALSE_TEXTS else text
+
+
+def _read_number(number: Callable[[str], Any], text: str) -> Any:
+    try:
+        return number(text)
+    except ValueError:
+        return text
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError
+    return number
+
+
+def _one_of(choices: tuple[str, ...], value: Any) -> Any:
+    if value not in choices:
+        raise ValueError
+    return value
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError
+    return dict(value)
+
+
+def _preferences(value: Any) -> dict[str, str]:
+    """Return `{"kind:name": distribution}` from that or from `{kind: {name: distribution}}`."""
+    flat: dict[str, Any] = {}
+    for key, entry in _table(value).items():
+        nested = _table(entry) if isinstance(entry, Mapping) else {"": entry}
+        flat |= {f"{key}:{name}" if name else key: each for name, each in nested.items()}
+    kinds = {kind.name for kind in KINDS}
+    for key, distribution in flat.items():
+        kind, _, name = key.partition(":")
+        if kind not in kinds or not name:
+            raise ValueError
+        _text(distribution)
+    return flat
+
+
+SETTINGS = (
+    Setting(
+        "optimizer",
+        "a name",
+        _text,
+        "the optimizer of the outer parameters",
+        takes_objects=True,
+    ),
+    Setting(
+        "optimizer_options",
+        "a table of options",
+        _table,
+        "the options with which the optimizer is built",
+        read=read_toml_value,
+        table=True,
+        owner="optimizer",
+    ),
+    Setting(
+        "approximation",
+        "a name",
+        _text,
+        "the way in which the random effects are integrated out",
+        takes_objects=True,
+    ),
+    Setting(
+        "nAGQ",
+        "an integer of at least 0",
+        _count,
+        "the number of quadrature points",
+        read=partial(_read_number, int),
+    ),
+    Setting(
+        "new_levels",
+        "'population' or 'error'",
+        partial(_one_of, ("population", "error")),
+        "what prediction does with a level that the fit has not seen",
+    ),
+    Setting(
+        "verbose", "true or false", _flag, "whether a fit reports its progress", read=_read_flag
+    ),
+    Setting(
+        "prefer",
+        f"a table of 'kind:name' = 'distribution', kind one of "
+        f"{', '.join(kind.name for kind in KINDS)}",
+        _preferences,
+        "the distribution to take a name from that several provide",
+        read=read_toml_value,
+        table=True,
+    ),
+    Setting(
+        "tol_decrement",
+        "a finite number above 0",
+        _positive,
+        "the largest Newton decrement at which a fit counts as converged",
+        read=partial(_read_number, float),
+    ),
+    Setting(
+        "starts",
+        "an integer of at least 0",
+        _count,
+        "the number of searches from random starts beside the usual ones",
+        read=partial(_read_number, int),
+    ),
+)

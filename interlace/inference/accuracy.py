@@ -1,0 +1,281 @@
+"""How good the approximation of the likelihood is for one fit, in numbers and in words.
+
+Where an installed approximation can take more points for this problem (one scalar random effect),
+it evaluates the likelihood at the estimates and fits again from there. Otherwise the likelihood
+is estimated at the estimates by importance sampling around the mode (`sampled_likelihood`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln, logsumexp
+
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.elimination.smallblocks import apply
+from interlace_core.engine.joint_density import Conditional, layout_of, scatter
+from interlace_core.engine.mode import Mode
+from interlace_core.engine.other_modes import lowest_mode
+from interlace_core.engine.parts import independent_rows, subset
+from interlace_core.fitting.diagnostics import POINTS, finer_approximation
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_to import Training
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.messages.errors import NumericalError, UnsupportedModelError
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+FINE_SE = 0.05
+"""Largest move of an estimate, in standard errors, below which the approximation is fine: an
+interval's coverage then changes by less than 0.1%."""
+
+LEAST_SHARE = 0.05
+"""Effective share of the draws below which importance sampling is not trusted."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How good the approximation is.
+
+    Attributes
+    ----------
+    loglik : float
+        The fit's.
+    loglik_better : float
+        The better value at the same estimates.
+    error : float
+        Of `loglik_better`: 0 for quadrature, the standard error of sampling otherwise.
+    largest_move : float
+        Largest change of an estimate under the better approximation, in standard errors; NaN
+        where only the likelihood was sampled.
+    move_of : str
+        The parameter that moves most.
+    method : str
+        What the comparison was made with.
+    verdict : str
+        In a sentence.
+    """
+
+    loglik: float
+    loglik_better: float
+    error: float
+    largest_move: float
+    move_of: str
+    method: str
+    verdict: str
+
+    @property
+    def difference(self) -> float:
+        """What the approximation is off by at the estimates, in log-likelihood."""
+        return self.loglik - self.loglik_better
+
+    def __str__(self) -> str:
+        """Return two lines."""
+        error = f" (sampling error {self.error:.2g})" if self.error else ""
+        return (
+            f"logLik {self.loglik:.4f}, by {self.method} {self.loglik_better:.4f}{error}\n"
+            f"{self.verdict}"
+        )
+
+
+def accuracy(result: FittedModel, *, n: int, seed: int | None) -> Accuracy:
+    """Return the accuracy report; see `GLMMResult.accuracy`."""
+    training = require_training(result, "accuracy")
+    if result.penalised:
+        raise UnsupportedModelError(
+            "accuracy: not for a penalised fit; fit without priors to see how good the "
+            "approximation is."
+        )
+    if result.restricted:
+        raise UnsupportedModelError(
+            "accuracy: a restricted likelihood is another quantity than the likelihood that "
+            "sampling gives. Fit by maximum likelihood."
+        )
+    if training.problem.correlation is not None:
+        raise UnsupportedModelError(
+            "accuracy: the likelihood of a linear model with correlated residuals is exact; there "
+            "is no approximation to judge."
+        )
+    if not training.problem.terms:
+        raise UnsupportedModelError(
+            "accuracy: the model has no random effects, so that nothing is approximated."
+        )
+    finer = finer_approximation(training.problem, POINTS)
+    if finer is not None:
+        return _by_quadrature(result, training, finer)
+    return _by_sampling(result, training, n, np.random.default_rng(seed))
+
+
+def _by_quadrature(result: FittedModel, training: Training, finer: Approximation) -> Accuracy:
+    problem, psi = training.problem, result.fit.psi
+    at = finer.objective(problem)(psi)
+    refitted = _refit_with(training, finer, psi)
+    se = np.sqrt(np.diagonal(result.fit.vcov))
+    with np.errstate(invalid="ignore"):
+        moves = np.abs(refitted.psi - psi) / se
+    worst = int(np.nanargmax(moves))
+    largest, name = float(moves[worst]), result.psi_names()[worst]
+    if largest <= FINE_SE:
+        verdict = (
+            f"The approximation is fine: no estimate moves by more than {largest:.2g} standard "
+            f"errors under {POINTS} quadrature points."
+        )
+    else:
+        needed = _fewest(training, psi, refitted)
+        verdict = (
+            f"Use nAGQ={needed}: under more quadrature points {name} moves by {largest:.2g} "
+            "standard errors."
+        )
+    return Accuracy(
+        loglik=result.llf,
+        loglik_better=-at.value,
+        error=0.0,
+        largest_move=largest,
+        move_of=name,
+        method=f"{POINTS} quadrature points",
+        verdict=verdict,
+    )
+
+
+def _refit_with(training: Training, finer: Approximation, psi: Array) -> Fit:
+    changed = Training(training.problem, finer, training.optimizer, training.tol_decrement)
+    return refit_problem(changed, training.problem, psi)
+
+
+def _fewest(training: Training, psi: Array, exact: Fit) -> int:
+    """Return the fewest points whose value at the exact estimates is that of many to 1e-3."""
+    for points in (3, 5, 7, 11, 15, 21):
+        candidate = finer_approximation(training.problem, points)
+        if candidate is None:
+            continue
+        value = candidate.objective(training.problem)(exact.psi).value
+        if abs(value - exact.value) < 1e-3:
+            return points
+    return POINTS
+
+
+def _by_sampling(
+    result: FittedModel, training: Training, n: int, rng: np.random.Generator
+) -> Accuracy:
+    parts = independent_parts(training.problem)
+    total, variance, share = 0.0, 0.0, 1.0
+    for part in parts:
+        estimate = sample_likelihood(part, result.fit.psi, n, rng)
+        total += estimate.loglik
+        variance += estimate.error**2
+        share = min(share, estimate.effective_share)
+    error, difference = float(np.sqrt(variance)), result.llf - total
+    method = f"importance sampling, {n} draws"
+    if share < LEAST_SHARE:
+        verdict = (
+            f"No verdict: only {100 * share:.2g}% of the draws are effective, too few to tell. "
+            "Take more draws, or judge by a parametric bootstrap."
+        )
+    elif abs(difference) <= 0.1 + 2.0 * error:
+        verdict = (
+            f"The approximation is fine at the estimates: its log-likelihood is off by "
+            f"{difference:.2g}."
+        )
+    else:
+        verdict = (
+            f"The approximation is off by {difference:.2g} in log-likelihood at the estimates. "
+            "Check the estimates by a parametric bootstrap."
+        )
+    return Accuracy(result.llf, total, error, float("nan"), "", method, verdict)
+
+
+TAIL = 7.0
+"""Degrees of freedom of the sampling distribution: heavier tails than the integrand's."""
+
+
+def independent_parts(problem: Problem) -> list[Problem]:
+    """Return the problem split by its coarsest factor, whole where factors are not nested in it."""
+    return [subset(problem, rows) for rows in independent_rows(problem)]
+
+
+@dataclass(frozen=True)
+class SampledLikelihood:
+    """A likelihood estimated by importance sampling.
+
+    Attributes
+    ----------
+    loglik : float
+    error : float
+        Standard error of `loglik`.
+    effective_share : float
+        Effective number of draws over their number.
+    """
+
+    loglik: float
+    error: float
+    effective_share: float
+
+
+def sample_likelihood(
+    problem: Problem, psi: Array, n: int, rng: np.random.Generator
+) -> SampledLikelihood:
+    """Return the log-likelihood at psi by importance sampling around the mode.
+
+    Draws from N(0, H^-1) come from solves alone: y ~ N(0, H) is made from the rows and the prior
+    and H x = y solved (Papandreou & Yuille 2010). They are antithetic: each is used with both
+    signs.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If several predictors have random effects, or a row's density is not log-concave there.
+    NumericalError
+        If the mode is not found.
+    """
+    structure = layout_of(problem).structure
+    conditional = Conditional(layout_of(problem), psi)
+    mode = lowest_mode(conditional, np.zeros(structure.q))
+    if mode is None:
+        raise NumericalError("accuracy: the conditional mode was not found at the estimates.")
+    r, root_w = _root_weights(problem, mode)
+    q = structure.q
+    log_t = gammaln(0.5 * (TAIL + q)) - gammaln(0.5 * TAIL) - 0.5 * q * np.log(TAIL * np.pi)
+    log_t += 0.5 * mode.factorisation.logdet
+    log_weights = np.empty(2 * (n // 2))
+    for i in range(n // 2):
+        rows = scatter(structure, {r: root_w * rng.standard_normal(structure.n)})
+        pulled = [apply(T.T, part) for T, part in zip(conditional.T, rows, strict=True)]
+        y = structure.gather(pulled) + rng.standard_normal(q)
+        x = structure.join(mode.factorisation.solve(structure.split(y)))
+        scale = np.sqrt(TAIL / rng.chisquare(TAIL))
+        square = float(x @ y) * scale**2  # x'Hx of the scaled draw
+        density = log_t - 0.5 * (TAIL + q) * np.log1p(square / TAIL)
+        for j, sign in enumerate((1.0, -1.0)):
+            f = conditional.evaluate(mode.point.u + sign * scale * x, 2).value
+            log_weights[2 * i + j] = -f - density
+    return _summarise(log_weights - 0.5 * q * np.log(2.0 * np.pi))
+
+
+def _root_weights(problem: Problem, mode: Mode) -> tuple[int, Array]:
+    """Return the predictor with random effects, and the root of its information in each row."""
+    structure = layout_of(problem).structure
+    (r, *more) = structure.random_predictors
+    second = mode.point.derivatives.get(r, r)
+    if more or (second is not None and np.any(second > 0.0)):
+        raise UnsupportedModelError(
+            "accuracy: sampling serves random effects on one predictor, with a density that is "
+            "log-concave in it at the mode. Judge this fit by a parametric bootstrap."
+        )
+    return r, np.zeros(structure.n) if second is None else np.sqrt(-second)
+
+
+def _summarise(log_weights: Array) -> SampledLikelihood:
+    top = float(logsumexp(log_weights))
+    relative = np.exp(log_weights - top) * log_weights.size  # mean 1
+    pairs = relative.reshape(-1, 2).mean(axis=1)
+    return SampledLikelihood(
+        loglik=top - float(np.log(log_weights.size)),
+        error=float(np.std(pairs, ddof=1) / np.sqrt(pairs.size)),
+        effective_share=1.0 / float(np.mean(np.square(relative))),
+    )

@@ -1,0 +1,286 @@
+"""The parametric bootstrap: simulate from the fit, fit again, keep answers and failures."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from interlace.inference.parameters import quantities
+from interlace.inference.quantities import Quantity
+from interlace.inference.simulation import draw, generators, new_predictors
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.from_known_fit import Known, known_fit
+from interlace_core.fitting.refit import refit_problem, result_of, with_response
+from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.errors import (
+    InterlaceError,
+    InterlaceWarning,
+    NotAvailableError,
+    OptionError,
+)
+from interlace_core.messages.progress import tracked
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+BATCHES_PER_JOB = 8
+"""Batches of tasks for each process: the fit is sent along with each, and the last may be late."""
+
+Outcome = tuple[dict[str, float] | None, str]
+"""Named numbers, or None and the reason why there are none."""
+
+Statistic = Callable[["FittedModel"], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A refit that gave no answer.
+
+    Attributes
+    ----------
+    draw : int
+        Which draw, from 0.
+    reason : str
+    """
+
+    draw: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Refits to simulated responses.
+
+    Attributes
+    ----------
+    values : DataFrame
+        One row per successful draw (its number is the index), one column per quantity.
+    estimates : Series
+        The quantities of the fit itself.
+    failures : tuple of Failure
+        Draws without an answer, with their reasons. They are not in `values`.
+    """
+
+    values: pd.DataFrame
+    estimates: pd.Series
+    failures: tuple[Failure, ...]
+
+    @property
+    def bse(self) -> pd.Series:
+        """Bootstrap standard errors."""
+        return self.values.std(ddof=1)
+
+    def confint(
+        self,
+        parm: str | list[str] | None = None,
+        *,
+        level: float = 0.95,
+        kind: str = "bias-corrected",
+    ) -> pd.DataFrame:
+        """Return intervals.
+
+        Parameters
+        ----------
+        parm : str or list of str, optional
+            Columns of `values`; all by default.
+        level : float
+        kind : str
+            "bias-corrected" (percentiles moved by as much as the median of the draws is off the
+            estimate), "percentile", "basic" (reflected at the estimate) or "normal" (with the bias
+            taken off). Maximum likelihood estimates standard deviations too small, and draws from
+            the fit are too small again: plain percentiles count that twice. Corrected ones do not,
+            and stay within the range of the parameter; they are the same on every scale.
+
+        Raises
+        ------
+        OptionError
+            If a name, the level or the kind is none of those.
+
+        Notes
+        -----
+        Efron (1987), section 3, and Davison & Hinkley (1997), section 5.3.2 (bias-corrected), 5.2.1
+        (basic; the k-th of R draws stands for the share k / (R + 1)). An estimate that is equal to
+        some draws, as at a boundary, counts half of them as below.
+        """
+        names = self._columns(parm)
+        check_level(level, "confint")
+        if kind not in INTERVALS:
+            raise OptionError(
+                f"confint: kind must be one of {', '.join(map(repr, INTERVALS))}, got {kind!r}."
+            )
+        ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
+        limits = [
+            INTERVALS[kind](self.values[name].dropna().to_numpy(), self.estimates[name], ends)
+            for name in names
+        ]
+        frame = pd.DataFrame(limits, columns=["lower", "upper"], index=names, dtype=float)
+        frame.insert(0, "estimate", self.estimates[names])
+        return frame
+
+    def _columns(self, parm: str | list[str] | None) -> list[str]:
+        known = list(self.values.columns)
+        names = known if parm is None else [parm] if isinstance(parm, str) else list(parm)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise OptionError(
+                f"confint: parm must name columns of the draws, got {', '.join(map(repr, unknown))}"
+                f". They are {', '.join(map(repr, known))}."
+            )
+        return names
+
+
+def _percentile(values: Array, estimate: float, ends: Array) -> Array:
+    """Return quantiles, shape (2,); NaN without draws."""
+    if not values.size:
+        return np.full(2, np.nan)
+    return np.asarray(np.quantile(values, ends, method="weibull"))
+
+
+def _basic(values: Array, estimate: float, ends: Array) -> Array:
+    """Return the percentiles reflected at the estimate."""
+    return 2.0 * estimate - _percentile(values, estimate, ends)[::-1]
+
+
+def _normal(values: Array, estimate: float, ends: Array) -> Array:
+    """Return normal limits about the estimate less its bias."""
+    if values.size < 2:
+        return np.full(2, np.nan)
+    return np.asarray(2.0 * estimate - values.mean() + ndtri(ends) * values.std(ddof=1))
+
+
+def _bias_corrected(values: Array, estimate: float, ends: Array) -> Array:
+    """Return percentiles at levels moved by twice the normal score of the estimate's rank."""
+    if not values.size:
+        return np.full(2, np.nan)
+    below = np.mean(values < estimate) + 0.5 * np.mean(values == estimate)
+    # beyond all draws: as if one more had fallen on the other side
+    inside = np.clip(below, 0.5 / values.size, 1.0 - 0.5 / values.size)
+    return _percentile(values, estimate, ndtr(2.0 * ndtri(inside) + ndtri(ends)))
+
+
+INTERVALS: Mapping[str, Callable[[Array, float, Array], Array]] = {
+    "bias-corrected": _bias_corrected,
+    "percentile": _percentile,
+    "basic": _basic,
+    "normal": _normal,
+}
+"""Limits, shape (2,), from draws, estimate and the shares at the ends."""
+
+
+def bootstrap(
+    result: FittedModel,
+    n: int,
+    *,
+    seed: int | None = None,
+    statistic: Statistic | None = None,
+    conditional: bool = False,
+    n_jobs: int = 1,
+) -> Bootstrap:
+    """Return n refits to responses simulated from the fit; see `GLMMResult.bootstrap`."""
+    require_count(n, "bootstrap: n")
+    training = require_training(result, "bootstrap")
+    wanted = quantities(result)
+    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    work = _Work(result, wanted, known, statistic, conditional)
+    # before the draws: a statistic with a mistake in it should not cost them
+    estimates = pd.Series(work.measure(result), dtype=float)
+    outcomes = run(work, list(enumerate(generators(seed, n))), n_jobs)
+    kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
+    failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
+    frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
+    return Bootstrap(frame, estimates, tuple(failures))
+
+
+def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
+    """Return work(task) of each task, in order; in parallel by joblib if more than one job.
+
+    A joblib backend chosen outside (`joblib.parallel_config`, for dask or ray) is respected.
+
+    Raises
+    ------
+    OptionError
+        If n_jobs is no whole number, or 0.
+    NotAvailableError
+        If joblib is wanted and not installed.
+    """
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0:
+        raise OptionError(
+            "n_jobs must be a whole number of processes, or -1 for one on each core, got "
+            f"{n_jobs!r}."
+        )
+    if n_jobs == 1:
+        return [work(task) for task in tracked(tasks, "refits")]
+    try:
+        import joblib  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError as error:
+        raise NotAvailableError(
+            f"n_jobs={n_jobs} needs joblib, which is not installed. Run "
+            "`pip install interlace[parallel]`, or use n_jobs=1."
+        ) from error
+    size = math.ceil(len(tasks) / (BATCHES_PER_JOB * joblib.effective_n_jobs(n_jobs)))
+    batches = [tasks[start : start + size] for start in range(0, len(tasks), size)]
+    # Counted as they are handed out, which every backend does step by step.
+    jobs = (joblib.delayed(_each)(work, batch) for batch in tracked(batches, "batches of refits"))
+    return [answer for batch in joblib.Parallel(n_jobs=n_jobs)(jobs) for answer in batch]
+
+
+def _each(work: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
+    return [work(task) for task in tasks]
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One draw and refit; can be pickled."""
+
+    result: FittedModel
+    wanted: list[Quantity]
+    known: Known | None
+    statistic: Statistic | None
+    conditional: bool
+
+    def __call__(self, task: tuple[int, np.random.Generator]) -> Outcome:
+        """Return the quantities of the refit, or None and the reason why there are none."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                return self._values(task[1])
+        except (InterlaceError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            return None, f"{type(error).__name__}: {error}"
+
+    def _values(self, rng: np.random.Generator) -> Outcome:
+        result = self.result
+        training = require_training(result, "bootstrap")
+        eta = result.eta if self.conditional else new_predictors(result, rng)
+        problem = with_response(training.problem, draw(result, eta, rng))
+        fit = refit_problem(
+            training,
+            problem,
+            result.fit.psi,
+            known=self.known,
+            standard_errors=self.statistic is not None,
+        )
+        if not fit.verdict.converged:
+            return None, fit.verdict.message
+        if self.statistic is None:
+            return {each.label: each.value(fit.psi) for each in self.wanted}, ""
+        return self.measure(result_of(result, problem, fit)), ""
+
+    def measure(self, result: FittedModel) -> dict[str, float]:
+        """Return the quantities, or the user's statistic, of a result."""
+        if self.statistic is None:
+            return {each.label: each.value(result.fit.psi) for each in self.wanted}
+        found = self.statistic(result)
+        if not isinstance(found, (Mapping, pd.Series)) or not len(found):
+            raise OptionError(
+                "bootstrap: statistic must return a mapping from names to numbers, such as "
+                f'{{"ratio": 1.5}}, got {found!r}.'
+            )
+        return {str(name): float(value) for name, value in found.items()}

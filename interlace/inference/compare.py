@@ -1,0 +1,364 @@
+"""Comparison of fits: likelihood-ratio tests, information criteria, terms dropped one at a time.
+
+A variance tested against 0 lies on the boundary of its range, where the likelihood ratio is a
+mixture of chi-squares (Self & Liang 1987; Stram & Lee 1994): for one further random effect with
+c - 1 covariances, half chi2(c - 1) and half chi2(c), fixed effects adding to both. With more
+variances at once the weights have no closed form; the chi-square used then is conservative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from interlace.inference.terms import FixedTerm, find_term, fixed_terms
+from interlace_core.contract.approximation import check_support
+from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.parts import drop_columns
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.refit import refit_ml, refit_problem
+from interlace_core.messages.errors import OptionError, UnsupportedModelError
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+TOL_REL_SPAN = 1e-7
+"""Residual, relative, below which a column counts as a combination of others."""
+
+
+TOL_REL_SAME = 1e-8
+"""Difference, relative, of two evaluations of one exact likelihood at one point."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The null distribution of a likelihood ratio.
+
+    Attributes
+    ----------
+    df : tuple of int
+        Degrees of freedom of the chi-squares mixed, in equal shares.
+    words : str
+        For the table.
+    """
+
+    df: tuple[int, ...]
+    words: str
+
+    def pvalue(self, statistic: float) -> float:
+        """Return the chance of a larger likelihood ratio."""
+        tails = [float(chi2.sf(statistic, df)) if df else float(statistic <= 0) for df in self.df]
+        return float(np.mean(tails))
+
+
+BY_REML, REFITTED = "by REML", "refitted by ML"
+"""Headings of tables: restricted likelihoods are compared, or were left for likelihoods."""
+
+
+def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
+    """Return a table of fits by increasing number of parameters, each tested against the last.
+
+    Restricted likelihoods (REML) of models with other fixed effects are of different data. Such
+    models are fitted again by maximum likelihood before they are compared, and the table is
+    headed "refitted by ML". With the same fixed effects they are compared as they are (Pinheiro &
+    Bates 2000, section 2.4.1), and the table is headed "by REML".
+
+    Parameters
+    ----------
+    *results : FittedModel
+        Two or more fits to the same rows and response.
+    refit : bool, optional
+        Whether fits by REML are fitted again by maximum likelihood; where needed if None.
+
+    Returns
+    -------
+    DataFrame
+        Columns `df`, `loglik`, `aic`, `bic`, `chisq`, `chi_df`, `pvalue`, `reference`. A pair
+        that is not nested has no test, and `reference` says why. In `reference`, "half chi2(0),
+        half chi2(1)" is the mixture for a variance tested at its boundary.
+
+    Raises
+    ------
+    OptionError
+        If fits have other rows, another response, other weights or constants, or are penalised;
+        or if `refit` is False where restricted likelihoods cannot be compared.
+    """
+    if len(results) < 2:
+        raise OptionError("anova: expected two fits or more to compare.")
+    for each in results:
+        if not hasattr(each, "restricted"):
+            raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
+    if refit not in (None, True, False):
+        raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
+    heading = _heading(results, refit)
+    if heading == REFITTED:
+        results = tuple(refit_ml(each) for each in results)
+    for other in results[1:]:
+        require_comparable(results[0], other)
+    ordered = sorted(results, key=lambda each: each.df)
+    rows = [_criteria(ordered[0]) | _no_test("")]
+    for small, large in zip(ordered[:-1], ordered[1:], strict=True):
+        rows.append(_criteria(large) | likelihood_ratio(small, large))
+    return pd.DataFrame(rows, index=[each.formula for each in ordered]).rename_axis(columns=heading)
+
+
+def _heading(results: Sequence[FittedModel], refit: bool | None) -> str | None:
+    """Return what the table is headed by; None where all fits are by maximum likelihood."""
+    if not any(each.restricted for each in results):
+        return None
+    if refit is None:
+        refit = not all(_same_fixed_effects(results[0], other) for other in results)
+    return REFITTED if refit else BY_REML
+
+
+def _same_fixed_effects(a: FittedModel, b: FittedModel) -> bool:
+    """Return whether restricted likelihoods of both are of the same contrasts of the response."""
+    if a is b or not (a.restricted and b.restricted):
+        return a is b
+    if list(a.fe_params.index) != list(b.fe_params.index):
+        return False
+    first, second = (require_training(x, "anova").problem.predictors[0] for x in (a, b))
+    return np.array_equal(first.X, second.X) and np.array_equal(first.offset, second.offset)
+
+
+def require_comparable(a: FittedModel, b: FittedModel) -> None:
+    """Raise an OptionError unless two log-likelihoods are of the same data, on the same scale."""
+    complaint = _difference(a, b)
+    if complaint:
+        raise OptionError(f"anova: the fits cannot be compared: {complaint}")
+
+
+def _difference(a: FittedModel, b: FittedModel) -> str:
+    for each in (a, b):
+        if each.settings.get("priors"):
+            return (
+                f"{each.formula!r} was fitted with priors, so that its optimum is no maximum of "
+                "the likelihood. Fit both without priors."
+            )
+    if a.nobs != b.nobs or not a.rows.index.equals(b.rows.index):
+        return (
+            f"they use different rows ({a.nobs} and {b.nobs}). Rows with missing values are "
+            "dropped by each formula for itself: drop them from the data first."
+        )
+    if not np.array_equal(a.family.observed(a.y), b.family.observed(b.y)):
+        return (
+            "their responses differ (a transformed response is on another scale). Fit the same "
+            "response, with a link or family in place of the transformation."
+        )
+    if a.y.shape != b.y.shape or not np.array_equal(a.y, b.y):
+        return "their numbers of trials differ. Give both the same trials."
+    if not _same(a.weights, b.weights):
+        return "their weights differ. Give both the same weights."
+    if a.restricted != b.restricted:
+        return "one was fitted by restricted maximum likelihood. Leave out refit=False."
+    if a.restricted and not _same_fixed_effects(a, b):
+        return (
+            "a restricted likelihood depends on the fixed effects, which differ. Leave out "
+            "refit=False, and they are fitted again by maximum likelihood."
+        )
+    if not _same_likelihood(a, b):
+        methods = sorted(str(each.settings["approximation"]) for each in (a, b))
+        return (
+            f"their log-likelihoods are approximated differently ({'; '.join(methods)}). "
+            "Fit both with the same nAGQ."
+        )
+    return ""
+
+
+def _same_likelihood(a: FittedModel, b: FittedModel) -> bool:
+    """Return whether two log-likelihoods are the same function, up to what the models differ in.
+
+    Without random effects every approximation is exact: the other fit's, evaluated for such a
+    model, has to give its value (weights can be precisions in one and multipliers in the other).
+    """
+    if a.settings["approximation"] == b.settings["approximation"]:
+        return True
+    for plain, other in ((a, b), (b, a)):
+        if not plain.terms:
+            problem = require_training(plain, "anova").problem
+            approximation = require_training(other, "anova").approximation
+            try:
+                check_support(approximation, problem)
+            except UnsupportedModelError:
+                return False
+            value = approximation.objective(problem)(plain.fit.psi).value
+            return bool(abs(value - plain.fit.value) <= TOL_REL_SAME * (1.0 + abs(value)))
+    return False
+
+
+def _same(a: Array | None, b: Array | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return bool(np.array_equal(a, b))
+
+
+def _criteria(result: FittedModel) -> dict[str, object]:
+    return {
+        "df": result.df,
+        "loglik": result.llf,
+        "aic": result.aic,
+        "bic": result.bic,
+    }
+
+
+def _no_test(why: str) -> dict[str, object]:
+    return {"chisq": np.nan, "chi_df": 0, "pvalue": np.nan, "reference": why}
+
+
+def likelihood_ratio(small: FittedModel, large: FittedModel) -> dict[str, object]:
+    """Return chisq, chi_df, pvalue and reference of a test; without p where it is not nested."""
+    statistic = 2.0 * (large.llf - small.llf)
+    why = _not_nested(small, large)
+    if why:
+        return _no_test(why)
+    reference = reference_distribution(small, large)
+    statistic = max(statistic, 0.0) if statistic > -1e-6 else statistic
+    return {
+        "chisq": statistic,
+        "chi_df": large.df - small.df,
+        "pvalue": reference.pvalue(statistic),
+        "reference": reference.words,
+    }
+
+
+def _not_nested(small: FittedModel, large: FittedModel) -> str:
+    if large.df == small.df:
+        return "not nested: as many parameters"
+    if small.family.name != large.family.name:
+        return "not tested: different families; compare AIC"
+    a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
+    if a.correlation is not None and not _same_correlation(a, b):
+        return f"not nested: residual correlation {a.correlation.label}"
+    added = 0 if a.correlation or not b.correlation else len(b.correlation.parameters)
+    if len(a.predictors) + added != len(b.predictors):
+        return "not tested: different families; compare AIC"
+    for one, other in zip(a.predictors, b.predictors, strict=False):
+        if one.parameter.link != other.parameter.link:
+            return "not nested: different links"
+        if one.parameter.fixed is None and not _within(one.X, other.X):
+            return f"not nested: fixed effects of {one.parameter.name}"
+        if other.parameter.fixed is not None and one.parameter.fixed != other.parameter.fixed:
+            return f"not nested: {one.parameter.name} is fixed"
+    if not np.allclose(a.predictors[0].offset, b.predictors[0].offset):
+        return "not nested: different offsets"
+    for term in a.terms:
+        if not any(_term_within(term, other) for other in b.terms):
+            return f"not nested: random effects ({term.label})"
+    return ""
+
+
+def _same_correlation(a: Problem, b: Problem) -> bool:
+    one, two = a.correlation, b.correlation
+    return one is not None and two is not None and one.label == two.label
+
+
+def _term_within(term: RandomTerm, other: RandomTerm) -> bool:
+    return (
+        term.group == other.group
+        and term.predictor == other.predictor
+        and _within(term.Z, other.Z)
+        and _same_relation(term, other)
+    )
+
+
+def _same_relation(term: RandomTerm, other: RandomTerm) -> bool:
+    """Return whether the levels of two terms have the same covariance."""
+    one, two = term.relation, other.relation
+    if one is None or two is None:
+        return one is two
+    return bool(np.allclose(one.covariance(), two.covariance(), rtol=1e-8, atol=1e-10))
+
+
+def _within(A: Array, B: Array) -> bool:
+    """Return whether every column of A is a combination of B's."""
+    if A.shape[1] == 0:
+        return True
+    if B.shape[1] == 0:
+        return False
+    rest = A - B @ np.linalg.lstsq(B, A, rcond=None)[0]
+    return bool(np.linalg.norm(rest) <= TOL_REL_SPAN * np.linalg.norm(A))
+
+
+def reference_distribution(small: FittedModel, large: FittedModel) -> Reference:
+    """Return what the likelihood ratio of two nested fits is compared with."""
+    a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
+    total = large.df - small.df
+    variances = sum(t.Z.shape[1] for t in b.terms) - sum(t.Z.shape[1] for t in a.terms)
+    covariances = b.n_theta - a.n_theta - variances
+    if variances <= 0:
+        return Reference((total,), f"chi2({total})")
+    if variances == 1:
+        low = total - 1
+        words = f"half chi2({low}), half chi2({total}): a variance at its boundary"
+        return Reference((low, total), words)
+    words = f"chi2({total}), conservative: {variances} variances at their boundary"
+    return Reference((total,), words if covariances >= 0 else f"chi2({total})")
+
+
+def aicc(result: FittedModel) -> float:
+    """Return AIC with Hurvich & Tsai's correction for few rows; NaN where rows are too few."""
+    k, n = result.df, result.nobs
+    return result.aic + 2.0 * k * (k + 1.0) / (n - k - 1.0) if n > k + 1 else float("nan")
+
+
+def drop1(
+    result: FittedModel, terms: str | list[str] | None, *, parameter: int | str
+) -> pd.DataFrame:
+    """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
+    if result.settings.get("priors"):
+        raise OptionError(
+            "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
+            "there is no likelihood-ratio test. Fit without priors, or use term_tests."
+        )
+    heading, result = REFITTED if result.restricted else None, refit_ml(result)
+    training = require_training(result, "drop1")
+    k = result.parameter_index(parameter)
+    present = fixed_terms(result, k)
+    rows = {"<none>": (0, result.llf, result.aic, np.nan, np.nan)}
+    for term in _to_drop(present, terms):
+        problem = _without(training.problem, k, term)
+        columns = training.problem.beta_slices()[k].start + term.columns
+        fit = refit_problem(training, problem, np.delete(result.fit.psi, columns))
+        npar = term.columns.size
+        statistic = max(2.0 * (fit.value - result.fit.value), 0.0)
+        aic = 2.0 * fit.psi.size + 2.0 * fit.value
+        pvalue = float(chi2.sf(statistic, npar)) if fit.verdict.converged else np.nan
+        rows[term.name] = (npar, -fit.value, aic, statistic, pvalue)
+    columns_ = ["npar", "loglik", "aic", "lrt", "pvalue"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns_)
+    return table.rename_axis(columns=heading)
+
+
+def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[FixedTerm]:
+    if terms is not None:
+        names = [terms] if isinstance(terms, str) else list(terms)
+        chosen = [find_term(present, name, "drop1") for name in names]
+    else:
+        chosen = [t for t in present if t.factors and not any(t.inside(o) for o in present)]
+    for term in chosen:
+        holding = [other.name for other in present if term.inside(other)]
+        if holding:
+            raise OptionError(
+                f"drop1: {term.name!r} is part of {', '.join(map(repr, holding))}; a model without "
+                "it, but with that, depends on the coding. Drop the interaction first, or use "
+                "term_tests."
+            )
+    return chosen
+
+
+def _without(problem: Problem, k: int, term: FixedTerm) -> Problem:
+    smaller = drop_columns(problem, k, term.columns)
+    one = np.ones((problem.n, 1))
+    if _within(one, problem.predictors[k].X) and not _within(one, smaller.predictors[k].X):
+        raise UnsupportedModelError(
+            f"drop1: {term.name!r} carries the constant of this formula, which has none of its "
+            "own; without it the other factors would be coded anew. Write the formula with its "
+            "intercept, or fit the smaller model and use anova."
+        )
+    return smaller

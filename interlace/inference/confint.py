@@ -1,0 +1,97 @@
+"""Confidence intervals on natural scales: Wald, profile likelihood, parametric bootstrap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interlace.inference.parameters import quantities, select
+from interlace.inference.quantities import Quantity
+from interlace_core.fitting.fitted import quadratic_form
+from interlace_core.messages.checks import check_level
+from interlace_core.messages.errors import ConvergenceWarning, OptionError
+from interlace_core.messages.warn import warn
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+METHODS = ("wald", "profile", "boot")
+
+
+def confint(
+    result: FittedModel,
+    parm: str | list[str] | None,
+    *,
+    method: str,
+    level: float,
+    n_boot: int,
+    seed: int | None,
+    n_jobs: int,
+    vcov: Any,
+) -> pd.DataFrame:
+    """Return intervals; see `GLMMResult.confint`."""
+    if method not in METHODS:
+        options = ", ".join(map(repr, METHODS))
+        raise OptionError(f"confint: method must be one of {options}, got {method!r}.")
+    check_level(level, "confint")
+    if vcov is not None and method != "wald":
+        raise OptionError('confint: vcov goes with method="wald"; leave it out.')
+    chosen = select(quantities(result), parm, "confint")
+    if method == "wald":
+        covariance = result.fit.covariance() if vcov is None else np.asarray(vcov, dtype=np.float64)
+        if covariance.shape != result.fit.vcov.shape:
+            raise OptionError(
+                f"confint: vcov must be of all parameters, shape {result.fit.vcov.shape} as "
+                f"vcov() returns it, got shape {covariance.shape}."
+            )
+        limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
+    elif method == "profile":
+        from interlace.inference.profile import profile_limits
+
+        limits = profile_limits(result, chosen, level)
+    else:
+        from interlace.inference.bootstrap import bootstrap
+
+        sample = bootstrap(result, n_boot, seed=seed, n_jobs=n_jobs)
+        if sample.failures:
+            warn(
+                f"confint: {len(sample.failures)} of {n_boot} refits failed and are left out; the "
+                f"first: {sample.failures[0].reason}",
+                ConvergenceWarning,
+            )
+        ends = sample.confint([each.label for each in chosen], level=level)
+        limits = list(zip(ends["lower"], ends["upper"], strict=True))
+    return interval_frame(chosen, result.fit.psi, limits)
+
+
+def interval_frame(
+    chosen: list[Quantity], psi: Array, limits: list[tuple[float, float]]
+) -> pd.DataFrame:
+    """Return estimates and limits, one row per quantity."""
+    frame = pd.DataFrame(limits, columns=["lower", "upper"], index=[each.label for each in chosen])
+    frame.insert(0, "kind", [each.kind for each in chosen])
+    frame.insert(1, "estimate", [each.value(psi) for each in chosen])
+    return frame
+
+
+def wald_limits(quantity: Quantity, psi: Array, vcov: Array, level: float) -> tuple[float, float]:
+    """Return limits from the delta method on the working scale, taken back.
+
+    NaN for a quantity at a boundary, where the estimate is not normal on any scale; the whole
+    scale for one that the data do not determine.
+    """
+    with np.errstate(invalid="ignore"):
+        variance = quadratic_form(quantity.working_gradient(psi), vcov)
+    half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance)
+    middle = quantity.working_at(psi)
+    if variance == np.inf:
+        middle, half = 0.0, np.inf
+    elif not np.isfinite(middle) or not np.isfinite(half):
+        return np.nan, np.nan
+    with np.errstate(all="ignore"):
+        ends = quantity.natural(middle - half), quantity.natural(middle + half)
+    return min(ends), max(ends)

@@ -1,0 +1,103 @@
+"""Influence of groups: what would change without each, by one step, and exactly for the worst.
+
+Without cluster g the gradient at the estimates is -s_g, so that one Newton step with the Hessian
+of the whole moves psi by V s_g. Cook's distance is the move of the mean's coefficients in the
+metric of their covariance, over their number. One step leaves the Hessian as it was and therefore
+understates large moves; that is why the worst are refitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace.inference.bootstrap import Failure
+from interlace.inference.sandwich import ClusterScores, cluster_scores
+from interlace_core.engine.parts import subset
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_to import Training
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What each cluster does to the estimates.
+
+    Attributes
+    ----------
+    cook : Series
+        Cook's distance by one step, largest first.
+    change : DataFrame
+        Change of every parameter when the cluster is left out, by one step; theta first.
+    exact_cook : Series
+        Cook's distance by refitting without the cluster, for the largest.
+    exact_change : DataFrame
+    failures : tuple of Failure
+        Refits without an answer; `draw` is the position in `cook`.
+    """
+
+    cook: pd.Series
+    change: pd.DataFrame
+    exact_cook: pd.Series
+    exact_change: pd.DataFrame
+    failures: tuple[Failure, ...]
+
+
+def influence(result: FittedModel, cluster: Any, exact: int) -> Influence:
+    """Return the influence of clusters; see `GLMMResult.influence`."""
+    training = require_training(result, "influence")
+    if isinstance(exact, bool) or not isinstance(exact, (int, np.integer)) or exact < 0:
+        raise OptionError(
+            "influence: exact must be how many of the most influential are refitted without, a "
+            f"whole number of at least 0, got {exact!r}."
+        )
+    found = cluster_scores(result, training, cluster, "influence")
+    change = found.scores @ np.nan_to_num(result.fit.vcov, nan=0.0)
+    cook = _cook(result, change)
+    order = np.argsort(-cook, kind="stable")
+    labels = [found.labels[g] for g in order]
+    names = result.psi_names()
+    refitted, failures = _refits(result, training, found, order[:exact])
+    kept = [labels[i] for i in refitted]
+    exact_change = np.array(list(refitted.values())).reshape(len(kept), len(names))
+    return Influence(
+        cook=pd.Series(cook[order], index=labels, name="cook"),
+        change=pd.DataFrame(change[order], index=labels, columns=names),
+        exact_cook=pd.Series(_cook(result, exact_change), index=kept, name="cook"),
+        exact_change=pd.DataFrame(exact_change, index=kept, columns=names),
+        failures=tuple(failures),
+    )
+
+
+def _refits(
+    result: FittedModel, training: Training, found: ClusterScores, worst: Any
+) -> tuple[dict[int, Array], list[Failure]]:
+    refitted, failures = {}, []
+    for position, g in enumerate(worst):
+        rows = np.setdiff1d(np.arange(training.problem.n), found.rows[g])
+        try:
+            fit = refit_problem(training, subset(training.problem, rows), result.fit.psi)
+        except (InterlaceError, ArithmeticError, np.linalg.LinAlgError) as error:
+            failures.append(Failure(position, f"{type(error).__name__}: {error}"))
+            continue
+        if fit.verdict.converged:
+            refitted[position] = fit.psi - result.fit.psi
+        else:
+            failures.append(Failure(position, fit.verdict.message))
+    return refitted, failures
+
+
+def _cook(result: FittedModel, change: Array) -> Array:
+    place = result.coefficients[0].place
+    moved, V = change[:, place], result.fit.vcov[place, place]
+    inverse = np.linalg.pinv(V, hermitian=True)
+    distance: Array = np.einsum("gp,pr,gr->g", moved, inverse, moved) / V.shape[0]
+    return distance

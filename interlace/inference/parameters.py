@@ -1,0 +1,152 @@
+"""The parameters of a fit that can have an interval, and choosing among them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace.inference.quantities import (
+    Coordinate,
+    Correlation,
+    FamilyValue,
+    Quantity,
+    StandardDeviation,
+)
+from interlace_core.contract.covariance import Covariance
+from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
+from interlace_core.messages.names import similar_name
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+
+def quantities(result: FittedModel) -> list[Quantity]:
+    """Return all that can have an interval: coefficients, then random effects, then family.
+
+    Raises
+    ------
+    NotAvailableError
+        If a covariance structure is not installed, and the result was saved without the data.
+    """
+    found: list[Quantity] = []
+    natural = set(result.family_params.index)
+    for k, part in enumerate(result.coefficients):
+        if k and part.parameter.name in natural:
+            continue
+        prefix = "" if k == 0 else f"{part.parameter.name}: "
+        found += [
+            Coordinate(label=prefix + name, kind="coefficient", index=part.place.start + i)
+            for i, name in enumerate(part.names)
+        ]
+    return found + _random(result) + _family(result)
+
+
+def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> list[Quantity]:
+    """Return the quantities named by label or kind; all of them if none is named.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of them.
+    """
+    if parm is None:
+        return found
+    chosen = []
+    for name in [parm] if isinstance(parm, str) or not isinstance(parm, Iterable) else list(parm):
+        matching = [each for each in found if name in (each.label, each.kind)]
+        if not matching:
+            labels = [each.label for each in found]
+            close = similar_name(str(name), labels)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise OptionError(
+                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
+                f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+            )
+        chosen += matching
+    return list(dict.fromkeys(chosen))
+
+
+def term_covariances(result: FittedModel) -> list[tuple[Covariance, slice]] | None:
+    """Return each term's covariance structure and its place in psi.
+
+    None for a result without its data whose structures' plugins are not installed.
+    """
+    from interlace_core.registry.registry import default_registry
+
+    if result.training is not None:
+        covariances = [term.covariance for term in result.training.problem.terms]
+    else:
+        try:
+            covariances = [
+                default_registry().covariance(term.structure)(len(term.names))
+                for term in result.terms
+            ]
+        except InterlaceError:
+            return None
+    ends = np.cumsum([each.n_theta for each in covariances]).tolist()
+    return [
+        (each, slice(end - each.n_theta, end)) for each, end in zip(covariances, ends, strict=True)
+    ]
+
+
+def _random(result: FittedModel) -> list[Quantity]:
+    found: list[Quantity] = []
+    known = term_covariances(result)
+    if known is None:
+        structures = ", ".join(dict.fromkeys(term.structure for term in result.terms))
+        raise NotAvailableError(
+            f"confint: needs the covariance structure(s) {structures} of the fit, one of which is "
+            "not installed. Install the plugin that provides it."
+        )
+    for term, (covariance, place) in zip(result.terms, known, strict=True):
+        k = term.predictor
+        prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
+        for i, name in enumerate(term.names):
+            label = f"sd({prefix}{name} | {term.group})"
+            found.append(
+                StandardDeviation(label=label, kind="sd", covariance=covariance, place=place, row=i)
+            )
+        correlated = covariance.template(np.linspace(0.7, 1.3, covariance.n_theta))
+        for i in range(len(term.names)):
+            for j in range(i):
+                if correlated[i] @ correlated[j] != 0.0:
+                    label = f"cor({prefix}{term.names[i]}, {term.names[j]} | {term.group})"
+                    found.append(
+                        Correlation(
+                            label=label,
+                            kind="correlation",
+                            covariance=covariance,
+                            place=place,
+                            first=i,
+                            second=j,
+                        )
+                    )
+    return found
+
+
+def _family(result: FittedModel) -> list[Quantity]:
+    with_effects = {term.predictor for term in result.terms}
+    constant = {
+        j: part.place.start
+        for j, part in enumerate(result.coefficients)
+        if part.names == ("Intercept",) and j not in with_effects
+    }
+    found: list[Quantity] = []
+    for k, part in enumerate(result.coefficients):
+        name, parameter = part.parameter.name, part.parameter
+        if k == 0 or name not in result.family_params.index or parameter.fixed is not None:
+            continue
+        whole = FamilyValue(
+            label=name, kind="family", family=result.family, parameter=k, constant=constant
+        )
+        slope = whole.gradient(result.fit.psi)
+        places = np.flatnonzero(slope)
+        by_itself = Coordinate(
+            label=name, kind="family", index=part.place.start, link=parameter.link
+        )
+        alone = set(places) <= {part.place.start}
+        same = np.isclose(by_itself.value(result.fit.psi), whole.value(result.fit.psi), rtol=1e-10)
+        found.append(by_itself if alone and same else whole)
+    return found

@@ -1,0 +1,334 @@
+"""Power by simulation: how often a test finds what is assumed to be there."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from scipy.stats import beta as beta_distribution
+
+from interlace.inference.bootstrap import Failure, run
+from interlace.inference.simulation import draw_predictors, generators
+from interlace_core.contract.family import Family
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.parts import drop_columns
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.fitted_to import Training
+from interlace_core.fitting.from_known_fit import Known, known_fit
+from interlace_core.fitting.refit import refit_problem, with_response
+from interlace_core.fitting.wald import chi_square
+from interlace_core.messages.checks import require_count
+from interlace_core.messages.errors import (
+    InterlaceError,
+    InterlaceWarning,
+    OptionError,
+    ResponseError,
+)
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace_core.driver import Prepared
+
+FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
+"""What a single simulation may raise and be counted as failed."""
+
+PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))
+"""Stand-ins for a response that is yet to be simulated, in turn: counts or successes, positive
+numbers, proportions."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """The outcome of a power simulation.
+
+    Attributes
+    ----------
+    power : float
+        Share of the successful simulations whose p-value is below alpha.
+    interval : (float, float)
+        95% Clopper-Pearson interval of the power, for the error of simulation.
+    pvalues : ndarray
+        Of the successful simulations.
+    alpha : float
+    test : str
+        What was tested and how.
+    failures : tuple of Failure
+    """
+
+    power: float
+    interval: tuple[float, float]
+    pvalues: Array
+    alpha: float
+    test: str
+    failures: tuple[Failure, ...]
+
+    def __str__(self) -> str:
+        """Return one line."""
+        low, high = self.interval
+        return (
+            f"power {self.power:.3f} (95% {low:.3f} to {high:.3f}, {self.pvalues.size} "
+            f"simulations, {len(self.failures)} failed) of the {self.test} at {self.alpha:g}"
+        )
+
+
+def power(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family],
+    *,
+    fixed: Mapping[str, float],
+    sd: Mapping[str, float | Mapping[str, float]],
+    test: str | list[str],
+    parameters: Mapping[str, float] | None = None,
+    n: int = 200,
+    alpha: float = 0.05,
+    method: str = "wald",
+    seed: int | None = None,
+    n_jobs: int = 1,
+    weights: Any = None,
+    offset: Any = None,
+    call: Mapping[str, Any] | None = None,
+    builtin: Mapping[str, Any] | None = None,
+) -> Power:
+    """Return the power of a test of coefficients, by simulation from assumed values.
+
+    Parameters
+    ----------
+    formula : str
+        Of the model that will be fitted, with random effects as bars. The columns of its
+        response need not be in the data.
+    data : data frame
+        The planned design: one row per observation to come.
+    family : str, Family or class
+    fixed : mapping from str to float
+        Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
+    sd : mapping
+        Assumed standard deviations of the random effects by grouping factor: a number for all
+        its columns, or a mapping from column to number. Effects are simulated uncorrelated.
+    test : str or list of str
+        Coefficients tested against 0, jointly if several.
+    parameters : mapping from str to float, optional
+        Assumed further parameters of the family, on their natural scale.
+    n : int
+        Simulations.
+    alpha : float
+        Size of the test.
+    method : str
+        "wald" or "lrt" (one more fit per simulation).
+    seed : int, optional
+    n_jobs : int
+        Processes, by way of joblib.
+    weights, offset
+        As for a fit; numbers of trials are weights.
+    call, builtin : mapping
+        Configurable options of the fits; see `fit_glmm`.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of the model's, or a parameter has no assumed value.
+    """
+    from interlace.fits import prepare
+
+    require_count(n, "power: n")
+    if method not in ("wald", "lrt"):
+        raise OptionError(f"power: method must be 'wald' or 'lrt', got {method!r}.")
+    if not isinstance(alpha, (int, float, np.number)) or not 0.0 < alpha < 1.0:
+        raise OptionError(f"power: alpha must lie between 0 and 1, got {alpha!r}.")
+    call = {key: value for key, value in (call or {}).items() if value is not None}
+    ready = _with_placeholder(
+        formula, data, lambda frame: prepare(
+            formula, frame, family, weights=weights, offset=offset, call=call, builtin=builtin,
+            who="power",
+        ),
+    )  # fmt: skip
+    problem = ready.model.problem
+    psi = _assumed(problem, fixed, sd, parameters or {})
+    names = [test] if isinstance(test, str) else list(test)
+    columns = np.array([_position(problem.predictors[0].names, name, "test") for name in names])
+    training = Training(problem, ready.approximation, ready.optimizer)
+    work = _Work.of(training, psi, columns, method).warmed(generators(seed, 1)[0])
+    outcomes = run(work, generators(seed, n), n_jobs)
+    failures = tuple(Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason)
+    pvalues = np.array([p for p, reason in outcomes if not reason])
+    kind = "Wald test" if method == "wald" else "likelihood-ratio test"
+    return _summary(pvalues, alpha, f"{kind} of {', '.join(names)}", failures)
+
+
+def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, ...]) -> Power:
+    hits, count = int(np.sum(pvalues < alpha)), pvalues.size
+    low = float(beta_distribution.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta_distribution.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
+    share = hits / count if count else float("nan")
+    return Power(share, (low, high), pvalues, alpha, test, failures)
+
+
+def _with_placeholder(
+    formula: str, data: Any, build: Callable[[pd.DataFrame], Prepared]
+) -> Prepared:
+    """Return the model with a stand-in response, whatever values the family takes."""
+    given_by_name = isinstance(data, Mapping)
+    frame = pd.DataFrame(data) if given_by_name else nw.from_native(data).to_pandas()
+    left = formula.split("~", 1)[0]
+    named = re.findall(r"[^\W\d][\w.]*(?!\s*\(|[\w.])", left)
+    missing = [name for name in dict.fromkeys(named) if name not in frame]
+    error: Exception | None = None
+    for pair in PLACEHOLDERS:
+        values = np.resize(pair, len(frame))
+        try:
+            return build(frame.assign(**dict.fromkeys(missing, values)))
+        except ResponseError as refused:
+            error = refused
+    raise OptionError(
+        "power: no stand-in for the response suits the family. Put a column with possible values "
+        f"of {left.strip()!r} into the data; they are not used. ({error})"
+    ) from error
+
+
+def _assumed(
+    problem: Problem,
+    fixed: Mapping[str, float],
+    sd: Mapping[str, float | Mapping[str, float]],
+    parameters: Mapping[str, float],
+) -> Array:
+    psi = np.zeros(problem.n_psi)
+    mean = problem.beta_slices()[0].start
+    for name, value in fixed.items():
+        psi[mean + _position(problem.predictors[0].names, name, "fixed")] = value
+    groups = [term.group for term in problem.terms]
+    for name in sd:
+        _position(tuple(groups), name, "sd")
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if term.group not in sd:
+            raise OptionError(f"power: sd needs a standard deviation for {term.group!r}.")
+        given = sd[term.group]
+        if isinstance(given, Mapping):
+            for name in given:
+                _position(term.names, name, f"sd[{term.group!r}]")
+            values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
+        else:
+            values = [_deviation(given, term.group)] * len(term.names)
+        psi[place] = term.covariance.nearest(np.diag(np.square(values)))
+    for k, place in list(enumerate(problem.beta_slices()))[1:]:
+        parameter = problem.predictors[k].parameter
+        if parameter.fixed is not None:
+            continue
+        if parameter.name not in parameters:
+            raise OptionError(
+                f"power: parameters needs an assumed value of {parameter.name!r}, such as "
+                f"parameters={{{parameter.name!r}: 1.0}}, or fix it in the family."
+            )
+        psi[place.start] = float(parameter.link.eta(np.float64(parameters[parameter.name])))
+    return psi
+
+
+def _deviation(value: Any, group: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+        raise OptionError(
+            f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
+        )
+    return float(value)
+
+
+def _position(names: tuple[str, ...], name: str, argument: str) -> int:
+    if name not in names:
+        raise OptionError(
+            f"power: {argument} names {name!r}, which the model does not have. It has "
+            f"{', '.join(map(repr, names))}."
+        )
+    return names.index(name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A model that is fitted to every simulation, and what is known of its fits."""
+
+    training: Training
+    known: Known | None = None
+
+    def fit(self, y: Array, psi: Array, standard_errors: bool) -> Fit:
+        """Return the fit to a response, from near psi."""
+        problem = with_response(self.training.problem, y)
+        return refit_problem(
+            self.training, problem, psi, known=self.known, standard_errors=standard_errors
+        )
+
+    def warmed(self, y: Array, psi: Array) -> _Model:
+        """Return the model with what its fit to one response tells about the others."""
+        fit = self.fit(y, psi, standard_errors=True)
+        if not fit.verdict.converged:
+            return self
+        problem = with_response(self.training.problem, y)
+        return replace(self, known=known_fit(problem, self.training.approximation, psi, fit.vcov))
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One simulation, fit and test; can be pickled."""
+
+    whole: _Model
+    smaller: _Model | None
+    psi: Array
+    columns: Any
+
+    @classmethod
+    def of(cls, training: Training, psi: Array, columns: Any, method: str) -> _Work:
+        """Return the work of a Wald or a likelihood-ratio test of some columns of the mean."""
+        smaller = None
+        if method == "lrt":
+            smaller = _Model(replace(training, problem=drop_columns(training.problem, 0, columns)))
+        return cls(_Model(training), smaller, psi, columns)
+
+    def warmed(self, rng: np.random.Generator) -> _Work:
+        """Return the work with what fits to one simulation tell about the others.
+
+        One that fails tells nothing; it is counted when its turn comes.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                y = self._simulated(rng)
+                smaller = self.smaller and self.smaller.warmed(y, self._without(self.psi))
+                return replace(self, whole=self.whole.warmed(y, self.psi), smaller=smaller)
+        except FAILURES:
+            return self
+
+    def __call__(self, rng: np.random.Generator) -> tuple[float, str]:
+        """Return the p-value, or NaN and the reason why there is none."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InterlaceWarning)
+                return self._pvalue(self._simulated(rng))
+        except FAILURES as error:
+            return np.nan, f"{type(error).__name__}: {error}"
+
+    def _simulated(self, rng: np.random.Generator) -> Array:
+        problem = self.whole.training.problem
+        eta = draw_predictors(problem, self.psi, rng)
+        return np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
+
+    def _without(self, psi: Array) -> Array:
+        """Return psi of the model without the tested columns."""
+        return np.delete(psi, self.whole.training.problem.beta_slices()[0].start + self.columns)
+
+    def _pvalue(self, y: Array) -> tuple[float, str]:
+        from scipy.stats import chi2
+
+        fit = self.whole.fit(y, self.psi, standard_errors=self.smaller is None)
+        if not fit.verdict.converged:
+            return np.nan, fit.verdict.message
+        if self.smaller is None:
+            place = self.whole.training.problem.beta_slices()[0]
+            beta, V = fit.psi[place], fit.vcov[place, place]
+            return chi_square(np.eye(beta.size)[self.columns], beta, V)[2], ""
+        null = self.smaller.fit(y, self._without(fit.psi), standard_errors=False)
+        if not null.verdict.converged:
+            return np.nan, f"without the tested columns: {null.verdict.message}"
+        statistic = max(2.0 * (null.value - fit.value), 0.0)
+        return float(chi2.sf(statistic, self.columns.size)), ""

@@ -1,0 +1,212 @@
+"""Profile likelihoods: everything else maximised while one quantity is held at a value.
+
+Zeta is the signed root of the rise in deviance (Bates & Watts 1988, section 6.1); the search on
+the surface where the quantity is held is that of `constrained`. Each point starts at the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interlace.inference.constrained import ConstrainedSearch
+from interlace.inference.parameters import quantities, select
+from interlace.inference.quantities import Quantity
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.messages.checks import require_count
+from interlace_core.messages.progress import tracked
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+TOL_ABS_ZETA = 1e-4
+"""How closely zeta meets its target: 1e-4 standard errors, beyond any print."""
+
+MAX_REFITS = 25
+"""Refits per limit; the secant method takes 3 to 5."""
+
+MAX_FACTOR = 40.0
+"""Distance in standard errors at which an interval counts as open."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Profile likelihoods of some quantities.
+
+    Attributes
+    ----------
+    points : DataFrame
+        One row per refit: `parameter`, `value`, `zeta` (signed root of the rise in deviance;
+        a straight line where the Wald interval is exact) and `loglik`.
+    estimates : Series
+        By parameter.
+    notes : tuple of str
+        What was noticed, such as a better optimum than the fit's.
+    """
+
+    points: pd.DataFrame
+    estimates: pd.Series
+    notes: tuple[str, ...] = ()
+
+    def confint(self, level: float = 0.95) -> pd.DataFrame:
+        """Return intervals by interpolating value in zeta; NaN beyond the points taken."""
+        from scipy.interpolate import PchipInterpolator
+
+        target = float(ndtri(0.5 + 0.5 * level))
+        limits = {}
+        for name, part in self.points.groupby("parameter", sort=False):
+            ordered = part.drop_duplicates("zeta").sort_values("zeta")
+            inverse = PchipInterpolator(ordered["zeta"], ordered["value"], extrapolate=False)
+            limits[name] = [float(inverse(-target)), float(inverse(target))]
+        return pd.DataFrame.from_dict(limits, orient="index", columns=["lower", "upper"])
+
+
+def profile(
+    result: FittedModel, parm: str | list[str] | None, *, level: float, points: int
+) -> Profile:
+    """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
+    from interlace_core.messages.checks import check_level
+
+    check_level(level, "profile")
+    require_count(points, "profile: points")
+    training = require_training(result, "profile")
+    chosen = select(quantities(result), parm, "profile")
+    search = ConstrainedSearch(result, training)
+    target = float(ndtri(0.5 + 0.5 * level))
+    frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]
+    estimates = pd.Series({each.label: each.value(result.fit.psi) for each in chosen})
+    return Profile(pd.concat(frames, ignore_index=True), estimates, tuple(search.notes))
+
+
+def profile_limits(
+    result: FittedModel, chosen: list[Quantity], level: float
+) -> list[tuple[float, float]]:
+    """Return the limits where zeta meets the normal quantile, one pair per quantity."""
+    search = ConstrainedSearch(result, require_training(result, "confint"))
+    target = float(ndtri(0.5 + 0.5 * level))
+    return [
+        (_limit(search, each, -target), _limit(search, each, target))
+        for each in tracked(chosen, "profiles")
+    ]
+
+
+def _limit(search: ConstrainedSearch, quantity: Quantity, target: float) -> float:
+    """Return the value where zeta meets a target, by the secant method.
+
+    An end of the quantity's domain if zeta does not reach the target before it.
+    """
+    step = _Step(search, quantity, 1.0 if target > 0 else -1.0)
+    estimate, sign = quantity.value(search.psi), 1.0 if target > 0 else -1.0
+    low, high = (estimate, 0.0), None
+    value, psi = step.guess(abs(target)), search.psi
+    for _ in range(MAX_REFITS):
+        zeta, found = search.zeta(quantity, value, psi)
+        zeta *= sign
+        if abs(zeta - abs(target)) < TOL_ABS_ZETA:
+            return value
+        if zeta < abs(target):
+            low, psi = (value, zeta), found
+            if value == step.end:
+                return step.closed_end
+            if abs(value - estimate) > MAX_FACTOR * step.unit:
+                return sign * np.inf
+        else:
+            high = (value, zeta)
+        value = step.next(low, high, abs(target))
+    return value
+
+
+@dataclass(frozen=True)
+class _Step:
+    """How far to go along one side of a quantity.
+
+    Attributes
+    ----------
+    search, quantity
+    sign : float
+        Side of the estimate.
+    """
+
+    search: ConstrainedSearch
+    quantity: Quantity
+    sign: float
+
+    @property
+    def unit(self) -> float:
+        """One standard error."""
+        return self.search.scale(self.quantity)
+
+    @property
+    def closed_end(self) -> float:
+        """The end of the quantity's domain on this side."""
+        return self.quantity.domain[1 if self.sign > 0 else 0]
+
+    @property
+    def end(self) -> float:
+        """A point next to it, where everything is still smooth."""
+        estimate = self.quantity.value(self.search.psi)
+        reach = abs(self.closed_end - estimate)
+        return self.closed_end - self.sign * 1e-4 * (reach if reach > 0 else self.unit)
+
+    def guess(self, target: float) -> float:
+        """Return the Wald limit on the working scale, kept inside the domain."""
+        q = self.quantity
+        estimate = q.value(self.search.psi)
+        half = target * self.unit * q.working_slope(estimate)
+        middle = q.working(estimate)
+        away = estimate + self.sign * target * self.unit
+        if np.isfinite(middle) and np.isfinite(half) and half < 3.0:
+            rising = 1.0 if q.working_slope(estimate) > 0 else -1.0
+            away = q.natural(middle + self.sign * rising * half)
+        return self.inside(away)
+
+    def next(
+        self, low: tuple[float, float], high: tuple[float, float] | None, target: float
+    ) -> float:
+        """Return the next value to try, from the bracket (value, |zeta|) so far."""
+        if high is not None and np.isfinite(high[1]):
+            share = (target - low[1]) / (high[1] - low[1])
+            return low[0] + min(max(share, 0.05), 0.95) * (high[0] - low[0])
+        if high is not None:
+            return 0.5 * (low[0] + high[0])
+        estimate = self.quantity.value(self.search.psi)
+        growth = target / low[1] if low[1] > 0.3 * target else 3.0
+        return self.inside(estimate + min(max(growth, 1.01), 3.0) * (low[0] - estimate))
+
+    def inside(self, value: float) -> float:
+        """Return a value moved into the quantity's domain."""
+        if not np.isfinite(self.closed_end):
+            return value
+        return min(value, self.end) if self.sign > 0 else max(value, self.end)
+
+
+def _grid(search: ConstrainedSearch, quantity: Quantity, reach: float, points: int) -> pd.DataFrame:
+    """Return value and zeta at steps of about `reach / points` to beyond `reach`, both sides."""
+    estimate = quantity.value(search.psi)
+    rows = [(estimate, 0.0, -search.value)]
+    for sign in (-1.0, 1.0):
+        step, psi = _Step(search, quantity, sign), search.psi
+        zeta, value = 0.0, estimate
+        for i in range(1, 3 * points):
+            if zeta >= reach or (i > 1 and value == step.end):
+                break
+            value = step.guess(reach * 1.05 * i / points) if i == 1 else _onward(
+                step, estimate, value, zeta, reach * 1.05 * i / points
+            )  # fmt: skip
+            signed, psi = search.zeta(quantity, value, psi)
+            if not np.isfinite(signed):
+                break
+            zeta = abs(signed)
+            rows.append((value, signed, -search.value - 0.5 * zeta * zeta))
+    frame = pd.DataFrame(rows, columns=["value", "zeta", "loglik"]).sort_values("value")
+    frame.insert(0, "parameter", quantity.label)
+    return frame
+
+
+def _onward(step: _Step, estimate: float, value: float, zeta: float, target: float) -> float:
+    growth = min(max(target / zeta if zeta > 0 else 2.0, 1.05), 2.0)
+    return step.inside(estimate + growth * (value - estimate))

@@ -1,0 +1,151 @@
+"""Cluster-robust covariance, and the scores of clusters that it and influence are made of.
+
+The log-likelihood is a sum over clusters that share no random effect; so is its gradient. With A
+the Hessian of F and s_g the gradient of cluster g, the sandwich is A^-1 (sum s_g s_g') A^-1
+(White 1982; Liang & Zeger 1986), here times G / (G - 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.parts import subset
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_to import Training
+from interlace_core.messages.errors import OptionError, UnsupportedModelError
+from interlace_core.records import Array, IntArray
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+TOL_REL_SUM = 1e-6
+"""How closely the clusters' values must add up to the whole's for them to be independent."""
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """The gradient of each cluster's negative log-likelihood at the estimates.
+
+    Attributes
+    ----------
+    labels : tuple of str, length G
+    rows : tuple of ndarray of intp
+        Rows of each cluster.
+    scores : ndarray, shape (G, n_psi)
+    """
+
+    labels: tuple[str, ...]
+    rows: tuple[IntArray, ...]
+    scores: Array
+
+
+def sandwich(result: FittedModel, cluster: Any) -> pd.DataFrame:
+    """Return the cluster-robust covariance of psi; see `GLMMResult.vcov_robust`."""
+    training = require_training(result, "vcov_robust")
+    found = cluster_scores(result, training, cluster, "vcov_robust")
+    G = len(found.labels)
+    if G < 2:
+        raise OptionError("vcov_robust: expected two clusters or more, got one.")
+    bread = np.nan_to_num(result.fit.vcov, nan=0.0)
+    robust = bread @ (found.scores.T @ found.scores) @ bread * (G / (G - 1.0))
+    robust[np.isnan(result.fit.vcov)] = np.nan
+    labels = result.psi_names()
+    return pd.DataFrame(robust, index=labels, columns=labels)
+
+
+def cluster_scores(
+    result: FittedModel, training: Training, cluster: Any, who: str
+) -> ClusterScores:
+    """Return each cluster's score at the estimates.
+
+    Raises
+    ------
+    OptionError
+        If the cluster is no grouping factor and no array with one label per row.
+    UnsupportedModelError
+        If clusters share random effects, or the objective is no sum over clusters.
+    """
+    problem, psi = training.problem, result.fit.psi
+    approximation = _as_a_sum(training, who)
+    codes, labels = _clusters(result, problem, cluster, who)
+    _require_independent(problem, codes, who)
+    order = np.argsort(codes, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    scores, total = np.empty((len(rows), psi.size)), 0.0
+    for g, members in enumerate(rows):
+        evaluation = approximation.objective(subset(problem, members))(psi)
+        scores[g], total = evaluation.gradient, total + evaluation.value
+    if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
+        raise UnsupportedModelError(
+            f"{who}: expected an objective that is a sum over clusters, but that of "
+            f"{training.approximation.name!r} takes all rows at once ({total:.6g} summed over "
+            f"clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() with "
+            'method="ML", or glmer() with nAGQ of at least 1.'
+        )
+    return ClusterScores(tuple(labels), tuple(rows), scores)
+
+
+def _as_a_sum(training: Training, who: str) -> Approximation:
+    """Return what has the fit's minimum as a function of all of psi, if there is such a thing.
+
+    Coefficients that are profiled out depend on all clusters at once.
+    """
+    approximation, problem = training.approximation, training.problem
+    if approximation.unrestricted() is not None:
+        raise UnsupportedModelError(
+            f"{who}: a restricted likelihood is no sum over clusters. Fit by maximum likelihood: "
+            'fit() with method="ML", or refit_ml() of this fit.'
+        )
+    place = approximation.profiled(problem)
+    joint = approximation.joint(problem) if place.stop > place.start else None
+    return approximation if joint is None else joint
+
+
+def _clusters(
+    result: FittedModel, problem: Problem, cluster: Any, who: str
+) -> tuple[IntArray, list[str]]:
+    factors = {term.group: term for term in problem.terms}
+    if cluster is None and factors:
+        cluster = min(factors, key=lambda name: len(factors[name].levels))
+    if isinstance(cluster, str):
+        if cluster not in factors:
+            raise OptionError(
+                f"{who}: cluster must be a grouping factor of the model "
+                f"({', '.join(factors) or 'it has none'}) or an array of labels, got {cluster!r}."
+            )
+        return factors[cluster].codes, list(factors[cluster].levels)
+    values = np.asarray(cluster)
+    if values.shape != (problem.n,):
+        raise OptionError(
+            f"{who}: cluster needs one label for each of the {problem.n} rows used, got shape "
+            f"{values.shape}."
+        )
+    codes, labels = pd.factorize(values, sort=True)
+    return codes.astype(np.intp), [str(each) for each in labels]
+
+
+def _require_independent(problem: Problem, codes: IntArray, who: str) -> None:
+    for term in problem.terms:
+        if term.relation is not None:
+            raise UnsupportedModelError(
+                f"{who}: clusters must not share random effects, but the levels of "
+                f"{term.group!r} are correlated by a known matrix. Use the covariance that vcov() "
+                "returns, or a parametric bootstrap."
+            )
+        low = np.full(len(term.levels), codes.max() + 1)
+        high = np.full(len(term.levels), -1)
+        np.minimum.at(low, term.codes, codes)
+        np.maximum.at(high, term.codes, codes)
+        if np.any(low != high):
+            level = term.levels[int(np.flatnonzero(low != high)[0])]
+            raise UnsupportedModelError(
+                f"{who}: clusters must not share random effects, but level {level!r} of "
+                f"{term.group!r} lies in several. Choose a coarser cluster within which "
+                f"{term.group!r} is nested; crossed factors have none."
+            )

@@ -1,0 +1,85 @@
+"""Draws of the response from a fitted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.row_correlation import row_deviations, row_roots
+from interlace_core.families.correlated_rows import CorrelatedRows
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.messages.checks import require_count
+from interlace_core.messages.errors import OptionError
+from interlace_core.records import Array
+from interlace_core.registry.blame import guard
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+
+def simulate(
+    result: FittedModel, n: int, *, seed: int | None, conditional: bool, raw: bool = False
+) -> pd.DataFrame | Array:
+    """Return n draws of the response; see `GLMMResult.simulate`."""
+    require_count(n, "simulate: n")
+    draws = []
+    for rng in generators(seed, n):
+        eta = result.eta if conditional else new_predictors(result, rng)
+        draws.append(draw(result, eta, rng))
+    if raw:
+        return np.stack(draws)
+    values = np.stack([result.family.observed(each) for each in draws], axis=1)
+    columns = [f"sim_{i + 1}" for i in range(n)]
+    return pd.DataFrame(values, index=result.rows.index, columns=columns)
+
+
+def generators(seed: int | None, n: int) -> list[np.random.Generator]:
+    """Return n independent generators: draw i is the same whatever n, and in any process.
+
+    Raises
+    ------
+    OptionError
+        If the seed is neither None nor a whole number from 0.
+    """
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise OptionError(f"seed must be None or a whole number of at least 0, got {seed!r}.")
+    return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
+
+
+def draw(result: FittedModel, eta: Array, rng: np.random.Generator) -> Array:
+    """Return one draw of the response at linear predictors eta, shape (K, n)."""
+    if isinstance(result.family, CorrelatedRows):
+        # which rows correlate is known to the data alone
+        problem = require_training(result, "simulate").problem
+        errors = row_roots(problem, result.fit.psi).colour(rng.standard_normal((problem.n, 1)))
+        return np.asarray(eta[0] + row_deviations(problem, result.fit.psi) * errors[:, 0])
+    with guard(result.family, "simulate"):
+        return np.asarray(result.family.simulate(list(eta), rng), dtype=np.float64)
+
+
+def new_predictors(result: FittedModel, rng: np.random.Generator) -> Array:
+    """Return linear predictors with random effects drawn anew, shape (K, n)."""
+    if not result.terms:
+        return result.eta_fixed
+    problem = require_training(result, "simulate(conditional=False)").problem
+    return draw_predictors(problem, result.fit.psi, rng)
+
+
+def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
+    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
+    eta = np.stack(problem.fixed_part(psi))
+    if not problem.terms:
+        return eta
+    templates = [
+        term.covariance.template(psi[place])
+        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+    ]
+    for term, T in zip(problem.terms, templates, strict=True):
+        u = rng.standard_normal((T.shape[0], len(term.levels)))
+        b = T @ (u if term.relation is None else u @ term.relation.root.T)
+        eta[term.predictor] += np.einsum("nc,cn->n", term.Z, b[:, term.codes])
+    return eta

@@ -1,0 +1,86 @@
+"""What changes if a variance or correlation at its boundary is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.covariances import Diagonal
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_to import Training
+from interlace_core.fitting.refit import refit_problem
+from interlace_core.fitting.start import natural_units
+from interlace_core.fitting.verdict import TOL_REL_BOUNDARY, boundary_thetas
+from interlace_core.records import Array, BoolArray
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+COLUMNS = ["term", "found", "without", "df", "loglik", "aic", "aic_change"]
+
+
+def singularity(result: FittedModel) -> pd.DataFrame:
+    """Return one row per term at a boundary, with a refit of the simpler model.
+
+    See `GLMMResult.singularity`.
+    """
+    training = require_training(result, "singularity")
+    problem, psi = training.problem, result.fit.psi
+    units = natural_units(problem, psi[problem.n_theta :])
+    at = boundary_thetas(problem, psi, units)
+    rows = []
+    for index, place in enumerate(problem.theta_slices()):
+        if not np.any(at[place]):
+            continue
+        term = problem.terms[index]
+        gone = _vanished(term, psi[place], units[term.predictor])
+        if gone.any():
+            names = ", ".join(np.array(term.names, dtype=object)[gone])
+            found = f"variance of {names} | {term.group} is 0"
+            without, simpler = f"{names} | {term.group}", _without_columns(problem, index, gone)
+        else:
+            found = f"covariance of {term.label} is singular (a correlation of 1 or -1)"
+            without, simpler = "its correlations", _uncorrelated(problem, index)
+        rows.append((f"({term.label})", found, without, *_change(result, training, simpler)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
+    """Return which columns have a standard deviation of 0 for practical purposes."""
+    sd = np.linalg.norm(term.covariance.template(theta), axis=1)
+    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
+
+
+def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:
+    term, kept = problem.terms[index], np.flatnonzero(~gone)
+    terms = list(problem.terms)
+    if kept.size == 0:
+        del terms[index]
+    else:
+        terms[index] = replace(
+            term,
+            Z=term.Z[:, kept],
+            names=tuple(term.names[i] for i in kept),
+            covariance=type(term.covariance)(kept.size, **dict(term.options)),
+        )
+    return replace(problem, terms=tuple(terms))
+
+
+def _uncorrelated(problem: Problem, index: int) -> Problem:
+    terms = list(problem.terms)
+    terms[index] = replace(terms[index], covariance=Diagonal(len(terms[index].names)), options=())
+    return replace(problem, terms=tuple(terms))
+
+
+def _change(
+    result: FittedModel, training: Training, simpler: Problem
+) -> tuple[int, float, float, float]:
+    """Return df, log-likelihood, AIC and the change of AIC of a simpler model."""
+    beta = result.fit.psi[training.problem.n_theta :]
+    fit = refit_problem(training, simpler, np.concatenate([np.zeros(simpler.n_theta), beta]))
+    aic = 2.0 * fit.psi.size + 2.0 * fit.value
+    return fit.psi.size, -fit.value, aic, aic - (2.0 * result.df + 2.0 * result.fit.value)

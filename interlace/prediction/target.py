@@ -1,0 +1,157 @@
+"""What is predicted: targets on their scale, and rows' predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace.prediction.average import prior_variance
+from interlace.prediction.design import RowDesign, level_scales, predictors, unrelated_scale
+from interlace_core.calculus.links import Link
+from interlace_core.contract.family import Family
+from interlace_core.messages.errors import OptionError
+from interlace_core.messages.names import similar_name
+from interlace_core.records import Array, BoolArray
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import FittedModel
+
+NEW_LEVELS = ("population", "error", "marginal", "sample")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes
+    ----------
+    transform : callable
+        From K linear predictors to the prediction, shape (n,).
+    link : Link or None
+        On whose scale intervals are made; None for a linear predictor.
+    over_all : bool
+        Whether the prediction averages over all random effects.
+    """
+
+    transform: Callable[[list[Array]], Array]
+    link: Link | None
+    over_all: bool = False
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Linear predictors of some rows, and what of them is not known.
+
+    Attributes
+    ----------
+    eta : ndarray, shape (K, n)
+    included : tuple of bool
+        The terms whose random effects are in eta.
+    unknown : tuple of ndarray of bool, shape (n,)
+        Rows in which each term's effects are not known: left out, or of a new level.
+    variance : ndarray, shape (K, n)
+        Prior variance of the unknown effects.
+    averaged : ndarray, shape (K, n), or None
+        The part of it that the prediction averages over.
+    """
+
+    eta: Array
+    included: tuple[bool, ...]
+    unknown: tuple[BoolArray, ...]
+    variance: Array
+    averaged: Array | None
+
+    @classmethod
+    def of(
+        cls,
+        result: FittedModel,
+        design: RowDesign,
+        included: tuple[bool, ...],
+        target: Target,
+        policy: str,
+        seed: int | None,
+    ) -> Predicted:
+        """Return the predictors of some rows under a policy for new levels."""
+        if not design.terms:
+            zero = np.zeros(design.offset.shape)
+            return cls(predictors(result, design, included), included, (), zero, None)
+        unseen = [term.codes < 0 for term in design.terms]
+        drawn: Sequence[Array] = ()
+        if policy == "sample" and any(included):
+            drawn = _draw_new(result, design, seed)
+            unseen = [np.zeros(each.size, dtype=bool) for each in unseen]
+        unknown = tuple(u | (not w) for u, w in zip(unseen, included, strict=True))
+        variance = unknown_variance(result, design, unknown)
+        averaged = None
+        if target.over_all:
+            averaged = variance
+        elif policy == "marginal" and any(included):
+            new = [u & w for u, w in zip(unseen, included, strict=True)]
+            averaged = unknown_variance(result, design, new)
+        eta = predictors(result, design, included, drawn)
+        return cls(eta, included, unknown, variance, averaged)
+
+
+def unknown_variance(result: FittedModel, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
+    """Return the prior variance of what is unknown in each predictor, shape (K, n)."""
+    priors = [result.effects[t.group].prior[t.columns, t.columns] for t in result.terms]
+    at = [term.predictor for term in result.terms]
+    Z = [term.Z for term in design.terms]
+    return prior_variance(priors, at, Z, unknown, design.offset.shape, level_scales(result, design))
+
+
+def target_of(result: FittedModel, type: str) -> Target:
+    """Return what `type` names.
+
+    Raises
+    ------
+    OptionError
+        If it names nothing of this model.
+    """
+    family = result.family
+    first = result.coefficients[0].parameter.link
+    if type in ("response", "population"):
+        return Target(family.mean, first, type == "population")
+    if type == "mean":
+        return Target(family.conditional_mean, first)
+    if type == "link":
+        return Target(lambda eta: eta[0], None)
+    choices = ["response", "link", "mean", "population"]
+    for k, found in enumerate(result.coefficients):
+        if type in (found.parameter.name, found.parameter.role):
+            return Target(_parameter(family, k), found.parameter.link)
+        choices += [found.parameter.name, found.parameter.role]
+    close = similar_name(str(type), choices)
+    hint = f" Did you mean {close!r}?" if close else ""
+    raise OptionError(
+        f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
+        f"got {type!r}.{hint}"
+    )
+
+
+def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:
+    return lambda eta: np.asarray(family.natural(eta)[k])
+
+
+def _draw_new(result: FittedModel, design: RowDesign, seed: int | None) -> list[Array]:
+    """Return Z b of each term with one draw of b per new level, shape (n,) each.
+
+    Rows of one new group share their draw.
+    """
+    rng = np.random.default_rng(seed)
+    effects: dict[str, Array] = {}
+    drawn = []
+    for place, term in zip(result.terms, design.terms, strict=True):
+        if place.group not in effects:
+            S = result.effects[place.group].prior
+            values, vectors = np.linalg.eigh(S)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            count = int(term.groups.max(initial=-1)) + 1
+            scale = unrelated_scale(result.effects[place.group])
+            effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(S))) @ root.T
+        b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
+        drawn.append(np.sum(term.Z * b[term.groups][:, place.columns], axis=1))
+    return drawn

@@ -1,0 +1,203 @@
+"""The covariance of linear predictors given the data, with the uncertainty of all parameters.
+
+By the law of total variance, with everything smooth at the estimates,
+
+    Var(eta | y) = D V D' + a' Lambda H^-1 Lambda' a,    D = d eta / d psi
+
+where D follows the mode as psi moves (Kass & Steffey 1989, equation 3.3): coefficients, theta and
+the modes' own dependence on both. V is the covariance of psi; a parameter at a boundary counts as
+known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.differences import jacobian
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.mode import find_mode
+from interlace_core.engine.structure import Factor
+from interlace_core.fitting.fitted_model import require_training
+from interlace_core.messages.errors import NumericalError
+from interlace_core.records import Array
+
+if TYPE_CHECKING:
+    from interlace.prediction.design import RowDesign
+    from interlace_core.fitting.fitted_model import FittedModel
+
+REL_STEP = 1e-2
+"""Half-width of the differences of the mode, in standard errors: truncation 1e-5 relative, and
+the mode is exact to 1e-8."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How uncertain the linear predictors of some rows are.
+
+    Attributes
+    ----------
+    D : ndarray, shape (K, n, n_psi)
+        Total derivatives of the predictors in psi.
+    conditional : ndarray, shape (K, K, n)
+        Covariance of the predictors at fixed psi, from the random effects.
+    V : ndarray, shape (n_psi, n_psi)
+        Covariance of psi, 0 for parameters at a boundary.
+    """
+
+    D: Array
+    conditional: Array
+    V: Array
+
+    def covariance(self) -> Array:
+        """Return the covariance of the predictors, shape (K, K, n)."""
+        return np.asarray(np.einsum("knp,pr,lnr->kln", self.D, self.V, self.D)) + self.conditional
+
+
+def spread(result: FittedModel, design: RowDesign, included: Sequence[bool]) -> Spread:
+    """Return the uncertainty of the predictors of some rows.
+
+    Parameters
+    ----------
+    result : FittedModel
+    design : RowDesign
+    included : sequence of bool
+        Whether each term's random effects are part of the predictors.
+    """
+    K, n = design.offset.shape
+    V = np.nan_to_num(result.fit.vcov, nan=0.0)
+    D = np.zeros((K, n, V.shape[0]))
+    for k, (X, found) in enumerate(zip(design.X, result.coefficients, strict=True)):
+        D[k][:, found.place] = X
+    conditional = np.zeros((K, K, n))
+    if any(included):
+        problem = require_training(result, "predict").problem
+        loadings = _loadings(result, design, included, K)
+        slopes = mode_slopes(problem, result.fit.psi, result.fit.mode, V)
+        for group, a in loadings.items():
+            slope = np.concatenate([slopes[group], np.zeros((1, *slopes[group].shape[1:]))])
+            codes = _codes(result, design, group)
+            for k in range(K):
+                if a[k].any():
+                    D[k] += np.einsum("nc,ncp->np", np.nan_to_num(a[k]), slope[codes])
+        if len(result.effects) == 1:
+            conditional = _one_factor(result, design, loadings, K)
+        else:
+            conditional = _many_factors(result, problem, design, loadings, K)
+    return Spread(D, conditional, V)
+
+
+def mode_slopes(problem: Problem, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
+    """Return d b / d psi of each grouping factor, shape (L, c, n_psi), the mode moving along.
+
+    L includes levels without data whose covariance with the others is known.
+    """
+    structure = layout_of(problem).structure
+
+    def effects(x: Array) -> Array:
+        conditional = Conditional(layout_of(problem), x)
+        found = find_mode(conditional, mode)
+        if found is None:
+            raise NumericalError(
+                "predict: the conditional mode was not found next to the estimates. Use "
+                "include_re=False, or check the fit's status."
+            )
+        return np.concatenate([b.ravel() for b in conditional.effects(found.point.u)])
+
+    se = np.sqrt(np.diagonal(V))
+    steps = REL_STEP * np.minimum(np.where(se > 0, se, 1.0), 1.0 + np.abs(psi))
+    full = jacobian(effects, psi, steps)
+    full[:, se == 0.0] = 0.0
+    slopes, start = {}, 0
+    for factor in structure.factors:
+        c, L = factor.shape
+        part = full[start : start + c * L].reshape(c, L, -1)
+        own, start = part.transpose(1, 0, 2), start + c * L
+        slopes[factor.name] = own if factor.relation is None else factor.relation.extend(own)
+    return slopes
+
+
+def _loadings(
+    result: FittedModel, design: RowDesign, included: Sequence[bool], K: int
+) -> dict[str, Array]:
+    """Return what each row takes of its group's columns, by predictor, shape (K, n, c)."""
+    n = design.offset.shape[1]
+    loadings: dict[str, Array] = {}
+    for place, term, wanted in zip(result.terms, design.terms, included, strict=True):
+        size = len(result.effects[place.group].names)
+        a = loadings.setdefault(place.group, np.zeros((K, n, size)))
+        if wanted:
+            a[place.predictor][:, place.columns] += np.where((term.codes >= 0)[:, None], term.Z, 0)
+    return loadings
+
+
+def _codes(result: FittedModel, design: RowDesign, group: str) -> Array:
+    index = next(i for i, place in enumerate(result.terms) if place.group == group)
+    return np.asarray(design.terms[index].codes)
+
+
+def _one_factor(
+    result: FittedModel, design: RowDesign, loadings: dict[str, Array], K: int
+) -> Array:
+    ((group, a),) = loadings.items()
+    covariance = result.effects[group].covariance
+    covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
+    blocks = covariance[_codes(result, design, group)]
+    return np.asarray(np.einsum("kna,nab,lnb->kln", a, blocks, a, optimize=True))
+
+
+def _many_factors(
+    result: FittedModel,
+    problem: Problem,
+    design: RowDesign,
+    loadings: dict[str, Array],
+    K: int,
+) -> Array:
+    """Return a' Lambda H^-1 Lambda' a by one solve per distinct row and predictor."""
+    structure = layout_of(problem).structure
+    conditional = Conditional(layout_of(problem), result.fit.psi)
+    point = conditional.evaluate(result.fit.mode, 2)
+    factorisation = conditional.factorise(conditional.information(point))
+    codes = [_codes(result, design, factor.name) for factor in structure.factors]
+    a = [loadings[factor.name] for factor in structure.factors]
+    n = design.offset.shape[1]
+    key = np.column_stack([*codes, *(each.transpose(1, 0, 2).reshape(n, -1) for each in a)])
+    _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    covariances = np.zeros((K, K, first.size))
+    for position, row in enumerate(first):
+        pulled, spare = {}, np.zeros((K, K))
+        for k in range(K):
+            parts = [np.zeros(factor.shape) for factor in structure.factors]
+            for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+                if codes[i][row] >= 0:
+                    parts[i] = _pulled(factor, T.T @ a[i][k, row], codes[i][row])
+            if any(part.any() for part in parts):
+                pulled[k] = parts
+        for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+            spare += _spare(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
+        for k, parts in pulled.items():
+            solved = factorisation.solve([part.copy() for part in parts])
+            for m, others in pulled.items():
+                covariances[k, m, position] = spare[k, m] + sum(
+                    float(np.sum(x * y)) for x, y in zip(solved, others, strict=True)
+                )
+    return np.asarray(covariances[:, :, np.ravel(inverse)])
+
+
+def _pulled(factor: Factor, values: Array, level: int) -> Array:
+    """Return what a combination of one level's effects takes of the independent ones, (c, L)."""
+    if factor.relation is None:
+        part = np.zeros(factor.shape)
+        part[:, level] = values
+        return part
+    return factor.gather(np.outer(values, factor.relation.loading(level)))
+
+
+def _spare(factor: Factor, level: int) -> float:
+    """Return the share of a level's variance that no level with data tells of."""
+    L = factor.rows.size
+    return 0.0 if factor.relation is None or level < L else float(factor.relation.spare[level - L])

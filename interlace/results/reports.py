@@ -1,0 +1,157 @@
+"""How a result is told and kept: methods that GLMMResult inherits, each one line to its module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interlace.reporting.explain import Explanation
+    from interlace_core.fitting.fitted_model import FittedModel
+
+
+class Reports:
+    """Tables, words, R code and files of a fitted model."""
+
+    def tidy(
+        self,
+        *,
+        effects: str | Sequence[str] = ("fixed", "ran_pars"),
+        conf_int: bool = False,
+        level: float = 0.95,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:
+        """Return one row per estimate, with the column names of R's broom.mixed.
+
+        Parameters
+        ----------
+        effects : str or sequence of str
+            "fixed" (coefficients, by component `cond`, `zi`, `disp` or the parameter's name),
+            "ran_pars" (standard deviations and correlations, `sd__` and `cor__`) and "ran_vals"
+            (conditional modes by level).
+        conf_int : bool
+            Whether to add `conf.low` and `conf.high`, by Wald's method.
+        level : float
+            Of the intervals.
+        exponentiate : bool
+            Whether to give exp(estimate) of fixed effects: odds ratios for a logit link, ratios
+            of means for a log link. Standard errors follow by the delta method; statistics and
+            p-values stay those of the coefficient itself.
+
+        Returns
+        -------
+        DataFrame
+            For standard deviations and correlations `std.error` is by the delta method and the
+            limits are those of `confint()`: made on the log scale, or Fisher's z. NaN at a
+            boundary, and in a saved result whose covariance structures are not installed.
+        """
+        from interlace.reporting.tables import tidy
+
+        return tidy(
+            _whole(self), effects=effects, conf_int=conf_int, level=level, exponentiate=exponentiate
+        )
+
+    def glance(self) -> pd.DataFrame:
+        """Return one row about the whole fit: nobs, sigma, logLik, AIC, BIC, df, df.residual.
+
+        `sigma` is the residual standard deviation, 1 for families without one.
+        """
+        from interlace.reporting.tables import glance
+
+        return glance(_whole(self))
+
+    def augment(
+        self,
+        data: Any = None,
+        *,
+        newdata: Any = None,
+        type: str = "response",
+        residuals: str = "response",
+        se_fit: bool = False,
+    ) -> pd.DataFrame:
+        """Return the data with `.fitted`, `.fixed` (without random effects), `.resid` and more.
+
+        Parameters
+        ----------
+        data : data frame, optional
+            That of the fit; rows that were left out for missing values are left out here.
+            Without it, `.observed` stands for the data.
+        newdata : data frame, optional
+            Other rows instead, which get `.fitted`, `.fixed` and `.se.fit` alone.
+        type : str
+            Scale of `.fitted`, `.fixed` and `.se.fit`: "response" or "link".
+        residuals : str
+            Kind of `.resid`, as for `residuals()`: "response" (observed minus fitted on the
+            response's scale), "pearson", "deviance" (what broom.mixed has for glmer), ...
+        se_fit : bool
+            Whether to add `.se.fit`, the standard error of `.fitted` with the uncertainty of all
+            parameters and random effects.
+
+        Returns
+        -------
+        DataFrame
+            Of the rows of the fit also `.mu` (mean) and `.eta` (its linear predictor), `.offset`
+            (the known part of it; not of a result without its data) and, where there are any,
+            `.weights` that multiply log-densities.
+        """
+        from interlace.reporting.tables import augment
+
+        return augment(
+            _whole(self), data, newdata=newdata, type=type, residuals=residuals, se_fit=se_fit
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the result to a file that holds no code; `interlace.load` reads it.
+
+        The file is a zip of JSON and arrays. It predicts without the training data, but it does
+        hold the response and the names of all levels: do not share it where these are secret.
+
+        Parameters
+        ----------
+        path : str or path
+            Such as "model.interlace"; what was there is replaced.
+
+        Raises
+        ------
+        SavedFileError
+            If the family comes from no installed plugin, or the formula computes something that
+            a file without code cannot hold.
+        """
+        from interlace.saving import save
+
+        save(_whole(self), path)
+
+    def explain(self) -> Explanation:
+        """Return the fitted model in words, which prints as text and has `to_latex()`.
+
+        It says what was modelled, what each coefficient means (odds ratio, ratio of rates, ...),
+        how much groups differ, what was fixed or dropped, and how the fit ended.
+        """
+        from interlace.reporting.explain import explain
+
+        return explain(_whole(self))
+
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit, with glmmTMB, or lme4 for quadrature.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
+
+        Raises
+        ------
+        NotAvailableError
+            If the family, or part of the formula, has no counterpart in R.
+        """
+        from interlace.reporting.rcode import r_code
+
+        return r_code(_whole(self), data)
+
+
+def _whole(reports: Reports) -> FittedModel:
+    """Return the result that these methods belong to."""
+    return cast("FittedModel", reports)

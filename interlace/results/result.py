@@ -1,0 +1,113 @@
+"""What the user holds after a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from interlace.results.after_fit import AfterFit
+from interlace.results.reports import Reports
+from interlace_core.fitting.fitted_model import FittedModel
+
+if TYPE_CHECKING:
+    from interlace.reporting.summary import Summary
+
+
+class GLMMResult(Reports, AfterFit, FittedModel):
+    """A fitted generalised linear mixed model, with all that can be asked of it.
+
+    Everything shown is derived from the fields of `FittedModel`. Prediction needs no training
+    data; what fits again does, and finds it in `training`.
+    """
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "response",
+        include_re: bool | str | Sequence[str] = True,
+        new_levels: str | None = None,
+        offset: Any = None,
+        se: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+        weights: Any = None,
+        n_sim: int = 1000,
+        seed: int | None = None,
+    ) -> Any:
+        """Return predictions, in sample or for new data coded as the training data was.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            Rows to predict; the rows of the fit if None. The response is not needed.
+        type : str
+            "response" (the mean of the whole), "population" (that mean averaged over all random
+            effects: over groups like those sampled), "mean" (of the conditional part, beside a
+            zero part), "link" (the mean's linear predictor), or the name or role of a
+            distributional parameter, such as "zero" or "dispersion", on its natural scale.
+        include_re : bool or names
+            Whether to add the conditional modes of the random effects; or which, by term
+            ("1 | g") or grouping factor. Without them the prediction is for a group whose random
+            effects are 0, which for a non-linear link is not the average over groups: that is
+            type="population".
+        new_levels : str
+            What to do with levels of a grouping factor that were not in the fit: "population"
+            (they contribute 0, with one warning; the default), "error", "marginal" (the mean over
+            the distribution of their effects) or "sample" (effects drawn from it, one for each
+            new level, by `seed`).
+        offset : array, optional
+            Offset of the new rows; needed if the fit was given an array as its offset.
+        se : bool
+            Whether to return standard errors, on the scale of the prediction.
+        interval : str, optional
+            "confidence": for what is predicted, with the uncertainty of all parameters and of the
+            random effects, made on the link's scale and taken back. "prediction": for an
+            observation in the row; random effects that are left out, or of a new level, count as
+            unknown. Quantiles of `n_sim` draws, on the scale of "response".
+        level : float
+            Of the interval.
+        weights : array or number, optional
+            Numbers of trials of the new rows, for prediction intervals of proportions; 1 if None.
+        n_sim, seed : int
+            For prediction intervals.
+
+        Returns
+        -------
+        Series or DataFrame
+            Indexed as the data; NaN where a covariate is missing. With `se` or `interval` a
+            DataFrame with columns `fit`, `se`, and `lower` and `upper`.
+
+        Raises
+        ------
+        DataError
+            If newdata lacks a column, has unknown levels of a fixed effect, or (with
+            new_levels="error") of a grouping factor.
+        OptionError
+            If an argument is not one of those listed.
+        """
+        from interlace.prediction.predict import predict
+
+        return predict(
+            self,
+            newdata,
+            type,
+            include_re,
+            new_levels,
+            offset,
+            se=se,
+            interval=interval,
+            level=level,
+            weights=weights,
+            n_sim=n_sim,
+            seed=seed,
+        )
+
+    def summary(self) -> Summary:
+        """Return the summary, which prints as text and shows as HTML in notebooks."""
+        from interlace.reporting.summary import Summary
+
+        return Summary(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

@@ -1,0 +1,99 @@
+"""Saving: a result as a file of JSON and arrays, without pickle, and back.
+
+A file holds no code. Loading builds the records of this package, the classes of installed plugins
+with the options in the file, and nothing else; formulas are let through only if they are made of
+what `interlace.saving.allowed` lists.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlace.saving.archive import pack, unpack
+from interlace.saving.codecs import Store
+from interlace.saving.schema import SCHEMA, read_result, write_result
+from interlace_core.messages.errors import SavedFileError
+
+if TYPE_CHECKING:
+    from interlace_core.fitting.fitted_model import AnyFit, FittedModel
+
+__all__ = ["load", "pack_result", "save", "unpack_result"]
+
+MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
+"""Distributions whose versions are written down, for whoever looks into a file."""
+
+
+def save(result: FittedModel, path: str | os.PathLike[str]) -> None:
+    """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
+    content = pack_result(result)
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise SavedFileError(
+            f"save: there is no folder {str(target.parent)!r}. Make it first, or choose another."
+        )
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | os.PathLike[str], returns: type[AnyFit]) -> AnyFit:
+    """Return the result that was saved in a file.
+
+    It predicts, summarises and reports as the one that was saved; the training data are not
+    needed. No code of the file is run: there is none. The family is found by name among the
+    installed plugins.
+
+    Parameters
+    ----------
+    path : str or path
+        A file written by `GLMMResult.save`.
+    returns : class
+        Of the result, `FittedModel` or one derived from it.
+
+    Raises
+    ------
+    SavedFileError
+        If the file is damaged, altered, unsafe, no saved result, or from a newer version.
+    UnknownNameError
+        If the plugin that provides the family is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    return unpack_result(Path(path).read_bytes(), returns)
+
+
+def pack_result(result: FittedModel) -> bytes:
+    """Return a result as the bytes of a file, after making sure that they can be read again."""
+    store = Store()
+    document = write_result(result, store)
+    content = pack(document, store, SCHEMA, {name: _version(name) for name in MAKERS})
+    unpack_result(content, type(result))
+    return content
+
+
+def unpack_result(content: bytes, returns: type[AnyFit]) -> AnyFit:
+    """Return a result of a class from the bytes of a file."""
+    document, store = unpack(content, SCHEMA)
+    try:
+        return read_result(document, store, returns)
+    except RecursionError as error:
+        raise SavedFileError(
+            "load: expected a file written by save(), got one nested too deeply. It is damaged "
+            "or was made to do harm; do not use it."
+        ) from error
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

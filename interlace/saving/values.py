@@ -1,0 +1,157 @@
+"""Codecs of values whose type is not known beforehand: options, states of transforms, labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interlace.saving.codecs import (
+    Codec,
+    Store,
+    array,
+    integer,
+    maybe,
+    number,
+    pair,
+    text,
+    tuple_of,
+    wrong,
+)
+from interlace_core.messages.errors import SavedFileError
+
+
+def _write_value(value: Any, store: Store) -> Any:
+    """Return numbers, text and None as they are, and everything else with its type's name."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        written = number.write(value, store)
+        return written if isinstance(written, float) else {"number": written}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_write_value(each, store) for each in value]}
+    if isinstance(value, dict):
+        items = [[_write_value(k, store), _write_value(v, store)] for k, v in value.items()]
+        return {"dict": items}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return {"array": store.put(value)}
+    raise SavedFileError(
+        f"save: expected numbers, text, arrays, lists or dicts, got a {type(value).__name__}, "
+        "which a file without code cannot hold. Use pickle, in places that you trust."
+    )
+
+
+def _read_value(given: Any, store: Store, where: str) -> Any:
+    if given is None or type(given) in (bool, int, float, str):
+        return given
+    if type(given) is dict and len(given) == 1:
+        ((kind, inside),) = given.items()
+        match kind:
+            case "number":
+                return number.read(inside, store, where)
+            case "list":
+                return list(_many.read(inside, store, where))
+            case "tuple":
+                return _many.read(inside, store, where)
+            case "dict":
+                return _read_dict(inside, store, where)
+            case "array":
+                return _read_array(inside, store, where)
+    raise wrong(where, "a value", given)
+
+
+def _read_dict(given: Any, store: Store, where: str) -> dict[Any, Any]:
+    items = tuple_of(pair(value, value)).read(given, store, where)
+    try:
+        return dict(items)
+    except TypeError:
+        raise wrong(where, "keys that are numbers or text", given) from None
+
+
+def _read_array(given: Any, store: Store, where: str) -> Any:
+    if not isinstance(given, str) or given not in store.arrays:
+        raise wrong(where, "the name of an array", given)
+    return store.arrays[given]
+
+
+value = Codec(_write_value, _read_value)
+_many = tuple_of(value)
+
+
+def _write_index(index: pd.Index[Any], store: Store) -> dict[str, Any]:
+    """Return the labels of an index with its kind."""
+    names = [_write_value(name, store) for name in index.names]
+    if isinstance(index, pd.MultiIndex):
+        levels = [_write_index(level, store) for level in index.levels]
+        codes = [store.put(np.asarray(each, dtype=np.int64)) for each in index.codes]
+        return {"kind": "multi", "names": names, "levels": levels, "codes": codes}
+    return {"names": names, **_write_labels(index, store)}
+
+
+def _write_labels(index: pd.Index[Any], store: Store) -> dict[str, Any]:
+    if isinstance(index, pd.RangeIndex):
+        return {"kind": "range", "labels": [index.start, index.stop, index.step]}
+    if isinstance(index, pd.DatetimeIndex):
+        zone = None if index.tz is None else str(index.tz)
+        return {"kind": "time", "labels": [index.unit, zone, store.put(index.asi8)]}
+    if isinstance(index.dtype, np.dtype) and index.dtype.kind in "iufb":
+        return {"kind": "numbers", "labels": store.put(index.to_numpy())}
+    if isinstance(index, pd.CategoricalIndex) or index.dtype.kind != "O":
+        raise SavedFileError(
+            f"save: expected an index of numbers, text or times, got one of {index.dtype}. "
+            "Reset the index of the data, or use pickle in places that you trust."
+        )
+    missing = index.isna()
+    labels = [None if hole else _write_value(each, store) for each, hole in zip(
+        index.tolist(), missing, strict=True)]  # fmt: skip
+    plain = all(isinstance(each, str) for each in labels)
+    return {"kind": "text" if plain else "objects", "labels": labels}
+
+
+def _read_index(given: Any, store: Store, where: str) -> pd.Index[Any]:
+    if type(given) is not dict or not isinstance(given.get("kind"), str):
+        raise wrong(where, "an index", given)
+    names = list(_many.read(given.get("names"), store, f"{where}.names"))
+    try:
+        index = _read_labels(given, store, where)
+        index.names = names
+    except SavedFileError:
+        raise
+    # Whatever pandas says of labels that do not fit together.
+    except Exception as error:
+        raise wrong(where, f"labels that fit together ({error})", given) from error
+    return index
+
+
+def _read_labels(given: dict[str, Any], store: Store, where: str) -> pd.Index[Any]:
+    labels = given.get("labels")
+    match given["kind"]:
+        case "multi":
+            levels = tuple_of(index_labels).read(given.get("levels"), store, where)
+            codes = tuple_of(array(1, "i")).read(given.get("codes"), store, where)
+            return pd.MultiIndex(levels=levels, codes=codes, verify_integrity=True)
+        case "range":
+            return pd.RangeIndex(*tuple_of(integer).read(labels, store, where))
+        case "time":
+            unit, zone, ticks = tuple_of(value).read(labels, store, where)
+            stamps = pd.DatetimeIndex(np.asarray(store.arrays[ticks]).view(f"M8[{unit}]"))
+            return stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
+        case "numbers":
+            return _labels(_read_array(labels, store, where))
+        case "text":
+            return _labels(list(tuple_of(text).read(labels, store, where)))
+        case "objects":
+            return _labels(list(_many.read(labels, store, where)), dtype=object)
+    raise wrong(where, "an index", given)
+
+
+def _labels(values: Any, dtype: Any = None) -> pd.Index[Any]:
+    index: pd.Index[Any] = pd.Index(values, dtype=dtype)
+    return index
+
+
+index_labels = Codec(_write_index, _read_index)
+maybe_index = maybe(index_labels)

@@ -1,0 +1,1 @@
+"""Mathematics without a model: links, jets (derivatives), special functions."""

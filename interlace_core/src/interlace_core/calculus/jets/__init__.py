@@ -1,0 +1,1 @@
+"""Derivatives of densities that are written once: truncated Taylor series."""

@@ -1,0 +1,201 @@
+"""What an approximation of the marginal likelihood must be able to do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from interlace_core.contract.problem import Problem
+from interlace_core.messages.errors import OptionError, UnsupportedModelError
+from interlace_core.records import Array, Evaluation
+
+
+class Approximation(ABC):
+    """A way to integrate the random effects out of the likelihood."""
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    serves_nAGQ: ClassVar[range | None] = None
+    """Values of `nAGQ` that choose this approximation by default; None if only by name."""
+    takes_relations: ClassVar[bool] = False
+    """Whether it serves levels correlated by a known matrix (`RandomTerm.relation`): u is then
+    spread over the levels by `Structure.spread`, and nothing factorises over them."""
+    takes_correlation: ClassVar[bool] = False
+    """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
+    precision_weights: ClassVar[bool] = False
+    """Whether weights divide the residual variance of their row, and do not multiply its
+    log-density."""
+
+    @classmethod
+    def from_nAGQ(cls, nAGQ: int) -> Self:
+        """Return the instance that `nAGQ` asks for."""
+        if cls.serves_nAGQ is None or nAGQ not in cls.serves_nAGQ:
+            raise OptionError(
+                f"approximation {cls.name!r} does not take nAGQ={nAGQ}. Leave nAGQ out, or leave "
+                "out approximation= and let nAGQ choose."
+            )
+        return cls()
+
+    @abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Refuse, by name and with the way out, what it cannot do.
+
+        Raises
+        ------
+        UnsupportedModelError
+        """
+
+    def profiled(self, problem: Problem) -> slice:
+        """Return the entries of psi that the objective determines itself; by default none.
+
+        The optimizer then works on the others only, and every evaluation carries the profiled
+        values with their covariance given the others.
+        """
+        return slice(0, 0)
+
+    def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
+        """Return what the result should keep of the optimum beyond an evaluation; arrays by name.
+
+        Called once, after the fit.
+        """
+        return {}
+
+    def shortcuts(self, problem: Problem) -> Shortcuts | None:
+        """Return what gives start, scales and spread without passes over the rows.
+
+        Called a few times per fit. None, the default, lets the core find them from the family's
+        derivatives in every row.
+        """
+        return None
+
+    def unrestricted(self) -> Approximation | None:
+        """Return what computes the likelihood, where this is a restricted one (REML).
+
+        None, the default, says that this is the likelihood itself. Called where models with other
+        fixed effects are compared, for which restricted likelihoods are of different data.
+        """
+        return None
+
+    def joint(self, problem: Problem) -> Approximation | None:
+        """Return what has the same minimum as a function of all of psi, nothing profiled out.
+
+        Called where this approximation profiles something out and a profile likelihood of that
+        is wanted; None, the default, if there is no such function.
+        """
+        return None
+
+    def penalty(self, problem: Problem, psi: Array) -> float:
+        """Return what the objective holds beside the negative log-likelihood; by default nothing.
+
+        Minus the log-density of priors, for an approximation that adds one.
+        """
+        return 0.0
+
+    @abstractmethod
+    def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise, `psi -> Evaluation`.
+
+        It is a pure function of psi: what was evaluated before may make it faster, not
+        different beyond its tolerance.
+        """
+
+    def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise, its first search for a conditional mode begun at `mode`.
+
+        Called where a mode was found that is better than the one that the objective follows. By
+        default the same as `objective`: right wherever no start but its own is used.
+
+        Parameters
+        ----------
+        problem : Problem
+        mode : ndarray, shape (q,)
+            Of the spherical random effects, laid out as in `Evaluation.mode`.
+        """
+        return self.objective(problem)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The model without random effects, where a fit begins.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (n_beta,)
+        Coefficients of all predictors, near their estimates without random effects.
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor: 1 on logarithmic and probability
+        scales; where eta is in units of the data, the residual standard deviation.
+    """
+
+    beta: Array
+    units: Array
+
+
+@dataclass(frozen=True)
+class Information:
+    """How much the data tell about coefficients and about single random effects.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (n_beta, n_beta)
+        Information about the coefficients with the random effects integrated out.
+    effects : list of ndarray, shape (c, L), one per grouping factor
+        That about each random effect on the scale of eta, all others known: the diagonal of
+        Z'WZ. Factors are in the order of `layout_of(problem).structure.factors`.
+    """
+
+    coefficients: Array
+    effects: list[Array]
+
+
+class Shortcuts(ABC):
+    """Start, scales and the spread of the random effects of one problem."""
+
+    @abstractmethod
+    def begin(self) -> Beginning:
+        """Return the model without random effects; called once or twice per fit."""
+
+    @abstractmethod
+    def information(self, psi: Array) -> Information:
+        """Return the information at psi, which scales the search; called once per fit, there."""
+
+    @abstractmethod
+    def effects_covariance(self, psi: Array) -> list[Array] | None:
+        """Return the covariance of u given the data at the optimum, level by level.
+
+        Of the levels' effects before the template where levels are correlated.
+
+        Called once per fit.
+
+        Returns
+        -------
+        list of ndarray, shape (c, c, L), one per grouping factor, or None
+            In the order of `layout_of(problem).structure.factors`. None where H, the inverse of the
+            covariance of all u, is not positive definite.
+        """
+
+
+def check_support(approximation: Approximation, problem: Problem) -> None:
+    """Refuse a problem that an approximation cannot serve.
+
+    Raises
+    ------
+    UnsupportedModelError
+        By its own check, or if levels or rows are correlated and it does not say that it takes
+        those.
+    """
+    related = [term for term in problem.terms if term.relation is not None]
+    inner = getattr(approximation, "inner", approximation)
+    if related and not inner.takes_relations:
+        raise UnsupportedModelError(
+            f"approximation {inner.name!r} takes groups that are independent of each other; the "
+            f"levels of {related[0].group!r} are correlated by a known matrix. Use nAGQ=1."
+        )
+    if problem.correlation is not None and not inner.takes_correlation:
+        raise UnsupportedModelError(
+            f"approximation {inner.name!r} takes rows that are independent given the random "
+            f"effects; the model has the correlation {problem.correlation.label}. Use fit()."
+        )
+    approximation.check(problem)

@@ -1,0 +1,32 @@
+"""Families that are made of other families, such as with a part for zeros."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from interlace_core.contract.family import Family
+
+
+class Composition(ABC):
+    """What a family that is made of another one has beside: how the core makes it.
+
+    Mixed into a `Family`, whose class attribute `name` finds it again in saved fits.
+    """
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    role: ClassVar[str] = ""
+    """Role of the parameter that it adds: a formula for this role, where the family has none,
+    asks for it. Empty for one that no formula asks for."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, base: Family) -> Family | None:
+        """Return the family made of another one; None where another composition serves.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If no composition of this role can be made of it.
+        """

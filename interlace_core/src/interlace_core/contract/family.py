@@ -1,0 +1,316 @@
+"""What a family must be able to do.
+
+All densities are written on the scale of the linear predictors: `eta` holds one entry per
+distributional parameter, in the order of `Family.parameters`; each entry broadcasts against
+`y` along its last axis (n rows), and may have leading axes (quadrature nodes).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from interlace_core.calculus.links import Link
+from interlace_core.messages.errors import NotAvailableError
+from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
+
+DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
+"""Supports without an interval, where a density is a probability."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One distributional parameter of a family.
+
+    Attributes
+    ----------
+    name : str
+        Name on the natural scale: `mu`, `theta`, `phi`, `pi`, ...
+    link : Link
+        From the natural scale to the linear predictor.
+    fixed : float, optional
+        Value on the natural scale when the user fixes it; None means estimated.
+    role : str
+        What users call it whatever its name: `mean` (always the first), `dispersion` (target
+        of `dispformula`), `zero` (target of `ziformula`), or `shape`.
+    at_lower, at_upper : str
+        What the family becomes where the parameter tends to the lower or upper end of its scale,
+        such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
+        ends there is then reported in these words.
+    intercept : bool
+        Whether its predictor may have an intercept. Not where other parameters take its place,
+        as thresholds do: the intercept of its formula is then left out of the design.
+    latent : bool
+        Whether its predictor moves probabilities along a latent scale although its link is the
+        identity: a column that predicts perfectly then has no finite coefficient.
+    """
+
+    name: str
+    link: Link
+    fixed: float | None = None
+    role: str = "shape"
+    at_lower: str = ""
+    at_upper: str = ""
+    intercept: bool = True
+    latent: bool = False
+
+    def fixed_eta(self) -> float:
+        """Return the fixed value on the scale of the linear predictor."""
+        assert self.fixed is not None
+        return float(self.link.eta(np.float64(self.fixed)))
+
+
+class Family(ABC):
+    """A conditional distribution of the response given its linear predictors.
+
+    Required: `name`, `parameters`, `log_density` and `mean`. Everything else has a default or
+    says plainly that the family does not offer it. A family is immutable; its constructor's
+    arguments all have defaults, so that it can be found by name.
+    """
+
+    name: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+    response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
+    """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
+    text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
+
+    @property
+    def observation_level_confounded(self) -> bool:
+        """Whether an effect for each row adds nothing that a row alone could show.
+
+        True where the law of a row is closed under it: a normal law whose variance (the parameter
+        of role `dispersion`) is estimated, a single trial, an ordered category. Asked of the
+        family bound to the data; may be a class attribute. With a dispersion that is estimated,
+        such effects are refused, else noted; with one that is fixed they are identified. By
+        default False.
+        """
+        return False
+
+    support: ClassVar[str] = ""
+    """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
+    "categories", "real", "positive", "non-negative", "unit interval" or "closed unit interval";
+    empty if it is none of these or not said. The first four are probabilities: their
+    log-likelihood cannot be above 0."""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether log-densities are logarithms of probabilities, by `support`."""
+        return self.support in DISCRETE_SUPPORTS
+
+    @property
+    def linear_normal(self) -> bool:
+        """Whether y ~ N(eta_1, exp(2 eta_2)): what a criterion for linear models needs to know."""
+        return False
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Distributional parameters, the mean's first. May be a class attribute."""
+
+    @property
+    def r_family(self) -> str | None:
+        """Name of this density's family in R's glmmTMB; None if it has none. May be an attribute.
+
+        Only for `r_code()`. A zero part is written as `ziformula`, so that a family with one has
+        the name of the family of its other counts.
+        """
+        return None
+
+    @abstractmethod
+    def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
+        """Return the log-density of each observation, with all constants.
+
+        Called in every iteration. Write it with NumPy and `scipy.special` functions and choose
+        branches by the data, never by the value of `eta`: without `derivatives` of your own it
+        is evaluated on truncated Taylor numbers, which gives exact derivatives.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+        eta : sequence of K array-likes, each broadcastable to (..., n)
+            Linear predictors.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+
+    @abstractmethod
+    def mean(self, eta: Sequence[Array]) -> Array:
+        """Return the mean of the response, shape (..., n), on the response's scale."""
+
+    def conditional_mean(self, eta: Sequence[Array]) -> Array:
+        """Return the mean of the part beside a zero part, shape (..., n); else the mean."""
+        return self.mean(eta)
+
+    def natural(self, eta: Sequence[Any]) -> Sequence[Any]:
+        """Return every parameter on its natural scale, from all the predictors.
+
+        By default each by its own link. Override it where a parameter depends on several
+        predictors (one of three probabilities). Works on truncated Taylor numbers.
+        """
+        return [p.link.mu(e) for p, e in zip(self.parameters, eta, strict=True)]
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Return the response and weights as `log_density` wants them.
+
+        Called once per fit, before anything else, with finite numbers. By default weights
+        multiply the log-density of their row.
+
+        Raises
+        ------
+        ResponseError
+            If a value lies outside the family's domain; name the first offending row.
+        """
+        return Response(y, weights)
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy that knows what the data fix (trials, number of categories)."""
+        return self
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy of a bound family for some of its rows, or for these in another order.
+
+        Called where a model is cut into parts: a cluster, a block, a group left out. What each row
+        brings (its trials) is that of `y`; what all rows together fixed (parameters, the number
+        of categories) stays as it is, whatever `y` holds: parts need not vary. By default
+        `bind(y)`; override it where `bind` learns, warns or refuses.
+
+        Parameters
+        ----------
+        y : ndarray, shape (m,) or (m, columns)
+            In the form of `Response.y`; taken together (`collapse`), not always of integers.
+        """
+        return self.bind(y)
+
+    def observed(self, y: Array) -> Array:
+        """Return the checked response on the scale of `mean`, shape (n,)."""
+        return y
+
+    def variance(self, eta: Sequence[Array]) -> Array:
+        """Return the variance of the response on the scale of `mean`, shape (..., n)."""
+        raise NotAvailableError(_lacks(self, "variance", "Pearson residuals need it"))
+
+    def scale(self, eta: Sequence[float]) -> float:
+        """Return the residual variance at constant further predictors; 1 if there is none."""
+        return 1.0
+
+    def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+        """Return draws of the response in the form of `check_response`'s y."""
+        raise NotAvailableError(_lacks(self, "simulate", "simulation and the bootstrap need it"))
+
+    def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
+        """Return P(Y <= y), shape (..., n)."""
+        raise NotAvailableError(_lacks(self, "cdf", "quantile residuals need it"))
+
+    def start(self, y: Array, weights: Array | None) -> Array:
+        """Return rough constants for the K linear predictors, shape (K,), on the eta scale.
+
+        The fit without random effects starts here. By default the mean's predictor starts at
+        the link of the average response and the others at 0.
+        """
+        eta = np.zeros(len(self.parameters))
+        first = self.parameters[0]
+        if first.fixed is None:
+            average = float(np.average(self.observed(y), weights=weights))
+            with np.errstate(all="ignore"):
+                linked = float(first.link.eta(np.float64(average)))
+            low, high = first.link.eta_domain
+            inside = np.isfinite(linked) and low < linked < high
+            eta[0] = linked if inside else float(np.clip(0.0, low + 1.0, high - 1.0))
+        return eta
+
+    def log_concave(self, wrt: tuple[int, ...]) -> bool:
+        """Return whether the log-density is concave in these predictors jointly.
+
+        For every response, over the domain of the predictors (a convex set outside of which the
+        density is 0), whatever the values of the others: the Hessian in them is nowhere anything
+        but negative semidefinite. Being concave in each alone is not enough. The conditional mode
+        of random effects in these predictors is then unique; otherwise it is looked for from more
+        than one start, which costs time. False, the default, says "not known" and is always safe.
+
+        Asked once per fit, with the predictors that have random effects. What holds for some
+        predictors has to hold for any of them, and the links count: a logit is, a cauchit is not.
+
+        Parameters
+        ----------
+        wrt : tuple of int
+            Indices of predictors, increasing, at least one.
+        """
+        return False
+
+    def collapse(
+        self, y: Array, weights: Array | None, groups: IntArray, size: int
+    ) -> Collapsed | None:
+        """Return one row in place of all that share their predictors, or None if that is inexact.
+
+        By default None. A family whose rows add up to sums (sufficient statistics) saves time
+        where predictors repeat.
+
+        Parameters
+        ----------
+        y, weights
+            As returned by `check_response`.
+        groups : ndarray of intp, shape (n,)
+            Rows with the same number, 0 to size - 1, share all their predictors.
+        size : int
+        """
+        return None
+
+    def derivatives(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> Derivatives:
+        """Return the log-density and its partial derivatives in the linear predictors.
+
+        Called in every inner iteration with order 2, and once per objective call with order 3.
+        The default differentiates `log_density` exactly; override it where speed matters, and
+        let the conformance kit hold it against the default.
+
+        Parameters
+        ----------
+        y, eta
+            As for `log_density`.
+        order : int
+            Highest order wanted, 0 to 3.
+        wrt : tuple of int
+            Predictors to differentiate in; the others are constants.
+        """
+        from interlace_core.calculus.jets.density import differentiate_density
+
+        return differentiate_density(self.log_density, y, eta, order, wrt)
+
+    def recession_forms(self, y: Array) -> tuple[IntArray, Array] | None:
+        """Return linear forms of the predictors that must not fall, for rows on a latent scale.
+
+        Where several predictors together bound an interval, as location and thresholds do, a row
+        is not open in one of them at a time: its log-density never falls along a direction of its
+        predictors exactly if none of its forms does, and then tends to its supremum. None, the
+        default, says that each predictor may be looked at by itself; the core then finds out from
+        `derivatives` at its ends. Called after a fit whose data look separated, which they are if
+        some direction of the coefficients lets no form fall and lifts one.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+
+        Returns
+        -------
+        rows : ndarray of intp, shape (m,)
+            The row that each form is of. A row without any is at its supremum everywhere.
+        forms : ndarray, shape (m, K)
+            Coefficients of the K linear predictors.
+        """
+        return None
+
+
+def _lacks(family: Family, method: str, why: str) -> str:
+    return (
+        f"family {family.name!r} does not define {method}(), and {why}. "
+        f"Implement {method}() in {type(family).__name__}."
+    )

@@ -1,0 +1,194 @@
+"""A model as arrays: the problem that a fit is of, its predictors and random terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interlace_core.records import Array, IntArray
+
+if TYPE_CHECKING:
+    from interlace_core.contract.covariance import Covariance
+    from interlace_core.contract.family import Family, Parameter
+    from interlace_core.contract.level_covariance import Relation
+    from interlace_core.contract.row_correlation import RowCorrelation
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The linear predictor of one distributional parameter: `eta_k = X beta + offset + Z b`.
+
+    Attributes
+    ----------
+    parameter : Parameter
+        What it predicts, with its link.
+    X : ndarray, shape (n, p_k)
+        Fixed-effects design; p_k = 0 for a parameter fixed by the user.
+    names : tuple of str, length p_k
+        Coefficient names.
+    offset : ndarray, shape (n,)
+        Known part of the predictor, on the scale of eta; for a fixed parameter its value there.
+    """
+
+    parameter: Parameter
+    X: Array
+    names: tuple[str, ...]
+    offset: Array
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """One random-effects term, such as `(1 + x | g)`.
+
+    Attributes
+    ----------
+    label : str
+        The term as written or as expanded, `1 + x | g`.
+    predictor : int
+        Index of the predictor it belongs to.
+    group : str
+        Name of the grouping factor, such as `herd` or `a:b`. Terms with the same name share
+        levels and codes.
+    codes : ndarray of intp, shape (n,)
+        Level of each row, 0 to len(levels) - 1; every level occurs.
+    levels : tuple of str
+        Level names, in order.
+    Z : ndarray, shape (n, c)
+        Random-effects covariates (a column of ones for an intercept).
+    names : tuple of str, length c
+        Names of the columns of Z.
+    covariance : Covariance
+        Structure of the c x c covariance.
+    relation : Relation, or None
+        Known covariance of the levels, the same for all terms of a group; None where they are
+        independent.
+    options : tuple of (str, object)
+        What `covariance` was made with beside the number of columns.
+    """
+
+    label: str
+    predictor: int
+    group: str
+    codes: IntArray
+    levels: tuple[str, ...]
+    Z: Array
+    names: tuple[str, ...]
+    covariance: Covariance
+    relation: Relation | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @cached_property
+    def sizes(self) -> Array:
+        """Root mean square of each column of Z, times that of the levels, shape (c,)."""
+        rms = np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z))
+        return np.asarray(self.level_size * rms)
+
+    @cached_property
+    def level_size(self) -> float:
+        """Root mean square of the levels' known standard deviations; 1 where they have none."""
+        if self.relation is None:
+            return 1.0
+        return float(np.sqrt(np.mean(np.sum(np.square(self.relation.root), axis=1))))
+
+    @cached_property
+    def reach(self) -> Array:
+        """Root mean square of each column of Z over the rows where it is not 0, shape (c,)."""
+        shares = np.count_nonzero(self.Z, axis=0) / len(self.Z)
+        return np.asarray(self.sizes / np.sqrt(np.maximum(shares, 1e-300)))
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What became of the user's rows.
+
+    Attributes
+    ----------
+    index : object
+        Index of the rows that were kept (a pandas Index).
+    n_given, n_used : int
+        Rows in the data and rows in the fit.
+    missing : mapping from str to int
+        Missing values per variable, for the variables that had any.
+    """
+
+    index: Any
+    n_given: int
+    n_used: int
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model and its data as immutable arrays: all that an approximation needs.
+
+    The outer parameters are `psi = (theta, beta_1, ..., beta_K)`: the covariance parameters
+    of all terms in order, then the coefficients of all predictors in order.
+    """
+
+    y: Array
+    weights: Array | None
+    family: Family
+    predictors: tuple[Predictor, ...]
+    terms: tuple[RandomTerm, ...]
+    constants: Array | None = None
+    """Added to each row's weighted log-density, shape (n,); None means 0."""
+    correlation: RowCorrelation | None = None
+    """Correlation of the rows' errors within groups; None means independent rows."""
+    cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    """What was made of the problem and is asked for again, by who made it, such as its
+    layout; a problem that is replaced by a changed one starts with none."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.y.shape[0])
+
+    @property
+    def n_theta(self) -> int:
+        """Number of covariance parameters of all terms together."""
+        return sum(term.covariance.n_theta for term in self.terms)
+
+    @property
+    def n_beta(self) -> int:
+        """Number of coefficients of all predictors together."""
+        return sum(predictor.X.shape[1] for predictor in self.predictors)
+
+    @property
+    def n_psi(self) -> int:
+        """Number of outer parameters."""
+        return self.n_theta + self.n_beta
+
+    def theta_slices(self) -> tuple[slice, ...]:
+        """Return the place of each term's theta within psi."""
+        return _slices(0, [term.covariance.n_theta for term in self.terms])
+
+    def beta_slices(self) -> tuple[slice, ...]:
+        """Return the place of each predictor's beta within psi."""
+        return _slices(self.n_theta, [predictor.X.shape[1] for predictor in self.predictors])
+
+    def active(self) -> tuple[int, ...]:
+        """Return the predictors that are not fixed by the user."""
+        return tuple(
+            k for k, predictor in enumerate(self.predictors) if predictor.parameter.fixed is None
+        )
+
+    def fixed_part(self, psi: Array) -> list[Array]:
+        """Return `X_k beta_k + offset_k` of every predictor, a list of K arrays, shape (n,)."""
+        return [
+            predictor.offset + predictor.X @ psi[place]
+            if predictor.X.shape[1]
+            else predictor.offset
+            for predictor, place in zip(self.predictors, self.beta_slices(), strict=True)
+        ]
+
+
+def _slices(start: int, sizes: list[int]) -> tuple[slice, ...]:
+    places = []
+    for size in sizes:
+        places.append(slice(start, start + size))
+        start += size
+    return tuple(places)

@@ -1,0 +1,145 @@
+"""Covariance structures of a random-effects term: unstructured and diagonal.
+
+Both are parameterised by the lower Cholesky factor relative to unit variance, as in Bates,
+Maechler, Bolker & Walker (2015), section 2.2: a variance of zero is an ordinary point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.hooks import hookimpl
+from interlace_core.records import Array, BoolArray
+
+
+class Unstructured(Covariance):
+    """All variances and correlations free; theta is T's lower triangle, column by column."""
+
+    name = "us"
+    crosses_bounds = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        columns, rows = np.triu_indices(size)
+        self._rows, self._columns = rows, columns
+        self._diagonal = rows == columns
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, c (c + 1) / 2."""
+        return self.size * (self.size + 1) // 2
+
+    def template(self, theta: Array) -> Array:
+        """Return the lower-triangular T, shape (c, c)."""
+        T = np.zeros((self.size, self.size))
+        T[self._rows, self._columns] = theta
+        return T
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the entries of dF/dT on the lower triangle."""
+        return np.asarray(dT[self._rows, self._columns])
+
+    def start(self) -> Array:
+        """Return the identity's parameters."""
+        return np.asarray(self._diagonal, np.float64)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 as the lower bound of the diagonal, which removes the sign ambiguity."""
+        return np.where(self._diagonal, 0.0, -np.inf), np.full(self.n_theta, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return theta with each column of T turned so that its diagonal is not negative."""
+        T = self.template(theta)
+        T = T * np.where(np.diagonal(T) < 0, -1.0, 1.0)
+        return np.asarray(T[self._rows, self._columns])
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the Cholesky factor's entries of a (regularised) covariance."""
+        # relative to each variance: columns may be in any units
+        variances = np.diagonal(covariance)
+        largest = float(np.max(variances))
+        floor = np.maximum(variances, 1e-16 * largest) if largest > 0.0 else np.ones(self.size)
+        T = np.linalg.cholesky(covariance + 1e-8 * np.diag(floor))
+        return np.asarray(T[self._rows, self._columns])
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return the entries of T's vanishing columns.
+
+        A covariance is singular where a column vanishes. A zero on the diagonal above other
+        entries is none: the objective has a slope there.
+        """
+        norms = np.linalg.norm(sizes[:, None] * self.template(theta), axis=0)
+        return np.asarray((norms < tol_sd_eta)[self._columns])
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return theta without the principal effects below the tolerance, zero columns last."""
+        scaled = np.where(sizes > 0, sizes, 1.0)[:, None] * self.template(theta)
+        rank = int(np.sum(np.linalg.svd(scaled, compute_uv=False) >= tol_sd_eta))
+        return theta if rank == self.size else self._of_rank(theta, sizes, rank)
+
+    def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
+        """Return the covariance without its lesser principal effects: one fewer, two fewer, ...
+
+        Where a diagonal entry of T is small above larger ones, the covariance hardly changes as
+        the rows below are rotated, and a search crawls along that arc; where the effects that
+        it turns about are left out, the slope that it follows is plain.
+        """
+        return tuple(self._of_rank(theta, sizes, rank) for rank in range(self.size - 1, 0, -1))
+
+    def _of_rank(self, theta: Array, sizes: Array, rank: int) -> Array:
+        """Return the closest covariance of a rank, as T with its zero columns last.
+
+        Any singular covariance has such a T (the LQ decomposition of a root); from it every
+        singular covariance nearby is reached along a slope, which other roots of it lack.
+        """
+        scale = np.where(sizes > 0, sizes, 1.0)[:, None]
+        left, singular, _ = np.linalg.svd(scale * self.template(theta))
+        root = left[:, :rank] * singular[:rank] / scale
+        T = np.zeros((self.size, self.size))
+        T[:, :rank] = np.linalg.qr(root.T)[1].T
+        return self.canonical(np.asarray(T[self._rows, self._columns]))
+
+
+class Diagonal(Covariance):
+    """Independent effects, each with a standard deviation of its own."""
+
+    name = "diag"
+    crosses_bounds = True
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, c."""
+        return self.size
+
+    def template(self, theta: Array) -> Array:
+        """Return the diagonal T, shape (c, c)."""
+        return np.diag(theta)
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the diagonal of dF/dT."""
+        return np.diag(dT).copy()
+
+    def start(self) -> Array:
+        """Return unit standard deviations."""
+        return np.ones(self.size)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 and infinity."""
+        return np.zeros(self.size), np.full(self.size, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return the absolute values."""
+        return np.abs(theta)
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the standard deviations of a covariance."""
+        return np.sqrt(np.maximum(np.diag(covariance), 0.0))
+
+
+@hookimpl
+def interlace_covariances() -> Sequence[type[Covariance]]:
+    """Return the unstructured and the diagonal covariance."""
+    return [Unstructured, Diagonal]

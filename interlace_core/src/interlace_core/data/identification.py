@@ -1,0 +1,281 @@
+"""Which variances the data cannot tell apart, whatever the response: found before the fit.
+
+A normal response shows its covariance and nothing else. Variance parameters are identified where
+the derivatives of the marginal covariance in them are linearly independent matrices (Rothenberg
+1971, theorem 1, for a normal law). lme4 refuses where a term has as many effects as there are rows;
+this is the rule behind that, so that levels correlated by a known matrix (an animal model), times
+(`ar1`) or unequal weights may have a level per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.data.identification_words import (
+    confounded,
+    count_effects,
+    is_residual,
+    of_outcomes,
+    of_shape,
+    told_by_rows,
+    unresolved,
+)
+from interlace_core.engine.marginal import (
+    Dependence,
+    ResidualSlopes,
+    TermSlopes,
+    dependence,
+    log_sd,
+)
+from interlace_core.messages.errors import DataError
+from interlace_core.records import Array, IntArray
+
+FEW_ROWS = 2000
+"""Rows that are looked at first: what is told apart by some rows is told apart by all."""
+
+MOST_NUMBERS = 3e7
+"""Rows times parameters up to which all rows are looked at in the end (240 MB)."""
+
+MOST_PARAMETERS = 250
+"""Variance parameters beyond which a model is not examined; the time goes with their square."""
+
+GROUPS_TRIED = 10
+"""Groups among which one is looked for that shows a whole covariance by itself."""
+
+MOST_EFFECTS = 12
+"""Effects of a term up to which such a group is looked for."""
+
+
+class Spread(Enum):
+    """What a row by itself tells of the variance of effects that each row has for itself."""
+
+    ESTIMATED = "a residual variance of the same kind is estimated"
+    BENT = "a residual variance is estimated, which a link that bends sets apart a little"
+    OUTCOME = "it is a single outcome"
+    SHAPE = "its dispersion is estimated, and differs in shape only"
+    KNOWN = "all of it"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What the way a model is fitted has to do with identification.
+
+    Attributes
+    ----------
+    restricted : bool
+        Whether only contrasts free of the fixed effects count.
+    precision_weights : bool
+        Whether weights divide the residual variance.
+    """
+
+    restricted: bool = False
+    precision_weights: bool = False
+
+
+def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
+    """Return a note on each set of variances that the data tell apart badly or not at all.
+
+    Costs next to nothing unless effects reach the rows, residuals are correlated, or covariates
+    do not vary within groups.
+
+    Parameters
+    ----------
+    problem : Problem
+    fitting : Fitting
+
+    Raises
+    ------
+    DataError
+        If a residual variance (or correlation) cannot be told from those of random effects.
+    """
+    notes: list[str] = []
+    for k in dict.fromkeys(term.predictor for term in problem.terms):
+        terms = [term for term in problem.terms if term.predictor == k]
+        if _suspicious(problem, terms, fitting):
+            notes += _examined(problem, terms, fitting)
+    return tuple(notes)
+
+
+def row_spread(problem: Problem) -> Spread:
+    """Return what a row by itself tells of the variance of an effect for each row."""
+    family = problem.family
+    free = _free(problem)
+    estimated = [each for each in free if each.parameter.role == "dispersion"]
+    confounded = family.observation_level_confounded and bool(estimated)
+    if family.linear_normal or (confounded and _is_identity(problem)):
+        return Spread.ESTIMATED
+    if free and _is_quadratic(problem):
+        return Spread.ESTIMATED
+    if confounded:
+        return Spread.BENT
+    own = any(each.role == "dispersion" for each in family.parameters)
+    if family.observation_level_confounded and not own:
+        return Spread.OUTCOME
+    return Spread.SHAPE if estimated else Spread.KNOWN
+
+
+def _suspicious(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -> bool:
+    q = sum(count_effects(term) for term in terms)
+    mean = terms[0].predictor == 0
+    if q >= problem.n or (mean and problem.correlation is not None):
+        return True
+    if any(not _resolved(term) for term in terms):
+        return True
+    return mean and fitting.restricted and bool(_also_fixed(problem, terms))
+
+
+def _resolved(term: RandomTerm) -> bool:
+    """Return whether one of a few groups has rows enough to show the term's whole covariance."""
+    c = term.Z.shape[1]
+    if c == 1 or c > MOST_EFFECTS:
+        return True
+    rows = np.flatnonzero(term.codes < GROUPS_TRIED)
+    Z = term.Z[rows] / np.maximum(np.max(np.abs(term.Z[rows]), axis=0), 1e-300)
+    codes = term.codes[rows]
+    return any(np.linalg.matrix_rank(Z[codes == g]) == c for g in range(GROUPS_TRIED))
+
+
+def _also_fixed(problem: Problem, terms: Sequence[RandomTerm]) -> list[RandomTerm]:
+    """Return the terms with an effect whose levels are combinations of fixed effects."""
+    X = problem.predictors[0].X
+    few = [term for term in terms if int(term.codes.max()) + 1 <= X.shape[1]]
+    if not few:
+        return []
+    rng = np.random.default_rng(2)
+    found = []
+    for term in few:
+        rows = _some_rows(problem.n, term.codes, max(FEW_ROWS, 2 * X.shape[1]))
+        Z = term.Z[rows] * rng.normal(size=term.codes.max() + 1)[term.codes[rows]][:, None]
+        left = Z - X[rows] @ np.linalg.lstsq(X[rows], Z, rcond=None)[0]
+        if np.any(np.linalg.norm(left, axis=0) <= 1e-9 * np.linalg.norm(Z, axis=0)):
+            found.append(term)
+    return found
+
+
+def _examined(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -> list[str]:
+    """Return notes on the terms of one predictor, from the slopes of the marginal covariance."""
+    spread = row_spread(problem) if terms[0].predictor == 0 else Spread.KNOWN
+    if sum(term.covariance.n_theta for term in terms) > MOST_PARAMETERS:
+        return []
+    found, owners = _dependence(problem, terms, fitting, spread)
+    mixed = _involved(found.both, owners, terms)
+    alone = any(is_residual(problem, term) for term, _ in mixed)
+    if mixed and (spread is Spread.ESTIMATED or (spread is Spread.BENT and alone)):
+        raise DataError(confounded(problem, mixed))
+    among = _involved(found.terms, owners, terms)
+    notes = []
+    if among:
+        on_mean = fitting.restricted and terms[0].predictor == 0
+        fixed = on_mean and bool(_also_fixed(problem, [term for term, _ in among]))
+        notes.append(unresolved(among, fixed))
+    if mixed and spread is Spread.OUTCOME:
+        notes.append(of_outcomes(problem, mixed))
+    elif mixed:
+        notes.append(of_shape(problem, mixed))
+    elif spread is Spread.ESTIMATED:
+        notes += told_by_rows(problem, terms)
+    return notes
+
+
+def _dependence(
+    problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting, spread: Spread
+) -> tuple[Dependence, IntArray]:
+    """Return the dependence of the slopes, and the term that each of them belongs to."""
+    used = np.arange(problem.n)
+    if problem.weights is not None and np.any(problem.weights == 0.0):
+        used = np.flatnonzero(problem.weights > 0.0)
+    largest = max(terms, key=count_effects)
+    few = used[_some_rows(used.size, largest.codes[used], FEW_ROWS)]
+    for rows in (few, used):
+        slopes = [TermSlopes(term, rows) for term in terms]
+        residual = _residual(problem, rows, fitting, spread)
+        fixed = problem.predictors[0].X[rows] if fitting.restricted else None
+        found = dependence(slopes, residual, rows.size, fixed)
+        owners = np.repeat(np.arange(len(terms)), [len(each.D) for each in slopes])
+        clear = not found.terms.size and not found.both.size
+        if clear or rows.size == used.size or used.size * (owners.size + 2) > MOST_NUMBERS:
+            break
+    return found, owners
+
+
+def _residual(
+    problem: Problem, rows: IntArray, fitting: Fitting, spread: Spread
+) -> ResidualSlopes | None:
+    if spread is Spread.KNOWN:
+        return None
+    if spread in (Spread.OUTCOME, Spread.SHAPE):
+        return ResidualSlopes(np.ones((rows.size, 1)), np.zeros(rows.size))
+    X, offset = log_sd(_free(problem), rows)
+    if fitting.precision_weights and problem.weights is not None:
+        offset = offset - 0.5 * np.log(problem.weights[rows])
+    correlation = None if problem.correlation is None else problem.correlation.take(rows)
+    return ResidualSlopes(X, offset, correlation)
+
+
+def _free(problem: Problem) -> list[Predictor]:
+    """Return the predictors beside the mean's that are estimated, correlations left out."""
+    count = len(problem.predictors)
+    if problem.correlation is not None:
+        count -= len(problem.correlation.parameters)
+    own = problem.predictors[1:count]
+    free = [each for each in own if each.parameter.fixed is None]
+    return [each for each in free if each.parameter.role == "dispersion"] or free
+
+
+def _some_rows(n: int, codes: IntArray, most: int) -> IntArray:
+    """Return at most so many rows, of whole levels spread over all of them where these fit."""
+    if n <= most:
+        return np.arange(n)
+    sizes = np.bincount(codes)
+    order = np.random.default_rng(4).permutation(sizes.size)
+    order = order[sizes[order] > 0]
+    chosen = order[: max(int(np.searchsorted(np.cumsum(sizes[order]), most, "right")), 1)]
+    wanted = np.zeros(sizes.size, dtype=bool)
+    wanted[chosen] = True
+    return np.flatnonzero(wanted[codes])[:most]
+
+
+def _is_identity(problem: Problem) -> bool:
+    eta = np.array([-0.7, 0.4])
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(problem.predictors[0].parameter.link.mu(eta), eta))
+
+
+def _is_quadratic(problem: Problem) -> bool:
+    """Return whether the log-density is a parabola in the mean's predictor, the same for each row.
+
+    It is then that of a normal law, whatever the family is called.
+    """
+    family, K = problem.family, len(problem.predictors)
+    base = np.zeros(K)
+    for k, each in enumerate(family.parameters):
+        base[k] = 0.0 if each.fixed is None else each.fixed_eta()
+    curvatures = []
+    for move in (-0.3, 0.0, 0.4):
+        eta = [np.full(problem.n, value) for value in base]
+        eta[0] = eta[0] + move
+        with np.errstate(all="ignore"):
+            found = family.derivatives(problem.y, eta, 3, (0,))
+        second, third = found.get(0, 0), found.get(0, 0, 0)
+        if second is None or (third is not None and np.any(np.abs(third) > 1e-9)):
+            return False
+        curvatures.append(np.broadcast_to(second, (problem.n,)))
+    values = np.concatenate(curvatures)
+    return bool(np.all(values < 0.0) and np.ptp(values) <= 1e-9 * np.max(np.abs(values)))
+
+
+def _involved(
+    null: Array, owners: IntArray, terms: Sequence[RandomTerm]
+) -> list[tuple[RandomTerm, int]]:
+    """Return the terms in some vanishing combinations, each with its number of parameters."""
+    size = np.max(np.abs(null), axis=1, initial=0.0)
+    return [
+        (term, int(np.sum(owners == t)))
+        for t, term in enumerate(terms)
+        if np.any(size[owners == t] > 1e-6)
+    ]

@@ -1,0 +1,1 @@
+"""Factorised patterns of the random effects' precision, behind one plan."""

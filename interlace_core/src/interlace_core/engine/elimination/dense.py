@@ -1,0 +1,86 @@
+"""A complement stored and factorised as one dense matrix, by LAPACK."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from interlace_core.engine.elimination.complement import (
+    Complement,
+    FactorisedComplement,
+    index_array,
+)
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
+from interlace_core.records import Array, IntArray
+
+COSTLY_ROWS = 150
+"""Rows from which a factorisation costs more than a few passes over the data."""
+
+MIRROR_ROWS = 256
+"""Rows copied at once: a whole large matrix, copied turned, misses the cache at each number."""
+
+
+@dataclass(frozen=True)
+class DenseComplement(Complement):
+    """A matrix stored row by row; only its lower triangle is factorised, and named as a place."""
+
+    @property
+    def n_entries(self) -> int:
+        """Length of the vector of entries: the whole square."""
+        return self.size * self.size
+
+    @property
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than some solves and passes over the data."""
+        return self.size >= COSTLY_ROWS
+
+    def places(self, rows: IntArray, columns: IntArray) -> IntArray:
+        """Return where entries are, row by row."""
+        low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+        return index_array(high.astype(np.int64) * self.size + low, self.n_entries)
+
+    def factorise(self, entries: Array) -> DenseFactor:
+        """Return the Cholesky factorisation; the entries become the factor."""
+        # the lower triangle by rows is the upper one in LAPACK's order
+        matrix = entries.reshape(self.size, self.size).T
+        cholesky, info = lapack.dpotrf(matrix, lower=0, overwrite_a=1, clean=0)
+        factor = DenseFactor(cholesky)
+        # not every LAPACK reports what is not a number
+        if info != 0 or not np.isfinite(factor.logdet):
+            raise NotPositiveDefiniteError("the Schur complement is not positive definite")
+        return factor
+
+    def describe(self) -> str:
+        """Return the way of factorising in words."""
+        return f"dense Schur complement, {self.size} rows"
+
+
+class DenseFactor(FactorisedComplement):
+    """The upper Cholesky factor in LAPACK's order."""
+
+    def __init__(self, cholesky: Array) -> None:
+        self._cholesky = cholesky
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.logdet = 2.0 * float(np.sum(np.log(np.diagonal(cholesky))))
+
+    def solve(self, x: Array) -> Array:
+        """Return S^-1 x."""
+        solution, _ = lapack.dpotrs(self._cholesky, x, lower=0)
+        return np.asarray(solution)
+
+    def inverse(self) -> Array:
+        """Return S^-1 row by row, both triangles."""
+        upper, _ = lapack.dpotri(self._cholesky, lower=0)
+        mirror(upper.T)
+        return np.asarray(upper.T.reshape(-1))
+
+
+def mirror(A: Array) -> None:
+    """Copy the lower triangle of a square matrix to its upper one, block by block."""
+    for start in range(0, len(A), MIRROR_ROWS):
+        rows = slice(start, start + MIRROR_ROWS)
+        A[:start, rows] = A[rows, :start].T
+        lower = np.tril(A[rows, rows])
+        A[rows, rows] = lower + np.tril(lower, -1).T

@@ -1,0 +1,115 @@
+"""Products and inverses of many small matrices, stored with the level last: (a, b, L)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.messages.errors import NumericalError
+from interlace_core.records import Array
+
+
+class NotPositiveDefiniteError(NumericalError):
+    """A matrix that has to be positive definite is not."""
+
+
+def multiply(A: Array, B: Array) -> Array:
+    """Return A @ B level by level, shape (a, c, L)."""
+    product: Array = A * B[0] if A.shape[1] == 1 else np.einsum("abl,bcl->acl", A, B)
+    return product
+
+
+def transpose_multiply(A: Array, B: Array) -> Array:
+    """Return A' @ B level by level, shape (b, c, L) from (a, b, L) and (a, c, L)."""
+    one = A.shape[0] == 1
+    product: Array = A[0][:, None] * B[0] if one else np.einsum("abl,acl->bcl", A, B)
+    return product
+
+
+def multiply_transpose(A: Array, B: Array) -> Array:
+    """Return A @ B' level by level, shape (a, c, L) from (a, b, L) and (c, b, L)."""
+    one = A.shape[1] == 1
+    product: Array = A[:, 0][:, None] * B[:, 0] if one else np.einsum("abl,cbl->acl", A, B)
+    return product
+
+
+def sandwich(T: Array, A: Array, S: Array) -> Array:
+    """Return T' A S level by level for templates T, shape (a, a), and S, shape (c, c)."""
+    if T.shape == (1, 1) and S.shape == (1, 1):
+        return np.asarray(A * (T[0, 0] * S[0, 0]))
+    return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
+
+
+def apply(T: Array, x: Array) -> Array:
+    """Return T x level by level, shape (a, L), for one matrix T, shape (a, b)."""
+    return np.asarray(T[0, 0] * x if T.shape == (1, 1) else T @ x)
+
+
+def apply_each(A: Array, x: Array) -> Array:
+    """Return A x level by level, shape (a, L), for matrices A, shape (a, b, L)."""
+    product: Array = A[:, 0] * x[0] if A.shape[1] == 1 else np.einsum("abl,bl->al", A, x)
+    return product
+
+
+def apply_each_transposed(A: Array, x: Array) -> Array:
+    """Return A' x level by level, shape (b, L), for matrices A, shape (a, b, L)."""
+    product: Array = A[0] * x[0] if A.shape[0] == 1 else np.einsum("abl,al->bl", A, x)
+    return product
+
+
+def invert(D: Array) -> tuple[Array, float]:
+    """Return the inverses of symmetric positive definite matrices and their total log-determinant.
+
+    Parameters
+    ----------
+    D : ndarray, shape (c, c, L)
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        If one of them is not positive definite or not finite.
+    """
+    c = D.shape[0]
+    if c == 1:
+        _require_positive(D[0, 0])
+        return 1.0 / D, float(np.log(D[0, 0]).sum())
+    if c == 2:
+        return _invert_two(D)
+    inverses, logdet = invert_stack(np.ascontiguousarray(np.moveaxis(D, -1, 0)))
+    return np.ascontiguousarray(np.moveaxis(inverses, 0, -1)), logdet
+
+
+def invert_stack(A: Array) -> tuple[Array, float]:
+    """Return the same of matrices that are stored with the level first, shape (L, c, c).
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        If one of them is not positive definite or not finite.
+    """
+    try:
+        diagonal = np.diagonal(np.linalg.cholesky(A), axis1=1, axis2=2)
+        _require_positive(diagonal)
+        # elimination with pivots can meet a 0 that rounding kept from the Cholesky factor
+        inverses = np.linalg.inv(A)
+    except np.linalg.LinAlgError as error:
+        raise NotPositiveDefiniteError("a diagonal block is not positive definite") from error
+    return np.asarray(inverses), 2.0 * float(np.sum(np.log(diagonal)))
+
+
+def _invert_two(D: Array) -> tuple[Array, float]:
+    a, b, d = D[0, 0], D[0, 1], D[1, 1]
+    schur = d - b * (b / a)
+    _require_positive(a)
+    _require_positive(schur)
+    determinant = a * schur
+    inverse = np.empty_like(D)
+    inverse[1, 1] = 1.0 / schur
+    inverse[0, 1] = inverse[1, 0] = -b / determinant
+    inverse[0, 0] = d / determinant
+    return inverse, float(np.sum(np.log(determinant)))
+
+
+def _require_positive(values: Array) -> None:
+    # NaN fails both comparisons; two reductions are all that a small block can afford
+    if not (values.min(initial=np.inf) > 0.0 and values.max(initial=0.0) < np.inf):
+        raise NotPositiveDefiniteError("a diagonal block is not positive definite")

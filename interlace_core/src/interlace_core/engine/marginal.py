@@ -1,0 +1,248 @@
+"""What variance parameters do to the marginal covariance of the rows, by action on vectors.
+
+`V = sum_t Z_t (K_t x Sigma_t) Z_t' + R`. Its derivatives `M_j` are never formed: `M_j v` takes sums
+over levels. Matrices are linearly dependent where their actions on enough random vectors are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.problem import Predictor, RandomTerm
+from interlace_core.contract.row_correlation import RowCorrelation
+from interlace_core.records import Array, IntArray
+
+TOL_REL_DEPENDENT = 1e-9
+"""Singular value, relative to the largest, that counts as 0 among actions of unit length. Rounding
+and differences of templates leave 1e-12; two rows among a million that share a level leave 1e-6."""
+
+TOL_REL_COLLINEAR = 1e-11
+"""Share of a column that is left of it beside those before it, below which nothing is: rounding
+leaves 1e-15, a year 1e8 spreads away from 0 leaves 1e-8."""
+
+STEP = 1e-3
+"""Of the differences of templates: their error of fourth order is below 1e-12, as is rounding."""
+
+PROBES = (2, 4, 8, 16, 32)
+"""Random vectors in use when dependence is judged; it is believed when two numbers agree."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Combinations of slopes that vanish.
+
+    Attributes
+    ----------
+    terms : ndarray, shape (J, a)
+        Of the slopes of the random effects alone, a basis.
+    both : ndarray, shape (J, b)
+        Of those that mix them with the slopes of the residuals, a basis; their part in the former.
+    """
+
+    terms: Array
+    both: Array
+
+
+class TermSlopes:
+    """`Z (K x D_j) Z' v` for the directions D_j in which a term's covariance moves.
+
+    Parameters
+    ----------
+    term : RandomTerm
+    rows : ndarray of intp, shape (m,)
+        Rows in use.
+    """
+
+    def __init__(self, term: RandomTerm, rows: IntArray) -> None:
+        levels, codes = np.unique(term.codes[rows], return_inverse=True)
+        self.codes = np.ravel(codes)
+        self.order = np.argsort(self.codes, kind="stable")
+        self.starts = np.searchsorted(self.codes[self.order], np.arange(levels.size))
+        self.root = None if term.relation is None else term.relation.root[levels]
+        c = term.covariance.size
+        if term.covariance.n_theta == c * (c + 1) // 2:
+            # whatever the units and the origin of the covariates: all covariances are possible
+            self.Z, self.D = orthonormal(term.Z[rows]), _symmetric(c)
+        else:
+            self.Z, self.D = term.Z[rows], _directions(term.covariance)
+
+    def act(self, v: Array) -> Array:
+        """Return the actions on v, shape (m, J)."""
+        sums = np.add.reduceat((self.Z * v[:, None])[self.order], self.starts, axis=0)
+        if self.root is not None:
+            sums = self.root @ (self.root.T @ sums)
+        moved = [np.einsum("rc,rc->r", self.Z, (sums @ D)[self.codes]) for D in self.D]
+        return np.stack(moved, axis=1)
+
+
+class ResidualSlopes:
+    """Slopes of the residuals' covariance `S C S` in the parameters of S and C.
+
+    Parameters
+    ----------
+    X : ndarray, shape (m, d)
+        Design of the logarithm of the standard deviation.
+    offset : ndarray, shape (m,)
+        Its known part.
+    correlation : RowCorrelation, optional
+        Of these rows.
+    """
+
+    def __init__(self, X: Array, offset: Array, correlation: RowCorrelation | None = None) -> None:
+        self.X = orthonormal(X)
+        m, d = self.X.shape
+        wave = self.X @ np.random.default_rng(5).normal(size=d) * np.sqrt(m / max(d, 1))
+        centred = offset - np.mean(offset) + 0.3 * (wave - np.mean(wave))
+        self.sd = np.exp(np.clip(centred, -50.0, 50.0))
+        self.correlation = correlation
+        if correlation is not None:
+            start = correlation.structure.start(correlation.largest)
+            links = [each.link for each in correlation.parameters]
+            # away from the start, which may be special, as independence is
+            values = [float(link.mu(eta + 0.5)) for link, eta in zip(links, start, strict=True)]
+            matrix, slopes = correlation.structure.matrix, correlation.structure.slopes
+            self.C = [matrix(batch.times, values) for batch in correlation.batches]
+            self.dC = [slopes(batch.times, values) for batch in correlation.batches]
+
+    def act(self, v: Array) -> Array:
+        """Return the actions on v, shape (m, d), or (m, d + r) with r parameters of C."""
+        if self.correlation is None:
+            return np.asarray(self.X * (np.square(self.sd) * v)[:, None])
+        moved = self.X * self._act(self.C, v)[:, None]
+        moved += np.stack([self._act(self.C, x * v) for x in self.X.T], axis=1)
+        r = len(self.dC[0])
+        return np.column_stack(
+            [moved, *(self._act([dC[j] for dC in self.dC], v) for j in range(r))]
+        )
+
+    def _act(self, blocks: Sequence[Array], v: Array) -> Array:
+        assert self.correlation is not None
+        found = np.zeros_like(v)
+        for batch, C in zip(self.correlation.batches, blocks, strict=True):
+            inner = (self.sd * v)[batch.rows]
+            found[batch.rows] = np.einsum("gij,gj->gi", C[batch.pattern], inner)
+        return np.asarray(self.sd * found)
+
+
+def dependence(
+    terms: Sequence[TermSlopes], residual: ResidualSlopes | None, m: int, fixed: Array | None = None
+) -> Dependence:
+    """Return which combinations of slopes vanish, within rounding.
+
+    Parameters
+    ----------
+    terms : sequence of TermSlopes
+    residual : ResidualSlopes, optional
+    m : int
+        Number of rows.
+    fixed : ndarray, shape (m, p), optional
+        Fixed effects, where only contrasts free of them count (a restricted likelihood).
+    """
+    project = _Contrasts(fixed)
+    rng = np.random.default_rng(17)
+    sources: list[TermSlopes | ResidualSlopes] = [*terms, *([residual] if residual else [])]
+    J = sum(len(term.D) for term in terms)
+    R = scale = None
+    before: tuple[int, int] | None = None
+    for stop, start in zip(PROBES, (0, *PROBES), strict=False):
+        for _ in range(start, stop):
+            v = project(rng.normal(size=m))
+            moved = project(np.column_stack([each.act(v) for each in sources]))
+            if scale is None:
+                norms = np.linalg.norm(moved, axis=0)
+                scale = np.where(norms > TOL_REL_DEPENDENT * np.max(norms), norms, np.inf)
+            more = moved / scale if R is None else np.vstack([R, moved / scale])
+            R = np.asarray(np.linalg.qr(more, "r"))
+        assert R is not None
+        found = _split(R, J)
+        now = (found.terms.shape[1], found.both.shape[1])
+        if now == (0, 0) or now == before:
+            break
+        before = now
+    return found
+
+
+def orthonormal(X: Array) -> Array:
+    """Return an orthonormal basis of the columns in their order, 0 where a column adds none."""
+    largest = np.max(np.abs(X), axis=0, initial=0.0)
+    Q, R = np.linalg.qr(X / np.where(largest > 0.0, largest, 1.0))
+    Q = np.column_stack([Q, np.zeros((len(X), X.shape[1] - Q.shape[1]))])
+    left = np.zeros(X.shape[1])
+    left[: len(R)] = np.abs(np.diagonal(R))
+    Q[:, left <= TOL_REL_COLLINEAR * np.linalg.norm(R, axis=0)] = 0.0
+    return Q
+
+
+class _Contrasts:
+    """Takes fixed effects out of vectors."""
+
+    def __init__(self, X: Array | None) -> None:
+        self.Q = None if X is None or not X.shape[1] else orthonormal(X)
+
+    def __call__(self, v: Array) -> Array:
+        if self.Q is None:
+            return v
+        for _ in range(2):  # the second time removes what rounding left in the first
+            v = v - self.Q @ (self.Q.T @ v)
+        return v
+
+
+def _split(R: Array, J: int) -> Dependence:
+    """Return the null vectors of all columns by whether they need those beyond the first J."""
+    own = _null(R[:, :J])
+    other = _null(R[:, J:])
+    both = _null(R)
+    for columns, known in ((slice(J), own), (slice(J, None), other)):
+        both[columns] -= known @ (known.T @ both[columns])
+    left, size, _ = np.linalg.svd(both, full_matrices=False)
+    return Dependence(own, left[:, size > 1e-6][:J])
+
+
+def _null(R: Array) -> Array:
+    """Return an orthonormal basis of the vectors that R takes to 0, shape (columns, dimension)."""
+    if not R.shape[1]:
+        return np.zeros((0, 0))
+    _, size, right = np.linalg.svd(R)
+    size = np.concatenate([size, np.zeros(R.shape[1] - size.size)])
+    return np.asarray(right[size <= TOL_REL_DEPENDENT * max(float(size[0]), 1e-300)].T)
+
+
+def _symmetric(c: int) -> list[Array]:
+    """Return a basis of the symmetric c x c matrices, the diagonal's entry 1."""
+    basis = []
+    for a in range(c):
+        for b in range(a + 1):
+            D = np.zeros((c, c))
+            D[a, b] = D[b, a] = 1.0
+            basis.append(D)
+    return basis
+
+
+def _directions(covariance: Covariance) -> list[Array]:
+    """Return an orthonormal basis of the slopes of T T' in theta, at a theta like any other."""
+    rng = np.random.default_rng(3)
+    low, high = covariance.bounds()
+    margin = 0.05 * np.minimum(high - low, 1.0)
+    theta = covariance.start() + rng.normal(scale=0.2, size=covariance.n_theta)
+    theta = np.clip(theta, low + margin, high - margin)
+    c = covariance.size
+    slopes = np.zeros((covariance.n_theta, c * c))
+    for j in range(covariance.n_theta):
+        for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
+            moved = theta.copy()
+            moved[j] += factor * STEP
+            T = covariance.template(moved)
+            slopes[j] += weight / STEP * np.ravel(T @ T.T)
+    _, size, right = np.linalg.svd(slopes, full_matrices=False)
+    kept = right[: int(np.sum(size > 1e-8 * size[0]))]
+    return [each.reshape(c, c) for each in kept]
+
+
+def log_sd(dispersions: Sequence[Predictor], rows: IntArray) -> tuple[Array, Array]:
+    """Return design and offset of the logarithm of the residuals' standard deviation."""
+    X = np.column_stack([each.X[rows] for each in dispersions])
+    return X, np.sum([each.offset[rows] for each in dispersions], axis=0)

@@ -1,0 +1,120 @@
+"""Parts of a problem: some of its rows, in any order, with the levels that occur there.
+
+A part is a whole problem: everything that belongs to rows goes with them. Whoever cuts rows, for
+blocks, clusters, groups left out, or a better order, does it by `subset`.
+
+Groups of a factor in which all others nest share no random effect, so that the likelihood of the
+whole is the product of theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.records import Array, IntArray
+
+Rows = IntArray | slice
+
+
+def independent_rows(problem: Problem) -> list[IntArray]:
+    """Return the rows of each group of the coarsest factor.
+
+    All rows together where there is no factor, another does not nest in it, or rows or levels are
+    correlated.
+    """
+    correlated = problem.correlation is not None or any(
+        term.relation is not None for term in problem.terms
+    )
+    if correlated or not problem.terms:
+        return [np.arange(problem.n)]
+    coarsest = min(problem.terms, key=lambda term: len(term.levels)).codes
+    if not all(_nests(term, coarsest) for term in problem.terms):
+        return [np.arange(problem.n)]
+    order = np.argsort(coarsest, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(coarsest[order])) + 1)
+
+
+def subset(problem: Problem, rows: Rows) -> Problem:
+    """Return the problem of some rows; levels without rows are left out.
+
+    psi has the same meaning for the part as for the whole.
+
+    Parameters
+    ----------
+    problem : Problem
+    rows : ndarray of intp, shape (m,), or slice
+        In the order wanted. A slice makes views, an array copies.
+    """
+    y = problem.y[rows]
+    return replace(
+        problem,
+        y=y,
+        weights=None if problem.weights is None else problem.weights[rows],
+        constants=None if problem.constants is None else problem.constants[rows],
+        family=problem.family.bind_part(y),
+        predictors=tuple(_subset_predictor(each, rows) for each in problem.predictors),
+        terms=tuple(_subset_term(term, rows) for term in problem.terms),
+        correlation=None if problem.correlation is None else problem.correlation.take(rows),
+    )
+
+
+def drop_columns(problem: Problem, predictor: int, columns: Array | IntArray) -> Problem:
+    """Return the problem without some columns of one predictor's fixed effects."""
+    old = problem.predictors[predictor]
+    kept = np.setdiff1d(np.arange(old.X.shape[1]), columns)
+    new = replace(old, X=old.X[:, kept], names=tuple(old.names[i] for i in kept))
+    predictors = list(problem.predictors)
+    predictors[predictor] = new
+    return replace(problem, predictors=tuple(predictors))
+
+
+def _subset_predictor(predictor: Predictor, rows: Rows) -> Predictor:
+    return replace(
+        predictor, X=_columns(predictor.X, rows), offset=_unless_constant(predictor.offset, rows)
+    )
+
+
+def _columns(X: Array, rows: Rows) -> Array:
+    """Return some rows, columns contiguous, without a copy in between."""
+    if isinstance(rows, slice):
+        return X[rows]
+    out = np.empty((rows.size, X.shape[1]), order="F")
+    for column, values in zip(out.T, X.T, strict=True):
+        np.take(values, rows, out=column)
+    return out
+
+
+def _unless_constant(values: Array, rows: Rows) -> Array:
+    """Return some rows; a view of the first ones where all rows are equal."""
+    if isinstance(rows, slice):
+        return values[rows]
+    if rows.size <= len(values) and np.all(values == values[:1]):
+        return values[: rows.size]
+    return values[rows]
+
+
+def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:
+    codes, Z = term.codes[rows], _unless_constant(term.Z, rows)
+    # from the first level that occurs: of many blocks each has few levels
+    low = int(codes.min()) if codes.size else 0
+    counts = np.bincount(codes - low)
+    present = np.flatnonzero(counts) + low
+    if present.size == len(term.levels):
+        return replace(term, codes=codes, Z=Z)
+    place = np.cumsum(counts > 0) - 1
+    return replace(
+        term,
+        codes=place[codes - low],
+        levels=tuple(term.levels[i] for i in present),
+        Z=Z,
+        relation=None if term.relation is None else term.relation.part(present),
+    )
+
+
+def _nests(term: RandomTerm, coarser: IntArray) -> bool:
+    above = np.zeros(len(term.levels), dtype=np.intp)
+    above[term.codes] = coarser
+    return bool(np.array_equal(above[term.codes], coarser))

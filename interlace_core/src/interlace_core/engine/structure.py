@@ -1,0 +1,263 @@
+"""What stays fixed through a whole fit: grouping factors, their pairs, and who nests in whom.
+
+Blocks of per-level small matrices are stored with the level last, shape (c_i, c_j, P): sums
+over rows land in contiguous vectors and small products are a few vector operations, whatever
+the number of levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contract.level_covariance import Relation
+from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.elimination.complement import index_array
+from interlace_core.engine.parts import subset
+from interlace_core.records import Array, IntArray
+
+Blocks = dict[tuple[int, int], Array]
+"""Upper block triangle of a symmetric matrix: (i, j), i <= j -> shape (c_i, c_j, P_ij)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One random-effects covariate.
+
+    Attributes
+    ----------
+    predictor : int
+        The predictor it enters.
+    z : ndarray, shape (n,), or None
+        Covariate; None for a column of ones.
+    """
+
+    predictor: int
+    z: Array | None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Sums over the rows of each level.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+        Level of each row; every level occurs.
+    size : int
+        Number of levels.
+    starts : ndarray of intp, shape (size,), or None
+        First row of each level where rows are sorted by level, which makes sums contiguous.
+    """
+
+    codes: IntArray
+    size: int
+    starts: IntArray | None
+
+    @classmethod
+    def of(cls, codes: IntArray, size: int) -> Segments:
+        """Return the segments of a code vector."""
+        if codes.size and np.all(codes[1:] >= codes[:-1]):
+            return cls(codes, size, np.searchsorted(codes, np.arange(size)).astype(np.intp))
+        return cls(codes, size, None)
+
+    def sum(self, values: Array) -> Array:
+        """Return the sums over each level, shape (..., size) from (..., n)."""
+        if self.starts is not None:
+            return np.asarray(np.add.reduceat(values, self.starts, axis=-1))
+        if values.ndim == 1:
+            return self._count(values)
+        flat = values.reshape(-1, values.shape[-1])
+        sums = np.stack([self._count(row) for row in flat])
+        return sums.reshape(*values.shape[:-1], self.size)
+
+    def _count(self, values: Array) -> Array:
+        sums: Array = np.bincount(self.codes, values, self.size)  # type: ignore[assignment]
+        return sums
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor with the columns of all terms on it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the grouping factor.
+    rows : Segments
+        Its levels' rows.
+    columns : tuple of Column, length c
+        Columns of all its terms, in order.
+    terms : tuple of (int, slice)
+        Index of each term in the problem, with the term's place among the columns.
+    place : slice
+        Its place in u; there u is laid out column by column, reshape to (c, L).
+    relation : Relation, or None
+        Known covariance of its levels; None where they are independent.
+    """
+
+    name: str
+    rows: Segments
+    columns: tuple[Column, ...]
+    terms: tuple[tuple[int, slice], ...]
+    place: slice
+    relation: Relation | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(c, L): columns and levels."""
+        return len(self.columns), self.rows.size
+
+    @property
+    def root(self) -> Array:
+        """R with R R' the known covariance of the levels, shape (L, L)."""
+        assert self.relation is not None
+        return self.relation.root
+
+    def spread(self, u: Array) -> Array:
+        """Return the levels' effects u R' from independent ones, shape (..., L)."""
+        return u if self.relation is None else np.asarray(u @ self.root.T)
+
+    def gather(self, values: Array) -> Array:
+        """Return values R, the transpose of `spread`, shape (..., L)."""
+        return values if self.relation is None else np.asarray(values @ self.root)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Levels of two factors that occur together in a row.
+
+    Attributes
+    ----------
+    rows : Segments
+        Pair of each row.
+    first, second : ndarray of int, shape (P,)
+        Level in the first and in the second factor.
+    nested : bool
+        Whether each level of the first occurs with one level of the second only; then pairs
+        are numbered by the first's levels.
+    """
+
+    rows: Segments
+    first: IntArray
+    second: IntArray
+    nested: bool
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Grouping factors by decreasing number of levels, correlated levels last, and their pairs.
+
+    Attributes
+    ----------
+    factors : tuple of Factor
+    pairs : dict from (i, j), i <= j, to Pair
+        For i = j the pair is the level itself.
+    n, q : int
+        Rows; random effects over all levels.
+    random_predictors : tuple of int
+        Predictors that have random effects.
+    """
+
+    factors: tuple[Factor, ...]
+    pairs: dict[tuple[int, int], Pair]
+    n: int
+    q: int
+    random_predictors: tuple[int, ...]
+
+    def split(self, u: Array) -> list[Array]:
+        """Return u as one array per factor, shape (c, L); views."""
+        return [u[factor.place].reshape(factor.shape) for factor in self.factors]
+
+    def spread(self, u: Array) -> list[Array]:
+        """Return the levels' effects before the template, one array per factor, shape (c, L)."""
+        parts = self.split(u)
+        return [factor.spread(part) for factor, part in zip(self.factors, parts, strict=True)]
+
+    def gather(self, parts: list[Array]) -> Array:
+        """Return the transpose of `spread` times one array per factor, shape (q,)."""
+        return self.join(
+            [factor.gather(part) for factor, part in zip(self.factors, parts, strict=True)]
+        )
+
+    def join(self, parts: list[Array]) -> Array:
+        """Return u, shape (q,), from one array per factor."""
+        return np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
+
+
+def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
+    """Return the problem with rows sorted by the factor with the most levels, and their order.
+
+    Nothing that a fit computes depends on the order of rows, but contiguous levels make every
+    sum over a level a sequential pass.
+    """
+    if not problem.terms:
+        return problem, None
+    main = max(problem.terms, key=lambda term: len(term.levels)).codes
+    if np.all(main[1:] >= main[:-1]):
+        return problem, None
+    order = np.argsort(main, kind="stable")
+    return subset(problem, order), order
+
+
+def build_structure(problem: Problem) -> Structure:
+    """Return the structure of a problem's random effects; the symbolic work of a fit."""
+    groups: dict[str, list[int]] = {}
+    for index, term in enumerate(problem.terms):
+        groups.setdefault(term.group, []).append(index)
+    ordered = sorted(groups.items(), key=lambda item: _rank(problem.terms[item[1][0]]))
+    factors: list[Factor] = []
+    start = 0
+    for name, members in ordered:
+        factor = _factor(name, [(index, problem.terms[index]) for index in members], start)
+        factors.append(factor)
+        start = factor.place.stop
+    return Structure(
+        factors=tuple(factors),
+        pairs=_pairs(factors),
+        n=problem.n,
+        q=start,
+        random_predictors=tuple(sorted({term.predictor for term in problem.terms})),
+    )
+
+
+def _rank(term: RandomTerm) -> tuple[bool, int]:
+    return term.relation is not None, -len(term.levels)
+
+
+def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Factor:
+    columns: list[Column] = []
+    places = []
+    for index, term in terms:
+        places.append((index, slice(len(columns), len(columns) + term.Z.shape[1])))
+        for z in term.Z.T:
+            columns.append(Column(term.predictor, None if np.all(z == 1.0) else z.copy()))
+    levels = len(terms[0][1].levels)
+    rows = Segments.of(terms[0][1].codes, levels)
+    place = slice(start, start + len(columns) * levels)
+    return Factor(name, rows, tuple(columns), tuple(places), place, terms[0][1].relation)
+
+
+def _pairs(factors: list[Factor]) -> dict[tuple[int, int], Pair]:
+    pairs = {}
+    for i, first in enumerate(factors):
+        levels = np.arange(first.rows.size)
+        pairs[i, i] = Pair(first.rows, levels, levels, nested=True)
+        for j in range(i + 1, len(factors)):
+            pairs[i, j] = _pair(first.rows, factors[j].rows)
+    return pairs
+
+
+def _pair(a: Segments, b: Segments) -> Pair:
+    parent = np.zeros(a.size, dtype=np.intp)
+    parent[a.codes] = b.codes
+    if np.array_equal(parent[a.codes], b.codes):
+        return Pair(a, np.arange(a.size), parent, nested=True)
+    from pandas import factorize
+
+    combined = a.codes.astype(np.int64) * b.size + b.codes
+    codes, unique = factorize(combined, sort=True)
+    rows = Segments.of(codes.astype(np.intp), len(unique))
+    first, second = np.divmod(unique, b.size)
+    return Pair(rows, index_array(first, a.size), index_array(second, b.size), False)

@@ -1,0 +1,70 @@
+"""What a fit was made from, kept beside its result for everything that fits again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interlace_core.contract.approximation import Approximation, Shortcuts
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.random_effects import GroupEffects, group_effects, term_places
+from interlace_core.records import Array
+from interlace_core.registry.blame import guard
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The data of a fit as arrays, and how it was fitted.
+
+    Prediction does not need it; profiles, refits, simulation and influence do. A result without
+    it (`without_training`) is small.
+
+    Attributes
+    ----------
+    problem : Problem
+    approximation : Approximation
+    optimizer : Optimizer
+    tol_decrement : float
+        Log-likelihood that a fit may leave to gain.
+    """
+
+    problem: Problem
+    approximation: Approximation
+    optimizer: Optimizer
+    tol_decrement: float = 1e-7
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Random effects and linear predictors at the estimates.
+
+    Attributes
+    ----------
+    effects : dict from group to GroupEffects
+    eta, eta_fixed : ndarray, shape (K, n)
+        With and without random effects, rows as given.
+    """
+
+    effects: dict[str, GroupEffects]
+    eta: Array
+    eta_fixed: Array
+
+
+def fitted_state(problem: Problem, fit: Fit, shortcuts: Shortcuts | None = None) -> Fitted:
+    """Return what a fit implies for its groups and rows."""
+    with guard(problem.family, "result"):
+        effects = group_effects(problem, fit.psi, fit.mode, shortcuts)
+    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    eta = eta_fixed.copy()
+    for term, place in zip(problem.terms, term_places(problem), strict=True):
+        b = effects[term.group].values[:, place.columns]
+        for z, b_column in zip(term.Z.T, b.T, strict=True):
+            eta[term.predictor] += z * b_column[term.codes]
+    return Fitted(effects, eta, eta_fixed)

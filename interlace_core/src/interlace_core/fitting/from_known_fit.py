@@ -1,0 +1,243 @@
+"""A fit that begins next to a known one: quasi-Newton steps with the curvature known from there.
+
+Simulated responses of one model have optima about a standard error apart, and curvatures that are
+alike. Steps with the covariance of the known fit, updated as they go (BFGS: Nocedal & Wright 2006,
+section 6.1), reach such an optimum in half a dozen evaluations, without a search of scales, an
+optimizer's warming up or a Hessian. What they do not settle is left to a whole fit.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.objective import Objective, possible_objective
+from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
+from interlace_core.fitting.precondition import Coordinates, coordinates_of
+from interlace_core.fitting.start import natural_units
+from interlace_core.fitting.verdict import boundary_thetas, judge
+from interlace_core.records import Array, Evaluation, IntArray, OptimizerResult, Status
+from interlace_core.registry.blame import guard
+
+SHARE_OF_TOLERANCE = 0.5
+"""Share of the tolerated gain at which the steps end: their curvature is known to a few per cent
+by then, and a factor of two is left for what it may be wrong by."""
+
+MAX_STEPS = 30
+"""Steps before a whole fit takes over; 5 or 6 are usual, and more where data are few."""
+
+MAX_HALVINGS = 6
+
+MAX_LENGTH = 6.0
+"""Longest step, in standard errors: beyond it the known curvature tells nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a fit of the same model to another response tells about the next.
+
+    Attributes
+    ----------
+    searched : ndarray of intp, shape (m,)
+        Entries of psi that the approximation does not determine itself.
+    covariance : ndarray, shape (m, m)
+        Of these, positive definite.
+    coordinates : Coordinates
+        Scaled by it.
+    lower, upper : ndarray, shape (m,)
+        Bounds of these.
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    """
+
+    searched: IntArray
+    covariance: Array
+    coordinates: Coordinates
+    lower: Array
+    upper: Array
+    units: Array
+
+
+def known_fit(
+    problem: Problem, approximation: Approximation, psi: Array, vcov: Array
+) -> Known | None:
+    """Return a known fit; None where its covariance is not that of an optimum inside all bounds.
+
+    Parameters
+    ----------
+    problem : Problem
+    approximation : Approximation
+    psi : ndarray, shape (n_psi,)
+    vcov : ndarray, shape (n_psi, n_psi)
+        As in `Fit`.
+    """
+    searched = np.delete(np.arange(psi.size), approximation.profiled(problem))
+    covariance = vcov[np.ix_(searched, searched)]
+    if not searched.size or not np.all(np.isfinite(covariance)):
+        return None
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return None
+    lower, upper = np.full(psi.size, -np.inf), np.full(psi.size, np.inf)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if not term.covariance.crosses_bounds:
+            lower[place], upper[place] = term.covariance.bounds()
+    return Known(
+        searched=searched,
+        covariance=covariance,
+        coordinates=coordinates_of(problem, psi, searched, covariance),
+        lower=lower[searched],
+        upper=upper[searched],
+        units=natural_units(problem, psi[problem.n_theta :]),
+    )
+
+
+def fit_near(
+    problem: Problem,
+    approximation: Approximation,
+    known: Known,
+    psi: Array,
+    *,
+    standard_errors: bool,
+    tol_decrement: float,
+) -> Fit | None:
+    """Return the fit of a problem whose optimum is near; None if it is not reached.
+
+    Nor is one returned that has a variance or correlation at its bound: only a search from
+    elsewhere can tell whether it belongs there.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the known fit's model.
+    approximation : Approximation
+    known : Known
+    psi : ndarray, shape (n_psi,)
+        Where to begin.
+    standard_errors : bool
+        Whether the Hessian is taken at the optimum; without, `vcov` is NaN.
+    tol_decrement : float
+        Log-likelihood that the fit may leave to gain.
+
+    Raises
+    ------
+    PluginError
+        If a plugin raises.
+    """
+    began = time.perf_counter()
+    with guard(approximation, "fit"):
+        profiled = approximation.profiled(problem)
+        objective = Objective(
+            possible_objective(approximation, problem), known.coordinates, profiled
+        )
+        optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
+        if optimum is not None and standard_errors:
+            search = Search(problem, known.units, objective, known.coordinates)
+            optimum = polish(search, tol_decrement)
+        if optimum is None or not np.all(optimum.free) or not optimum.decrement <= tol_decrement:
+            return None
+        final = objective.at(optimum.psi)
+        vcov = np.full((optimum.psi.size,) * 2, np.nan)
+        undetermined = np.zeros(optimum.psi.size, dtype=bool)
+        if standard_errors:
+            vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
+        if np.any(undetermined):
+            return None  # only a search from elsewhere can tell whether it belongs there
+    ended = OptimizerResult(
+        optimum.psi, final.value, True, "steps from a known fit", objective.n_evaluations
+    )
+    return Fit(
+        psi=optimum.psi,
+        value=final.value,
+        gradient=final.gradient,
+        vcov=vcov,
+        undetermined=undetermined,
+        mode=final.mode,
+        verdict=judge(
+            problem, optimum.psi, optimum.decrement, tol_decrement, ended, optimum.free, known.units
+        ),
+        optimizer=ended,
+        n_evaluations=objective.n_evaluations,
+        n_failed=objective.n_failed,
+        n_inner=objective.n_inner,
+        path=tuple(objective.path),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _descend(
+    problem: Problem, objective: Objective, known: Known, psi: Array, tol: float
+) -> Optimum | None:
+    """Return the optimum reached from psi, or None."""
+    covariance, here = known.covariance, objective.at(psi)
+    if here.status is not Status.OK:
+        return None
+    for _ in range(MAX_STEPS):
+        slope = here.gradient[known.searched]
+        step = -covariance @ slope
+        decrement = -0.5 * float(slope @ step)
+        if decrement <= tol:
+            return _settled(problem, objective, known, decrement)
+        length = min(1.0, MAX_LENGTH / np.sqrt(2.0 * decrement))
+        moved = _line_search(objective, known, psi, here, length * step, length * decrement)
+        if moved is None:
+            return None
+        there, taken = moved
+        covariance = _updated(covariance, taken, there.gradient[known.searched] - slope)
+        assert objective.best_psi is not None
+        psi, here = objective.best_psi, there
+    return None
+
+
+def _line_search(
+    objective: Objective, known: Known, psi: Array, here: Evaluation, step: Array, gain: float
+) -> tuple[Evaluation, Array] | None:
+    """Return an evaluation that is sufficiently lower along a step, and the step taken, or None."""
+    noise = 1e-9 * abs(here.value)
+    for _ in range(MAX_HALVINGS):
+        trial = psi.copy()
+        trial[known.searched] += step
+        inside = trial[known.searched]
+        if np.any(inside < known.lower) or np.any(inside > known.upper):
+            return None
+        there = objective.at(trial)
+        if there.status is Status.OK and there.value <= here.value - 1e-4 * gain + noise:
+            # rounding hides gains this small; the slope then decides, and not the lowest value
+            objective.best, objective.best_psi = there, objective.complete(trial, there)
+            return there, step
+        step, gain = 0.5 * step, 0.5 * gain
+    return None
+
+
+def _updated(covariance: Array, step: Array, change: Array) -> Array:
+    """Return the inverse Hessian that maps a change of slope to its step, nearest to the given."""
+    curvature = float(step @ change)
+    moved = covariance @ change
+    if curvature <= 1e-3 * float(change @ moved):
+        return covariance
+    scale = (1.0 + float(change @ moved) / curvature) / curvature
+    cross = np.outer(step, moved) / curvature
+    return covariance + scale * np.outer(step, step) - cross - cross.T
+
+
+def _settled(
+    problem: Problem, objective: Objective, known: Known, decrement: float
+) -> Optimum | None:
+    """Return the best point as an optimum, or None if it is at a bound or beyond."""
+    best, psi = objective.best, objective.best_psi
+    assert best is not None and psi is not None
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if not np.allclose(term.covariance.canonical(psi[place]), psi[place], rtol=1e-12):
+            return None  # a mirror image: the way there led through a bound
+    if np.any(boundary_thetas(problem, psi, known.units)):
+        return None
+    m = known.searched.size
+    free = np.ones(m, dtype=bool)
+    empty = np.full((m, m), np.nan)
+    return Optimum(psi, best, np.zeros(m), empty, free, decrement, None, known.coordinates)

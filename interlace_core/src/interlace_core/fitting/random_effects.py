@@ -1,0 +1,185 @@
+"""Random effects as users see them: modes and covariances per grouping factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
+from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.records import Array
+
+
+@dataclass(frozen=True)
+class TermPlace:
+    """A random-effects term without its data, for summaries and prediction.
+
+    Attributes
+    ----------
+    label : str
+        The term as written, such as `1 + x | g`.
+    predictor : int
+        Index of the predictor it belongs to.
+    group : str
+        Grouping factor.
+    names : tuple of str
+        Its columns.
+    structure : str
+        Name of its covariance structure.
+    columns : slice
+        Its place among the group's columns.
+    """
+
+    label: str
+    predictor: int
+    group: str
+    names: tuple[str, ...]
+    structure: str
+    columns: slice
+
+
+@dataclass(frozen=True)
+class GroupEffects:
+    """The random effects of one grouping factor, over all its terms.
+
+    Attributes
+    ----------
+    levels : tuple of str, length L
+        Those with data first, then others that a known covariance holds.
+    names : tuple of str, length c
+    values : ndarray, shape (L, c)
+        Conditional modes of b, on the scale of eta.
+    covariance : ndarray, shape (L, c, c)
+        Conditional covariance of b given the data, at the estimates of psi.
+    prior : ndarray, shape (c, c)
+        Estimated covariance of b, T T'; where the covariance of levels is known, its factor.
+    scales : ndarray, shape (L,), or None
+        Known variances of the levels, by which `prior` is multiplied; None where they are 1.
+    without_data : int
+        Number of levels at the end that have no data.
+    """
+
+    levels: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Array
+    covariance: Array
+    prior: Array
+    scales: Array | None = None
+    without_data: int = 0
+
+
+def term_places(problem: Problem) -> tuple[TermPlace, ...]:
+    """Return each term's place among the columns of its group."""
+    used: dict[str, int] = {}
+    places = []
+    for term in problem.terms:
+        start = used.get(term.group, 0)
+        used[term.group] = start + len(term.names)
+        columns = slice(start, used[term.group])
+        places.append(
+            TermPlace(
+                term.label, term.predictor, term.group, term.names, term.covariance.name, columns
+            )
+        )
+    return tuple(places)
+
+
+def group_effects(
+    problem: Problem, psi: Array, u: Array, shortcuts: Shortcuts | None = None
+) -> dict[str, GroupEffects]:
+    """Return the random effects of each grouping factor at the mode u.
+
+    The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
+    uncertainty of psi.
+    """
+    if not problem.terms:
+        return {}
+    layout = layout_of(problem)
+    structure, templates = layout.structure, layout.templates(psi)
+    spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
+    found = {}
+    for index, (factor, part) in enumerate(
+        zip(structure.factors, structure.spread(u), strict=True)
+    ):
+        T, (c, L) = templates[index], factor.shape
+        b = apply(T, part)
+        if spread is None:
+            covariance = np.full((L, c, c), np.nan)
+        else:
+            covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
+        levels = problem.terms[factor.terms[0][0]].levels
+        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T)
+        found[factor.name] = _with_relatives(own, problem, psi, u, index)
+    # in the order of the formula, not of elimination
+    return {term.group: found[term.group] for term in problem.terms}
+
+
+def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
+    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
+
+    Of R H^-1 R' where levels are correlated, R the root of their covariance.
+    """
+    conditional = Conditional(layout_of(problem), psi)
+    point = conditional.evaluate(u, 3)
+    try:
+        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
+    except NotPositiveDefiniteError:
+        return None
+    return [inverse[f, f] for f in range(len(layout_of(problem).structure.factors))]
+
+
+def _with_relatives(
+    own: GroupEffects, problem: Problem, psi: Array, u: Array, index: int
+) -> GroupEffects:
+    """Return the effects of a factor with those of the levels that only its relation holds."""
+    relation = layout_of(problem).structure.factors[index].relation
+    if relation is None:
+        return own
+    covariance = own.covariance
+    if relation.others:
+        more = _relatives_covariance(problem, psi, u, index)
+        covariance = np.concatenate([covariance, more])
+    return replace(
+        own,
+        levels=(*own.levels, *relation.others),
+        values=relation.extend(own.values),
+        covariance=covariance,
+        scales=relation.variances(),
+        without_data=len(relation.others),
+    )
+
+
+def _relatives_covariance(problem: Problem, psi: Array, u: Array, index: int) -> Array:
+    """Return the conditional covariance of the effects of levels without data, shape (m, c, c)."""
+    conditional = Conditional(layout_of(problem), psi)
+    structure, T = conditional.layout.structure, conditional.T[index]
+    relation = structure.factors[index].relation
+    assert relation is not None
+    try:
+        information = conditional.information(conditional.evaluate(u, 3))
+        factorisation = conditional.factorise(information)
+    except NotPositiveDefiniteError:
+        return np.full((len(relation.others), *T.shape), np.nan)
+    found = []
+    for weights, spare in zip(relation.weights, relation.spare, strict=True):
+        pulled = []
+        for row in T:
+            parts = [np.zeros(factor.shape) for factor in structure.factors]
+            parts[index] = np.outer(row, weights)
+            pulled.append(structure.gather(parts))
+        solved = [structure.join(factorisation.solve(structure.split(each))) for each in pulled]
+        found.append(np.array(pulled) @ np.array(solved).T + spare * (T @ T.T))
+    return np.array(found)
+
+
+def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str, ...]:
+    names = []
+    for index, _ in terms:
+        term = problem.terms[index]
+        parameter = problem.predictors[term.predictor].parameter
+        prefix = "" if term.predictor == 0 else f"{parameter.name}: "
+        names += [prefix + name for name in term.names]
+    return tuple(names)

@@ -1,0 +1,89 @@
+"""Errors and warnings: one root, children that also inherit the builtin a user expects."""
+
+
+class InterlaceError(Exception):
+    """Root of every error that interlace raises on purpose."""
+
+
+class FormulaError(InterlaceError, ValueError):
+    """A formula cannot be read; the message points at the span in the user's text."""
+
+
+class DataError(InterlaceError, ValueError):
+    """The data, the weights, the offset or the groups cannot be used as given."""
+
+
+class ResponseError(DataError):
+    """The response lies outside the family's domain or has a form it cannot take.
+
+    Parameters
+    ----------
+    message : str
+        With `{row}` in the place of the offending row, if there is one.
+    row : int, optional
+        Its position among the rows given to the family.
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message if row is None else message.replace("{row}", f"row {row}"))
+        self.template, self.row = message, row
+
+    def at(self, where: str) -> "ResponseError":
+        """Return the same error with the row named in other words."""
+        return ResponseError(self.template.replace("{row}", where))
+
+
+class OptionError(InterlaceError, ValueError):
+    """An argument, an option or a configuration value is not acceptable."""
+
+
+class UnknownNameError(InterlaceError, LookupError):
+    """A name was looked up that nothing installed provides."""
+
+
+class AmbiguousNameError(InterlaceError, LookupError):
+    """Two distributions provide the same name; it must be written `distribution:name`."""
+
+
+class UnsupportedModelError(InterlaceError, NotImplementedError):
+    """The model is well defined, but the chosen component cannot fit it."""
+
+
+class ExactResponseError(UnsupportedModelError):
+    """The model predicts the response exactly, and its likelihood has no maximum."""
+
+
+class NotAvailableError(InterlaceError, NotImplementedError):
+    """A component does not offer an optional ability that was asked for."""
+
+
+class PluginError(InterlaceError, RuntimeError):
+    """A plugin failed; the message names plugin, distribution, version and stage."""
+
+
+class NumericalError(InterlaceError, ArithmeticError):
+    """A computation has no finite answer at the point where it was asked."""
+
+
+class StartError(NumericalError):
+    """The log-likelihood cannot be evaluated where a search is to begin."""
+
+
+class SavedFileError(InterlaceError, ValueError):
+    """A result cannot be saved as it is, or a saved file is damaged, unsafe or too new."""
+
+
+class InterlaceWarning(UserWarning):
+    """Root of every warning that interlace issues."""
+
+
+class DataWarning(InterlaceWarning):
+    """Something in the data was dropped, recoded or looks like a mistake."""
+
+
+class ConvergenceWarning(InterlaceWarning):
+    """The fit did not reach an optimum, or its optimum is not to be trusted."""
+
+
+class PluginWarning(InterlaceWarning):
+    """An installed plugin could not be used; everything else goes on."""

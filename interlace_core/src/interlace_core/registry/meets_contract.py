@@ -1,0 +1,229 @@
+"""Check what a plugin offers against its contract, and describe what it can do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from interlace_core import contract as contracts
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.composition import Composition
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.messages.errors import OptionError, PluginError
+
+# Longest cause in a one-line message: with who and where before it, still readable in a log.
+MAX_CAUSE = 240
+
+OPTIONAL_ABILITIES = ("variance", "simulate", "cdf", "derivatives")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of component that plugins provide.
+
+    Attributes
+    ----------
+    name : str
+        As users write it, such as `family`.
+    plural : str
+        The same for several.
+    contract : type
+        Base class in `interlace_core.contract`.
+    describe : callable
+        Returns, in words, what a sample can do; raises PluginError if the sample lacks what
+        its contract asks for.
+    sample_arguments : tuple
+        Arguments with which the core builds a sample; None for a kind without: its
+        class is described.
+    """
+
+    name: str
+    plural: str
+    contract: type[Any]
+    describe: Callable[[Any], str]
+    sample_arguments: tuple[Any, ...] | None = ()
+
+    @property
+    def hook(self) -> str:
+        """Name of the hook that offers this kind."""
+        return f"interlace_{self.plural}"
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of that name.
+
+    Raises
+    ------
+    OptionError
+        If there is no such kind.
+    """
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    known = ", ".join(kind.name for kind in KINDS)
+    raise OptionError(f"kind of component: expected one of {known}, got {name!r}")
+
+
+def check_class(kind: Kind, offered: object) -> str:
+    """Return in words what an offered class can do, after holding it against its contract.
+
+    The version comes before completeness: an old contract is the reason, a missing method only
+    its symptom.
+
+    Raises
+    ------
+    PluginError
+        If the object does not meet the contract; the message is the cause alone.
+    """
+    if not inspect.isclass(offered):
+        raise PluginError(f"expected a class, got {_shown(offered)}")
+    if not issubclass(offered, kind.contract):
+        raise PluginError(f"is not a subclass of interlace_core.contract.{_base(kind)}")
+    _check_version(offered)
+    _check_complete(offered)
+    _check_name(offered)
+    if kind.sample_arguments is None:
+        return kind.describe(offered)
+    return kind.describe(_build_sample(kind, offered))
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's type and message in one line of limited length."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:
+        message = "(its message cannot be shown)"
+    # The core's own causes are written to be read; the type says nothing more.
+    own = type(error) is PluginError
+    text = message if own else f"{type(error).__name__}: {message}".rstrip(": ")
+    return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 3] + "..."
+
+
+def _check_version(offered: type[Any]) -> None:
+    version = getattr(offered, "contract_version", None)
+    current = contracts.CONTRACT_VERSION
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise PluginError(f"expected contract_version to be an int, got {_shown(version)}")
+    if version < current:
+        raise PluginError(
+            f"is made for contract version {version}, this interlace-core has {current}; "
+            "update the plugin"
+        )
+    if version > current:
+        raise PluginError(
+            f"is made for contract version {version}, this interlace-core has {current}; "
+            "update interlace-core"
+        )
+
+
+def _check_complete(offered: type[Any]) -> None:
+    if inspect.isabstract(offered):
+        missing = ", ".join(sorted(offered.__abstractmethods__))
+        raise PluginError(f"is abstract, it lacks {missing}")
+
+
+def _check_name(offered: type[Any]) -> None:
+    name = getattr(offered, "name", None)
+    if not isinstance(name, str):
+        raise PluginError(f"expected a class attribute `name`, a str, got {_shown(name)}")
+    if not name or ":" in name or name != "".join(name.split()):
+        raise PluginError(
+            f"expected a `name` of one word without a colon, got {name!r}; "
+            "the colon separates distribution and name"
+        )
+
+
+def _build_sample(kind: Kind, offered: type[Any]) -> Any:
+    arguments = kind.sample_arguments or ()
+    shown = ", ".join(map(repr, arguments))
+    call = f"{offered.__name__}({shown})"
+    try:
+        sample = offered(*arguments)
+    except Exception as error:
+        raise PluginError(f"cannot be constructed by {call}: {one_line(error)}") from error
+    if not isinstance(sample, kind.contract):
+        raise PluginError(f"{call} returns {_shown(sample)}, not a {_base(kind)}")
+    return sample
+
+
+def _describe_family(family: Family) -> str:
+    parameters = family.parameters
+    if not (
+        isinstance(parameters, tuple)
+        and parameters
+        and all(isinstance(parameter, Parameter) for parameter in parameters)
+    ):
+        raise PluginError(
+            "expected `parameters` to be a tuple of one or more Parameter, "
+            f"got {_shown(parameters)}"
+        )
+    offered = [
+        ability
+        for ability in OPTIONAL_ABILITIES
+        if getattr(type(family), ability) is not getattr(Family, ability)
+    ]
+    return "; ".join(
+        [
+            "parameters " + ", ".join(parameter.name for parameter in parameters),
+            "response " + ", ".join(sorted(family.response_forms)),
+            "offers " + (", ".join(offered) or "nothing optional"),
+        ]
+    )
+
+
+def _describe_approximation(approximation: Approximation) -> str:
+    served = approximation.serves_nAGQ
+    if served is None:
+        return "chosen by name only"
+    if not isinstance(served, range) or not served:
+        raise PluginError(
+            f"expected `serves_nAGQ` to be None or a range of one or more, got {_shown(served)}"
+        )
+    lowest, highest = min(served), max(served)
+    return f"nAGQ {lowest}" if lowest == highest else f"nAGQ {lowest} to {highest}"
+
+
+def _describe_optimizer(optimizer: Optimizer) -> str:
+    facts = getattr(optimizer, "facts", None)
+    if not isinstance(facts, OptimizerFacts):
+        raise PluginError(f"expected `facts` to be OptimizerFacts, got {_shown(facts)}")
+    gradient = "uses the gradient" if facts.uses_gradient else "needs no gradient"
+    bounds = "keeps bounds" if facts.supports_bounds else "knows no bounds"
+    return f"{gradient}; {bounds}"
+
+
+def _describe_covariance(covariance: Covariance) -> str:
+    if not isinstance(covariance.n_theta, Integral):
+        raise PluginError(f"expected `n_theta` to be an int, got {_shown(covariance.n_theta)}")
+    return ""
+
+
+def _describe_composition(offered: type[Composition]) -> str:
+    return f"adds {offered.role}" if offered.role else "by name only"
+
+
+def _base(kind: Kind) -> str:
+    return kind.contract.__name__
+
+
+def _shown(value: object) -> str:
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = "an object"
+    short = text if len(text) <= 60 else text[:57] + "..."
+    return f"{short} of type {type(value).__name__}"
+
+
+KINDS = (
+    Kind("family", "families", Family, _describe_family),
+    Kind("approximation", "approximations", Approximation, _describe_approximation),
+    Kind("optimizer", "optimizers", Optimizer, _describe_optimizer),
+    Kind("covariance", "covariances", Covariance, _describe_covariance, (1,)),
+    Kind("composition", "compositions", Composition, _describe_composition, None),
+)

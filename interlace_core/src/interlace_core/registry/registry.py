@@ -1,0 +1,270 @@
+"""Find, list and look up what the installed plugins provide."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import pluggy
+
+from interlace_core.contract import hooks
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.family import Family
+from interlace_core.contract.hooks import PROJECT
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.messages.errors import PluginError, PluginWarning
+from interlace_core.messages.warn import warn
+from interlace_core.registry.loader import (
+    Failure,
+    Registered,
+    Source,
+    find_sources,
+    load_plugin,
+    name_origin,
+)
+from interlace_core.registry.lookup import choose, from_distribution, with_name
+from interlace_core.registry.meets_contract import KINDS, kind_named
+
+__all__ = ["Failure", "Registered", "Registry", "default_registry"]
+
+
+@cache
+def default_registry() -> Registry:
+    """Return the registry of this process, which looks for plugins when first asked."""
+    return Registry()
+
+
+class Registry:
+    """What the plugins provide; they are loaded when it is first asked.
+
+    A plugin that fails is left out, recorded and warned about once; it stops nothing else.
+
+    Parameters
+    ----------
+    entry_points : iterable of importlib.metadata.EntryPoint, optional
+        Used instead of the installed ones of the group `interlace`.
+    """
+
+    def __init__(self, entry_points: Iterable[Any] | None = None) -> None:
+        self._entry_points = entry_points
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hooks)
+        self._waiting: deque[Source | Failure] | None = None
+        self._registered: list[Registered] = []
+        self._failures: list[Failure] = []
+        self._unwarned: deque[Failure] = deque()
+        self._by_hand: set[str] = set()
+        # A plugin may ask the registry while it is being imported: hence re-entrant.
+        self._lock = threading.RLock()
+
+    def family(self, name: str, *, prefer: Mapping[str, str] | None = None) -> type[Family]:
+        """Return the family class of that name.
+
+        Parameters
+        ----------
+        name : str
+            `name`, or `distribution:name` where several distributions provide it.
+        prefer : mapping from str to str, optional
+            Distribution to take a name from, such as `{"family:NAME": "DISTRIBUTION"}`.
+
+        Raises
+        ------
+        UnknownNameError
+            If nothing provides it (or not the distribution asked for).
+        AmbiguousNameError
+            If several distributions do, and neither `name` nor `prefer` says which.
+        """
+        found: type[Family] = self._find("family", name, prefer)
+        return found
+
+    def approximation(
+        self, name: str, *, prefer: Mapping[str, str] | None = None
+    ) -> type[Approximation]:
+        """Return the approximation class of that name; otherwise as `family`."""
+        found: type[Approximation] = self._find("approximation", name, prefer)
+        return found
+
+    def optimizer(self, name: str, *, prefer: Mapping[str, str] | None = None) -> type[Optimizer]:
+        """Return the optimizer class of that name; otherwise as `family`."""
+        found: type[Optimizer] = self._find("optimizer", name, prefer)
+        return found
+
+    def covariance(self, name: str, *, prefer: Mapping[str, str] | None = None) -> type[Covariance]:
+        """Return the covariance-structure class of that name; otherwise as `family`."""
+        found: type[Covariance] = self._find("covariance", name, prefer)
+        return found
+
+    def classes(self, kind: str) -> tuple[Registered, ...]:
+        """Return all classes of a kind, sorted by name and distribution."""
+        wanted = kind_named(kind).name
+        self._ensure_loaded()
+        found = [each for each in self._registered if each.kind == wanted]
+        return tuple(sorted(found, key=lambda each: (each.name, each.distribution)))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What could not be used, in the order in which it was found."""
+        self._ensure_loaded()
+        return tuple(self._failures)
+
+    def table(self) -> list[dict[str, str]]:
+        """Return a row for each class, then one for each failure.
+
+        The columns are kind, name, class, distribution, version, capabilities and status.
+        """
+        rows = [
+            _class_row(each, shared=len(with_name(found, each.name)) > 1)
+            for kind in KINDS
+            for found in [self.classes(kind.name)]
+            for each in found
+        ]
+        return rows + [_failure_row(failure) for failure in self.failures]
+
+    def provenance(self, component: object) -> str:
+        """Return in words which plugin a class, or an instance of it, comes from.
+
+        Never warns, because it is used in error messages. A subclass is not blamed on the
+        plugin of its parent.
+        """
+        cls = component if isinstance(component, type) else type(component)
+        self._load()
+        for each in self._registered:
+            if each.cls is cls:
+                return name_origin(each.plugin, each.distribution, each.version)
+        return f"class {cls.__module__}.{cls.__qualname__} (from no installed plugin)"
+
+    def register_plugin(
+        self,
+        plugin: object,
+        *,
+        distribution: str = "local",
+        version: str = "unknown",
+        name: str | None = None,
+    ) -> tuple[Registered, ...]:
+        """Add a module or object with hooks, without an entry point, and return its classes.
+
+        Registering the same `distribution` and `name` again replaces what was registered by
+        hand before, so that a notebook cell can run twice. What was found through entry points
+        is never displaced.
+
+        Parameters
+        ----------
+        plugin : object
+            Has functions marked with `interlace_core.hookimpl`.
+        distribution, version : str
+            Shown in tables and messages; `distribution:name` looks its classes up.
+        name : str, optional
+            The plugin's name; by default that of the module or class.
+        """
+        self._ensure_loaded()
+        label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
+        source = Source(label, distribution, version, partial(_itself, plugin))
+        with self._lock:
+            if source.key in self._by_hand:
+                self._withdraw(source)
+            if not self._manager.has_plugin(source.key):
+                self._by_hand.add(source.key)
+            before = len(self._registered)
+            self._add(source)
+            added = tuple(self._registered[before:])
+        self._warn()
+        return added
+
+    def _ensure_loaded(self) -> None:
+        self._load()
+        self._warn()
+
+    def _load(self) -> None:
+        """Load what waits; safe to enter again, or to repeat after a KeyboardInterrupt."""
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = deque(find_sources(self._entry_points))
+            while self._waiting:
+                source = self._waiting.popleft()
+                try:
+                    self._add(source)
+                except BaseException:
+                    self._withdraw(source)
+                    self._waiting.appendleft(source)
+                    raise
+
+    def _add(self, source: Source | Failure) -> None:
+        if isinstance(source, Failure):
+            self._note(source)
+            return
+        for outcome in load_plugin(self._manager, source):
+            if isinstance(outcome, Failure):
+                self._note(outcome)
+            elif self._provides(source.distribution, outcome):
+                error = PluginError(
+                    f"distribution {source.distribution} provides this name already; "
+                    "the first one stays"
+                )
+                self._note(source.failure("name", error, outcome.kind, outcome.name))
+            else:
+                self._registered.append(outcome)
+
+    def _provides(self, distribution: str, offered: Registered) -> bool:
+        rivals = [each for each in self._registered if each.kind == offered.kind]
+        return bool(from_distribution(with_name(rivals, offered.name), distribution))
+
+    def _note(self, failure: Failure) -> None:
+        self._failures.append(failure)
+        self._unwarned.append(failure)
+
+    def _withdraw(self, source: Source | Failure) -> None:
+        """Forget a plugin whose loading was interrupted, or that is registered anew by hand."""
+        if isinstance(source, Failure):
+            return
+
+        def kept(each: Registered | Failure) -> bool:
+            return (each.distribution, each.plugin) != (source.distribution, source.plugin)
+
+        if self._manager.has_plugin(source.key):
+            self._manager.unregister(name=source.key)
+        self._registered = [each for each in self._registered if kept(each)]
+        self._failures = [each for each in self._failures if kept(each)]
+
+    def _warn(self) -> None:
+        # Outside of loading: a filter that turns warnings into errors must not interrupt it.
+        with self._lock:
+            while self._unwarned:
+                line = self._unwarned.popleft().line()
+                warn(line, PluginWarning)
+
+    def _find(self, kind: str, name: str, prefer: Mapping[str, str] | None) -> type[Any]:
+        offers = self.classes(kind)
+        found = choose(kind_named(kind), name, offers, prefer=prefer, failures=self._failures)
+        return found.cls
+
+
+def _itself(plugin: object) -> object:
+    return plugin
+
+
+def _class_row(each: Registered, shared: bool) -> dict[str, str]:
+    return {
+        "kind": each.kind,
+        "name": each.name,
+        "class": each.cls.__name__,
+        "distribution": each.distribution,
+        "version": each.version,
+        "capabilities": each.capabilities,
+        "status": f"ok; write {each.distribution}:{each.name}" if shared else "ok",
+    }
+
+
+def _failure_row(failure: Failure) -> dict[str, str]:
+    return {
+        "kind": failure.kind or "plugin",
+        "name": failure.plugin,
+        "class": failure.item,
+        "distribution": failure.distribution,
+        "version": failure.version,
+        "capabilities": "",
+        "status": f"failed at {failure.stage}: {failure.cause}",
+    }

@@ -1,0 +1,1 @@
+"""Families of counts with a part for zeros: inflated, truncated, hurdles."""

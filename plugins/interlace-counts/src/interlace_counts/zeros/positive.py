@@ -1,0 +1,234 @@
+"""A count distribution given that the count is positive: probabilities, moments, draws, starts.
+
+A family may say how likely a zero is with a method of its own, `cloglog_positive` (`ZeroAware`).
+Then all of this holds however close to 1 its probability of a zero is; otherwise it is taken from
+the log-density at 0, and ends where P(Y = 0) rounds to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from interlace_core.contract import LINKS, Array, Derivatives, Family, OptionError, Parameter
+from interlace_counts.zeros.partials import cloglog_partials, log_positive
+
+MIN_LOG_MEAN = -600.0
+"""A truncated distribution has reached its limit long before log(mu) is this small, and exp() of
+this and of its negative are still ordinary numbers."""
+
+SUM_BELOW = 1e-3
+"""Where P(Y > 0) is smaller, the distribution function is summed: the difference
+F(y) - f(0) would lose more than three digits."""
+
+MAX_SUMMED = 10_000
+"""Terms of such a sum. A count this large with a mean below 0.001 per row has a distribution with
+so long a tail that the difference is used again."""
+
+REJECTION_ROUNDS = 30
+"""Draws to try before the remaining rows, whose P(Y > 0) is then small, are drawn by inversion."""
+
+START_STEPS = 20
+"""EM steps of a start; a start needs one digit."""
+
+
+def require_count_family(composition: str, base: Family) -> None:
+    """Raise an OptionError unless a family can be the count part of a composition.
+
+    Parameters
+    ----------
+    composition : str
+        Named in the message.
+    base : Family
+        A family of counts 0, 1, 2, ... without a zero part of its own.
+    """
+    counts = base.support == "counts" and base.response_forms == {"numeric"}
+    if not counts or any(parameter.role == "zero" for parameter in base.parameters):
+        raise OptionError(
+            f"{composition}: expected a family of counts from 0 on without a zero part, got "
+            f"{base.name!r} with the support {base.support!r}. Compose the family of the counts "
+            "themselves; it declares support = 'counts'."
+        )
+
+
+def inner_parameters(count: Family) -> tuple[Parameter, ...]:
+    """Return a count family's parameters with their limits said of a part."""
+    return tuple(
+        replace(
+            parameter, at_lower=_of_part(parameter.at_lower), at_upper=_of_part(parameter.at_upper)
+        )
+        for parameter in count.parameters
+    )
+
+
+def _of_part(limit: str) -> str:
+    return limit and f"{limit} in its count part"
+
+
+@runtime_checkable
+class ZeroAware(Protocol):
+    """A count family that gives the probability of a positive count without rounding it to 0."""
+
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(-log P(Y = 0)), the complementary log-log of P(Y > 0); works on jets."""
+
+
+def cloglog_positive(count: Family, eta: Sequence[Any]) -> Any:
+    """Return log(-log P(Y = 0)), shape (..., n) or broadcastable to it; works on jets."""
+    from interlace_core.families import value_of
+
+    if isinstance(count, ZeroAware):
+        return count.cloglog_positive(eta)
+    zeros = np.zeros(max(np.shape(value_of(each))[-1:] for each in eta))
+    t = -count.log_density(zeros, eta)
+    return np.log(np.where(t > 0, t, np.nan))
+
+
+def cloglog_positive_derivatives(
+    count: Family, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+) -> Derivatives:
+    """Return log(-log P(Y = 0)) and its partials, for the rows of y."""
+    from interlace_core.families import differentiate
+
+    if isinstance(count, ZeroAware):
+        return differentiate(count.cloglog_positive, eta, order, wrt)
+    return cloglog_partials(count.derivatives(np.zeros(y.shape[0]), eta, order, wrt), order, wrt)
+
+
+def truncated_moments(
+    count: Family, eta: Sequence[Array], *, variance: bool = False
+) -> tuple[Array, Array]:
+    """Return mean and, if asked for, variance given that the count is positive.
+
+    Parameters
+    ----------
+    count : Family
+        The untruncated family.
+    eta : sequence of K ndarrays, each broadcastable to (..., n)
+        Its predictors.
+    variance : bool
+        Whether the variance is wanted; NaN otherwise.
+    """
+    eta = [np.asarray(each) for each in eta]
+    if count.parameters[0].link.name == LINKS["log"].name:
+        eta[0] = np.maximum(eta[0], MIN_LOG_MEAN)
+    h = cloglog_positive(count, eta)
+    odds = np.exp(-log_positive(h))
+    mean = np.asarray(count.mean(eta) * odds)
+    if not variance:
+        return mean, np.full_like(mean, np.nan)
+    full = count.variance(eta) * odds
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = full - np.square(mean) * np.exp(-np.exp(h))
+    return mean, np.where(np.isinf(full), full, np.maximum(spread, 0.0))
+
+
+def truncated_cdf(count: Family, y: Array, eta: Sequence[Array]) -> Array:
+    """Return P(Y <= y | Y > 0), shape (..., n)."""
+    h = cloglog_positive(count, eta)
+    below = np.exp(-np.exp(h))
+    positive = np.exp(log_positive(h))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inside = (count.cdf(y, eta) - below) / positive
+    summed = np.broadcast_to((positive < SUM_BELOW) & (y <= MAX_SUMMED), np.shape(inside))
+    if np.any(summed):
+        rows = [np.broadcast_to(each, summed.shape)[summed] for each in (y, *eta)]
+        inside = np.array(inside)
+        inside[summed] = _summed_cdf(count, rows[0], rows[1:])
+    return np.where(y < 1, 0.0, np.clip(inside, 0.0, 1.0))
+
+
+def simulate_positive(count: Family, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+    """Return draws of the family given that they are positive, shape (..., n)."""
+    eta = np.broadcast_arrays(*eta)
+    draws = count.simulate(eta, rng)
+    for _ in range(REJECTION_ROUNDS):
+        again = draws == 0
+        if not np.any(again):
+            return draws
+        draws[again] = count.simulate([each[again] for each in eta], rng)
+    again = draws == 0
+    draws[again] = _by_inversion(count, [each[again] for each in eta], rng)
+    return draws
+
+
+def start_truncated(count: Family, y: Array, weights: Array | None) -> Array:
+    """Return the count family's start once the zeros that truncation removed are put back.
+
+    EM steps: as many zeros as the last start implies, then the family's start with them.
+    """
+    w = np.ones(y.size) if weights is None else weights
+    padded = np.append(y, 0.0)
+    eta = count.start(y, weights)
+    for _ in range(START_STEPS):
+        p0 = min(_probability_of_zero(count, eta), 0.99)  # at most 99 zeros per count
+        missing = np.sum(w) * p0 / (1.0 - p0)
+        eta = count.start(padded, np.append(w, missing))
+    return eta
+
+
+def start_inflated(count: Family, pi: float | None, y: Array, weights: Array | None) -> Array:
+    """Return the count family's start with the additional zeros removed, and their logit.
+
+    EM steps: the share of the zeros that the family does not explain, then its start without
+    them.
+
+    Parameters
+    ----------
+    count : Family
+        The family that the zeros are added to.
+    pi : float, or None
+        Probability of an additional zero where it is fixed.
+    y, weights
+        As for `Family.start`.
+    """
+    w = np.ones(y.size) if weights is None else weights
+    zero = y == 0
+    share = float(np.average(zero, weights=w))
+    mixing = float(np.clip(0.5 * share, 0.02, 0.9)) if pi is None else pi
+    eta = count.start(y, np.where(zero, 0.5 * w, w))
+    for _ in range(START_STEPS):
+        p0 = _probability_of_zero(count, eta)
+        own = max((1.0 - mixing) * p0 / (mixing + (1.0 - mixing) * p0), 1e-3)
+        eta = count.start(y, np.where(zero, own * w, w))
+        if pi is None:
+            mixing = float(np.clip(share * (1.0 - own), 0.01, 0.99))
+    return np.append(eta, LINKS["logit"].eta(mixing))
+
+
+def _probability_of_zero(count: Family, eta: Array) -> float:
+    """Return f(0) at constant predictors, fixed parameters at their values."""
+    values = [
+        np.array([e if p.fixed is None else p.fixed_eta()])
+        for p, e in zip(count.parameters, eta, strict=True)
+    ]
+    return float(np.exp(count.log_density(np.zeros(1), values))[0])
+
+
+def _summed_cdf(count: Family, y: Array, eta: Sequence[Array]) -> Array:
+    log_p = log_positive(cloglog_positive(count, eta))
+    total = np.zeros(y.shape)
+    for k in range(1, int(np.max(y, initial=0.0)) + 1):
+        rows = np.flatnonzero(y >= k)
+        term = count.log_density(np.full(rows.size, float(k)), [each[rows] for each in eta])
+        total[rows] += np.exp(term - log_p[rows])
+    return total
+
+
+def _by_inversion(count: Family, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+    """Return draws by adding up the probabilities of 1, 2, ... until they pass a uniform one."""
+    log_p = log_positive(cloglog_positive(count, eta))
+    left = rng.random(log_p.shape)
+    draws = np.ones(log_p.shape)
+    rows = np.arange(draws.size)
+    for k in range(1, MAX_SUMMED + 1):
+        draws[rows] = k
+        term = count.log_density(np.full(rows.size, float(k)), [each[rows] for each in eta])
+        left[rows] -= np.exp(term - log_p[rows])
+        rows = rows[left[rows] > 0.0]
+        if rows.size == 0:
+            break
+    return draws

@@ -1,0 +1,128 @@
+"""Zero-truncated families: any family of counts given that the count is positive.
+
+The linear predictors stay those of the untruncated distribution, so that exp(eta) of a log link is
+not the mean of the positive counts; ask `mean`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from interlace_core.contract import Array, Composition, Derivatives, Family, Parameter, Response
+from interlace_core.families import require
+from interlace_counts.zeros.partials import log_positive, truncated_derivatives
+from interlace_counts.zeros.positive import (
+    cloglog_positive,
+    cloglog_positive_derivatives,
+    inner_parameters,
+    require_count_family,
+    simulate_positive,
+    start_truncated,
+    truncated_cdf,
+    truncated_moments,
+)
+
+
+class ZeroTruncatedFamily(Family):
+    """A count family given that the count is positive."""
+
+    support = "positive counts"
+
+    @property
+    @abstractmethod
+    def count(self) -> Family:
+        """The count family, with all its parameters."""
+
+    @property
+    def r_family(self) -> str | None:
+        """The count family's in R, truncated."""
+        return None if self.count.r_family is None else f"truncated_{self.count.r_family}"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The count family's."""
+        return inner_parameters(self.count)
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Accept counts from 1 on."""
+        require(self, (y >= 1) & (y == np.floor(y)), y, "positive counts 1, 2, 3, ...")
+        return self.count.check_response(y, weights)
+
+    def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
+        """Return log f(y) - log(1 - f(0)), and -inf at 0."""
+        inside = self.count.log_density(y, eta) - log_positive(cloglog_positive(self.count, eta))
+        return np.where(y == 0, -np.inf, inside)
+
+    def mean(self, eta: Sequence[Array]) -> Array:
+        """Return E[Y | Y > 0], which tends to its limit, not to 0, as eta falls."""
+        return truncated_moments(self.count, eta)[0]
+
+    def conditional_mean(self, eta: Sequence[Array]) -> Array:
+        """Return the mean: a truncated family is its own conditional part."""
+        return self.mean(eta)
+
+    def variance(self, eta: Sequence[Array]) -> Array:
+        """Return V / (1 - f(0)) - mean^2 f(0), V the untruncated variance."""
+        return truncated_moments(self.count, eta, variance=True)[1]
+
+    def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+        """Return positive draws of the count family."""
+        return simulate_positive(self.count, eta, rng)
+
+    def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
+        """Return (F(y) - f(0)) / (1 - f(0)), without its cancellation where f(0) is near 1."""
+        return truncated_cdf(self.count, y, eta)
+
+    def start(self, y: Array, weights: Array | None) -> Array:
+        """Return the count family's start for the response with its missing zeros added."""
+        return start_truncated(self.count, y, weights)
+
+    def derivatives(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> Derivatives:
+        """Return derivatives by the chain rule from the count family's at y and at 0."""
+        full = self.count.derivatives(y, eta, order, wrt)
+        h = cloglog_positive_derivatives(self.count, y, eta, order, wrt)
+        return truncated_derivatives(full, h, order, wrt)
+
+
+@dataclass(frozen=True)
+class ZeroTruncated(ZeroTruncatedFamily, Composition):
+    """Any count family given that the count is positive.
+
+    Parameters
+    ----------
+    base : Family
+        The count family.
+    """
+
+    base: Family
+
+    name: ClassVar[str] = "zero_truncated"
+
+    def __post_init__(self) -> None:
+        require_count_family("ZeroTruncated", self.base)
+        object.__setattr__(self, "name", f"truncated_{self.base.name}")
+
+    @classmethod
+    def of(cls, base: Family) -> Family | None:
+        """Return the family given that the count is positive."""
+        return cls(base)
+
+    @property
+    def count(self) -> Family:
+        """The base."""
+        return self.base
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy around the bound base."""
+        return replace(self, base=self.base.bind(y))
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(y))
