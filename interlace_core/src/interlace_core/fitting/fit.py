@@ -30,7 +30,13 @@ from interlace_core.fitting.objective import Objective, SearchStopped, possible_
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
-from interlace_core.fitting.verdict import judge, with_lower_optima, with_undetermined
+from interlace_core.fitting.verdict import (
+    Verdict,
+    judge,
+    with_ceiling,
+    with_lower_optima,
+    with_undetermined,
+)
 from interlace_core.messages.errors import StartError
 from interlace_core.records import Array, OptimizerResult, Status
 from interlace_core.registry.blame import guard
@@ -98,8 +104,7 @@ def fit_problem(
     if starts or is_doubtful(problem, fit) or is_crowded(problem, fit):
         with guard(approximation, "fit"):
             fit = highest(problem, approximation, fit, search, start.units, starts)
-    verdict = with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined)
-    return replace(fit, verdict=with_lower_optima(verdict, optima_apart(fit), len(fit.searches)))
+    return replace(fit, verdict=_in_words(problem, approximation, fit, tol_decrement))
 
 
 def _from_another_start(
@@ -120,6 +125,18 @@ def _from_another_start(
             except StartError as error:
                 failed = error
     raise failed or StartError("there is no start of the fit")
+
+
+def _in_words(
+    problem: Problem, approximation: Approximation, fit: Fit, tol_decrement: float
+) -> Verdict:
+    """Return the verdict with all that the searches together tell."""
+    verdict = fit.verdict
+    if problem.family.is_discrete and not fit.unsound:
+        if not approximation.penalty(problem, fit.psi):
+            verdict = with_ceiling(verdict, fit.value, tol_decrement)
+    verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined)
+    return with_lower_optima(verdict, optima_apart(fit), len(fit.searches))
 
 
 def _fit_from(

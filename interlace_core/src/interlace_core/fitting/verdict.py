@@ -110,6 +110,28 @@ def _describe_boundary(
     return tuple(words)
 
 
+def with_ceiling(verdict: Verdict, value: float, tol_decrement: float) -> Verdict:
+    """Return a verdict that knows that no log-likelihood of discrete data is above 0.
+
+    Where a response is separated completely, no curvature is left that tells what is left to gain.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    value : float
+        Negative log-likelihood.
+    tol_decrement : float
+        What an optimum may have left to gain.
+    """
+    left = max(value, 0.0)
+    if verdict.converged or not left <= tol_decrement:
+        return verdict
+    status = "boundary" if verdict.boundary else "optimum"
+    bounds = ": " + "; ".join(verdict.boundary) if verdict.boundary else ""
+    message = f"{status}{bounds} (remaining gain {left:.1e})"
+    return replace(verdict, status=status, converged=True, remaining_gain=left, message=message)
+
+
 def with_undetermined(
     verdict: Verdict, problem: Problem, psi: Array, undetermined: BoolArray
 ) -> Verdict:
