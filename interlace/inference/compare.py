@@ -17,7 +17,6 @@ import pandas as pd
 from scipy.stats import chi2
 
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
-from interlace_core.contract.approximation import check_support
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.parts import drop_columns
 from interlace_core.fitting.fitted_model import require_training
@@ -163,7 +162,7 @@ def _difference(a: FittedModel, b: FittedModel) -> str:
             "refit=False, and they are fitted again by maximum likelihood."
         )
     if not _same_likelihood(a, b):
-        methods = sorted(str(each.settings["approximation"]) for each in (a, b))
+        methods = sorted(str(each.fitted_by) for each in (a, b))
         return (
             f"their log-likelihoods are approximated differently ({'; '.join(methods)}). "
             "Fit both with the same nAGQ."
@@ -177,15 +176,13 @@ def _same_likelihood(a: FittedModel, b: FittedModel) -> bool:
     Without random effects every approximation is exact: the other fit's, evaluated for such a
     model, has to give its value (weights can be precisions in one and multipliers in the other).
     """
-    if a.settings["approximation"] == b.settings["approximation"]:
+    if a.fitted_by == b.fitted_by:
         return True
     for plain, other in ((a, b), (b, a)):
         if not plain.terms:
             problem = require_training(plain, "anova").problem
             approximation = require_training(other, "anova").approximation
-            try:
-                check_support(approximation, problem)
-            except UnsupportedModelError:
+            if not approximation.accepts(problem):
                 return False
             value = approximation.objective(problem)(plain.fit.psi).value
             return bool(abs(value - plain.fit.value) <= TOL_REL_SAME * (1.0 + abs(value)))

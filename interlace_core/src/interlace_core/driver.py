@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
@@ -178,11 +178,11 @@ def prepare(
             known=known,
             structures=covariance,
             correlation=correlation,
-            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
+            fitting=Fitting(integral.method.restricted, integral.precision_weights),
         )
     approximation = penalise(integral, priors)
     with guard(approximation, "check"):
-        check_support(approximation, model.problem)
+        approximation.require(model.problem)
     optimizer = as_optimizer(registry, settings, who)
     return Prepared(model, approximation, optimizer, settings)
 
@@ -384,6 +384,7 @@ def _result(
             "response_levels": model.response_levels,
             **kept_of_approximation(approximation, problem, fit.psi),
         },
+        fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         notes=(
             *model.notes,

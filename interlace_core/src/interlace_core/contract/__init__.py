@@ -18,7 +18,13 @@ from interlace_core.calculus.links import (
     as_link,
     chain,
 )
-from interlace_core.contract.approximation import Approximation, Beginning, Information, Shortcuts
+from interlace_core.contract.approximation import (
+    Approximation,
+    Beginning,
+    Information,
+    Method,
+    Shortcuts,
+)
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
@@ -78,6 +84,7 @@ __all__ = [
     "Link",
     "LogProbability",
     "Logit",
+    "Method",
     "NotAvailableError",
     "Optimizer",
     "OptimizerFacts",
