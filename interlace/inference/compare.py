@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2
@@ -19,13 +17,10 @@ from scipy.stats import chi2
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.parts import drop_columns
-from interlace_core.fitting.fitted_model import require_training
+from interlace_core.fitting.fitted_model import FittedModel, require_training
 from interlace_core.fitting.refit import refit_ml, refit_problem
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
-
-if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
 
 TOL_REL_SPAN = 1e-7
 """Residual, relative, below which a column counts as a combination of others."""
@@ -91,7 +86,7 @@ def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
     if len(results) < 2:
         raise OptionError("anova: expected two fits or more to compare.")
     for each in results:
-        if not hasattr(each, "restricted"):
+        if not isinstance(each, FittedModel):
             raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
     if refit not in (None, True, False):
         raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -307,7 +307,7 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any], who: str) -> O
         cls = registry.optimizer(asked, prefer=settings["prefer"])
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = list(getattr(cls, "__dataclass_fields__", {}))
+    known = [each.name for each in fields(cls)] if is_dataclass(cls) else []
     unknown = [option for option in options if option not in known]
     if unknown:
         raise OptionError(

@@ -85,6 +85,7 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
     checks: dict[str, Run] = {
         "accepts or refuses in words": partial(behaviour.check_refusals, case),
         "is found by name and nAGQ": partial(behaviour.check_named, case),
+        "says what it is": partial(behaviour.check_words, case),
     }
     for name in normal:
         run = _each(values.check_normal, case, {name: normal[name]})

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array, Evaluation, Status
@@ -72,6 +73,31 @@ def check_named(case: ApproximationCase) -> None:
             type(got).__name__,
             "Serve every value of serves_nAGQ.",
         )
+
+
+def check_words(case: ApproximationCase) -> None:
+    """Require a Method that says what it is, and yes or no to what it takes."""
+    approximation = case.approximation
+    method = approximation.method
+    expect(
+        isinstance(method, Method) and method.name == approximation.name,
+        f"`method`, a Method named {approximation.name!r}",
+        method,
+        "Change what Approximation.method returns by dataclasses.replace().",
+    )
+    expect(
+        method.restricted == (approximation.unrestricted() is not None),
+        "`method.restricted` where unrestricted() offers the likelihood itself, and only there",
+        method.restricted,
+        "A restricted likelihood cannot be compared with others; say where the likelihood is.",
+    )
+    given = {
+        "takes_relations": approximation.takes_relations,
+        "takes_correlation": approximation.takes_correlation,
+        "precision_weights": approximation.precision_weights,
+    }
+    for name, answer in given.items():
+        expect(isinstance(answer, bool), f"`{name}` to be True or False", answer, "Say which.")
 
 
 def check_evaluation(trial: Trial) -> None:
