@@ -162,6 +162,9 @@ def _intercept(found: Coefficients, result: FittedModel) -> str:
 def _meaning(result: FittedModel, k: int) -> Meaning:
     """Return what exp(coefficient) means, by the link and by what the family's response is."""
     parameter, family = result.coefficients[k].parameter, result.family
+    words = family.ratio_words(k)
+    if words is not None:
+        return Meaning(*words)
     counts = family.support.endswith("counts")
     trials = "pair" in family.response_forms
     zero = any(each.parameter.role == "zero" for each in result.coefficients)

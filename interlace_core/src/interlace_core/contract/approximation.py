@@ -175,6 +175,42 @@ class Approximation(ABC):
         """
         return None
 
+    def restricted_volume(self, problem: Problem) -> slice:
+        """Return the entries of psi that are integrated out over all values, as by REML.
+
+        Its value depends on their units: with predictors `X = Q R`, so that their coefficients
+        are `R beta`, it rises by `log|det R|`. None of psi, the default, for a likelihood.
+        """
+        return slice(0, 0)
+
+    def at_mode(
+        self,
+        conditional: Any,
+        mode: Any,
+        psi: Array,
+        solve_adjoint: Callable[..., Any] | None = None,
+    ) -> tuple[float, Array] | None:
+        """Return value and gradient at a conditional mode that somebody else found.
+
+        For who has the random effects in parts, of which each process holds some, and does the
+        search for the mode. None, the default, if it is no function of the mode alone.
+
+        Parameters
+        ----------
+        conditional : engine.Conditional
+            The joint density at psi.
+        mode : engine.Mode
+            Its mode.
+        psi : ndarray, shape (n_psi,)
+        solve_adjoint : callable, optional
+            Solves for how the mode moves, where it is not determined by `mode` alone.
+
+        Returns
+        -------
+        tuple of float and ndarray, shape (n_psi,), or None
+        """
+        return None
+
     def joint(self, problem: Problem) -> Approximation | None:
         """Return what has the same minimum as a function of all of psi, nothing profiled out.
 

@@ -108,6 +108,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "order of rows does not matter": behaviour.check_rows,
     "order of levels does not matter": behaviour.check_labels,
     "signs of covariates do not matter": behaviour.check_signs,
+    "units of covariates do not matter": behaviour.check_units,
     "same value whatever came before": behaviour.check_history,
     "a given mode is only a start": behaviour.check_given_mode,
     "far points fail by status": behaviour.check_far,

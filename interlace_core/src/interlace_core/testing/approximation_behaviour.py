@@ -136,6 +136,33 @@ def check_signs(trial: Trial) -> None:
     _expect_same(trial, problem, psi, "with negated covariates", gradient=False)
 
 
+def check_units(trial: Trial) -> None:
+    """Require the same value with covariates in other units, and coefficients with them.
+
+    But for the volume of coefficients that are integrated out, by `restricted_volume`.
+    """
+    problem, approximation = trial.problem, trial.case.approximation
+    factors = np.ones(problem.n_psi)
+    places = problem.beta_slices()
+    for place in places:
+        factors[place] = 2.0 ** np.arange(1, 1 + place.stop - place.start)
+    predictors = tuple(
+        replace(predictor, X=predictor.X * factors[place])
+        for predictor, place in zip(problem.predictors, places, strict=True)
+    )
+    changed = replace(problem, predictors=predictors)
+    volume = float(np.sum(np.log(factors[approximation.restricted_volume(problem)])))
+    wanted = trial.evaluation().value + volume
+    expect_close(
+        trial.case.evaluate(changed, trial.psi / factors).value,
+        wanted,
+        what=f"value of the model {trial.name!r} with covariates in other units",
+        tol=TOL_REL_INVARIANT,
+        scale=1.0 + abs(wanted),
+        advice="Say by restricted_volume() which coefficients are integrated out.",
+    )
+
+
 def check_history(trial: Trial) -> None:
     """Require the same evaluation whatever was evaluated before, far points included."""
     objective = trial.case.approximation.objective(trial.problem)
