@@ -15,6 +15,7 @@ from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.refit import refit_problem
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import boundary_thetas, vanished
+from interlace_core.records import BoolArray
 
 if TYPE_CHECKING:
     from interlace_core.fitting.fitted_model import FittedModel
