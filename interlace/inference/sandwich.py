@@ -85,8 +85,8 @@ def cluster_scores(
         raise UnsupportedModelError(
             f"{who}: expected an objective that is a sum over clusters, but that of "
             f"{training.approximation.method.name!r} takes all rows at once ({total:.6g} summed "
-            f"over clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() with "
-            'method="ML", or glmer() with nAGQ of at least 1.'
+            f"over clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() "
+            'with method="ML", or glmer() with nAGQ of at least 1.'
         )
     return ClusterScores(tuple(labels), tuple(rows), scores)
 
