@@ -25,14 +25,17 @@ def main() -> None:
     passed = files_passed(fit_cbpp)
     for name, functions in sorted(passed.items()):
         print(f"{functions:4d} functions  {name}")
-    print(f"{len(passed)} files")
+    print(f"{len(passed)} files, {sum(passed.values())} functions")
+
+
+CBPP = datasets.load("cbpp")
 
 
 def fit_cbpp() -> object:
     """Fit the model of the README."""
     return interlace.glmer(
         "incidence / size ~ period + (1 | herd)",
-        data=datasets.load("cbpp"),
+        data=CBPP,
         family="binomial",
         weights="size",
     )

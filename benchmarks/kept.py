@@ -1,7 +1,7 @@
 """Timings that are kept, one JSON file per run, and a table of them: python benchmarks/kept.py.
 
 `python benchmarks/run.py --quick --keep` adds a run to `benchmarks/results/`. Times of different
-machines are not comparable: a column of the table says how it compares with the last one on the same.
+machines are not comparable: a column of the table is compared with the last one on the same.
 """
 
 from __future__ import annotations
