@@ -46,6 +46,9 @@ SMALL = 0.1
 TOL_ABS_HIGHER = 1e-6
 """Log-likelihood by which a search must be higher to count."""
 
+OPPOSED = 0.7
+"""Correlation, but for its sign, of effects of opposed sign."""
+
 FEW_ROWS = 20
 """Rows per parameter below which a boundary is in doubt where there can be several optima."""
 
@@ -76,7 +79,9 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
     Densities that are log-concave jointly have one optimum but for the variances, and one variance
     alone seldom has two; a zero part, a formula of the dispersion, or correlations have them.
     """
-    if not fit.verdict.boundary or problem.n >= FEW_ROWS * fit.psi.size:
+    if not fit.verdict.converged or not fit.verdict.boundary:
+        return False
+    if problem.n >= FEW_ROWS * fit.psi.size:
         return False
     further = problem.predictors[1:]
     intricate = (
@@ -156,6 +161,9 @@ def elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[
         psi = start.psi.copy()
         psi[: problem.n_theta] *= SMALL
         yield "the family's constants, with small random effects", replace(start, psi=psi)
+    if any(term.Z.shape[1] > 1 for term in problem.terms):
+        psi = _with_opposed_effects(problem, start.psi)
+        yield "the family's constants, with effects of opposed sign", replace(start, psi=psi)
     zero = [k for k in problem.active() if problem.predictors[k].parameter.role == "zero"]
     if any(problem.predictors[k].X.shape[1] for k in zero):
         psi = start.psi.copy()
@@ -163,6 +171,21 @@ def elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[
             predictor, place = problem.predictors[k], problem.beta_slices()[k]
             psi[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
         yield "the family's constants, with next to no zero part", replace(start, psi=psi)
+
+
+def _with_opposed_effects(problem: Problem, psi: Array) -> Array:
+    """Return psi with effects whose correlations alternate in sign from column to column.
+
+    At a variance of 0 the likelihood does not tell correlations of one sign from the other's.
+    """
+    psi = psi.copy()
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        c = term.Z.shape[1]
+        T = term.covariance.template(psi[place])
+        sign = np.where(np.arange(c) % 2, -1.0, 1.0) * np.linalg.norm(T, axis=1)
+        opposed = OPPOSED * np.outer(sign, sign) + (1.0 - OPPOSED) * np.diag(np.square(sign))
+        psi[place] = term.covariance.nearest(opposed)
+    return psi
 
 
 def _higher_of(
