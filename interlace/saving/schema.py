@@ -28,6 +28,7 @@ from interlace.saving.codecs import (
 from interlace.saving.components import family
 from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.fitted_model import AnyFit, Coefficients, FittedModel
@@ -35,7 +36,7 @@ from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -97,6 +98,15 @@ row_report = record(
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
 
+method = record(
+    Method,
+    name=text,
+    points=maybe(integer),
+    nAGQ=maybe(integer),
+    restricted=flag,
+    penalised=flag,
+)
+
 FIELDS: dict[str, Codec] = {
     "formula": text,
     "family": family,
@@ -111,6 +121,7 @@ FIELDS: dict[str, Codec] = {
     "eta_fixed": array(2),
     "encoder": encoder,
     "settings": mapping_of(value),
+    "fitted_by": method,
     "dropped_columns": _texts,
     "notes": _texts,
 }

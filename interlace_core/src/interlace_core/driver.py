@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
@@ -178,11 +178,11 @@ def prepare(
             known=known,
             structures=covariance,
             correlation=correlation,
-            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
+            fitting=Fitting(integral.method.restricted, integral.precision_weights),
         )
     approximation = penalise(integral, priors)
     with guard(approximation, "check"):
-        check_support(approximation, model.problem)
+        approximation.require(model.problem)
     optimizer = as_optimizer(registry, settings, who)
     return Prepared(model, approximation, optimizer, settings)
 
@@ -307,7 +307,7 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any], who: str) -> O
         cls = registry.optimizer(asked, prefer=settings["prefer"])
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = list(getattr(cls, "__dataclass_fields__", {}))
+    known = [each.name for each in fields(cls)] if is_dataclass(cls) else []
     unknown = [option for option in options if option not in known]
     if unknown:
         raise OptionError(
@@ -384,6 +384,7 @@ def _result(
             "response_levels": model.response_levels,
             **kept_of_approximation(approximation, problem, fit.psi),
         },
+        fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         notes=(
             *model.notes,

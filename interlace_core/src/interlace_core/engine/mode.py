@@ -240,8 +240,14 @@ def is_settled(
     total = 0.0
     for r in conditional.layout.structure.random_predictors:
         second = point.derivatives.get(r, r)
-        if second is not None:
-            total += float(np.sum(np.abs(second) * np.square(_rounding(conditional, point, r))))
+        if second is None:
+            continue
+        # by the largest of all rows first, which settles nearly every question
+        most = max(float(np.abs(point.eta[r]).max()), conditional.reach(r))
+        weight = float(np.abs(second).sum())
+        if sq_decrement <= weight * np.square(ROUNDING * most):
+            weights = np.abs(second) * np.square(_rounding(conditional, point, r))
+            total += float(np.sum(weights))
     return sq_decrement <= total
 
 
@@ -261,8 +267,8 @@ def value_noise(conditional: Conditional, point: Point) -> float:
 def _rounding(conditional: Conditional, point: Point, r: int) -> Array:
     """Return the rounding of each row's predictor, of the size of its largest summand."""
     offset = conditional.layout.problem.predictors[r].offset
-    parts = point.eta[r], conditional.eta_fixed[r], offset
-    return np.asarray(ROUNDING * np.max(np.abs(parts), axis=0))
+    fixed = np.maximum(np.abs(conditional.eta_fixed[r]), np.abs(offset))
+    return np.asarray(ROUNDING * np.maximum(fixed, np.abs(point.eta[r])))
 
 
 def _start(conditional: Conditional, start: Array) -> Point | None:

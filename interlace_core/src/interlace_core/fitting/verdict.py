@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
@@ -92,14 +92,8 @@ def _describe_boundary(
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
             continue
-        T = term.covariance.template(psi[place])
-        sd = np.sqrt(np.sum(np.square(T), axis=1))
-        size = term.sizes / units[term.predictor]
-        zero = [
-            name
-            for name, s, z in zip(term.names, sd, size, strict=True)
-            if s * z < TOL_REL_BOUNDARY
-        ]
+        gone = vanished(term, psi[place], units[term.predictor])
+        zero = [name for name, is_gone in zip(term.names, gone, strict=True) if is_gone]
         if zero:
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
         else:
@@ -130,6 +124,20 @@ def with_ceiling(verdict: Verdict, value: float, tol_decrement: float) -> Verdic
     bounds = ": " + "; ".join(verdict.boundary) if verdict.boundary else ""
     message = f"{status}{bounds} (remaining gain {left:.1e})"
     return replace(verdict, status=status, converged=True, remaining_gain=left, message=message)
+
+
+def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
+    """Return which columns of a term have a standard deviation of 0 for practical purposes.
+
+    Parameters
+    ----------
+    term : RandomTerm
+    theta : ndarray, shape (n_theta,)
+    unit : float
+        Natural unit of the term's predictor.
+    """
+    sd = np.linalg.norm(term.covariance.template(theta), axis=1)
+    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
 
 
 def with_undetermined(
