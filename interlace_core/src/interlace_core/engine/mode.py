@@ -189,7 +189,7 @@ def _search(
                     return None
                 continue
         known = factorisation = None  # before the next one takes as much memory
-        information, factorisation, exact = _curvature(conditional, point)
+        information, factorisation, exact = curvature(conditional, point)
         if factorisation is None:
             return None
         known = factorisation if exact else None
@@ -206,6 +206,23 @@ def _search(
         if point is None:
             return None
     return None
+
+
+def curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisation | None, bool]:
+    """Return A, the factorised H, and whether these are the observed information's.
+
+    Where that is not positive definite, of a stand-in that is; H is None where neither is.
+    """
+    information = conditional.information(point)
+    try:
+        return information, conditional.factorise(information), True
+    except NotPositiveDefiniteError:
+        pass
+    stand_in = conditional.information(point, concave=True)
+    try:
+        return stand_in, conditional.factorise(stand_in), False
+    except NotPositiveDefiniteError:
+        return stand_in, None, False
 
 
 def is_settled(
@@ -261,20 +278,6 @@ def _start(conditional: Conditional, start: Array) -> Point | None:
         return point
     point = conditional.evaluate(np.zeros_like(start), 2)
     return point if np.isfinite(point.value) else None
-
-
-def _curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisation | None, bool]:
-    """Return A, the factorised H, and whether these are the observed information's."""
-    information = conditional.information(point)
-    try:
-        return information, conditional.factorise(information), True
-    except NotPositiveDefiniteError:
-        pass
-    stand_in = conditional.information(point, concave=True)
-    try:
-        return stand_in, conditional.factorise(stand_in), False
-    except NotPositiveDefiniteError:
-        return stand_in, None, False
 
 
 def _descend(
