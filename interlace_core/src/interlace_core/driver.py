@@ -307,7 +307,7 @@ def as_optimizer(registry: Registry, settings: Mapping[str, Any], who: str) -> O
         cls = registry.optimizer(asked, prefer=settings["prefer"])
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = [each.name for each in fields(cls)] if is_dataclass(cls) else []
+    known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
     unknown = [option for option in options if option not in known]
     if unknown:
         raise OptionError(
