@@ -24,7 +24,7 @@ from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.from_known_fit import Known, known_fit
 from interlace_core.fitting.refit import refit_problem, with_response
 from interlace_core.fitting.wald import chi_square
-from interlace_core.messages.checks import require_count, require_share
+from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -202,7 +202,7 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
 
 
 def _deviation(value: Any, group: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise OptionError(
             f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
         )

@@ -16,6 +16,7 @@ from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, quadratic_form
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.random_effects import GroupEffects, TermPlace
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -181,8 +182,7 @@ class FittedModel:
         """
         from scipy.special import ndtri
 
-        if not 0.0 < level < 1.0:
-            raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+        check_level(level, "conf_int")
         half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
         return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
 
