@@ -28,6 +28,7 @@ from interlace.saving.codecs import (
 from interlace.saving.components import family
 from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.request import ConfiguredOption
 from interlace_core.fitting.fit_settings import FitSettings
@@ -37,7 +38,7 @@ from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -103,8 +104,6 @@ settings = record(
     optimizer=text,
     structure=text,
     new_levels=text,
-    points=maybe(integer),
-    restricted=flag,
     extras=mapping_of(value),
     parameters=mapping_of(text),
     weights=maybe(text),
@@ -117,6 +116,15 @@ settings = record(
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
+
+method = record(
+    Method,
+    name=text,
+    points=maybe(integer),
+    nAGQ=maybe(integer),
+    restricted=flag,
+    penalised=flag,
+)
 
 FIELDS: dict[str, Codec] = {
     "formula": text,
@@ -132,6 +140,7 @@ FIELDS: dict[str, Codec] = {
     "eta_fixed": array(2),
     "encoder": encoder,
     "settings": settings,
+    "fitted_by": method,
     "dropped_columns": _texts,
     "notes": _texts,
 }

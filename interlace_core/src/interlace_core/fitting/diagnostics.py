@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_to import Training
-from interlace_core.messages.errors import InterlaceError
 from interlace_core.registry.registry import default_registry
 
 UNDETERMINED = 5.0
@@ -52,10 +51,12 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
 
 def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit) -> str:
     looked = ": searches from elsewhere found nothing higher" if fit.searches else ""
+    simpler = "The simpler model has next to the same log-likelihood and one parameter less."
+    if not fit.verdict.converged:  # a density may rise without end on the way
+        simpler = "No optimum was reached: the log-likelihood may rise without end towards it."
     return (
         f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
-        f"family {family!r} becomes {becomes}{looked}. "
-        "The simpler model has next to the same log-likelihood and one parameter less."
+        f"family {family!r} becomes {becomes}{looked}. {simpler}"
     )
 
 
@@ -150,9 +151,6 @@ def finer_approximation(problem: Problem, points: int) -> Approximation | None:
         if each.cls.serves_nAGQ is None or points not in each.cls.serves_nAGQ:
             continue
         candidate: Approximation = each.cls.from_nAGQ(points)
-        try:
-            check_support(candidate, problem)
-        except InterlaceError:
-            continue
-        return candidate
+        if candidate.accepts(problem):
+            return candidate
     return None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.calculus.jets.density import differentiate
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import RowReport
 from interlace_core.fitting.fit_settings import FitSettings
@@ -74,6 +75,8 @@ class FittedModel:
         Collinear columns left out.
     notes : tuple of str
         What the user should know about the data or the fit.
+    fitted_by : Method
+        By what the likelihood was computed.
     training : Training, or None
         The arrays fitted to and the components used, for profiles, refits and simulation.
     """
@@ -91,6 +94,7 @@ class FittedModel:
     eta_fixed: Array
     encoder: Encoder
     settings: FitSettings
+    fitted_by: Method
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     training: Training | None = field(default=None, repr=False)
@@ -98,12 +102,12 @@ class FittedModel:
     @property
     def heading(self) -> tuple[str, str]:
         """What kind of model this is, and by what it was fitted."""
-        return "Generalised linear mixed model", "maximum likelihood"
+        return "Generalised linear mixed model", self.fitted_by.words
 
     @property
     def restricted(self) -> bool:
         """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
-        return self.settings.restricted
+        return self.fitted_by.restricted
 
     def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
         """Return the Wald test of `L beta = value`, by the model's own covariance.
@@ -315,7 +319,7 @@ class FittedModel:
     @property
     def penalised(self) -> bool:
         """Whether priors were used: the optimum is then no maximum of the likelihood."""
-        return bool(self.settings.priors)
+        return self.fitted_by.penalised
 
     @property
     def df(self) -> int:

@@ -91,6 +91,7 @@ def result_of(result: AnyFit, problem: Problem, fit: Fit) -> AnyFit:
             result.settings,
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
+        fitted_by=training.approximation.method,
         notes=(),
     )
     return found.settled()
