@@ -193,7 +193,7 @@ class JointModeObjective:
         )
         gradient[place] = 0.0
         half = np.linalg.solve(self._R, joint.marginal.solve(np.eye(beta.size)))
-        covariance = np.linalg.solve(self._R, half.T)
+        covariance: Array = np.asarray(np.linalg.solve(self._R, half.T), dtype=np.float64)
         profiled = Profiled(np.linalg.solve(self._R, beta), 0.5 * (covariance + covariance.T))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
