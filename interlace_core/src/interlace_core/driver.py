@@ -240,7 +240,7 @@ def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer
         cls = registry.optimizer(asked, prefer=options.prefer)
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = [each.name for each in fields(cls)] if is_dataclass(cls) else []
+    known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
     unknown = [option for option in its_options if option not in known]
     if unknown:
         raise OptionError(
