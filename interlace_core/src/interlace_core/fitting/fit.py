@@ -24,7 +24,7 @@ from interlace_core.fitting.elsewhere import (
 )
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import searched, settle_modes, vanishing, with_unsound
+from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -162,7 +162,7 @@ def _fit_from(
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
-        optimum, competition = settle_modes(
+        optimum, competition = search_from_lower_mode(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation

@@ -94,7 +94,7 @@ def result_of(result: AnyFit, problem: Problem, fit: Fit) -> AnyFit:
         fitted_by=training.approximation.method,
         notes=(),
     )
-    return found.settled()
+    return found.with_derived()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:
