@@ -194,7 +194,8 @@ class JointModeObjective:
         gradient[place] = 0.0
         half = np.linalg.solve(self._R, joint.marginal.solve(np.eye(beta.size)))
         covariance: Array = np.asarray(np.linalg.solve(self._R, half.T), dtype=np.float64)
-        profiled = Profiled(np.linalg.solve(self._R, beta), 0.5 * (covariance + covariance.T))
+        values: Array = np.asarray(np.linalg.solve(self._R, beta), dtype=np.float64)
+        profiled = Profiled(values, 0.5 * (covariance + covariance.T))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
