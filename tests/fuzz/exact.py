@@ -118,7 +118,9 @@ class Likelihood:
     def _modes(self, eta: Sequence[Array], sd: float) -> tuple[Array, Array, Array]:
         """Return mode, negative second derivative there and height, each by group."""
         grid = np.repeat(GRID[:, None], self._groups, axis=1)
-        u = GRID[np.nanargmax(self._joint(eta, sd, grid), axis=0)]
+        heights = self._joint(eta, sd, grid)
+        # a psi far out, where nothing can be computed, has no mode: the value is then not a number
+        u = GRID[np.argmax(np.where(np.isnan(heights), -np.inf, heights), axis=0)]
         for _ in range(30):
             low, mid, high = self._joint(eta, sd, u + STEP * np.array([[-1.0], [0.0], [1.0]]))
             slope, second = (high - low) / (2 * STEP), (low - 2 * mid + high) / STEP**2

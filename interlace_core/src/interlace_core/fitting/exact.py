@@ -132,12 +132,14 @@ def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
 def refuse_exact(problem: Problem) -> None:
     """Refuse a response that the model predicts exactly, if its density is then unbounded.
 
+    Never one of discrete data, whose probability is at most 1.
+
     Raises
     ------
     ExactResponseError
         Names the parameter that goes to its limit.
     """
-    eta = _best_predictor(problem)
+    eta = None if problem.family.is_discrete else _best_predictor(problem)
     growing = None if eta is None else _growing(problem, eta)
     if eta is None or growing is None or not _is_predicted(problem, eta):
         return

@@ -181,8 +181,9 @@ class JointModeObjective:
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
         place = self.layout.problem.beta_slices()[0]
-        psi = psi.copy()
-        psi[place] = self._R @ psi[place]
+        if self._R is not None:
+            psi = psi.copy()
+            psi[place] = self._R @ psi[place]
         found = self._lowest(psi, psi[place] if self._beta is None else self._beta)
         if found is None:
             return Evaluation(np.inf, np.zeros(psi.size), self._u, Status.MODE_NOT_FOUND)
@@ -192,10 +193,7 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        half = np.linalg.solve(self._R, joint.marginal.solve(np.eye(beta.size)))
-        covariance: Array = np.asarray(np.linalg.solve(self._R, half.T), dtype=np.float64)
-        values: Array = np.asarray(np.linalg.solve(self._R, beta), dtype=np.float64)
-        profiled = Profiled(values, 0.5 * (covariance + covariance.T))
+        profiled = _profiled(beta, joint.marginal.solve(np.eye(beta.size)), self._R)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -264,8 +262,19 @@ class JointModeObjective:
         return Conditional(self.layout, psi)
 
 
-def _orthonormal(layout: Layout) -> tuple[Layout, Array]:
+def _profiled(gamma: Array, covariance: Array, R: Array | None) -> Profiled:
+    """Return the coefficients and their covariance, from those of orthonormal columns."""
+    if R is None:
+        return Profiled(gamma, covariance)
+    both: Array = np.linalg.solve(R, np.linalg.solve(R, covariance).T)
+    beta: Array = np.linalg.solve(R, gamma)
+    return Profiled(beta, 0.5 * (both + both.T))
+
+
+def _orthonormal(layout: Layout) -> tuple[Layout, Array | None]:
     """Return the layout with near-collinear columns of the mean made orthonormal, and R: X = Q R.
+
+    The layout itself and None where no columns are near-collinear.
 
     Products of columns lose twice the digits that these have in common: a covariate 1e5 of its
     standard deviations from 0 would leave none of its information.
@@ -275,7 +284,7 @@ def _orthonormal(layout: Layout) -> tuple[Layout, Array]:
     size = np.linalg.norm(mean.X, axis=0)
     own = np.abs(np.diagonal(R))
     if own.size < size.size or not np.min(own) > 0.0 or np.min(own / size) > NEAR_COLLINEAR:
-        return layout, np.eye(size.size)
+        return layout, None
     Q, R = np.linalg.qr(mean.X / size)
     inner = replace(layout.problem, predictors=(replace(mean, X=Q), *others))
     return replace(layout, problem=inner), R * size
