@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interlace.config.options import Config
+from interlace.diagnostics.notes import with_notes
 from interlace.results.result import GLMMResult
 from interlace_core import driver
 
@@ -17,6 +18,7 @@ def fit_glmm(
     *,
     call: Mapping[str, Any] | None = None,
     builtin: Mapping[str, Any] | None = None,
+    who: str = "glmer",
     **given: Any,
 ) -> GLMMResult:
     """Return a fit; arguments as of `driver.fit_glmm`, but for the options.
@@ -27,10 +29,13 @@ def fit_glmm(
         The call's own values for configurable options; None means not given.
     builtin : mapping
         The weakest defaults of configurable options.
+    who : str
+        The function that the user called, for messages.
     """
-    return driver.fit_glmm(
-        formula, data, family, **resolved(call, builtin), returns=GLMMResult, **given
+    result = driver.fit_glmm(
+        formula, data, family, **resolved(call, builtin), returns=GLMMResult, who=who, **given
     )
+    return with_notes(result, who)
 
 
 def prepare(

@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 
 import interlace
+from interlace.diagnostics.approximation_error import finer_approximation
 from interlace.fits import prepare
 from interlace.inference.accuracy import independent_parts
 from interlace.models import DEFAULTS
@@ -20,7 +21,6 @@ from interlace_approximations import groups
 from interlace_core.engine import collapse
 from interlace_core.engine.joint_density import layout_of
 from interlace_core.engine.parts import independent_rows, subset
-from interlace_core.fitting.diagnostics import finer_approximation
 from interlace_core.fitting.start import find_start
 from interlace_ordinal.cumulative import CumulativeFamily
 

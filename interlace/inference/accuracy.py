@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from interlace.diagnostics.approximation_error import POINTS, finer_approximation
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import apply
@@ -20,7 +21,6 @@ from interlace_core.engine.joint_density import Conditional, layout_of, scatter
 from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
 from interlace_core.engine.parts import independent_rows, subset
-from interlace_core.fitting.diagnostics import POINTS, finer_approximation
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_model import require_training
 from interlace_core.fitting.fitted_to import Training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,18 @@ from interlace_core.contract.problem import Problem
 from interlace_core.data.identification import Fitting
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.engine.joint_density import layout_of
-from interlace_core.fitting.diagnostics import accuracy_notes, limit_notes
 from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_model import AnyFit, Coefficients
 from interlace_core.fitting.fitted_to import Training, fitted_state
-from interlace_core.fitting.priors import Prior, held_by_priors, kept_of_approximation, penalise
+from interlace_core.fitting.priors import Prior, kept_of_approximation, penalise
 from interlace_core.fitting.random_effects import term_places
-from interlace_core.fitting.separation import separation_notes
-from interlace_core.fitting.verdict import with_columns
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.messages.errors import (
     AmbiguousNameError,
-    ConvergenceWarning,
     OptionError,
 )
-from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -59,6 +54,8 @@ def fit_glmm(
     who: str = "glmer",
 ) -> AnyFit:
     """Fit a generalised linear mixed model by maximum likelihood.
+
+    The verdict on the fit is in the record that is returned; nobody is warned here.
 
     Parameters
     ----------
@@ -110,11 +107,7 @@ def fit_glmm(
         verbose=bool(settings["verbose"]),
     )
     used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
-    result = _result(returns, model, fit, ready, used, who)
-    verdict = result.fit.verdict
-    if not verdict.converged or verdict.status == "not determined":
-        warn(f"{who}: {verdict.message}.", ConvergenceWarning)
-    return result
+    return _result(returns, model, fit, ready, used)
 
 
 @dataclass(frozen=True)
@@ -346,7 +339,6 @@ def _result(
     fit: Fit,
     ready: Prepared,
     settings: Mapping[str, Any],
-    who: str,
 ) -> AnyFit:
     problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
@@ -358,10 +350,6 @@ def _result(
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
     training = Training(problem, approximation, optimizer, settings["tol_decrement"])
-    separated = separation_notes(problem, fit, state.eta, held_by_priors(approximation, problem))
-    for note in separated:
-        warn(f"{who}: {note}", ConvergenceWarning)
-    fit = replace(fit, verdict=with_columns(fit.verdict, separated, model.dropped_columns))
     return returns(
         formula=model.formula,
         family=model.family,
@@ -385,12 +373,7 @@ def _result(
             **kept_of_approximation(approximation, problem, fit.psi),
         },
         dropped_columns=model.dropped_columns,
-        notes=(
-            *model.notes,
-            *separated,
-            *limit_notes(problem, fit),
-            *(() if separated else accuracy_notes(training, fit)),
-        ),
+        notes=model.notes,
         training=training,
     )
 
