@@ -104,6 +104,23 @@ def test_kenward_roger_agrees_with_pbkrtest(fit_id):
         assert ours.fe_pvalues[ours_name] == pytest.approx(p, rel=2e-2, abs=1e-12), name
 
 
+def test_kenward_roger_does_not_depend_on_the_zero_point_of_a_slope():
+    """From 22.44 to 843.7 at a mean of 100, before orthogonal columns."""
+    rng = np.random.default_rng(4)
+    g, v = np.repeat(np.arange(25), 8), rng.normal(size=200)
+    b = (rng.normal(size=25) * 0.8)[g] + (rng.normal(size=25) * 0.5)[g] * v
+    y = 1 + 0.4 * v + b + rng.normal(size=200)
+    df = [
+        interlace.fit(
+            "y ~ v + (v | g)",
+            pd.DataFrame({"y": y, "v": v + shift, "g": g}),
+            df_method="kenward-roger",
+        ).fe_df["v"]
+        for shift in (0.0, 10.0, 100.0)
+    ]
+    assert df == pytest.approx([df[0]] * 3, rel=1e-6)
+
+
 def test_kenward_roger_refuses_what_it_cannot_do(sleepstudy):
     with pytest.raises(UnsupportedModelError, match="REML"):
         interlace.fit(

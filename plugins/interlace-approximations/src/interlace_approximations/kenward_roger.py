@@ -28,7 +28,8 @@ class KenwardRoger:
     covariance : ndarray, shape (p, p)
         That given the variances.
     slopes : ndarray, shape (r, p, p)
-        Derivatives of `covariance` in the variance parameters.
+        Derivatives of `covariance` in the variance parameters: the entries of each term's
+        covariance in orthogonal columns where it is free in all of them, and the residual's.
     W : ndarray, shape (r, r)
         Covariance of these, by the expected information.
     """
@@ -59,11 +60,35 @@ def kenward_roger(problem: Problem, psi: Array) -> KenwardRoger:
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         T = term.covariance.template(psi[place])
         same = _level_covariance(term)
-        V = V + same * (term.Z @ T @ T.T @ term.Z.T)
-        for a, b in _components(term):
-            product = np.outer(term.Z[:, a], term.Z[:, b])
+        root = term.Z @ T
+        V = V + same * (root @ root.T)
+        components = _components(term)
+        c = term.Z.shape[1]
+        Z = _standard(term.Z)[0] if len(components) == c * (c + 1) // 2 else term.Z
+        for a, b in components:
+            product = np.outer(Z[:, a], Z[:, b])
             G.append(same * (product if a == b else product + product.T))
-    return _from_matrices(problem.predictors[0].X, V, G)
+    Q, R = _standard(problem.predictors[0].X)
+    found = _from_matrices(Q, V, G)
+    back = np.linalg.inv(R)
+    return KenwardRoger(
+        back @ found.adjusted @ back.T,
+        back @ found.covariance @ back.T,
+        back @ found.slopes @ back.T,
+        found.W,
+    )
+
+
+def _standard(X: Array) -> tuple[Array, Array]:
+    """Return Q with orthogonal columns of root mean square 1, and R with X = Q R.
+
+    Degrees of freedom do not depend on the columns in which effects are written; their
+    arithmetic does, by (mean / standard deviation)^4. A covariance that is free in all its
+    entries is free in those of the other columns.
+    """
+    Q, R = np.linalg.qr(X)
+    size = np.sqrt(len(X))
+    return Q * size, R / size
 
 
 def _from_matrices(X: Array, V: Array, G: list[Array]) -> KenwardRoger:
@@ -79,7 +104,10 @@ def _from_matrices(X: Array, V: Array, G: list[Array]) -> KenwardRoger:
     information = 0.5 * (
         traces - 2.0 * np.einsum("ij,rsji->rs", Phi, Q) + np.einsum("rij,sji->rs", PhiP, PhiP)
     )
-    W = np.linalg.pinv(information)
+    # variances of covariates far from 0 differ by powers of their mean: a diagonal of 1 first
+    own = np.diagonal(information)
+    size = np.sqrt(np.where(own > 0, own, 1.0))
+    W = np.linalg.pinv(information / size / size[:, None], hermitian=True) / size / size[:, None]
     inner = np.einsum("rs,rsij->ij", W, Q) - np.einsum("rs,rij,sjk->ik", W, P, PhiP)
     return KenwardRoger(Phi + 2.0 * Phi @ inner @ Phi, Phi, -Phi @ P @ Phi, W)
 
