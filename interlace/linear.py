@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -39,7 +39,7 @@ class LMMResult(GLMMResult):
     @property
     def df_method(self) -> str:
         """How degrees of freedom are found; those of Kenward and Roger belong to REML."""
-        asked = str(self.settings["df_method"])
+        asked = self.settings.df_method
         return "satterthwaite" if asked == "kenward-roger" and not self.restricted else asked
 
     @property
@@ -50,7 +50,7 @@ class LMMResult(GLMMResult):
 
     def settled(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""
-        extras = self.settings["extras"]
+        extras = self.settings.extras
         if "coefficient_covariance" not in extras:
             return self
         covariance = extras["coefficient_covariance"]
@@ -180,7 +180,7 @@ class LMMResult(GLMMResult):
 
     def _spread(self) -> Spread | None:
         """Return what degrees of freedom need; None where tests are normal."""
-        extras = self.settings["extras"]
+        extras = self.settings.extras
         if self.df_method == "none" or "covariance_slopes" not in extras:
             return None
         if "kenward_roger" in extras:
@@ -269,8 +269,8 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
-    from interlace.fits import fit_glmm
-    from interlace.models import DEFAULTS
+    from interlace.fits import fitted, options_in_force
+    from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)
@@ -289,10 +289,10 @@ def fit(
     if df_method == "kenward-roger":
         restricted: Any = default_registry().approximation("reml")
         approximation = restricted(kenward_roger=True)
-    result = fit_glmm(
-        formula,
-        data,
-        "gaussian",
+    request = ModelRequest(
+        formula=formula,
+        data=data,
+        family="gaussian",
         groups=groups,
         random=random,
         weights=weights,
@@ -302,19 +302,18 @@ def fit(
         known=known,
         covariance=covariance,
         correlation=correlation,
-        call={
-            "approximation": approximation,
-            "optimizer": optimizer,
-            "optimizer_options": optimizer_options,
-            "starts": starts,
-            "verbose": verbose,
-        },
-        builtin=DEFAULTS,
         who="fit",
     )
-    parts = {each.name: getattr(result, each.name) for each in fields(result)}
-    parts["settings"] = {**result.settings, "df_method": df_method, "returned": "fit"}
-    return LMMResult(**parts).settled()
+    options = options_in_force(
+        approximation=approximation,
+        optimizer=optimizer,
+        optimizer_options=optimizer_options,
+        starts=starts,
+        verbose=verbose,
+    )
+    result = fitted(request, options, returns=LMMResult)
+    settings = replace(result.settings, df_method=df_method, returned="fit")
+    return replace(result, settings=settings).settled()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:

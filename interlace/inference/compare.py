@@ -136,7 +136,7 @@ def require_comparable(a: FittedModel, b: FittedModel) -> None:
 
 def _difference(a: FittedModel, b: FittedModel) -> str:
     for each in (a, b):
-        if each.settings.get("priors"):
+        if each.penalised:
             return (
                 f"{each.formula!r} was fitted with priors, so that its optimum is no maximum of "
                 "the likelihood. Fit both without priors."
@@ -163,7 +163,7 @@ def _difference(a: FittedModel, b: FittedModel) -> str:
             "refit=False, and they are fitted again by maximum likelihood."
         )
     if not _same_likelihood(a, b):
-        methods = sorted(str(each.settings["approximation"]) for each in (a, b))
+        methods = sorted(each.settings.approximation for each in (a, b))
         return (
             f"their log-likelihoods are approximated differently ({'; '.join(methods)}). "
             "Fit both with the same nAGQ."
@@ -177,7 +177,7 @@ def _same_likelihood(a: FittedModel, b: FittedModel) -> bool:
     Without random effects every approximation is exact: the other fit's, evaluated for such a
     model, has to give its value (weights can be precisions in one and multipliers in the other).
     """
-    if a.settings["approximation"] == b.settings["approximation"]:
+    if a.settings.approximation == b.settings.approximation:
         return True
     for plain, other in ((a, b), (b, a)):
         if not plain.terms:
@@ -311,7 +311,7 @@ def drop1(
     result: FittedModel, terms: str | list[str] | None, *, parameter: int | str
 ) -> pd.DataFrame:
     """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
-    if result.settings.get("priors"):
+    if result.penalised:
         raise OptionError(
             "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
             "there is no likelihood-ratio test. Fit without priors, or use term_tests."

@@ -76,7 +76,7 @@ def predict(
 
 
 def _policy(result: FittedModel, new_levels: str | None) -> str:
-    policy = new_levels if new_levels is not None else result.settings.get("new_levels")
+    policy = new_levels if new_levels is not None else result.settings.new_levels
     policy = "population" if policy is None else policy
     if policy not in NEW_LEVELS:
         raise OptionError(

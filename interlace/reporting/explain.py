@@ -99,12 +99,12 @@ def _model(result: FittedModel) -> str:
     return (
         f"The response {response} has the {result.family.name} distribution{varying}; {what} is "
         f"modelled {scale} as a sum of effects. The fit is by {_method(result)} "
-        f"({result.settings.get('approximation')}) to {result.nobs} rows."
+        f"({result.settings.approximation}) to {result.nobs} rows."
     )
 
 
 def _method(result: FittedModel) -> str:
-    priors = result.settings.get("priors")
+    priors = result.settings.priors
     if not priors:
         return "maximum likelihood"
     words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())

@@ -73,14 +73,17 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
     rows = [
         _heading(result),
         ("Formula", result.formula),
-        *((f"Formula of {name}", text) for name, text in result.settings["parameters"].items()),
+        *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
         ("Family", f"{result.family.name} ({links})"),
-        ("Approximation", str(result.settings["approximation"])),
+        ("Approximation", result.settings.approximation),
         ("Rows", _rows_used(result)),
         ("Groups", groups or "none"),
         *_likelihood_rows(result),
         ("Status", result.status),
     ]
+    if result.settings.configured:
+        configured = ", ".join(map(str, result.settings.configured))
+        rows.append(("Options from configuration", configured))
     if result.fit.searches:
         rows.append(("Searches", result.fit.search_report()))
     return tuple(rows)
@@ -89,7 +92,7 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
 def _heading(result: FittedModel) -> Row:
     if not result.penalised:
         return result.heading
-    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings["priors"].items())
+    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings.priors.items())
     return result.heading[0], f"penalised maximum likelihood (priors: {priors})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from interlace_core.calculus.jets.density import differentiate
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import RowReport
+from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, quadratic_form
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.random_effects import GroupEffects, TermPlace
@@ -66,8 +67,8 @@ class FittedModel:
         Without random effects.
     encoder : Encoder
         Codes new data as the training data was.
-    settings : dict
-        What was used: approximation, optimizer, elimination structure.
+    settings : FitSettings
+        What was used: approximation, optimizer, elimination structure and more.
     dropped_columns : tuple of str
         Collinear columns left out.
     notes : tuple of str
@@ -88,7 +89,7 @@ class FittedModel:
     eta: Array
     eta_fixed: Array
     encoder: Encoder
-    settings: Mapping[str, Any]
+    settings: FitSettings
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     training: Training | None = field(default=None, repr=False)
@@ -101,7 +102,7 @@ class FittedModel:
     @property
     def restricted(self) -> bool:
         """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
-        return bool(self.settings.get("restricted"))
+        return self.settings.restricted
 
     def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
         """Return the Wald test of `L beta = value`, by the model's own covariance.
@@ -309,12 +310,12 @@ class FittedModel:
     @property
     def llf(self) -> float:
         """Log-likelihood, with all constants; of a penalised fit without its penalty."""
-        return -self.fit.value + float(self.settings.get("penalty", 0.0))
+        return -self.fit.value + self.settings.penalty
 
     @property
     def penalised(self) -> bool:
         """Whether priors were used: the optimum is then no maximum of the likelihood."""
-        return bool(self.settings.get("priors"))
+        return bool(self.settings.priors)
 
     @property
     def df(self) -> int:

@@ -186,9 +186,9 @@ def coefficient_labels(problem: Problem) -> dict[str, int]:
 
 
 def penalty_settings(approximation: Approximation, problem: Problem, psi: Array) -> dict[str, Any]:
-    """Return what a result notes of its priors: their words and their penalty; empty if none."""
+    """Return what a result says of its priors: their words and their penalty."""
     if not isinstance(approximation, Penalised):
-        return {}
+        return {"priors": {}, "penalty": 0.0}
     words = {name: str(prior) for name, prior in approximation.priors}
     return {"priors": words, "penalty": approximation.penalty(problem, psi)}
 
@@ -215,7 +215,7 @@ def _check_numbers(who: str, **values: float) -> None:
             raise OptionError(f"{who}: {name} must be {expected}, got {value!r}.")
 
 
-def kept_of_approximation(
+def settings_of_approximation(
     approximation: Approximation, problem: Problem, psi: Array
 ) -> dict[str, Any]:
     """Return the entries of a result's settings that the approximation and its optimum decide.
