@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from interlace.config.options import Config
+from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import with_notes
 from interlace_core import driver
 from interlace_core.data.request import ConfiguredOption, FitOptions, ModelRequest
 from interlace_core.fitting.fitted_model import AnyFit
+from interlace_core.registry.blame import guard
 
 DEFAULTS = {
     "optimizer": "lbfgsb",
@@ -33,8 +36,26 @@ def fitted(request: ModelRequest, options: FitOptions, returns: type[AnyFit]) ->
     returns : class
         Of the result.
     """
-    result = driver.fit_glmm(request, options, returns=returns)
+    result = driver.fit_prepared(prepared(request, options), returns)
     return with_notes(result, request.who)
+
+
+def prepared(request: ModelRequest, options: FitOptions) -> driver.Prepared:
+    """Return what a fit needs, with notes on variances that the data tell apart badly.
+
+    Raises
+    ------
+    DataError
+        If a residual variance (or correlation) cannot be told from those of random effects.
+    """
+    ready = driver.prepare(request, options)
+    approximation, model = ready.approximation, ready.model
+    restricted = approximation.unrestricted() is not None
+    with guard(None, "data"):
+        notes = identification_notes(
+            model.problem, Fitting(restricted, approximation.precision_weights)
+        )
+    return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 
 
 def options_in_force(**call: Any) -> FitOptions:

@@ -9,6 +9,7 @@ import pytest
 
 import interlace
 from interlace.fits import options_in_force
+from interlace.results.estimates import Estimates
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.hooks import hookimpl
@@ -16,7 +17,6 @@ from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.covariances import Diagonal
 from interlace_core.data.request import ModelRequest
 from interlace_core.driver import fit_glmm
-from interlace_core.fitting.fitted_model import FittedModel
 from interlace_core.messages.errors import (
     DataError,
     FormulaError,
@@ -331,7 +331,7 @@ def test_a_third_partys_structure_is_a_full_citizen():
     theirs = fit_glmm(
         ModelRequest("yg ~ x + (1 | g)", halved, "gaussian", correlation="decay(t | g)"),
         options_in_force(approximation="reml"),
-        returns=FittedModel,
+        returns=Estimates,
         registry=registry,
     )
     assert theirs.llf == pytest.approx(ours.llf, abs=1e-7)

@@ -17,13 +17,13 @@ from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 METHODS = ("wald", "profile", "boot")
 
 
 def confint(
-    result: FittedModel,
+    result: Estimates,
     parm: str | list[str] | None,
     *,
     method: str,

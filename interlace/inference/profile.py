@@ -16,12 +16,12 @@ from scipy.special import ndtri
 from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
-from interlace_core.fitting.fitted_model import require_training
+from interlace.results.training import require_training
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.progress import tracked
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 TOL_ABS_ZETA = 1e-4
 """How closely zeta meets its target: 1e-4 standard errors, beyond any print."""
@@ -66,7 +66,7 @@ class Profile:
 
 
 def profile(
-    result: FittedModel, parm: str | list[str] | None, *, level: float, points: int
+    result: Estimates, parm: str | list[str] | None, *, level: float, points: int
 ) -> Profile:
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
     from interlace_core.messages.checks import check_level
@@ -83,7 +83,7 @@ def profile(
 
 
 def profile_limits(
-    result: FittedModel, chosen: list[Quantity], level: float
+    result: Estimates, chosen: list[Quantity], level: float
 ) -> list[tuple[float, float]]:
     """Return the limits where zeta meets the normal quantile, one pair per quantity."""
     search = ConstrainedSearch(result, require_training(result, "confint"))

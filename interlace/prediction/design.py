@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.results.training import require_training
 from interlace_core.data.weights_offset import read_array
-from interlace_core.fitting.fitted_model import require_training
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
     from interlace_core.fitting.random_effects import GroupEffects
 
 
@@ -60,7 +60,7 @@ class RowDesign:
     index: pd.Index[Any]
 
 
-def fit_rows(result: FittedModel) -> RowDesign:
+def fit_rows(result: Estimates) -> RowDesign:
     """Return the rows of the fit."""
     problem = require_training(result, "predict").problem
     known, none_new = np.zeros(problem.n, dtype=bool), np.full(problem.n, -1, dtype=np.intp)
@@ -73,7 +73,7 @@ def fit_rows(result: FittedModel) -> RowDesign:
 
 
 def new_rows(
-    result: FittedModel, newdata: Any, offset: Any, policy: str, *, effects: bool, groups: bool
+    result: Estimates, newdata: Any, offset: Any, policy: str, *, effects: bool, groups: bool
 ) -> RowDesign:
     """Return new rows; new levels are reported once, or refused.
 
@@ -103,7 +103,7 @@ def new_rows(
     )
 
 
-def included_terms(result: FittedModel, include_re: Any) -> tuple[bool, ...]:
+def included_terms(result: Estimates, include_re: Any) -> tuple[bool, ...]:
     """Return whether each term contributes, from True, False, or labels and grouping factors.
 
     Raises
@@ -142,7 +142,7 @@ def _plain(label: str) -> str:
 
 
 def predictors(
-    result: FittedModel, design: RowDesign, included: Sequence[bool], unknown: Sequence[Array] = ()
+    result: Estimates, design: RowDesign, included: Sequence[bool], unknown: Sequence[Array] = ()
 ) -> Array:
     """Return the linear predictors, shape (K, n); unseen levels contribute `unknown`, or 0.
 
@@ -169,7 +169,7 @@ def predictors(
     return eta
 
 
-def level_scales(result: FittedModel, design: RowDesign) -> list[Array | None]:
+def level_scales(result: Estimates, design: RowDesign) -> list[Array | None]:
     """Return the known variance of each row's level, shape (n,), by term; None where it is 1."""
     scales: list[Array | None] = []
     for place, term in zip(result.terms, design.terms, strict=True):
@@ -191,7 +191,7 @@ def unrelated_scale(effects: GroupEffects) -> float:
     return 1.0 if effects.scales is None else float(np.mean(effects.scales))
 
 
-def _external_offset(result: FittedModel, offset: Any, index: Any) -> Array:
+def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
     if offset is None:
         if result.encoder.external_offset:
             raise DataError(

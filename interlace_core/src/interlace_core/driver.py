@@ -12,7 +12,6 @@ from interlace_core.contract.approximation import Approximation, check_support
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.data.identification import Fitting
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import FitOptions, ModelRequest
 from interlace_core.engine.joint_density import layout_of
@@ -43,7 +42,8 @@ def fit_glmm(
 ) -> AnyFit:
     """Fit a generalised linear mixed model by maximum likelihood.
 
-    The verdict on the fit is in the record that is returned; nobody is warned here.
+    The verdict on the fit is in the record that is returned; nobody is warned here, and nothing
+    asks whether the data can tell all variances apart.
 
     Parameters
     ----------
@@ -56,8 +56,12 @@ def fit_glmm(
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
-    ready = prepare(request, options, registry=registry)
-    problem = ready.model.problem
+    return fit_prepared(prepare(request, options, registry=registry), returns)
+
+
+def fit_prepared(ready: Prepared, returns: type[AnyFit]) -> AnyFit:
+    """Return the fit of a model that is ready for it; see `fit_glmm`."""
+    problem, request, options = ready.model.problem, ready.request, ready.options
     fit = fit_problem(
         problem,
         ready.approximation,
@@ -106,7 +110,6 @@ def prepare(
             replace(request, parameters=parameters),
             family,
             covariance=lambda name: registry.covariance(name, prefer=options.prefer),
-            fitting=Fitting(integral.unrestricted() is not None, integral.precision_weights),
         )
     approximation = penalise(integral, request.priors)
     with guard(approximation, "check"):

@@ -1,0 +1,330 @@
+"""What follows from a fitted model at once: estimates, tests and criteria, labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from interlace.inference.chi_square import wald_chi_square
+from interlace_core.calculus.jets.density import differentiate
+from interlace_core.fitting.fitted import quadratic_form
+from interlace_core.fitting.fitted_model import FittedModel
+from interlace_core.fitting.random_effects import GroupEffects
+from interlace_core.messages.errors import OptionError
+from interlace_core.records import Array
+
+
+class Estimates(FittedModel):
+    """A fitted mixed model with what follows from its fields at once.
+
+    Everything that is asked of a fit later takes this.
+    """
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """What kind of model this is, and by what it was fitted."""
+        return "Generalised linear mixed model", "maximum likelihood"
+
+    @property
+    def restricted(self) -> bool:
+        """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
+        return self.settings.restricted
+
+    def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
+        """Return the Wald test of `L beta = value`, by the model's own covariance.
+
+        Parameters
+        ----------
+        k : int
+            Index of the predictor whose coefficients are meant.
+        L : ndarray, shape (r, p)
+        value : ndarray, shape (r,)
+
+        Returns
+        -------
+        mapping
+            `chisq`, `df` and `pvalue`; of a linear mixed model `F`, `df`, `den_df`, `pvalue`.
+        """
+        found = self.coefficients[k]
+        return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
+
+    def settled(self) -> Self:
+        """Return the result with all that its kind derives from a fit; here nothing more.
+
+        Called after every fit of the model: the first, and each refit.
+        """
+        return self
+
+    def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
+        """Return the name and the table of the tests of one parameter's coefficients.
+
+        Columns: the statistic, what its law needs beside, and the two-sided p-value, last.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = self.params_of(parameter) / self.bse_of(parameter)
+        p = pd.Series(normal_pvalues(z.to_numpy()), index=z.index)
+        return "Wald z tests", pd.DataFrame({"z": z, "P>|z|": p})
+
+    @property
+    def fe_params(self) -> pd.Series:
+        """Coefficients of the mean's linear predictor."""
+        return self.params_of(0)
+
+    @property
+    def fe_bse(self) -> pd.Series:
+        """Standard errors of the mean's coefficients, from the joint Hessian with theta."""
+        return self.bse_of(0)
+
+    @property
+    def fe_zvalues(self) -> pd.Series:
+        """Coefficients over standard errors."""
+        return self.fe_params / self.fe_bse
+
+    @property
+    def fe_pvalues(self) -> pd.Series:
+        """Two-sided p-values of Wald z tests."""
+        return pd.Series(normal_pvalues(self.fe_zvalues.to_numpy()), index=self.fe_params.index)
+
+    @property
+    def fe_conf_int(self) -> pd.DataFrame:
+        """95% Wald confidence intervals of the mean's coefficients."""
+        return self.conf_int(0.95)
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Return Wald confidence intervals of the mean's coefficients.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+
+        Raises
+        ------
+        OptionError
+            If the level is not between 0 and 1.
+        """
+        from scipy.special import ndtri
+
+        if not 0.0 < level < 1.0:
+            raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+        half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
+        return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
+
+    def params_of(self, parameter: int | str) -> pd.Series:
+        """Return the coefficients of one distributional parameter (index, name or role)."""
+        found = self.coefficients[self.parameter_index(parameter)]
+        return pd.Series(found.estimates.copy(), index=pd.Index(found.names), dtype=float)
+
+    def bse_of(self, parameter: int | str) -> pd.Series:
+        """Return the standard errors of one distributional parameter's coefficients."""
+        found = self.coefficients[self.parameter_index(parameter)]
+        errors = self.fit.standard_errors()[found.place]
+        return pd.Series(errors, index=pd.Index(found.names), dtype=float)
+
+    def parameter_index(self, parameter: int | str) -> int:
+        """Return the index of a distributional parameter given by index, name or role."""
+        for k, found in enumerate(self.coefficients):
+            if parameter in (k, found.parameter.name, found.parameter.role):
+                return k
+        known = ", ".join(repr(found.parameter.name) for found in self.coefficients)
+        raise OptionError(
+            f"family {self.family.name!r} has no distributional parameter {parameter!r}. "
+            f"It has {known}."
+        )
+
+    @property
+    def family_params(self) -> pd.DataFrame:
+        """Further parameters with a constant predictor, on their natural scale.
+
+        Columns: `value`, `se` (delta method; NaN when fixed), `fixed`.
+        """
+        rows = {}
+        for k, found in enumerate(self.coefficients[1:], start=1):
+            if found.parameter.fixed is not None:
+                rows[found.parameter.name] = (
+                    float(found.parameter.fixed),
+                    np.nan,
+                    True,
+                )
+                continue
+            value, se = self._natural(k)
+            if not np.isnan(value):
+                rows[found.parameter.name] = (value, se, False)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "se", "fixed"])
+
+    def _natural(self, k: int) -> tuple[float, float]:
+        """Return parameter k on its natural scale and its standard error.
+
+        NaN if it depends on a predictor that is not a constant.
+        """
+        constant = {
+            j: found.place.start
+            for j, found in enumerate(self.coefficients)
+            if found.names == ("Intercept",) and not self._has_effects(j)
+        }
+        eta = [
+            np.array([self.fit.psi[constant[j]] if j in constant else np.nan])
+            for j in range(len(self.coefficients))
+        ]
+        for j, found in enumerate(self.coefficients):
+            if found.parameter.fixed is not None:
+                eta[j] = np.array([found.parameter.fixed_eta()])
+        found_at = differentiate(lambda jets: self.family.natural(jets)[k], eta, 1, tuple(constant))
+        keys = [j for j in constant if found_at.get(j) is not None]
+        slope = np.array([float(found_at.partials[j,][0]) for j in keys])
+        places = [constant[j] for j in keys]
+        variance = quadratic_form(slope, self.fit.covariance()[np.ix_(places, places)])
+        return float(found_at.value[0]), float(np.sqrt(variance))
+
+    @property
+    def random_effects(self) -> dict[str, pd.Series | pd.DataFrame]:
+        """Conditional modes per grouping factor: a Series for one column, else a DataFrame."""
+        return {
+            group: _by_level(effects, effects.values) for group, effects in self.effects.items()
+        }
+
+    @property
+    def random_effects_se(self) -> dict[str, pd.Series | pd.DataFrame]:
+        """Conditional standard deviations of the random effects, at the estimates of psi."""
+        return {
+            group: _by_level(effects, np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2)))
+            for group, effects in self.effects.items()
+        }
+
+    @property
+    def variance_components(self) -> dict[str, float | pd.DataFrame]:
+        """Covariance per grouping factor: a number for one column, else a DataFrame."""
+        components: dict[str, float | pd.DataFrame] = {}
+        for group, effects in self.effects.items():
+            if len(effects.names) == 1:
+                components[group] = float(effects.prior[0, 0])
+            else:
+                names = list(effects.names)
+                components[group] = pd.DataFrame(effects.prior.copy(), index=names, columns=names)
+        return components
+
+    @property
+    def theta(self) -> Array:
+        """Covariance parameters: the templates' entries, term by term."""
+        return self.fit.psi[: self.coefficients[0].place.start].copy()
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit ended at an optimum, inside or at a boundary."""
+        return self.fit.verdict.converged
+
+    @property
+    def status(self) -> str:
+        """The verdict in a sentence, with the number behind it."""
+        return self.fit.verdict.message
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.rows.n_used
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Levels per grouping factor, those that have data."""
+        return {
+            group: len(effects.levels) - effects.without_data
+            for group, effects in self.effects.items()
+        }
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood, with all constants; of a penalised fit without its penalty."""
+        return -self.fit.value + self.settings.penalty
+
+    @property
+    def penalised(self) -> bool:
+        """Whether priors were used: the optimum is then no maximum of the likelihood."""
+        return bool(self.settings.priors)
+
+    @property
+    def df(self) -> int:
+        """Number of estimated parameters."""
+        return int(self.fit.psi.size)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 df - 2 llf; NaN for a penalised fit."""
+        if self.penalised:
+            return float("nan")
+        return 2.0 * self.df - 2.0 * self.llf
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, log(nobs) df - 2 llf; NaN for a penalised fit."""
+        if self.penalised:
+            return float("nan")
+        return float(np.log(self.nobs)) * self.df - 2.0 * self.llf
+
+    @property
+    def scale(self) -> float:
+        """Residual variance where the family has one, else 1; NaN where it varies by row."""
+        first = [float(row[0]) for row in self.eta]
+        values = {self.family.scale(first)}
+        if any(np.ptp(row) > 0.0 for row in self.eta[1:]):
+            last = [first[0], *(float(np.max(row)) for row in self.eta[1:])]
+            least = [first[0], *(float(np.min(row)) for row in self.eta[1:])]
+            values |= {self.family.scale(last), self.family.scale(least)}
+        return values.pop() if len(values) == 1 else float("nan")
+
+    @property
+    def fittedvalues(self) -> pd.Series:
+        """Fitted means, random effects included, indexed as the data."""
+        return pd.Series(self.family.mean(list(self.eta)), index=self.rows.index)
+
+    @property
+    def resid(self) -> pd.Series:
+        """Response residuals: observed minus fitted, on the scale of the mean."""
+        return pd.Series(self.family.observed(self.y) - self.fittedvalues, index=self.rows.index)
+
+    def vcov(self) -> pd.DataFrame:
+        """Return the covariance matrix of all parameters, theta first.
+
+        NaN in the rows of covariance parameters at a boundary, infinite for a parameter that the
+        data do not determine (`status` names it).
+        """
+        labels = self.psi_names()
+        return pd.DataFrame(self.fit.covariance(), index=labels, columns=labels)
+
+    def psi_names(self) -> list[str]:
+        """Return a label for each entry of psi."""
+        labels = [f"theta_{i + 1}" for i in range(self.theta.size)]
+        for k, found in enumerate(self.coefficients):
+            prefix = "" if k == 0 else f"{found.parameter.name}: "
+            labels += [prefix + name for name in found.names]
+        return labels
+
+    def _has_effects(self, k: int) -> bool:
+        return any(term.predictor == k for term in self.terms)
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return (
+            f"<{type(self).__name__} {self.formula!r}, family {self.family.name!r}, n={self.nobs}, "
+            f"llf={self.llf:.4f}, {self.fit.verdict.status}>"
+        )
+
+
+AnyEstimates = TypeVar("AnyEstimates", bound=Estimates)
+"""The class of a result, which what fits again returns too."""
+
+
+def normal_pvalues(z: Array) -> Array:
+    """Return two-sided normal p-values."""
+    from scipy.special import ndtr
+
+    return np.asarray(2.0 * ndtr(-np.abs(z)))
+
+
+def _by_level(effects: GroupEffects, values: Array) -> pd.Series | pd.DataFrame:
+    index, values = pd.Index(effects.levels), values.copy()
+    if values.shape[1] == 1:
+        return pd.Series(values[:, 0], index=index, name=effects.names[0])
+    return pd.DataFrame(values, index=index, columns=list(effects.names))
