@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.prediction.new_data import encode
 from interlace.results.training import require_training
 from interlace_core.data.weights_offset import read_array
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
@@ -88,7 +89,7 @@ def new_rows(
     groups : bool
         Whether their groups are looked up.
     """
-    coded = result.encoder.encode(newdata, need_random=effects, need_groups=groups)
+    coded = encode(result.encoder, newdata, need_random=effects, need_groups=groups)
     known = np.stack([each.offset for each in coded.predictors])
     known[0] = known[0] + _external_offset(result, offset, coded.index)
     if effects and groups:
