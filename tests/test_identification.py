@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import NumericFamily, ResidualFamily, build
 
 import interlace
 from interlace.diagnostics.identification import Fitting, identification_notes
@@ -234,9 +235,7 @@ def test_the_rule_is_the_rank_of_whole_matrices(frames, name, approximation, mon
     except DataError as error:
         said = str(error)
     assert (said is None) == (name in IDENTIFIED)
-    monkeypatch.setattr(
-        "interlace_core.data.problem.identification_notes", lambda problem, fitting: ()
-    )
+    monkeypatch.setattr("interlace.fits.identification_notes", lambda problem, fitting: ())
     request = ModelRequest(formula, data, "gaussian", **options)
     ready = prepared(request, options_in_force(approximation="ml"))
     count, rank = dense_rank(ready.model.problem)
@@ -469,3 +468,13 @@ def test_ordinary_models_are_not_examined(frames, monkeypatch):
     request = ModelRequest("Reaction ~ Days + (Days | Subject)", frames["all"], "gaussian")
     ready = prepared(request, options_in_force(approximation="reml"))
     assert identification_notes(ready.model.problem, Fitting(restricted=True)) == ()
+
+
+def test_one_level_per_row_is_refused_where_a_familys_residual_is_the_same():
+    data = pd.DataFrame({"y": np.arange(24.0) % 5 + 1, "row": np.arange(24)})
+    with pytest.raises(DataError, match="grouping factor 'row'.*24 levels in 24 rows"):
+        identification_notes(build("y ~ 1 + (1 | row)", data, ResidualFamily()).problem, Fitting())
+    for family in (NumericFamily(), ResidualFamily(phi=1.0)):
+        problem = build("y ~ 1 + (1 | row)", data, family).problem
+        identification_notes(problem, Fitting())
+        assert len(problem.terms[0].levels) == 24
