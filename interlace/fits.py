@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from interlace.config.options import Config
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import with_notes
+from interlace.priors import Prior, penalise
+from interlace.results.fitted_model import AnyFit
+from interlace.results.record import record_of
 from interlace_core import driver
 from interlace_core.data.request import ConfiguredOption, FitOptions, ModelRequest
-from interlace_core.fitting.fitted_model import AnyFit
 from interlace_core.registry.blame import guard
+from interlace_core.registry.registry import Registry, default_registry
 
 DEFAULTS = {
     "optimizer": "lbfgsb",
@@ -26,7 +30,14 @@ SILENT = ("verbose",)
 """Options that change nothing of a fit."""
 
 
-def fitted(request: ModelRequest, options: FitOptions, returns: type[AnyFit]) -> AnyFit:
+def fitted(
+    request: ModelRequest,
+    options: FitOptions,
+    returns: type[AnyFit],
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    registry: Registry | None = None,
+) -> AnyFit:
     """Return a fit with its notes; warns where it is no optimum or estimates are infinite.
 
     Parameters
@@ -35,12 +46,22 @@ def fitted(request: ModelRequest, options: FitOptions, returns: type[AnyFit]) ->
         What is fitted, and how.
     returns : class
         Of the result.
+    priors : mapping from coefficient, or "fixed", to Prior, optional
+        Makes the fit a penalised one.
+    registry : Registry, optional
+        Where names are looked up; that of the process by default.
     """
-    result = driver.fit_prepared(prepared(request, options), returns)
-    return with_notes(result, request.who)
+    ready = prepared(request, options, priors=priors, registry=registry)
+    return with_notes(record_of(ready, driver.fit_prepared(ready), returns), request.who)
 
 
-def prepared(request: ModelRequest, options: FitOptions) -> driver.Prepared:
+def prepared(
+    request: ModelRequest,
+    options: FitOptions,
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    registry: Registry | None = None,
+) -> driver.Prepared:
     """Return what a fit needs, with notes on variances that the data tell apart badly.
 
     Raises
@@ -48,7 +69,12 @@ def prepared(request: ModelRequest, options: FitOptions) -> driver.Prepared:
     DataError
         If a residual variance (or correlation) cannot be told from those of random effects.
     """
-    ready = driver.prepare(request, options)
+    registry = registry or default_registry()
+    if priors:
+        inner = driver.as_approximation(registry, options, request.who)
+        given = options.given | {"approximation"}
+        options = replace(options, approximation=penalise(inner, priors), given=given)
+    ready = driver.prepare(request, options, registry=registry)
     approximation, model = ready.approximation, ready.model
     restricted = approximation.unrestricted() is not None
     with guard(None, "data"):

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interlace.inference.power import Power
+    from interlace.priors import Prior
     from interlace.results.result import GLMMResult
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
-    from interlace_core.fitting.priors import Prior
 
 
 def glmer(
@@ -135,7 +135,6 @@ def glmer(
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
         theta0=theta0,
-        priors=priors,
         known=known,
         covariance=covariance,
     )
@@ -147,7 +146,7 @@ def glmer(
         verbose=verbose,
         starts=starts,
     )
-    return fitted(request, options, returns=GLMMResult)
+    return fitted(request, options, returns=GLMMResult, priors=priors)
 
 
 def _parameter_formulas(

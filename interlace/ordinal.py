@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.results.result import GLMMResult
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation, check_support
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.registry.registry import default_registry
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from interlace.diagnostics.approximation_error import accuracy_notes
 from interlace.diagnostics.limits import limit_notes
 from interlace.diagnostics.separation import separation_notes
-from interlace.results.training import require_training
-from interlace_core.fitting.fitted_model import AnyFit
-from interlace_core.fitting.priors import held_by_priors
+from interlace.priors import held_by_priors
+from interlace.results.fitted_model import AnyFit, require_training
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.messages.errors import ConvergenceWarning
 from interlace_core.messages.warn import warn

@@ -15,7 +15,8 @@ from scipy.special import gammaln, logsumexp
 
 from interlace.diagnostics.approximation_error import POINTS, finer_approximation
 from interlace.refits.refit import refit_problem
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import apply
@@ -24,7 +25,6 @@ from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
 from interlace_core.engine.parts import independent_rows, subset
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError
 from interlace_core.records import Array
 

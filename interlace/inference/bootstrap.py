@@ -17,7 +17,7 @@ from interlace.inference.quantities import Quantity
 from interlace.inference.simulation import draw, generators, new_predictors
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.errors import (
     InterlaceError,

@@ -18,7 +18,7 @@ from scipy.stats import chi2
 
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_ml, refit_problem
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.approximation import check_support
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.parts import drop_columns

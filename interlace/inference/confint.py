@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.inference.parameters import quantities, select
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import ConvergenceWarning, OptionError
 from interlace_core.messages.warn import warn

@@ -17,9 +17,9 @@ import pandas as pd
 from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.engine.parts import subset
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.messages.errors import InterlaceError, OptionError
 from interlace_core.records import Array
 

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.progress import tracked
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows

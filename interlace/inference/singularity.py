@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from interlace.refits.refit import refit_problem
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.covariances import Diagonal
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import TOL_REL_BOUNDARY, boundary_thetas
 from interlace_core.records import Array, BoolArray

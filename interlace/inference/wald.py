@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.inference.chi_square import wald_chi_square
+from interlace.inference.quadratic_forms import wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array

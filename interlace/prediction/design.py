@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.prediction.new_data import encode
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.data.weights_offset import read_array
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.warn import warn
@@ -18,7 +18,7 @@ from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
-    from interlace_core.fitting.random_effects import GroupEffects
+    from interlace.results.random_effects import GroupEffects
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, level_scales
 from interlace.prediction.uncertainty import Spread, spread
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.data.weights_offset import read_array

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interlace.results.training import require_training
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.differences import jacobian
 from interlace_core.engine.joint_density import Conditional, layout_of

@@ -15,8 +15,8 @@ from interlace.reporting.summary import number
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
-    from interlace_core.fitting.fitted_model import Coefficients
-    from interlace_core.fitting.random_effects import TermPlace
+    from interlace.results.fitted_model import Coefficients
+    from interlace.results.random_effects import TermPlace
 
 GREEK = frozenset({"alpha", "mu", "nu", "phi", "pi", "psi", "sigma", "theta"})
 """Names of parameters that LaTeX has a letter for."""

@@ -12,10 +12,10 @@ from scipy.special import ndtri
 
 from interlace.inference.confint import wald_limits
 from interlace.inference.parameters import term_covariances
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Correlation, Quantity, StandardDeviation
 from interlace_core.contract.covariance import Covariance
 from interlace_core.data.frames import open_table
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
 

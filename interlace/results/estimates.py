@@ -8,11 +8,10 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
-from interlace.inference.chi_square import wald_chi_square
+from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
+from interlace.results.fitted_model import FittedModel
+from interlace.results.random_effects import GroupEffects
 from interlace_core.calculus.jets.density import differentiate
-from interlace_core.fitting.fitted import quadratic_form
-from interlace_core.fitting.fitted_model import FittedModel
-from interlace_core.fitting.random_effects import GroupEffects
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from interlace.results.estimates import AnyEstimates, Estimates
+from interlace.results.fit_settings import FitSettings
+from interlace.results.fitted_model import Coefficients
+from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -31,10 +34,7 @@ from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.request import ConfiguredOption
-from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, Searched
-from interlace_core.fitting.fitted_model import Coefficients
-from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 

@@ -1,4 +1,4 @@
-"""A fit in readable steps: family, problem, approximation, optimizer, fit, result."""
+"""A fit in readable steps: family, problem, approximation, optimizer, fit."""
 
 from __future__ import annotations
 
@@ -14,15 +14,8 @@ from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import FitOptions, ModelRequest
-from interlace_core.engine.joint_density import layout_of
-from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
-from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_model import AnyFit, Coefficients
-from interlace_core.fitting.fitted_to import Training, fitted_state
-from interlace_core.fitting.priors import penalise, settings_of_approximation
-from interlace_core.fitting.random_effects import term_places
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.messages.errors import (
     AmbiguousNameError,
@@ -31,47 +24,6 @@ from interlace_core.messages.errors import (
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
-
-
-def fit_glmm(
-    request: ModelRequest,
-    options: FitOptions,
-    *,
-    returns: type[AnyFit],
-    registry: Registry | None = None,
-) -> AnyFit:
-    """Fit a generalised linear mixed model by maximum likelihood.
-
-    The verdict on the fit is in the record that is returned; nobody is warned here, and nothing
-    asks whether the data can tell all variances apart.
-
-    Parameters
-    ----------
-    request : ModelRequest
-        What is fitted.
-    options : FitOptions
-        How.
-    returns : class
-        Of the result: `FittedModel`, or one derived from it.
-    registry : Registry, optional
-        Where names are looked up; that of the process by default.
-    """
-    return fit_prepared(prepare(request, options, registry=registry), returns)
-
-
-def fit_prepared(ready: Prepared, returns: type[AnyFit]) -> AnyFit:
-    """Return the fit of a model that is ready for it; see `fit_glmm`."""
-    problem, request, options = ready.model.problem, ready.request, ready.options
-    fit = fit_problem(
-        problem,
-        ready.approximation,
-        ready.optimizer,
-        theta0=_checked_theta0(request.theta0, problem, request.who),
-        starts=options.starts,
-        tol_decrement=options.tol_decrement,
-        verbose=options.verbose,
-    )
-    return _result(returns, fit, ready)
 
 
 @dataclass(frozen=True)
@@ -98,24 +50,59 @@ class Prepared:
 def prepare(
     request: ModelRequest, options: FitOptions, *, registry: Registry | None = None
 ) -> Prepared:
-    """Return what a fit needs: the model as arrays and the components chosen; see `fit_glmm`."""
+    """Return what a fit needs: the model as arrays and the components chosen.
+
+    Parameters
+    ----------
+    request : ModelRequest
+        What is fitted.
+    options : FitOptions
+        How.
+    registry : Registry, optional
+        Where names are looked up; that of the process by default.
+    """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who)
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry)
-    integral = as_approximation(registry, options, request.who)
+    approximation = as_approximation(registry, options, request.who)
     with guard(None, "data"):
         model = build_problem(
             replace(request, parameters=parameters),
             family,
             covariance=lambda name: registry.covariance(name, prefer=options.prefer),
         )
-    approximation = penalise(integral, request.priors)
     with guard(approximation, "check"):
         check_support(approximation, model.problem)
     optimizer = as_optimizer(registry, options, request.who)
     return Prepared(model, approximation, optimizer, request, options)
+
+
+def fit_prepared(ready: Prepared) -> Fit:
+    """Return the maximum likelihood fit of a model, with the verdict on it.
+
+    Nobody is warned here, and nothing asks whether the data can tell all variances apart.
+
+    Raises
+    ------
+    OptionError
+        If `theta0` does not fit the model.
+    NumericalError
+        If the likelihood cannot be evaluated at the start.
+    PluginError
+        If a plugin raises.
+    """
+    problem, request, options = ready.model.problem, ready.request, ready.options
+    return fit_problem(
+        problem,
+        ready.approximation,
+        ready.optimizer,
+        theta0=_checked_theta0(request.theta0, problem, request.who),
+        starts=options.starts,
+        tol_decrement=options.tol_decrement,
+        verbose=options.verbose,
+    )
 
 
 def as_family(family: Any, registry: Registry, prefer: Mapping[str, str], who: str) -> Family:
@@ -267,55 +254,3 @@ def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
             f"terms' templates in order, got {theta0!r}."
         )
     return values
-
-
-def _result(returns: type[AnyFit], fit: Fit, ready: Prepared) -> AnyFit:
-    model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
-    problem = model.problem
-    state = fitted_state(problem, fit, approximation.shortcuts(problem))
-    with guard(problem.family, "result"):
-        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
-        require_residual(problem, state.eta, doubtful)
-    coefficients = tuple(
-        Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
-        for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
-    )
-    training = Training(problem, approximation, optimizer, ready.options.tol_decrement)
-    return returns(
-        formula=model.formula,
-        family=model.family,
-        coefficients=coefficients,
-        terms=term_places(problem),
-        effects=state.effects,
-        fit=fit,
-        rows=model.rows,
-        y=problem.y,
-        weights=problem.weights,
-        eta=state.eta,
-        eta_fixed=state.eta_fixed,
-        encoder=model.encoder,
-        settings=_settings(ready, fit),
-        dropped_columns=model.dropped_columns,
-        notes=model.notes,
-        training=training,
-    )
-
-
-def _settings(ready: Prepared, fit: Fit) -> FitSettings:
-    """Return what was used for a fit."""
-    layout, request = layout_of(ready.model.problem), ready.request
-    return FitSettings(
-        optimizer=repr(ready.optimizer),
-        structure=layout.plan.describe(layout.structure),
-        new_levels=ready.options.new_levels,
-        parameters=dict(request.parameters),
-        weights=_as_text(request.weights),
-        response_levels=ready.model.response_levels,
-        configured=ready.options.configured,
-        **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
-    )
-
-
-def _as_text(weights: Any) -> str | None:
-    """Return weights as they were written, "array" for values without a name."""
-    return weights if weights is None or isinstance(weights, str) else "array"

@@ -38,9 +38,6 @@ class ModelRequest:
         than the first, those of `dispformula` and `ziformula` among them; `~ 1` by default.
     theta0 : array-like, shape (n_theta,), optional
         Start for the covariance parameters.
-    priors : mapping from str to Prior, optional
-        By coefficient, or "fixed" for all of the mean's but the intercept; see
-        `interlace_core.fitting.priors`. The fit is then a penalised one.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors, labelled by them.
     covariance : mapping from str to str, optional
@@ -65,7 +62,6 @@ class ModelRequest:
     offset: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     theta0: Any = None
-    priors: Mapping[str, Any] | None = None
     known: Mapping[str, Any] | None = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None

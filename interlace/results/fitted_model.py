@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from interlace.results.fit_settings import FitSettings
+from interlace.results.fitted_to import Training
+from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import RowReport
-from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.random_effects import GroupEffects, TermPlace
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -92,3 +93,19 @@ class FittedModel:
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)
 """The class of a result, which what fits again returns too."""
+
+
+def require_training(result: FittedModel, who: str) -> Training:
+    """Return what the result was fitted to.
+
+    Raises
+    ------
+    NotAvailableError
+        If the result no longer has it.
+    """
+    if result.training is None:
+        raise NotAvailableError(
+            f"{who}: needs the data of the fit, which this result was saved without. Fit the "
+            "model again, or keep the result that the fit returned."
+        )
+    return result.training

@@ -1,0 +1,83 @@
+"""The record of a fit from what was fitted and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interlace.diagnostics.residual import require_residual
+from interlace.priors import settings_of_approximation
+from interlace.results.fit_settings import FitSettings
+from interlace.results.fitted_model import AnyFit, Coefficients
+from interlace.results.fitted_to import Training, fitted_state
+from interlace.results.random_effects import term_places
+from interlace_core.driver import Prepared
+from interlace_core.engine.joint_density import layout_of
+from interlace_core.fitting.fitted import Fit
+from interlace_core.registry.blame import guard
+
+
+def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
+    """Return a fit as a record.
+
+    Parameters
+    ----------
+    ready : Prepared
+        What was fitted.
+    fit : Fit
+    returns : class
+        Of the record: `FittedModel`, or one derived from it.
+
+    Raises
+    ------
+    ExactResponseError
+        If the model predicts the response exactly.
+    """
+    model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
+    problem = model.problem
+    state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    with guard(problem.family, "result"):
+        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+        require_residual(problem, state.eta, doubtful)
+    coefficients = tuple(
+        Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
+        for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
+    )
+    training = Training(problem, approximation, optimizer, ready.options.tol_decrement)
+    return returns(
+        formula=model.formula,
+        family=model.family,
+        coefficients=coefficients,
+        terms=term_places(problem),
+        effects=state.effects,
+        fit=fit,
+        rows=model.rows,
+        y=problem.y,
+        weights=problem.weights,
+        eta=state.eta,
+        eta_fixed=state.eta_fixed,
+        encoder=model.encoder,
+        settings=_settings(ready, fit),
+        dropped_columns=model.dropped_columns,
+        notes=model.notes,
+        training=training,
+    )
+
+
+def _settings(ready: Prepared, fit: Fit) -> FitSettings:
+    """Return what was used for a fit."""
+    layout, request = layout_of(ready.model.problem), ready.request
+    return FitSettings(
+        optimizer=repr(ready.optimizer),
+        structure=layout.plan.describe(layout.structure),
+        new_levels=ready.options.new_levels,
+        parameters=dict(request.parameters),
+        weights=_as_text(request.weights),
+        response_levels=ready.model.response_levels,
+        configured=ready.options.configured,
+        **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
+    )
+
+
+def _as_text(weights: Any) -> str | None:
+    """Return weights as they were written, "array" for values without a name."""
+    return weights if weights is None or isinstance(weights, str) else "array"
