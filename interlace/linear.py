@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -330,8 +331,7 @@ def _quantile(level: float, df: Any) -> Any:
     """Return how many standard errors an interval extends to each side."""
     from scipy.special import ndtri, stdtrit
 
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+    check_level(level, "conf_int")
     p = 0.5 + 0.5 * level
     finite = np.isfinite(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), p), ndtri(p))

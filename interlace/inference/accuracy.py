@@ -25,6 +25,7 @@ from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
 from interlace_core.engine.parts import independent_rows, subset
 from interlace_core.fitting.fitted import Fit
+from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -86,6 +87,8 @@ class Accuracy:
 
 def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
     """Return the accuracy report; see `GLMMResult.accuracy`."""
+    require_count(n, "accuracy: n")
+    check_seed(seed)
     training = require_training(result, "accuracy")
     if result.penalised:
         raise UnsupportedModelError(

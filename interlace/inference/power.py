@@ -25,7 +25,7 @@ from interlace_core.data.request import FitOptions, ModelRequest
 from interlace_core.driver import Prepared
 from interlace_core.engine.parts import drop_columns
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.checks import require_count, require_share
+from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -203,7 +203,7 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
 
 
 def _deviation(value: Any, group: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise OptionError(
             f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
         )

@@ -150,7 +150,7 @@ def fit_near(
         if np.any(undetermined):
             return None  # only a search from elsewhere can tell whether it belongs there
     ended = OptimizerResult(
-        optimum.psi, final.value, True, "steps from a known fit", objective.n_evaluations
+        optimum.psi, final.value, True, "steps from a known fit", objective.tally.n_evaluations
     )
     return Fit(
         psi=optimum.psi,
@@ -163,10 +163,10 @@ def fit_near(
             problem, optimum.psi, optimum.decrement, tol_decrement, ended, optimum.free, known.units
         ),
         optimizer=ended,
-        n_evaluations=objective.n_evaluations,
-        n_failed=objective.n_failed,
-        n_inner=objective.n_inner,
-        path=tuple(objective.path),
+        n_evaluations=objective.tally.n_evaluations,
+        n_failed=objective.tally.n_failed,
+        n_inner=objective.tally.n_inner,
+        path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
     )
 
@@ -209,7 +209,7 @@ def _line_search(
         there = objective.at(trial)
         if there.status is Status.OK and there.value <= here.value - 1e-4 * gain + noise:
             # rounding hides gains this small; the slope then decides, and not the lowest value
-            objective.best, objective.best_psi = there, objective.complete(trial, there)
+            objective.move_to(objective.complete(trial, there), there)
             return there, step
         step, gain = 0.5 * step, 0.5 * gain
     return None

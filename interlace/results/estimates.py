@@ -12,6 +12,7 @@ from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace_core.calculus.jets.density import differentiate
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -107,8 +108,7 @@ class Estimates(FittedModel):
         """
         from scipy.special import ndtri
 
-        if not 0.0 < level < 1.0:
-            raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+        check_level(level, "conf_int")
         half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
         return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
 

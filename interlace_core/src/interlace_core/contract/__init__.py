@@ -28,6 +28,7 @@ from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm, RowReport
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
+from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
     DataWarning,
@@ -104,6 +105,8 @@ __all__ = [
     "as_link",
     "chain",
     "hookimpl",
+    "is_real",
+    "is_whole",
     "warn",
 ]
 

@@ -18,7 +18,7 @@ from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_
 from interlace_core.formulas.spans import Source, unknown_column, whole
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.messages.errors import OptionError
-from interlace_core.messages.names import listed, similar_name
+from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
 
 
@@ -218,8 +218,7 @@ def _find_parameter(key: str, family: Family) -> str:
     elif found:
         got = f"{key!r}, which is fixed at {found[0].fixed:g}. Leave out the value or the formula."
     else:
-        close = similar_name(key, known)
-        got = f"{key!r}." + (f" Did you mean {close!r}?" if close else "")
+        got = f"{key!r}.{did_you_mean(key, known)}"
     raise OptionError(
         f"parameters: expected a parameter of family {family.name!r} that can have a formula "
         f"({listed(known)}), got {got}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +18,8 @@ from interlace_core.contract.problem import Problem
 from interlace_core.fitting.elsewhere import highest, is_doubtful
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
-from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
+from interlace_core.fitting.modes import searched, settle_modes, vanishing, with_unsound
+from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
@@ -107,7 +106,7 @@ def _fit_from(
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)
         )
-        objective = Objective(evaluate, coordinates, profiled, verbose, limit)
+        objective = Objective(evaluate, coordinates, profiled, Tally(verbose), limit)
         objective.record(start.psi, first)
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
@@ -117,7 +116,7 @@ def _fit_from(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation
-        objective.close()
+        objective.tally.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
@@ -133,10 +132,10 @@ def _fit_from(
         mode=final.mode,
         verdict=verdict,
         optimizer=result,
-        n_evaluations=objective.n_evaluations,
-        n_failed=objective.n_failed,
-        n_inner=objective.n_inner,
-        path=tuple(objective.path),
+        n_evaluations=objective.tally.n_evaluations,
+        n_failed=objective.tally.n_failed,
+        n_inner=objective.tally.n_inner,
+        path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
     )
@@ -146,7 +145,7 @@ def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
         raise NumericalError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
-            f"{objective.last_failure.value}. Check the response for extreme values and the "
+            f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
             "covariates for extreme scales, or give theta0."
         )
 
@@ -164,7 +163,7 @@ def _minimise(
             )
     except SearchStopped as stopped:
         assert objective.best is not None
-        n = objective.n_evaluations
+        n = objective.tally.n_evaluations
         return OptimizerResult(np.zeros(0), objective.best.value, False, str(stopped), n)
 
 
@@ -218,20 +217,12 @@ def _better_from(
     psi: Array, search: Search, optimizer: Optimizer, optimum: Optimum, tol_decrement: float
 ) -> Optimum:
     """Search again from psi; return the optimum found there if it is better, else the given one."""
-    objective = search.objective
-    best, best_psi, coordinates = objective.best, objective.best_psi, objective.coordinates
-    here = coordinates.around(psi)
-    objective.coordinates, objective.best, objective.best_psi = here, None, None
-    with guard(optimizer, "minimize"), suppress(SearchStopped):
-        optimizer.minimize(
-            objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
-        )
-    objective.coordinates = coordinates
+    elsewhere = searched(replace(search, objective=search.objective.anew()), psi, optimizer)
+    best = elsewhere.objective.best
     reached = optimum.decrement <= tol_decrement
     ceiling = optimum.value - TOL_ABS_RESTART if reached else optimum.value + TOL_ABS_RESTART
-    if objective.best is not None and objective.best.value < ceiling:
-        found = polish(search, tol_decrement)
-        if reached or found.decrement <= tol_decrement or found.value < optimum.value:
-            return found
-    objective.best, objective.best_psi = best, best_psi
-    return optimum
+    if best is None or best.value >= ceiling:
+        return optimum
+    found = polish(elsewhere, tol_decrement)
+    better = reached or found.decrement <= tol_decrement or found.value < optimum.value
+    return found if better else optimum

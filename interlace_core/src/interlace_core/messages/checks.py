@@ -1,9 +1,10 @@
-"""Checks of arguments that many functions take: counts, shares and levels."""
+"""Checks of arguments that many functions take: counts, numbers, shares, levels, seeds."""
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, TypeGuard
+
+import numpy as np
 
 from interlace_core.messages.errors import OptionError
 
@@ -13,8 +14,14 @@ def is_whole(value: object, least: int | None = None) -> TypeGuard[int]:
 
     True and False are not, though they count as numbers in Python.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    return whole and (least is None or int(value) >= least)  # type: ignore[call-overload]
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and (least is None or bool(value >= least))  # type: ignore[operator]
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number, of Python's or NumPy's; True and False are not."""
+    real = isinstance(value, (int, float, np.integer, np.floating))
+    return real and not isinstance(value, bool)
 
 
 def require_count(n: object, who: str, least: int = 1) -> None:
@@ -23,9 +30,10 @@ def require_count(n: object, who: str, least: int = 1) -> None:
         raise OptionError(f"{who} must be a whole number of at least {least}, got {n!r}.")
 
 
-def is_real(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number, of Python's or NumPy's; True and False are not."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+def check_seed(seed: object) -> None:
+    """Raise an OptionError unless a seed is None or a whole number of at least 0."""
+    if seed is not None and not is_whole(seed, 0):
+        raise OptionError(f"seed must be None or a whole number of at least 0, got {seed!r}.")
 
 
 def require_share(value: Any, who: str) -> None:

@@ -22,6 +22,7 @@ from interlace_core.contract import (
     OptionError,
     Problem,
     UnsupportedModelError,
+    is_whole,
 )
 from interlace_core.engine import DEFAULT_SETTINGS, ModeSettings, layout_of
 
@@ -154,7 +155,7 @@ def _objective(
 
 
 def _check_points(name: str, points: object) -> None:
-    if isinstance(points, bool) or not isinstance(points, int) or not 1 <= points <= MAX_POINTS:
+    if not is_whole(points, 1) or points > MAX_POINTS:
         raise OptionError(
             f"approximation {name!r}: points must be an integer from 1 to {MAX_POINTS}, "
             f"got {points!r}. 7 to 25 serve nearly always."
