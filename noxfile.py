@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -20,6 +21,10 @@ CORE = "interlace_core"
 PLUGINS = sorted(path.parent.as_posix() for path in Path("plugins").glob("*/pyproject.toml"))
 EVERYTHING = ("-r", "requirements.txt")
 NOT_SLOW = ("-m", "not slow")
+# A process per core; each takes tests from the others' ends, so that what a module shares is made
+# once in most of them. One thread each, or the processes would wait for each other's.
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
+ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 # Built or installed by sessions of their own.
 NOT_INSTALLED = ("--ignore=plugins/interlace-template", "--ignore=tests/install")
 # Run by sessions of their own.
@@ -28,6 +33,43 @@ ELSEWHERE = (
     "--ignore=tests/test_layers.py",
     "--ignore=tests/install",
 )
+
+
+# What `quick` runs: the imports, the pages, the core, and a reference fit of each kind.
+QUICK = (
+    "tests/test_layers.py",
+    "tests/test_rooms.py",
+    "tests/test_pages.py",
+    "interlace_core/tests",
+    *(
+        f"tests/test_parity.py::test_laplace_agrees_with_the_reference[{name}]"
+        for name in (
+            "cbpp_logit_tmb",  # one factor
+            "grouseticks_nested_tmb",
+            "verbagg_logit_tmb",  # crossed
+            "epil_slope_tmb",
+            "epil2_nb2_int_tmb",
+            "sal_zip_mined_tmb",  # a zero part
+            "cbpp_beta_tmb",
+            "sleepstudy_gamma_tmb",
+            "cs_ar1_pois_tmb",
+            "sleepstudy_disp_tmb",  # a formula for the dispersion
+        )
+    ),
+    "tests/test_parity.py::test_quadrature_agrees_with_the_reference[cbpp_logit_agq9_lme4]",
+    "tests/test_fit.py::test_fit_agrees_with_lme4[sleepstudy_reml_lme4]",
+    "tests/test_fit.py::test_fit_agrees_with_lme4[pastes_ml_nested_lme4]",
+    "tests/test_clmm.py::test_clmm_agrees_with_the_reference[wine_logit_clmm]",
+)
+
+
+@nox.session(reuse_venv=True)
+def quick(session: nox.Session) -> None:
+    """In a minute: style, imports, pages, the core's tests, a reference fit of each kind."""
+    session.install(*EVERYTHING, *group("lint"), *group("test"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    run_tests(session, *QUICK, "-q")
 
 
 @nox.session
@@ -57,21 +99,21 @@ def layers(session: nox.Session) -> None:
 def tests_dist(session: nox.Session, dist: str) -> None:
     """Unit tests of one distribution, beside the core and the test tools and nothing else."""
     session.install(*sorted({f"./{CORE}", f"./{dist}"}), *group("test"))
-    session.run("pytest", f"{dist}/tests", *NOT_SLOW, *session.posargs)
+    run_tests(session, f"{dist}/tests", *NOT_SLOW)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Whole models: everything installed, held against the reference fits."""
     session.install(*EVERYTHING, *group("test"))
-    session.run("pytest", "tests", *ELSEWHERE, *NOT_SLOW, *session.posargs)
+    run_tests(session, "tests", *ELSEWHERE, *NOT_SLOW)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Docs: every code block of the README and of docs/ runs."""
     session.install(*EVERYTHING, *group("test"))
-    session.run("pytest", "tests/test_docs.py", *session.posargs)
+    run_tests(session, "tests/test_docs.py")
 
 
 @nox.session
@@ -87,10 +129,7 @@ def slow(session: nox.Session) -> None:
     """Long tests: those marked slow, of all distributions."""
     session.install(*EVERYTHING, *group("test"))
     no_tests_collected = 5
-    session.run(
-        *("pytest", "-m", "slow", *NOT_INSTALLED, *session.posargs),
-        success_codes=[0, no_tests_collected],
-    )
+    run_tests(session, "-m", "slow", *NOT_INSTALLED, success_codes=[0, no_tests_collected])
 
 
 @nox.session(python="3.11", venv_backend="uv")
@@ -98,7 +137,7 @@ def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that the dependencies' bounds allow."""
     session.install("--resolution", "lowest-direct", *EVERYTHING, *group("test"))
     session.run("uv", "pip", "list", external=True)
-    session.run("pytest", *NOT_SLOW, *NOT_INSTALLED, *session.posargs)
+    run_tests(session, *NOT_SLOW, *NOT_INSTALLED)
 
 
 @nox.session
@@ -136,6 +175,15 @@ def build(session: nox.Session) -> None:
         session.run(*pip, *map(str, wheels.glob("*.whl")), external=True)
         session.chdir(folder)
         session.run(str(scripts / "interlace"), "demo", external=True)
+
+
+def run_tests(session: nox.Session, *arguments: str, success_codes: Sequence[int] = (0,)) -> None:
+    """Run pytest in a process per core; what follows `--` comes last, so that `-n 0` undoes it."""
+    session.run(
+        *("pytest", *PARALLEL, *arguments, *session.posargs),
+        env=ONE_THREAD,
+        success_codes=success_codes,
+    )
 
 
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"

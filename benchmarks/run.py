@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cases
 import engines
+import kept
 import report
 from import_time import import_facts
 from session import Timing, compare, progress
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
         facts["load after"] = f"{os.getloadavg()[0]:.1f}"
         report.write(asked.output, timings, baseline=chosen[0].name, facts=facts)
     print(report.write(asked.output, timings, baseline=chosen[0].name, facts=facts))
+    if asked.keep:
+        print(f"kept as {kept.keep(asked.results, timings, facts)}", file=sys.stderr)
 
 
 def available(chosen: list[engines.Engine], environments: Path) -> dict[str, list[str]]:
@@ -70,6 +73,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--import-time", action="store_true", help="also time the import")
     add("--environments", type=Path, default=Path(".nox/bench-peers"), help="where peers live")
     add("--output", type=Path, default=Path("build/benchmarks"), help="folder of the results")
+    add("--keep", action="store_true", help="add the run to those that are kept; see kept.py")
+    add("--results", type=Path, default=kept.RESULTS, help="where runs are kept")
     return parser.parse_args(arguments)
 
 

@@ -76,10 +76,9 @@ def prepared(
         options = replace(options, approximation=penalise(inner, priors), given=given)
     ready = driver.prepare(request, options, registry=registry)
     approximation, model = ready.approximation, ready.model
-    restricted = approximation.unrestricted() is not None
     with guard(None, "data"):
         notes = identification_notes(
-            model.problem, Fitting(restricted, approximation.precision_weights)
+            model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
         )
     return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 

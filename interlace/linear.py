@@ -46,8 +46,7 @@ class LMMResult(GLMMResult):
     @property
     def heading(self) -> tuple[str, str]:
         """What kind of model this is, and by what it was fitted."""
-        words = {"REML": "restricted maximum likelihood", "ML": "maximum likelihood"}
-        return "Linear mixed model", words[self.method]
+        return "Linear mixed model", self.fitted_by.words
 
     def settled(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
 from interlace_core.data.design import INTERCEPT
 from interlace_core.messages.checks import is_real
@@ -84,6 +84,26 @@ class Penalised(Approximation):
 
     inner: Approximation
     priors: tuple[tuple[str, Prior], ...]
+
+    @property
+    def takes_relations(self) -> bool:
+        """Whether the inner one does."""
+        return self.inner.takes_relations
+
+    @property
+    def takes_correlation(self) -> bool:
+        """Whether the inner one does."""
+        return self.inner.takes_correlation
+
+    @property
+    def precision_weights(self) -> bool:
+        """Whether the inner one has such weights."""
+        return self.inner.precision_weights
+
+    @property
+    def method(self) -> Method:
+        """The inner one's, with a penalty."""
+        return replace(self.inner.method, penalised=True)
 
     def check(self, problem: Problem) -> None:
         """Refuse what the inner one refuses, coefficients that do not exist, and profiling."""
@@ -227,27 +247,7 @@ def settings_of_approximation(
         The optimum.
     """
     return {
-        "approximation": _describe(approximation),
-        "points": _points(approximation),
-        "restricted": approximation.unrestricted() is not None,
+        "approximation": str(approximation.method),
         "extras": approximation.extras(problem, psi),
         **penalty_settings(approximation, problem, psi),
     }
-
-
-def _points(approximation: Approximation) -> int | None:
-    """Return the nAGQ that gives this approximation, if there is one."""
-    inner = getattr(approximation, "inner", None)
-    if inner is not None:
-        return _points(inner)
-    points: int | None = getattr(approximation, "points", None)
-    served = approximation.serves_nAGQ
-    return served.start if points is None and served is not None and len(served) == 1 else points
-
-
-def _describe(approximation: Approximation) -> str:
-    inner = getattr(approximation, "inner", None)
-    if inner is not None:
-        return f"{_describe(inner)}, {approximation.name}"
-    points = getattr(approximation, "points", None)
-    return approximation.name if points is None else f"{approximation.name}, {points} points"

@@ -6,6 +6,7 @@ import sys
 import cases
 import engines
 import import_time
+import kept
 import numpy as np
 import pandas as pd
 import pytest
@@ -172,3 +173,28 @@ def test_import_times_are_multiples_of_the_dependencies(monkeypatch):
     times = {"import": 0.5, "import and first fit": 2.2, "dependencies": 2.0}
     monkeypatch.setattr(import_time, "import_times", lambda repeats: times)
     assert import_time.import_facts(3)["import and first fit"] == "2.200 s (1.10)"
+
+
+def kept_run(date, cpu, processor="one"):
+    facts = {"date": date, "commit": "abc", "processor": processor, "cores": 2, "threads": 1}
+    timing = Timing("tiny", "interlace", 40, seconds=(9.0,) * len(cpu), cpu_seconds=cpu)
+    return {"facts": facts, "timings": [vars(timing)]}
+
+
+def test_a_run_is_kept_with_its_machine_and_shown_beside_the_one_before(tmp_path):
+    timing = Timing("tiny", "interlace", 40, seconds=(2.0,), cpu_seconds=(1.0, 3.0, 2.0))
+    path = kept.keep(tmp_path, [timing], {"cores": 2, "threads": 1})
+    (run_,) = kept.read(tmp_path)
+    assert path.parent == tmp_path and run_["facts"]["commit"] in path.name
+    assert run_["facts"].keys() >= {"date", "processor", "python", "numpy"}
+    assert "| tiny | 2000.0 |" in kept.table([run_], "interlace")
+
+
+def test_times_are_compared_on_one_machine_and_slower_ones_pointed_at():
+    runs = [
+        kept_run("2024-01-01", (0.010,)),
+        kept_run("2024-01-02", (0.030,), "another"),
+        kept_run("2024-01-03", (0.011,)),
+        kept_run("2024-01-04", (0.014,)),
+    ]
+    assert "| tiny | 10.0 | 30.0 | 11.0 (1.10) | **14.0 (1.27)** |" in kept.table(runs, "interlace")

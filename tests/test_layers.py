@@ -7,7 +7,8 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -53,7 +54,13 @@ def foreign(names: set[str], package: Path) -> set[str]:
 
 def providers(name: str) -> set[str]:
     """Return the normalised names of the distributions that provide an import name."""
-    return {normalised(each) for each in packages_distributions().get(name, [name])}
+    return {normalised(each) for each in distributions().get(name, [name])}
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Return what is installed, read once: 0.06 s of files each time, for 700 imports."""
+    return packages_distributions()
 
 
 @pytest.mark.parametrize("kind", NAMED_BY_PLUGINS)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from interlace.results.fitted_to import Training
-from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.errors import InterlaceError
 from interlace_core.registry.registry import default_registry
 
 POINTS = 25
@@ -103,9 +102,6 @@ def finer_approximation(problem: Problem, points: int) -> Approximation | None:
         if each.cls.serves_nAGQ is None or points not in each.cls.serves_nAGQ:
             continue
         candidate: Approximation = each.cls.from_nAGQ(points)
-        try:
-            check_support(candidate, problem)
-        except InterlaceError:
-            continue
-        return candidate
+        if candidate.accepts(problem):
+            return candidate
     return None

@@ -47,8 +47,10 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
 
 def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit) -> str:
     looked = ": searches from elsewhere found nothing higher" if fit.searches else ""
+    simpler = "The simpler model has next to the same log-likelihood and one parameter less."
+    if not fit.verdict.converged:  # a density may rise without end on the way
+        simpler = "No optimum was reached: the log-likelihood may rise without end towards it."
     return (
         f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
-        f"family {family!r} becomes {becomes}{looked}. "
-        "The simpler model has next to the same log-likelihood and one parameter less."
+        f"family {family!r} becomes {becomes}{looked}. {simpler}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.start import on_own_scale
 from interlace_core.records import Array, BoolArray
 from interlace_core.registry.blame import guard
 
@@ -51,8 +52,11 @@ def open_rows(problem: Problem, eta: Array, k: int) -> tuple[BoolArray, BoolArra
     A row is open where its log-density ends no lower than it is anywhere else that is looked at
     (the fit, 0, the other end), so that the answer does not rest on the fit's being an optimum.
     """
-    low, high = problem.predictors[k].parameter.link.eta_domain
-    ends = (np.maximum(eta[k], 0.0) + FAR, np.minimum(eta[k], 0.0) - FAR)
+    link = problem.predictors[k].parameter.link
+    low, high = link.eta_domain
+    # a predictor that is in units of the response, or of its inverse, goes as far in these
+    unit = 1.0 if on_own_scale(link) else max(1.0, float(np.max(np.abs(eta[k]))))
+    ends = (np.maximum(eta[k], 0.0) + FAR * unit, np.minimum(eta[k], 0.0) - FAR * unit)
     with guard(problem.family, "separation"), np.errstate(all="ignore"):
         inside = [_at(problem, eta, k, eta[k])[0]]
         if low < 0.0 < high:
@@ -61,8 +65,8 @@ def open_rows(problem: Problem, eta: Array, k: int) -> tuple[BoolArray, BoolArra
         lower, falling = _at(problem, eta, k, ends[1]) if low == -np.inf else _closed(problem.n)
         best = np.fmax.reduce([*inside, upper, lower])
         tolerance = TOL_REL_FALL * (1.0 + np.abs(best))
-        up = (upper >= best - tolerance) & (rising >= -TOL_REL_FALL)
-        down = (lower >= best - tolerance) & (falling <= TOL_REL_FALL)
+        up = (upper >= best - tolerance) & (rising * unit >= -TOL_REL_FALL)
+        down = (lower >= best - tolerance) & (falling * unit <= TOL_REL_FALL)
     idle = rows_without_weight(problem)
     return up | idle, down | idle
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,15 +17,12 @@ from scipy.stats import chi2
 
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_ml, refit_problem
+from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
-from interlace_core.contract.approximation import check_support
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.parts import drop_columns
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
-
-if TYPE_CHECKING:
-    from interlace.results.estimates import Estimates
 
 TOL_REL_SPAN = 1e-7
 """Residual, relative, below which a column counts as a combination of others."""
@@ -92,7 +88,7 @@ def anova(*results: Estimates, refit: bool | None = None) -> pd.DataFrame:
     if len(results) < 2:
         raise OptionError("anova: expected two fits or more to compare.")
     for each in results:
-        if not hasattr(each, "restricted"):
+        if not isinstance(each, Estimates):
             raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
     if refit not in (None, True, False):
         raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
@@ -163,7 +159,7 @@ def _difference(a: Estimates, b: Estimates) -> str:
             "refit=False, and they are fitted again by maximum likelihood."
         )
     if not _same_likelihood(a, b):
-        methods = sorted(each.settings.approximation for each in (a, b))
+        methods = sorted(str(each.fitted_by) for each in (a, b))
         return (
             f"their log-likelihoods are approximated differently ({'; '.join(methods)}). "
             "Fit both with the same nAGQ."
@@ -177,15 +173,13 @@ def _same_likelihood(a: Estimates, b: Estimates) -> bool:
     Without random effects every approximation is exact: the other fit's, evaluated for such a
     model, has to give its value (weights can be precisions in one and multipliers in the other).
     """
-    if a.settings.approximation == b.settings.approximation:
+    if a.fitted_by == b.fitted_by:
         return True
     for plain, other in ((a, b), (b, a)):
         if not plain.terms:
             problem = require_training(plain, "anova").problem
             approximation = require_training(other, "anova").approximation
-            try:
-                check_support(approximation, problem)
-            except UnsupportedModelError:
+            if not approximation.accepts(problem):
                 return False
             value = approximation.objective(problem)(plain.fit.psi).value
             return bool(abs(value - plain.fit.value) <= TOL_REL_SAME * (1.0 + abs(value)))

@@ -62,7 +62,7 @@ class ConstrainedSearch:
         if np.any(quantity.gradient(self.psi)[self._fixed]):
             raise NotAvailableError(
                 f"profile: {quantity.label!r} has no profile, because the approximation "
-                f"{self.training.approximation.name!r} determines it itself. Name other "
+                f"{self.training.approximation.method.name!r} determines it itself. Name other "
                 "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least "
                 "1)."
             )

@@ -16,7 +16,7 @@ import numpy as np
 
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, fit_rows
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ def _prior_variance(result: Estimates, design: RowDesign) -> Array:
 def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
     """Return the distribution-specific variance on the scale of the mean's predictor."""
     family, link = result.family, result.coefficients[0].parameter.link
+    if family.latent_variance is not None:
+        if not np.isfinite(family.latent_variance):
+            raise NotAvailableError(
+                f"r2: the latent distribution of family {family.name!r} has no variance, so that "
+                "there are no shares of it. Choose scale='response', or another link."
+            )
+        return family.latent_variance, f"latent variance of family {family.name!r}"
     binary = "two-level" in family.response_forms and len(result.coefficients) == 1
     if binary and link.latent_variance is not None:
         return link.latent_variance, f"latent variance of the {link.name} link"

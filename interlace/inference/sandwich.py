@@ -82,9 +82,9 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
     if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
         raise UnsupportedModelError(
             f"{who}: expected an objective that is a sum over clusters, but that of "
-            f"{training.approximation.name!r} takes all rows at once ({total:.6g} summed over "
-            f"clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() with "
-            'method="ML", or glmer() with nAGQ of at least 1.'
+            f"{training.approximation.method.name!r} takes all rows at once ({total:.6g} summed "
+            f"over clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() "
+            'with method="ML", or glmer() with nAGQ of at least 1.'
         )
     return ClusterScores(tuple(labels), tuple(rows), scores)
 

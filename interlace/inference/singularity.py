@@ -11,11 +11,11 @@ import pandas as pd
 from interlace.refits.refit import refit_problem
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
-from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.contract.problem import Problem
 from interlace_core.covariances import Diagonal
 from interlace_core.fitting.start import natural_units
-from interlace_core.fitting.verdict import TOL_REL_BOUNDARY, boundary_thetas
-from interlace_core.records import Array, BoolArray
+from interlace_core.fitting.verdict import boundary_thetas, vanished
+from interlace_core.records import BoolArray
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -37,7 +37,7 @@ def singularity(result: Estimates) -> pd.DataFrame:
         if not np.any(at[place]):
             continue
         term = problem.terms[index]
-        gone = _vanished(term, psi[place], units[term.predictor])
+        gone = vanished(term, psi[place], units[term.predictor])
         if gone.any():
             names = ", ".join(np.array(term.names, dtype=object)[gone])
             found = f"variance of {names} | {term.group} is 0"
@@ -47,12 +47,6 @@ def singularity(result: Estimates) -> pd.DataFrame:
             without, simpler = "its correlations", _uncorrelated(problem, index)
         rows.append((f"({term.label})", found, without, *_change(result, training, simpler)))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
-    """Return which columns have a standard deviation of 0 for practical purposes."""
-    sd = np.linalg.norm(term.covariance.template(theta), axis=1)
-    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
 
 
 def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:

@@ -91,6 +91,7 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
             result.settings,
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
+        fitted_by=training.approximation.method,
         notes=(),
     )
     return found.settled()

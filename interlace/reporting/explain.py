@@ -100,16 +100,16 @@ def _model(result: Estimates) -> str:
     return (
         f"The response {response} has the {result.family.name} distribution{varying}; {what} is "
         f"modelled {scale} as a sum of effects. The fit is by {_method(result)} "
-        f"({result.settings.approximation}) to {result.nobs} rows."
+        f"({result.fitted_by}) to {result.nobs} rows."
     )
 
 
 def _method(result: Estimates) -> str:
     priors = result.settings.priors
     if not priors:
-        return "maximum likelihood"
+        return result.fitted_by.words
     words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())
-    return f"penalised maximum likelihood, with priors {words},"
+    return f"{result.fitted_by.words}, with priors {words},"
 
 
 def _explained(result: Estimates, k: int) -> bool:
@@ -163,6 +163,9 @@ def _intercept(found: Coefficients, result: Estimates) -> str:
 def _meaning(result: Estimates, k: int) -> Meaning:
     """Return what exp(coefficient) means, by the link and by what the family's response is."""
     parameter, family = result.coefficients[k].parameter, result.family
+    words = family.ratio_words(k)
+    if words is not None:
+        return Meaning(*words)
     counts = family.support.endswith("counts")
     trials = "pair" in family.response_forms
     zero = any(each.parameter.role == "zero" for each in result.coefficients)

@@ -35,6 +35,10 @@ FUNCTIONS = {
 LINKS = {"inverse_square": "1/mu^2"}
 """R's names of links that differ from ours."""
 
+GLMER_FAMILIES = ("binomial", "poisson")
+"""What lme4 fits by the same likelihood: for a Gamma response it has another, and the negative
+binomial and parts for zeros are not among its families."""
+
 CENTER = "center <- function(x) x - mean(x)"
 DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else "betad"'
 
@@ -45,18 +49,20 @@ def r_code(result: Estimates, data: str = "data") -> str:
         raise _no_counterpart("a penalised fit")
     if any(effects.scales is not None for effects in result.effects.values()):
         raise _no_counterpart("a known covariance of levels")
-    points = result.settings.points
-    quadrature = points is not None and points != 1 and bool(result.terms)
+    nAGQ = result.fitted_by.nAGQ
+    lme4 = bool(result.terms) and not _is_by_glmmTMB(result)
+    if lme4:
+        _require_glmer(result)
     formulas = [_right_side(result, k) for k in range(len(result.coefficients))]
     arguments = [
         f"{_response(result)} ~ {formulas[0]}",
         f"data = {data}",
-        f"family = {_family(result, 'glmer' if quadrature else 'glmmTMB')}",
+        f"family = {_family(result, 'glmer' if lme4 else 'glmmTMB')}",
         *_weights(result),
     ]
-    if quadrature:
+    if lme4:
         lines = ["library(lme4)"]
-        call = f"fit <- glmer({_joined([*arguments, f'nAGQ = {points}'])})"
+        call = f"fit <- glmer({_joined([*arguments, f'nAGQ = {nAGQ}'])})"
     else:
         more, before = _other_parameters(result, formulas)
         more += ["REML = TRUE"] if result.restricted else []
@@ -71,8 +77,26 @@ def r_code(result: Estimates, data: str = "data") -> str:
     if result.settings.weights == "array":
         lines.append("# weight_values: the array that was given as weights, one value per row")
     check = f"logLik(fit)  # interlace found {result.llf:.4f}"
-    check += ", with a constant that lme4 leaves out" if quadrature and points != 0 else ""
+    check += ", with a constant that lme4 leaves out" if lme4 and nAGQ else ""
     return "\n".join([*lines, call, "summary(fit)", check]) + "\n"
+
+
+def _is_by_glmmTMB(result: Estimates) -> bool:
+    """Return whether a fit is by what glmmTMB does: Laplace's approximation, or exact."""
+    by = result.fitted_by
+    return by.points in (None, 1) and by.nAGQ in (None, 1)
+
+
+def _require_glmer(result: Estimates) -> None:
+    """Refuse what lme4's glmer() does not fit by quadrature, or from the joint mode."""
+    how = f"{result.fitted_by} (nAGQ = {result.fitted_by.nAGQ})"
+    if result.family.r_family not in GLMER_FAMILIES or len(result.coefficients) > 1:
+        parts = [found.parameter.name for found in result.coefficients[1:]]
+        beside = f" with {', '.join(parts)}" if parts else ""
+        raise _no_counterpart(f"{how} for family {result.family.name!r}{beside}")
+    effects = sum(len(term.names) for term in result.terms)
+    if result.fitted_by.nAGQ is None or (result.fitted_by.nAGQ > 1 and effects > 1):
+        raise _no_counterpart(f"{how} of {effects} random effects in a group")
 
 
 def _joined(arguments: list[str]) -> str:

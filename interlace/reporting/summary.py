@@ -75,7 +75,7 @@ def _head(result: Estimates) -> tuple[Row, ...]:
         ("Formula", result.formula),
         *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
         ("Family", f"{result.family.name} ({links})"),
-        ("Approximation", result.settings.approximation),
+        ("Approximation", str(result.fitted_by)),
         ("Rows", _rows_used(result)),
         ("Groups", groups or "none"),
         *_likelihood_rows(result),
@@ -93,7 +93,7 @@ def _heading(result: Estimates) -> Row:
     if not result.penalised:
         return result.heading
     priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings.priors.items())
-    return result.heading[0], f"penalised maximum likelihood (priors: {priors})"
+    return result.heading[0], f"{result.heading[1]} (priors: {priors})"
 
 
 def _likelihood_rows(result: Estimates) -> tuple[Row, ...]:

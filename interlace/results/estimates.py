@@ -26,12 +26,12 @@ class Estimates(FittedModel):
     @property
     def heading(self) -> tuple[str, str]:
         """What kind of model this is, and by what it was fitted."""
-        return "Generalised linear mixed model", "maximum likelihood"
+        return "Generalised linear mixed model", self.fitted_by.words
 
     @property
     def restricted(self) -> bool:
         """Whether `llf` is a restricted log-likelihood, which depends on the fixed effects."""
-        return self.settings.restricted
+        return self.fitted_by.restricted
 
     def joint_test(self, k: int, L: Array, value: Array) -> Mapping[str, float]:
         """Return the Wald test of `L beta = value`, by the model's own covariance.
@@ -241,7 +241,7 @@ class Estimates(FittedModel):
     @property
     def penalised(self) -> bool:
         """Whether priors were used: the optimum is then no maximum of the likelihood."""
-        return bool(self.settings.priors)
+        return self.fitted_by.penalised
 
     @property
     def df(self) -> int:

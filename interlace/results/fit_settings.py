@@ -23,10 +23,6 @@ class FitSettings(Mapping[str, Any]):
         In which order the random effects were eliminated.
     new_levels : str
         What prediction does with a level that the fit has not seen.
-    points : int, or None
-        The `nAGQ` that gives this approximation, if there is one.
-    restricted : bool
-        Whether the log-likelihood is a restricted one.
     extras : mapping
         What the approximation keeps of its optimum; see `Approximation.extras`.
     parameters : mapping from str to str
@@ -51,8 +47,6 @@ class FitSettings(Mapping[str, Any]):
     optimizer: str
     structure: str
     new_levels: str
-    points: int | None = None
-    restricted: bool = False
     extras: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None

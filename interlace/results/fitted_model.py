@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_to import Training
 from interlace.results.random_effects import GroupEffects, TermPlace
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import RowReport
 from interlace_core.fitting.fitted import Fit
@@ -69,6 +70,8 @@ class FittedModel:
         Collinear columns left out.
     notes : tuple of str
         What the user should know about the data or the fit.
+    fitted_by : Method
+        By what the likelihood was computed.
     training : Training, or None
         The arrays fitted to and the components used, for profiles, refits and simulation.
     """
@@ -86,6 +89,7 @@ class FittedModel:
     eta_fixed: Array
     encoder: Encoder
     settings: FitSettings
+    fitted_by: Method
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     training: Training | None = field(default=None, repr=False)

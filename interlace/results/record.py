@@ -57,6 +57,7 @@ def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
         eta_fixed=state.eta_fixed,
         encoder=model.encoder,
         settings=_settings(ready, fit),
+        fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         notes=model.notes,
         training=training,

@@ -32,13 +32,14 @@ from interlace.saving.codecs import (
 from interlace.saving.components import family
 from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.request import ConfiguredOption
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -119,6 +120,15 @@ settings = record(
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
 
+method = record(
+    Method,
+    name=text,
+    points=maybe(integer),
+    nAGQ=maybe(integer),
+    restricted=flag,
+    penalised=flag,
+)
+
 FIELDS: dict[str, Codec] = {
     "formula": text,
     "family": family,
@@ -133,6 +143,7 @@ FIELDS: dict[str, Codec] = {
     "eta_fixed": array(2),
     "encoder": encoder,
     "settings": settings,
+    "fitted_by": method,
     "dropped_columns": _texts,
     "notes": _texts,
 }

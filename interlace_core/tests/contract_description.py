@@ -11,7 +11,7 @@ import inspect
 import json
 from typing import Any
 
-from interlace_core import contract, records, testing
+from interlace_core import contract, engine, records, testing
 from interlace_core.calculus import links
 from interlace_core.calculus.jets.density import differentiate_density
 from interlace_core.calculus.jets.numbers import compose
@@ -24,11 +24,19 @@ BASES = (
     contract.Approximation,
     contract.Optimizer,
     contract.Covariance,
+    contract.ResidualCorrelation,
+    contract.Composition,
+    contract.Shortcuts,
     links.Link,
 )
 RECORDS = (
     contract.Parameter,
     contract.OptimizerFacts,
+    contract.Method,
+    contract.Beginning,
+    contract.Information,
+    records.Collapsed,
+    records.RowKernel,
     records.Derivatives,
     records.Evaluation,
     records.OptimizerResult,
@@ -44,6 +52,11 @@ FUNCTIONS = (
     require,
     require_counts,
     compose,
+    engine.layout_of,
+    engine.lowest_mode,
+    engine.weighted_derivatives,
+    engine.scatter,
+    engine.subset,
     differentiate_density,
     testing.approximation_checks,
     testing.covariance_checks,

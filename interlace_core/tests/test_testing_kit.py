@@ -85,7 +85,7 @@ def test_every_check_has_a_twin(kit):
 def test_every_model_of_the_kit_is_checked():
     """On a plain dense Laplace, whose formulas share no code with the engine."""
     checks = approximation_checks(DenseLaplace)
-    assert len(checks) == 41
+    assert len(checks) == 43
     assert failures(checks) == {}
 
 

@@ -302,9 +302,30 @@ class OfAnotherKind(Approximation):
         return Small().objective(problem)
 
 
+class CallsItself(Small):
+    @property
+    def method(self):
+        return replace(super().method, name="another")
+
+
+class TakesByMethod(Small):
+    def takes_relations(self):
+        return False
+
+
+@dataclass(frozen=True)
+class LooksAtUnits(Faulty):
+    def extra(self, problem, psi):
+        normal = problem.family.name == "kit-normal"
+        nested = [t.group for t in problem.terms] == ["g", "h"]
+        size = float(np.mean(np.square(problem.predictors[0].X)))
+        return squares(problem, psi, 1e-3 * size if nested and not normal else 0.0)
+
+
 TWINS = {
     "accepts or refuses in words": [RefusesByValueError(), RefusesCurtly(), AcceptsNothing()],
     "is found by name and nAGQ": [ServesWhatItDoesNot(), OfAnotherKind(3)],
+    "says what it is": [CallsItself(), TakesByMethod()],
     "exact for normal responses: crossed": [NotExactWhenCrossed()],
     "equals the likelihood at Lambda = 0": [WrongWithoutEffects()],
     "agrees with numerical integration": [WrongIntegral()],
@@ -313,6 +334,7 @@ TWINS = {
     "order of rows does not matter": [FirstRowCounts()],
     "order of levels does not matter": [FirstLevelCounts()],
     "signs of covariates do not matter": [SignCounts()],
+    "units of covariates do not matter": [LooksAtUnits()],
     "same value whatever came before": [Remembers()],
     "a given mode is only a start": [ForgetsItself()],
     "far points fail by status": [RaisesFarOut(), NaNFarOut()],

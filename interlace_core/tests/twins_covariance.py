@@ -105,9 +105,26 @@ class HoldsLambda(Independent):
         self.square = lambda x: x * x
 
 
+class NamesRepeat(Independent):
+    def names(self, columns):
+        return ("sd",) * self.n_theta
+
+
+class NaturalHasSigns(Independent):
+    def natural(self, theta):
+        return theta
+
+
+class FollowsEverything(Independent):
+    def rescaled(self, L):
+        return np.diag(np.diagonal(L))
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
+    "natural parameters have names": [NamesRepeat, NaturalHasSigns],
+    "other units are a linear map": [FollowsEverything],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],

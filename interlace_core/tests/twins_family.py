@@ -29,6 +29,24 @@ class CapabilityIsMethod(Hurdle):
         return False
 
 
+class NegativeVariance(Hurdle):
+    latent_variance = -1.0
+
+
+class OneWord(Hurdle):
+    def ratio_words(self, k):
+        return ("odds",)
+
+
+class SumsInOneText(Hurdle):
+    collapse_sums = "log(y)"
+
+
+class StandsInForNothing(Hurdle):
+    def intercept_stand_in(self):
+        return np.ones(1)
+
+
 class NeedsArgument(Hurdle):
     def __init__(self, rate):
         super().__init__(rate=rate)
@@ -241,6 +259,12 @@ class ClipsTheSlope(Hurdle):
 TWINS = {
     "parameters are well formed": [MeanLast()],
     "capabilities are true or false": [CapabilityIsMethod()],
+    "further answers are well formed": [
+        NegativeVariance(),
+        OneWord(),
+        SumsInOneText(),
+        StandsInForNothing(),
+    ],
     "is built without arguments": [NeedsArgument(1.0)],
     "fixed parameters": [IgnoresFixed()],
     "links and their inverses": [LinkNotInverted()],

@@ -152,7 +152,7 @@ def verdict_of(outcome: Outcome, result: Any) -> str:
     """Return what has to be said of a fit that ended."""
     if not np.isfinite(outcome.loglik) or (outcome.model.recipe.discrete and outcome.loglik > 1e-8):
         return "impossible"
-    said = len(outcome.words) > 1 or not result.converged
+    said = len(outcome.words) > 1 or not result.converged or "several optima" in outcome.words[0]
     if outcome.gap < -WORSE:
         return "worse, said" if said else "worse"
     if not result.converged:

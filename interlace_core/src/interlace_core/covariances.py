@@ -65,6 +65,29 @@ class Unstructured(Covariance):
         T = np.linalg.cholesky(covariance + 1e-8 * np.diag(floor))
         return np.asarray(T[self._rows, self._columns])
 
+    def rescaled(self, L: Array) -> Array:
+        """Return the map of T's columns to those of L T, which is lower triangular too."""
+        change = np.zeros((self.n_theta, self.n_theta))
+        for j in range(self.size):
+            place = np.flatnonzero(self._columns == j)
+            change[np.ix_(place, place)] = L[j:, j:]
+        return change
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return standard deviations and correlations, in the order of T's lower triangle."""
+        return tuple(
+            f"sd({columns[i]})" if i == j else f"cor({columns[j]}, {columns[i]})"
+            for i, j in zip(self._rows, self._columns, strict=True)
+        )
+
+    def natural(self, theta: Array) -> Array:
+        """Return standard deviations, and correlations below them."""
+        T = self.template(theta)
+        sd = np.linalg.norm(T, axis=1)
+        unit = T / np.where(sd > 0.0, sd, 1.0)[:, None]
+        values = np.where(np.eye(self.size, dtype=bool), sd, unit @ unit.T)
+        return np.asarray(values[self._rows, self._columns])
+
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return the entries of T's vanishing columns.
 
@@ -137,6 +160,14 @@ class Diagonal(Covariance):
     def nearest(self, covariance: Array) -> Array:
         """Return the standard deviations of a covariance."""
         return np.sqrt(np.maximum(np.diag(covariance), 0.0))
+
+    def rescaled(self, L: Array) -> Array | None:
+        """Return L if it is diagonal."""
+        return L if np.array_equal(L, np.diag(np.diagonal(L))) else None
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the standard deviation of each column."""
+        return tuple(f"sd({each})" for each in columns)
 
 
 @hookimpl

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Approximation, check_support
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
@@ -74,7 +74,7 @@ def prepare(
             covariance=lambda name: registry.covariance(name, prefer=options.prefer),
         )
     with guard(approximation, "check"):
-        check_support(approximation, model.problem)
+        approximation.require(model.problem)
     optimizer = as_optimizer(registry, options, request.who)
     return Prepared(model, approximation, optimizer, request, options)
 
@@ -223,7 +223,7 @@ def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer
         cls = registry.optimizer(asked, prefer=options.prefer)
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = list(getattr(cls, "__dataclass_fields__", {}))
+    known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
     unknown = [option for option in its_options if option not in known]
     if unknown:
         raise OptionError(

@@ -61,6 +61,33 @@ class Collapsed:
 
 
 @dataclass(frozen=True)
+class RowKernel:
+    """Compiled code that a family offers for its rows.
+
+    Attributes
+    ----------
+    address : int
+        Of a C function `int32 f(void *data, int64 n, double *columns, int64 ld_columns,
+        double *eta, int64 ld_eta, uint64 constant, uint8 *want, double *out)`. `eta` holds K
+        columns, bit k of `constant` says that predictor k is one number; `want` and `out` have a
+        slot for the value and each derivative up to the third, by length, then in the order of
+        their predictors. It returns 0, 2 for a slot that it does not offer, else a failure; it
+        keeps no state, so that threads can share it.
+    columns : ndarray, shape (n, m), in Fortran order
+        What it wants to see of each row.
+    data : object
+        A buffer, or None: its address is `data`; kept alive with the record.
+    abi : int
+        Version of the signature above.
+    """
+
+    address: int
+    columns: Array
+    data: object = None
+    abi: int = 1
+
+
+@dataclass(frozen=True)
 class Derivatives:
     """Log-density per observation and its partial derivatives in the linear predictors.
 

@@ -1,9 +1,17 @@
 """What a family, an approximation, an optimizer and a covariance structure must be able to do.
 
-A plugin author needs this room and `contract/hooks.py`, nothing else. All densities are written on
-the scale of the linear predictors: `eta` holds one entry per distributional parameter, in the
-order of `Family.parameters`; each entry broadcasts against `y` along its last axis (n rows),
-and may have leading axes (quadrature nodes).
+This is all that an author imports, with `families` (building blocks of densities), `engine` (of
+approximations) and `testing` (the kit). One file for each contract:
+
+- `family`: densities on the scale of the linear predictors. `eta` holds one entry per
+  distributional parameter, in the order of `Family.parameters`; each entry broadcasts against
+  `y` along its last axis (n rows), and may have leading axes (quadrature nodes).
+- `approximation`: the marginal likelihood as a function of psi; `Method` is what reports say.
+- `optimizer`: a minimiser, with its facts.
+- `covariance`, `residual_correlation`: structures of random effects, and of rows in groups.
+- `composition`: families that are made of other families.
+- `problem`: the model as arrays; `level_covariance` and `row_correlation` are parts of it.
+- `hooks`: by which a distribution offers its classes.
 """
 
 from interlace_core.calculus.links import (
@@ -18,7 +26,13 @@ from interlace_core.calculus.links import (
     as_link,
     chain,
 )
-from interlace_core.contract.approximation import Approximation, Beginning, Information, Shortcuts
+from interlace_core.contract.approximation import (
+    Approximation,
+    Beginning,
+    Information,
+    Method,
+    Shortcuts,
+)
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
@@ -51,64 +65,31 @@ from interlace_core.records import (
     OptimizerResult,
     Profiled,
     Response,
+    RowKernel,
     Status,
 )
 
+# fmt: off
 __all__ = [
-    "Approximation",
-    "Array",
-    "Batch",
-    "Beginning",
-    "BoolArray",
-    "CLogLog",
-    "CONTRACT_VERSION",
-    "Collapsed",
-    "Composition",
-    "Correlation",
-    "Covariance",
-    "DISCRETE_SUPPORTS",
-    "DataError",
-    "DataWarning",
-    "Derivatives",
-    "Evaluation",
-    "Family",
-    "Information",
-    "IntArray",
-    "InterlaceError",
-    "LINKS",
-    "Link",
-    "LogProbability",
-    "Logit",
-    "NotAvailableError",
-    "Optimizer",
-    "OptimizerFacts",
-    "OptimizerResult",
-    "OptionError",
-    "Parameter",
-    "Predictor",
-    "ProbabilityLink",
-    "Problem",
-    "Profiled",
-    "RandomTerm",
-    "Relation",
-    "ResidualCorrelation",
-    "Response",
-    "ResponseError",
-    "RowCorrelation",
-    "RowReport",
-    "SavedFileError",
-    "Shortcuts",
-    "Status",
-    "Taylor",
-    "UnknownNameError",
-    "UnsupportedModelError",
-    "as_link",
-    "chain",
-    "hookimpl",
-    "is_real",
-    "is_whole",
-    "warn",
+    # contracts, and how they are offered
+    "Approximation", "Composition", "Covariance", "Family", "Optimizer", "ResidualCorrelation",
+    "Shortcuts", "hookimpl", "CONTRACT_VERSION",
+    # what they say of themselves
+    "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
+    # links
+    "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
+    "Taylor", "as_link", "chain",
+    # the model, and what travels between components
+    "Batch", "Beginning", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
+    "RowCorrelation", "RowReport", "Status", "Array", "BoolArray", "IntArray",
+    # errors
+    "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
+    "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",
+    # checks
+    "is_real", "is_whole",
 ]
+# fmt: on
 
 CONTRACT_VERSION = 1
 """Raised when a contract changes in a way that breaks a plugin; see the docs on stability."""

@@ -12,6 +12,42 @@ from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, Evaluation
 
 
+@dataclass(frozen=True)
+class Method:
+    """By what a log-likelihood was computed: all that reports say of an approximation.
+
+    Attributes
+    ----------
+    name : str
+        Of the approximation; of the one inside where another is wrapped around it.
+    points : int, optional
+        Quadrature points for each random effect; None where it has no such number.
+    nAGQ : int, optional
+        Value of `nAGQ` that asks for it; None if it is chosen by name only.
+    restricted : bool
+        Whether it is a restricted likelihood (REML), which depends on the fixed effects.
+    penalised : bool
+        Whether a penalty was added, so that the optimum is no maximum of the likelihood.
+    """
+
+    name: str
+    points: int | None = None
+    nAGQ: int | None = None
+    restricted: bool = False
+    penalised: bool = False
+
+    @property
+    def words(self) -> str:
+        """What the estimates are, such as "restricted maximum likelihood"."""
+        kinds = ("penalised " * self.penalised, "restricted " * self.restricted)
+        return "".join((*kinds, "maximum likelihood"))
+
+    def __str__(self) -> str:
+        """Return its name and its points, `agq, 9 points`."""
+        points = [] if self.points is None else [f"{self.points} points"]
+        return ", ".join([self.name, *points, *["penalised"] * self.penalised])
+
+
 class Approximation(ABC):
     """A way to integrate the random effects out of the likelihood."""
 
@@ -19,14 +55,41 @@ class Approximation(ABC):
     contract_version: ClassVar[int] = 1
     serves_nAGQ: ClassVar[range | None] = None
     """Values of `nAGQ` that choose this approximation by default; None if only by name."""
-    takes_relations: ClassVar[bool] = False
-    """Whether it serves levels correlated by a known matrix (`RandomTerm.relation`): u is then
-    spread over the levels by `Structure.spread`, and nothing factorises over them."""
-    takes_correlation: ClassVar[bool] = False
-    """Whether it serves rows whose errors are correlated (`Problem.correlation`)."""
-    precision_weights: ClassVar[bool] = False
-    """Whether weights divide the residual variance of their row, and do not multiply its
-    log-density."""
+
+    @property
+    def takes_relations(self) -> bool:
+        """Whether it serves levels correlated by a known matrix (`RandomTerm.relation`).
+
+        u is then spread over the levels by `Structure.spread`, and nothing factorises over them.
+        By default False; may be a class attribute.
+        """
+        return False
+
+    @property
+    def takes_correlation(self) -> bool:
+        """Whether it serves rows whose errors are correlated (`Problem.correlation`).
+
+        By default False; may be a class attribute.
+        """
+        return False
+
+    @property
+    def precision_weights(self) -> bool:
+        """Whether weights divide the residual variance of their row.
+
+        By default False: they multiply its log-density. May be a class attribute.
+        """
+        return False
+
+    @property
+    def method(self) -> Method:
+        """What reports say of it: by default its name, and whether it is a restricted likelihood.
+
+        Override it where there are points, with `replace(super().method, points=...)`.
+        """
+        served = self.serves_nAGQ
+        nAGQ = served.start if served is not None and len(served) == 1 else None
+        return Method(self.name, nAGQ=nAGQ, restricted=self.unrestricted() is not None)
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:
@@ -42,10 +105,44 @@ class Approximation(ABC):
     def check(self, problem: Problem) -> None:
         """Refuse, by name and with the way out, what it cannot do.
 
+        Called by `require` alone, after levels and rows that are correlated were refused where
+        it does not say that it takes those.
+
         Raises
         ------
         UnsupportedModelError
         """
+
+    def require(self, problem: Problem) -> None:
+        """Refuse a problem that it cannot serve: what the core calls before a fit.
+
+        Raises
+        ------
+        UnsupportedModelError
+            By `check`, or if levels or rows are correlated and it does not take those.
+        """
+        related = [term for term in problem.terms if term.relation is not None]
+        if related and not self.takes_relations:
+            raise UnsupportedModelError(
+                f"approximation {self.method.name!r} takes groups that are independent of each "
+                f"other; the levels of {related[0].group!r} are correlated by a known matrix. "
+                "Use nAGQ=1."
+            )
+        if problem.correlation is not None and not self.takes_correlation:
+            raise UnsupportedModelError(
+                f"approximation {self.method.name!r} takes rows that are independent given the "
+                f"random effects; the model has the correlation {problem.correlation.label}. "
+                "Use fit()."
+            )
+        self.check(problem)
+
+    def accepts(self, problem: Problem) -> bool:
+        """Return whether `require` lets a problem pass."""
+        try:
+            self.require(problem)
+        except UnsupportedModelError:
+            return False
+        return True
 
     def profiled(self, problem: Problem) -> slice:
         """Return the entries of psi that the objective determines itself; by default none.
@@ -75,6 +172,42 @@ class Approximation(ABC):
 
         None, the default, says that this is the likelihood itself. Called where models with other
         fixed effects are compared, for which restricted likelihoods are of different data.
+        """
+        return None
+
+    def restricted_volume(self, problem: Problem) -> slice:
+        """Return the entries of psi that are integrated out over all values, as by REML.
+
+        Its value depends on their units: with predictors `X = Q R`, so that their coefficients
+        are `R beta`, it rises by `log|det R|`. None of psi, the default, for a likelihood.
+        """
+        return slice(0, 0)
+
+    def at_mode(
+        self,
+        conditional: Any,
+        mode: Any,
+        psi: Array,
+        solve_adjoint: Callable[..., Any] | None = None,
+    ) -> tuple[float, Array] | None:
+        """Return value and gradient at a conditional mode that somebody else found.
+
+        For who has the random effects in parts, of which each process holds some, and does the
+        search for the mode. None, the default, if it is no function of the mode alone.
+
+        Parameters
+        ----------
+        conditional : engine.Conditional
+            The joint density at psi.
+        mode : engine.Mode
+            Its mode.
+        psi : ndarray, shape (n_psi,)
+        solve_adjoint : callable, optional
+            Solves for how the mode moves, where it is not determined by `mode` alone.
+
+        Returns
+        -------
+        tuple of float and ndarray, shape (n_psi,), or None
         """
         return None
 
@@ -175,27 +308,3 @@ class Shortcuts(ABC):
             In the order of `layout_of(problem).structure.factors`. None where H, the inverse of the
             covariance of all u, is not positive definite.
         """
-
-
-def check_support(approximation: Approximation, problem: Problem) -> None:
-    """Refuse a problem that an approximation cannot serve.
-
-    Raises
-    ------
-    UnsupportedModelError
-        By its own check, or if levels or rows are correlated and it does not say that it takes
-        those.
-    """
-    related = [term for term in problem.terms if term.relation is not None]
-    inner = getattr(approximation, "inner", approximation)
-    if related and not inner.takes_relations:
-        raise UnsupportedModelError(
-            f"approximation {inner.name!r} takes groups that are independent of each other; the "
-            f"levels of {related[0].group!r} are correlated by a known matrix. Use nAGQ=1."
-        )
-    if problem.correlation is not None and not inner.takes_correlation:
-        raise UnsupportedModelError(
-            f"approximation {inner.name!r} takes rows that are independent given the random "
-            f"effects; the model has the correlation {problem.correlation.label}. Use fit()."
-        )
-    approximation.check(problem)

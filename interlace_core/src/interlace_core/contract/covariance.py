@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -67,6 +68,69 @@ class Covariance(ABC):
         """Return the structure of this name for residuals within groups, or None."""
         return None
 
+    @classmethod
+    def from_columns(
+        cls, names: Sequence[str], levels: Sequence[str], frame: Mapping[str, Any], **options: Any
+    ) -> Self:
+        """Return the structure for the columns of a term; by default from their number.
+
+        For a structure that depends on what its columns are: on the distances of times or places.
+
+        Parameters
+        ----------
+        names : sequence of str, length c
+            Of the columns.
+        levels : sequence of str
+            Levels of the factor that the columns stand for; empty if they are of none.
+        frame : mapping from str to ndarray, shape (n,)
+            The variables of the term.
+        **options
+            Further arguments of its constructor.
+        """
+        return cls(len(names), **options)
+
+    def rescaled(self, L: Array) -> Array | None:
+        """Return M with `template(M theta) = L template(theta)` for every theta, or None.
+
+        Other units and zero points of the term's columns are then a linear map of theta. None,
+        the default, says that the structure is not closed under it.
+
+        Parameters
+        ----------
+        L : ndarray, shape (c, c)
+            Lower triangular with a positive diagonal. Whoever asks tries a diagonal one, and a
+            multiple of the identity, where the answer is None.
+
+        Returns
+        -------
+        ndarray, shape (n_theta, n_theta), or None
+        """
+        return None
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the name of each number that `natural` returns, such as `sd(Days)`.
+
+        By default `theta_1`, `theta_2` and so on.
+
+        Parameters
+        ----------
+        columns : sequence of str, length c
+            Names of the term's columns.
+
+        Returns
+        -------
+        tuple of str, length n_theta
+        """
+        return tuple(f"theta_{k + 1}" for k in range(self.n_theta))
+
+    def natural(self, theta: Array) -> Array:
+        """Return theta as users read it: standard deviations and correlations, shape (n_theta,).
+
+        The same for all theta of one covariance; a correlation with what does not vary is 0. By
+        default theta within its bounds.
+        """
+        return self.canonical(theta)
+
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return which entries of theta are at a bound for practical purposes.
 
@@ -80,7 +144,9 @@ class Covariance(ABC):
         tol_sd_eta : float
             Standard deviation on the scale of eta, in the same units, that counts as 0.
         """
-        return entries_at_bound(self, theta, sizes, tol_sd_eta)
+        lower, upper = self.bounds()
+        near = tol_sd_eta / _reach(self, theta, sizes)
+        return np.asarray((theta - lower < near) | (upper - theta < near))
 
     def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
         """Return theta with what is next to a lower bound put on it; arguments as `at_bound`.
@@ -89,7 +155,9 @@ class Covariance(ABC):
         several thetas give the same singular covariance returns the one from which every
         covariance nearby is reached along a slope.
         """
-        return snap_entries(self, theta, sizes, tol_sd_eta)
+        lower = self.bounds()[0]
+        near = theta - lower < tol_sd_eta / _reach(self, theta, sizes)
+        return np.where(near & np.isfinite(lower), lower, theta)
 
     def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
         """Return thetas to search from again if a search ended here short of an optimum.
@@ -98,28 +166,6 @@ class Covariance(ABC):
         searches are known to crawl.
         """
         return ()
-
-
-def entries_at_bound(
-    covariance: Covariance, theta: Array, sizes: Array, tol_sd_eta: float
-) -> BoolArray:
-    """Return which entries are nearer to a bound than moves eta by the tolerance.
-
-    Parameters
-    ----------
-    covariance, theta, sizes, tol_sd_eta
-        As for `Covariance.at_bound`.
-    """
-    lower, upper = covariance.bounds()
-    near = tol_sd_eta / _reach(covariance, theta, sizes)
-    return np.asarray((theta - lower < near) | (upper - theta < near))
-
-
-def snap_entries(covariance: Covariance, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
-    """Return theta with the entries next to a finite lower bound on it; arguments as above."""
-    lower = covariance.bounds()[0]
-    near = theta - lower < tol_sd_eta / _reach(covariance, theta, sizes)
-    return np.where(near & np.isfinite(lower), lower, theta)
 
 
 def _reach(covariance: Covariance, theta: Array, sizes: Array) -> Array:

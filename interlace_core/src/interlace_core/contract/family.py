@@ -8,7 +8,7 @@ distributional parameter, in the order of `Family.parameters`; each entry broadc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,14 @@ import numpy as np
 
 from interlace_core.calculus.links import Link
 from interlace_core.messages.errors import NotAvailableError
-from interlace_core.records import Array, Collapsed, Derivatives, IntArray, Response
+from interlace_core.records import (
+    Array,
+    Collapsed,
+    Derivatives,
+    IntArray,
+    Response,
+    RowKernel,
+)
 
 DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
 """Supports without an interval, where a density is a probability."""
@@ -106,6 +113,16 @@ class Family(ABC):
         """Whether y ~ N(eta_1, exp(2 eta_2)): what a criterion for linear models needs to know."""
         return False
 
+    row_variables: ClassVar[tuple[str, ...]] = ()
+    """Names of what it wants to know of each row beside the response and its weight, such as the
+    end of a censored interval; see `with_row_variables`. By default nothing."""
+
+    collapse_sums: ClassVar[tuple[str, ...]] = ()
+    """Functions of a row whose weighted sums over rows that share their predictors are all that
+    the likelihood needs of them, among "1", "y", "y^2", "log(y)", "log(y!)", "trials" and
+    "log(choose(trials, y))", so that a database can take rows together. Empty, the default, if
+    there are no such sums, or they are not known."""
+
     @property
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
@@ -117,6 +134,43 @@ class Family(ABC):
 
         Only for `r_code()`. A zero part is written as `ziformula`, so that a family with one has
         the name of the family of its other counts.
+        """
+        return None
+
+    @property
+    def latent_variance(self) -> float | None:
+        """Variance of a latent variable about the mean's predictor, cut into the response.
+
+        On the scale of the mean's predictor: pi^2 / 3 of ordered categories with the link logit;
+        infinite where the latent distribution has none. What shares of variance are of, in place
+        of the variance of codes. None, the default, if the response is no such cut. May be an
+        attribute.
+        """
+        return None
+
+    def ratio_words(self, k: int) -> tuple[str, str] | None:
+        """Return what exp(coefficient) of predictor k multiplies, and what to call that factor.
+
+        Such as `("the odds of a higher category", "odds ratio")`. None, the default, leaves the
+        words to the link and to `support`.
+
+        Parameters
+        ----------
+        k : int
+            Index of the predictor.
+        """
+        return None
+
+    def intercept_stand_in(self) -> Array | None:
+        """Return the change of the further predictors that does what an intercept would.
+
+        For a family whose mean has no intercept (`Parameter.intercept`) since other parameters
+        take its place: with s returned, `log_density(y, [eta_0 + m, eta_1 + s_1 m, ...])` is the
+        same for every m. None, the default, if there is no such change.
+
+        Returns
+        -------
+        ndarray, shape (K - 1,), or None
         """
         return None
 
@@ -168,6 +222,26 @@ class Family(ABC):
             If a value lies outside the family's domain; name the first offending row.
         """
         return Response(y, weights)
+
+    def with_row_variables(self, response: Response, values: Mapping[str, Array]) -> Response:
+        """Return the response with what else each row brings as further columns of y.
+
+        Called after `check_response` if `row_variables` names any; y then is what `log_density`
+        and all others get, whichever rows are taken of it. By default the response as it is.
+
+        Parameters
+        ----------
+        response : Response
+            As returned by `check_response`.
+        values : mapping from str to ndarray, shape (n,)
+            Finite numbers by the names of `row_variables`.
+
+        Raises
+        ------
+        ResponseError
+            If values do not go with the response; name the first offending row.
+        """
+        return response
 
     def bind(self, y: Array) -> Self:
         """Return a copy that knows what the data fix (trials, number of categories)."""
@@ -283,6 +357,19 @@ class Family(ABC):
         from interlace_core.calculus.jets.density import differentiate_density
 
         return differentiate_density(self.log_density, y, eta, order, wrt)
+
+    def row_kernel(self, y: Array) -> RowKernel | None:
+        """Return compiled code for the log-density and its derivatives, row by row.
+
+        Same numbers as `derivatives` to 1e-12, faster. Called once per problem; None, the
+        default, if there is none.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,) or (n, m)
+            As returned by `check_response`.
+        """
+        return None
 
     def recession_forms(self, y: Array) -> tuple[IntArray, Array] | None:
         """Return linear forms of the predictors that must not fall, for rows on a latent scale.

@@ -10,6 +10,7 @@ an object) with any of the functions below, each decorated with `interlace_core.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pluggy
 
@@ -47,3 +48,23 @@ def interlace_covariances() -> Sequence[type[Covariance]]:  # type: ignore[empty
 @hookspec
 def interlace_compositions() -> Sequence[type[Composition]]:  # type: ignore[empty-body]
     """Return classes of families that are made of other families."""
+
+
+@hookspec
+def interlace_frames() -> Sequence[type[Any]]:  # type: ignore[empty-body]
+    """Return classes that open data frames of a library of their own; nothing asks them yet.
+
+    Each has class methods `takes(data)`, whether it opens such data, and `open(data, columns)`.
+    """
+
+
+@hookspec
+def interlace_kernels() -> Sequence[type[Any]]:  # type: ignore[empty-body]
+    """Return classes that evaluate compiled code of families; nothing asks them yet.
+
+    Each has a class method `takes(kernel)`, whether it runs such a `RowKernel`.
+    """
+
+
+NOT_ASKED_YET = ("interlace_frames", "interlace_kernels")
+"""Hooks that a plugin may have, and that no version asks so far."""

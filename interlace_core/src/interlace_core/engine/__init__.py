@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from interlace_core.engine.mode import Mode as Mode
     from interlace_core.engine.mode import ModeMemory as ModeMemory
     from interlace_core.engine.mode import ModeSettings as ModeSettings
+    from interlace_core.engine.mode import curvature as curvature
     from interlace_core.engine.mode import is_settled as is_settled
     from interlace_core.engine.mode import value_noise as value_noise
     from interlace_core.engine.other_modes import MAX_ROUNDS as MAX_ROUNDS
@@ -54,6 +55,7 @@ _HOMES = {
     "ROUNDING_LOOKED_AT": "interlace_core.engine.mode",
     "RowRoots": "interlace_core.engine.row_correlation",
     "Segments": "interlace_core.engine.structure",
+    "curvature": "interlace_core.engine.mode",
     "factorise_posterior": "interlace_core.engine.elimination.correlated_levels",
     "is_settled": "interlace_core.engine.mode",
     "layout_of": "interlace_core.engine.joint_density",

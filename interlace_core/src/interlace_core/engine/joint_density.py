@@ -161,6 +161,16 @@ class Conditional:
         self.T = layout.templates(psi)
         self.eta_fixed = layout.problem.fixed_part(psi)
         self._active = layout.problem.active()
+        self._reach: dict[int, float] = {}
+
+    def reach(self, r: int) -> float:
+        """Return the largest of the known summands of predictor r: fixed part and offset."""
+        if r not in self._reach:
+            offset = self.layout.problem.predictors[r].offset
+            self._reach[r] = max(
+                float(np.abs(self.eta_fixed[r]).max()), float(np.abs(offset).max())
+            )
+        return self._reach[r]
 
     def evaluate(self, u: Array, order: int) -> Point:
         """Return f(u) with derivatives of the log-density to an order (2 or 3)."""

@@ -189,7 +189,7 @@ def _search(
                     return None
                 continue
         known = factorisation = None  # before the next one takes as much memory
-        information, factorisation, exact = _curvature(conditional, point)
+        information, factorisation, exact = curvature(conditional, point)
         if factorisation is None:
             return None
         known = factorisation if exact else None
@@ -208,6 +208,23 @@ def _search(
     return None
 
 
+def curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisation | None, bool]:
+    """Return A, the factorised H, and whether these are the observed information's.
+
+    Where that is not positive definite, of a stand-in that is; H is None where neither is.
+    """
+    information = conditional.information(point)
+    try:
+        return information, conditional.factorise(information), True
+    except NotPositiveDefiniteError:
+        pass
+    stand_in = conditional.information(point, concave=True)
+    try:
+        return stand_in, conditional.factorise(stand_in), False
+    except NotPositiveDefiniteError:
+        return stand_in, None, False
+
+
 def is_settled(
     conditional: Conditional, point: Point, sq_decrement: float, tol_sq_decrement: float
 ) -> bool:
@@ -223,8 +240,14 @@ def is_settled(
     total = 0.0
     for r in conditional.layout.structure.random_predictors:
         second = point.derivatives.get(r, r)
-        if second is not None:
-            total += float(np.sum(np.abs(second) * np.square(_rounding(conditional, point, r))))
+        if second is None:
+            continue
+        # by the largest of all rows first, which settles nearly every question
+        most = max(float(np.abs(point.eta[r]).max()), conditional.reach(r))
+        weight = float(np.abs(second).sum())
+        if sq_decrement <= weight * np.square(ROUNDING * most):
+            weights = np.abs(second) * np.square(_rounding(conditional, point, r))
+            total += float(np.sum(weights))
     return sq_decrement <= total
 
 
@@ -244,8 +267,8 @@ def value_noise(conditional: Conditional, point: Point) -> float:
 def _rounding(conditional: Conditional, point: Point, r: int) -> Array:
     """Return the rounding of each row's predictor, of the size of its largest summand."""
     offset = conditional.layout.problem.predictors[r].offset
-    parts = point.eta[r], conditional.eta_fixed[r], offset
-    return np.asarray(ROUNDING * np.max(np.abs(parts), axis=0))
+    fixed = np.maximum(np.abs(conditional.eta_fixed[r]), np.abs(offset))
+    return np.asarray(ROUNDING * np.maximum(fixed, np.abs(point.eta[r])))
 
 
 def _start(conditional: Conditional, start: Array) -> Point | None:
@@ -255,20 +278,6 @@ def _start(conditional: Conditional, start: Array) -> Point | None:
         return point
     point = conditional.evaluate(np.zeros_like(start), 2)
     return point if np.isfinite(point.value) else None
-
-
-def _curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisation | None, bool]:
-    """Return A, the factorised H, and whether these are the observed information's."""
-    information = conditional.information(point)
-    try:
-        return information, conditional.factorise(information), True
-    except NotPositiveDefiniteError:
-        pass
-    stand_in = conditional.information(point, concave=True)
-    try:
-        return stand_in, conditional.factorise(stand_in), False
-    except NotPositiveDefiniteError:
-        return stand_in, None, False
 
 
 def _descend(

@@ -36,6 +36,9 @@ NO_PULL = 1e-4
 """Squared slope of a row's log-density in the mean's predictor, relative to its curvature, at which
 one looks closer: residuals of a 100th of their standard deviation in all rows are no residuals."""
 
+END = 20.0
+"""Predictor, beyond the others', that stands for a mean at the end of its range."""
+
 MEETS = 1e-6
 """Residual, relative to the range of the response, at which one looks closer."""
 
@@ -114,23 +117,31 @@ def refuse_exact(problem: Problem) -> None:
     if eta is None or growing is None or not _is_predicted(problem, eta):
         return
     name = problem.predictors[growing].parameter.name
+    copies = "" if problem.weights is None else " Weights above 1 are copies of a row."
     raise ExactResponseError(
         f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
         "predicts the response exactly: a combination of its covariates and groups gives every "
         "row's value, to rounding, and the log-likelihood grows without end as the residual goes "
         "to 0. Check how the response was made (a copy, a sum or a mean of other columns, one "
-        f"value for each group?), leave out the terms that it was made of, or fix {name}."
+        f"value for each group?), leave out the terms that it was made of, or fix {name}.{copies}"
     )
 
 
 def _best_predictor(problem: Problem) -> Array | None:
-    """Return the mean's predictor that gives the response, shape (n,); None if there is none."""
+    """Return the mean's predictor that gives the response, shape (n,); None if there is none.
+
+    Where the response is at an end of its range, which no predictor gives, one far out.
+    """
     observed = problem.family.observed(problem.y)
     if observed.shape != (problem.n,):
         return None
     with np.errstate(all="ignore"):
         eta = np.asarray(problem.predictors[0].parameter.link.eta(observed))
-    return eta if np.all(np.isfinite(eta)) else None
+    inside = np.isfinite(eta)
+    if np.any(np.isnan(eta)) or not np.any(inside):
+        return None
+    far = float(np.max(np.abs(eta[inside]))) + END
+    return np.where(inside, eta, np.sign(eta) * far)
 
 
 def _growing(problem: Problem, eta: Array) -> int | None:
@@ -141,14 +152,21 @@ def _growing(problem: Problem, eta: Array) -> int | None:
         for predictor, constant in zip(problem.predictors, start, strict=True)
     ]
     at[0] = eta
-    ones = np.ones(problem.n) if problem.weights is None else problem.weights
-    least = LEAST_GROWTH * (REACH[1] - REACH[0]) * float(np.sum(ones))
+    least = LEAST_GROWTH * (REACH[1] - REACH[0]) * _weight_inside(problem)
     for k in problem.active():
         for sign in (-1.0, 1.0) if k else ():
             near, far = (_density(problem, at, k, sign * step) for step in REACH)
             if far - near > least:
                 return k
     return None
+
+
+def _weight_inside(problem: Problem) -> float:
+    """Return the weight of the rows whose response is not at an end of its range."""
+    ones = np.ones(problem.n) if problem.weights is None else problem.weights
+    with np.errstate(all="ignore"):
+        eta = problem.predictors[0].parameter.link.eta(problem.family.observed(problem.y))
+    return float(np.sum(ones[np.isfinite(eta)]))
 
 
 def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
@@ -158,7 +176,11 @@ def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
 
 
 def _is_predicted(problem: Problem, eta: Array) -> bool:
-    """Return whether fixed and random effects of the mean can be eta, to rounding."""
+    """Return whether fixed and random effects of the mean can be eta, to rounding.
+
+    As many effects as rows give any response, at no gain: the joint density of the effects falls
+    by as much as that of the rows rises, but for rows of a weight above 1.
+    """
     mean = problem.predictors[0]
     rest = _least_squares_rest(_Columns.of(problem), eta - mean.offset)
     mu, slope = (np.abs(np.asarray(each)) for each in mean.parameter.link.derivatives(eta)[:2])
@@ -179,6 +201,9 @@ class _Columns:
     @classmethod
     def of(cls, problem: Problem) -> _Columns:
         terms = [term for term in problem.terms if term.predictor == 0]
+        effects = sum(term.Z.shape[1] * len(term.levels) for term in terms)
+        if min(effects, problem.n) >= _weight_inside(problem):
+            terms = []
         made = [
             (each.codes, len(each.levels), np.linalg.qr(each.Z)[0] * np.sqrt(len(each.levels)))
             for each in terms

@@ -7,7 +7,7 @@ log-likelihood units: half the squared Newton decrement g' H^-1 g is what is lef
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,13 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.elsewhere import highest, is_doubtful
+from interlace_core.fitting.elsewhere import (
+    elsewhere,
+    highest,
+    is_crowded,
+    is_doubtful,
+    optima_apart,
+)
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import searched, settle_modes, vanishing, with_unsound
@@ -23,8 +29,14 @@ from interlace_core.fitting.objective import Objective, SearchStopped, Tally, po
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
-from interlace_core.fitting.verdict import judge, with_undetermined
-from interlace_core.messages.errors import NumericalError
+from interlace_core.fitting.verdict import (
+    Verdict,
+    judge,
+    with_ceiling,
+    with_lower_optima,
+    with_undetermined,
+)
+from interlace_core.messages.errors import StartError
 from interlace_core.records import Array, OptimizerResult, Status
 from interlace_core.registry.blame import guard
 
@@ -69,11 +81,12 @@ def fit_problem(
 
     Raises
     ------
-    NumericalError
-        If the objective is not finite at the start.
+    StartError
+        If the objective is not finite at the start given, or at any that was found.
     PluginError
         If a plugin raises.
     """
+    given = start is not None or theta0 is not None
     if start is None:
         with guard(approximation, "fit"):
             start = find_start(problem, theta0, approximation.shortcuts(problem))
@@ -81,11 +94,48 @@ def fit_problem(
     def search(start: Start, limit: int | None = None) -> Fit:
         return _fit_from(problem, approximation, optimizer, start, tol_decrement, verbose, limit)
 
-    fit = search(start)
-    if starts or is_doubtful(problem, fit):
+    try:
+        fit = search(start)
+    except StartError:
+        if given:
+            raise
+        fit = _from_another_start(problem, approximation, search)
+    if starts or is_doubtful(problem, fit) or is_crowded(problem, fit):
         with guard(approximation, "fit"):
             fit = highest(problem, approximation, fit, search, start.units, starts)
-    return replace(fit, verdict=with_undetermined(fit.verdict, problem, fit.psi, fit.undetermined))
+    return replace(fit, verdict=_in_words(problem, approximation, fit, tol_decrement))
+
+
+def _from_another_start(
+    problem: Problem, approximation: Approximation, search: Callable[[Start], Fit]
+) -> Fit:
+    """Return the fit from the first start, of those elsewhere, that can be evaluated.
+
+    Raises
+    ------
+    StartError
+        If there is none.
+    """
+    failed: StartError | None = None
+    with guard(approximation, "fit"):
+        for _, start in elsewhere(problem, approximation):
+            try:
+                return search(start)
+            except StartError as error:
+                failed = error
+    raise failed or StartError("there is no start of the fit")
+
+
+def _in_words(
+    problem: Problem, approximation: Approximation, fit: Fit, tol_decrement: float
+) -> Verdict:
+    """Return the verdict with all that the searches together tell."""
+    verdict = fit.verdict
+    if problem.family.is_discrete and not fit.unsound:
+        if not approximation.penalty(problem, fit.psi):
+            verdict = with_ceiling(verdict, fit.value, tol_decrement)
+    verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined)
+    return with_lower_optima(verdict, optima_apart(fit), len(fit.searches))
 
 
 def _fit_from(
@@ -143,7 +193,7 @@ def _fit_from(
 
 def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
-        raise NumericalError(
+        raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
             f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
             "covariates for extreme scales, or give theta0."

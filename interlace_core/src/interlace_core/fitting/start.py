@@ -208,11 +208,30 @@ def _first_coefficients(problem: Problem) -> Array:
             refuse_exact(problem)
         if first.X.shape[1]:
             parts, others = [beta], problem.predictors[1:]
-    constants = family.start(y, problem.weights)[len(problem.predictors) - len(others) :]
+    constants = family.start(y, problem.weights) + _carried(problem)
+    constants = constants[len(problem.predictors) - len(others) :]
     for predictor, constant in zip(others, constants, strict=True):
         if predictor.X.shape[1]:
             parts.append(least_squares(predictor.X, constant - predictor.offset))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _carried(problem: Problem) -> Array:
+    """Return what an offset of the mean adds to the constants, shape (K,), if others carry it.
+
+    A mean without an intercept has no column for the level of its offset. Where the family says
+    that other predictors move with it (thresholds with a location), they do.
+    """
+    mean, moved = problem.predictors[0], np.zeros(len(problem.predictors))
+    level = 0.0 if mean.parameter.intercept else float(np.mean(mean.offset))
+    found = problem.family.recession_forms(problem.y) if level else None
+    if found is None:
+        return moved
+    forms = np.unique(found[1], axis=0)
+    ratio = np.linalg.lstsq(forms[:, 1:], -forms[:, 0], rcond=None)[0]
+    if np.allclose(forms[:, 1:] @ ratio, -forms[:, 0]):
+        moved[0], moved[1:] = level, ratio * level
+    return moved
 
 
 def _in_units_of_response(problem: Problem) -> bool:

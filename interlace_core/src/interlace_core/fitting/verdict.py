@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
@@ -91,14 +91,8 @@ def _describe_boundary(
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
             continue
-        T = term.covariance.template(psi[place])
-        sd = np.sqrt(np.sum(np.square(T), axis=1))
-        size = term.sizes / units[term.predictor]
-        zero = [
-            name
-            for name, s, z in zip(term.names, sd, size, strict=True)
-            if s * z < TOL_REL_BOUNDARY
-        ]
+        gone = vanished(term, psi[place], units[term.predictor])
+        zero = [name for name, is_gone in zip(term.names, gone, strict=True) if is_gone]
         if zero:
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
         else:
@@ -107,6 +101,42 @@ def _describe_boundary(
                 "(a correlation of 1 or -1 among them)"
             )
     return tuple(words)
+
+
+def with_ceiling(verdict: Verdict, value: float, tol_decrement: float) -> Verdict:
+    """Return a verdict that knows that no log-likelihood of discrete data is above 0.
+
+    Where a response is separated completely, no curvature is left that tells what is left to gain.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    value : float
+        Negative log-likelihood.
+    tol_decrement : float
+        What an optimum may have left to gain.
+    """
+    left = max(value, 0.0)
+    if verdict.converged or not left <= tol_decrement:
+        return verdict
+    status = "boundary" if verdict.boundary else "optimum"
+    bounds = ": " + "; ".join(verdict.boundary) if verdict.boundary else ""
+    message = f"{status}{bounds} (remaining gain {left:.1e})"
+    return replace(verdict, status=status, converged=True, remaining_gain=left, message=message)
+
+
+def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
+    """Return which columns of a term have a standard deviation of 0 for practical purposes.
+
+    Parameters
+    ----------
+    term : RandomTerm
+    theta : ndarray, shape (n_theta,)
+    unit : float
+        Natural unit of the term's predictor.
+    """
+    sd = np.linalg.norm(term.covariance.template(theta), axis=1)
+    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
 
 
 def with_undetermined(
@@ -144,6 +174,26 @@ def with_undetermined(
     )
     at_bound = "".join(f"; {each}" for each in verdict.boundary)
     return replace(verdict, status="not determined", message=message + at_bound, undetermined=names)
+
+
+def with_lower_optima(verdict: Verdict, lower: int, searches: int) -> Verdict:
+    """Return a verdict that says that the likelihood has several optima, where searches found some.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    lower : int
+        Searches that ended at an optimum lower than this one.
+    searches : int
+        All of them.
+    """
+    if not lower or not verdict.converged:
+        return verdict
+    message = (
+        f"{verdict.message}; there are several optima: {lower} of {searches} searches ended at a "
+        "lower one, and a higher one may exist (starts= makes more searches)"
+    )
+    return replace(verdict, message=message)
 
 
 def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple[str, ...], bool]:

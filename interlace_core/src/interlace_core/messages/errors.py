@@ -65,6 +65,10 @@ class NumericalError(InterlaceError, ArithmeticError):
     """A computation has no finite answer at the point where it was asked."""
 
 
+class StartError(NumericalError):
+    """The log-likelihood cannot be evaluated where a search is to begin."""
+
+
 class SavedFileError(InterlaceError, ValueError):
     """A result cannot be saved as it is, or a saved file is damaged, unsafe or too new."""
 

@@ -85,6 +85,7 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
     checks: dict[str, Run] = {
         "accepts or refuses in words": partial(behaviour.check_refusals, case),
         "is found by name and nAGQ": partial(behaviour.check_named, case),
+        "says what it is": partial(behaviour.check_words, case),
     }
     for name in normal:
         run = _each(values.check_normal, case, {name: normal[name]})
@@ -107,6 +108,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "order of rows does not matter": behaviour.check_rows,
     "order of levels does not matter": behaviour.check_labels,
     "signs of covariates do not matter": behaviour.check_signs,
+    "units of covariates do not matter": behaviour.check_units,
     "same value whatever came before": behaviour.check_history,
     "a given mode is only a start": behaviour.check_given_mode,
     "far points fail by status": behaviour.check_far,

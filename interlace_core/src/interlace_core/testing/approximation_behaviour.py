@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array, Evaluation, Status
@@ -74,6 +75,31 @@ def check_named(case: ApproximationCase) -> None:
         )
 
 
+def check_words(case: ApproximationCase) -> None:
+    """Require a Method that says what it is, and yes or no to what it takes."""
+    approximation = case.approximation
+    method = approximation.method
+    expect(
+        isinstance(method, Method) and method.name == approximation.name,
+        f"`method`, a Method named {approximation.name!r}",
+        method,
+        "Change what Approximation.method returns by dataclasses.replace().",
+    )
+    expect(
+        method.restricted == (approximation.unrestricted() is not None),
+        "`method.restricted` where unrestricted() offers the likelihood itself, and only there",
+        method.restricted,
+        "A restricted likelihood cannot be compared with others; say where the likelihood is.",
+    )
+    given = {
+        "takes_relations": approximation.takes_relations,
+        "takes_correlation": approximation.takes_correlation,
+        "precision_weights": approximation.precision_weights,
+    }
+    for name, answer in given.items():
+        expect(isinstance(answer, bool), f"`{name}` to be True or False", answer, "Say which.")
+
+
 def check_evaluation(trial: Trial) -> None:
     """Require a finite value and gradient, and one mode per random effect."""
     evaluation, problem = trial.evaluation(), trial.problem
@@ -108,6 +134,33 @@ def check_signs(trial: Trial) -> None:
     """Require the same value with covariates negated and the template's columns with them."""
     problem, psi = reflected(trial.problem, trial.psi)
     _expect_same(trial, problem, psi, "with negated covariates", gradient=False)
+
+
+def check_units(trial: Trial) -> None:
+    """Require the same value with covariates in other units, and coefficients with them.
+
+    But for the volume of coefficients that are integrated out, by `restricted_volume`.
+    """
+    problem, approximation = trial.problem, trial.case.approximation
+    factors = np.ones(problem.n_psi)
+    places = problem.beta_slices()
+    for place in places:
+        factors[place] = 2.0 ** np.arange(1, 1 + place.stop - place.start)
+    predictors = tuple(
+        replace(predictor, X=predictor.X * factors[place])
+        for predictor, place in zip(problem.predictors, places, strict=True)
+    )
+    changed = replace(problem, predictors=predictors)
+    volume = float(np.sum(np.log(factors[approximation.restricted_volume(problem)])))
+    wanted = trial.evaluation().value + volume
+    expect_close(
+        trial.case.evaluate(changed, trial.psi / factors).value,
+        wanted,
+        what=f"value of the model {trial.name!r} with covariates in other units",
+        tol=TOL_REL_INVARIANT,
+        scale=1.0 + abs(wanted),
+        advice="Say by restricted_volume() which coefficients are integrated out.",
+    )
 
 
 def check_history(trial: Trial) -> None:

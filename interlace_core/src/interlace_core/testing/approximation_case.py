@@ -45,7 +45,7 @@ class ApproximationCase:
     @property
     def restricted(self) -> bool:
         """Whether its value is a restricted likelihood."""
-        return self.approximation.unrestricted() is not None
+        return self.approximation.method.restricted
 
     def restriction(self, problem: Problem, psi: Array) -> float:
         """Return what its value is above the negative log-likelihood of a normal response."""

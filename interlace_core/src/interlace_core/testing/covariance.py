@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral
 
@@ -12,6 +11,8 @@ import numpy as np
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.records import Array
+from interlace_core.testing.covariance_case import CovarianceCase, thetas_of
+from interlace_core.testing.covariance_scales import check_natural, check_rescaled
 from interlace_core.testing.differences import gradient
 from interlace_core.testing.verdicts import Checks, collect, expect, expect_close
 
@@ -30,26 +31,6 @@ ZERO = 1e-4
 
 REGULAR = 1e-3
 """Least slope of a variance's root at 0 relative to that at the start: on a log scale it is 0."""
-
-
-@dataclass(frozen=True)
-class CovarianceCase:
-    """What the checks of a covariance structure share.
-
-    Attributes
-    ----------
-    structure : type
-    sizes : sequence of int
-        Numbers of random-effects columns to try.
-    """
-
-    structure: type[Covariance]
-    sizes: Sequence[int]
-
-    def each(self) -> Iterator[tuple[Covariance, str]]:
-        """Yield an instance of each size, with the size in words."""
-        for size in self.sizes:
-            yield self.structure(size), f"with {size} column(s)"
 
 
 def covariance_checks(
@@ -147,7 +128,7 @@ def check_bounds(case: CovarianceCase) -> None:
 def check_template(case: CovarianceCase) -> None:
     """Require a finite template of shape (c, c) within the bounds that leaves theta as it is."""
     for covariance, where in case.each():
-        for theta in _thetas(covariance):
+        for theta in thetas_of(covariance):
             before = theta.copy()
             T = covariance.template(theta)
             covariance.pullback(theta, np.ones_like(T))
@@ -167,7 +148,7 @@ def check_pullback(case: CovarianceCase) -> None:
     """Hold `pullback` against differences of a linear function of the template."""
     rng = np.random.default_rng(1)
     for covariance, where in case.each():
-        for theta in _thetas(covariance):
+        for theta in thetas_of(covariance):
             dT = rng.normal(size=(covariance.size,) * 2)
 
             def F(x: Array, c: Covariance = covariance, dT: Array = dT) -> float:
@@ -187,7 +168,7 @@ def check_nearest(case: CovarianceCase) -> None:
     """Require `nearest` to find a covariance of the structure again, and others within bounds."""
     rng = np.random.default_rng(2)
     for covariance, where in case.each():
-        for theta in _thetas(covariance):
+        for theta in thetas_of(covariance):
             V = _covariance(covariance, theta)
             expect_close(
                 _covariance(covariance, covariance.nearest(V.copy())),
@@ -204,7 +185,7 @@ def check_nearest(case: CovarianceCase) -> None:
 def check_canonical(case: CovarianceCase) -> None:
     """Require `canonical` to give the same covariance within the bounds."""
     for covariance, where in case.each():
-        thetas = _thetas(covariance)
+        thetas = thetas_of(covariance)
         if covariance.crosses_bounds:
             signs = np.random.default_rng(3).choice([-1.0, 1.0], size=(6, covariance.n_theta))
             thetas += [sign * theta for sign in signs for theta in thetas]
@@ -258,6 +239,8 @@ def check_pickle(case: CovarianceCase) -> None:
 _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "start is near the identity": check_start,
     "capabilities are true or false": check_capabilities,
+    "natural parameters have names": check_natural,
+    "other units are a linear map": check_rescaled,
     "bounds hold the start": check_bounds,
     "template is finite and theta untouched": check_template,
     "pullback matches differences": check_pullback,
@@ -266,17 +249,6 @@ _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "a variance of zero is regular": check_zero,
     "can be pickled": check_pickle,
 }
-
-
-def _thetas(covariance: Covariance) -> list[Array]:
-    """Return the start and a few random thetas within the bounds."""
-    rng = np.random.default_rng(0)
-    start = np.asarray(covariance.start(), np.float64)
-    lower, upper = covariance.bounds()
-    moved = [start + rng.normal(scale=0.5, size=start.size) for _ in range(4)]
-    # not on a bound, where a difference would step outside
-    margin = 0.01 * np.minimum(upper - lower, 1.0)
-    return [start.copy(), *(np.clip(theta, lower + margin, upper - margin) for theta in moved)]
 
 
 def _covariance(covariance: Covariance, theta: Array) -> Array:

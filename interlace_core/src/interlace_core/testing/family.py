@@ -108,6 +108,7 @@ def _applicable(case: FamilyCase) -> dict[str, Callable[[], None]]:
 _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "parameters are well formed": form.check_parameters,
     "capabilities are true or false": form.check_capabilities,
+    "further answers are well formed": form.check_answers,
     "is built without arguments": form.check_built_without_arguments,
     "fixed parameters": form.check_fixed,
     "links and their inverses": links.check_links,

@@ -52,6 +52,49 @@ def check_capabilities(case: FamilyCase) -> None:
             )
 
 
+def check_answers(case: FamilyCase) -> None:
+    """Require that what reports and the standardised problem ask is answered as declared."""
+    family, y, eta = case.sample.family, case.sample.y, case.sample.eta
+    variance = family.latent_variance
+    expect(
+        variance is None or (isinstance(variance, float) and variance > 0.0),
+        "latent_variance to be None or a positive number",
+        variance,
+        "See interlace_core.contract.family.Family.latent_variance.",
+    )
+    for k in range(len(family.parameters)):
+        words = family.ratio_words(k)
+        expect(
+            words is None or (len(words) == 2 and all(isinstance(each, str) for each in words)),
+            f"ratio_words({k}) to be None or two texts",
+            words,
+            "What exp(coefficient) multiplies, and the name of that factor.",
+        )
+    for name in ("row_variables", "collapse_sums"):
+        answer = getattr(family, name)
+        well = isinstance(answer, tuple) and all(isinstance(each, str) for each in answer)
+        expect(well, f"{name} to be a tuple of texts", answer, "Empty if there are none.")
+    change = family.intercept_stand_in()
+    if change is None:
+        return
+    expect(
+        np.shape(change) == (len(eta) - 1,),
+        f"intercept_stand_in() of shape {(len(eta) - 1,)}",
+        np.shape(change),
+        "One number for each predictor after the mean's.",
+    )
+    shifts = 0.7 * np.concatenate([[1.0], change])
+    wanted = np.asarray(family.log_density(y, list(eta)))
+    expect_close(
+        np.asarray(family.log_density(y, [e + s for e, s in zip(eta, shifts, strict=True)])),
+        wanted,
+        what="log_density with the mean's predictor and what stands in for its intercept moved",
+        tol=TOL_ABS_ROUND_TRIP,
+        scale=1.0 + np.max(np.abs(wanted)),
+        advice="Return what undoes a change of the mean's predictor by 1, with its sign reversed.",
+    )
+
+
 def check_built_without_arguments(case: FamilyCase) -> None:
     """Require that the class can be found by name: constructed without arguments."""
     family = type(case.family)()

@@ -8,7 +8,7 @@ as a power of the number of effects. Both are the same integral: see
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from interlace_core.contract import (
     Approximation,
     Array,
     Evaluation,
+    Method,
     OptionError,
     Problem,
     UnsupportedModelError,
@@ -58,6 +59,11 @@ class AdaptiveGaussHermite(Approximation):
 
     def __post_init__(self) -> None:
         _check_points(self.name, self.points)
+
+    @property
+    def method(self) -> Method:
+        """Its name and its points, which are nAGQ."""
+        return replace(super().method, points=self.points, nAGQ=self.points)
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:
@@ -109,6 +115,11 @@ class VectorGaussHermite(Approximation):
 
     def __post_init__(self) -> None:
         _check_points(self.name, self.points)
+
+    @property
+    def method(self) -> Method:
+        """Its name and its points, which are nAGQ."""
+        return replace(super().method, points=self.points, nAGQ=self.points)
 
     @classmethod
     def from_nAGQ(cls, nAGQ: int) -> Self:

@@ -8,7 +8,7 @@ nAGQ=0). Fast, for a first look or a start; the log-likelihood is not comparable
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,11 +19,12 @@ from interlace_core.engine import (
     MAX_ROUNDS,
     ROUNDING_LOOKED_AT,
     Conditional,
+    Factorisation,
     Layout,
     Mode,
     ModeSettings,
-    NotPositiveDefiniteError,
     Point,
+    curvature,
     is_settled,
     layout_of,
     lower_mode,
@@ -88,6 +89,11 @@ TOL_UNDETERMINED = 1e-8
 """What directions below the floor may leave to gain: less than what counts as an optimum."""
 
 
+NEAR_COLLINEAR = 0.01
+"""Part of a column's length that those before it do not explain, below which columns are made
+orthonormal: their products then have 1e-4 in common, which costs four digits."""
+
+
 class Marginal:
     """Information about coefficients, directions that the data do not determine kept at a floor.
 
@@ -150,6 +156,8 @@ class Joint:
     decrement : float
         Twice what f has left to fall, by its curvature; directions that the data do not
         determine left out, where it is not above `TOL_UNDETERMINED`.
+    exact : bool
+        Whether the curvature is f's own, and not the stand-in that keeps it positive definite.
     """
 
     mode: Mode
@@ -158,13 +166,14 @@ class Joint:
     gradient: Array
     step: Array
     decrement: float
+    exact: bool
 
 
 class JointModeObjective:
     """psi -> Evaluation; keeps the last joint mode as the next start."""
 
     def __init__(self, layout: Layout, settings: ModeSettings, mode: Array | None = None) -> None:
-        self.layout = layout
+        self.layout, self._R = _orthonormal(layout)
         self._settings = settings
         self._u = np.zeros(layout.structure.q) if mode is None else mode
         self._beta: Array | None = None
@@ -172,8 +181,9 @@ class JointModeObjective:
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
         place = self.layout.problem.beta_slices()[0]
-        start = psi[place] if self._beta is None else self._beta
-        found = self._lowest(psi, start)
+        psi = psi.copy()
+        psi[place] = self._R @ psi[place]
+        found = self._lowest(psi, psi[place] if self._beta is None else self._beta)
         if found is None:
             return Evaluation(np.inf, np.zeros(psi.size), self._u, Status.MODE_NOT_FOUND)
         conditional, joint, beta = found
@@ -182,7 +192,9 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        profiled = Profiled(beta, joint.marginal.solve(np.eye(beta.size)))
+        half = np.linalg.solve(self._R, joint.marginal.solve(np.eye(beta.size)))
+        covariance = np.linalg.solve(self._R, half.T)
+        profiled = Profiled(np.linalg.solve(self._R, beta), 0.5 * (covariance + covariance.T))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -204,7 +216,17 @@ class JointModeObjective:
         return found
 
     def _search(self, psi: Array, u: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
-        """Minimise f jointly by damped Newton steps."""
+        """Minimise f jointly by damped Newton steps; from u = 0 where u is too far from it."""
+        with np.errstate(over="ignore", invalid="ignore"):  # no mode is the answer then
+            found = self._search_from(psi, u, beta)
+            if found is None and (np.any(u) or self._beta is not None):
+                place = self.layout.problem.beta_slices()[0]
+                found = self._search_from(psi, np.zeros_like(u), psi[place])
+            return found
+
+    def _search_from(
+        self, psi: Array, u: Array, beta: Array
+    ) -> tuple[Conditional, Joint, Array] | None:
         conditional = self._at(psi, beta)
         point = conditional.evaluate(u, 3)
         for iteration in range(1, self._settings.max_iterations + 1):
@@ -216,7 +238,7 @@ class JointModeObjective:
                 return None
             tol = self._settings.tol_sq_decrement
             settled = is_settled(conditional, point, joint.decrement, tol)
-            if settled and joint.marginal.is_concave:
+            if settled and joint.exact and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -241,26 +263,35 @@ class JointModeObjective:
         return Conditional(self.layout, psi)
 
 
+def _orthonormal(layout: Layout) -> tuple[Layout, Array]:
+    """Return the layout with near-collinear columns of the mean made orthonormal, and R: X = Q R.
+
+    Products of columns lose twice the digits that these have in common: a covariate 1e5 of its
+    standard deviations from 0 would leave none of its information.
+    """
+    mean, *others = layout.problem.predictors
+    R = np.asarray(np.linalg.qr(mean.X, "r"))
+    size = np.linalg.norm(mean.X, axis=0)
+    own = np.abs(np.diagonal(R))
+    if own.size < size.size or not np.min(own) > 0.0 or np.min(own / size) > NEAR_COLLINEAR:
+        return layout, np.eye(size.size)
+    Q, R = np.linalg.qr(mean.X / size)
+    inner = replace(layout.problem, predictors=(replace(mean, X=Q), *others))
+    return replace(layout, problem=inner), R * size
+
+
 def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:
     """Return the joint Newton step by eliminating u."""
-    structure = conditional.layout.structure
-    X, derivatives = conditional.layout.problem.predictors[0].X, point.derivatives
-    information = conditional.information(point)
-    try:
-        factorisation = conditional.factorise(information)
-    except NotPositiveDefiniteError:
+    information, factorisation, exact = curvature(conditional, point)
+    own, score = point.derivatives.get(0, 0), point.derivatives.get(0)
+    if factorisation is None or own is None or score is None:
         return None
-    cross = np.zeros((structure.q, X.shape[1]))
-    solved = np.zeros_like(cross)
-    for j, x in enumerate(X.T):
-        second = {r: derivatives.get(r, 0) for r in structure.random_predictors}
-        cross[:, j] = conditional.pull(
-            {r: None if d is None else -d * x for r, d in second.items()}
-        )
-        solved[:, j] = structure.join(factorisation.solve(structure.split(cross[:, j])))
-    own, score = derivatives.get(0, 0), derivatives.get(0)
-    if own is None or score is None:
-        return None
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
+    seconds = {r: point.derivatives.get(r, 0) for r in structure.random_predictors}
+    if not exact:  # the stand-in's: the diagonal alone, where it curves the right way
+        own = np.minimum(own, 0.0)
+        seconds = {r: own if r == 0 else None for r in seconds}
+    cross, solved = _cross(conditional, factorisation, seconds)
     information_beta = -(X.T * own) @ X - cross.T @ solved
     if not np.all(np.isfinite(information_beta)):
         return None
@@ -274,7 +305,22 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     determined, others = marginal.split(left)
     decrement += determined if others <= TOL_UNDETERMINED else determined + others
     mode = Mode(point, information, factorisation, gradient_u, step_u, iteration)
-    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement)
+    return Joint(mode, solved, marginal, gradient_beta, step_beta, decrement, exact)
+
+
+def _cross(
+    conditional: Conditional, factorisation: Factorisation, seconds: dict[int, Array | None]
+) -> tuple[Array, Array]:
+    """Return C = Lambda' Z' W X and H^-1 C, shape (q, p), from -W of each random predictor."""
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
+    cross = np.zeros((structure.q, X.shape[1]))
+    solved = np.zeros_like(cross)
+    for j, x in enumerate(X.T):
+        cross[:, j] = conditional.pull(
+            {r: None if d is None else -d * x for r, d in seconds.items()}
+        )
+        solved[:, j] = structure.join(factorisation.solve(structure.split(cross[:, j])))
+    return cross, solved
 
 
 def _solve_adjoint(

@@ -59,6 +59,16 @@ class Laplace(Approximation):
         """Return the objective that looks for its first mode from a given one."""
         return LaplaceObjective(layout_of(problem), self.mode, mode)
 
+    def at_mode(
+        self,
+        conditional: Conditional,
+        mode: Mode,
+        psi: Array,
+        solve_adjoint: Callable[[Array, dict[int, Array]], Adjoint] | None = None,
+    ) -> tuple[float, Array]:
+        """Return value and gradient, which depend on the mode alone."""
+        return laplace_value_gradient(conditional, mode, psi, solve_adjoint)
+
 
 class LaplaceObjective:
     """psi -> Evaluation; the last mode tells where the next search starts."""

@@ -101,6 +101,10 @@ class RestrictedLikelihood(MaximumLikelihood):
 
     kenward_roger: bool = False
 
+    def restricted_volume(self, problem: Problem) -> slice:
+        """Return the mean's coefficients."""
+        return problem.beta_slices()[0]
+
     def unrestricted(self) -> Approximation:
         """Return maximum likelihood."""
         return MaximumLikelihood()

@@ -126,7 +126,10 @@ class NodesObjective:
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(conditional, mode)
-        S = _scale(conditional, mode)
+        try:
+            S = _scale(conditional, mode)
+        except np.linalg.LinAlgError:  # definite only but for rounding
+            return Evaluation(np.inf, np.zeros(psi.size), mode.point.u, Status.NOT_FINITE)
         parts = [_integrate(conditional, mode, S, self._nodes, block) for block in self._blocks]
         value, gradient = value_gradient(conditional, mode, S, _joined(parts), psi)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))

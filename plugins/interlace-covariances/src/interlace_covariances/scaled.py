@@ -8,6 +8,7 @@ that the objective is smooth there and a singular correlation matrix is an ordin
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -102,6 +103,28 @@ class ScaledCorrelation(Covariance):
         if self.equal_variances:
             scales = np.sqrt([np.mean(variances)])
         return np.concatenate([scales, angles])
+
+    def rescaled(self, L: Array) -> Array | None:
+        """Return the factors of the standard deviations, of the common one if there is one."""
+        factors = np.diagonal(L)
+        if not np.array_equal(L, np.diag(factors)):
+            return None
+        if self.equal_variances and np.any(factors != factors[0]):
+            return None
+        return np.diag(np.concatenate([factors[: self.n_scales], np.ones(self.n_angles)]))
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return standard deviations, then correlations by the distance of their columns."""
+        scales = ("sd",) if self.equal_variances else tuple(f"sd({each})" for each in columns)
+        if self.n_angles == 1:
+            return (*scales, "cor")
+        return (*scales, *(f"cor at distance {k + 1}" for k in range(self.n_angles)))
+
+    def natural(self, theta: Array) -> Array:
+        """Return standard deviations, and the correlations of the first column with those after."""
+        scales, angles = np.abs(theta[: self.n_scales]), theta[self.n_scales :]
+        C = self.root(angles)
+        return np.concatenate([scales, C[1 : 1 + self.n_angles] @ C[0]])
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return standard deviations next to 0, and angles next to an end of their range."""

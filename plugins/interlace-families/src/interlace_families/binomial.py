@@ -143,15 +143,16 @@ class BinomialFamily(Family):
         """Return derivatives; the density is linear in log(mu) and log(1 - mu)."""
         link, x = self._link(), np.asarray(eta[0])
         successes, trials = y[:, 0], y[:, 1]
+        large = has_large_counts(trials)
         if link.name == "logit":
-            value, d1, d2, d3 = _logit_terms(successes, trials, x, order)
+            value, d1, d2, d3 = _logit_terms(successes, trials, x, order, large)
         else:
             up, down = link.log_derivatives(x)
             failures = trials - successes
             value, d1, d2, d3 = (
                 _times(successes, a) + _times(failures, b) for a, b in zip(up, down, strict=True)
             )
-        if has_large_counts(trials):
+        if large:
             value = binomial_around(successes, trials, link.log_mu(x), link.log1m_mu(x))
         elif not np.all(trials == 1.0):
             value = value + log_choose(y)
@@ -162,7 +163,7 @@ class BinomialFamily(Family):
 
 
 def _logit_terms(
-    successes: Array, trials: Array, eta: Array, order: int
+    successes: Array, trials: Array, eta: Array, order: int, large: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential.
 
@@ -180,7 +181,7 @@ def _logit_terms(
         value *= trials
     np.subtract(successes * eta, value, out=value)
     first = successes - (p if binary else trials * p)
-    if not binary and has_large_counts(trials):
+    if large:
         # the smaller of two equal differences: n p is not known to better than its rounding
         first = np.where(eta >= 0, trials * tail - (trials - successes), first)
     if order == 1:

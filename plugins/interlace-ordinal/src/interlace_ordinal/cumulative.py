@@ -85,6 +85,22 @@ class CumulativeFamily(Family):
         """The matrix from threshold parameters to thresholds, shape (J - 1, m), and their names."""
         return threshold_design(self.threshold, (self.categories or 2) - 1)
 
+    @property
+    def latent_variance(self) -> float:
+        """The variance of the latent distribution; infinite of a Cauchy distribution."""
+        return self.latent.variance
+
+    def ratio_words(self, k: int) -> tuple[str, str] | None:
+        """Return what a proportional-odds model multiplies; of other links nothing."""
+        if k == 0 and self.link == "logit":
+            return "the odds of a category above any threshold", "odds ratio"
+        return None
+
+    def intercept_stand_in(self) -> Array:
+        """Return what moves every threshold by 1."""
+        T = self.design[0]
+        return np.asarray(np.linalg.lstsq(T, np.ones(len(T)), rcond=None)[0])
+
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept the numbers of categories."""
         require_counts(self, y)

@@ -29,6 +29,8 @@ class Latent(ABC):
 
     log_concave: ClassVar[bool] = True
     """Whether the logarithm of its density is concave."""
+    variance: ClassVar[float]
+    """Of the distribution; infinite where it has none."""
 
     @abstractmethod
     def log_cdf(self, x: Any) -> Any:
@@ -70,6 +72,8 @@ class Symmetric(Latent):
 class Logistic(Symmetric):
     """The link logit."""
 
+    variance = np.pi**2 / 3.0
+
     def log_cdf(self, x: Any) -> Any:
         """Return log expit(x)."""
         from scipy.special import log_expit
@@ -94,6 +98,8 @@ class Logistic(Symmetric):
 
 class Normal(Symmetric):
     """The link probit."""
+
+    variance = 1.0
 
     def log_cdf(self, x: Any) -> Any:
         """Return log Phi(x)."""
@@ -121,6 +127,8 @@ class Normal(Symmetric):
 class Cauchy(Symmetric):
     """The link cauchit."""
 
+    variance = np.inf
+
     log_concave = False
 
     def log_cdf(self, x: Any) -> Any:
@@ -143,6 +151,8 @@ class Cauchy(Symmetric):
 
 class GumbelMinimum(Latent):
     """The link cloglog, F(x) = 1 - exp(-exp(x)): proportional hazards."""
+
+    variance = np.pi**2 / 6.0
 
     def log_cdf(self, x: Any) -> Any:
         """Return log(1 - exp(-exp(x)))."""
@@ -175,6 +185,8 @@ class GumbelMinimum(Latent):
 
 class GumbelMaximum(Latent):
     """The link loglog, F(x) = exp(-exp(-x)): the mirror image of cloglog."""
+
+    variance = np.pi**2 / 6.0
 
     _mirror = GumbelMinimum()
 

@@ -24,7 +24,7 @@ from interlace_core.engine.elimination.complement import (
 )
 from interlace_core.engine.elimination.dense import mirror
 from interlace_core.engine.elimination.multifrontal_plan import Batch, Fronts
-from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, invert_stack
 from interlace_core.records import Array, IntArray
 
 COSTLY = 2e7
@@ -236,13 +236,7 @@ def _inverses(A: Array) -> tuple[Array, float]:
         if not np.all(A > 0) or not np.all(np.isfinite(A)):
             raise _refusal()
         return 1.0 / A, float(np.sum(np.log(A)))
-    try:
-        diagonal = np.diagonal(np.linalg.cholesky(A), axis1=1, axis2=2)
-    except np.linalg.LinAlgError as error:
-        raise _refusal() from error
-    if not np.all(diagonal > 0) or not np.all(np.isfinite(diagonal)):
-        raise _refusal()
-    return np.asarray(np.linalg.inv(A)), 2.0 * float(np.sum(np.log(diagonal)))
+    return invert_stack(A)
 
 
 def _refusal() -> NotPositiveDefiniteError:

@@ -74,15 +74,26 @@ def invert(D: Array) -> tuple[Array, float]:
         return 1.0 / D, float(np.log(D[0, 0]).sum())
     if c == 2:
         return _invert_two(D)
-    matrices = np.ascontiguousarray(np.moveaxis(D, -1, 0))
+    inverses, logdet = invert_stack(np.ascontiguousarray(np.moveaxis(D, -1, 0)))
+    return np.ascontiguousarray(np.moveaxis(inverses, 0, -1)), logdet
+
+
+def invert_stack(A: Array) -> tuple[Array, float]:
+    """Return the same of matrices that are stored with the level first, shape (L, c, c).
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        If one of them is not positive definite or not finite.
+    """
     try:
-        factors = np.linalg.cholesky(matrices)
+        diagonal = np.diagonal(np.linalg.cholesky(A), axis1=1, axis2=2)
+        _require_positive(diagonal)
+        # elimination with pivots can meet a 0 that rounding kept from the Cholesky factor
+        inverses = np.linalg.inv(A)
     except np.linalg.LinAlgError as error:
         raise NotPositiveDefiniteError("a diagonal block is not positive definite") from error
-    diagonal = np.diagonal(factors, axis1=1, axis2=2)
-    _require_positive(diagonal)
-    inverse = np.moveaxis(np.linalg.inv(matrices), 0, -1)
-    return np.ascontiguousarray(inverse), 2.0 * float(np.sum(np.log(diagonal)))
+    return np.asarray(inverses), 2.0 * float(np.sum(np.log(diagonal)))
 
 
 def _invert_two(D: Array) -> tuple[Array, float]:

@@ -1,0 +1,71 @@
+"""Checks of a covariance structure's numbers for users, and of theta in other units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.testing.covariance_case import CovarianceCase, thetas_of
+from interlace_core.testing.verdicts import expect, expect_close
+
+TOL_SAME = 1e-9
+"""Rounding, and what a square root makes of it near an end of its range."""
+
+
+def check_natural(case: CovarianceCase) -> None:
+    """Require as many names as parameters, and numbers that the covariance alone decides."""
+    for covariance, where in case.each():
+        columns = [f"x{k}" for k in range(covariance.size)]
+        names = covariance.names(columns)
+        expect(
+            len(set(names)) == len(names) == covariance.n_theta
+            and all(isinstance(name, str) for name in names),
+            f"{covariance.n_theta} distinct names {where}",
+            names,
+            "One for each number of natural().",
+        )
+        inside = thetas_of(covariance)
+        mirrored = [-theta for theta in inside] if covariance.crosses_bounds else []
+        for theta in (*inside, *mirrored):
+            found = np.asarray(covariance.natural(theta))
+            expect(
+                found.shape == (covariance.n_theta,) and bool(np.all(np.isfinite(found))),
+                f"natural() of {covariance.n_theta} finite numbers {where}",
+                found,
+                "A correlation with what does not vary is 0.",
+            )
+            expect_close(
+                found,
+                np.asarray(covariance.natural(covariance.canonical(theta))),
+                what=f"natural() of theta, as of canonical(theta), {where}",
+                tol=TOL_SAME,
+                scale=1.0 + np.max(np.abs(found)),
+                advice="The same covariance has the same standard deviations and correlations.",
+            )
+
+
+def check_rescaled(case: CovarianceCase) -> None:
+    """Require that other units of the columns are the linear map of theta that it says."""
+    rng = np.random.default_rng(7)
+    for covariance, where in case.each():
+        c = covariance.size
+        L = np.tril(rng.normal(size=(c, c)), -1) + np.diag(rng.uniform(0.5, 2.0, c))
+        for factor in (L, np.diag(np.diagonal(L)), 1.5 * np.eye(c)):
+            change = covariance.rescaled(factor)
+            if change is None:
+                continue
+            expect(
+                np.shape(change) == (covariance.n_theta,) * 2,
+                f"rescaled() of shape {(covariance.n_theta,) * 2} {where}",
+                np.shape(change),
+                "It maps theta to theta.",
+            )
+            for theta in thetas_of(covariance):
+                wanted = factor @ covariance.template(theta)
+                expect_close(
+                    covariance.template(change @ theta),
+                    wanted,
+                    what=f"template(rescaled(L) theta), as L template(theta), {where}",
+                    tol=TOL_SAME,
+                    scale=1.0 + np.max(np.abs(wanted)),
+                    advice="Return None for what the structure cannot follow.",
+                )
