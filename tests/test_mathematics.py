@@ -7,11 +7,11 @@ Where both are exact, they agree to what rounding leaves of numbers of this size
 import numpy as np
 import pandas as pd
 import pytest
-from interlace.diagnostics.recession import Cone
 from scipy.optimize import linprog
 from scipy.special import gammaln
 
 import interlace
+from interlace.diagnostics.recession import Cone
 from interlace.fits import prepare
 from interlace.models import DEFAULTS
 from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite

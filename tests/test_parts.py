@@ -16,11 +16,12 @@ import interlace
 from interlace.diagnostics.approximation_error import finer_approximation
 from interlace.fits import options_in_force, prepared
 from interlace.inference.accuracy import independent_parts
+from interlace.inference.parts import independent_rows
 from interlace_approximations import groups
 from interlace_core.data.request import ModelRequest
 from interlace_core.engine import collapse
-from interlace_core.engine.joint_density import layout_of
-from interlace_core.engine.parts import independent_rows, subset
+from interlace_core.engine.layout import layout_of
+from interlace_core.engine.parts import subset
 from interlace_core.fitting.start import find_start
 from interlace_ordinal.cumulative import CumulativeFamily
 

@@ -14,16 +14,18 @@ import numpy as np
 from scipy.special import gammaln, logsumexp
 
 from interlace.diagnostics.approximation_error import POINTS, finer_approximation
+from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import apply
-from interlace_core.engine.joint_density import Conditional, layout_of, scatter
+from interlace_core.engine.joint_density import Conditional, scatter
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
-from interlace_core.engine.parts import independent_rows, subset
+from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_ml, refit_problem
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
-from interlace_core.engine.parts import drop_columns
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
 

@@ -15,6 +15,7 @@ from scipy.stats import beta as beta_distribution
 
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
+from interlace.inference.parts import drop_columns
 from interlace.inference.quadratic_forms import chi_square
 from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
@@ -23,7 +24,6 @@ from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.data.request import FitOptions, ModelRequest
 from interlace_core.driver import Prepared
-from interlace_core.engine.parts import drop_columns
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (

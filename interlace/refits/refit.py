@@ -9,11 +9,11 @@ import numpy as np
 
 from interlace.priors import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
+from interlace.refits.response import another_response
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training, fitted_state
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.joint_density import another_response
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta

@@ -9,7 +9,8 @@ import numpy as np
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.records import Array
 

@@ -11,7 +11,7 @@ from interlace.results.fitted_model import AnyFit, Coefficients
 from interlace.results.fitted_to import Training, fitted_state
 from interlace.results.random_effects import term_places
 from interlace_core.driver import Prepared
-from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.registry.blame import guard
 

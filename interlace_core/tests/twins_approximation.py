@@ -8,7 +8,7 @@ import numpy as np
 from dense_laplace import DenseLaplace
 
 from interlace_core.contract.approximation import Approximation, Beginning, Information, Shortcuts
-from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import find_start

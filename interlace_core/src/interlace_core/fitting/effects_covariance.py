@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.records import Array
 
 

@@ -18,7 +18,8 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import sandwich
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, find_mode
 from interlace_core.engine.other_modes import (
     OtherModes,
