@@ -10,6 +10,7 @@ from interlace.config.options import Config
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import with_notes
 from interlace.priors import Prior, penalise
+from interlace.progress import Progress
 from interlace.results.fitted_model import AnyFit
 from interlace.results.record import record_of
 from interlace_core import driver
@@ -52,7 +53,9 @@ def fitted(
         Where names are looked up; that of the process by default.
     """
     ready = prepared(request, options, priors=priors, registry=registry)
-    return with_notes(record_of(ready, driver.fit_prepared(ready), returns), request.who)
+    with Progress("fit", show=options.verbose) as progress:
+        fit = driver.fit_prepared(ready, progress.step)
+    return with_notes(record_of(ready, fit, returns), request.who)
 
 
 def prepared(

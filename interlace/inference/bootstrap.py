@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from interlace.inference.parameters import quantities
 from interlace.inference.quantities import Quantity
 from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.progress import tracked
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
 from interlace.results.fitted_model import require_training
@@ -25,7 +26,6 @@ from interlace_core.messages.errors import (
     NotAvailableError,
     OptionError,
 )
-from interlace_core.messages.progress import tracked
 from interlace_core.records import Array
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from scipy.special import ndtri
 from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
+from interlace.progress import tracked
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
-from interlace_core.messages.progress import tracked
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -79,10 +79,16 @@ def prepare(
     return Prepared(model, approximation, optimizer, request, options)
 
 
-def fit_prepared(ready: Prepared) -> Fit:
+def fit_prepared(ready: Prepared, report: Callable[[str], None] | None = None) -> Fit:
     """Return the maximum likelihood fit of a model, with the verdict on it.
 
     Nobody is warned here, and nothing asks whether the data can tell all variances apart.
+
+    Parameters
+    ----------
+    ready : Prepared
+    report : callable, optional
+        Is told in words of each evaluation.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def fit_prepared(ready: Prepared) -> Fit:
         theta0=_checked_theta0(request.theta0, problem, request.who),
         starts=options.starts,
         tol_decrement=options.tol_decrement,
-        verbose=options.verbose,
+        report=report,
     )
 
 
