@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from interlace.components import (
+    as_approximation,
+    as_family,
+    as_optimizer,
+    with_asked_zero_part,
+)
+from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import with_notes
@@ -14,7 +21,7 @@ from interlace.progress import Progress
 from interlace.results.fitted_model import AnyFit
 from interlace.results.record import record_of
 from interlace_core import driver
-from interlace_core.data.request import ConfiguredOption, FitOptions, ModelRequest
+from interlace_core.data.request import ModelRequest
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
 
@@ -54,8 +61,13 @@ def fitted(
     """
     ready = prepared(request, options, priors=priors, registry=registry)
     with Progress("fit", show=options.verbose) as progress:
-        fit = driver.fit_prepared(ready, progress.step)
-    return with_notes(record_of(ready, fit, returns), request.who)
+        fit = driver.fit_prepared(
+            ready,
+            starts=options.starts,
+            tol_decrement=options.tol_decrement,
+            report=progress.step,
+        )
+    return with_notes(record_of(ready, fit, request, options, returns), request.who)
 
 
 def prepared(
@@ -73,11 +85,18 @@ def prepared(
         If a residual variance (or correlation) cannot be told from those of random effects.
     """
     registry = registry or default_registry()
-    if priors:
-        inner = driver.as_approximation(registry, options, request.who)
-        given = options.given | {"approximation"}
-        options = replace(options, approximation=penalise(inner, priors), given=given)
-    ready = driver.prepare(request, options, registry=registry)
+    family = as_family(request.family, registry, options.prefer, request.who)
+    parameters = dict(request.parameters)
+    if "zero" in parameters:
+        parameters, family = with_asked_zero_part(parameters, family, registry)
+    approximation = as_approximation(registry, options, request.who)
+    ready = driver.prepare(
+        replace(request, parameters=parameters),
+        family,
+        penalise(approximation, priors),
+        as_optimizer(registry, options, request.who),
+        lambda name: registry.covariance(name, prefer=options.prefer),
+    )
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
         notes = identification_notes(

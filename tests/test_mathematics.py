@@ -12,8 +12,7 @@ from scipy.special import gammaln
 
 import interlace
 from interlace.diagnostics.recession import Cone
-from interlace.fits import prepare
-from interlace.models import DEFAULTS
+from interlace.fits import options_in_force, prepared
 from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
@@ -49,7 +48,7 @@ G, H_ = indicators("g"), indicators("h")
 
 def problem_of(formula, family="poisson"):
     """Return a problem as the library makes it."""
-    return prepare(formula, DATA, family, builtin=DEFAULTS).model.problem
+    return prepared(ModelRequest(formula, DATA, family), options_in_force()).model.problem
 
 
 def z_lambda(T, sd=None):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta as beta_distribution
 
+from interlace.config.fit_options import FitOptions
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.parts import drop_columns
@@ -22,7 +23,7 @@ from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, with_response
 from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem
-from interlace_core.data.request import FitOptions, ModelRequest
+from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import is_real, require_count, require_share

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from interlace.config.fit_options import FitOptions
 from interlace.diagnostics.residual import require_residual
 from interlace.priors import settings_of_approximation
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients
 from interlace.results.fitted_to import Training, fitted_state
 from interlace.results.random_effects import term_places
+from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.registry.blame import guard
 
 
-def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
+def record_of(
+    ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions, returns: type[AnyFit]
+) -> AnyFit:
     """Return a fit as a record.
 
     Parameters
@@ -24,6 +28,8 @@ def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
     ready : Prepared
         What was fitted.
     fit : Fit
+    request, options
+        What was asked.
     returns : class
         Of the record: `FittedModel`, or one derived from it.
 
@@ -42,7 +48,7 @@ def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
-    training = Training(problem, approximation, optimizer, ready.options.tol_decrement)
+    training = Training(problem, approximation, optimizer, options.tol_decrement)
     return returns(
         formula=model.formula,
         family=model.family,
@@ -56,7 +62,7 @@ def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
         eta=state.eta,
         eta_fixed=state.eta_fixed,
         encoder=model.encoder,
-        settings=_settings(ready, fit),
+        settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         notes=model.notes,
@@ -64,17 +70,17 @@ def record_of(ready: Prepared, fit: Fit, returns: type[AnyFit]) -> AnyFit:
     )
 
 
-def _settings(ready: Prepared, fit: Fit) -> FitSettings:
+def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout, request = layout_of(ready.model.problem), ready.request
+    layout = layout_of(ready.model.problem)
     return FitSettings(
         optimizer=repr(ready.optimizer),
         structure=layout.plan.describe(layout.structure),
-        new_levels=ready.options.new_levels,
+        new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),
         response_levels=ready.model.response_levels,
-        configured=ready.options.configured,
+        configured=options.configured,
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from interlace.config.fit_options import ConfiguredOption
 from interlace.results.estimates import AnyEstimates, Estimates
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import Coefficients
@@ -34,7 +35,6 @@ from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
-from interlace_core.data.request import ConfiguredOption
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult

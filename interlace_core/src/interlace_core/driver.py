@@ -1,9 +1,9 @@
-"""A fit in readable steps: family, problem, approximation, optimizer, fit."""
+"""A fit in two steps: a model and its components made ready, and fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,14 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
+from interlace_core.data.assembly import CovarianceLookup
 from interlace_core.data.problem import Model, build_problem
-from interlace_core.data.request import FitOptions, ModelRequest
+from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.messages.errors import (
-    AmbiguousNameError,
-    OptionError,
-)
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
-from interlace_core.registry.registry import Registry, default_registry
 
 
 @dataclass(frozen=True)
@@ -35,51 +31,56 @@ class Prepared:
     model : Model
     approximation : Approximation
     optimizer : Optimizer
-    request : ModelRequest
-        What was asked.
-    options : FitOptions
+    theta0 : ndarray, shape (n_theta,), or None
+        Start for the covariance parameters, if the call gives one.
     """
 
     model: Model
     approximation: Approximation
     optimizer: Optimizer
-    request: ModelRequest
-    options: FitOptions
+    theta0: Array | None = None
 
 
 def prepare(
-    request: ModelRequest, options: FitOptions, *, registry: Registry | None = None
+    request: ModelRequest,
+    family: Family,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    covariance: CovarianceLookup,
 ) -> Prepared:
-    """Return what a fit needs: the model as arrays and the components chosen.
+    """Return what a fit needs: the model as arrays beside the components that fit it.
 
     Parameters
     ----------
     request : ModelRequest
-        What is fitted.
-    options : FitOptions
-        How.
-    registry : Registry, optional
-        Where names are looked up; that of the process by default.
+    family : Family
+        The one that the request names.
+    approximation : Approximation
+    optimizer : Optimizer
+    covariance : callable
+        From the name of a covariance structure to its class.
+
+    Raises
+    ------
+    InterlaceError
+        If formula or data cannot be used (see `build_problem`), the approximation does not take
+        the model, or `theta0` does not fit it.
     """
-    registry = registry or default_registry()
-    family = as_family(request.family, registry, options.prefer, request.who)
-    parameters = dict(request.parameters)
-    if "zero" in parameters:
-        parameters, family = with_asked_zero_part(parameters, family, registry)
-    approximation = as_approximation(registry, options, request.who)
     with guard(None, "data"):
-        model = build_problem(
-            replace(request, parameters=parameters),
-            family,
-            covariance=lambda name: registry.covariance(name, prefer=options.prefer),
-        )
+        model = build_problem(request, family, covariance=covariance)
     with guard(approximation, "check"):
         approximation.require(model.problem)
-    optimizer = as_optimizer(registry, options, request.who)
-    return Prepared(model, approximation, optimizer, request, options)
+    theta0 = _checked_theta0(request.theta0, model.problem, request.who)
+    return Prepared(model, approximation, optimizer, theta0)
 
 
-def fit_prepared(ready: Prepared, report: Callable[[str], None] | None = None) -> Fit:
+def fit_prepared(
+    ready: Prepared,
+    *,
+    starts: int = 0,
+    tol_decrement: float = 1e-7,
+    report: Callable[[str], None] | None = None,
+) -> Fit:
     """Return the maximum likelihood fit of a model, with the verdict on it.
 
     Nobody is warned here, and nothing asks whether the data can tell all variances apart.
@@ -87,166 +88,24 @@ def fit_prepared(ready: Prepared, report: Callable[[str], None] | None = None) -
     Parameters
     ----------
     ready : Prepared
-    report : callable, optional
-        Is told in words of each evaluation.
+    starts, tol_decrement, report
+        As for `fit_problem`.
 
     Raises
     ------
-    OptionError
-        If `theta0` does not fit the model.
     NumericalError
         If the likelihood cannot be evaluated at the start.
     PluginError
         If a plugin raises.
     """
-    problem, request, options = ready.model.problem, ready.request, ready.options
     return fit_problem(
-        problem,
+        ready.model.problem,
         ready.approximation,
         ready.optimizer,
-        theta0=_checked_theta0(request.theta0, problem, request.who),
-        starts=options.starts,
-        tol_decrement=options.tol_decrement,
+        theta0=ready.theta0,
+        starts=starts,
+        tol_decrement=tol_decrement,
         report=report,
-    )
-
-
-def as_family(family: Any, registry: Registry, prefer: Mapping[str, str], who: str) -> Family:
-    """Return a family from its name, its class or an instance.
-
-    Raises
-    ------
-    OptionError
-        If it is none of these.
-    UnknownNameError
-        If no installed plugin provides the name.
-    """
-    if isinstance(family, str):
-        return registry.family(family, prefer=prefer)()
-    chosen: Family = _as_instance(family, Family, "family", who)
-    return chosen
-
-
-def with_asked_zero_part(
-    parameters: dict[str, str], family: Family, registry: Registry
-) -> tuple[dict[str, str], Family]:
-    """Return formulas and family with the zero part that was asked for; `~ 0` asks for none.
-
-    Raises
-    ------
-    OptionError
-        If none is asked for of a family that has one.
-    UnsupportedModelError
-        If the family's response is not a count.
-    """
-    text = parameters["zero"]
-    if not parse_formula(text, response=False, argument="ziformula").is_empty:
-        return parameters, composed(family, "zero", registry)
-    if any(parameter.role == "zero" for parameter in family.parameters):
-        raise OptionError(
-            f"ziformula: expected terms, or 1, for family {family.name!r}, got {text!r}, which "
-            "asks for no zero part. Choose the family without one, or leave ziformula out."
-        )
-    return {key: each for key, each in parameters.items() if key != "zero"}, family
-
-
-def composed(family: Family, role: str, registry: Registry) -> Family:
-    """Return the family itself if it has a parameter of a role, else its composition with one.
-
-    The first composition that takes the family serves; without any, the family stays as it is.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If there are compositions for the role and none takes the family.
-    """
-    if any(parameter.role == role for parameter in family.parameters):
-        return family
-    made = (
-        offer.cls.of(family) for offer in registry.classes("composition") if offer.cls.role == role
-    )
-    return next((found for found in made if found is not None), family)
-
-
-def as_approximation(registry: Registry, options: FitOptions, who: str) -> Approximation:
-    """Return the approximation that the options ask for.
-
-    A name with nAGQ passes nAGQ on to it; nAGQ alone chooses by what approximations serve.
-    """
-    asked, nAGQ, given = options.approximation, options.nAGQ, options.given
-    if "nAGQ" in given and "approximation" not in given:
-        asked = None  # a number of points in the call is stronger than a configured name
-    if isinstance(asked, str):
-        cls = registry.approximation(asked, prefer=options.prefer)
-        return cls.from_nAGQ(nAGQ) if "nAGQ" in given else cls()
-    if asked is not None:
-        instance: Approximation = _as_instance(asked, Approximation, "approximation", who)
-        return instance
-    serving = [
-        each
-        for each in registry.classes("approximation")
-        if each.cls.serves_nAGQ is not None and nAGQ in each.cls.serves_nAGQ
-    ]
-    if not serving:
-        raise OptionError(
-            f"{who}: no installed approximation serves nAGQ={nAGQ!r}. Installed ones serve "
-            f"{_served(registry)}."
-        )
-    if len(serving) > 1:
-        names = ", ".join(f"{each.distribution}:{each.name}" for each in serving)
-        raise AmbiguousNameError(
-            f"{who}: nAGQ={nAGQ} is served by {names}. Choose one with approximation=NAME."
-        )
-    chosen: Approximation = serving[0].cls.from_nAGQ(nAGQ)
-    return chosen
-
-
-def _served(registry: Registry) -> str:
-    return ", ".join(
-        f"{each.cls.serves_nAGQ.start} to {each.cls.serves_nAGQ.stop - 1} ({each.name})"
-        for each in registry.classes("approximation")
-        if each.cls.serves_nAGQ is not None
-    )
-
-
-def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer:
-    """Return the optimizer that is asked for, with its own options.
-
-    Raises
-    ------
-    OptionError
-        If an option is not one of the optimizer's, or options come with an instance.
-    """
-    asked, its_options = options.optimizer, options.optimizer_options
-    if isinstance(asked, Optimizer):
-        if its_options:
-            raise OptionError(
-                f"{who}: optimizer_options go with an optimizer's name; give them to "
-                f"{type(asked).__name__}(...) itself."
-            )
-        return asked
-    if isinstance(asked, str):
-        cls = registry.optimizer(asked, prefer=options.prefer)
-    else:
-        cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
-    unknown = [option for option in its_options if option not in known]
-    if unknown:
-        raise OptionError(
-            f"optimizer {cls.name!r} has no option {', '.join(map(repr, unknown))}. "
-            f"Its options are {', '.join(known)}."
-        )
-    return cls(**its_options)
-
-
-def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
-    if isinstance(given, contract):
-        return given
-    if isinstance(given, type) and issubclass(given, contract):
-        return given()
-    raise OptionError(
-        f"{who}: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
-        f"or an instance of one, got {type(given).__name__}."
     )
 
 
