@@ -17,6 +17,7 @@ from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermit
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
+from interlace_core.data.request import ModelRequest
 
 N, LEVELS_G, LEVELS_H = 60, 6, 5
 PSI = np.array([0.7, -0.3, 0.5, 0.4, 0.3, -0.2])
