@@ -48,7 +48,7 @@ class LMMResult(GLMMResult):
         """What kind of model this is, and by what it was fitted."""
         return "Linear mixed model", self.fitted_by.words
 
-    def settled(self) -> Self:
+    def with_derived(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""
         extras = self.settings.extras
         if "coefficient_covariance" not in extras:
@@ -313,7 +313,7 @@ def fit(
     )
     result = fitted(request, options, returns=LMMResult)
     settings = replace(result.settings, df_method=df_method, returned="fit")
-    return replace(result, settings=settings).settled()
+    return replace(result, settings=settings).with_derived()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:

@@ -105,7 +105,7 @@ def glmer(
     UnknownNameError
         If a family, optimizer or approximation is not installed.
     UnsupportedModelError
-        If the approximation cannot fit this model; the message names the way out.
+        If the approximation cannot fit this model; the message says what does.
     OptionError
         If an argument is not acceptable.
     PluginError

@@ -3,7 +3,7 @@
 Simulated responses of one model have optima about a standard error apart, and curvatures that are
 alike. Steps with the covariance of the known fit, updated as they go (BFGS: Nocedal & Wright 2006,
 section 6.1), reach such an optimum in half a dozen evaluations, without a search of scales, an
-optimizer's warming up or a Hessian. What they do not settle is left to a whole fit.
+optimizer's warming up or a Hessian. Where they do not get there, the rest is left to a whole fit.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _descend(
         step = -covariance @ slope
         decrement = -0.5 * float(slope @ step)
         if decrement <= tol:
-            return _settled(problem, objective, known, decrement)
+            return _inside_optimum(problem, objective, known, decrement)
         length = min(1.0, MAX_LENGTH / np.sqrt(2.0 * decrement))
         moved = _line_search(objective, known, psi, here, length * step, length * decrement)
         if moved is None:
@@ -226,7 +226,7 @@ def _updated(covariance: Array, step: Array, change: Array) -> Array:
     return covariance + scale * np.outer(step, step) - cross - cross.T
 
 
-def _settled(
+def _inside_optimum(
     problem: Problem, objective: Objective, known: Known, decrement: float
 ) -> Optimum | None:
     """Return the best point as an optimum, or None if it is at a bound or beyond."""

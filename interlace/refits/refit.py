@@ -94,7 +94,7 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
         fitted_by=training.approximation.method,
         notes=(),
     )
-    return found.settled()
+    return found.with_derived()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:

@@ -51,7 +51,7 @@ class Estimates(FittedModel):
         found = self.coefficients[k]
         return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
 
-    def settled(self) -> Self:
+    def with_derived(self) -> Self:
         """Return the result with all that its kind derives from a fit; here nothing more.
 
         Called after every fit of the model: the first, and each refit.

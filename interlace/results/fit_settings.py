@@ -16,7 +16,7 @@ class FitSettings(Mapping[str, Any]):
     Attributes
     ----------
     approximation : str
-        In words, such as "agq, 9 points".
+        In words, such as "agq, 9 points"; as a record, the result's `fitted_by`.
     optimizer : str
         As it would be constructed.
     structure : str

@@ -378,8 +378,9 @@ class Family(ABC):
         is not open in one of them at a time: its log-density never falls along a direction of its
         predictors exactly if none of its forms does, and then tends to its supremum. None, the
         default, says that each predictor may be looked at by itself; the core then finds out from
-        `derivatives` at its ends. Called after a fit whose data look separated, which they are if
-        some direction of the coefficients lets no form fall and lifts one.
+        `derivatives` at its ends. Called before a fit with an offset and no intercept (predictors
+        move together where no form changes), and after one whose data look separated, which they
+        are if some direction of the coefficients lets no form fall and lifts one.
 
         Parameters
         ----------

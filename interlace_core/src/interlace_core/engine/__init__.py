@@ -19,7 +19,7 @@ from interlace_core.engine.mode import (
     ModeMemory,
     ModeSettings,
     curvature,
-    is_settled,
+    is_converged,
     value_noise,
 )
 from interlace_core.engine.other_modes import MAX_ROUNDS, lower_mode, lowest_mode
@@ -31,7 +31,7 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 __all__ = [
     "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
     "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
-    "RowRoots", "Segments", "curvature", "factorise_posterior", "is_settled", "layout_of",
+    "RowRoots", "Segments", "curvature", "factorise_posterior", "is_converged", "layout_of",
     "lower_mode", "lowest_mode", "row_deviations", "row_roots", "sandwich", "scaled", "scatter",
     "subset", "triangular_factor", "value_noise", "weighted_derivatives",
 ]

@@ -46,6 +46,12 @@ SMALL = 0.1
 TOL_ABS_HIGHER = 1e-6
 """Log-likelihood by which a search must be higher to count."""
 
+NEAR_LIMIT = 4.0
+"""Predictor of a dispersion near its limit, a factor of 50: further on it has no slope to leave."""
+
+OPPOSED = 0.7
+"""Correlation, but for its sign, of effects of opposed sign."""
+
 FEW_ROWS = 20
 """Rows per parameter below which a boundary is in doubt where there can be several optima."""
 
@@ -76,7 +82,9 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
     Densities that are log-concave jointly have one optimum but for the variances, and one variance
     alone seldom has two; a zero part, a formula of the dispersion, or correlations have them.
     """
-    if not fit.verdict.boundary or problem.n >= FEW_ROWS * fit.psi.size:
+    if not fit.verdict.converged or not fit.verdict.boundary:
+        return False
+    if problem.n >= FEW_ROWS * fit.psi.size:
         return False
     further = problem.predictors[1:]
     intricate = (
@@ -126,7 +134,7 @@ def highest(
     best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
     crowded = is_crowded(problem, fit)
     if crowded or is_doubtful(problem, fit):
-        for origin, start in elsewhere(problem, approximation):
+        for origin, start in elsewhere(problem, approximation, fit.psi):
             best = _higher_of(best, origin, start, limit, search, searches)
         if (
             not best.verdict.converged and not best.unsound
@@ -146,23 +154,70 @@ def optima_apart(fit: Fit) -> int:
     return sum(value > fit.value + APART for value in reached)
 
 
-def elsewhere(problem: Problem, approximation: Approximation) -> Iterator[tuple[str, Start]]:
-    """Yield starts at the family's constants, with usual and with small random effects."""
+def elsewhere(
+    problem: Problem, approximation: Approximation, psi: Array | None = None
+) -> Iterator[tuple[str, Start]]:
+    """Yield starts about the family's constants, in words and numbers.
+
+    Parameters
+    ----------
+    problem, approximation
+    psi : ndarray, shape (n_psi,), optional
+        Where a search has ended: what is near a limit there need not be looked for near it.
+    """
     shortcuts = approximation.shortcuts(problem)
     start = find_start(problem, None, shortcuts, constants=True)
     if shortcuts is None:
         yield "the family's constants", start
     if problem.n_theta:
-        psi = start.psi.copy()
-        psi[: problem.n_theta] *= SMALL
-        yield "the family's constants, with small random effects", replace(start, psi=psi)
+        small = start.psi.copy()
+        small[: problem.n_theta] *= SMALL
+        yield "the family's constants, with small random effects", replace(start, psi=small)
+    if any(term.Z.shape[1] > 1 for term in problem.terms):
+        opposed = _with_opposed_effects(problem, start.psi)
+        yield "the family's constants, with effects of opposed sign", replace(start, psi=opposed)
+    if problem.n_theta:
+        yield from _near_limits(problem, start, psi)
     zero = [k for k in problem.active() if problem.predictors[k].parameter.role == "zero"]
     if any(problem.predictors[k].X.shape[1] for k in zero):
-        psi = start.psi.copy()
+        none = start.psi.copy()
         for k in zero:
             predictor, place = problem.predictors[k], problem.beta_slices()[k]
-            psi[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
-        yield "the family's constants, with next to no zero part", replace(start, psi=psi)
+            none[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
+        yield "the family's constants, with next to no zero part", replace(start, psi=none)
+
+
+def _near_limits(
+    problem: Problem, start: Start, found: Array | None
+) -> Iterator[tuple[str, Start]]:
+    """Yield starts with a dispersion near its limit, where effects take up the spread instead."""
+    for k in problem.active():
+        predictor, place = problem.predictors[k], problem.beta_slices()[k]
+        parameter = predictor.parameter
+        limit = parameter.at_upper or parameter.at_lower
+        if parameter.role != "dispersion" or not limit or not predictor.X.shape[1]:
+            continue
+        eta = NEAR_LIMIT if parameter.at_upper else -NEAR_LIMIT
+        if found is not None and np.mean(predictor.X @ found[place]) / eta > 1.0:
+            continue
+        psi = start.psi.copy()
+        psi[place] = least_squares(predictor.X, eta - predictor.offset)
+        yield f"the family's constants, near {limit}", replace(start, psi=psi)
+
+
+def _with_opposed_effects(problem: Problem, psi: Array) -> Array:
+    """Return psi with effects whose correlations alternate in sign from column to column.
+
+    At a variance of 0 the likelihood does not tell correlations of one sign from the other's.
+    """
+    psi = psi.copy()
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        c = term.Z.shape[1]
+        T = term.covariance.template(psi[place])
+        sign = np.where(np.arange(c) % 2, -1.0, 1.0) * np.linalg.norm(T, axis=1)
+        opposed = OPPOSED * np.outer(sign, sign) + (1.0 - OPPOSED) * np.diag(np.square(sign))
+        psi[place] = term.covariance.nearest(opposed)
+    return psi
 
 
 def _higher_of(

@@ -24,7 +24,7 @@ from interlace_core.fitting.elsewhere import (
 )
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import searched, settle_modes, vanishing, with_unsound
+from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -162,7 +162,7 @@ def _fit_from(
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
-        optimum, competition = settle_modes(
+        optimum, competition = search_from_lower_mode(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation
@@ -266,12 +266,12 @@ def _better_from(
     psi: Array, search: Search, optimizer: Optimizer, optimum: Optimum, tol_decrement: float
 ) -> Optimum:
     """Search again from psi; return the optimum found there if it is better, else the given one."""
-    elsewhere = searched(replace(search, objective=search.objective.anew()), psi, optimizer)
-    best = elsewhere.objective.best
+    other = searched(replace(search, objective=search.objective.anew()), psi, optimizer)
+    best = other.objective.best
     reached = optimum.decrement <= tol_decrement
     ceiling = optimum.value - TOL_ABS_RESTART if reached else optimum.value + TOL_ABS_RESTART
     if best is None or best.value >= ceiling:
         return optimum
-    found = polish(elsewhere, tol_decrement)
+    found = polish(other, tol_decrement)
     better = reached or found.decrement <= tol_decrement or found.value < optimum.value
     return found if better else optimum

@@ -76,7 +76,7 @@ class Competition:
     missed: float = 0.0
 
 
-def settle_modes(
+def search_from_lower_mode(
     search: Search,
     optimum: Optimum,
     approximation: Approximation,
@@ -180,7 +180,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
 
 
 def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
-    """Return what competes with the mode of a fit at its estimates; nothing if that is settled.
+    """Return what competes with the mode of a fit at its estimates; nothing if that is certain.
 
     Parameters
     ----------

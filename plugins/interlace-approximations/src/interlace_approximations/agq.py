@@ -79,7 +79,7 @@ class AdaptiveGaussHermite(Approximation):
             f"adaptive quadrature (nAGQ={self.points}) integrates one scalar random effect per "
             f"group; this model has {columns} random-effects column(s) in {len(problem.terms)} "
             f"term(s): {_terms(problem)}. The grid would grow as a power of their number. "
-            f"Use nAGQ=1 (Laplace), which has no such limit{_way_out(problem, columns)}."
+            f"Use nAGQ=1 (Laplace), which has no such limit{_alternative(problem, columns)}."
         )
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
@@ -173,7 +173,7 @@ def _check_points(name: str, points: object) -> None:
         )
 
 
-def _way_out(problem: Problem, columns: int) -> str:
+def _alternative(problem: Problem, columns: int) -> str:
     """Return the alternative that integrates, where there is one."""
     if len(_factors(problem)) == 1 and 1 <= columns <= MAX_EFFECTS:
         return f", or approximation={VectorGaussHermite.name!r}, which takes these effects"

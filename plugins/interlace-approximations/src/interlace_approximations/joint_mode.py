@@ -25,7 +25,7 @@ from interlace_core.engine import (
     ModeSettings,
     Point,
     curvature,
-    is_settled,
+    is_converged,
     layout_of,
     lower_mode,
     value_noise,
@@ -193,8 +193,9 @@ class JointModeObjective:
         )
         gradient[place] = 0.0
         half = np.linalg.solve(self._R, joint.marginal.solve(np.eye(beta.size)))
-        covariance = np.linalg.solve(self._R, half.T)
-        profiled = Profiled(np.linalg.solve(self._R, beta), 0.5 * (covariance + covariance.T))
+        covariance: Array = np.asarray(np.linalg.solve(self._R, half.T), dtype=np.float64)
+        values: Array = np.asarray(np.linalg.solve(self._R, beta), dtype=np.float64)
+        profiled = Profiled(values, 0.5 * (covariance + covariance.T))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -237,8 +238,8 @@ class JointModeObjective:
             if not np.isfinite(decrement):
                 return None
             tol = self._settings.tol_sq_decrement
-            settled = is_settled(conditional, point, joint.decrement, tol)
-            if settled and joint.exact and joint.marginal.is_concave:
+            converged = is_converged(conditional, point, joint.decrement, tol)
+            if converged and joint.exact and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
