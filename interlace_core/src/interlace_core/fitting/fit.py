@@ -26,7 +26,8 @@ from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
+from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
+from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import (

@@ -30,7 +30,8 @@ from interlace_core.engine.other_modes import (
 )
 from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.objective import SearchStopped, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, polish
+from interlace_core.fitting.optimum import Optimum, Search
+from interlace_core.fitting.polish import polish
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import Array, BoolArray
 from interlace_core.registry.blame import guard
