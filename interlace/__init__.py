@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
     from interlace.pedigrees import pedigree
+    from interlace.priors import normal
     from interlace.results.result import GLMMResult
     from interlace.saved import load
-    from interlace_core.fitting.priors import normal
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
-    "normal": ("interlace_core.fitting.priors", "normal"),
+    "normal": ("interlace.priors", "normal"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
     "datasets": ("interlace.datasets", None),

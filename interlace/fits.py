@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from interlace.components import (
+    as_approximation,
+    as_family,
+    as_optimizer,
+    with_asked_zero_part,
+)
+from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
-from interlace_core.data.request import ConfiguredOption, FitOptions
+from interlace.diagnostics.identification import Fitting, identification_notes
+from interlace.diagnostics.notes import with_notes
+from interlace.priors import Prior, penalise
+from interlace.progress import Progress
+from interlace.results.fitted_model import AnyFit
+from interlace.results.record import record_of
+from interlace_core import driver
+from interlace_core.data.request import ModelRequest
+from interlace_core.registry.blame import guard
+from interlace_core.registry.registry import Registry, default_registry
 
 DEFAULTS = {
     "optimizer": "lbfgsb",
@@ -18,6 +36,73 @@ DEFAULTS = {
 
 SILENT = ("verbose",)
 """Options that change nothing of a fit."""
+
+
+def fitted(
+    request: ModelRequest,
+    options: FitOptions,
+    returns: type[AnyFit],
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    registry: Registry | None = None,
+) -> AnyFit:
+    """Return a fit with its notes; warns where it is no optimum or estimates are infinite.
+
+    Parameters
+    ----------
+    request, options
+        What is fitted, and how.
+    returns : class
+        Of the result.
+    priors : mapping from coefficient, or "fixed", to Prior, optional
+        Makes the fit a penalised one.
+    registry : Registry, optional
+        Where names are looked up; that of the process by default.
+    """
+    ready = prepared(request, options, priors=priors, registry=registry)
+    with Progress("fit", show=options.verbose) as progress:
+        fit = driver.fit_prepared(
+            ready,
+            starts=options.starts,
+            tol_decrement=options.tol_decrement,
+            report=progress.step,
+        )
+    return with_notes(record_of(ready, fit, request, options, returns), request.who)
+
+
+def prepared(
+    request: ModelRequest,
+    options: FitOptions,
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    registry: Registry | None = None,
+) -> driver.Prepared:
+    """Return what a fit needs, with notes on variances that the data tell apart badly.
+
+    Raises
+    ------
+    DataError
+        If a residual variance (or correlation) cannot be told from those of random effects.
+    """
+    registry = registry or default_registry()
+    family = as_family(request.family, registry, options.prefer, request.who)
+    parameters = dict(request.parameters)
+    if "zero" in parameters:
+        parameters, family = with_asked_zero_part(parameters, family, registry)
+    approximation = as_approximation(registry, options, request.who)
+    ready = driver.prepare(
+        replace(request, parameters=parameters),
+        family,
+        penalise(approximation, priors),
+        as_optimizer(registry, options, request.who),
+        lambda name: registry.covariance(name, prefer=options.prefer),
+    )
+    approximation, model = ready.approximation, ready.model
+    with guard(None, "data"):
+        notes = identification_notes(
+            model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
+        )
+    return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 
 
 def options_in_force(**call: Any) -> FitOptions:

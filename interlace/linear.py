@@ -269,9 +269,8 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
-    from interlace.fits import options_in_force
+    from interlace.fits import fitted, options_in_force
     from interlace_core.data.request import ModelRequest
-    from interlace_core.driver import fit_glmm
     from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)
@@ -312,7 +311,7 @@ def fit(
         starts=starts,
         verbose=verbose,
     )
-    result = fit_glmm(request, options, returns=LMMResult)
+    result = fitted(request, options, returns=LMMResult)
     settings = replace(result.settings, df_method=df_method, returned="fit")
     return replace(result, settings=settings).with_derived()
 

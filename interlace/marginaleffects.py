@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.prediction.new_data import encode
 from interlace.prediction.target import target_of
 from interlace_core.data.frames import open_table
 from interlace_core.data.levels import level_names
@@ -121,7 +122,7 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
         """Return each row's designs, then offset and random effect of each predictor."""
         result = self.model
         frame = newdata.to_pandas() if hasattr(newdata, "to_pandas") else newdata
-        design = result.encoder.encode(frame, need_random=self._include_re)
+        design = encode(result.encoder, frame, need_random=self._include_re)
         known = np.stack([predictor.offset for predictor in design.predictors])
         for term, coded in zip(result.terms, design.terms, strict=False):
             b = result.effects[term.group].values[:, term.columns]

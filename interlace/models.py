@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interlace.inference.power import Power
+    from interlace.priors import Prior
     from interlace.results.result import GLMMResult
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
-    from interlace_core.fitting.priors import Prior
 
 
 def glmer(
@@ -121,10 +121,9 @@ def glmer(
     >>> round(model.llf, 3)
     -92.026
     """
-    from interlace.fits import options_in_force
+    from interlace.fits import fitted, options_in_force
     from interlace.results.result import GLMMResult
     from interlace_core.data.request import ModelRequest
-    from interlace_core.driver import fit_glmm
 
     request = ModelRequest(
         formula=formula,
@@ -136,7 +135,6 @@ def glmer(
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
         theta0=theta0,
-        priors=priors,
         known=known,
         covariance=covariance,
     )
@@ -148,7 +146,7 @@ def glmer(
         verbose=verbose,
         starts=starts,
     )
-    return fit_glmm(request, options, returns=GLMMResult)
+    return fitted(request, options, returns=GLMMResult, priors=priors)
 
 
 def _parameter_formulas(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.results.result import GLMMResult
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -199,9 +199,8 @@ def clmm(
     >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
     ['1|2', '2|3']
     """
-    from interlace.fits import options_in_force
+    from interlace.fits import fitted, options_in_force
     from interlace_core.data.request import ModelRequest
-    from interlace_core.driver import fit_glmm
     from interlace_core.registry.registry import default_registry
 
     build: Any = default_registry().family("cumulative")
@@ -226,5 +225,5 @@ def clmm(
         starts=starts,
         verbose=verbose,
     )
-    result = fit_glmm(request, options, returns=CLMMResult)
+    result = fitted(request, options, returns=CLMMResult)
     return replace(result, settings=replace(result.settings, returned="clmm"))

@@ -202,7 +202,7 @@ def _with_small_residual(family: Any, y: Any) -> Any:
     A response that is predicted exactly, as in a fold of few rows, has no best residual: the
     predictions are wanted all the same, and are those of least squares.
     """
-    from interlace_core.driver import as_family
+    from interlace.components import as_family
     from interlace_core.registry.registry import default_registry
 
     chosen: Any = as_family(family, default_registry(), {}, "MixedModelRegressor")

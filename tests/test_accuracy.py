@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.diagnostics.approximation_error import finer_approximation
 from interlace.inference.accuracy import independent_parts, sample_likelihood
-from interlace_core.fitting.diagnostics import finer_approximation
 from interlace_core.messages.errors import ConvergenceWarning, UnsupportedModelError
 from reference_fits import load_data, load_fit
 

@@ -8,8 +8,9 @@ import pytest
 from scipy.special import expit
 
 import interlace
+from interlace.refits.response import another_response
 from interlace_core.engine import collapse
-from interlace_core.engine.joint_density import another_response, layout_of
+from interlace_core.engine.layout import layout_of
 
 
 def repeated_rows(family, weighted):

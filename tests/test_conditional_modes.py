@@ -14,14 +14,15 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.priors import normal, penalise
 from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace, LaplaceObjective
 from interlace_core.engine import other_modes
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import DEFAULT_SETTINGS, ModeMemory, find_mode
 from interlace_core.fitting.modes import Competition, compare_modes, with_unsound
-from interlace_core.fitting.priors import normal, penalise
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.messages.errors import ConvergenceWarning, PluginError
 

@@ -205,7 +205,7 @@ def test_a_structure_with_fields_of_its_own_fits(monkeypatch):
 
     registry = Registry()
     registry.register_plugin(Plugin(), distribution="mine", version="1")
-    monkeypatch.setattr("interlace_core.driver.default_registry", lambda: registry)
+    monkeypatch.setattr("interlace.fits.default_registry", lambda: registry)
     data = interlace.datasets.load("sleepstudy")
     fits = [
         interlace.fit(f"Reaction ~ Days + {structure}(1 + Days | Subject)", data)

@@ -10,9 +10,9 @@ from scipy.stats import norm
 import interlace
 from interlace.inference.bootstrap import Bootstrap
 from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.refits.near import fit_near, known_fit
+from interlace.refits.refit import with_response
 from interlace_core.fitting.fit import fit_problem
-from interlace_core.fitting.from_known_fit import fit_near, known_fit
-from interlace_core.fitting.refit import with_response
 from interlace_core.messages.errors import OptionError
 
 DRAWS = 8

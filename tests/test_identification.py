@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import NumericFamily, ResidualFamily, build
 
 import interlace
-from interlace.fits import options_in_force
+from interlace.diagnostics.identification import Fitting, identification_notes
+from interlace.fits import options_in_force, prepared
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
-from interlace_core.data.identification import Fitting, identification_notes
 from interlace_core.data.request import ModelRequest
-from interlace_core.driver import prepare
 from interlace_core.messages.errors import DataError, FormulaError, ResponseError
 from interlace_families.gaussian import GaussianFamily
 
@@ -68,7 +68,7 @@ def frames():
 def notes_of(formula, data, family="gaussian", approximation="laplace", **options):
     """Return the notes of a model, before anything is fitted."""
     request = ModelRequest(formula, data, family, **options)
-    return prepare(request, options_in_force(approximation=approximation)).model.notes
+    return prepared(request, options_in_force(approximation=approximation)).model.notes
 
 
 # The same rule as lme4's, wherever its reason holds
@@ -235,11 +235,9 @@ def test_the_rule_is_the_rank_of_whole_matrices(frames, name, approximation, mon
     except DataError as error:
         said = str(error)
     assert (said is None) == (name in IDENTIFIED)
-    monkeypatch.setattr(
-        "interlace_core.data.problem.identification_notes", lambda problem, fitting: ()
-    )
+    monkeypatch.setattr("interlace.fits.identification_notes", lambda problem, fitting: ())
     request = ModelRequest(formula, data, "gaussian", **options)
-    ready = prepare(request, options_in_force(approximation="ml"))
+    ready = prepared(request, options_in_force(approximation="ml"))
     count, rank = dense_rank(ready.model.problem)
     assert (rank == count) == (name in IDENTIFIED)
 
@@ -434,7 +432,7 @@ def read_levels(values):
         {"y": values, "x": np.arange(len(values)) % 7, "g": np.arange(len(values)) % 5}
     )
     request = ModelRequest("y ~ x + (1 | g)", data, "cumulative")
-    ready = prepare(request, options_in_force())
+    ready = prepared(request, options_in_force())
     return len(ready.model.response_levels)
 
 
@@ -466,7 +464,17 @@ def test_numbers_are_categories_up_to_a_limit(values, count):
 
 def test_ordinary_models_are_not_examined(frames, monkeypatch):
     """What it costs them is a count of effects."""
-    monkeypatch.setattr("interlace_core.data.identification._examined", None)
+    monkeypatch.setattr("interlace.diagnostics.identification._examined", None)
     request = ModelRequest("Reaction ~ Days + (Days | Subject)", frames["all"], "gaussian")
-    ready = prepare(request, options_in_force(approximation="reml"))
+    ready = prepared(request, options_in_force(approximation="reml"))
     assert identification_notes(ready.model.problem, Fitting(restricted=True)) == ()
+
+
+def test_one_level_per_row_is_refused_where_a_familys_residual_is_the_same():
+    data = pd.DataFrame({"y": np.arange(24.0) % 5 + 1, "row": np.arange(24)})
+    with pytest.raises(DataError, match="grouping factor 'row'.*24 levels in 24 rows"):
+        identification_notes(build("y ~ 1 + (1 | row)", data, ResidualFamily()).problem, Fitting())
+    for family in (NumericFamily(), ResidualFamily(phi=1.0)):
+        problem = build("y ~ 1 + (1 | row)", data, family).problem
+        identification_notes(problem, Fitting())
+        assert len(problem.terms[0].levels) == 24

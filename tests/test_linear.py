@@ -7,7 +7,8 @@ from interlace_approximations import cross_products
 from interlace_approximations.cross_products import CrossProducts
 from interlace_core.data.problem import build_problem
 from interlace_core.data.request import ModelRequest
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import ModeSettings, find_mode
 from interlace_core.fitting.precondition import marginal_information
 from interlace_core.registry.registry import default_registry

@@ -8,7 +8,7 @@ import interlace
 from interlace_core.data.problem import build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.engine.elimination import sparsity
-from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.layout import layout_of
 from interlace_core.records import Status
 from interlace_core.registry.registry import default_registry
 

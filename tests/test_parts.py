@@ -13,15 +13,15 @@ import pytest
 from scipy.special import expit
 
 import interlace
-from interlace.fits import options_in_force
+from interlace.diagnostics.approximation_error import finer_approximation
+from interlace.fits import options_in_force, prepared
 from interlace.inference.accuracy import independent_parts
+from interlace.inference.parts import independent_rows
 from interlace_approximations import groups
 from interlace_core.data.request import ModelRequest
-from interlace_core.driver import prepare
 from interlace_core.engine import collapse
-from interlace_core.engine.joint_density import layout_of
-from interlace_core.engine.parts import independent_rows, subset
-from interlace_core.fitting.diagnostics import finer_approximation
+from interlace_core.engine.layout import layout_of
+from interlace_core.engine.parts import subset
 from interlace_core.fitting.start import find_start
 from interlace_ordinal.cumulative import CumulativeFamily
 
@@ -91,7 +91,7 @@ MORE = {
 def ready(formula, family, options, nAGQ=1, data=None):
     """Return problem and approximation, without fitting."""
     request = ModelRequest(formula, table() if data is None else data, family, **options)
-    made = prepare(request, options_in_force(nAGQ=nAGQ))
+    made = prepared(request, options_in_force(nAGQ=nAGQ))
     return made.model.problem, made.approximation
 
 
@@ -233,7 +233,7 @@ def test_nested_clusters_of_a_known_relation_are_one_part():
 def test_correlated_rows_are_correlated_in_each_cluster():
     data = table()
     request = ModelRequest("r ~ x + (1 | g)", data, "gaussian", correlation="ar1(t | g)")
-    made = prepare(request, options_in_force(approximation="ml"))
+    made = prepared(request, options_in_force(approximation="ml"))
     problem, approximation = made.model.problem, made.approximation
     psi = find_start(problem).psi
     psi[-1] = 0.4

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import norm, t
 
 import interlace
-from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.layout import layout_of
 from reference_fits import coefficient_name, fit_ids, load_data, load_fit
 
 WITH = {fit_id: load_fit(fit_id).get("extras") or {} for fit_id in fit_ids()}

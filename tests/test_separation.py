@@ -12,10 +12,10 @@ import pytest
 from scipy.special import log_expit
 
 import interlace
+from interlace.diagnostics.open_rows import open_rows
+from interlace.diagnostics.separation import SUSPECT_SE, largest_variance
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Family, Parameter
-from interlace_core.fitting.openrows import open_rows
-from interlace_core.fitting.separation import SUSPECT_SE, largest_variance
 from interlace_core.messages.errors import ConvergenceWarning
 from interlace_families.binomial import BinomialFamily
 from separation_cases import NEARLY, ORDINARY, SEPARATED, random_case

@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from interlace.diagnostics.approximation_error import POINTS, finer_approximation
+from interlace.inference.parts import independent_rows
+from interlace.refits.refit import refit_problem
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import apply
-from interlace_core.engine.joint_density import Conditional, layout_of, scatter
+from interlace_core.engine.joint_density import Conditional, scatter
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
-from interlace_core.engine.parts import independent_rows, subset
-from interlace_core.fitting.diagnostics import POINTS, finer_approximation
+from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.refit import refit_problem
 from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 FINE_SE = 0.05
 """Largest move of an estimate, in standard errors, below which the approximation is fine: an
@@ -85,7 +87,7 @@ class Accuracy:
         )
 
 
-def accuracy(result: FittedModel, *, n: int, seed: int | None) -> Accuracy:
+def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
     """Return the accuracy report; see `GLMMResult.accuracy`."""
     require_count(n, "accuracy: n")
     check_seed(seed)
@@ -115,7 +117,7 @@ def accuracy(result: FittedModel, *, n: int, seed: int | None) -> Accuracy:
     return _by_sampling(result, training, n, np.random.default_rng(seed))
 
 
-def _by_quadrature(result: FittedModel, training: Training, finer: Approximation) -> Accuracy:
+def _by_quadrature(result: Estimates, training: Training, finer: Approximation) -> Accuracy:
     problem, psi = training.problem, result.fit.psi
     at = finer.objective(problem)(psi)
     refitted = _refit_with(training, finer, psi)
@@ -164,7 +166,7 @@ def _fewest(training: Training, psi: Array, exact: Fit) -> int:
 
 
 def _by_sampling(
-    result: FittedModel, training: Training, n: int, rng: np.random.Generator
+    result: Estimates, training: Training, n: int, rng: np.random.Generator
 ) -> Accuracy:
     parts = independent_parts(training.problem)
     total, variance, share = 0.0, 0.0, 1.0

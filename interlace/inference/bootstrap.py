@@ -15,9 +15,10 @@ from scipy.special import ndtr, ndtri
 from interlace.inference.parameters import quantities
 from interlace.inference.quantities import Quantity
 from interlace.inference.simulation import draw, generators, new_predictors
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.from_known_fit import Known, known_fit
-from interlace_core.fitting.refit import refit_problem, result_of, with_response
+from interlace.progress import tracked
+from interlace.refits.near import Known, known_fit
+from interlace.refits.refit import refit_problem, result_of, with_response
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, is_whole, require_count
 from interlace_core.messages.errors import (
     InterlaceError,
@@ -25,11 +26,10 @@ from interlace_core.messages.errors import (
     NotAvailableError,
     OptionError,
 )
-from interlace_core.messages.progress import tracked
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 BATCHES_PER_JOB = 8
 """Batches of tasks for each process: the fit is sent along with each, and the last may be late."""
@@ -37,7 +37,7 @@ BATCHES_PER_JOB = 8
 Outcome = tuple[dict[str, float] | None, str]
 """Named numbers, or None and the reason why there are none."""
 
-Statistic = Callable[["FittedModel"], Mapping[str, float]]
+Statistic = Callable[["Estimates"], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ INTERVALS: Mapping[str, Callable[[Array, float, Array], Array]] = {
 
 
 def bootstrap(
-    result: FittedModel,
+    result: Estimates,
     n: int,
     *,
     seed: int | None = None,
@@ -240,7 +240,7 @@ def _each(work: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
 class _Work:
     """One draw and refit; can be pickled."""
 
-    result: FittedModel
+    result: Estimates
     wanted: list[Quantity]
     known: Known | None
     statistic: Statistic | None
@@ -273,7 +273,7 @@ class _Work:
             return {each.label: each.value(fit.psi) for each in self.wanted}, ""
         return self.measure(result_of(result, problem, fit)), ""
 
-    def measure(self, result: FittedModel) -> dict[str, float]:
+    def measure(self, result: Estimates) -> dict[str, float]:
         """Return the quantities, or the user's statistic, of a result."""
         if self.statistic is None:
             return {each.label: each.value(result.fit.psi) for each in self.wanted}

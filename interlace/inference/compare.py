@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
+from interlace.refits.refit import refit_ml, refit_problem
+from interlace.results.estimates import Estimates
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
-from interlace_core.engine.parts import drop_columns
-from interlace_core.fitting.fitted_model import FittedModel, require_training
-from interlace_core.fitting.refit import refit_ml, refit_problem
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -56,7 +57,7 @@ BY_REML, REFITTED = "by REML", "refitted by ML"
 """Headings of tables: restricted likelihoods are compared, or were left for likelihoods."""
 
 
-def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
+def anova(*results: Estimates, refit: bool | None = None) -> pd.DataFrame:
     """Return a table of fits by increasing number of parameters, each tested against the last.
 
     Restricted likelihoods (REML) of models with other fixed effects are of different data. Such
@@ -66,7 +67,7 @@ def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    *results : FittedModel
+    *results : Estimates
         Two or more fits to the same rows and response.
     refit : bool, optional
         Whether fits by REML are fitted again by maximum likelihood; where needed if None.
@@ -87,7 +88,7 @@ def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
     if len(results) < 2:
         raise OptionError("anova: expected two fits or more to compare.")
     for each in results:
-        if not isinstance(each, FittedModel):
+        if not isinstance(each, Estimates):
             raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
     if refit not in (None, True, False):
         raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
@@ -103,7 +104,7 @@ def anova(*results: FittedModel, refit: bool | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, index=[each.formula for each in ordered]).rename_axis(columns=heading)
 
 
-def _heading(results: Sequence[FittedModel], refit: bool | None) -> str | None:
+def _heading(results: Sequence[Estimates], refit: bool | None) -> str | None:
     """Return what the table is headed by; None where all fits are by maximum likelihood."""
     if not any(each.restricted for each in results):
         return None
@@ -112,7 +113,7 @@ def _heading(results: Sequence[FittedModel], refit: bool | None) -> str | None:
     return REFITTED if refit else BY_REML
 
 
-def _same_fixed_effects(a: FittedModel, b: FittedModel) -> bool:
+def _same_fixed_effects(a: Estimates, b: Estimates) -> bool:
     """Return whether restricted likelihoods of both are of the same contrasts of the response."""
     if a is b or not (a.restricted and b.restricted):
         return a is b
@@ -122,14 +123,14 @@ def _same_fixed_effects(a: FittedModel, b: FittedModel) -> bool:
     return np.array_equal(first.X, second.X) and np.array_equal(first.offset, second.offset)
 
 
-def require_comparable(a: FittedModel, b: FittedModel) -> None:
+def require_comparable(a: Estimates, b: Estimates) -> None:
     """Raise an OptionError unless two log-likelihoods are of the same data, on the same scale."""
     complaint = _difference(a, b)
     if complaint:
         raise OptionError(f"anova: the fits cannot be compared: {complaint}")
 
 
-def _difference(a: FittedModel, b: FittedModel) -> str:
+def _difference(a: Estimates, b: Estimates) -> str:
     for each in (a, b):
         if each.penalised:
             return (
@@ -166,7 +167,7 @@ def _difference(a: FittedModel, b: FittedModel) -> str:
     return ""
 
 
-def _same_likelihood(a: FittedModel, b: FittedModel) -> bool:
+def _same_likelihood(a: Estimates, b: Estimates) -> bool:
     """Return whether two log-likelihoods are the same function, up to what the models differ in.
 
     Without random effects every approximation is exact: the other fit's, evaluated for such a
@@ -191,7 +192,7 @@ def _same(a: Array | None, b: Array | None) -> bool:
     return bool(np.array_equal(a, b))
 
 
-def _criteria(result: FittedModel) -> dict[str, object]:
+def _criteria(result: Estimates) -> dict[str, object]:
     return {
         "df": result.df,
         "loglik": result.llf,
@@ -204,7 +205,7 @@ def _no_test(why: str) -> dict[str, object]:
     return {"chisq": np.nan, "chi_df": 0, "pvalue": np.nan, "reference": why}
 
 
-def likelihood_ratio(small: FittedModel, large: FittedModel) -> dict[str, object]:
+def likelihood_ratio(small: Estimates, large: Estimates) -> dict[str, object]:
     """Return chisq, chi_df, pvalue and reference of a test; without p where it is not nested."""
     statistic = 2.0 * (large.llf - small.llf)
     why = _not_nested(small, large)
@@ -220,7 +221,7 @@ def likelihood_ratio(small: FittedModel, large: FittedModel) -> dict[str, object
     }
 
 
-def _not_nested(small: FittedModel, large: FittedModel) -> str:
+def _not_nested(small: Estimates, large: Estimates) -> str:
     if large.df == small.df:
         return "not nested: as many parameters"
     if small.family.name != large.family.name:
@@ -278,7 +279,7 @@ def _within(A: Array, B: Array) -> bool:
     return bool(np.linalg.norm(rest) <= TOL_REL_SPAN * np.linalg.norm(A))
 
 
-def reference_distribution(small: FittedModel, large: FittedModel) -> Reference:
+def reference_distribution(small: Estimates, large: Estimates) -> Reference:
     """Return what the likelihood ratio of two nested fits is compared with."""
     a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
     total = large.df - small.df
@@ -294,14 +295,14 @@ def reference_distribution(small: FittedModel, large: FittedModel) -> Reference:
     return Reference((total,), words if covariances >= 0 else f"chi2({total})")
 
 
-def aicc(result: FittedModel) -> float:
+def aicc(result: Estimates) -> float:
     """Return AIC with Hurvich & Tsai's correction for few rows; NaN where rows are too few."""
     k, n = result.df, result.nobs
     return result.aic + 2.0 * k * (k + 1.0) / (n - k - 1.0) if n > k + 1 else float("nan")
 
 
 def drop1(
-    result: FittedModel, terms: str | list[str] | None, *, parameter: int | str
+    result: Estimates, terms: str | list[str] | None, *, parameter: int | str
 ) -> pd.DataFrame:
     """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
     if result.penalised:

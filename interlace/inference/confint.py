@@ -9,21 +9,21 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.inference.parameters import quantities, select
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import ConvergenceWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 METHODS = ("wald", "profile", "boot")
 
 
 def confint(
-    result: FittedModel,
+    result: Estimates,
     parm: str | list[str] | None,
     *,
     method: str,

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.inference.quantities import Quantity
-from interlace_core.fitting.fitted_to import Training
+from interlace.results.fitted_to import Training
 from interlace_core.fitting.objective import FAILED_RISE
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array, Evaluation, Status
 from interlace_core.registry.blame import guard
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 REL_FLOOR = 1e-13
 """Least eigenvalue of the correlations that is not rounding, as in `precondition`."""
@@ -34,7 +34,7 @@ REL_FLOOR = 1e-13
 class ConstrainedSearch:
     """What is shared by all refits of one result."""
 
-    def __init__(self, result: FittedModel, training: Training) -> None:
+    def __init__(self, result: Estimates, training: Training) -> None:
         self.psi, self.value = result.fit.psi, result.fit.value
         self.training = training
         approximation = training.approximation

@@ -16,16 +16,16 @@ import pandas as pd
 
 from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
+from interlace.refits.refit import refit_problem
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.engine.parts import subset
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.refit import refit_problem
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Influence:
     failures: tuple[Failure, ...]
 
 
-def influence(result: FittedModel, cluster: Any, exact: int) -> Influence:
+def influence(result: Estimates, cluster: Any, exact: int) -> Influence:
     """Return the influence of clusters; see `GLMMResult.influence`."""
     training = require_training(result, "influence")
     require_count(exact, "influence: exact", least=0)
@@ -75,7 +75,7 @@ def influence(result: FittedModel, cluster: Any, exact: int) -> Influence:
 
 
 def _refits(
-    result: FittedModel, training: Training, found: ClusterScores, worst: Any
+    result: Estimates, training: Training, found: ClusterScores, worst: Any
 ) -> tuple[dict[int, Array], list[Failure]]:
     refitted, failures = {}, []
     for position, g in enumerate(worst):
@@ -92,7 +92,7 @@ def _refits(
     return refitted, failures
 
 
-def _cook(result: FittedModel, change: Array) -> Array:
+def _cook(result: Estimates, change: Array) -> Array:
     place = result.coefficients[0].place
     moved, V = change[:, place], result.fit.vcov[place, place]
     inverse = np.linalg.pinv(V, hermitian=True)

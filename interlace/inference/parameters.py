@@ -19,10 +19,10 @@ from interlace_core.messages.errors import InterlaceError, NotAvailableError, Op
 from interlace_core.messages.names import did_you_mean
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
-def quantities(result: FittedModel) -> list[Quantity]:
+def quantities(result: Estimates) -> list[Quantity]:
     """Return all that can have an interval: coefficients, then random effects, then family.
 
     Raises
@@ -67,7 +67,7 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
     return list(dict.fromkeys(chosen))
 
 
-def term_covariances(result: FittedModel) -> list[tuple[Covariance, slice]] | None:
+def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None:
     """Return each term's covariance structure and its place in psi.
 
     None for a result without its data whose structures' plugins are not installed.
@@ -90,7 +90,7 @@ def term_covariances(result: FittedModel) -> list[tuple[Covariance, slice]] | No
     ]
 
 
-def _random(result: FittedModel) -> list[Quantity]:
+def _random(result: Estimates) -> list[Quantity]:
     found: list[Quantity] = []
     known = term_covariances(result)
     if known is None:
@@ -125,7 +125,7 @@ def _random(result: FittedModel) -> list[Quantity]:
     return found
 
 
-def _family(result: FittedModel) -> list[Quantity]:
+def _family(result: Estimates) -> list[Quantity]:
     with_effects = {term.predictor for term in result.terms}
     constant = {
         j: part.place.start

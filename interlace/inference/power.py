@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta as beta_distribution
 
+from interlace.config.fit_options import FitOptions
+from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
+from interlace.inference.parts import drop_columns
+from interlace.inference.quadratic_forms import chi_square
 from interlace.inference.simulation import draw_predictors, generators
+from interlace.refits.near import Known, known_fit
+from interlace.refits.refit import refit_problem, with_response
+from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem
-from interlace_core.data.request import FitOptions, ModelRequest
-from interlace_core.driver import Prepared, prepare
-from interlace_core.engine.parts import drop_columns
+from interlace_core.data.request import ModelRequest
+from interlace_core.driver import Prepared
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.from_known_fit import Known, known_fit
-from interlace_core.fitting.refit import refit_problem, with_response
-from interlace_core.fitting.wald import chi_square
 from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
     InterlaceError,
@@ -159,7 +161,7 @@ def _with_placeholder(request: ModelRequest, options: FitOptions) -> Prepared:
         values = np.resize(pair, len(frame))
         try:
             filled = frame.assign(**dict.fromkeys(missing, values))
-            return prepare(replace(request, data=filled), options)
+            return prepared(replace(request, data=filled), options)
         except ResponseError as refused:
             error = refused
     raise OptionError(

@@ -16,12 +16,12 @@ from scipy.special import ndtri
 from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
-from interlace_core.fitting.fitted_model import require_training
+from interlace.progress import tracked
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
-from interlace_core.messages.progress import tracked
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 TOL_ABS_ZETA = 1e-4
 """How closely zeta meets its target: 1e-4 standard errors, beyond any print."""
@@ -67,7 +67,7 @@ class Profile:
 
 
 def profile(
-    result: FittedModel, parm: str | list[str] | None, *, level: float, points: int
+    result: Estimates, parm: str | list[str] | None, *, level: float, points: int
 ) -> Profile:
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
     check_level(level, "profile")
@@ -82,7 +82,7 @@ def profile(
 
 
 def profile_limits(
-    result: FittedModel, chosen: list[Quantity], level: float
+    result: Estimates, chosen: list[Quantity], level: float
 ) -> list[tuple[float, float]]:
     """Return the limits where zeta meets the normal quantile, one pair per quantity."""
     search = ConstrainedSearch(result, require_training(result, "confint"))

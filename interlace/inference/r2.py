@@ -20,7 +20,7 @@ from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 SCALES = ("link", "response")
 
@@ -67,7 +67,7 @@ class VarianceShares:
         )
 
 
-def variance_shares(result: FittedModel, scale: str) -> VarianceShares:
+def variance_shares(result: Estimates, scale: str) -> VarianceShares:
     """Return R2 and ICC; see `GLMMResult.r2`."""
     if scale not in SCALES:
         raise OptionError(f"r2: scale must be 'link' or 'response', got {scale!r}.")
@@ -94,14 +94,14 @@ def variance_shares(result: FittedModel, scale: str) -> VarianceShares:
     )
 
 
-def _prior_variance(result: FittedModel, design: RowDesign) -> Array:
+def _prior_variance(result: Estimates, design: RowDesign) -> Array:
     from interlace.prediction.target import unknown_variance
 
     everywhere = [np.ones(term.codes.size, dtype=bool) for term in design.terms]
     return unknown_variance(result, design, everywhere)
 
 
-def _residual_on_link(result: FittedModel, variance: Array) -> tuple[float, str]:
+def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
     """Return the distribution-specific variance on the scale of the mean's predictor."""
     family, link = result.family, result.coefficients[0].parameter.link
     if family.latent_variance is not None:
@@ -125,7 +125,7 @@ def _residual_on_link(result: FittedModel, variance: Array) -> tuple[float, str]
     return own / slope**2, words
 
 
-def _on_response(result: FittedModel, variance: Array) -> tuple[float, float, float]:
+def _on_response(result: Estimates, variance: Array) -> tuple[float, float, float]:
     family, eta = result.family, result.eta_fixed
     mean = average(family.mean, eta, variance)
     square = average(lambda e: np.square(family.mean(e)), eta, variance)

@@ -23,7 +23,7 @@ from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 KINDS = ("response", "pearson", "deviance", "working", "quantile")
 
@@ -36,7 +36,7 @@ MAX_MOVE = 5.0
 """Largest step in eta of one iteration, in units of the inverse root of the information."""
 
 
-def residuals(result: FittedModel, kind: str, *, seed: int | None) -> pd.Series:
+def residuals(result: Estimates, kind: str, *, seed: int | None) -> pd.Series:
     """Return residuals of one kind; see `GLMMResult.residuals`."""
     if kind not in KINDS:
         raise OptionError(
@@ -59,7 +59,7 @@ def residuals(result: FittedModel, kind: str, *, seed: int | None) -> pd.Series:
     return pd.Series(values, index=result.rows.index, name=kind)
 
 
-def quantiles(result: FittedModel, rng: np.random.Generator) -> Array:
+def quantiles(result: Estimates, rng: np.random.Generator) -> Array:
     """Return the fitted distribution function at each observation, randomised over jumps.
 
     Kept a rounding error away from 0 and 1, so that the normal quantile is finite.
@@ -87,7 +87,7 @@ def just_below(y: Array) -> Array:
     return moved
 
 
-def _deviance(result: FittedModel) -> Array:
+def _deviance(result: Estimates) -> Array:
     """Return signed roots of twice what each row's log-density could gain by its mean alone.
 
     The further parameters stay as they are. This is the scaled deviance: a dispersion is part of
@@ -107,7 +107,7 @@ def _deviance(result: FittedModel) -> Array:
     return np.asarray(sign * np.sqrt(2.0 * np.maximum(saturated - fitted, 0.0)))
 
 
-def _bare(result: FittedModel, k: int) -> Predictor:
+def _bare(result: Estimates, k: int) -> Predictor:
     n = result.nobs
     return Predictor(result.coefficients[k].parameter, np.zeros((n, 0)), (), np.zeros(n))
 

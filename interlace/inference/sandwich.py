@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.fitted_to import Training
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 TOL_REL_SUM = 1e-6
 """How closely the clusters' values must add up to the whole's for them to be independent."""
@@ -45,7 +45,7 @@ class ClusterScores:
     scores: Array
 
 
-def sandwich(result: FittedModel, cluster: Any) -> pd.DataFrame:
+def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     """Return the cluster-robust covariance of psi; see `GLMMResult.vcov_robust`."""
     training = require_training(result, "vcov_robust")
     found = cluster_scores(result, training, cluster, "vcov_robust")
@@ -59,9 +59,7 @@ def sandwich(result: FittedModel, cluster: Any) -> pd.DataFrame:
     return pd.DataFrame(robust, index=labels, columns=labels)
 
 
-def cluster_scores(
-    result: FittedModel, training: Training, cluster: Any, who: str
-) -> ClusterScores:
+def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str) -> ClusterScores:
     """Return each cluster's score at the estimates.
 
     Raises
@@ -108,7 +106,7 @@ def _as_a_sum(training: Training, who: str) -> Approximation:
 
 
 def _clusters(
-    result: FittedModel, problem: Problem, cluster: Any, who: str
+    result: Estimates, problem: Problem, cluster: Any, who: str
 ) -> tuple[IntArray, list[str]]:
     factors = {term.group: term for term in problem.terms}
     if cluster is None and factors:

@@ -21,7 +21,7 @@ from interlace_core.messages.checks import require_count
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Check:
 
 
 def scaled_residuals(
-    result: FittedModel, n: int, *, seed: int | None, conditional: bool
+    result: Estimates, n: int, *, seed: int | None, conditional: bool
 ) -> ScaledResiduals:
     """Return simulation-scaled residuals; see `GLMMResult.scaled_residuals`."""
     require_count(n, "scaled_residuals: n")

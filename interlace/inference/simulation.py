@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows
-from interlace_core.fitting.fitted_model import require_training
 from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 def simulate(
-    result: FittedModel, n: int, *, seed: int | None, conditional: bool, raw: bool = False
+    result: Estimates, n: int, *, seed: int | None, conditional: bool, raw: bool = False
 ) -> pd.DataFrame | Array:
     """Return n draws of the response; see `GLMMResult.simulate`."""
     require_count(n, "simulate: n")
@@ -47,7 +47,7 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
     return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
 
 
-def draw(result: FittedModel, eta: Array, rng: np.random.Generator) -> Array:
+def draw(result: Estimates, eta: Array, rng: np.random.Generator) -> Array:
     """Return one draw of the response at linear predictors eta, shape (K, n)."""
     if isinstance(result.family, CorrelatedRows):
         # which rows correlate is known to the data alone
@@ -58,7 +58,7 @@ def draw(result: FittedModel, eta: Array, rng: np.random.Generator) -> Array:
         return np.asarray(result.family.simulate(list(eta), rng), dtype=np.float64)
 
 
-def new_predictors(result: FittedModel, rng: np.random.Generator) -> Array:
+def new_predictors(result: Estimates, rng: np.random.Generator) -> Array:
     """Return linear predictors with random effects drawn anew, shape (K, n)."""
     if not result.terms:
         return result.eta_fixed

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interlace.refits.refit import refit_problem
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.covariances import Diagonal
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.refit import refit_problem
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import boundary_thetas, vanished
 from interlace_core.records import BoolArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 COLUMNS = ["term", "found", "without", "df", "loglik", "aic", "aic_change"]
 
 
-def singularity(result: FittedModel) -> pd.DataFrame:
+def singularity(result: Estimates) -> pd.DataFrame:
     """Return one row per term at a boundary, with a refit of the simpler model.
 
     See `GLMMResult.singularity`.
@@ -71,7 +71,7 @@ def _uncorrelated(problem: Problem, index: int) -> Problem:
 
 
 def _change(
-    result: FittedModel, training: Training, simpler: Problem
+    result: Estimates, training: Training, simpler: Problem
 ) -> tuple[int, float, float, float]:
     """Return df, log-likelihood, AIC and the change of AIC of a simpler model."""
     beta = result.fit.psi[training.problem.n_theta :]

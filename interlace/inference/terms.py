@@ -13,7 +13,7 @@ from interlace_core.messages.names import did_you_mean
 from interlace_core.records import IntArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FixedTerm:
         return self.factors < other.factors
 
 
-def fixed_terms(result: FittedModel, parameter: int) -> list[FixedTerm]:
+def fixed_terms(result: Estimates, parameter: int) -> list[FixedTerm]:
     """Return the terms of one predictor's fixed effects that have columns, the constant's first."""
     encoder = result.encoder.predictors[parameter].design
     if encoder is None:

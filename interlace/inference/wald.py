@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.inference.quadratic_forms import wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
-from interlace_core.fitting.wald import wald_chi_square
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 def term_tests(
-    result: FittedModel, *, type: int | str, parameter: int | str, vcov: Any
+    result: Estimates, *, type: int | str, parameter: int | str, vcov: Any
 ) -> pd.DataFrame:
     """Return a Wald test of each term; see `GLMMResult.term_tests`."""
     kinds = {2: 2, 3: 3, "II": 2, "III": 3}
@@ -44,7 +44,7 @@ def term_tests(
 
 
 def wald_test(
-    result: FittedModel, L: Any, *, value: Any, parameter: int | str, vcov: Any
+    result: Estimates, L: Any, *, value: Any, parameter: int | str, vcov: Any
 ) -> pd.Series:
     """Return the joint test of L beta = value; see `GLMMResult.wald_test`."""
     k = result.parameter_index(parameter)
@@ -61,7 +61,7 @@ def wald_test(
 
 
 def _test(
-    result: FittedModel, k: int, L: Array, value: Array, given: Array | None
+    result: Estimates, k: int, L: Array, value: Array, given: Array | None
 ) -> Mapping[str, float]:
     """Return the test that goes with the result, or a chi-square by a given covariance."""
     if given is None:
@@ -69,7 +69,7 @@ def _test(
     return wald_chi_square(L, result.coefficients[k].estimates, given, value)
 
 
-def coefficient_vcov(result: FittedModel, k: int, vcov: Any, who: str) -> Array:
+def coefficient_vcov(result: Estimates, k: int, vcov: Any, who: str) -> Array:
     """Return the covariance of one predictor's coefficients, the model's or a given one."""
     place = result.coefficients[k].place
     whole = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import ACCENT, INK, PALE, new_axes, new_grid, tidy_up
+from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
 
@@ -138,7 +139,7 @@ def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str,
     chosen = group or min(known, key=lambda name: known[name])
     used = augment(result, data)
     terms = [term.group for term in result.terms]
-    design = result.encoder.encode(used, need_offset=False)
+    design = encode(result.encoder, used, need_offset=False)
     codes = design.terms[terms.index(chosen)].codes
     if (codes < 0).any():
         raise DataError(

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.prediction.new_data import encode
+from interlace.results.fitted_model import require_training
 from interlace_core.data.weights_offset import read_array
-from interlace_core.fitting.fitted_model import require_training
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
-    from interlace_core.fitting.random_effects import GroupEffects
+    from interlace.results.estimates import Estimates
+    from interlace.results.random_effects import GroupEffects
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RowDesign:
     index: pd.Index[Any]
 
 
-def fit_rows(result: FittedModel) -> RowDesign:
+def fit_rows(result: Estimates) -> RowDesign:
     """Return the rows of the fit."""
     problem = require_training(result, "predict").problem
     known, none_new = np.zeros(problem.n, dtype=bool), np.full(problem.n, -1, dtype=np.intp)
@@ -73,7 +74,7 @@ def fit_rows(result: FittedModel) -> RowDesign:
 
 
 def new_rows(
-    result: FittedModel, newdata: Any, offset: Any, policy: str, *, effects: bool, groups: bool
+    result: Estimates, newdata: Any, offset: Any, policy: str, *, effects: bool, groups: bool
 ) -> RowDesign:
     """Return new rows; new levels are reported once, or refused.
 
@@ -88,7 +89,7 @@ def new_rows(
     groups : bool
         Whether their groups are looked up.
     """
-    coded = result.encoder.encode(newdata, need_random=effects, need_groups=groups)
+    coded = encode(result.encoder, newdata, need_random=effects, need_groups=groups)
     known = np.stack([each.offset for each in coded.predictors])
     known[0] = known[0] + _external_offset(result, offset, coded.index)
     if effects and groups:
@@ -103,7 +104,7 @@ def new_rows(
     )
 
 
-def included_terms(result: FittedModel, include_re: Any) -> tuple[bool, ...]:
+def included_terms(result: Estimates, include_re: Any) -> tuple[bool, ...]:
     """Return whether each term contributes, from True, False, or labels and grouping factors.
 
     Raises
@@ -142,7 +143,7 @@ def _plain(label: str) -> str:
 
 
 def predictors(
-    result: FittedModel, design: RowDesign, included: Sequence[bool], unknown: Sequence[Array] = ()
+    result: Estimates, design: RowDesign, included: Sequence[bool], unknown: Sequence[Array] = ()
 ) -> Array:
     """Return the linear predictors, shape (K, n); unseen levels contribute `unknown`, or 0.
 
@@ -169,7 +170,7 @@ def predictors(
     return eta
 
 
-def level_scales(result: FittedModel, design: RowDesign) -> list[Array | None]:
+def level_scales(result: Estimates, design: RowDesign) -> list[Array | None]:
     """Return the known variance of each row's level, shape (n,), by term; None where it is 1."""
     scales: list[Array | None] = []
     for place, term in zip(result.terms, design.terms, strict=True):
@@ -191,7 +192,7 @@ def unrelated_scale(effects: GroupEffects) -> float:
     return 1.0 if effects.scales is None else float(np.mean(effects.scales))
 
 
-def _external_offset(result: FittedModel, offset: Any, index: Any) -> Array:
+def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
     if offset is None:
         if result.encoder.external_offset:
             raise DataError(

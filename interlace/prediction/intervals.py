@@ -17,11 +17,11 @@ from scipy.special import ndtri
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, level_scales
 from interlace.prediction.uncertainty import Spread, spread
+from interlace.results.fitted_model import require_training
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.data.weights_offset import read_array
 from interlace_core.engine.differences import jacobian
-from interlace_core.fitting.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
@@ -29,14 +29,14 @@ from interlace_core.registry.blame import guard
 
 if TYPE_CHECKING:
     from interlace.prediction.target import Predicted, Target
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 REL_STEP = 1e-4
 """Half-width of differences in eta and in psi, per unit or standard error: error about 1e-8."""
 
 
 def with_uncertainty(
-    result: FittedModel,
+    result: Estimates,
     design: RowDesign,
     rows: Predicted,
     target: Target,
@@ -85,7 +85,7 @@ def confidence_ends(values: Array, half: Array, link: Link | None) -> tuple[Arra
 
 
 def response_variance(
-    result: FittedModel, design: RowDesign, rows: Predicted, target: Target, uncertain: Spread
+    result: Estimates, design: RowDesign, rows: Predicted, target: Target, uncertain: Spread
 ) -> Array:
     """Return the variance of predictions by the delta method, shape (n,).
 
@@ -116,7 +116,7 @@ def response_variance(
 
 
 def _through_variance(
-    result: FittedModel, design: RowDesign, rows: Predicted, predicted: Any, V: Array
+    result: Estimates, design: RowDesign, rows: Predicted, predicted: Any, V: Array
 ) -> Array:
     """Return the derivative of averaged predictions in psi by way of theta, shape (n, n_psi)."""
     from interlace.prediction.average import prior_variance
@@ -150,7 +150,7 @@ def _through_variance(
     return slope
 
 
-def _family_of_rows(result: FittedModel, n: int, in_sample: bool, weights: Any) -> Family:
+def _family_of_rows(result: Estimates, n: int, in_sample: bool, weights: Any) -> Family:
     """Return the family bound to the rows predicted: their numbers of trials."""
     if in_sample:
         if weights is not None:

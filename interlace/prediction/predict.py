@@ -20,12 +20,12 @@ from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 INTERVALS = ("confidence", "prediction")
 
 
 def predict(
-    result: FittedModel,
+    result: Estimates,
     newdata: Any,
     type: str,
     include_re: Any,
@@ -78,7 +78,7 @@ def predict(
     )  # fmt: skip
 
 
-def _policy(result: FittedModel, new_levels: str | None) -> str:
+def _policy(result: Estimates, new_levels: str | None) -> str:
     policy = new_levels if new_levels is not None else result.settings.new_levels
     if not isinstance(policy, str) or policy not in NEW_LEVELS:
         raise OptionError(

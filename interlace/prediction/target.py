@@ -17,7 +17,7 @@ from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Predicted:
     @classmethod
     def of(
         cls,
-        result: FittedModel,
+        result: Estimates,
         design: RowDesign,
         included: tuple[bool, ...],
         target: Target,
@@ -93,7 +93,7 @@ class Predicted:
         return cls(eta, included, unknown, variance, averaged)
 
 
-def unknown_variance(result: FittedModel, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
+def unknown_variance(result: Estimates, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
     """Return the prior variance of what is unknown in each predictor, shape (K, n)."""
     priors = [result.effects[t.group].prior[t.columns, t.columns] for t in result.terms]
     at = [term.predictor for term in result.terms]
@@ -101,7 +101,7 @@ def unknown_variance(result: FittedModel, design: RowDesign, unknown: Sequence[B
     return prior_variance(priors, at, Z, unknown, design.offset.shape, level_scales(result, design))
 
 
-def target_of(result: FittedModel, type: str) -> Target:
+def target_of(result: Estimates, type: str) -> Target:
     """Return what `type` names.
 
     Raises
@@ -133,7 +133,7 @@ def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:
     return lambda eta: np.asarray(family.natural(eta)[k])
 
 
-def _draw_new(result: FittedModel, design: RowDesign, seed: int | None) -> list[Array]:
+def _draw_new(result: Estimates, design: RowDesign, seed: int | None) -> list[Array]:
     """Return Z b of each term with one draw of b per new level, shape (n,) each.
 
     Rows of one new group share their draw.

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.differences import jacobian
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import find_mode
 from interlace_core.engine.structure import Factor
-from interlace_core.fitting.fitted_model import require_training
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace.prediction.design import RowDesign
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 REL_STEP = 1e-2
 """Half-width of the differences of the mode, in standard errors: truncation 1e-5 relative, and
@@ -58,12 +59,12 @@ class Spread:
         return np.asarray(np.einsum("knp,pr,lnr->kln", self.D, self.V, self.D)) + self.conditional
 
 
-def spread(result: FittedModel, design: RowDesign, included: Sequence[bool]) -> Spread:
+def spread(result: Estimates, design: RowDesign, included: Sequence[bool]) -> Spread:
     """Return the uncertainty of the predictors of some rows.
 
     Parameters
     ----------
-    result : FittedModel
+    result : Estimates
     design : RowDesign
     included : sequence of bool
         Whether each term's random effects are part of the predictors.
@@ -122,7 +123,7 @@ def mode_slopes(problem: Problem, psi: Array, mode: Array, V: Array) -> dict[str
 
 
 def _loadings(
-    result: FittedModel, design: RowDesign, included: Sequence[bool], K: int
+    result: Estimates, design: RowDesign, included: Sequence[bool], K: int
 ) -> dict[str, Array]:
     """Return what each row takes of its group's columns, by predictor, shape (K, n, c)."""
     n = design.offset.shape[1]
@@ -135,14 +136,12 @@ def _loadings(
     return loadings
 
 
-def _codes(result: FittedModel, design: RowDesign, group: str) -> Array:
+def _codes(result: Estimates, design: RowDesign, group: str) -> Array:
     index = next(i for i, place in enumerate(result.terms) if place.group == group)
     return np.asarray(design.terms[index].codes)
 
 
-def _one_factor(
-    result: FittedModel, design: RowDesign, loadings: dict[str, Array], K: int
-) -> Array:
+def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array], K: int) -> Array:
     ((group, a),) = loadings.items()
     covariance = result.effects[group].covariance
     covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
@@ -151,7 +150,7 @@ def _one_factor(
 
 
 def _many_factors(
-    result: FittedModel,
+    result: Estimates,
     problem: Problem,
     design: RowDesign,
     loadings: dict[str, Array],

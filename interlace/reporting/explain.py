@@ -14,8 +14,9 @@ from interlace.reporting.latex import escape
 from interlace.reporting.summary import number
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import Coefficients, FittedModel
-    from interlace_core.fitting.random_effects import TermPlace
+    from interlace.results.estimates import Estimates
+    from interlace.results.fitted_model import Coefficients
+    from interlace.results.random_effects import TermPlace
 
 GREEK = frozenset({"alpha", "mu", "nu", "phi", "pi", "psi", "sigma", "theta"})
 """Names of parameters that LaTeX has a letter for."""
@@ -72,7 +73,7 @@ class Explanation:
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$\n\n{words}"
 
 
-def explain(result: FittedModel) -> Explanation:
+def explain(result: Estimates) -> Explanation:
     """Return the fitted model in words and in LaTeX; see `GLMMResult.explain`."""
     paragraphs = [
         _model(result),
@@ -88,7 +89,7 @@ def explain(result: FittedModel) -> Explanation:
     return Explanation(tuple(paragraphs), tuple(_equations(result)))
 
 
-def _model(result: FittedModel) -> str:
+def _model(result: Estimates) -> str:
     first = result.coefficients[0].parameter
     response = result.formula.partition("~")[0].strip()
     zero = [each.parameter for each in result.coefficients if each.parameter.role == "zero"]
@@ -103,7 +104,7 @@ def _model(result: FittedModel) -> str:
     )
 
 
-def _method(result: FittedModel) -> str:
+def _method(result: Estimates) -> str:
     priors = result.settings.priors
     if not priors:
         return result.fitted_by.words
@@ -111,13 +112,13 @@ def _method(result: FittedModel) -> str:
     return f"{result.fitted_by.words}, with priors {words},"
 
 
-def _explained(result: FittedModel, k: int) -> bool:
+def _explained(result: Estimates, k: int) -> bool:
     """Return whether a parameter has coefficients beyond a constant, or is the mean."""
     names = result.coefficients[k].names
     return bool(names) if k == 0 else bool(set(names) - {"Intercept"})
 
 
-def _coefficients(result: FittedModel, k: int) -> str:
+def _coefficients(result: Estimates, k: int) -> str:
     found = result.coefficients[k]
     meaning = _meaning(result, k)
     errors = result.bse_of(k).to_numpy()
@@ -149,7 +150,7 @@ def _line(name: str, estimate: float, error: float, meaning: Meaning) -> str:
     return f"{name}: {_short(factor)} ({_short(low)} to {_short(high)}){words}"
 
 
-def _intercept(found: Coefficients, result: FittedModel) -> str:
+def _intercept(found: Coefficients, result: Estimates) -> str:
     value = float(found.estimates[found.names.index("Intercept")])
     natural = float(found.parameter.link.mu(np.float64(value)))
     zero = " and random effects 0" if result.terms else ""
@@ -159,7 +160,7 @@ def _intercept(found: Coefficients, result: FittedModel) -> str:
     )
 
 
-def _meaning(result: FittedModel, k: int) -> Meaning:
+def _meaning(result: Estimates, k: int) -> Meaning:
     """Return what exp(coefficient) means, by the link and by what the family's response is."""
     parameter, family = result.coefficients[k].parameter, result.family
     words = family.ratio_words(k)
@@ -189,7 +190,7 @@ def _meaning(result: FittedModel, k: int) -> Meaning:
     return Meaning()
 
 
-def _groups(result: FittedModel) -> list[str]:
+def _groups(result: Estimates) -> list[str]:
     lines = []
     for term in result.terms:
         prior = result.effects[term.group].prior[term.columns, term.columns]
@@ -216,7 +217,7 @@ def _groups(result: FittedModel) -> list[str]:
     return ["\n".join([head, *(f"  - {line}" for line in lines)])]
 
 
-def _family_parameters(result: FittedModel) -> list[str]:
+def _family_parameters(result: Estimates) -> list[str]:
     lines = []
     for name, row in result.family_params.iterrows():
         how = "fixed by the call, not estimated" if row["fixed"] else "estimated"
@@ -224,7 +225,7 @@ def _family_parameters(result: FittedModel) -> list[str]:
     return [f"Further parameters of the family: {'; '.join(lines)}."] if lines else []
 
 
-def _what_was_done(result: FittedModel) -> str:
+def _what_was_done(result: Estimates) -> str:
     rows = result.rows
     dropped = rows.n_given - rows.n_used
     parts = []
@@ -244,7 +245,7 @@ def _what_was_done(result: FittedModel) -> str:
     return " ".join(parts)
 
 
-def _equations(result: FittedModel) -> list[str]:
+def _equations(result: Estimates) -> list[str]:
     """Return the model's equations with the estimates in them."""
     names = ", ".join(
         rf"\mathit{{{escape(each.parameter.name)}}}_i" for each in result.coefficients
@@ -271,7 +272,7 @@ def _equations(result: FittedModel) -> list[str]:
     return lines
 
 
-def _sum(result: FittedModel, k: int) -> str:
+def _sum(result: Estimates, k: int) -> str:
     found = result.coefficients[k]
     parts = []
     for name, estimate in zip(found.names, found.estimates, strict=True):

@@ -16,7 +16,7 @@ from interlace_core.formulas.tokens import Token, is_call, rewrite, tokenise
 from interlace_core.messages.errors import NotAvailableError
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 FUNCTIONS = {
     "C": "factor",
@@ -43,7 +43,7 @@ CENTER = "center <- function(x) x - mean(x)"
 DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else "betad"'
 
 
-def r_code(result: FittedModel, data: str = "data") -> str:
+def r_code(result: Estimates, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
     if result.settings.priors:
         raise _no_counterpart("a penalised fit")
@@ -81,13 +81,13 @@ def r_code(result: FittedModel, data: str = "data") -> str:
     return "\n".join([*lines, call, "summary(fit)", check]) + "\n"
 
 
-def _is_by_glmmTMB(result: FittedModel) -> bool:
+def _is_by_glmmTMB(result: Estimates) -> bool:
     """Return whether a fit is by what glmmTMB does: Laplace's approximation, or exact."""
     by = result.fitted_by
     return by.points in (None, 1) and by.nAGQ in (None, 1)
 
 
-def _require_glmer(result: FittedModel) -> None:
+def _require_glmer(result: Estimates) -> None:
     """Refuse what lme4's glmer() does not fit by quadrature, or from the joint mode."""
     how = f"{result.fitted_by} (nAGQ = {result.fitted_by.nAGQ})"
     if result.family.r_family not in GLMER_FAMILIES or len(result.coefficients) > 1:
@@ -103,7 +103,7 @@ def _joined(arguments: list[str]) -> str:
     return ",\n  ".join(["", *arguments]).removeprefix(",") + "\n"
 
 
-def _response(result: FittedModel) -> str:
+def _response(result: Estimates) -> str:
     response = parse_formula(result.formula).response
     assert response is not None
     text = _translated(response.text)
@@ -118,7 +118,7 @@ def _is_pair(text: str) -> bool:
         return False
 
 
-def _right_side(result: FittedModel, k: int) -> str:
+def _right_side(result: Estimates, k: int) -> str:
     """Return the terms of one parameter's formula in R's spelling."""
     encoder = result.encoder.predictors[k]
     parts = [_translated(encoder.design.text)] if encoder.design else ["1"]
@@ -167,7 +167,7 @@ def _spelt(tokens: list[Token], place: int) -> str:
     return token.text
 
 
-def _family(result: FittedModel, engine: str) -> str:
+def _family(result: Estimates, engine: str) -> str:
     name = result.family.r_family
     if name is None:
         raise _no_counterpart(f"family {result.family.name!r}")
@@ -175,7 +175,7 @@ def _family(result: FittedModel, engine: str) -> str:
     return f'{name}(link = "{LINKS.get(link, link)}")'
 
 
-def _weights(result: FittedModel) -> list[str]:
+def _weights(result: Estimates) -> list[str]:
     weights = result.settings.weights
     if weights is None:
         return []
@@ -184,7 +184,7 @@ def _weights(result: FittedModel) -> list[str]:
     return [f"weights = {_translated(weights)}"]
 
 
-def _other_parameters(result: FittedModel, formulas: list[str]) -> tuple[list[str], list[str]]:
+def _other_parameters(result: Estimates, formulas: list[str]) -> tuple[list[str], list[str]]:
     """Return the arguments for all parameters but the mean's, and lines before the call."""
     arguments, before = [], []
     fixed: dict[str, str] = {}
@@ -215,7 +215,7 @@ def _other_parameters(result: FittedModel, formulas: list[str]) -> tuple[list[st
     return arguments, before
 
 
-def _factors(result: FittedModel, data: str) -> list[str]:
+def _factors(result: Estimates, data: str) -> list[str]:
     """Return lines that give text columns the order of levels that they had in the fit."""
     lines = []
     for name, code in result.encoder.columns.items():

@@ -12,7 +12,7 @@ from interlace.reporting.latex import escape as latex
 from interlace.reporting.latex import tabular
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 Row = tuple[str, ...]
 
@@ -29,7 +29,7 @@ class Table:
 class Summary:
     """Text when printed, HTML when displayed by a notebook, LaTeX when asked for."""
 
-    def __init__(self, result: FittedModel) -> None:
+    def __init__(self, result: Estimates) -> None:
         self._head = _head(result)
         self._tables = _tables(result)
         self._foot = _foot(result)
@@ -65,7 +65,7 @@ class Summary:
         return f'<div class="interlace">{_STYLE}' + "".join(parts) + "</div>"
 
 
-def _head(result: FittedModel) -> tuple[Row, ...]:
+def _head(result: Estimates) -> tuple[Row, ...]:
     links = ", ".join(
         f"{found.parameter.name}: {found.parameter.link.name}" for found in result.coefficients
     )
@@ -89,14 +89,14 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _heading(result: FittedModel) -> Row:
+def _heading(result: Estimates) -> Row:
     if not result.penalised:
         return result.heading
     priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings.priors.items())
     return result.heading[0], f"{result.heading[1]} (priors: {priors})"
 
 
-def _likelihood_rows(result: FittedModel) -> tuple[Row, ...]:
+def _likelihood_rows(result: Estimates) -> tuple[Row, ...]:
     llf = f"{result.llf:.4f} (df {result.df})"
     if result.penalised:
         words = "not defined for a penalised fit, nor are likelihood-ratio tests"
@@ -104,7 +104,7 @@ def _likelihood_rows(result: FittedModel) -> tuple[Row, ...]:
     return ("logLik", llf), ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}")
 
 
-def _rows_used(result: FittedModel) -> str:
+def _rows_used(result: Estimates) -> str:
     rows = result.rows
     dropped = rows.n_given - rows.n_used
     if not dropped:
@@ -113,7 +113,7 @@ def _rows_used(result: FittedModel) -> str:
     return f"{rows.n_used} ({dropped} dropped with missing values: {missing})"
 
 
-def _tables(result: FittedModel) -> tuple[Table, ...]:
+def _tables(result: Estimates) -> tuple[Table, ...]:
     tables = []
     if result.effects:
         tables.append(_variance_table(result))
@@ -126,7 +126,7 @@ def _tables(result: FittedModel) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _coefficient_table(result: FittedModel, k: int, title: str) -> Table:
+def _coefficient_table(result: Estimates, k: int, title: str) -> Table:
     found, se = result.coefficients[k], result.bse_of(k).to_numpy()
     link = found.parameter.link.name
     name_of_test, tests = result.wald_tests(k)
@@ -145,7 +145,7 @@ def _coefficient_table(result: FittedModel, k: int, title: str) -> Table:
     )
 
 
-def _variance_table(result: FittedModel) -> Table:
+def _variance_table(result: Estimates) -> Table:
     rows = []
     widest = 0
     for group, effects in result.effects.items():
@@ -168,7 +168,7 @@ def _variance_table(result: FittedModel) -> Table:
     return Table("Random effects", tuple(header), padded)
 
 
-def _same_term(result: FittedModel, group: str, i: int, j: int) -> bool:
+def _same_term(result: Estimates, group: str, i: int, j: int) -> bool:
     """Return whether two columns of a group belong to one term that lets them correlate."""
     for term in result.terms:
         inside = range(term.columns.start, term.columns.stop)
@@ -178,7 +178,7 @@ def _same_term(result: FittedModel, group: str, i: int, j: int) -> bool:
     return False
 
 
-def _family_table(result: FittedModel) -> Table:
+def _family_table(result: Estimates) -> Table:
     rows = []
     for name, row in result.family_params.iterrows():
         error = "(fixed)" if row["fixed"] else number(float(row["se"]))
@@ -186,7 +186,7 @@ def _family_table(result: FittedModel) -> Table:
     return Table("Family parameters (natural scale)", ("", "value", "std. error"), tuple(rows))
 
 
-def _foot(result: FittedModel) -> tuple[str, ...]:
+def _foot(result: Estimates) -> tuple[str, ...]:
     return tuple(f"Note: {note}" for note in result.notes)
 
 

@@ -12,15 +12,15 @@ from scipy.special import ndtri
 
 from interlace.inference.confint import wald_limits
 from interlace.inference.parameters import term_covariances
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Correlation, Quantity, StandardDeviation
 from interlace_core.contract.covariance import Covariance
 from interlace_core.data.frames import open_table
-from interlace_core.fitting.fitted import quadratic_form
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
 SCALES = ("response", "link")
@@ -29,7 +29,7 @@ COMPONENTS = {"mean": "cond", "zero": "zi", "dispersion": "disp"}
 
 
 def tidy(
-    result: FittedModel,
+    result: Estimates,
     *,
     effects: str | Sequence[str] = ("fixed", "ran_pars"),
     conf_int: bool = False,
@@ -54,7 +54,7 @@ def tidy(
     return table.drop(columns=unwanted if conf_int else [*unwanted, *_LIMITS])
 
 
-def glance(result: FittedModel) -> pd.DataFrame:
+def glance(result: Estimates) -> pd.DataFrame:
     """Return one row about the fit as a whole; see `GLMMResult.glance`."""
     return pd.DataFrame(
         {
@@ -121,7 +121,7 @@ _LIMITS = ("conf.low", "conf.high")
 _COLUMNS = ("effect", "component", "group", "level", "term", *_NUMBERS, *_LIMITS)
 
 
-def _fixed_rows(result: FittedModel, level: float) -> Iterable[dict[str, Any]]:
+def _fixed_rows(result: Estimates, level: float) -> Iterable[dict[str, Any]]:
     for k, found in enumerate(result.coefficients):
         errors = result.bse_of(k).to_numpy()
         tests = result.wald_tests(k)[1]
@@ -157,7 +157,7 @@ def half_widths(tests: pd.DataFrame, level: float) -> Any:
     return stdtrit(tests["df"].to_numpy(), 0.5 + 0.5 * level)
 
 
-def _ran_pars_rows(result: FittedModel, level: float) -> Iterable[dict[str, Any]]:
+def _ran_pars_rows(result: Estimates, level: float) -> Iterable[dict[str, Any]]:
     known: Sequence[tuple[Covariance, slice] | None]
     known = term_covariances(result) or (None,) * len(result.terms)
     for term, own in zip(result.terms, known, strict=True):
@@ -182,7 +182,7 @@ def _ran_pars_rows(result: FittedModel, level: float) -> Iterable[dict[str, Any]
 
 
 def _uncertainty(
-    result: FittedModel,
+    result: Estimates,
     own: tuple[Covariance, slice] | None,
     level: float,
     make: Callable[..., Quantity],
@@ -201,7 +201,7 @@ def _uncertainty(
     return {"std.error": se, **dict(zip(_LIMITS, limits, strict=True))}
 
 
-def _ran_vals_rows(result: FittedModel, level: float) -> Iterable[dict[str, Any]]:
+def _ran_vals_rows(result: Estimates, level: float) -> Iterable[dict[str, Any]]:
     half = _half_width(level)
     for term in result.terms:
         effects = result.effects[term.group]
@@ -223,7 +223,7 @@ def _ran_vals_rows(result: FittedModel, level: float) -> Iterable[dict[str, Any]
                 }
 
 
-def _component(result: FittedModel, predictor: int) -> str:
+def _component(result: Estimates, predictor: int) -> str:
     parameter = result.coefficients[predictor].parameter
     return COMPONENTS.get(parameter.role, parameter.name)
 
@@ -248,7 +248,7 @@ def _as_pandas(data: Any, argument: str) -> pd.DataFrame:
     return frame
 
 
-def _rows_used(result: FittedModel, data: pd.DataFrame) -> pd.DataFrame:
+def _rows_used(result: Estimates, data: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the fit, in its order."""
     rows = result.rows
     if len(data) != rows.n_given:
@@ -273,7 +273,7 @@ def _beside(data: pd.DataFrame, table: dict[str, pd.Series]) -> pd.DataFrame:
     return data.assign(**columns)
 
 
-def ranef(result: FittedModel, level: float) -> pd.DataFrame:
+def ranef(result: Estimates, level: float) -> pd.DataFrame:
     """Return one row per level and column; see `GLMMResult.ranef`."""
     check_level(level, "ranef")
     half = float(ndtri(0.5 + 0.5 * level))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
 
@@ -112,7 +112,7 @@ class AfterFit:
         n: int = 500,
         *,
         seed: int | None = None,
-        statistic: Callable[[FittedModel], Mapping[str, float]] | None = None,
+        statistic: Callable[[Estimates], Mapping[str, float]] | None = None,
         conditional: bool = False,
         n_jobs: int = 1,
     ) -> Bootstrap:
@@ -215,13 +215,13 @@ class AfterFit:
             In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) with successes
             and trials.
         """
-        from interlace_core.fitting.refit import refit
+        from interlace.refits.refit import refit
 
         return cast("Self", refit(_whole(self), y))
 
     def refit_ml(self) -> Self:
         """Return the same model fitted by maximum likelihood; itself, unless it was by REML."""
-        from interlace_core.fitting.refit import refit_ml
+        from interlace.refits.refit import refit_ml
 
         return cast("Self", refit_ml(_whole(self)))
 
@@ -367,6 +367,6 @@ class AfterFit:
         return cast("Self", replace(_whole(self), training=None))
 
 
-def _whole(part: AfterFit) -> FittedModel:
+def _whole(part: AfterFit) -> Estimates:
     """Return the result as what it is; nothing else inherits these methods."""
-    return cast("FittedModel", part)
+    return cast("Estimates", part)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interlace.reporting.explain import Explanation
-    from interlace_core.fitting.fitted_model import FittedModel
+    from interlace.results.estimates import Estimates
 
 
 class Reports:
@@ -152,6 +152,6 @@ class Reports:
         return r_code(_whole(self), data)
 
 
-def _whole(reports: Reports) -> FittedModel:
+def _whole(reports: Reports) -> Estimates:
     """Return the result that these methods belong to."""
-    return cast("FittedModel", reports)
+    return cast("Estimates", reports)

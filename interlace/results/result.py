@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from interlace.results.after_fit import AfterFit
+from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
-from interlace_core.fitting.fitted_model import FittedModel
 
 if TYPE_CHECKING:
     from interlace.reporting.summary import Summary
 
 
-class GLMMResult(Reports, AfterFit, FittedModel):
+class GLMMResult(Reports, AfterFit, Estimates):
     """A fitted generalised linear mixed model, with all that can be asked of it.
 
     Everything shown is derived from the fields of `FittedModel`. Prediction needs no training

@@ -19,7 +19,7 @@ from interlace.saving.schema import SCHEMA, read_result, write_result
 from interlace_core.messages.errors import SavedFileError
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import AnyFit, FittedModel
+    from interlace.results.estimates import AnyEstimates, Estimates
 
 __all__ = ["load", "pack_result", "save", "unpack_result"]
 
@@ -27,7 +27,7 @@ MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
 """Distributions whose versions are written down, for whoever looks into a file."""
 
 
-def save(result: FittedModel, path: str | os.PathLike[str]) -> None:
+def save(result: Estimates, path: str | os.PathLike[str]) -> None:
     """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
     content = pack_result(result)
     target = Path(path)
@@ -45,7 +45,7 @@ def save(result: FittedModel, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def load(path: str | os.PathLike[str], returns: type[AnyFit]) -> AnyFit:
+def load(path: str | os.PathLike[str], returns: type[AnyEstimates]) -> AnyEstimates:
     """Return the result that was saved in a file.
 
     It predicts, summarises and reports as the one that was saved; the training data are not
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str], returns: type[AnyFit]) -> AnyFit:
     return unpack_result(Path(path).read_bytes(), returns)
 
 
-def pack_result(result: FittedModel) -> bytes:
+def pack_result(result: Estimates) -> bytes:
     """Return a result as the bytes of a file, after making sure that they can be read again."""
     store = Store()
     document = write_result(result, store)
@@ -80,7 +80,7 @@ def pack_result(result: FittedModel) -> bytes:
     return content
 
 
-def unpack_result(content: bytes, returns: type[AnyFit]) -> AnyFit:
+def unpack_result(content: bytes, returns: type[AnyEstimates]) -> AnyEstimates:
     """Return a result of a class from the bytes of a file."""
     document, store = unpack(content, SCHEMA)
     try:

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from interlace.config.fit_options import ConfiguredOption
+from interlace.results.estimates import AnyEstimates, Estimates
+from interlace.results.fit_settings import FitSettings
+from interlace.results.fitted_model import Coefficients
+from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -30,11 +35,7 @@ from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
-from interlace_core.data.request import ConfiguredOption
-from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, Searched
-from interlace_core.fitting.fitted_model import AnyFit, Coefficients, FittedModel
-from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
@@ -150,12 +151,12 @@ NOT_SAVED = ("training",)
 _entries = entries(FIELDS)
 
 
-def write_result(result: FittedModel, store: Store) -> Any:
+def write_result(result: Estimates, store: Store) -> Any:
     """Return a result as JSON can hold it; its arrays go into the store."""
     return _entries.write(result, store)
 
 
-def read_result(given: Any, store: Store, returns: type[AnyFit]) -> AnyFit:
+def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEstimates:
     """Return the result that was written.
 
     Raises
@@ -179,7 +180,7 @@ def read_result(given: Any, store: Store, returns: type[AnyFit]) -> AnyFit:
     return result
 
 
-def _contradictions(result: FittedModel) -> Iterator[tuple[str, str, Any]]:
+def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
     """Yield each place where sizes do not fit together: where, what was expected, what is there."""
     n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
     checks = [
@@ -199,7 +200,7 @@ def _contradictions(result: FittedModel) -> Iterator[tuple[str, str, Any]]:
     yield from ((where, str(expected), got) for where, expected, got in checks if expected != got)
 
 
-def _coefficient_sizes(result: FittedModel) -> Iterator[tuple[str, Any, Any]]:
+def _coefficient_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
     stop = result.coefficients[0].place.start
     for k, (found, coder) in enumerate(
         zip(result.coefficients, result.encoder.predictors, strict=False)
@@ -216,7 +217,7 @@ def _coefficient_sizes(result: FittedModel) -> Iterator[tuple[str, Any, Any]]:
     yield "fit.psi", stop, result.fit.psi.size
 
 
-def _effect_sizes(result: FittedModel) -> Iterator[tuple[str, Any, Any]]:
+def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
     for group, effects in result.effects.items():
         L, c = len(effects.levels), len(effects.names)
         yield f"effects.{group}.values", (L, c), effects.values.shape

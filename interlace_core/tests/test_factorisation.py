@@ -13,7 +13,8 @@ from interlace_core.engine.elimination import (
     sparsity,
 )
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, invert
-from interlace_core.engine.joint_density import Conditional, Layout
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import Layout
 
 STRUCTURES = {
     "one scalar": ([(12, 1)], False),

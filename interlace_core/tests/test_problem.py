@@ -8,7 +8,6 @@ from fakes import (
     NumericFamily,
     OrderedFamily,
     PairFamily,
-    ResidualFamily,
     build,
 )
 
@@ -559,13 +558,6 @@ def test_single_level_is_refused(data):
     data["g"] = "only"
     with pytest.raises(DataError, match="grouping factor 'g'.*single level 'only'"):
         build("y ~ x + (1 | g)", data)
-
-
-def test_one_level_per_row_is_refused_where_it_is_the_residual(data):
-    with pytest.raises(DataError, match="grouping factor 'row'.*24 levels in 24 rows"):
-        build("y ~ x + (1 | row)", data, ResidualFamily())
-    for family in (NumericFamily(), ResidualFamily(phi=1.0)):
-        assert len(build("y ~ x + (1 | row)", data, family).problem.terms[0].levels) == 24
 
 
 def test_unknown_group_offers_the_closest(data):

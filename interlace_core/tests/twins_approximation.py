@@ -13,9 +13,9 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
-from interlace_core.engine.joint_density import layout_of
+from interlace_core.engine.layout import layout_of
+from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.precondition import information_of_rows
-from interlace_core.fitting.random_effects import covariance_of_rows
 from interlace_core.fitting.start import find_start
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Profiled

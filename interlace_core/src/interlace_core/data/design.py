@@ -15,7 +15,7 @@ from formulaic.materializers import PandasMaterializer
 from formulaic.transforms import TRANSFORMS
 
 from interlace_core.data.rank import independent_columns
-from interlace_core.data.rows import Rows, frozen, is_missing, require_finite
+from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.expressions import FUNCTIONS
 from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.formulas.terms import LinearFormula
@@ -49,45 +49,6 @@ class DesignEncoder:
     columns: tuple[str, ...]
     spec: Any = None
     kept: IntArray | None = None
-
-    def encode(self, frame: pd.DataFrame) -> Array:
-        """Return the design of new data, shape (n, p), with NaN in rows that miss a value.
-
-        Parameters
-        ----------
-        frame : DataFrame, n rows
-            With the columns coded as in training, rows numbered from 0.
-
-        Raises
-        ------
-        DataError
-            If a factor made within the formula has a level not seen in training, or a
-            transform cannot be computed.
-        """
-        if self.spec is None:
-            return np.ones((len(frame), len(self.names)))
-        frame = frame[list(self.columns)]
-        holes = [is_missing(frame[name]) for name in self.columns]
-        complete = ~np.logical_or.reduce(holes) if holes else np.ones(len(frame), dtype=bool)
-        if complete.all():
-            return self._encode_complete(frame)
-        X = np.full((len(frame), len(self.names)), np.nan)
-        if complete.any():
-            X[complete] = self._encode_complete(frame[complete].reset_index(drop=True))
-        return X
-
-    def _encode_complete(self, frame: pd.DataFrame) -> Array:
-        try:
-            full = _materialise(self.spec, frame, self.text)[0]
-        except InterlaceError:
-            raise
-        # Whatever a transform raises, such as a spline outside the range it was made for.
-        except Exception as error:
-            raise DataError(
-                f"newdata: expected values for which {self.text!r} can be computed. "
-                f"{_first_line(error)} Correct or drop these rows."
-            ) from error
-        return full if self.kept is None else full[:, self.kept]
 
 
 @dataclass(frozen=True)
@@ -153,7 +114,7 @@ class DesignBuilder:
         for name in columns:
             _refuse_dates(self.frame[name])
         try:
-            X, spec = _materialise(Formula(code), self.frame[list(columns)], formula.text)
+            X, spec = materialise(Formula(code), self.frame[list(columns)], formula.text)
         except InterlaceError:
             raise
         # Whatever fails while the user's expressions are evaluated: its own words, and where.
@@ -212,7 +173,7 @@ def design_functions() -> Collection[str]:
     return frozenset(TRANSFORMS) | frozenset(FUNCTIONS)
 
 
-def _materialise(spec: Any, frame: pd.DataFrame, text: str) -> tuple[Array, Any]:
+def materialise(spec: Any, frame: pd.DataFrame, text: str) -> tuple[Array, Any]:
     """Return a design and its specification from a formula or an earlier specification."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # Levels outside those of the training data would silently become rows of zeros.
@@ -254,9 +215,10 @@ def _require_finite_columns(X: Array, names: tuple[str, ...], rows: Rows) -> Non
 def _unreadable(where: Span, error: Exception) -> FormulaError:
     return formula_error(
         where,
-        f"expected terms that can be read and computed. {_first_line(error)} Correct this part.",
+        f"expected terms that can be read and computed. {first_line(error)} Correct this part.",
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error that says something."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from interlace_core.data.levels import factorise, level_names, match_levels, unique_level_names
+from interlace_core.data.levels import factorise, unique_level_names
 from interlace_core.formulas.bars import Bar
 from interlace_core.formulas.spans import formula_error
 from interlace_core.messages.errors import DataError
@@ -36,27 +36,6 @@ class FactorEncoder:
     column_levels: tuple[tuple[str, ...], ...]
     combinations: tuple[IntArray, ...]
     levels: tuple[str, ...]
-
-    def encode(self, frame: pd.DataFrame) -> tuple[IntArray, tuple[str, ...]]:
-        """Return the group of each row, shape (n,), and the names of unseen groups.
-
-        A row has code -1 if its group was not seen in training or a column is missing; only
-        the former are named.
-
-        Parameters
-        ----------
-        frame : DataFrame, n rows
-            Columns from `read_columns`, as they are in the new data.
-        """
-        codes, *others = [
-            match_levels(frame[name], pd.Index(names, dtype=object))
-            for name, names in zip(self.columns, self.column_levels, strict=True)
-        ]
-        for other, names, known in zip(
-            others, self.column_levels[1:], self.combinations, strict=True
-        ):
-            codes = _find(known, codes, other, len(names))
-        return codes, _unseen(frame, self.columns, codes)
 
 
 @dataclass(frozen=True)
@@ -144,19 +123,3 @@ def check_distinct(bars: Sequence[Bar]) -> None:
                 "formula, in groups= and in random= add up; write it in one place.",
             )
         seen.add(key)
-
-
-def _find(known: IntArray, codes: IntArray, other: IntArray, n_levels: int) -> IntArray:
-    """Return the place of each combination among the known keys; -1 if it is not there."""
-    keys = codes.astype(np.int64) * n_levels + other
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    found = (codes >= 0) & (other >= 0) & (known[places] == keys)
-    return np.where(found, places, -1)
-
-
-def _unseen(frame: pd.DataFrame, columns: Sequence[str], codes: IntArray) -> tuple[str, ...]:
-    if (codes >= 0).all():
-        return ()
-    strangers = frame.loc[codes < 0, list(columns)].dropna().drop_duplicates()
-    parts = [level_names(strangers[name].tolist()) for name in columns]
-    return tuple(":".join(each) for each in zip(*parts, strict=True))

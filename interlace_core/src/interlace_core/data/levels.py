@@ -1,4 +1,4 @@
-"""Levels of categorical columns: their names, those unused, and new data coded by them."""
+"""Levels of categorical columns: their names, and those unused."""
 
 from __future__ import annotations
 
@@ -56,14 +56,6 @@ def factorise(column: pd.Series[Any]) -> tuple[IntArray, pd.Index[Any]]:
     return codes, pd.Index(levels)
 
 
-def match_levels(column: pd.Series[Any], names: pd.Index[Any]) -> IntArray:
-    """Return the place of each value among level names, shape (n,); -1 if missing or new."""
-    codes, levels = factorise(column)
-    places = names.get_indexer(pd.Index(level_names(levels), dtype=object))
-    # The extra entry at the end is what code -1 (missing) picks.
-    return np.append(places, -1)[codes]
-
-
 def drop_unused_levels(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return a frame whose categories all occur, and a note on each column that lost some."""
     notes = []
@@ -95,38 +87,6 @@ class ColumnCode:
 
     name: str
     levels: pd.Index[Any] | None
-
-    def apply(self, column: pd.Series[Any]) -> pd.Series[Any]:
-        """Return a column of new data coded as the training data were.
-
-        Raises
-        ------
-        DataError
-            If it holds text where numbers were, or a level that was not seen in training.
-        """
-        if self.levels is None:
-            return self._require_numbers(column)
-        codes = match_levels(column, pd.Index(level_names(self.levels), dtype=object))
-        own_codes, own_levels = factorise(column)
-        new = np.unique(own_codes[(codes < 0) & (own_codes >= 0)])
-        if len(new):
-            raise DataError(
-                f"column {self.name!r}: expected the levels seen in training "
-                f"({listed(level_names(self.levels))}), got the unseen level(s) "
-                f"{listed(level_names(own_levels[new]))}. A fixed effect has no estimate for "
-                "these; drop the rows or recode them."
-            )
-        return pd.Series(pd.Categorical.from_codes(codes, categories=self.levels))
-
-    def _require_numbers(self, column: pd.Series[Any]) -> pd.Series[Any]:
-        if not isinstance(column.dtype, pd.CategoricalDtype):
-            return column
-        if pd.api.types.is_numeric_dtype(column.cat.categories.dtype):
-            return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
-        raise DataError(
-            f"column {self.name!r}: expected numbers as in training, got text such as "
-            f"{column.cat.categories[0]!r}. Convert the column."
-        )
 
 
 def column_code(column: pd.Series[Any]) -> ColumnCode:

@@ -25,7 +25,6 @@ from interlace_core.data.correlation import (
 )
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.identification import Fitting, identification_notes
 from interlace_core.data.levels import drop_unused_levels
 from interlace_core.data.request import ModelRequest
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
@@ -79,7 +78,6 @@ def build_problem(
     family: Family,
     *,
     covariance: CovarianceLookup,
-    fitting: Fitting | None = None,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -91,8 +89,6 @@ def build_problem(
         Decides on the response and on the parameters.
     covariance : callable
         From the name of a covariance structure to its class.
-    fitting : Fitting, optional
-        What counts of the data, by the approximation; by default a likelihood of all of them.
 
     Returns
     -------
@@ -105,8 +101,7 @@ def build_problem(
     OptionError
         If an argument has the wrong type, or `parameters` an unknown name.
     DataError
-        If the data, weights, offset or groups cannot be used, or a residual variance cannot be
-        told from those of the random effects.
+        If the data, weights, offset or groups cannot be used.
     ResponseError
         If the response does not suit the family.
     """
@@ -143,7 +138,6 @@ def build_problem(
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
             *_known_notes(design),
-            *identification_notes(problem, fitting or Fitting()),
         ),
         response_levels=raw.levels,
     )

@@ -1,4 +1,4 @@
-"""What is asked of a fit: the model by formula and data, and the options in force."""
+"""What is asked of a fit: the model by formula and data."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
-from interlace_core.contract.optimizer import Optimizer
 from interlace_core.messages.errors import OptionError
 
 
@@ -38,9 +36,6 @@ class ModelRequest:
         than the first, those of `dispformula` and `ziformula` among them; `~ 1` by default.
     theta0 : array-like, shape (n_theta,), optional
         Start for the covariance parameters.
-    priors : mapping from str to Prior, optional
-        By coefficient, or "fixed" for all of the mean's but the intercept; see
-        `interlace_core.fitting.priors`. The fit is then a penalised one.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors, labelled by them.
     covariance : mapping from str to str, optional
@@ -65,7 +60,6 @@ class ModelRequest:
     offset: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     theta0: Any = None
-    priors: Mapping[str, Any] | None = None
     known: Mapping[str, Any] | None = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
@@ -77,68 +71,3 @@ class ModelRequest:
                 "parameters: expected a dict such as {'phi': '~ x'}, got a "
                 f"{type(self.parameters).__name__}. Name the parameter of each formula."
             )
-
-
-@dataclass(frozen=True)
-class ConfiguredOption:
-    """An option that neither the call gave nor is built in, and where it comes from.
-
-    Attributes
-    ----------
-    name : str
-        With a dot before the entry of a table.
-    value : str
-        As shown.
-    origin : str
-        Such as a file's path, the name of an environment variable, or "options()".
-    """
-
-    name: str
-    value: str
-    origin: str
-
-    def __str__(self) -> str:
-        """Return it as the summary shows it."""
-        return f"{self.name}={self.value} ({self.origin})"
-
-
-@dataclass(frozen=True, eq=False)
-class FitOptions:
-    """Every option that can be configured, as it holds for one fit.
-
-    Attributes
-    ----------
-    optimizer : str or Optimizer
-    optimizer_options : mapping
-        With which a named optimizer is built.
-    approximation : str, Approximation or None
-        None leaves the choice to `nAGQ`.
-    nAGQ : int
-        Quadrature points.
-    new_levels : str
-        What prediction does with a level that the fit has not seen.
-    tol_decrement : float
-        Log-likelihood that an optimum may leave to gain.
-    starts : int
-        Searches from random starts beside the usual ones.
-    verbose : bool
-        Whether a long fit shows its progress.
-    prefer : mapping from "kind:name" to distribution
-        Which of several plugins of one name is meant.
-    given : frozenset of str
-        Names of the options that the call itself gives.
-    configured : tuple of ConfiguredOption
-        Those that come from elsewhere and act on the fit or its predictions.
-    """
-
-    optimizer: str | Optimizer
-    nAGQ: int
-    new_levels: str
-    tol_decrement: float
-    starts: int
-    approximation: str | Approximation | None = None
-    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
-    verbose: bool = False
-    prefer: Mapping[str, str] = field(default_factory=dict)
-    given: frozenset[str] = frozenset()
-    configured: tuple[ConfiguredOption, ...] = ()

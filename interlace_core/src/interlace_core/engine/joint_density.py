@@ -8,125 +8,23 @@ shares. Structures and problem are fixed; psi and u move.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.collapse import collapse_response, collapse_rows
 from interlace_core.engine.elimination.correlated_levels import (
-    BorderedPlan,
-    choose_plan,
     factorise_posterior,
 )
-from interlace_core.engine.elimination.factorisation import Factorisation, Plan
+from interlace_core.engine.elimination.factorisation import Factorisation
 from interlace_core.engine.elimination.smallblocks import apply, sandwich
-from interlace_core.engine.row_correlation import whitened
-from interlace_core.engine.structure import Blocks, Factor, Structure, build_structure, sort_rows
-from interlace_core.records import Array, Derivatives, IntArray
-
-if TYPE_CHECKING:
-    pass
+from interlace_core.engine.layout import Layout
+from interlace_core.engine.structure import Blocks, Structure
+from interlace_core.records import Array, Derivatives
 
 CHUNK_ROWS = 8192
 """Rows per call of a family's derivatives: 64 kB an array, so that a call's temporaries stay in
 the second-level cache. Measured flat from 4,096 to 32,768; twice as fast as 100,000 at once."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A problem with rows collapsed and sorted, its structure and its elimination plan.
-
-    Built once per fit.
-
-    Attributes
-    ----------
-    problem : Problem
-    structure : Structure
-    plan : Plan
-    groups : ndarray of intp, shape (n given,), or None
-        Collapsed row that each given row went to, before sorting; None where none collapsed.
-    order : ndarray of intp, shape (n,), or None
-        Place before sorting of each row; None where rows were in order.
-    """
-
-    problem: Problem
-    structure: Structure
-    plan: Plan | BorderedPlan
-    groups: IntArray | None = None
-    order: IntArray | None = None
-
-    @classmethod
-    def of(cls, problem: Problem) -> Layout:
-        """Return the model of a problem with at least one random-effects term."""
-        problem, groups = collapse_rows(problem)
-        problem, order = sort_rows(problem)
-        structure = build_structure(problem)
-        return cls(problem, structure, choose_plan(structure), groups, order)
-
-    def with_response(self, problem: Problem) -> Layout:
-        """Return the layout of a problem that differs from this one's in its response alone.
-
-        Parameters
-        ----------
-        problem : Problem
-            Rows as given.
-        """
-        y, weights, constants = problem.y, problem.weights, problem.constants
-        if self.groups is not None:
-            collapsed = collapse_response(problem, self.groups, self.problem.n)
-            if collapsed is None:
-                return Layout.of(problem)
-            y, weights, constants = collapsed.y, collapsed.weights, collapsed.constants
-        if self.order is not None:
-            y = y[self.order]
-            weights = None if weights is None else weights[self.order]
-            constants = None if constants is None else constants[self.order]
-        family = problem.family.bind_part(y)
-        inner = replace(self.problem, y=y, weights=weights, constants=constants, family=family)
-        return replace(self, problem=inner)
-
-    @cached_property
-    def log_concave(self) -> bool:
-        """Whether the family says so in the predictors with random effects: the mode is unique."""
-        predictors = self.structure.random_predictors
-        return not predictors or self.problem.family.log_concave(predictors)
-
-    def at(self, psi: Array) -> Layout:
-        """Return the layout of independent rows: whitened at psi where rows correlate."""
-        return self if self.problem.correlation is None else self.whitened(psi)
-
-    def whitened(self, psi: Array) -> Layout:
-        """Return the layout of rows that are independent and of variance 1 at psi."""
-        problem = whitened(self.problem, psi)
-        factors = tuple(_with_columns(factor, problem) for factor in self.structure.factors)
-        return replace(self, problem=problem, structure=replace(self.structure, factors=factors))
-
-    def templates(self, psi: Array) -> list[Array]:
-        """Return each factor's template T, shape (c, c), block-diagonal over its terms."""
-        thetas = self.problem.theta_slices()
-        templates = []
-        for factor in self.structure.factors:
-            T = np.zeros((len(factor.columns),) * 2)
-            for index, place in factor.terms:
-                covariance = self.problem.terms[index].covariance
-                T[place, place] = covariance.template(psi[thetas[index]])
-            templates.append(T)
-        return templates
-
-    def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
-        """Return dF/dtheta of all terms from dF/dT of each factor."""
-        thetas = self.problem.theta_slices()
-        gradient = np.empty(self.problem.n_theta)
-        for factor, derivative in zip(self.structure.factors, dT, strict=True):
-            for index, place in factor.terms:
-                covariance = self.problem.terms[index].covariance
-                gradient[thetas[index]] = covariance.pullback(
-                    psi[thetas[index]], derivative[place, place]
-                )
-        return gradient
 
 
 @dataclass(frozen=True)
@@ -250,15 +148,6 @@ class Conditional:
         return -second
 
 
-def _with_columns(factor: Factor, problem: Problem) -> Factor:
-    """Return a factor with the covariates of another problem's terms."""
-    columns = list(factor.columns)
-    for index, place in factor.terms:
-        for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
-            columns[a] = replace(columns[a], z=z.copy())
-    return replace(factor, columns=tuple(columns))
-
-
 def add_random_part(
     structure: Structure, eta: Sequence[Array], effects: Sequence[Array]
 ) -> list[Array]:
@@ -339,25 +228,3 @@ def _weighted(
 
 def _leading(eta: Sequence[Array]) -> tuple[int, ...]:
     return np.broadcast_shapes(*(each.shape[:-1] for each in eta))
-
-
-def layout_of(problem: Problem) -> Layout:
-    """Return rows sorted, structure and elimination plan: the symbolic work, done once."""
-    if Layout not in problem.cache:
-        problem.cache[Layout] = Layout.of(problem)
-    found: Layout = problem.cache[Layout]
-    return found
-
-
-def another_response(problem: Problem, y: Array) -> Problem:
-    """Return the same model of another response; the symbolic work done so far is kept.
-
-    Parameters
-    ----------
-    problem : Problem
-    y : ndarray, of the shape of its own
-    """
-    changed = replace(problem, y=y, family=problem.family.bind_part(y))
-    if Layout in problem.cache:
-        changed.cache[Layout] = layout_of(problem).with_response(changed)
-    return changed

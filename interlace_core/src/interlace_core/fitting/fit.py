@@ -26,7 +26,8 @@ from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
 from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
+from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
+from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import (
@@ -56,7 +57,7 @@ def fit_problem(
     start: Start | None = None,
     starts: int = 0,
     tol_decrement: float = 1e-7,
-    verbose: bool = False,
+    report: Callable[[str], None] | None = None,
 ) -> Fit:
     """Return the maximum likelihood fit of a problem: the highest point of one search or several.
 
@@ -76,8 +77,8 @@ def fit_problem(
         Number of searches from random starts, beside those that are made anyway.
     tol_decrement : float
         The fit counts as an optimum if the log-likelihood has no more than this to gain.
-    verbose : bool
-        Show progress on standard error if it takes more than two seconds.
+    report : callable, optional
+        Is told in words of each evaluation.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def fit_problem(
             start = find_start(problem, theta0, approximation.shortcuts(problem))
 
     def search(start: Start, limit: int | None = None) -> Fit:
-        return _fit_from(problem, approximation, optimizer, start, tol_decrement, verbose, limit)
+        return _fit_from(problem, approximation, optimizer, start, tol_decrement, report, limit)
 
     try:
         fit = search(start)
@@ -144,7 +145,7 @@ def _fit_from(
     optimizer: Optimizer,
     start: Start,
     tol_decrement: float,
-    verbose: bool,
+    report: Callable[[str], None] | None,
     limit: int | None,
 ) -> Fit:
     """Return the fit that one search reaches; the optimizer may take so many evaluations."""
@@ -156,7 +157,7 @@ def _fit_from(
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)
         )
-        objective = Objective(evaluate, coordinates, profiled, Tally(verbose), limit)
+        objective = Objective(evaluate, coordinates, profiled, Tally(report), limit)
         objective.record(start.psi, first)
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
@@ -166,7 +167,6 @@ def _fit_from(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation
-        objective.tally.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )

@@ -102,10 +102,3 @@ class Fit:
         """Return the standard error of each entry of psi, shape (n_psi,); see `covariance`."""
         with np.errstate(invalid="ignore"):
             return np.sqrt(np.diagonal(self.covariance()))
-
-
-def quadratic_form(slope: Array, vcov: Array) -> float:
-    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
-    moving = np.flatnonzero(slope)
-    block = vcov[np.ix_(moving, moving)]
-    return float(slope[moving] @ block @ slope[moving])

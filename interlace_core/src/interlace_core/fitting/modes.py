@@ -18,7 +18,8 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import sandwich
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, find_mode
 from interlace_core.engine.other_modes import (
     OtherModes,
@@ -27,9 +28,10 @@ from interlace_core.engine.other_modes import (
     one_effect_per_level,
     other_modes,
 )
+from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.objective import SearchStopped, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, polish
-from interlace_core.fitting.random_effects import covariance_of_rows
+from interlace_core.fitting.optimum import Optimum, Search
+from interlace_core.fitting.polish import polish
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import Array, BoolArray
 from interlace_core.registry.blame import guard

@@ -11,7 +11,6 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.messages.errors import InterlaceError
-from interlace_core.messages.progress import Progress
 from interlace_core.records import Array, Evaluation, Status
 
 FAILED_RISE = 1e3
@@ -60,12 +59,12 @@ class SearchStopped(InterlaceError):
 
 @dataclass
 class Tally:
-    """What the searches of one fit share: counts, the path, the progress, the latest point.
+    """What the searches of one fit share: counts, the path, the latest point.
 
     Attributes
     ----------
-    verbose : bool
-        Whether a fit of more than two seconds shows its progress on standard error.
+    report : callable, or None
+        Is told in words of each successful evaluation.
     n_evaluations, n_failed, n_inner : int
     path : list of (float, float)
         Value and largest gradient entry in z of each successful evaluation.
@@ -73,7 +72,7 @@ class Tally:
     latest : (psi, Evaluation), or (None, None)
     """
 
-    verbose: bool = False
+    report: Callable[[str], None] | None = None
     n_evaluations: int = 0
     n_failed: int = 0
     n_inner: int = 0
@@ -81,19 +80,12 @@ class Tally:
     last_failure: Status = Status.OK
     latest: tuple[Array | None, Evaluation | None] = (None, None)
 
-    def __post_init__(self) -> None:
-        self.progress = Progress("fit", show=self.verbose)
-
     def add(self, evaluation: Evaluation, slope: float) -> None:
         """Note a successful evaluation and the largest entry of its gradient in z."""
         self.path.append((evaluation.value, slope))
-        self.progress.step(
-            f"evaluation {self.n_evaluations}  logLik {-evaluation.value:.6f}  slope {slope:.2e}"
-        )
-
-    def close(self) -> None:
-        """Take the progress away: the fit is over."""
-        self.progress.close()
+        if self.report is not None:
+            height = f"logLik {-evaluation.value:.6f}  slope {slope:.2e}"
+            self.report(f"evaluation {self.n_evaluations}  {height}")
 
 
 @dataclass

@@ -6,54 +6,34 @@ it also tells what is left to gain, and the step that gains it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.contract.problem import Problem
-from interlace_core.engine.differences import jacobian, one_sided_jacobian, symmetrised
-from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.curvature import measure
+from interlace_core.fitting.optimum import (
+    FLAT_CURVATURE,
+    Optimum,
+    Search,
+    flat_directions,
+    remaining_gain,
+    spectrum_of,
+)
 from interlace_core.fitting.precondition import Coordinates
-from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
-from interlace_core.records import Array, BoolArray, Evaluation, Profiled, Status
-
-DIFFERENCE_STEP = 2e-3
-"""Half-width of the Hessian's differences, in units of one standard error: its truncation error
-is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
-
-ONE_SIDED_STEP = 1e-4
-"""Length of one-sided differences, in the same units: half the calls, and a truncation error of
-this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
+from interlace_core.fitting.verdict import boundary_thetas
+from interlace_core.records import Array, Status
 
 SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
 """Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
 out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
 variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
 
-PLAIN_CURVATURE = 0.1
-"""Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
-taken where a direction has less."""
-
 TOL_REL_HESSIAN = 3e-4
 """Share of the slope that a Newton step may leave for the Hessian before it to hold after it: the
 Hessian then changed by about twice this relative, standard errors by as much as this."""
 
-SHARP_CURVATURE = 9.0
-"""Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
-differences are taken again with steps to match."""
-
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
-
-TOL_ABS_BOUND = 1e-7
-"""Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
-
-FLAT_CURVATURE = 1e-6
-FLAT_SLOPE = 1e-4
-"""Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
-longer depends on a direction: a parameter that went to infinity (separated data, a Poisson
-limit). Its standard error is then reported as infinite, and harms no other."""
 
 TRUSTED_CURVATURE = (1e-3, 1e4)
 """Curvatures, in standard errors at the start, between which the first Hessian's differences are
@@ -65,63 +45,6 @@ see whether it is: to a factor of 22,000, or of 7 where nothing can be computed 
 
 MAX_FLAT_MOVES = 6
 """Moves along flat directions, each of which gained more than the tolerance."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What stays the same while a fit looks for its optimum.
-
-    Attributes
-    ----------
-    problem : Problem
-    units : ndarray, shape (K,)
-        Natural size of an effect on each linear predictor.
-    objective : Objective
-        Remembers the best point seen.
-    coordinates : Coordinates
-        Scaled at the start.
-    """
-
-    problem: Problem
-    units: Array
-    objective: Objective
-    coordinates: Coordinates
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """A verified stationary point in scaled coordinates.
-
-    Attributes
-    ----------
-    psi : ndarray, shape (n_psi,)
-    evaluation : Evaluation
-        The objective there.
-    gradient, hessian : ndarray, shape (m,), (m, m)
-        In z.
-    free : ndarray of bool, shape (m,)
-        False for a theta at its bound.
-    decrement : float
-        What the log-likelihood still has to gain, by the quadratic model.
-    profiled_slope : ndarray, shape (m_profiled, m), or None
-        Derivative of the profiled entries in z.
-    coordinates : Coordinates
-        The scales of z.
-    """
-
-    psi: Array
-    evaluation: Evaluation
-    gradient: Array
-    hessian: Array
-    free: BoolArray
-    decrement: float
-    profiled_slope: Array | None
-    coordinates: Coordinates
-
-    @property
-    def value(self) -> float:
-        """The objective's value."""
-        return self.evaluation.value
 
 
 def polish(search: Search, tol_decrement: float) -> Optimum:
@@ -139,7 +62,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     if not rough or optimum.decrement > tol_decrement:
         return optimum
     # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
-    return _measure(search, np.diagonal(optimum.hessian))
+    return measure(search, np.diagonal(optimum.hessian))
 
 
 def unpolished(search: Search) -> Optimum:
@@ -163,7 +86,7 @@ def unpolished(search: Search) -> Optimum:
 def _out_of_scale(optimum: Optimum) -> bool:
     """Return whether the Hessian is too far from 1 for the differences that it came from."""
     free = optimum.free
-    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
     if spectrum is None or not free.any():
         return False
     low, high = TRUSTED_CURVATURE
@@ -235,25 +158,9 @@ def _reach_on_eta(search: Search, move: Array) -> float:
     return max(reach)
 
 
-def flat_directions(optimum: Optimum) -> Array:
-    """Return the directions in z on which the likelihood no longer depends, shape (m, k)."""
-    free = np.flatnonzero(optimum.free)
-    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)]) if free.size else None
-    if spectrum is None:
-        return np.zeros((optimum.free.size, 0))
-    flat = _is_flat(spectrum[0], spectrum[1].T @ optimum.gradient[free])
-    directions = np.zeros((optimum.free.size, int(flat.sum())))
-    directions[free] = spectrum[1][:, flat]
-    return directions
-
-
-def _is_flat(curvature: Array, slopes: Array) -> BoolArray:
-    return np.asarray((np.abs(curvature) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE))
-
-
 def _reach(search: Search, tol_decrement: float) -> Optimum:
     """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
-    optimum = _measure(search)
+    optimum = measure(search)
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
     for _ in range(MAX_ROUNDS):
         if optimum.decrement <= enough * tol_decrement:
@@ -267,7 +174,7 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
         small = moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept)
         if small and not _came_to_bound(search, moved):
             return moved
-        optimum = _measure(search)
+        optimum = measure(search)
     return optimum
 
 
@@ -277,113 +184,11 @@ def _came_to_bound(search: Search, optimum: Optimum) -> bool:
     return bool(np.any(at & optimum.free[: at.size]))
 
 
-def _measure(search: Search, curvature: Array | None = None) -> Optimum:
-    """Return gradient, Hessian and decrement at the best point seen.
-
-    With the curvature of each coordinate known, shape (m,), by central differences at once.
-    """
-    problem, objective = search.problem, search.objective
-    best, psi = _best_in_canonical_form(search)
-    here = search.coordinates.around(psi)
-    gradient = here.gradient(best.gradient)
-    m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
-    free = np.ones(m, dtype=bool)
-    free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
-
-    def stacked(z: Array) -> Array:
-        evaluation = objective.at(here.psi(z))
-        tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
-        if evaluation.status is not Status.OK:
-            return np.full(m + p, np.nan)
-        return np.concatenate([here.gradient(evaluation.gradient), tail])
-
-    tail = np.zeros(0) if best.profiled is None else best.profiled.values
-    if curvature is None:
-        # where coefficients are profiled out another, central, measure follows
-        sharp = np.inf if p else SHARP_CURVATURE
-        full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
-    else:
-        full = jacobian(stacked, np.zeros(m), _short_steps(curvature))
-    hessian = symmetrised(full[:m])
-    slope = full[m:] if p else None
-    decrement = _decrement(gradient, hessian, free)
-    return Optimum(psi, best, gradient, hessian, free, decrement, slope, search.coordinates)
-
-
-def _differences(
-    function: Callable[[Array], Array], at_zero: Array, free: BoolArray, sharp: float
-) -> Array:
-    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
-    m = free.size
-    if not m:
-        return np.zeros((at_zero.size, 0))
-    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
-    full = one_sided_jacobian(function, zero, at_zero, steps)
-    curvature = np.diagonal(full[:m])
-    spectrum = _spectrum(symmetrised(full[:m])[np.ix_(free, free)])
-    plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
-    if plain and np.all(curvature <= sharp):
-        return full
-    return jacobian(function, zero, _short_steps(curvature))
-
-
-def _short_steps(curvature: Array) -> Array:
-    """Return steps that are small against a standard error, whatever the start's scale was."""
-    known = np.where(np.isfinite(curvature), curvature, 1.0)
-    return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
-
-
-def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
-    """Return the best evaluation and its psi, within bounds, and at a bound where it is next to it.
-
-    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing.
-    """
-    problem, objective = search.problem, search.objective
-    assert objective.best is not None and objective.best_psi is not None
-    psi = objective.best_psi.copy()
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        psi[place] = term.covariance.canonical(psi[place])
-    if not np.array_equal(psi, objective.best_psi):
-        objective.move_to(psi, objective.at(psi))
-    at_bound = snapped_psi(problem, psi, search.units)
-    if not np.array_equal(at_bound, psi):
-        evaluation = objective.at(at_bound)
-        if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
-            objective.move_to(at_bound, evaluation)
-    return objective.best, objective.best_psi
-
-
-def _decrement(gradient: Array, hessian: Array, free: BoolArray) -> float:
-    """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite.
-
-    A direction without curvature and without slope has nothing to gain and is left out.
-    """
-    if not np.any(free):
-        return 0.0
-    spectrum = _spectrum(hessian[np.ix_(free, free)])
-    if spectrum is None:
-        return np.inf
-    values, vectors = spectrum
-    slopes = vectors.T @ gradient[free]
-    flat = _is_flat(values, slopes)
-    if np.any(values[~flat] <= 0.0):
-        return np.inf
-    return 0.5 * float(np.sum(np.square(slopes[~flat]) / values[~flat]))
-
-
-def _spectrum(hessian: Array) -> tuple[Array, Array] | None:
-    """Return eigenvalues and eigenvectors, or None where an entry is not finite."""
-    if not np.all(np.isfinite(hessian)):
-        return None
-    values, vectors = np.linalg.eigh(hessian)
-    return values, vectors
-
-
 def _newton(search: Search, optimum: Optimum) -> Optimum | None:
     """Return the optimum after one accepted Newton step, its Hessian kept, or None."""
     objective, free = search.objective, optimum.free
     here = search.coordinates.around(optimum.psi)
-    spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
+    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
     if spectrum is None:
         return None
     values, vectors = spectrum
@@ -400,7 +205,7 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
         # rounding in the value hides gains this small; the gradient then decides
         if evaluation.status is Status.OK and evaluation.value <= before + 1e-9 * abs(before):
             gradient = here.gradient(evaluation.gradient)
-            decrement = _decrement(gradient, optimum.hessian, free)
+            decrement = remaining_gain(gradient, optimum.hessian, free)
             if evaluation.value < before - 1e-9 * abs(before) or decrement < optimum.decrement:
                 psi = objective.complete(here.psi(z), evaluation)
                 objective.move_to(psi, evaluation)
@@ -413,50 +218,3 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
                 )
         length *= 0.5
     return None
-
-
-def covariance_of_psi(
-    optimum: Optimum, profiled: Profiled | None, place: slice
-) -> tuple[Array, BoolArray]:
-    """Return the covariance of psi, and which of its entries the data do not determine.
-
-    NaN in the rows and columns of parameters at a bound. Along a flat direction the variance is
-    enormous rather than infinite, so that what does not depend on it can be computed.
-
-    Parameters
-    ----------
-    optimum : Optimum
-    profiled : Profiled, or None
-        The entries that the approximation determined there.
-    place : slice
-        Of these in psi.
-
-    Returns
-    -------
-    vcov : ndarray, shape (n_psi, n_psi)
-    undetermined : ndarray of bool, shape (n_psi,)
-        Entries whose variance is that of flat directions, for the most part.
-    """
-    coordinates, free, m = optimum.coordinates, optimum.free, optimum.free.size
-    covariance_z, flat_z = np.zeros((m, m)), np.zeros((m, m))
-    if np.any(free):
-        spectrum = _spectrum(optimum.hessian[np.ix_(free, free)])
-        block = flat_block = np.full((int(free.sum()),) * 2, np.nan)
-        if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
-            values, vectors = spectrum
-            roots = vectors / np.sqrt(np.maximum(values, 1e-3 * FLAT_CURVATURE))
-            block = roots @ roots.T
-            flat = _is_flat(values, vectors.T @ optimum.gradient[free])
-            flat_block = roots[:, flat] @ roots[:, flat].T
-        covariance_z[np.ix_(free, free)], flat_z[np.ix_(free, free)] = block, flat_block
-    B = coordinates.B.copy()
-    if profiled is not None and optimum.profiled_slope is not None:
-        B[place] = optimum.profiled_slope
-    vcov = B @ covariance_z @ B.T
-    if profiled is not None:
-        vcov[place, place] += profiled.covariance
-    with np.errstate(invalid="ignore"):
-        undetermined = np.diagonal(B @ flat_z @ B.T) > 0.5 * np.diagonal(vcov)
-    bound = np.flatnonzero(~free[: coordinates.n_theta])
-    vcov[bound, :] = vcov[:, bound] = np.nan
-    return vcov, np.asarray(undetermined)

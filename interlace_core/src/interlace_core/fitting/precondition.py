@@ -14,7 +14,8 @@ import numpy as np
 from interlace_core.contract.approximation import Information, Shortcuts
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.fitting.start import START_SIZE, Start, unit_theta
 from interlace_core.records import Array, IntArray

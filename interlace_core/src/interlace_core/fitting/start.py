@@ -10,7 +10,8 @@ from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
-from interlace_core.engine.joint_density import layout_of, weighted_derivatives
+from interlace_core.engine.joint_density import weighted_derivatives
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.exact import MEETS, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -195,29 +194,6 @@ def with_lower_optima(verdict: Verdict, lower: int, searches: int) -> Verdict:
         "lower one, and a higher one may exist (starts= makes more searches)"
     )
     return replace(verdict, message=message)
-
-
-def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[str]) -> Verdict:
-    """Return a verdict that names columns which separate the response or were left out.
-
-    Parameters
-    ----------
-    verdict : Verdict
-    separated : sequence of str
-        Notes, each of which begins with what separates, up to a colon.
-    dropped : sequence of str
-        Columns that are combinations of others.
-    """
-    status, message = verdict.status, verdict.message
-    if separated and verdict.converged:
-        causes = "; ".join(note.partition(":")[0] for note in separated)
-        status = "boundary" if verdict.boundary else "optimum"
-        what = "optimum at a limit" if status == "optimum" else "boundary, at a limit"
-        bounds = "".join(f"; {each}" for each in verdict.boundary)
-        message = f"{what}: {causes}{bounds} (remaining gain {verdict.remaining_gain:.1e})"
-    if dropped:
-        message += f"; without {', '.join(dropped)}, a combination of other columns"
-    return replace(verdict, status=status, message=message)
 
 
 def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple[str, ...], bool]:

@@ -1,1 +1,1 @@
-"""What users are told: errors, warnings, progress, and the checks that raise them."""
+"""What users are told: errors, warnings, and the checks that raise them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.approximation import Shortcuts
+from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.precondition import information_of_rows
-from interlace_core.fitting.random_effects import covariance_of_rows
 from interlace_core.fitting.start import natural_units
 from interlace_core.testing.approximation_case import Trial
 from interlace_core.testing.verdicts import expect, expect_close

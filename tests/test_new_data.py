@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from fakes import FakeFamily, build
 
+from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError
 
 
@@ -48,7 +49,7 @@ def test_training_rows_are_coded_as_in_training(data, formula):
     model = build(formula, data, parameters={"phi": "~ center(z) + f + (1 | h)"})
     rows = data.sample(frac=0.3, random_state=2)
     places = [list(data.index).index(label) for label in rows.index]
-    new = model.encoder.encode(rows.drop(columns="y"))
+    new = encode(model.encoder, rows.drop(columns="y"))
     assert list(new.index) == list(rows.index)
     for ours, theirs in zip(new.predictors, model.problem.predictors, strict=True):
         np.testing.assert_allclose(ours.X, theirs.X[places], rtol=0, atol=1e-12)
@@ -64,7 +65,7 @@ def test_encoder_survives_a_pickle(data, formula):
     encoder = build(formula, data).encoder
     again = pickle.loads(pickle.dumps(encoder))
     for one, other in zip(
-        encoder.encode(data).predictors, again.encode(data).predictors, strict=True
+        encode(encoder, data).predictors, encode(again, data).predictors, strict=True
     ):
         np.testing.assert_array_equal(one.X, other.X)
 
@@ -78,12 +79,12 @@ def test_encoder_holds_no_training_data(data):
 
 def test_missing_base_level_is_still_the_base(data):
     model = build("y ~ f + (1 | g)", data)
-    X = model.encoder.encode({"f": ["b", "c"], "g": ["u", "u"]}).predictors[0].X
+    X = encode(model.encoder, {"f": ["b", "c"], "g": ["u", "u"]}).predictors[0].X
     np.testing.assert_array_equal(X, [[1, 1, 0], [1, 0, 1]])
 
 
 def test_base_level_of_a_factor_made_in_the_formula(data):
-    X = build("y ~ C(period)", data).encoder.encode({"period": [3]}).predictors[0].X
+    X = encode(build("y ~ C(period)", data).encoder, {"period": [3]}).predictors[0].X
     np.testing.assert_array_equal(X, [[1, 0, 1, 0]])
 
 
@@ -96,20 +97,20 @@ def test_categories_of_new_data_do_not_matter(data):
             "g": pd.Categorical(["w", "u"], categories=["w", "u"]),
         }
     )
-    coded = model.encoder.encode(new)
+    coded = encode(model.encoder, new)
     assert model.problem.predictors[0].names == ("Intercept", "f[T.b]", "f[T.a]")
     np.testing.assert_array_equal(coded.predictors[0].X, [[1, 0, 1], [1, 1, 0]])
     assert coded.terms[0].codes.tolist() == [2, 0]
 
 
 def test_center_uses_the_training_mean(data):
-    X = build("y ~ center(x)", data).encoder.encode({"x": [0.0, 100.0]}).predictors[0].X
+    X = encode(build("y ~ center(x)", data).encoder, {"x": [0.0, 100.0]}).predictors[0].X
     np.testing.assert_allclose(X[:, 1], [-data["x"].mean(), 100 - data["x"].mean()])
 
 
 def test_offsets_are_computed_anew(data):
     model = build("y ~ x + offset(log(e))", data, offset="2 * z")
-    new = model.encoder.encode({"x": [1.0], "e": [np.e], "z": [3.0]})
+    new = encode(model.encoder, {"x": [1.0], "e": [np.e], "z": [3.0]})
     np.testing.assert_allclose(new.predictors[0].offset, [7.0])
     assert not model.encoder.external_offset
 
@@ -118,18 +119,18 @@ def test_offset_array_is_left_out_and_flagged(data):
     encoder = build("y ~ x + offset(z)", data, offset=np.ones(36)).encoder
     assert encoder.external_offset
     np.testing.assert_array_equal(
-        encoder.encode({"x": [1.0], "z": [3.0]}).predictors[0].offset, [3.0]
+        encode(encoder, {"x": [1.0], "z": [3.0]}).predictors[0].offset, [3.0]
     )
 
 
 def test_offset_can_be_left_out(data):
     encoder = build("y ~ x + offset(log(e))", data).encoder
-    new = encoder.encode({"x": [1.0]}, need_offset=False)
+    new = encode(encoder, {"x": [1.0]}, need_offset=False)
     np.testing.assert_array_equal(new.predictors[0].offset, [0.0])
 
 
 def test_fixed_parameter_keeps_its_constant(data):
-    new = build("y ~ x", data, FakeFamily(phi=2.0)).encoder.encode({"x": [1.0, 2.0]})
+    new = encode(build("y ~ x", data, FakeFamily(phi=2.0)).encoder, {"x": [1.0, 2.0]})
     assert new.predictors[1].X.shape == (2, 0)
     np.testing.assert_allclose(new.predictors[1].offset, np.log([2.0, 2.0]))
 
@@ -138,7 +139,7 @@ def test_collinear_columns_stay_dropped(data):
     data["x2"] = 2 * data["x"]
     with pytest.warns(match="x2"):
         model = build("y ~ x + x2 + z", data)
-    X = model.encoder.encode({"x": [1.0], "x2": [50.0], "z": [3.0]}).predictors[0].X
+    X = encode(model.encoder, {"x": [1.0], "x2": [50.0], "z": [3.0]}).predictors[0].X
     np.testing.assert_array_equal(X, [[1.0, 1.0, 3.0]])
 
 
@@ -146,14 +147,15 @@ def test_collinear_columns_stay_dropped(data):
 
 
 def test_slope_without_intercept_has_one_column(data):
-    new = build("y ~ x + (0 + x | g)", data).encoder.encode({"x": [2.0, 3.0], "g": ["w", "u"]})
+    new = encode(build("y ~ x + (0 + x | g)", data).encoder, {"x": [2.0, 3.0], "g": ["w", "u"]})
     np.testing.assert_array_equal(new.terms[0].Z, [[2.0], [3.0]])
     assert new.terms[0].codes.tolist() == [2, 0]
 
 
 def test_unseen_level_has_code_minus_one_and_is_named(data):
-    new = build("y ~ x + (1 | g)", data).encoder.encode(
-        {"x": [1.0] * 5, "g": ["new", "v", None, "newer", "new"]}
+    new = encode(
+        build("y ~ x + (1 | g)", data).encoder,
+        {"x": [1.0] * 5, "g": ["new", "v", None, "newer", "new"]},
     )
     assert new.terms[0].codes.tolist() == [-1, 1, -1, -1, -1]
     assert new.terms[0].unseen == ("new", "newer")
@@ -161,7 +163,7 @@ def test_unseen_level_has_code_minus_one_and_is_named(data):
 
 def test_nested_group_is_coded_by_both_columns(data):
     model = build("y ~ x + (1 | g/h)", data)
-    new = model.encoder.encode({"x": [1.0] * 3, "g": ["v", "v", "t"], "h": ["p", "q", "p"]})
+    new = encode(model.encoder, {"x": [1.0] * 3, "g": ["v", "v", "t"], "h": ["p", "q", "p"]})
     outer, inner = new.terms
     assert outer.codes.tolist() == [1, 1, -1]
     assert [model.problem.terms[1].levels[code] for code in inner.codes[:2]] == ["v:p", "v:q"]
@@ -172,7 +174,7 @@ def test_nested_group_is_coded_by_both_columns(data):
 def test_combination_not_seen_is_new_though_its_parts_are_known(data):
     data = data[~((data["g"] == "v") & (data["h"] == "p"))]
     model = build("y ~ x + (1 | g:h)", data)
-    new = model.encoder.encode({"x": [1.0] * 2, "g": ["v", "v"], "h": ["p", "q"]})
+    new = encode(model.encoder, {"x": [1.0] * 2, "g": ["v", "v"], "h": ["p", "q"]})
     assert model.problem.terms[0].levels[new.terms[0].codes[1]] == "v:q"
     assert new.terms[0].codes[0] == -1
     assert new.terms[0].unseen == ("v:p",)
@@ -180,20 +182,20 @@ def test_combination_not_seen_is_new_though_its_parts_are_known(data):
 
 @pytest.mark.parametrize("values", [[10, 2], [10.0, 2.0], ["10", "2"], [10.0, 2.0, np.nan]])
 def test_numbered_groups_match_in_any_type(data, values):
-    new = build("y ~ (1 | i)", data).encoder.encode({"i": values})
+    new = encode(build("y ~ (1 | i)", data).encoder, {"i": values})
     assert new.terms[0].codes.tolist() == [2, 1, -1][: len(values)]
     assert new.terms[0].unseen == ()
 
 
 def test_group_columns_are_not_needed_without_random_effects(data):
-    new = build("y ~ x + (1 + z | g)", data).encoder.encode({"x": [1.0]}, need_random=False)
+    new = encode(build("y ~ x + (1 + z | g)", data).encoder, {"x": [1.0]}, need_random=False)
     assert new.terms == ()
 
 
 def test_group_with_unseen_level_that_is_a_fixed_factor_too(data):
     encoder = build("y ~ f + (1 | f:g)", data).encoder
     with pytest.raises(DataError, match="column 'f'.*unseen level"):
-        encoder.encode({"f": ["zz"], "g": ["u"]})
+        encode(encoder, {"f": ["zz"], "g": ["u"]})
 
 
 # Missing and wrong columns
@@ -201,7 +203,8 @@ def test_group_with_unseen_level_that_is_a_fixed_factor_too(data):
 
 def test_missing_value_gives_nan_and_keeps_the_row(data):
     encoder = build("y ~ x + f + offset(z) + (x | g)", data, parameters={"phi": "~ e"}).encoder
-    new = encoder.encode(
+    new = encode(
+        encoder,
         pd.DataFrame(
             {
                 "x": [1.0, np.nan, 1.0, 1.0],
@@ -211,7 +214,7 @@ def test_missing_value_gives_nan_and_keeps_the_row(data):
                 "g": ["u", "v", "w", "u"],
             },
             index=list("ABCD"),
-        )
+        ),
     )
     mean, phi, _ = new.predictors
     assert np.isnan(mean.X).all(axis=1).tolist() == [False, True, True, False]
@@ -223,59 +226,59 @@ def test_missing_value_gives_nan_and_keeps_the_row(data):
 
 
 def test_rows_that_all_miss_a_value_are_all_nan(data):
-    X = build("y ~ f + x", data).encoder.encode({"f": ["a"], "x": [None]}).predictors[0].X
+    X = encode(build("y ~ f + x", data).encoder, {"f": ["a"], "x": [None]}).predictors[0].X
     assert np.isnan(X).all() and X.shape == (1, 4)
 
 
 def test_transform_out_of_its_domain_gives_nan_without_a_word(data):
-    X = build("y ~ log(e)", data).encoder.encode({"e": [-1.0, 1.0]}).predictors[0].X
+    X = encode(build("y ~ log(e)", data).encoder, {"e": [-1.0, 1.0]}).predictors[0].X
     np.testing.assert_array_equal(X[:, 1], [np.nan, 0.0])
 
 
 def test_unseen_level_of_a_fixed_factor_is_named(data):
     encoder = build("y ~ f + (1 | g)", data).encoder
     with pytest.raises(DataError, match=r"column 'f'.*\(a, b, c\).*unseen level\(s\) d, e\b"):
-        encoder.encode({"f": ["d", "a", "e"], "g": ["u"] * 3})
+        encode(encoder, {"f": ["d", "a", "e"], "g": ["u"] * 3})
 
 
 def test_unseen_level_of_a_factor_made_in_the_formula_is_named(data):
     encoder = build("y ~ C(period)", data).encoder
     with pytest.raises(DataError, match=r"C\(period\).*seen in training.*7"):
-        encoder.encode({"period": [1, 7]})
+        encode(encoder, {"period": [1, 7]})
 
 
 def test_missing_columns_are_named(data):
     encoder = build("y ~ x + f + offset(z) + (1 | g)", data).encoder
     with pytest.raises(DataError, match=r"newdata: .*f, z, g.*not there"):
-        encoder.encode({"x": [1.0], "u": [1.0]})
+        encode(encoder, {"x": [1.0], "u": [1.0]})
 
 
 def test_text_where_numbers_were_is_named(data):
     encoder = build("y ~ x", data).encoder
     with pytest.raises(DataError, match="column 'x': expected numbers .*'many'"):
-        encoder.encode({"x": ["many"]})
+        encode(encoder, {"x": ["many"]})
 
 
 def test_numbers_given_as_categories_are_numbers(data):
-    new = build("y ~ x", data).encoder.encode({"x": pd.Categorical([2, 1, 2])})
+    new = encode(build("y ~ x", data).encoder, {"x": pd.Categorical([2, 1, 2])})
     np.testing.assert_array_equal(new.predictors[0].X[:, 1], [2.0, 1.0, 2.0])
 
 
 def test_transform_that_fails_on_new_data_is_named(data):
     encoder = build("y ~ bs(x, df=4)", data).encoder
     with pytest.raises(DataError, match=r"newdata: .*bs\(x, df=4\)"):
-        encoder.encode({"x": [1000.0]})
+        encode(encoder, {"x": [1000.0]})
 
 
 def test_zero_rows_are_refused(data):
     with pytest.raises(DataError, match="newdata: .*zero rows"):
-        build("y ~ x", data).encoder.encode({"x": []})
+        encode(build("y ~ x", data).encoder, {"x": []})
 
 
 def test_new_data_comes_in_any_frame(data):
     encoder = build("y ~ x + f + (1 | g)", data).encoder
     new = {"x": [1.0, 2.0], "f": ["b", "a"], "g": ["w", "t"]}
-    one, other = encoder.encode(new), encoder.encode(pl.DataFrame(new))
+    one, other = encode(encoder, new), encode(encoder, pl.DataFrame(new))
     np.testing.assert_array_equal(one.predictors[0].X, other.predictors[0].X)
     np.testing.assert_array_equal(one.terms[0].codes, other.terms[0].codes)
     assert other.terms[0].unseen == ("t",)

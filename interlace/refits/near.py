@@ -17,7 +17,8 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.objective import Objective, possible_objective
-from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish
+from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
+from interlace_core.fitting.polish import polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import boundary_thetas, judge

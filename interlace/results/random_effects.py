@@ -9,7 +9,9 @@ import numpy as np
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional, layout_of
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
+from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.records import Array
 
 
@@ -115,20 +117,6 @@ def group_effects(
         found[factor.name] = _with_relatives(own, problem, psi, u, index)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
-
-
-def covariance_of_rows(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
-    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
-
-    Of R H^-1 R' where levels are correlated, R the root of their covariance.
-    """
-    conditional = Conditional(layout_of(problem), psi)
-    point = conditional.evaluate(u, 3)
-    try:
-        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
-    except NotPositiveDefiniteError:
-        return None
-    return [inverse[f, f] for f in range(len(layout_of(problem).structure.factors))]
 
 
 def _with_relatives(

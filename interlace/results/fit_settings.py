@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from interlace_core.data.request import ConfiguredOption
+from interlace.config.fit_options import ConfiguredOption
 
 
 @dataclass(frozen=True, eq=False)

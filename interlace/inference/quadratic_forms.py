@@ -1,4 +1,4 @@
-"""The Wald test of a linear hypothesis."""
+"""Quadratic forms of estimates: variances by the delta method, and the Wald test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import numpy as np
 from scipy.stats import chi2
 
 from interlace_core.records import Array
+
+
+def quadratic_form(slope: Array, vcov: Array) -> float:
+    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
+    moving = np.flatnonzero(slope)
+    block = vcov[np.ix_(moving, moving)]
+    return float(slope[moving] @ block @ slope[moving])
 
 
 def wald_chi_square(L: Array, beta: Array, V: Array, value: Array) -> dict[str, float]:

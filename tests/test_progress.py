@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from interlace_core.messages import progress
-from interlace_core.messages.progress import Progress, tracked
+from interlace import progress
+from interlace.progress import Progress, tracked
 
 
 class Terminal(io.StringIO):

@@ -15,8 +15,7 @@ from enum import Enum
 
 import numpy as np
 
-from interlace_core.contract.problem import Predictor, Problem, RandomTerm
-from interlace_core.data.identification_words import (
+from interlace.diagnostics.identification_words import (
     confounded,
     count_effects,
     is_residual,
@@ -25,13 +24,14 @@ from interlace_core.data.identification_words import (
     of_shape,
     unresolved,
 )
-from interlace_core.engine.marginal import (
+from interlace.diagnostics.marginal import (
     Dependence,
     ResidualSlopes,
     TermSlopes,
     dependence,
     log_sd,
 )
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 

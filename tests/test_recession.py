@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exact_separation import exact_sets, is_separated
-from interlace_core.fitting.recession import FIRST_ROWS, Cone, distinct_rows, separating_sets
+from interlace.diagnostics.recession import FIRST_ROWS, Cone, distinct_rows, separating_sets
 
 
 def small_rows(seed):

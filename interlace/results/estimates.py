@@ -1,103 +1,27 @@
-"""A fit as a record: what was fitted, and what follows from it at once."""
+"""What follows from a fitted model at once: estimates, tests and criteria, labelled."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
+from interlace.results.fitted_model import FittedModel
+from interlace.results.random_effects import GroupEffects
 from interlace_core.calculus.jets.density import differentiate
-from interlace_core.contract.approximation import Method
-from interlace_core.contract.family import Family, Parameter
-from interlace_core.contract.problem import RowReport
-from interlace_core.fitting.fit_settings import FitSettings
-from interlace_core.fitting.fitted import Fit, quadratic_form
-from interlace_core.fitting.fitted_to import Training
-from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.messages.checks import check_level
-from interlace_core.messages.errors import NotAvailableError, OptionError
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
-if TYPE_CHECKING:
-    from interlace_core.data.encoder import Encoder
 
+class Estimates(FittedModel):
+    """A fitted mixed model with what follows from its fields at once.
 
-@dataclass(frozen=True)
-class Coefficients:
-    """The coefficients of one distributional parameter's linear predictor.
-
-    Attributes
-    ----------
-    parameter : Parameter
-    names : tuple of str, length p
-    estimates : ndarray, shape (p,)
-    place : slice
-        Where they are in psi.
+    Everything that is asked of a fit later takes this.
     """
-
-    parameter: Parameter
-    names: tuple[str, ...]
-    estimates: Array
-    place: slice
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A fitted mixed model as a record, with what follows from its fields at once.
-
-    What fits again needs the data of the fit, and finds them in `training`.
-
-    Attributes
-    ----------
-    formula : str
-    family : Family
-        As fitted, with what it learned from the data (trials).
-    coefficients : tuple of Coefficients
-        One per distributional parameter; the mean's first.
-    terms : tuple of TermPlace
-    effects : dict from group to GroupEffects
-    fit : Fit
-    rows : RowReport
-    y, weights : ndarray
-        The response as the family takes it.
-    eta : ndarray, shape (K, n)
-        Fitted linear predictors, random effects included.
-    eta_fixed : ndarray, shape (K, n)
-        Without random effects.
-    encoder : Encoder
-        Codes new data as the training data was.
-    settings : FitSettings
-        What was used: approximation, optimizer, elimination structure and more.
-    dropped_columns : tuple of str
-        Collinear columns left out.
-    notes : tuple of str
-        What the user should know about the data or the fit.
-    fitted_by : Method
-        By what the likelihood was computed.
-    training : Training, or None
-        The arrays fitted to and the components used, for profiles, refits and simulation.
-    """
-
-    formula: str
-    family: Family
-    coefficients: tuple[Coefficients, ...]
-    terms: tuple[TermPlace, ...]
-    effects: Mapping[str, GroupEffects]
-    fit: Fit
-    rows: RowReport
-    y: Array
-    weights: Array | None
-    eta: Array
-    eta_fixed: Array
-    encoder: Encoder
-    settings: FitSettings
-    fitted_by: Method
-    dropped_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-    training: Training | None = field(default=None, repr=False)
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -124,8 +48,6 @@ class FittedModel:
         mapping
             `chisq`, `df` and `pvalue`; of a linear mixed model `F`, `df`, `den_df`, `pvalue`.
         """
-        from interlace_core.fitting.wald import wald_chi_square
-
         found = self.coefficients[k]
         return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
 
@@ -389,7 +311,7 @@ class FittedModel:
         )
 
 
-AnyFit = TypeVar("AnyFit", bound=FittedModel)
+AnyEstimates = TypeVar("AnyEstimates", bound=Estimates)
 """The class of a result, which what fits again returns too."""
 
 
@@ -405,19 +327,3 @@ def _by_level(effects: GroupEffects, values: Array) -> pd.Series | pd.DataFrame:
     if values.shape[1] == 1:
         return pd.Series(values[:, 0], index=index, name=effects.names[0])
     return pd.DataFrame(values, index=index, columns=list(effects.names))
-
-
-def require_training(result: FittedModel, who: str) -> Training:
-    """Return what the result was fitted to.
-
-    Raises
-    ------
-    NotAvailableError
-        If the result no longer has it.
-    """
-    if result.training is None:
-        raise NotAvailableError(
-            f"{who}: needs the data of the fit, which this result was saved without. Fit the "
-            "model again, or keep the result that the fit returned."
-        )
-    return result.training

@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interlace.priors import settings_of_approximation
+from interlace.refits.near import Known, fit_near, known_fit
+from interlace.refits.response import another_response
+from interlace.results.fitted_model import require_training
+from interlace.results.fitted_to import Training, fitted_state
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.joint_density import another_response
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.fitted_model import require_training
-from interlace_core.fitting.fitted_to import Training, fitted_state
-from interlace_core.fitting.from_known_fit import Known, fit_near, known_fit
-from interlace_core.fitting.priors import settings_of_approximation
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.messages.errors import ConvergenceWarning, DataError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.fitting.fitted_model import AnyFit
+    from interlace.results.estimates import AnyEstimates
 
 WEAK_THETA = 0.1
 """A covariance parameter below this share of its usual start begins there instead: the objective
 is flat where a standard deviation is 0, and a search that starts there may stay."""
 
 
-def refit(result: AnyFit, y: Any) -> AnyFit:
+def refit(result: AnyEstimates, y: Any) -> AnyEstimates:
     """Return the same model fitted to another response, started at the estimates.
 
     Parameters
@@ -50,7 +50,7 @@ def refit(result: AnyFit, y: Any) -> AnyFit:
     return result_of(result, problem, fit)
 
 
-def refit_ml(result: AnyFit) -> AnyFit:
+def refit_ml(result: AnyEstimates) -> AnyEstimates:
     """Return the same model fitted by maximum likelihood; the result itself, unless by REML.
 
     Raises
@@ -70,7 +70,7 @@ def refit_ml(result: AnyFit) -> AnyFit:
     return result_of(replace(result, training=training), training.problem, fit)
 
 
-def result_of(result: AnyFit, problem: Problem, fit: Fit) -> AnyFit:
+def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
     state = fitted_state(problem, fit, training.approximation.shortcuts(problem))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.results.random_effects import GroupEffects, group_effects, term_places
 from interlace_core.contract.approximation import Approximation, Shortcuts
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.random_effects import GroupEffects, group_effects, term_places
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""What is said of a model and of its fit beside the estimates."""

@@ -1,0 +1,106 @@
+"""A problem laid out for computing: rows collapsed and sorted, structure, elimination plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.collapse import collapse_rows
+from interlace_core.engine.elimination.correlated_levels import BorderedPlan, choose_plan
+from interlace_core.engine.elimination.factorisation import Plan
+from interlace_core.engine.row_correlation import whitened
+from interlace_core.engine.structure import Factor, Structure, build_structure, sort_rows
+from interlace_core.records import Array, IntArray
+
+
+def layout_of(problem: Problem) -> Layout:
+    """Return rows sorted, structure and elimination plan: the symbolic work, done once."""
+    if Layout not in problem.cache:
+        problem.cache[Layout] = Layout.of(problem)
+    found: Layout = problem.cache[Layout]
+    return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A problem with rows collapsed and sorted, its structure and its elimination plan.
+
+    Built once per fit.
+
+    Attributes
+    ----------
+    problem : Problem
+    structure : Structure
+    plan : Plan
+    groups : ndarray of intp, shape (n given,), or None
+        Collapsed row that each given row went to, before sorting; None where none collapsed.
+    order : ndarray of intp, shape (n,), or None
+        Place before sorting of each row; None where rows were in order.
+    """
+
+    problem: Problem
+    structure: Structure
+    plan: Plan | BorderedPlan
+    groups: IntArray | None = None
+    order: IntArray | None = None
+
+    @classmethod
+    def of(cls, problem: Problem) -> Layout:
+        """Return the model of a problem with at least one random-effects term."""
+        problem, groups = collapse_rows(problem)
+        problem, order = sort_rows(problem)
+        structure = build_structure(problem)
+        return cls(problem, structure, choose_plan(structure), groups, order)
+
+    @cached_property
+    def log_concave(self) -> bool:
+        """Whether the family says so in the predictors with random effects: the mode is unique."""
+        predictors = self.structure.random_predictors
+        return not predictors or self.problem.family.log_concave(predictors)
+
+    def at(self, psi: Array) -> Layout:
+        """Return the layout of independent rows: whitened at psi where rows correlate."""
+        return self if self.problem.correlation is None else self.whitened(psi)
+
+    def whitened(self, psi: Array) -> Layout:
+        """Return the layout of rows that are independent and of variance 1 at psi."""
+        problem = whitened(self.problem, psi)
+        factors = tuple(_with_columns(factor, problem) for factor in self.structure.factors)
+        return replace(self, problem=problem, structure=replace(self.structure, factors=factors))
+
+    def templates(self, psi: Array) -> list[Array]:
+        """Return each factor's template T, shape (c, c), block-diagonal over its terms."""
+        thetas = self.problem.theta_slices()
+        templates = []
+        for factor in self.structure.factors:
+            T = np.zeros((len(factor.columns),) * 2)
+            for index, place in factor.terms:
+                covariance = self.problem.terms[index].covariance
+                T[place, place] = covariance.template(psi[thetas[index]])
+            templates.append(T)
+        return templates
+
+    def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
+        """Return dF/dtheta of all terms from dF/dT of each factor."""
+        thetas = self.problem.theta_slices()
+        gradient = np.empty(self.problem.n_theta)
+        for factor, derivative in zip(self.structure.factors, dT, strict=True):
+            for index, place in factor.terms:
+                covariance = self.problem.terms[index].covariance
+                gradient[thetas[index]] = covariance.pullback(
+                    psi[thetas[index]], derivative[place, place]
+                )
+        return gradient
+
+
+def _with_columns(factor: Factor, problem: Problem) -> Factor:
+    """Return a factor with the covariates of another problem's terms."""
+    columns = list(factor.columns)
+    for index, place in factor.terms:
+        for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
+            columns[a] = replace(columns[a], z=z.copy())
+    return replace(factor, columns=tuple(columns))

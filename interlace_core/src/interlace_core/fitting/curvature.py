@@ -1,0 +1,107 @@
+"""Gradient and Hessian at the best point of a search, by differences of exact gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from interlace_core.engine.differences import jacobian, one_sided_jacobian, symmetrised
+from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
+from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
+from interlace_core.records import Array, BoolArray, Evaluation, Status
+
+DIFFERENCE_STEP = 2e-3
+"""Half-width of the Hessian's differences, in units of one standard error: its truncation error
+is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
+
+ONE_SIDED_STEP = 1e-4
+"""Length of one-sided differences, in the same units: half the calls, and a truncation error of
+this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
+
+PLAIN_CURVATURE = 0.1
+"""Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
+taken where a direction has less."""
+
+SHARP_CURVATURE = 9.0
+"""Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
+differences are taken again with steps to match."""
+
+TOL_ABS_BOUND = 1e-7
+"""Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
+
+
+def measure(search: Search, curvature: Array | None = None) -> Optimum:
+    """Return gradient, Hessian and decrement at the best point seen.
+
+    With the curvature of each coordinate known, shape (m,), by central differences at once.
+    """
+    problem, objective = search.problem, search.objective
+    best, psi = _best_in_canonical_form(search)
+    here = search.coordinates.around(psi)
+    gradient = here.gradient(best.gradient)
+    m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
+    free = np.ones(m, dtype=bool)
+    free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
+
+    def stacked(z: Array) -> Array:
+        evaluation = objective.at(here.psi(z))
+        tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
+        if evaluation.status is not Status.OK:
+            return np.full(m + p, np.nan)
+        return np.concatenate([here.gradient(evaluation.gradient), tail])
+
+    tail = np.zeros(0) if best.profiled is None else best.profiled.values
+    if curvature is None:
+        # where coefficients are profiled out another, central, measure follows
+        sharp = np.inf if p else SHARP_CURVATURE
+        full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
+    else:
+        full = jacobian(stacked, np.zeros(m), short_steps(curvature))
+    hessian = symmetrised(full[:m])
+    slope = full[m:] if p else None
+    decrement = remaining_gain(gradient, hessian, free)
+    return Optimum(psi, best, gradient, hessian, free, decrement, slope, search.coordinates)
+
+
+def _differences(
+    function: Callable[[Array], Array], at_zero: Array, free: BoolArray, sharp: float
+) -> Array:
+    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
+    m = free.size
+    if not m:
+        return np.zeros((at_zero.size, 0))
+    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
+    full = one_sided_jacobian(function, zero, at_zero, steps)
+    curvature = np.diagonal(full[:m])
+    spectrum = spectrum_of(symmetrised(full[:m])[np.ix_(free, free)])
+    plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
+    if plain and np.all(curvature <= sharp):
+        return full
+    return jacobian(function, zero, short_steps(curvature))
+
+
+def short_steps(curvature: Array) -> Array:
+    """Return steps that are small against a standard error, whatever the start's scale was."""
+    known = np.where(np.isfinite(curvature), curvature, 1.0)
+    return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
+
+
+def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
+    """Return the best evaluation and its psi, within bounds, and at a bound where it is next to it.
+
+    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing.
+    """
+    problem, objective = search.problem, search.objective
+    assert objective.best is not None and objective.best_psi is not None
+    psi = objective.best_psi.copy()
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        psi[place] = term.covariance.canonical(psi[place])
+    if not np.array_equal(psi, objective.best_psi):
+        objective.move_to(psi, objective.at(psi))
+    at_bound = snapped_psi(problem, psi, search.units)
+    if not np.array_equal(at_bound, psi):
+        evaluation = objective.at(at_bound)
+        if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
+            objective.move_to(at_bound, evaluation)
+    return objective.best, objective.best_psi

@@ -1,0 +1,165 @@
+"""The optimum that a search has reached: its curvature, what is left to gain, its covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contract.problem import Problem
+from interlace_core.fitting.objective import Objective
+from interlace_core.fitting.precondition import Coordinates
+from interlace_core.records import Array, BoolArray, Evaluation, Profiled
+
+FLAT_CURVATURE = 1e-6
+FLAT_SLOPE = 1e-4
+"""Curvature and slope, in standard errors at the start of the fit, below which the likelihood no
+longer depends on a direction: a parameter that went to infinity (separated data, a Poisson
+limit). Its standard error is then reported as infinite, and harms no other."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What stays the same while a fit looks for its optimum.
+
+    Attributes
+    ----------
+    problem : Problem
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    objective : Objective
+        Remembers the best point seen.
+    coordinates : Coordinates
+        Scaled at the start.
+    """
+
+    problem: Problem
+    units: Array
+    objective: Objective
+    coordinates: Coordinates
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A verified stationary point in scaled coordinates.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+    evaluation : Evaluation
+        The objective there.
+    gradient, hessian : ndarray, shape (m,), (m, m)
+        In z.
+    free : ndarray of bool, shape (m,)
+        False for a theta at its bound.
+    decrement : float
+        What the log-likelihood still has to gain, by the quadratic model.
+    profiled_slope : ndarray, shape (m_profiled, m), or None
+        Derivative of the profiled entries in z.
+    coordinates : Coordinates
+        The scales of z.
+    """
+
+    psi: Array
+    evaluation: Evaluation
+    gradient: Array
+    hessian: Array
+    free: BoolArray
+    decrement: float
+    profiled_slope: Array | None
+    coordinates: Coordinates
+
+    @property
+    def value(self) -> float:
+        """The objective's value."""
+        return self.evaluation.value
+
+
+def covariance_of_psi(
+    optimum: Optimum, profiled: Profiled | None, place: slice
+) -> tuple[Array, BoolArray]:
+    """Return the covariance of psi, and which of its entries the data do not determine.
+
+    NaN in the rows and columns of parameters at a bound. Along a flat direction the variance is
+    enormous rather than infinite, so that what does not depend on it can be computed.
+
+    Parameters
+    ----------
+    optimum : Optimum
+    profiled : Profiled, or None
+        The entries that the approximation determined there.
+    place : slice
+        Of these in psi.
+
+    Returns
+    -------
+    vcov : ndarray, shape (n_psi, n_psi)
+    undetermined : ndarray of bool, shape (n_psi,)
+        Entries whose variance is that of flat directions, for the most part.
+    """
+    coordinates, free, m = optimum.coordinates, optimum.free, optimum.free.size
+    covariance_z, flat_z = np.zeros((m, m)), np.zeros((m, m))
+    if np.any(free):
+        spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
+        block = flat_block = np.full((int(free.sum()),) * 2, np.nan)
+        if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
+            values, vectors = spectrum
+            roots = vectors / np.sqrt(np.maximum(values, 1e-3 * FLAT_CURVATURE))
+            block = roots @ roots.T
+            flat = is_flat(values, vectors.T @ optimum.gradient[free])
+            flat_block = roots[:, flat] @ roots[:, flat].T
+        covariance_z[np.ix_(free, free)], flat_z[np.ix_(free, free)] = block, flat_block
+    B = coordinates.B.copy()
+    if profiled is not None and optimum.profiled_slope is not None:
+        B[place] = optimum.profiled_slope
+    vcov = B @ covariance_z @ B.T
+    if profiled is not None:
+        vcov[place, place] += profiled.covariance
+    with np.errstate(invalid="ignore"):
+        undetermined = np.diagonal(B @ flat_z @ B.T) > 0.5 * np.diagonal(vcov)
+    bound = np.flatnonzero(~free[: coordinates.n_theta])
+    vcov[bound, :] = vcov[:, bound] = np.nan
+    return vcov, np.asarray(undetermined)
+
+
+def remaining_gain(gradient: Array, hessian: Array, free: BoolArray) -> float:
+    """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite.
+
+    A direction without curvature and without slope has nothing to gain and is left out.
+    """
+    if not np.any(free):
+        return 0.0
+    spectrum = spectrum_of(hessian[np.ix_(free, free)])
+    if spectrum is None:
+        return np.inf
+    values, vectors = spectrum
+    slopes = vectors.T @ gradient[free]
+    flat = is_flat(values, slopes)
+    if np.any(values[~flat] <= 0.0):
+        return np.inf
+    return 0.5 * float(np.sum(np.square(slopes[~flat]) / values[~flat]))
+
+
+def flat_directions(optimum: Optimum) -> Array:
+    """Return the directions in z on which the likelihood no longer depends, shape (m, k)."""
+    free = np.flatnonzero(optimum.free)
+    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)]) if free.size else None
+    if spectrum is None:
+        return np.zeros((optimum.free.size, 0))
+    flat = is_flat(spectrum[0], spectrum[1].T @ optimum.gradient[free])
+    directions = np.zeros((optimum.free.size, int(flat.sum())))
+    directions[free] = spectrum[1][:, flat]
+    return directions
+
+
+def is_flat(curvature: Array, slopes: Array) -> BoolArray:
+    """Return which directions have neither curvature nor slope, of these in scaled coordinates."""
+    return np.asarray((np.abs(curvature) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE))
+
+
+def spectrum_of(hessian: Array) -> tuple[Array, Array] | None:
+    """Return eigenvalues and eigenvectors, or None where an entry is not finite."""
+    if not np.all(np.isfinite(hessian)):
+        return None
+    values, vectors = np.linalg.eigh(hessian)
+    return values, vectors
