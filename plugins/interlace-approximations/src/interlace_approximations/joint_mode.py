@@ -267,7 +267,7 @@ def _profiled(gamma: Array, covariance: Array, R: Array | None) -> Profiled:
     if R is None:
         return Profiled(gamma, covariance)
     both: Array = np.linalg.solve(R, np.linalg.solve(R, covariance).T)
-    beta: Array = np.linalg.solve(R, gamma)
+    beta: Array = np.asarray(np.linalg.solve(R, gamma), dtype=np.float64)
     return Profiled(beta, 0.5 * (both + both.T))
 
 
