@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
-    from interlace.pedigree import pedigree
+    from interlace.pedigrees import pedigree
     from interlace.results.result import GLMMResult
     from interlace.saved import load
     from interlace_core.fitting.priors import normal
@@ -45,7 +45,7 @@ _LAZY = {
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
     "normal": ("interlace_core.fitting.priors", "normal"),
-    "pedigree": ("interlace.pedigree", "pedigree"),
+    "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
     "datasets": ("interlace.datasets", None),
 }

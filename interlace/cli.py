@@ -106,7 +106,7 @@ def _plugins(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> None:
     from interlace.config.options import Config
-    from interlace.models import DEFAULTS
+    from interlace.fits import DEFAULTS
 
     rows = [[row.key, str(row.value), row.origin] for row in Config(DEFAULTS).origins()]
     _print_table([["key", "value", "origin"], *rows])

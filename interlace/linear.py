@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -39,7 +40,7 @@ class LMMResult(GLMMResult):
     @property
     def df_method(self) -> str:
         """How degrees of freedom are found; those of Kenward and Roger belong to REML."""
-        asked = str(self.settings["df_method"])
+        asked = self.settings.df_method
         return "satterthwaite" if asked == "kenward-roger" and not self.restricted else asked
 
     @property
@@ -47,9 +48,9 @@ class LMMResult(GLMMResult):
         """What kind of model this is, and by what it was fitted."""
         return "Linear mixed model", self.fitted_by.words
 
-    def settled(self) -> Self:
+    def with_derived(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""
-        extras = self.settings["extras"]
+        extras = self.settings.extras
         if "coefficient_covariance" not in extras:
             return self
         covariance = extras["coefficient_covariance"]
@@ -179,7 +180,7 @@ class LMMResult(GLMMResult):
 
     def _spread(self) -> Spread | None:
         """Return what degrees of freedom need; None where tests are normal."""
-        extras = self.settings["extras"]
+        extras = self.settings.extras
         if self.df_method == "none" or "covariance_slopes" not in extras:
             return None
         if "kenward_roger" in extras:
@@ -268,8 +269,9 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
-    from interlace.fits import fit_glmm
-    from interlace.models import DEFAULTS
+    from interlace.fits import options_in_force
+    from interlace_core.data.request import ModelRequest
+    from interlace_core.driver import fit_glmm
     from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)
@@ -288,10 +290,10 @@ def fit(
     if df_method == "kenward-roger":
         restricted: Any = default_registry().approximation("reml")
         approximation = restricted(kenward_roger=True)
-    result = fit_glmm(
-        formula,
-        data,
-        "gaussian",
+    request = ModelRequest(
+        formula=formula,
+        data=data,
+        family="gaussian",
         groups=groups,
         random=random,
         weights=weights,
@@ -301,19 +303,18 @@ def fit(
         known=known,
         covariance=covariance,
         correlation=correlation,
-        call={
-            "approximation": approximation,
-            "optimizer": optimizer,
-            "optimizer_options": optimizer_options,
-            "starts": starts,
-            "verbose": verbose,
-        },
-        builtin=DEFAULTS,
         who="fit",
     )
-    parts = {each.name: getattr(result, each.name) for each in fields(result)}
-    parts["settings"] = {**result.settings, "df_method": df_method, "returned": "fit"}
-    return LMMResult(**parts).settled()
+    options = options_in_force(
+        approximation=approximation,
+        optimizer=optimizer,
+        optimizer_options=optimizer_options,
+        starts=starts,
+        verbose=verbose,
+    )
+    result = fit_glmm(request, options, returns=LMMResult)
+    settings = replace(result.settings, df_method=df_method, returned="fit")
+    return replace(result, settings=settings).with_derived()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
@@ -330,8 +331,7 @@ def _quantile(level: float, df: Any) -> Any:
     """Return how many standard errors an interval extends to each side."""
     from scipy.special import ndtri, stdtrit
 
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+    check_level(level, "conf_int")
     p = 0.5 + 0.5 * level
     finite = np.isfinite(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), p), ndtri(p))

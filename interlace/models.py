@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.priors import Prior
 
-DEFAULTS = {
-    "optimizer": "lbfgsb",
-    "nAGQ": 1,
-    "new_levels": "population",
-    "tol_decrement": 1e-7,
-    "starts": 0,
-}
-"""The weakest defaults; any of them can be changed by configuration."""
-
 
 def glmer(
     formula: str,
@@ -114,7 +105,7 @@ def glmer(
     UnknownNameError
         If a family, optimizer or approximation is not installed.
     UnsupportedModelError
-        If the approximation cannot fit this model; the message names the way out.
+        If the approximation cannot fit this model; the message says what does.
     OptionError
         If an argument is not acceptable.
     PluginError
@@ -130,12 +121,15 @@ def glmer(
     >>> round(model.llf, 3)
     -92.026
     """
-    from interlace.fits import fit_glmm
+    from interlace.fits import options_in_force
+    from interlace.results.result import GLMMResult
+    from interlace_core.data.request import ModelRequest
+    from interlace_core.driver import fit_glmm
 
-    return fit_glmm(
-        formula,
-        data,
-        family,
+    request = ModelRequest(
+        formula=formula,
+        data=data,
+        family=family,
         groups=groups,
         random=random,
         weights=weights,
@@ -145,27 +139,29 @@ def glmer(
         priors=priors,
         known=known,
         covariance=covariance,
-        call={
-            "optimizer": optimizer,
-            "optimizer_options": optimizer_options,
-            "nAGQ": nAGQ,
-            "approximation": approximation,
-            "verbose": verbose,
-            "starts": starts,
-        },
-        builtin=DEFAULTS,
     )
+    options = options_in_force(
+        optimizer=optimizer,
+        optimizer_options=optimizer_options,
+        nAGQ=nAGQ,
+        approximation=approximation,
+        verbose=verbose,
+        starts=starts,
+    )
+    return fit_glmm(request, options, returns=GLMMResult)
 
 
 def _parameter_formulas(
     dispformula: str | None, ziformula: str | None, parameters: Mapping[str, str] | None
-) -> dict[str, str]:
-    formulas = dict(parameters or {})
-    if dispformula is not None:
-        formulas["dispersion"] = dispformula
-    if ziformula is not None:
-        formulas["zero"] = ziformula
-    return formulas
+) -> Mapping[str, str]:
+    """Return the formulas of all further parameters; what is no mapping as it is, for the check."""
+    named = {"dispersion": dispformula, "zero": ziformula}
+    if parameters is not None and not isinstance(parameters, Mapping):
+        return parameters
+    return {
+        **(parameters or {}),
+        **{role: each for role, each in named.items() if each is not None},
+    }
 
 
 def power(
@@ -221,24 +217,25 @@ def power(
     -------
     Power
         With the error of simulation, and failed fits with their reasons.
-    """
-    from interlace.inference.power import power as simulate_power
 
+    Raises
+    ------
+    OptionError
+        If a name is none of the model's, or a parameter has no assumed value.
+    """
+    from interlace.fits import options_in_force
+    from interlace.inference.power import Assumptions, simulate_power
+    from interlace_core.data.request import ModelRequest
+
+    request = ModelRequest(formula, data, family, weights=weights, offset=offset, who="power")
     return simulate_power(
-        formula,
-        data,
-        family,
-        fixed=fixed,
-        sd=sd,
-        test=test,
-        parameters=parameters,
+        request,
+        options_in_force(nAGQ=nAGQ),
+        Assumptions(fixed, sd, parameters or {}),
+        test=[test] if isinstance(test, str) else list(test),
         n=n,
         alpha=alpha,
         method=method,
         seed=seed,
         n_jobs=n_jobs,
-        weights=weights,
-        offset=offset,
-        call={"nAGQ": nAGQ},
-        builtin=DEFAULTS,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class CLMMResult(GLMMResult):
     @property
     def levels(self) -> tuple[str, ...]:
         """Names of the categories, lowest first."""
-        return tuple(self.settings["response_levels"])
+        return self.settings.response_levels
 
     @property
     def thresholds(self) -> pd.Series:
@@ -199,15 +199,16 @@ def clmm(
     >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
     ['1|2', '2|3']
     """
-    from interlace.fits import fit_glmm
-    from interlace.models import DEFAULTS
+    from interlace.fits import options_in_force
+    from interlace_core.data.request import ModelRequest
+    from interlace_core.driver import fit_glmm
     from interlace_core.registry.registry import default_registry
 
     build: Any = default_registry().family("cumulative")
-    result = fit_glmm(
-        formula,
-        data,
-        build(link=link, threshold=threshold),
+    request = ModelRequest(
+        formula=formula,
+        data=data,
+        family=build(link=link, threshold=threshold),
         groups=groups,
         random=random,
         weights=weights,
@@ -215,16 +216,15 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
-        call={
-            "optimizer": optimizer,
-            "optimizer_options": optimizer_options,
-            "nAGQ": nAGQ,
-            "approximation": approximation,
-            "starts": starts,
-            "verbose": verbose,
-        },
-        builtin=DEFAULTS,
         who="clmm",
     )
-    parts = {each.name: getattr(result, each.name) for each in fields(result)}
-    return CLMMResult(**{**parts, "settings": {**result.settings, "returned": "clmm"}})
+    options = options_in_force(
+        optimizer=optimizer,
+        optimizer_options=optimizer_options,
+        nAGQ=nAGQ,
+        approximation=approximation,
+        starts=starts,
+        verbose=verbose,
+    )
+    result = fit_glmm(request, options, returns=CLMMResult)
+    return replace(result, settings=replace(result.settings, returned="clmm"))

@@ -13,7 +13,7 @@ RETURNED = {
     "clmm": ("interlace.ordinal", "CLMMResult"),
     "fit": ("interlace.linear", "LMMResult"),
 }
-"""What each call returns beside a GLMMResult, by what its result's `settings["returned"]` says."""
+"""What each call returns beside a GLMMResult, by what its result's `settings.returned` says."""
 
 
 def load(path: str | os.PathLike[str]) -> GLMMResult:
@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
         If the file cannot be read.
     """
     result = saving.load(path, GLMMResult)
-    found = RETURNED.get(str(result.settings.get("returned")))
+    found = RETURNED.get(result.settings.returned)
     if found is None:
         return result
     module, name = found

@@ -205,7 +205,7 @@ def _with_small_residual(family: Any, y: Any) -> Any:
     from interlace_core.driver import as_family
     from interlace_core.registry.registry import default_registry
 
-    chosen: Any = as_family(family, default_registry(), {"prefer": {}}, "MixedModelRegressor")
+    chosen: Any = as_family(family, default_registry(), {}, "MixedModelRegressor")
     dispersion = chosen.parameters[-1]
     if not chosen.linear_normal or dispersion.fixed is not None:
         return None

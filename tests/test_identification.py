@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace import models
-from interlace.fits import prepare
+from interlace.fits import options_in_force
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.data.identification import Fitting, identification_notes
+from interlace_core.data.request import ModelRequest
+from interlace_core.driver import prepare
 from interlace_core.messages.errors import DataError, FormulaError, ResponseError
 from interlace_families.gaussian import GaussianFamily
 
@@ -66,9 +67,8 @@ def frames():
 
 def notes_of(formula, data, family="gaussian", approximation="laplace", **options):
     """Return the notes of a model, before anything is fitted."""
-    call = {"approximation": approximation}
-    ready = prepare(formula, data, family, call=call, builtin=models.DEFAULTS, **options)
-    return ready.model.notes
+    request = ModelRequest(formula, data, family, **options)
+    return prepare(request, options_in_force(approximation=approximation)).model.notes
 
 
 # The same rule as lme4's, wherever its reason holds
@@ -238,9 +238,8 @@ def test_the_rule_is_the_rank_of_whole_matrices(frames, name, approximation, mon
     monkeypatch.setattr(
         "interlace_core.data.problem.identification_notes", lambda problem, fitting: ()
     )
-    ready = prepare(
-        formula, data, "gaussian", call={"approximation": "ml"}, builtin=models.DEFAULTS, **options
-    )
+    request = ModelRequest(formula, data, "gaussian", **options)
+    ready = prepare(request, options_in_force(approximation="ml"))
     count, rank = dense_rank(ready.model.problem)
     assert (rank == count) == (name in IDENTIFIED)
 
@@ -410,9 +409,8 @@ def test_the_rule_is_asked_of_the_contract(frames):
     from interlace_core.data.problem import build_problem
 
     def build(term):
-        return build_problem(
-            f"count ~ 1 + {term}", frames["all"], Foreign(), covariance=lambda name: OfLevels
-        )
+        request = ModelRequest(f"count ~ 1 + {term}", frames["all"], Foreign())
+        return build_problem(request, request.family, covariance=lambda name: OfLevels)
 
     assert build("oflevels(0 + between | day)").problem.terms[0].covariance.size == 2
     with pytest.raises(FormulaError, match="oflevels"):
@@ -435,7 +433,8 @@ def read_levels(values):
     data = pd.DataFrame(
         {"y": values, "x": np.arange(len(values)) % 7, "g": np.arange(len(values)) % 5}
     )
-    ready = prepare("y ~ x + (1 | g)", data, "cumulative", call={}, builtin=models.DEFAULTS)
+    request = ModelRequest("y ~ x + (1 | g)", data, "cumulative")
+    ready = prepare(request, options_in_force())
     return len(ready.model.response_levels)
 
 
@@ -468,11 +467,6 @@ def test_numbers_are_categories_up_to_a_limit(values, count):
 def test_ordinary_models_are_not_examined(frames, monkeypatch):
     """What it costs them is a count of effects."""
     monkeypatch.setattr("interlace_core.data.identification._examined", None)
-    ready = prepare(
-        "Reaction ~ Days + (Days | Subject)",
-        frames["all"],
-        "gaussian",
-        call={"approximation": "reml"},
-        builtin=models.DEFAULTS,
-    )
+    request = ModelRequest("Reaction ~ Days + (Days | Subject)", frames["all"], "gaussian")
+    ready = prepare(request, options_in_force(approximation="reml"))
     assert identification_notes(ready.model.problem, Fitting(restricted=True)) == ()

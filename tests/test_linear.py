@@ -6,6 +6,7 @@ import pytest
 from interlace_approximations import cross_products
 from interlace_approximations.cross_products import CrossProducts
 from interlace_core.data.problem import build_problem
+from interlace_core.data.request import ModelRequest
 from interlace_core.engine.joint_density import Conditional, layout_of
 from interlace_core.engine.mode import ModeSettings, find_mode
 from interlace_core.fitting.precondition import marginal_information
@@ -24,9 +25,8 @@ def problem_of(formula, weights, rng):
     data["y"] = 50.0 + 2.0 * data["x"] + rng.normal(size=n)
     registry = default_registry()
     family = registry.family("gaussian")()
-    return build_problem(
-        formula, data, family, covariance=registry.covariance, weights=weights, offset="o"
-    ).problem
+    request = ModelRequest(formula, data, family, weights=weights, offset="o")
+    return build_problem(request, family, covariance=registry.covariance).problem
 
 
 def dense(problem, psi, restricted):

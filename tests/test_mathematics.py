@@ -11,12 +11,13 @@ from scipy.optimize import linprog
 from scipy.special import gammaln
 
 import interlace
-from interlace.fits import prepare
-from interlace.models import DEFAULTS
+from interlace.fits import options_in_force
 from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
+from interlace_core.data.request import ModelRequest
+from interlace_core.driver import prepare
 from interlace_core.fitting.recession import Cone
 
 N, LEVELS_G, LEVELS_H = 60, 6, 5
@@ -49,7 +50,7 @@ G, H_ = indicators("g"), indicators("h")
 
 def problem_of(formula, family="poisson"):
     """Return a problem as the library makes it."""
-    return prepare(formula, DATA, family, builtin=DEFAULTS).model.problem
+    return prepare(ModelRequest(formula, DATA, family), options_in_force()).model.problem
 
 
 def z_lambda(T, sd=None):

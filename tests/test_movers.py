@@ -6,6 +6,7 @@ import pytest
 
 import interlace
 from interlace_core.data.problem import build_problem
+from interlace_core.data.request import ModelRequest
 from interlace_core.engine.elimination import sparsity
 from interlace_core.engine.joint_density import layout_of
 from interlace_core.records import Status
@@ -131,9 +132,8 @@ def problem_of(formula, data, family, weights):
     """Return the problem of a model."""
     registry = default_registry()
     chosen = registry.family(family)()
-    return build_problem(
-        formula, data, chosen, covariance=registry.covariance, weights=weights
-    ).problem
+    request = ModelRequest(formula, data, chosen, weights=weights)
+    return build_problem(request, chosen, covariance=registry.covariance).problem
 
 
 def difference(objective, psi, i):

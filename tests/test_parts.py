@@ -13,10 +13,11 @@ import pytest
 from scipy.special import expit
 
 import interlace
-from interlace.fits import prepare
+from interlace.fits import options_in_force
 from interlace.inference.accuracy import independent_parts
-from interlace.models import DEFAULTS
 from interlace_approximations import groups
+from interlace_core.data.request import ModelRequest
+from interlace_core.driver import prepare
 from interlace_core.engine import collapse
 from interlace_core.engine.joint_density import layout_of
 from interlace_core.engine.parts import independent_rows, subset
@@ -89,10 +90,8 @@ MORE = {
 
 def ready(formula, family, options, nAGQ=1, data=None):
     """Return problem and approximation, without fitting."""
-    made = prepare(
-        formula, table() if data is None else data, family,
-        builtin=DEFAULTS, call={"nAGQ": nAGQ}, **options,
-    )  # fmt: skip
+    request = ModelRequest(formula, table() if data is None else data, family, **options)
+    made = prepare(request, options_in_force(nAGQ=nAGQ))
     return made.model.problem, made.approximation
 
 
@@ -233,10 +232,8 @@ def test_nested_clusters_of_a_known_relation_are_one_part():
 
 def test_correlated_rows_are_correlated_in_each_cluster():
     data = table()
-    made = prepare(
-        "r ~ x + (1 | g)", data, "gaussian", correlation="ar1(t | g)", builtin=DEFAULTS,
-        call={"approximation": "ml"},
-    )  # fmt: skip
+    request = ModelRequest("r ~ x + (1 | g)", data, "gaussian", correlation="ar1(t | g)")
+    made = prepare(request, options_in_force(approximation="ml"))
     problem, approximation = made.model.problem, made.approximation
     psi = find_start(problem).psi
     psi[-1] = 0.4

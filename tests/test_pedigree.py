@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interlace.pedigree import pedigree
+from interlace.pedigrees import pedigree
 from interlace_core.messages.errors import DataError
 
 # Mrode (2005), Linear Models for the Prediction of Animal Breeding Values, example 2.1

@@ -19,13 +19,15 @@ from interlace_core.messages.errors import OptionError
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
+from matplotlib import pyplot  # noqa: E402
+
 from interlace import plots  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def figures_closed() -> Iterator[None]:
     yield
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 @cache

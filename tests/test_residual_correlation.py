@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace.fits import fit_glmm
-from interlace.models import DEFAULTS
+from interlace.fits import options_in_force
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.covariances import Diagonal
+from interlace_core.data.request import ModelRequest
+from interlace_core.driver import fit_glmm
+from interlace_core.fitting.fitted_model import FittedModel
 from interlace_core.messages.errors import (
     DataError,
     FormulaError,
@@ -327,12 +329,9 @@ def test_a_third_partys_structure_is_a_full_citizen():
     ours = interlace.fit("yg ~ x + (1 | g)", data, correlation="ar1(t | g)")
     halved = data.assign(t=data["t"] / 2.0)
     theirs = fit_glmm(
-        "yg ~ x + (1 | g)",
-        halved,
-        "gaussian",
-        correlation="decay(t | g)",
-        call={"approximation": "reml"},
-        builtin=DEFAULTS,
+        ModelRequest("yg ~ x + (1 | g)", halved, "gaussian", correlation="decay(t | g)"),
+        options_in_force(approximation="reml"),
+        returns=FittedModel,
         registry=registry,
     )
     assert theirs.llf == pytest.approx(ours.llf, abs=1e-7)

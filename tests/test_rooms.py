@@ -5,6 +5,8 @@ a plugin imports what is promised to authors and nothing else of the core.
 """
 
 import ast
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,22 @@ def test_plugins_import_what_is_promised(package):
     assert wrong == {}
 
 
+@pytest.mark.parametrize(
+    "package",
+    ["interlace", "interlace_core", *(f"interlace_core.{each}" for each in sorted(PROMISED))],
+)
+def test_a_public_name_is_no_module_of_the_same_name(package):
+    """The import of a module puts it in its package, in the place of what had its name there."""
+    names = getattr(import_module(package), "__all__", [])
+    assert shadowed(package, names) == []
+
+
+def shadowed(package, names):
+    """Return the names that are a function or a class until a module of that name is imported."""
+    modules = [name for name in names if find_spec(f"{package}.{name}")]
+    return [name for name in modules if name != "datasets"]  # the one that is meant as a module
+
+
 def test_faulty_imports_of_each_kind_are_seen():
     up = {"interlace_core.engine.mode": {"interlace_core.fitting.fit"}}
     assert upward(up) == ["interlace_core.engine.mode -> interlace_core.fitting.fit"]
@@ -135,3 +153,4 @@ def test_faulty_imports_of_each_kind_are_seen():
     lazy = "def f():\n    from interlace_core.fitting.fit import fit_problem"
     assert not_promised(lazy) == ["interlace_core.fitting.fit"]
     assert not_promised("from interlace_core.contract import Family") == []
+    assert shadowed("interlace", ["glmer", "linear"]) == ["linear"]

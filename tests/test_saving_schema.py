@@ -12,6 +12,8 @@ from interlace.saving.allowed import RefusedError, check_expression
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.grouping import FactorEncoder
+from interlace_core.data.request import ConfiguredOption
+from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.random_effects import GroupEffects, TermPlace
 from interlace_core.fitting.verdict import Verdict
@@ -28,6 +30,8 @@ RECORDS = {
     TermPlace: schema.term_place,
     GroupEffects: schema.group_effects,
     RowReport: schema.row_report,
+    FitSettings: schema.settings,
+    ConfiguredOption: schema.configured_option,
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import interlace
 from interlace_core.data.problem import build_problem
+from interlace_core.data.request import ModelRequest
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.registry.registry import default_registry
 from reference_fits import coefficient_name, load_data, load_fit
@@ -92,12 +93,9 @@ def covariance_of(reference):
 def test_the_value_at_the_references_parameters_is_the_references(fit_id):
     reference = load_fit(fit_id)
     registry = default_registry()
-    problem = build_problem(
-        formula_of(reference),
-        load_data(reference["dataset"]),
-        INSTALLED[FAMILIES[reference["family"]]](),
-        covariance=registry.covariance,
-    ).problem
+    family = INSTALLED[FAMILIES[reference["family"]]]()
+    request = ModelRequest(formula_of(reference), load_data(reference["dataset"]), family)
+    problem = build_problem(request, family, covariance=registry.covariance).problem
     names = {coefficient_name(n, reference["factors"]): v for n, v in reference["fixef"].items()}
     T = np.linalg.cholesky(covariance_of(reference))
     psi = [*T.T[np.triu_indices_from(T)], *(names[name] for name in problem.predictors[0].names)]

@@ -20,6 +20,7 @@ from interlace.config.files import ConfigFile, project_file, user_file
 from interlace.config.settings import SETTINGS, Setting, read_toml_value, setting_named
 
 PREFIX = "INTERLACE_"
+BUILT_IN, CALL = "built in", "call"
 # What a file could hold; anything else that Python code gives is an object of its own kind.
 PLAIN = (str, bytes, int, float, complex, list, tuple, set, Mapping)
 
@@ -102,7 +103,7 @@ class Config:
         home: Path | None = None,
         windows: bool | None = None,
     ) -> None:
-        self._builtin = _layer(builtin or {}, "built in", from_python=True)
+        self._builtin = _layer(builtin or {}, BUILT_IN, from_python=True)
         self._cwd = cwd
         self._environ = os.environ if environ is None else environ
         self._home = home
@@ -146,8 +147,16 @@ class Config:
                 rows.append(Origin(setting.key, None, "not set"))
         return tuple(rows)
 
+    def configured(self, call: Mapping[str, Any] | None = None) -> tuple[Origin, ...]:
+        """Return a row for each value in force that is neither built in nor the call's."""
+        return tuple(
+            Origin(".".join(each.path), each.value, each.origin)
+            for each in self._merged(call or {})
+            if each.origin not in (BUILT_IN, CALL)
+        )
+
     def _merged(self, call: Mapping[str, Any]) -> list[_Entry]:
-        last = _layer(call, "call", from_python=True)
+        last = _layer(call, CALL, from_python=True)
         return _merge([self._builtin, *self._surroundings, *_options.get(), last])
 
     @cached_property

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-import operator
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any
 
+from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.meets_contract import KINDS
 
 TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 FALSE_TEXTS = frozenset({"0", "false", "no", "off"})
+
+NEW_LEVELS = ("population", "error", "marginal", "sample")
+"""What prediction can do with a level that the fit has not seen; see `GLMMResult.predict`."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,8 @@ def setting_named(key: str, origin: str) -> Setting:
         if setting.key == key:
             return setting
     known = [setting.key for setting in SETTINGS]
-    close = similar_name(key, known)
-    hint = f"Did you mean {close!r}? " if close else ""
-    raise OptionError(f"{origin}: unknown key {key!r}. {hint}Known keys: {', '.join(known)}.")
+    hint = did_you_mean(key, known)
+    raise OptionError(f"{origin}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}.")
 
 
 def read_toml_value(text: str) -> Any:
@@ -102,12 +103,9 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    number = operator.index(value)
-    if number < 0:
+    if not is_whole(value, 0):
         raise ValueError
-    return number
+    return int(value)
 
 
 def _flag(value: Any) -> bool:
@@ -129,16 +127,13 @@ def _read_number(number: Callable[[str], Any], text: str) -> Any:
 
 
 def _positive(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError
-    number = float(value)
-    if not (math.isfinite(number) and number > 0):
+    if not is_real(value) or not (math.isfinite(value) and value > 0):
         raise ValueError
-    return number
+    return float(value)
 
 
 def _one_of(choices: tuple[str, ...], value: Any) -> Any:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError
     return value
 
@@ -197,8 +192,8 @@ SETTINGS = (
     ),
     Setting(
         "new_levels",
-        "'population' or 'error'",
-        partial(_one_of, ("population", "error")),
+        "'population', 'error', 'marginal' or 'sample'",
+        partial(_one_of, NEW_LEVELS),
         "what prediction does with a level that the fit has not seen",
     ),
     Setting(

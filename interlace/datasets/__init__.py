@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.messages.errors import UnknownNameError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 
 __all__ = ["describe", "load", "names"]
 
@@ -92,9 +92,8 @@ def _entry(name: str) -> dict[str, Any]:
     if name in index:
         entry: dict[str, Any] = index[name]
         return entry
-    close = similar_name(name, index) if isinstance(name, str) else None
-    hint = f"Did you mean {close!r}? " if close else ""
-    raise UnknownNameError(f"data set {name!r} does not exist. {hint}Known: {', '.join(names())}.")
+    hint = did_you_mean(name, index)
+    raise UnknownNameError(f"data set {name!r} does not exist.{hint} Known: {', '.join(names())}.")
 
 
 @cache

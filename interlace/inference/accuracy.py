@@ -25,6 +25,7 @@ from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_model import require_training
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.refit import refit_problem
+from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -86,6 +87,8 @@ class Accuracy:
 
 def accuracy(result: FittedModel, *, n: int, seed: int | None) -> Accuracy:
     """Return the accuracy report; see `GLMMResult.accuracy`."""
+    require_count(n, "accuracy: n")
+    check_seed(seed)
     training = require_training(result, "accuracy")
     if result.penalised:
         raise UnsupportedModelError(

@@ -18,7 +18,7 @@ from interlace.inference.simulation import draw, generators, new_predictors
 from interlace_core.fitting.fitted_model import require_training
 from interlace_core.fitting.from_known_fit import Known, known_fit
 from interlace_core.fitting.refit import refit_problem, result_of, with_response
-from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.checks import check_level, is_whole, require_count
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -211,7 +211,7 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
     NotAvailableError
         If joblib is wanted and not installed.
     """
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0:
+    if not is_whole(n_jobs) or n_jobs == 0:
         raise OptionError(
             "n_jobs must be a whole number of processes, or -1 for one on each core, got "
             f"{n_jobs!r}."

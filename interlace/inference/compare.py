@@ -131,7 +131,7 @@ def require_comparable(a: FittedModel, b: FittedModel) -> None:
 
 def _difference(a: FittedModel, b: FittedModel) -> str:
     for each in (a, b):
-        if each.settings.get("priors"):
+        if each.penalised:
             return (
                 f"{each.formula!r} was fitted with priors, so that its optimum is no maximum of "
                 "the likelihood. Fit both without priors."
@@ -304,7 +304,7 @@ def drop1(
     result: FittedModel, terms: str | list[str] | None, *, parameter: int | str
 ) -> pd.DataFrame:
     """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
-    if result.settings.get("priors"):
+    if result.penalised:
         raise OptionError(
             "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
             "there is no likelihood-ratio test. Fit without priors, or use term_tests."

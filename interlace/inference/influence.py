@@ -20,7 +20,8 @@ from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted_model import require_training
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.refit import refit_problem
-from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.messages.checks import require_count
+from interlace_core.messages.errors import InterlaceError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ class Influence:
 def influence(result: FittedModel, cluster: Any, exact: int) -> Influence:
     """Return the influence of clusters; see `GLMMResult.influence`."""
     training = require_training(result, "influence")
-    if isinstance(exact, bool) or not isinstance(exact, (int, np.integer)) or exact < 0:
-        raise OptionError(
-            "influence: exact must be how many of the most influential are refitted without, a "
-            f"whole number of at least 0, got {exact!r}."
-        )
+    require_count(exact, "influence: exact", least=0)
     found = cluster_scores(result, training, cluster, "influence")
     change = found.scores @ np.nan_to_num(result.fit.vcov, nan=0.0)
     cook = _cook(result, change)

@@ -16,7 +16,7 @@ from interlace.inference.quantities import (
 )
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 
 if TYPE_CHECKING:
     from interlace_core.fitting.fitted_model import FittedModel
@@ -58,8 +58,7 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
         matching = [each for each in found if name in (each.label, each.kind)]
         if not matching:
             labels = [each.label for each in found]
-            close = similar_name(str(name), labels)
-            hint = f" Did you mean {close!r}?" if close else ""
+            hint = did_you_mean(name, labels)
             raise OptionError(
                 f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
                 f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -15,15 +15,16 @@ from scipy.stats import beta as beta_distribution
 
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.simulation import draw_predictors, generators
-from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Problem
+from interlace_core.data.request import FitOptions, ModelRequest
+from interlace_core.driver import Prepared, prepare
 from interlace_core.engine.parts import drop_columns
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.from_known_fit import Known, known_fit
 from interlace_core.fitting.refit import refit_problem, with_response
 from interlace_core.fitting.wald import chi_square
-from interlace_core.messages.checks import require_count
+from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -31,9 +32,6 @@ from interlace_core.messages.errors import (
     ResponseError,
 )
 from interlace_core.records import Array
-
-if TYPE_CHECKING:
-    from interlace_core.driver import Prepared
 
 FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
 """What a single simulation may raise and be counted as failed."""
@@ -77,88 +75,67 @@ class Power:
         )
 
 
-def power(
-    formula: str,
-    data: Any,
-    family: str | Family | type[Family],
+@dataclass(frozen=True)
+class Assumptions:
+    """The values from which the responses are simulated; see `interlace.power`.
+
+    Attributes
+    ----------
+    fixed : mapping from coefficient to float
+        Of the mean, 0 where not named.
+    sd : mapping from grouping factor to float, or to a mapping from column to float
+    parameters : mapping from name to float
+        Further parameters of the family, on their natural scale.
+    """
+
+    fixed: Mapping[str, float]
+    sd: Mapping[str, float | Mapping[str, float]]
+    parameters: Mapping[str, float]
+
+
+def simulate_power(
+    request: ModelRequest,
+    options: FitOptions,
+    assumed: Assumptions,
     *,
-    fixed: Mapping[str, float],
-    sd: Mapping[str, float | Mapping[str, float]],
-    test: str | list[str],
-    parameters: Mapping[str, float] | None = None,
-    n: int = 200,
-    alpha: float = 0.05,
-    method: str = "wald",
-    seed: int | None = None,
-    n_jobs: int = 1,
-    weights: Any = None,
-    offset: Any = None,
-    call: Mapping[str, Any] | None = None,
-    builtin: Mapping[str, Any] | None = None,
+    test: list[str],
+    n: int,
+    alpha: float,
+    method: str,
+    seed: int | None,
+    n_jobs: int,
 ) -> Power:
     """Return the power of a test of coefficients, by simulation from assumed values.
 
     Parameters
     ----------
-    formula : str
-        Of the model that will be fitted, with random effects as bars. The columns of its
-        response need not be in the data.
-    data : data frame
-        The planned design: one row per observation to come.
-    family : str, Family or class
-    fixed : mapping from str to float
-        Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
-    sd : mapping
-        Assumed standard deviations of the random effects by grouping factor: a number for all
-        its columns, or a mapping from column to number. Effects are simulated uncorrelated.
-    test : str or list of str
-        Coefficients tested against 0, jointly if several.
-    parameters : mapping from str to float, optional
-        Assumed further parameters of the family, on their natural scale.
-    n : int
-        Simulations.
-    alpha : float
-        Size of the test.
-    method : str
-        "wald" or "lrt" (one more fit per simulation).
-    seed : int, optional
-    n_jobs : int
-        Processes, by way of joblib.
-    weights, offset
-        As for a fit; numbers of trials are weights.
-    call, builtin : mapping
-        Configurable options of the fits; see `fit_glmm`.
+    request : ModelRequest
+        What will be fitted; the columns of its response need not be in the data.
+    options : FitOptions
+    assumed : Assumptions
+    test, n, alpha, method, seed, n_jobs
+        As for `interlace.power`.
 
     Raises
     ------
     OptionError
         If a name is none of the model's, or a parameter has no assumed value.
     """
-    from interlace.fits import prepare
-
     require_count(n, "power: n")
+    require_share(alpha, "power: alpha")
     if method not in ("wald", "lrt"):
         raise OptionError(f"power: method must be 'wald' or 'lrt', got {method!r}.")
-    if not isinstance(alpha, (int, float, np.number)) or not 0.0 < alpha < 1.0:
-        raise OptionError(f"power: alpha must lie between 0 and 1, got {alpha!r}.")
-    call = {key: value for key, value in (call or {}).items() if value is not None}
-    ready = _with_placeholder(
-        formula, data, lambda frame: prepare(
-            formula, frame, family, weights=weights, offset=offset, call=call, builtin=builtin,
-            who="power",
-        ),
-    )  # fmt: skip
+    ready = _with_placeholder(request, options)
     problem = ready.model.problem
-    psi = _assumed(problem, fixed, sd, parameters or {})
-    names = [test] if isinstance(test, str) else list(test)
-    columns = np.array([_position(problem.predictors[0].names, name, "test") for name in names])
+    psi = _assumed_psi(problem, assumed)
+    columns = np.array([_position(problem.predictors[0].names, name, "test") for name in test])
     training = Training(problem, ready.approximation, ready.optimizer)
     work = _Work.of(training, psi, columns, method).warmed(generators(seed, 1)[0])
     outcomes = run(work, generators(seed, n), n_jobs)
     failures = tuple(Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason)
     pvalues = np.array([p for p, reason in outcomes if not reason])
     kind = "Wald test" if method == "wald" else "likelihood-ratio test"
-    return _summary(pvalues, alpha, f"{kind} of {', '.join(names)}", failures)
+    return _summary(pvalues, alpha, f"{kind} of {', '.join(test)}", failures)
 
 
 def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, ...]) -> Power:
@@ -169,20 +146,20 @@ def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, .
     return Power(share, (low, high), pvalues, alpha, test, failures)
 
 
-def _with_placeholder(
-    formula: str, data: Any, build: Callable[[pd.DataFrame], Prepared]
-) -> Prepared:
+def _with_placeholder(request: ModelRequest, options: FitOptions) -> Prepared:
     """Return the model with a stand-in response, whatever values the family takes."""
+    data = request.data
     given_by_name = isinstance(data, Mapping)
     frame = pd.DataFrame(data) if given_by_name else nw.from_native(data).to_pandas()
-    left = formula.split("~", 1)[0]
+    left = request.formula.split("~", 1)[0]
     named = re.findall(r"[^\W\d][\w.]*(?!\s*\(|[\w.])", left)
     missing = [name for name in dict.fromkeys(named) if name not in frame]
     error: Exception | None = None
     for pair in PLACEHOLDERS:
         values = np.resize(pair, len(frame))
         try:
-            return build(frame.assign(**dict.fromkeys(missing, values)))
+            filled = frame.assign(**dict.fromkeys(missing, values))
+            return prepare(replace(request, data=filled), options)
         except ResponseError as refused:
             error = refused
     raise OptionError(
@@ -191,12 +168,8 @@ def _with_placeholder(
     ) from error
 
 
-def _assumed(
-    problem: Problem,
-    fixed: Mapping[str, float],
-    sd: Mapping[str, float | Mapping[str, float]],
-    parameters: Mapping[str, float],
-) -> Array:
+def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
+    fixed, sd, parameters = assumed.fixed, assumed.sd, assumed.parameters
     psi = np.zeros(problem.n_psi)
     mean = problem.beta_slices()[0].start
     for name, value in fixed.items():
@@ -229,7 +202,7 @@ def _assumed(
 
 
 def _deviation(value: Any, group: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+    if not is_real(value) or not value >= 0:
         raise OptionError(
             f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
         )

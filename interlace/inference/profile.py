@@ -17,7 +17,7 @@ from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
 from interlace_core.fitting.fitted_model import require_training
-from interlace_core.messages.checks import require_count
+from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.progress import tracked
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Profile:
         """Return intervals by interpolating value in zeta; NaN beyond the points taken."""
         from scipy.interpolate import PchipInterpolator
 
+        check_level(level, "profile")
         target = float(ndtri(0.5 + 0.5 * level))
         limits = {}
         for name, part in self.points.groupby("parameter", sort=False):
@@ -69,8 +70,6 @@ def profile(
     result: FittedModel, parm: str | list[str] | None, *, level: float, points: int
 ) -> Profile:
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
-    from interlace_core.messages.checks import check_level
-
     check_level(level, "profile")
     require_count(points, "profile: points")
     training = require_training(result, "profile")

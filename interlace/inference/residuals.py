@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.joint_density import weighted_derivatives
+from interlace_core.messages.checks import check_seed
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
@@ -41,6 +42,7 @@ def residuals(result: FittedModel, kind: str, *, seed: int | None) -> pd.Series:
         raise OptionError(
             f"residuals: kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}."
         )
+    check_seed(seed)
     family, eta = result.family, list(result.eta)
     with guard(family, "residuals"), np.errstate(invalid="ignore", divide="ignore"):
         if kind == "quantile":

@@ -11,8 +11,7 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows
 from interlace_core.fitting.fitted_model import require_training
-from interlace_core.messages.checks import require_count
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
@@ -44,9 +43,7 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
     OptionError
         If the seed is neither None nor a whole number from 0.
     """
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if seed is not None and not (whole and seed >= 0):
-        raise OptionError(f"seed must be None or a whole number of at least 0, got {seed!r}.")
+    check_seed(seed)
     return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
 
 

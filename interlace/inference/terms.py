@@ -9,7 +9,7 @@ import numpy as np
 
 from interlace_core.data.design import INTERCEPT
 from interlace_core.messages.errors import OptionError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 from interlace_core.records import IntArray
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def find_term(terms: list[FixedTerm], name: str, who: str) -> FixedTerm:
         if name == term.name or frozenset(name.replace(" ", "").split(":")) == term.factors:
             return term
     names = [term.name for term in terms]
-    close = similar_name(str(name), names)
-    hint = f" Did you mean {close!r}?" if close else ""
+    hint = did_you_mean(name, names)
     raise OptionError(f"{who}: no term {name!r}.{hint} Terms: {', '.join(names)}.")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace.plots.canvas import intervals, new_axes, new_grid
 from interlace.reporting.tables import half_widths
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
@@ -142,6 +143,5 @@ def half_width(level: float) -> float:
     OptionError
         If the level is not between 0 and 1.
     """
-    if not isinstance(level, (int, float)) or not 0.0 < level < 1.0:
-        raise OptionError(f"plots: level must lie between 0 and 1, got {level!r}.")
+    check_level(level, "plots")
     return NormalDist().inv_cdf(0.5 + 0.5 * level)

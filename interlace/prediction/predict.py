@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.config.settings import NEW_LEVELS
 from interlace.prediction.average import average
 from interlace.prediction.design import (
     fit_rows,
     included_terms,
     new_rows,
 )
-from interlace.prediction.target import NEW_LEVELS, Predicted, Target, target_of
+from interlace.prediction.target import Predicted, Target, target_of
+from interlace_core.messages.checks import check_seed
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -39,6 +41,7 @@ def predict(
 ) -> pd.Series | pd.DataFrame:
     """Return predictions; see `GLMMResult.predict`."""
     policy = _policy(result, new_levels)
+    check_seed(seed)
     target = target_of(result, type)
     included = (False,) * len(result.terms)
     if not target.over_all:
@@ -76,14 +79,13 @@ def predict(
 
 
 def _policy(result: FittedModel, new_levels: str | None) -> str:
-    policy = new_levels if new_levels is not None else result.settings.get("new_levels")
-    policy = "population" if policy is None else policy
-    if policy not in NEW_LEVELS:
+    policy = new_levels if new_levels is not None else result.settings.new_levels
+    if not isinstance(policy, str) or policy not in NEW_LEVELS:
         raise OptionError(
             f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
             f"got {policy!r}."
         )
-    return str(policy)
+    return policy
 
 
 def _quietly(target: Target, eta: Array, averaged: Array | None) -> Array:

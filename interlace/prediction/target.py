@@ -13,13 +13,11 @@ from interlace.prediction.design import RowDesign, level_scales, predictors, unr
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import OptionError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
     from interlace_core.fitting.fitted_model import FittedModel
-
-NEW_LEVELS = ("population", "error", "marginal", "sample")
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,7 @@ def target_of(result: FittedModel, type: str) -> Target:
         if type in (found.parameter.name, found.parameter.role):
             return Target(_parameter(family, k), found.parameter.link)
         choices += [found.parameter.name, found.parameter.role]
-    close = similar_name(str(type), choices)
-    hint = f" Did you mean {close!r}?" if close else ""
+    hint = did_you_mean(type, choices)
     raise OptionError(
         f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
         f"got {type!r}.{hint}"

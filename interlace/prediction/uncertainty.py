@@ -169,7 +169,7 @@ def _many_factors(
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     covariances = np.zeros((K, K, first.size))
     for position, row in enumerate(first):
-        pulled, spare = {}, np.zeros((K, K))
+        pulled, own = {}, np.zeros((K, K))
         for k in range(K):
             parts = [np.zeros(factor.shape) for factor in structure.factors]
             for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
@@ -178,11 +178,11 @@ def _many_factors(
             if any(part.any() for part in parts):
                 pulled[k] = parts
         for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
-            spare += _spare(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
+            own += _unexplained(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
         for k, parts in pulled.items():
             solved = factorisation.solve([part.copy() for part in parts])
             for m, others in pulled.items():
-                covariances[k, m, position] = spare[k, m] + sum(
+                covariances[k, m, position] = own[k, m] + sum(
                     float(np.sum(x * y)) for x, y in zip(solved, others, strict=True)
                 )
     return np.asarray(covariances[:, :, np.ravel(inverse)])
@@ -197,7 +197,11 @@ def _pulled(factor: Factor, values: Array, level: int) -> Array:
     return factor.gather(np.outer(values, factor.relation.loading(level)))
 
 
-def _spare(factor: Factor, level: int) -> float:
+def _unexplained(factor: Factor, level: int) -> float:
     """Return the share of a level's variance that no level with data tells of."""
     L = factor.rows.size
-    return 0.0 if factor.relation is None or level < L else float(factor.relation.spare[level - L])
+    return (
+        0.0
+        if factor.relation is None or level < L
+        else float(factor.relation.unexplained[level - L])
+    )

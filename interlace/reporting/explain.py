@@ -104,7 +104,7 @@ def _model(result: FittedModel) -> str:
 
 
 def _method(result: FittedModel) -> str:
-    priors = result.settings.get("priors")
+    priors = result.settings.priors
     if not priors:
         return result.fitted_by.words
     words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())

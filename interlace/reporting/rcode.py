@@ -45,7 +45,7 @@ DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else
 
 def r_code(result: FittedModel, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
-    if result.settings.get("priors"):
+    if result.settings.priors:
         raise _no_counterpart("a penalised fit")
     if any(effects.scales is not None for effects in result.effects.values()):
         raise _no_counterpart("a known covariance of levels")
@@ -74,7 +74,7 @@ def r_code(result: FittedModel, data: str = "data") -> str:
     lines += _factors(result, data)
     if result.encoder.external_offset:
         lines.append("# offset_values: the array that was given as offset, one value per row")
-    if result.settings.get("weights") == "array":
+    if result.settings.weights == "array":
         lines.append("# weight_values: the array that was given as weights, one value per row")
     check = f"logLik(fit)  # interlace found {result.llf:.4f}"
     check += ", with a constant that lme4 leaves out" if lme4 and nAGQ else ""
@@ -176,7 +176,7 @@ def _family(result: FittedModel, engine: str) -> str:
 
 
 def _weights(result: FittedModel) -> list[str]:
-    weights = result.settings.get("weights")
+    weights = result.settings.weights
     if weights is None:
         return []
     if weights == "array":

@@ -73,7 +73,7 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
     rows = [
         _heading(result),
         ("Formula", result.formula),
-        *((f"Formula of {name}", text) for name, text in result.settings["parameters"].items()),
+        *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
         ("Family", f"{result.family.name} ({links})"),
         ("Approximation", str(result.fitted_by)),
         ("Rows", _rows_used(result)),
@@ -81,6 +81,9 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
         *_likelihood_rows(result),
         ("Status", result.status),
     ]
+    if result.settings.configured:
+        configured = ", ".join(map(str, result.settings.configured))
+        rows.append(("Options from configuration", configured))
     if result.fit.searches:
         rows.append(("Searches", result.fit.search_report()))
     return tuple(rows)
@@ -89,7 +92,7 @@ def _head(result: FittedModel) -> tuple[Row, ...]:
 def _heading(result: FittedModel) -> Row:
     if not result.penalised:
         return result.heading
-    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings["priors"].items())
+    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings.priors.items())
     return result.heading[0], f"{result.heading[1]} (priors: {priors})"
 
 

@@ -1,4 +1,4 @@
-"""How a result is told and kept: methods that GLMMResult inherits, each one line to its module."""
+"""How a result is reported and saved: methods of GLMMResult, each one line to its module."""
 
 from __future__ import annotations
 

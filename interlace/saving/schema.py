@@ -30,6 +30,8 @@ from interlace.saving.designs import encoder
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
+from interlace_core.data.request import ConfiguredOption
+from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.fitted_model import AnyFit, Coefficients, FittedModel
 from interlace_core.fitting.random_effects import GroupEffects, TermPlace
@@ -95,6 +97,23 @@ group_effects = record(
 row_report = record(
     RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
 )
+configured_option = record(ConfiguredOption, name=text, value=text, origin=text)
+settings = record(
+    FitSettings,
+    approximation=text,
+    optimizer=text,
+    structure=text,
+    new_levels=text,
+    extras=mapping_of(value),
+    parameters=mapping_of(text),
+    weights=maybe(text),
+    response_levels=_texts,
+    priors=mapping_of(text),
+    penalty=number,
+    df_method=text,
+    returned=text,
+    configured=tuple_of(configured_option),
+)
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
 
@@ -120,7 +139,7 @@ FIELDS: dict[str, Codec] = {
     "eta": array(2),
     "eta_fixed": array(2),
     "encoder": encoder,
-    "settings": mapping_of(value),
+    "settings": settings,
     "fitted_by": method,
     "dropped_columns": _texts,
     "notes": _texts,
@@ -164,7 +183,6 @@ def _contradictions(result: FittedModel) -> Iterator[tuple[str, str, Any]]:
     """Yield each place where sizes do not fit together: where, what was expected, what is there."""
     n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
     checks = [
-        *_setting_types(result),
         ("rows.index", n, len(result.rows.index)),
         ("y", (n,), result.y.shape[:1]),
         ("weights", n, n if result.weights is None else len(result.weights)),
@@ -179,15 +197,6 @@ def _contradictions(result: FittedModel) -> Iterator[tuple[str, str, Any]]:
         *_effect_sizes(result),
     ]
     yield from ((where, str(expected), got) for where, expected, got in checks if expected != got)
-
-
-def _setting_types(result: FittedModel) -> Iterator[tuple[str, Any, Any]]:
-    for name in ("approximation", "optimizer", "structure"):
-        yield f"settings.{name}", str, type(result.settings.get(name))
-    parameters = result.settings.get("parameters")
-    yield "settings.parameters", dict, type(parameters)
-    texts = [*parameters, *parameters.values()] if isinstance(parameters, dict) else []
-    yield "settings.parameters", True, all(isinstance(each, str) for each in texts)
 
 
 def _coefficient_sizes(result: FittedModel) -> Iterator[tuple[str, Any, Any]]:

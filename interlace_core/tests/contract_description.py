@@ -33,7 +33,7 @@ RECORDS = (
     contract.Parameter,
     contract.OptimizerFacts,
     contract.Method,
-    contract.Beginning,
+    contract.StartingValues,
     contract.Information,
     records.Collapsed,
     records.RowKernel,

@@ -10,6 +10,7 @@ from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.data.problem import build_problem
+from interlace_core.data.request import ModelRequest
 from interlace_core.families.checks import require
 from interlace_core.records import Response
 
@@ -72,4 +73,6 @@ class ResidualFamily(NumericFamily):
 
 
 def build(formula, data, family=None, **options):
-    return build_problem(formula, data, family or FakeFamily(), covariance=covariance, **options)
+    family = family or FakeFamily()
+    request = ModelRequest(formula, data, family, **options)
+    return build_problem(request, family, covariance=covariance)

@@ -28,7 +28,7 @@ def test_root_and_weights_give_the_conditional_normal_law(K, change):
     inverse = np.linalg.pinv(own, rcond=1e-10, hermitian=True)
     np.testing.assert_allclose(relation.weights, cross @ inverse, atol=1e-8)
     spare = np.diagonal(K[5:, 5:] - cross @ inverse @ cross.T)
-    np.testing.assert_allclose(relation.spare, spare, atol=1e-8)
+    np.testing.assert_allclose(relation.unexplained, spare, atol=1e-8)
     np.testing.assert_allclose(relation.variances(), np.diagonal(K), atol=1e-8)
 
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from dense_laplace import DenseLaplace
 
-from interlace_core.contract.approximation import Approximation, Beginning, Information, Shortcuts
+from interlace_core.contract.approximation import (
+    Approximation,
+    Information,
+    Shortcuts,
+    StartingValues,
+)
 from interlace_core.engine.joint_density import layout_of
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.random_effects import covariance_of_rows
@@ -237,7 +242,7 @@ class Doubled(Shortcuts):
 
     def begin(self):
         start = find_start(self.problem)
-        return Beginning(start.psi[self.problem.n_theta :], start.units)
+        return StartingValues(start.psi[self.problem.n_theta :], start.units)
 
     def information(self, psi):
         return information_of_rows(self.problem, psi, np.zeros(layout_of(self.problem).structure.q))
@@ -255,7 +260,7 @@ class Singular(Doubled):
 class FarOff(Doubled):
     def begin(self):
         beginning = super().begin()
-        return Beginning(beginning.beta, 10.0 * beginning.units)
+        return StartingValues(beginning.beta, 10.0 * beginning.units)
 
 
 class Sideways(Doubled):

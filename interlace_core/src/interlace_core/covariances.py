@@ -77,7 +77,7 @@ class Unstructured(Covariance):
         """Return standard deviations and correlations, in the order of T's lower triangle."""
         return tuple(
             f"sd({columns[i]})" if i == j else f"cor({columns[j]}, {columns[i]})"
-            for i, j in zip(self._rows, self._columns, strict=True)
+            for i, j in zip(self._rows.tolist(), self._columns.tolist(), strict=True)
         )
 
     def natural(self, theta: Array) -> Array:

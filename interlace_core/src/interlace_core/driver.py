@@ -1,8 +1,8 @@
-"""A fit in readable steps: settings, family, problem, approximation, optimizer, fit, result."""
+"""A fit in readable steps: family, problem, approximation, optimizer, fit, result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -14,14 +14,16 @@ from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.data.identification import Fitting
 from interlace_core.data.problem import Model, build_problem
+from interlace_core.data.request import FitOptions, ModelRequest
 from interlace_core.engine.joint_density import layout_of
 from interlace_core.fitting.diagnostics import accuracy_notes, limit_notes
 from interlace_core.fitting.exact import require_residual
 from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_model import AnyFit, Coefficients
 from interlace_core.fitting.fitted_to import Training, fitted_state
-from interlace_core.fitting.priors import Prior, held_by_priors, kept_of_approximation, penalise
+from interlace_core.fitting.priors import held_by_priors, penalise, settings_of_approximation
 from interlace_core.fitting.random_effects import term_places
 from interlace_core.fitting.separation import separation_notes
 from interlace_core.fitting.verdict import with_columns
@@ -38,82 +40,40 @@ from interlace_core.registry.registry import Registry, default_registry
 
 
 def fit_glmm(
-    formula: str,
-    data: Any,
-    family: str | Family | type[Family],
+    request: ModelRequest,
+    options: FitOptions,
     *,
-    groups: str | Sequence[str] | None = None,
-    random: str | Sequence[str] | None = None,
-    weights: Any = None,
-    offset: Any = None,
-    parameters: Mapping[str, str] | None = None,
-    theta0: Any = None,
-    priors: Mapping[str, Prior] | None = None,
-    known: Mapping[str, Any] | None = None,
-    covariance: Mapping[str, Any] | None = None,
-    correlation: str | None = None,
-    call: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any],
     returns: type[AnyFit],
     registry: Registry | None = None,
-    who: str = "glmer",
 ) -> AnyFit:
     """Fit a generalised linear mixed model by maximum likelihood.
 
     Parameters
     ----------
-    formula, data, family, groups, random, weights, offset, theta0, known, covariance
-        As for `interlace.glmer`.
-    correlation : str, optional
-        Of the residuals, as for `interlace.fit`.
-    parameters : mapping from name or role to formula
-        Formulas of further distributional parameters.
-    priors : mapping from coefficient, or "fixed", to Prior, optional
-        Makes the fit a penalised one.
-    call : mapping
-        The call's own values for configurable options; None means not given.
-    settings : mapping
-        Every configurable option, resolved with those of the call.
+    request : ModelRequest
+        What is fitted.
+    options : FitOptions
+        How.
     returns : class
         Of the result: `FittedModel`, or one derived from it.
     registry : Registry, optional
         Where names are looked up; that of the process by default.
-    who : str
-        The function that the user called, for messages.
     """
-    ready = prepare(
-        formula,
-        data,
-        family,
-        groups=groups,
-        random=random,
-        weights=weights,
-        offset=offset,
-        parameters=parameters,
-        priors=priors,
-        known=known,
-        covariance=covariance,
-        correlation=correlation,
-        call=call,
-        settings=settings,
-        registry=registry,
-        who=who,
-    )
-    model = ready.model
+    ready = prepare(request, options, registry=registry)
+    problem = ready.model.problem
     fit = fit_problem(
-        model.problem,
+        problem,
         ready.approximation,
         ready.optimizer,
-        theta0=_checked_theta0(theta0, model.problem, who),
-        starts=settings["starts"] or 0,
-        tol_decrement=settings["tol_decrement"],
-        verbose=bool(settings["verbose"]),
+        theta0=_checked_theta0(request.theta0, problem, request.who),
+        starts=options.starts,
+        tol_decrement=options.tol_decrement,
+        verbose=options.verbose,
     )
-    used = {**settings, "parameters": dict(parameters or {}), "weights": _as_text(weights)}
-    result = _result(returns, model, fit, ready, used, who)
+    result = _result(returns, fit, ready)
     verdict = result.fit.verdict
     if not verdict.converged or verdict.status == "not determined":
-        warn(f"{who}: {verdict.message}.", ConvergenceWarning)
+        warn(f"{request.who}: {verdict.message}.", ConvergenceWarning)
     return result
 
 
@@ -126,68 +86,43 @@ class Prepared:
     model : Model
     approximation : Approximation
     optimizer : Optimizer
-    settings : mapping
-        Every configurable option, resolved.
+    request : ModelRequest
+        What was asked.
+    options : FitOptions
     """
 
     model: Model
     approximation: Approximation
     optimizer: Optimizer
-    settings: Mapping[str, Any]
+    request: ModelRequest
+    options: FitOptions
 
 
 def prepare(
-    formula: str,
-    data: Any,
-    family: str | Family | type[Family],
-    *,
-    groups: str | Sequence[str] | None = None,
-    random: str | Sequence[str] | None = None,
-    weights: Any = None,
-    offset: Any = None,
-    parameters: Mapping[str, str] | None = None,
-    priors: Mapping[str, Prior] | None = None,
-    known: Mapping[str, Any] | None = None,
-    covariance: Mapping[str, Any] | None = None,
-    correlation: str | None = None,
-    call: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any],
-    registry: Registry | None = None,
-    who: str = "glmer",
+    request: ModelRequest, options: FitOptions, *, registry: Registry | None = None
 ) -> Prepared:
     """Return what a fit needs: the model as arrays and the components chosen; see `fit_glmm`."""
     registry = registry or default_registry()
-    call = {key: value for key, value in (call or {}).items() if value is not None}
-    chosen_family = as_family(family, registry, settings, who)
-    if "zero" in (parameters or {}):
-        parameters, chosen_family = with_asked_zero_part(
-            dict(parameters or {}), chosen_family, registry
-        )
-    integral = as_approximation(registry, settings, call, who)
+    family = as_family(request.family, registry, options.prefer, request.who)
+    parameters = dict(request.parameters)
+    if "zero" in parameters:
+        parameters, family = with_asked_zero_part(parameters, family, registry)
+    integral = as_approximation(registry, options, request.who)
     with guard(None, "data"):
         model = build_problem(
-            formula,
-            data,
-            chosen_family,
-            covariance=lambda name: registry.covariance(name, prefer=settings["prefer"]),
-            groups=groups,
-            random=random,
-            weights=weights,
-            offset=offset,
-            parameters=parameters,
-            known=known,
-            structures=covariance,
-            correlation=correlation,
+            replace(request, parameters=parameters),
+            family,
+            covariance=lambda name: registry.covariance(name, prefer=options.prefer),
             fitting=Fitting(integral.method.restricted, integral.precision_weights),
         )
-    approximation = penalise(integral, priors)
+    approximation = penalise(integral, request.priors)
     with guard(approximation, "check"):
         approximation.require(model.problem)
-    optimizer = as_optimizer(registry, settings, who)
-    return Prepared(model, approximation, optimizer, settings)
+    optimizer = as_optimizer(registry, options, request.who)
+    return Prepared(model, approximation, optimizer, request, options)
 
 
-def as_family(family: Any, registry: Registry, settings: Mapping[str, Any], who: str) -> Family:
+def as_family(family: Any, registry: Registry, prefer: Mapping[str, str], who: str) -> Family:
     """Return a family from its name, its class or an instance.
 
     Raises
@@ -198,7 +133,7 @@ def as_family(family: Any, registry: Registry, settings: Mapping[str, Any], who:
         If no installed plugin provides the name.
     """
     if isinstance(family, str):
-        return registry.family(family, prefer=settings["prefer"])()
+        return registry.family(family, prefer=prefer)()
     chosen: Family = _as_instance(family, Family, "family", who)
     return chosen
 
@@ -244,22 +179,20 @@ def composed(family: Family, role: str, registry: Registry) -> Family:
     return next((found for found in made if found is not None), family)
 
 
-def as_approximation(
-    registry: Registry, settings: Mapping[str, Any], call: Mapping[str, Any], who: str
-) -> Approximation:
-    """Return the approximation that the call and the settings ask for.
+def as_approximation(registry: Registry, options: FitOptions, who: str) -> Approximation:
+    """Return the approximation that the options ask for.
 
     A name with nAGQ passes nAGQ on to it; nAGQ alone chooses by what approximations serve.
     """
-    asked, nAGQ = settings["approximation"], settings["nAGQ"]
-    if "nAGQ" in call and "approximation" not in call:
+    asked, nAGQ, given = options.approximation, options.nAGQ, options.given
+    if "nAGQ" in given and "approximation" not in given:
         asked = None  # a number of points in the call is stronger than a configured name
     if isinstance(asked, str):
-        cls = registry.approximation(asked, prefer=settings["prefer"])
-        return cls.from_nAGQ(nAGQ) if "nAGQ" in call else cls()
+        cls = registry.approximation(asked, prefer=options.prefer)
+        return cls.from_nAGQ(nAGQ) if "nAGQ" in given else cls()
     if asked is not None:
-        given: Approximation = _as_instance(asked, Approximation, "approximation", who)
-        return given
+        instance: Approximation = _as_instance(asked, Approximation, "approximation", who)
+        return instance
     serving = [
         each
         for each in registry.classes("approximation")
@@ -287,34 +220,34 @@ def _served(registry: Registry) -> str:
     )
 
 
-def as_optimizer(registry: Registry, settings: Mapping[str, Any], who: str) -> Optimizer:
-    """Return the optimizer that the settings ask for, with its options.
+def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer:
+    """Return the optimizer that is asked for, with its own options.
 
     Raises
     ------
     OptionError
         If an option is not one of the optimizer's, or options come with an instance.
     """
-    asked, options = settings["optimizer"], dict(settings["optimizer_options"] or {})
+    asked, its_options = options.optimizer, options.optimizer_options
     if isinstance(asked, Optimizer):
-        if options:
+        if its_options:
             raise OptionError(
                 f"{who}: optimizer_options go with an optimizer's name; give them to "
                 f"{type(asked).__name__}(...) itself."
             )
         return asked
     if isinstance(asked, str):
-        cls = registry.optimizer(asked, prefer=settings["prefer"])
+        cls = registry.optimizer(asked, prefer=options.prefer)
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
-    known = [each.name for each in fields(cls)] if is_dataclass(cls) else []
-    unknown = [option for option in options if option not in known]
+    known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
+    unknown = [option for option in its_options if option not in known]
     if unknown:
         raise OptionError(
             f"optimizer {cls.name!r} has no option {', '.join(map(repr, unknown))}. "
             f"Its options are {', '.join(known)}."
         )
-    return cls(**options)
+    return cls(**its_options)
 
 
 def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
@@ -340,15 +273,9 @@ def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
     return values
 
 
-def _result(
-    returns: type[AnyFit],
-    model: Model,
-    fit: Fit,
-    ready: Prepared,
-    settings: Mapping[str, Any],
-    who: str,
-) -> AnyFit:
-    problem, approximation, optimizer = model.problem, ready.approximation, ready.optimizer
+def _result(returns: type[AnyFit], fit: Fit, ready: Prepared) -> AnyFit:
+    model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
+    problem, who = model.problem, ready.request.who
     state = fitted_state(problem, fit, approximation.shortcuts(problem))
     with guard(problem.family, "result"):
         doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
@@ -357,7 +284,7 @@ def _result(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
-    training = Training(problem, approximation, optimizer, settings["tol_decrement"])
+    training = Training(problem, approximation, optimizer, ready.options.tol_decrement)
     separated = separation_notes(problem, fit, state.eta, held_by_priors(approximation, problem))
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
@@ -375,15 +302,7 @@ def _result(
         eta=state.eta,
         eta_fixed=state.eta_fixed,
         encoder=model.encoder,
-        settings={
-            "optimizer": repr(optimizer),
-            "structure": layout_of(problem).plan.describe(layout_of(problem).structure),
-            "new_levels": settings["new_levels"],
-            "parameters": settings["parameters"],
-            "weights": settings["weights"],
-            "response_levels": model.response_levels,
-            **kept_of_approximation(approximation, problem, fit.psi),
-        },
+        settings=_settings(ready, fit),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         notes=(
@@ -393,6 +312,21 @@ def _result(
             *(() if separated else accuracy_notes(training, fit)),
         ),
         training=training,
+    )
+
+
+def _settings(ready: Prepared, fit: Fit) -> FitSettings:
+    """Return what was used for a fit."""
+    layout, request = layout_of(ready.model.problem), ready.request
+    return FitSettings(
+        optimizer=repr(ready.optimizer),
+        structure=layout.plan.describe(layout.structure),
+        new_levels=ready.options.new_levels,
+        parameters=dict(request.parameters),
+        weights=_as_text(request.weights),
+        response_levels=ready.model.response_levels,
+        configured=ready.options.configured,
+        **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 
 

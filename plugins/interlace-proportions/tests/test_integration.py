@@ -10,6 +10,7 @@ from scipy import integrate
 
 from interlace_core.covariances import Unstructured
 from interlace_core.data.problem import build_problem
+from interlace_core.data.request import ModelRequest
 from interlace_proportions.beta import BetaFamily
 from interlace_proportions.betabinomial import BetaBinomialFamily
 from interlace_proportions.ordered_beta import OrderedBetaFamily
@@ -57,13 +58,9 @@ def simulated(name):
 
 def problem_of(name, parameters, term="(1 | g)"):
     left = "cbind(y, rest)" if name == "betabinomial" else "y"
-    return build_problem(
-        f"{left} ~ x{' + ' + term if term else ''}",
-        simulated(name),
-        TRUE[name][0],
-        covariance=lambda _: Unstructured,
-        parameters=parameters,
-    ).problem
+    formula, family = f"{left} ~ x{' + ' + term if term else ''}", TRUE[name][0]
+    request = ModelRequest(formula, simulated(name), family, parameters=parameters)
+    return build_problem(request, family, covariance=lambda _: Unstructured).problem
 
 
 def integrated(problem, psi):

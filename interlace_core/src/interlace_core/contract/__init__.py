@@ -28,10 +28,10 @@ from interlace_core.calculus.links import (
 )
 from interlace_core.contract.approximation import (
     Approximation,
-    Beginning,
     Information,
     Method,
     Shortcuts,
+    StartingValues,
 )
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
@@ -42,6 +42,7 @@ from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm, RowReport
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
+from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
     DataWarning,
@@ -79,12 +80,13 @@ __all__ = [
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Beginning", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "Batch", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "Array", "BoolArray", "IntArray",
-    # errors
+    # errors, and checks of arguments
     "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
     "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",
+    "is_real", "is_whole",
 ]
 # fmt: on
 

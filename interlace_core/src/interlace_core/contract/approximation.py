@@ -103,7 +103,7 @@ class Approximation(ABC):
 
     @abstractmethod
     def check(self, problem: Problem) -> None:
-        """Refuse, by name and with the way out, what it cannot do.
+        """Refuse what it cannot do, by name, and say what to do instead.
 
         Called by `require` alone, after levels and rows that are correlated were refused where
         it does not say that it takes those.
@@ -250,7 +250,7 @@ class Approximation(ABC):
 
 
 @dataclass(frozen=True)
-class Beginning:
+class StartingValues:
     """The model without random effects, where a fit begins.
 
     Attributes
@@ -287,7 +287,7 @@ class Shortcuts(ABC):
     """Start, scales and the spread of the random effects of one problem."""
 
     @abstractmethod
-    def begin(self) -> Beginning:
+    def begin(self) -> StartingValues:
         """Return the model without random effects; called once or twice per fit."""
 
     @abstractmethod

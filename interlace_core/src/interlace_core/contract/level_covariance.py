@@ -31,14 +31,14 @@ class Relation:
         Further levels that the matrix holds.
     weights : ndarray, shape (m, L)
         Their conditional mean given the effects of the levels with data.
-    spare : ndarray, shape (m,)
+    unexplained : ndarray, shape (m,)
         Their conditional variance.
     """
 
     root: Array
     others: tuple[str, ...]
     weights: Array
-    spare: Array
+    unexplained: Array
 
     @classmethod
     def of(cls, K: Array, n_levels: int, others: tuple[str, ...] = ()) -> Relation:
@@ -63,16 +63,16 @@ class Relation:
         pivots = np.square(np.diagonal(factor))
         if info == 0 and np.all(pivots > TOL_REL_EIGENVALUE * np.diagonal(K)):
             half = np.linalg.solve(factor[:L, :L].T, factor[L:, :L].T).T
-            spare = np.sum(np.square(factor[L:, L:]), axis=1)
-            return cls(np.ascontiguousarray(factor[:L, :L]), others, half, spare)
+            rest = np.sum(np.square(factor[L:, L:]), axis=1)
+            return cls(np.ascontiguousarray(factor[:L, :L]), others, half, rest)
         _require_covariance(K)
         values, vectors = np.linalg.eigh(K[:L, :L])
         kept = values > TOL_REL_EIGENVALUE * values[-1]
         root = np.zeros((L, L))
         root[:, : int(np.sum(kept))] = vectors[:, kept] * np.sqrt(values[kept])
         half = (K[L:, :L] @ vectors[:, kept]) / values[kept] @ vectors[:, kept].T
-        spare = np.diagonal(K)[L:] - np.sum(half * K[L:, :L], axis=1)
-        return cls(root, others, half, np.maximum(spare, 0.0))
+        rest = np.diagonal(K)[L:] - np.sum(half * K[L:, :L], axis=1)
+        return cls(root, others, half, np.maximum(rest, 0.0))
 
     def part(self, levels: IntArray) -> Relation:
         """Return the relation among some of the levels with data, no others."""
@@ -88,7 +88,7 @@ class Relation:
         """Return the variances of all levels, those with data first, shape (L + m,)."""
         own = np.sum(np.square(self.root), axis=1)
         between = np.sum(np.square(self.weights @ self.root), axis=1)
-        return np.concatenate([own, between + self.spare])
+        return np.concatenate([own, between + self.unexplained])
 
     def extend(self, values: Array) -> Array:
         """Return effects (or slopes of them) of all levels, (L + m, ...) from (L, ...)."""

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.messages.errors import DataError
-from interlace_core.messages.names import listed, similar_name
+from interlace_core.messages.names import did_you_mean, listed
 
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 """What `pandas.api.types.infer_dtype` says of columns that hold numbers."""
@@ -103,8 +103,7 @@ def require_columns(table: Table, names: Collection[str], *, argument: str = "da
     """Raise a DataError if one of the columns needed is missing or occurs twice."""
     missing = [name for name in dict.fromkeys(names) if name not in table.columns]
     if missing:
-        close = similar_name(missing[0], table.columns)
-        hint = f" Did you mean {close!r}?" if close else ""
+        hint = did_you_mean(missing[0], table.columns)
         raise DataError(
             f"{argument}: expected the column(s) {listed(missing)}, which are not there.{hint} "
             f"Columns available: {listed(table.columns)}. Add or rename them."

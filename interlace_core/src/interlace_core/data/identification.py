@@ -20,9 +20,9 @@ from interlace_core.data.identification_words import (
     confounded,
     count_effects,
     is_residual,
+    notes_on_levels_of_rows,
     of_outcomes,
     of_shape,
-    told_by_rows,
     unresolved,
 )
 from interlace_core.engine.marginal import (
@@ -178,7 +178,7 @@ def _examined(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -
     elif mixed:
         notes.append(of_shape(problem, mixed))
     elif spread is Spread.ESTIMATED:
-        notes += told_by_rows(problem, terms)
+        notes += notes_on_levels_of_rows(problem, terms)
     return notes
 
 

@@ -85,7 +85,7 @@ def of_shape(problem: Problem, mixed: Involved) -> str:
     )
 
 
-def told_by_rows(problem: Problem, terms: Sequence[RandomTerm]) -> list[str]:
+def notes_on_levels_of_rows(problem: Problem, terms: Sequence[RandomTerm]) -> list[str]:
     """Return a note where unequal residual variances alone tell the levels' variance."""
     return [
         f"{_written(term)} has a level for each row: its variance is told from the residual "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.identification import Fitting, identification_notes
 from interlace_core.data.levels import drop_unused_levels
+from interlace_core.data.request import ModelRequest
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
 from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
 from interlace_core.data.specification import assign_parameters, read_specification
@@ -74,51 +75,22 @@ class Model:
 
 
 def build_problem(
-    formula: str,
-    data: object,
+    request: ModelRequest,
     family: Family,
     *,
     covariance: CovarianceLookup,
-    groups: str | Sequence[str] | None = None,
-    random: str | Sequence[str] | None = None,
-    weights: object = None,
-    offset: object = None,
-    parameters: Mapping[str, str] | None = None,
-    known: object = None,
-    structures: object = None,
-    correlation: str | None = None,
     fitting: Fitting | None = None,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
     Parameters
     ----------
-    formula : str
-        Such as `y ~ x + offset(log(e)) + (1 + x | g)`. The left-hand side is a column,
-        arithmetic (`/` is division), or `cbind(successes, failures)`.
-    data : data frame or mapping from str to array-like
-        pandas, polars, pyarrow, or columns by name.
+    request : ModelRequest
+        Its family is not looked at; nor are theta0 and priors.
     family : Family
         Decides on the response and on the parameters.
     covariance : callable
         From the name of a covariance structure to its class.
-    groups : str or sequence of str, optional
-        Grouping columns with a random intercept each: `"herd"` equals `(1 | herd)`.
-    random : str or sequence of str, optional
-        Further terms such as `"(1 + x | g)"`.
-    weights : str or array-like, shape (n_given,), optional
-        A column, an expression, or numbers of 0 or more.
-    offset : str or array-like, shape (n_given,), optional
-        A column, an expression such as `"log(e)"`, or numbers, on the scale of eta.
-    parameters : mapping from str to str, optional
-        Formulas such as `"~ x + (1 | g)"` by the name or role of the family's parameters
-        other than the first; `~ 1` by default.
-    known : mapping from str to DataFrame, optional
-        Covariance of the levels of grouping factors, labelled by them.
-    structures : mapping from str to str, optional
-        Covariance structures of terms without one, by grouping factor.
-    correlation : str, optional
-        Correlation of the rows' errors, such as "ar1(time | subject)".
     fitting : Fitting, optional
         What counts of the data, by the approximation; by default a likelihood of all of them.
 
@@ -138,18 +110,9 @@ def build_problem(
     ResponseError
         If the response does not suit the family.
     """
-    table = open_table(data)
-    specification = read_specification(
-        formula,
-        table,
-        groups=groups,
-        random=random,
-        weights=weights,
-        offset=offset,
-        parameters=parameters,
-        structures=structures,
-    )
-    serial = read_correlation(correlation, table.columns)
+    table = open_table(request.data)
+    specification = read_specification(request, table)
+    serial = read_correlation(request.correlation, table.columns)
     more = [] if serial is None else correlation_columns(serial, table.columns)
     given = read_columns(table, tuple(dict.fromkeys([*specification.columns, *more])))
     rows = complete_rows(given, specification.arrays, table.index)
@@ -162,7 +125,7 @@ def build_problem(
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    design = assemble(parts, bound, specification.offset, frame, rows, covariance, known)
+    design = assemble(parts, bound, specification.offset, frame, rows, covariance, request.known)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped)
@@ -172,7 +135,7 @@ def build_problem(
         encoder=design.encoder,
         rows=rows.report(),
         family=bound,
-        formula=formula,
+        formula=request.formula,
         dropped_columns=design.dropped,
         notes=(
             *notes,

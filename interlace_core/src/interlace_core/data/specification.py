@@ -10,6 +10,7 @@ from interlace_core.contract.family import Family
 from interlace_core.data.design import design_functions
 from interlace_core.data.frames import Table
 from interlace_core.data.grouping import check_distinct
+from interlace_core.data.request import ModelRequest
 from interlace_core.data.weights_offset import Vector, read_vector
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, parse_expression, parse_response
@@ -17,7 +18,7 @@ from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_
 from interlace_core.formulas.spans import Source, unknown_column, whole
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.messages.errors import OptionError
-from interlace_core.messages.names import listed, similar_name
+from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
 
 
@@ -87,23 +88,12 @@ class Specification:
         }
 
 
-def read_specification(
-    formula: str,
-    table: Table,
-    *,
-    groups: str | Sequence[str] | None = None,
-    random: str | Sequence[str] | None = None,
-    weights: object = None,
-    offset: object = None,
-    parameters: Mapping[str, str] | None = None,
-    structures: object = None,
-) -> Specification:
+def read_specification(request: ModelRequest, table: Table) -> Specification:
     """Return the model asked for, with every name checked against the data's columns.
 
     Parameters
     ----------
-    formula, groups, random, weights, offset, parameters, structures
-        As for `build_problem`.
+    request : ModelRequest
     table : Table
         The data.
 
@@ -117,19 +107,21 @@ def read_specification(
         If weights or offset have the wrong length or are no numbers.
     """
     columns = table.columns
-    parsed = parse_formula(formula)
+    parsed = parse_formula(request.formula)
     assert parsed.response is not None
-    more = [*_group_bars(groups, columns), *_random_bars(random)]
+    more = [*_group_bars(request.groups, columns), *_random_bars(request.random)]
     mean, others = structured(
-        _read_part(parsed, more, columns), _read_parameters(parameters, columns), structures
+        _read_part(parsed, more, columns),
+        _read_parameters(request.parameters, columns),
+        request.covariance,
     )
     return Specification(
-        formula=formula,
+        formula=request.formula,
         response=parse_response(parsed.response, columns),
         mean=mean,
         parameters=others,
-        weights=read_vector(weights, "weights", table, columns),
-        offset=read_vector(offset, "offset", table, columns),
+        weights=read_vector(request.weights, "weights", table, columns),
+        offset=read_vector(request.offset, "offset", table, columns),
     )
 
 
@@ -172,15 +164,10 @@ def _read_part(
 
 
 def _read_parameters(
-    parameters: Mapping[str, str] | None, columns: Collection[str]
+    parameters: Mapping[str, str], columns: Collection[str]
 ) -> dict[str, ParameterFormula]:
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise OptionError(
-            "parameters: expected a dict such as {'phi': '~ x'}, got a "
-            f"{type(parameters).__name__}. Name the parameter of each formula."
-        )
     parts = {}
-    for key, text in (parameters or {}).items():
+    for key, text in parameters.items():
         parsed = parse_formula(text, response=False, argument=f"parameters[{key!r}]")
         parts[key] = _read_part(parsed, (), columns)
     return parts
@@ -231,8 +218,7 @@ def _find_parameter(key: str, family: Family) -> str:
     elif found:
         got = f"{key!r}, which is fixed at {found[0].fixed:g}. Leave out the value or the formula."
     else:
-        close = similar_name(key, known)
-        got = f"{key!r}." + (f" Did you mean {close!r}?" if close else "")
+        got = f"{key!r}.{did_you_mean(key, known)}"
     raise OptionError(
         f"parameters: expected a parameter of family {family.name!r} that can have a formula "
         f"({listed(known)}), got {got}"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interlace_core.engine.mode import ModeMemory as ModeMemory
     from interlace_core.engine.mode import ModeSettings as ModeSettings
     from interlace_core.engine.mode import curvature as curvature
-    from interlace_core.engine.mode import is_settled as is_settled
+    from interlace_core.engine.mode import is_converged as is_converged
     from interlace_core.engine.mode import value_noise as value_noise
     from interlace_core.engine.other_modes import MAX_ROUNDS as MAX_ROUNDS
     from interlace_core.engine.other_modes import lower_mode as lower_mode
@@ -57,7 +57,7 @@ _HOMES = {
     "Segments": "interlace_core.engine.structure",
     "curvature": "interlace_core.engine.mode",
     "factorise_posterior": "interlace_core.engine.elimination.correlated_levels",
-    "is_settled": "interlace_core.engine.mode",
+    "is_converged": "interlace_core.engine.mode",
     "layout_of": "interlace_core.engine.joint_density",
     "lower_mode": "interlace_core.engine.other_modes",
     "lowest_mode": "interlace_core.engine.other_modes",

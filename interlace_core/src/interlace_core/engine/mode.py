@@ -198,7 +198,7 @@ def _search(
         sq_decrement = -float(gradient @ step)
         if not np.isfinite(sq_decrement):
             return None
-        if exact and is_settled(conditional, point, sq_decrement, settings.tol_sq_decrement):
+        if exact and is_converged(conditional, point, sq_decrement, settings.tol_sq_decrement):
             if point.order < 3:
                 point = conditional.evaluate(point.u, 3)
             return Mode(point, information, factorisation, gradient, step, iteration)
@@ -225,7 +225,7 @@ def curvature(conditional: Conditional, point: Point) -> tuple[Blocks, Factorisa
         return stand_in, None, False
 
 
-def is_settled(
+def is_converged(
     conditional: Conditional, point: Point, sq_decrement: float, tol_sq_decrement: float
 ) -> bool:
     """Return whether a squared Newton decrement is below its tolerance, or below rounding.

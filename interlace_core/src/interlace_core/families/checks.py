@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError, ResponseError
 from interlace_core.records import Array
 
@@ -33,12 +34,11 @@ def check_options(
     complaints = []
     for option in positive_integers:
         value = getattr(optimizer, option)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        if not is_whole(value, 1):
             complaints.append(f"{option} must be an integer of at least 1, got {value!r}")
     for option in not_negative:
         value = getattr(optimizer, option)
-        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if not number or not np.isfinite(value) or value < 0:
+        if not is_real(value) or not np.isfinite(value) or value < 0:
             complaints.append(f"{option} must be a finite number of at least 0, got {value!r}")
     if complaints:
         raise OptionError(f"optimizer {optimizer.name!r}: " + "; ".join(complaints) + ".")
@@ -90,7 +90,7 @@ def positive_or_none(family: Family, argument: str, value: float | None) -> None
     """Raise an OptionError unless a fixed parameter is None or a positive finite number."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if not is_real(value):
         got = f"{type(value).__name__} {value!r}"
     elif not (np.isfinite(value) and value > 0):
         got = repr(value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +24,8 @@ from interlace_core.fitting.elsewhere import (
 )
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import settle_modes, vanishing, with_unsound
-from interlace_core.fitting.objective import Objective, SearchStopped, possible_objective
+from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
+from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
 from interlace_core.fitting.polish import Optimum, Search, covariance_of_psi, polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.start import Start, find_start, unit_theta
@@ -157,17 +156,17 @@ def _fit_from(
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)
         )
-        objective = Objective(evaluate, coordinates, profiled, verbose, limit)
+        objective = Objective(evaluate, coordinates, profiled, Tally(verbose), limit)
         objective.record(start.psi, first)
         _require_start(objective, start.psi)
         result = _minimise(optimizer, objective, coordinates)
         search = Search(problem, start.units, objective, coordinates)
         optimum = _best_optimum(search, optimizer, tol_decrement)
-        optimum, competition = settle_modes(
+        optimum, competition = search_from_lower_mode(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation
-        objective.close()
+        objective.tally.close()
     verdict = judge(
         problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
     )
@@ -183,10 +182,10 @@ def _fit_from(
         mode=final.mode,
         verdict=verdict,
         optimizer=result,
-        n_evaluations=objective.n_evaluations,
-        n_failed=objective.n_failed,
-        n_inner=objective.n_inner,
-        path=tuple(objective.path),
+        n_evaluations=objective.tally.n_evaluations,
+        n_failed=objective.tally.n_failed,
+        n_inner=objective.tally.n_inner,
+        path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
     )
@@ -196,7 +195,7 @@ def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
         raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
-            f"{objective.last_failure.value}. Check the response for extreme values and the "
+            f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
             "covariates for extreme scales, or give theta0."
         )
 
@@ -214,7 +213,7 @@ def _minimise(
             )
     except SearchStopped as stopped:
         assert objective.best is not None
-        n = objective.n_evaluations
+        n = objective.tally.n_evaluations
         return OptimizerResult(np.zeros(0), objective.best.value, False, str(stopped), n)
 
 
@@ -268,20 +267,12 @@ def _better_from(
     psi: Array, search: Search, optimizer: Optimizer, optimum: Optimum, tol_decrement: float
 ) -> Optimum:
     """Search again from psi; return the optimum found there if it is better, else the given one."""
-    objective = search.objective
-    best, best_psi, coordinates = objective.best, objective.best_psi, objective.coordinates
-    here = coordinates.around(psi)
-    objective.coordinates, objective.best, objective.best_psi = here, None, None
-    with guard(optimizer, "minimize"), suppress(SearchStopped):
-        optimizer.minimize(
-            objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
-        )
-    objective.coordinates = coordinates
+    other = searched(replace(search, objective=search.objective.anew()), psi, optimizer)
+    best = other.objective.best
     reached = optimum.decrement <= tol_decrement
     ceiling = optimum.value - TOL_ABS_RESTART if reached else optimum.value + TOL_ABS_RESTART
-    if objective.best is not None and objective.best.value < ceiling:
-        found = polish(search, tol_decrement)
-        if reached or found.decrement <= tol_decrement or found.value < optimum.value:
-            return found
-    objective.best, objective.best_psi = best, best_psi
-    return optimum
+    if best is None or best.value >= ceiling:
+        return optimum
+    found = polish(other, tol_decrement)
+    better = reached or found.decrement <= tol_decrement or found.value < optimum.value
+    return found if better else optimum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from interlace_core.calculus.jets.density import differentiate
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import RowReport
+from interlace_core.fitting.fit_settings import FitSettings
 from interlace_core.fitting.fitted import Fit, quadratic_form
 from interlace_core.fitting.fitted_to import Training
 from interlace_core.fitting.random_effects import GroupEffects, TermPlace
+from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -67,8 +69,8 @@ class FittedModel:
         Without random effects.
     encoder : Encoder
         Codes new data as the training data was.
-    settings : dict
-        What was used: approximation, optimizer, elimination structure.
+    settings : FitSettings
+        What was used: approximation, optimizer, elimination structure and more.
     dropped_columns : tuple of str
         Collinear columns left out.
     notes : tuple of str
@@ -91,7 +93,7 @@ class FittedModel:
     eta: Array
     eta_fixed: Array
     encoder: Encoder
-    settings: Mapping[str, Any]
+    settings: FitSettings
     fitted_by: Method
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -127,7 +129,7 @@ class FittedModel:
         found = self.coefficients[k]
         return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
 
-    def settled(self) -> Self:
+    def with_derived(self) -> Self:
         """Return the result with all that its kind derives from a fit; here nothing more.
 
         Called after every fit of the model: the first, and each refit.
@@ -184,8 +186,7 @@ class FittedModel:
         """
         from scipy.special import ndtri
 
-        if not 0.0 < level < 1.0:
-            raise OptionError(f"conf_int: level must lie between 0 and 1, got {level!r}.")
+        check_level(level, "conf_int")
         half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
         return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
 
@@ -313,7 +314,7 @@ class FittedModel:
     @property
     def llf(self) -> float:
         """Log-likelihood, with all constants; of a penalised fit without its penalty."""
-        return -self.fit.value + float(self.settings.get("penalty", 0.0))
+        return -self.fit.value + self.settings.penalty
 
     @property
     def penalised(self) -> bool:

@@ -3,7 +3,7 @@
 Simulated responses of one model have optima about a standard error apart, and curvatures that are
 alike. Steps with the covariance of the known fit, updated as they go (BFGS: Nocedal & Wright 2006,
 section 6.1), reach such an optimum in half a dozen evaluations, without a search of scales, an
-optimizer's warming up or a Hessian. What they do not settle is left to a whole fit.
+optimizer's warming up or a Hessian. Where they do not get there, the rest is left to a whole fit.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def fit_near(
         if np.any(undetermined):
             return None  # only a search from elsewhere can tell whether it belongs there
     ended = OptimizerResult(
-        optimum.psi, final.value, True, "steps from a known fit", objective.n_evaluations
+        optimum.psi, final.value, True, "steps from a known fit", objective.tally.n_evaluations
     )
     return Fit(
         psi=optimum.psi,
@@ -163,10 +163,10 @@ def fit_near(
             problem, optimum.psi, optimum.decrement, tol_decrement, ended, optimum.free, known.units
         ),
         optimizer=ended,
-        n_evaluations=objective.n_evaluations,
-        n_failed=objective.n_failed,
-        n_inner=objective.n_inner,
-        path=tuple(objective.path),
+        n_evaluations=objective.tally.n_evaluations,
+        n_failed=objective.tally.n_failed,
+        n_inner=objective.tally.n_inner,
+        path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
     )
 
@@ -183,7 +183,7 @@ def _descend(
         step = -covariance @ slope
         decrement = -0.5 * float(slope @ step)
         if decrement <= tol:
-            return _settled(problem, objective, known, decrement)
+            return _inside_optimum(problem, objective, known, decrement)
         length = min(1.0, MAX_LENGTH / np.sqrt(2.0 * decrement))
         moved = _line_search(objective, known, psi, here, length * step, length * decrement)
         if moved is None:
@@ -209,7 +209,7 @@ def _line_search(
         there = objective.at(trial)
         if there.status is Status.OK and there.value <= here.value - 1e-4 * gain + noise:
             # rounding hides gains this small; the slope then decides, and not the lowest value
-            objective.best, objective.best_psi = there, objective.complete(trial, there)
+            objective.move_to(objective.complete(trial, there), there)
             return there, step
         step, gain = 0.5 * step, 0.5 * gain
     return None
@@ -226,7 +226,7 @@ def _updated(covariance: Array, step: Array, change: Array) -> Array:
     return covariance + scale * np.outer(step, step) - cross - cross.T
 
 
-def _settled(
+def _inside_optimum(
     problem: Problem, objective: Objective, known: Known, decrement: float
 ) -> Optimum | None:
     """Return the best point as an optimum, or None if it is at a bound or beyond."""

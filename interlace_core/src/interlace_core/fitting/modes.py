@@ -75,7 +75,7 @@ class Competition:
     missed: float = 0.0
 
 
-def settle_modes(
+def search_from_lower_mode(
     search: Search,
     optimum: Optimum,
     approximation: Approximation,
@@ -90,24 +90,25 @@ def settle_modes(
     found = compare_modes(search.problem, optimum.psi, optimum.evaluation.mode)
     if found.lower is None:
         return optimum, found
-    objective, coordinates = search.objective, search.objective.coordinates
-    before = objective.evaluate
-    anew = approximation.objective_from(search.problem, found.lower)
-    objective.follow(possible_objective(approximation, search.problem, anew))
+    from_lower = approximation.objective_from(search.problem, found.lower)
+    objective = search.objective.anew(possible_objective(approximation, search.problem, from_lower))
     objective.at(optimum.psi)
     if objective.best is None:
-        objective.follow(before)
-        objective.best, objective.best_psi = optimum.evaluation, optimum.psi
         return optimum, found
-    here = coordinates.around(optimum.psi)
-    objective.coordinates = here
-    with guard(optimizer, "minimize"), suppress(SearchStopped):
-        optimizer.minimize(
-            objective, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper)
-        )
-    objective.coordinates = coordinates
-    again = polish(search, tol_decrement)
+    again = polish(
+        searched(replace(search, objective=objective), optimum.psi, optimizer), tol_decrement
+    )
     return again, compare_modes(search.problem, again.psi, again.evaluation.mode)
+
+
+def searched(search: Search, psi: Array, optimizer: Optimizer) -> Search:
+    """Return a search with what the optimizer reached from psi, however it ended."""
+    objective = search.objective
+    here = objective.coordinates.around(psi)
+    moving = objective.seen_in(here)
+    with guard(optimizer, "minimize"), suppress(SearchStopped):
+        optimizer.minimize(moving, np.clip(0.0, here.lower, here.upper), (here.lower, here.upper))
+    return replace(search, objective=moving.seen_in(objective.coordinates))
 
 
 def with_competition(verdict: Verdict, found: Competition) -> Verdict:
@@ -178,7 +179,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
 
 
 def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
-    """Return what competes with the mode of a fit at its estimates; nothing if that is settled.
+    """Return what competes with the mode of a fit at its estimates; nothing if that is certain.
 
     Parameters
     ----------

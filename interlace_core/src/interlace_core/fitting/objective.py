@@ -59,8 +59,49 @@ class SearchStopped(InterlaceError):
 
 
 @dataclass
+class Tally:
+    """What the searches of one fit share: counts, the path, the progress, the latest point.
+
+    Attributes
+    ----------
+    verbose : bool
+        Whether a fit of more than two seconds shows its progress on standard error.
+    n_evaluations, n_failed, n_inner : int
+    path : list of (float, float)
+        Value and largest gradient entry in z of each successful evaluation.
+    last_failure : Status
+    latest : (psi, Evaluation), or (None, None)
+    """
+
+    verbose: bool = False
+    n_evaluations: int = 0
+    n_failed: int = 0
+    n_inner: int = 0
+    path: list[tuple[float, float]] = field(default_factory=list)
+    last_failure: Status = Status.OK
+    latest: tuple[Array | None, Evaluation | None] = (None, None)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress("fit", show=self.verbose)
+
+    def add(self, evaluation: Evaluation, slope: float) -> None:
+        """Note a successful evaluation and the largest entry of its gradient in z."""
+        self.path.append((evaluation.value, slope))
+        self.progress.step(
+            f"evaluation {self.n_evaluations}  logLik {-evaluation.value:.6f}  slope {slope:.2e}"
+        )
+
+    def close(self) -> None:
+        """Take the progress away: the fit is over."""
+        self.progress.close()
+
+
+@dataclass
 class Objective:
-    """Counts, records the path, reports progress and applies the failure policy.
+    """The function of one search: remembers its best point and applies the failure policy.
+
+    A search from elsewhere has an objective of its own, made by `anew`, so that what it finds is
+    a candidate and leaves this one as it is; what is counted is counted together.
 
     Attributes
     ----------
@@ -70,34 +111,21 @@ class Objective:
         In which the optimizer works.
     profiled : slice
         Entries of psi that the approximation determines itself.
-    verbose : bool
-        Whether a fit of more than two seconds shows its progress on standard error.
+    tally : Tally
     limit : int, or None
-        Evaluations after which the optimizer is stopped.
-    n_evaluations, n_failed : int
-    path : list of (float, float)
-        Value and largest gradient entry in z of each successful evaluation.
+        Evaluations of the fit after which the optimizer is stopped.
     best : Evaluation, or None
     best_psi : ndarray, or None
-        The best successful evaluation and its complete psi.
+        The best successful evaluation and its complete psi; written here alone.
     """
 
     evaluate: Callable[[Array], Evaluation]
     coordinates: Coordinates
     profiled: slice
-    verbose: bool = False
+    tally: Tally = field(default_factory=Tally)
     limit: int | None = None
-    n_evaluations: int = 0
-    n_failed: int = 0
-    n_inner: int = 0
-    path: list[tuple[float, float]] = field(default_factory=list)
     best: Evaluation | None = None
     best_psi: Array | None = None
-    last_failure: Status = Status.OK
-
-    def __post_init__(self) -> None:
-        self._progress = Progress("fit", show=self.verbose)
-        self._latest: tuple[Array | None, Evaluation | None] = (None, None)
 
     def __call__(self, z: Array) -> tuple[float, Array]:
         """Return value and gradient in the optimizer's coordinates, always finite.
@@ -107,22 +135,33 @@ class Objective:
         SearchStopped
             If the limit of evaluations is reached.
         """
-        if self.limit is not None and self.n_evaluations >= self.limit:
-            raise SearchStopped(f"stopped after {self.n_evaluations} evaluations")
+        if self.limit is not None and self.tally.n_evaluations >= self.limit:
+            raise SearchStopped(f"stopped after {self.tally.n_evaluations} evaluations")
         evaluation = self.at(self.coordinates.psi(z))
         if evaluation.status is not Status.OK:
             ceiling = self.best.value if self.best is not None else 0.0
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
         return evaluation.value, self.coordinates.gradient(evaluation.gradient)
 
-    def follow(self, evaluate: Callable[[Array], Evaluation]) -> None:
-        """Take another function in place of the present one and forget the points seen."""
-        self.evaluate, self.best, self.best_psi = evaluate, None, None
-        self._latest = (None, None)
+    def anew(self, evaluate: Callable[[Array], Evaluation] | None = None) -> Objective:
+        """Return the objective of another search of the fit, which has seen no point yet.
 
-    def close(self) -> None:
-        """Take the progress away: the fit is over."""
-        self._progress.close()
+        Parameters
+        ----------
+        evaluate : callable, optional
+            Another function in place of the present one; points seen by that are forgotten.
+        """
+        if evaluate is not None:
+            self.tally.latest = (None, None)
+        return replace(self, evaluate=evaluate or self.evaluate, best=None, best_psi=None)
+
+    def seen_in(self, coordinates: Coordinates) -> Objective:
+        """Return the objective in other coordinates, with the best point that it has seen."""
+        return replace(self, coordinates=coordinates)
+
+    def move_to(self, psi: Array, evaluation: Evaluation) -> None:
+        """Take a complete psi as the best point, whether or not its value is the lowest."""
+        self.best, self.best_psi = evaluation, psi
 
     def complete(self, psi: Array, evaluation: Evaluation) -> Array:
         """Return psi with the entries that the approximation determined."""
@@ -137,7 +176,7 @@ class Objective:
         The best and the latest point are remembered: optimizers start where the fit was checked
         to be finite, and the fit ends at the best point.
         """
-        for known, evaluation in ((self.best_psi, self.best), self._latest):
+        for known, evaluation in ((self.best_psi, self.best), self.tally.latest):
             if known is not None and evaluation is not None and np.array_equal(known, psi):
                 return evaluation
         return self.record(psi, self.evaluate(psi))
@@ -145,26 +184,24 @@ class Objective:
     def record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
         """Count an evaluation and remember it; return it with a status that tells all."""
         evaluation = self._record(psi, evaluation)
-        self._latest = (psi.copy(), evaluation)
+        self.tally.latest = (psi.copy(), evaluation)
         return evaluation
 
     def _record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
-        self.n_evaluations += 1
-        self.n_inner += evaluation.inner_iterations
+        tally = self.tally
+        tally.n_evaluations += 1
+        tally.n_inner += evaluation.inner_iterations
         finite = np.isfinite(evaluation.value) and np.all(np.isfinite(evaluation.gradient))
         if evaluation.status is not Status.OK or not finite:
-            self.n_failed += 1
+            tally.n_failed += 1
             status = Status.NOT_FINITE if evaluation.status is Status.OK else evaluation.status
-            self.last_failure = status
+            tally.last_failure = status
             return Evaluation(
                 evaluation.value, evaluation.gradient, evaluation.mode, status,
                 evaluation.inner_iterations,
             )  # fmt: skip
         slope = float(np.max(np.abs(self.coordinates.gradient(evaluation.gradient)), initial=0.0))
-        self.path.append((evaluation.value, slope))
-        self._progress.step(
-            f"evaluation {self.n_evaluations}  logLik {-evaluation.value:.6f}  slope {slope:.2e}"
-        )
+        tally.add(evaluation, slope)
         if self.best is None or evaluation.value < self.best.value:
-            self.best, self.best_psi = evaluation, self.complete(psi, evaluation)
+            self.move_to(self.complete(psi, evaluation), evaluation)
         return evaluation

@@ -344,12 +344,12 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
-        objective.best, objective.best_psi = objective.at(psi), psi
+        objective.move_to(psi, objective.at(psi))
     at_bound = snapped_psi(problem, psi, search.units)
     if not np.array_equal(at_bound, psi):
         evaluation = objective.at(at_bound)
         if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
-            objective.best, objective.best_psi = evaluation, at_bound
+            objective.move_to(at_bound, evaluation)
     return objective.best, objective.best_psi
 
 
@@ -403,7 +403,7 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
             decrement = _decrement(gradient, optimum.hessian, free)
             if evaluation.value < before - 1e-9 * abs(before) or decrement < optimum.decrement:
                 psi = objective.complete(here.psi(z), evaluation)
-                objective.best, objective.best_psi = evaluation, psi
+                objective.move_to(psi, evaluation)
                 return replace(
                     optimum,
                     psi=psi,

@@ -89,10 +89,10 @@ def precondition(
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
     known = shortcuts.information(psi) if shortcuts else information_of_rows(problem, psi, u)
-    told = _levels_that_tell(problem, start, known)
+    counts = _levels_that_tell(problem, start, known)
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
-        for term, each in zip(problem.terms, told, strict=True)
+        for term, each in zip(problem.terms, counts, strict=True)
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
@@ -158,17 +158,17 @@ def _levels_that_tell(problem: Problem, start: Start, known: Information | None)
     A level with information w about its effect, of standard deviation t, tells as much about t
     as r^2 levels whose effects are known, r = t^2 w / (1 + t^2 w) its reliability.
     """
-    told = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
+    counts = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
     if known is None:
-        return told
+        return counts
     for own, factor in zip(known.effects, layout_of(problem).structure.factors, strict=True):
         for index, place in factor.terms:
             term = problem.terms[index]
             sd = START_SIZE * start.units[term.predictor] / _positive(term.sizes)
             for a, column in enumerate(range(place.start, place.stop)):
                 pull = np.square(sd[a] * term.level_size) * np.maximum(own[column], 0.0)
-                told[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
-    return told
+                counts[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
+    return counts
 
 
 def marginal_information(conditional: Conditional, mode: Mode) -> Array:

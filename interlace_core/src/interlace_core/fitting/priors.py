@@ -18,8 +18,9 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
 from interlace_core.data.design import INTERCEPT
+from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, Evaluation
 
 FIXED = "fixed"
@@ -149,8 +150,7 @@ class Penalised(Approximation):
             elif name in labels:
                 places = [labels[name]]
             else:
-                close = similar_name(name, [*labels, FIXED])
-                hint = f" Did you mean {close!r}?" if close else ""
+                hint = did_you_mean(name, [*labels, FIXED])
                 raise OptionError(
                     f"priors: expected {FIXED!r} or a coefficient, got {name!r}.{hint} "
                     f"Coefficients: {', '.join(labels)}."
@@ -206,9 +206,9 @@ def coefficient_labels(problem: Problem) -> dict[str, int]:
 
 
 def penalty_settings(approximation: Approximation, problem: Problem, psi: Array) -> dict[str, Any]:
-    """Return what a result notes of its priors: their words and their penalty; empty if none."""
+    """Return what a result says of its priors: their words and their penalty."""
     if not isinstance(approximation, Penalised):
-        return {}
+        return {"priors": {}, "penalty": 0.0}
     words = {name: str(prior) for name, prior in approximation.priors}
     return {"priors": words, "penalty": approximation.penalty(problem, psi)}
 
@@ -229,13 +229,12 @@ def _penalty(assigned: Mapping[int, Prior], psi: Array) -> tuple[float, Array]:
 
 def _check_numbers(who: str, **values: float) -> None:
     for name, value in values.items():
-        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if not number or not np.isfinite(value) or (name != "loc" and value <= 0):
+        if not is_real(value) or not np.isfinite(value) or (name != "loc" and value <= 0):
             expected = "a finite number" if name == "loc" else "a positive number"
             raise OptionError(f"{who}: {name} must be {expected}, got {value!r}.")
 
 
-def kept_of_approximation(
+def settings_of_approximation(
     approximation: Approximation, problem: Problem, psi: Array
 ) -> dict[str, Any]:
     """Return the entries of a result's settings that the approximation and its optimum decide.

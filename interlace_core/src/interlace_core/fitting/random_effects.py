@@ -164,14 +164,14 @@ def _relatives_covariance(problem: Problem, psi: Array, u: Array, index: int) ->
     except NotPositiveDefiniteError:
         return np.full((len(relation.others), *T.shape), np.nan)
     found = []
-    for weights, spare in zip(relation.weights, relation.spare, strict=True):
+    for weights, unexplained in zip(relation.weights, relation.unexplained, strict=True):
         pulled = []
         for row in T:
             parts = [np.zeros(factor.shape) for factor in structure.factors]
             parts[index] = np.outer(row, weights)
             pulled.append(structure.gather(parts))
         solved = [structure.join(factorisation.solve(structure.split(each))) for each in pulled]
-        found.append(np.array(pulled) @ np.array(solved).T + spare * (T @ T.T))
+        found.append(np.array(pulled) @ np.array(solved).T + unexplained * (T @ T.T))
     return np.array(found)
 
 

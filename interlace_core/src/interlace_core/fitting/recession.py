@@ -91,10 +91,10 @@ class Cone:
         rows = self._rows @ basis
         length = np.linalg.norm(rows, axis=1)
         share = max(TOL_REL_STILL, self._noise) * np.linalg.norm(self._rows, axis=1)
-        told = length > np.maximum(share, self._noise)
-        if not np.any(told):
+        moves = length > np.maximum(share, self._noise)
+        if not np.any(moves):
             return None
-        units = np.where(told[:, None], rows, 0.0) / np.where(told, length, 1.0)[:, None]
+        units = np.where(moves[:, None], rows, 0.0) / np.where(moves, length, 1.0)[:, None]
         d = self._programme(rows.sum(axis=0), units)
         return None if d is None else np.asarray(rows @ d)
 

@@ -15,7 +15,7 @@ from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.fitted_model import require_training
 from interlace_core.fitting.fitted_to import Training, fitted_state
 from interlace_core.fitting.from_known_fit import Known, fit_near, known_fit
-from interlace_core.fitting.priors import kept_of_approximation
+from interlace_core.fitting.priors import settings_of_approximation
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.messages.errors import ConvergenceWarning, DataError
 from interlace_core.messages.warn import warn
@@ -87,14 +87,14 @@ def result_of(result: AnyFit, problem: Problem, fit: Fit) -> AnyFit:
         eta=state.eta,
         eta_fixed=state.eta_fixed,
         training=replace(training, problem=problem),
-        settings={
-            **result.settings,
-            **kept_of_approximation(training.approximation, problem, fit.psi),
-        },
+        settings=replace(
+            result.settings,
+            **settings_of_approximation(training.approximation, problem, fit.psi),
+        ),
         fitted_by=training.approximation.method,
         notes=(),
     )
-    return found.settled()
+    return found.with_derived()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:

@@ -18,7 +18,7 @@ MAX_ITERATIONS = 25
 START_SIZE = 0.5
 """Standard deviation of the random effects at the start, in natural units of eta."""
 
-LEASH = 0.1
+HOLDING_CURVATURE = 0.1
 """Curvature, per unit of eta, that holds a further parameter's predictor near the family's own
 constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
 likelihood may rise by a hair towards infinity, where nothing can be computed."""
@@ -153,13 +153,13 @@ def _fit_coefficients(problem: Problem) -> Array:
     beta = _first_coefficients(problem)
     if beta.size == 0:
         return beta
-    leash, first = _leash(problem), beta
+    holding, first = _holding_curvature(problem), beta
     value, derivatives = _evaluate(problem, beta)
     worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):
         watch.see(value)
         gradient, information = _gradient_information(problem, derivatives)
-        gradient, information = gradient - leash @ (beta - first), information + leash
+        gradient, information = gradient - holding @ (beta - first), information + holding
         step, decrement = _newton_step(gradient, information, damping)
         tol = TOL_DECREMENT * max(value - worst, 1.0) if problem.terms else TOL_DECREMENT_ALONE
         if decrement < tol:
@@ -168,7 +168,7 @@ def _fit_coefficients(problem: Problem) -> Array:
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
             candidate, moved = _evaluate(problem, beta + step)
-            candidate -= 0.5 * float((beta + step - first) @ leash @ (beta + step - first))
+            candidate -= 0.5 * float((beta + step - first) @ holding @ (beta + step - first))
             if candidate >= value:
                 break
             damping = max(4.0 * damping, 1e-3)
@@ -180,14 +180,14 @@ def _fit_coefficients(problem: Problem) -> Array:
     return beta
 
 
-def _leash(problem: Problem) -> Array:
+def _holding_curvature(problem: Problem) -> Array:
     """Return the curvature that holds further predictors back, shape (n_beta, n_beta)."""
     curvature = np.zeros((problem.n_beta, problem.n_beta))
     for k, place in enumerate(problem.beta_slices()):
         if k > 0:
             X = problem.predictors[k].X
             here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
-            curvature[here, here] = LEASH * (X.T @ X) / problem.n
+            curvature[here, here] = HOLDING_CURVATURE * (X.T @ X) / problem.n
     return curvature
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from interlace_core.messages.errors import FormulaError
-from interlace_core.messages.names import listed, similar_name
+from interlace_core.messages.names import did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def formula_error(span: Span, message: str) -> FormulaError:
 def unknown_column(span: Span, name: str, columns: Iterable[str]) -> FormulaError:
     """Return the error for a name that is no column: the closest one, and those available."""
     known = list(dict.fromkeys(columns))
-    close = similar_name(name, known)
-    hint = f" Did you mean {close!r}?" if close else ""
+    hint = did_you_mean(name, known)
     return formula_error(
         span,
         f"expected the name of a column, got {name!r}, which is not in the data.{hint} "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from interlace_core.formulas.spans import Span, formula_error, unknown_column
 from interlace_core.formulas.tokens import Token, is_call, rewrite, span_of
-from interlace_core.messages.names import listed, similar_name
+from interlace_core.messages.names import did_you_mean, listed
 
 _CONSTANTS = ("True", "False", "None")
 _NAMES_OF_THE_ALGEBRA = {
@@ -218,8 +218,7 @@ def _is_python_name(token: Token, functions: Collection[str]) -> bool:
 def _check_function(token: Token, functions: Collection[str]) -> None:
     if token.text.split(".")[0] in functions and "__" not in token.text:
         return
-    close = similar_name(token.text, functions)
-    hint = f" Did you mean {close!r}?" if close else ""
+    hint = did_you_mean(token.text, functions)
     raise formula_error(
         token.span,
         f"expected a known function, got {token.text!r}.{hint} Functions: "

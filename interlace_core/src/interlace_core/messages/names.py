@@ -16,6 +16,13 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Return " Did you mean 'x'?" for the known name that is closest; "" if none is close."""
+    names = [each for each in known if isinstance(each, str)]
+    close = similar_name(name, names) if isinstance(name, str) else None
+    return f" Did you mean {close!r}?" if close else ""
+
+
 # How many names a message lists before it says how many more there are.
 MAX_LISTED = 20
 

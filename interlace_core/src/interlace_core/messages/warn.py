@@ -11,7 +11,7 @@ from interlace_core.messages.errors import InterlaceWarning
 
 CORE = os.path.dirname(os.path.dirname(__file__))
 FRONT_DOOR = "interlace"
-"""The package through which users call; the core itself is told by its folder."""
+"""The package through which users call; the core itself is recognised by its folder."""
 
 
 def warn(message: str, category: type[InterlaceWarning]) -> None:

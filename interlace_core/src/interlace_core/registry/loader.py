@@ -11,7 +11,6 @@ import importlib.metadata as metadata
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import pluggy
 
 from interlace_core.contract.hooks import NOT_ASKED_YET, PROJECT
 from interlace_core.messages.errors import PluginError
+from interlace_core.messages.names import similar_name
 from interlace_core.registry.meets_contract import KINDS, Kind, check_class, one_line
 
 GROUP = "interlace"
@@ -261,8 +261,8 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
 def _hint(hook: str, known: list[str]) -> str:
     # Without the prefix, which would make any two hooks similar.
     plurals = {name.removeprefix(f"{PROJECT}_"): name for name in known}
-    close = get_close_matches(hook.removeprefix(f"{PROJECT}_"), plurals, n=1, cutoff=0.7)
-    return f"did you mean {plurals[close[0]]}?" if close else f"the hooks are {', '.join(known)}"
+    close = similar_name(hook.removeprefix(f"{PROJECT}_"), plurals)
+    return f"did you mean {plurals[close]}?" if close else f"the hooks are {', '.join(known)}"
 
 
 def _collect(

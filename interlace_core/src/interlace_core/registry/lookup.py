@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
-from interlace_core.messages.names import similar_name
+from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.loader import Failure, Registered, name_origin
 from interlace_core.registry.meets_contract import Kind
 
@@ -83,11 +83,11 @@ def _unknown(
     wanted = f"{distribution}:{name}" if distribution else name
     parts = [f"{kind.name} {wanted!r} is not provided by anything installed."]
     providers = [each.distribution for each in with_name(offers, name)]
-    close = similar_name(name, [each.name for each in offers])
+    meant = did_you_mean(name, [each.name for each in offers])
     if providers:
         parts.append(f"{name!r} is provided by {', '.join(providers)}.")
-    elif close:
-        parts.append(f"Did you mean {close!r}?")
+    elif meant:
+        parts.append(meant.strip())
     parts.append(f"Installed {kind.plural}: {_listed(offers) or 'none'}.")
     broken = sorted({f"{each.distribution} (at {each.stage})" for each in failures})
     if broken:

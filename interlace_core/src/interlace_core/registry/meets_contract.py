@@ -14,6 +14,7 @@ from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.messages.checks import is_whole
 from interlace_core.messages.errors import OptionError, PluginError
 
 # Longest cause in a one-line message: with who and where before it, still readable in a log.
@@ -107,7 +108,7 @@ def one_line(error: BaseException) -> str:
 def _check_version(offered: type[Any]) -> None:
     version = getattr(offered, "contract_version", None)
     current = contracts.CONTRACT_VERSION
-    if not isinstance(version, int) or isinstance(version, bool):
+    if not is_whole(version):
         raise PluginError(f"expected contract_version to be an int, got {_shown(version)}")
     if version < current:
         raise PluginError(

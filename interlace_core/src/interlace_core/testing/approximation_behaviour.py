@@ -31,7 +31,7 @@ TOL_REL_HISTORY = 1e-8
 TOL_REL_GRADIENT = 1e-6
 
 LEAST_WORDS = 8
-"""A refusal names the model's trouble and the way out: it takes a sentence."""
+"""A refusal names the model's trouble and what to do instead: it takes a sentence."""
 
 
 def check_refusals(case: ApproximationCase) -> None:
@@ -44,7 +44,7 @@ def check_refusals(case: ApproximationCase) -> None:
         except UnsupportedModelError as error:
             expect(
                 len(str(error).split()) >= LEAST_WORDS,
-                f"a refusal of the model {name!r} in a sentence that names the way out",
+                f"a refusal of the model {name!r} in a sentence that says what to do instead",
                 str(error),
                 "Say what the model has, what is supported and what to use instead.",
             )

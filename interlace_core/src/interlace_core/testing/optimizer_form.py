@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import OptimizerResult
 from interlace_core.testing import objectives
@@ -99,7 +100,7 @@ def _bad_options(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
     """Yield options with values that cannot be right, by the type of their present value."""
     for field in dataclasses.fields(optimizer):  # type: ignore[arg-type]
         value = getattr(optimizer, field.name)
-        if not field.init or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        if not field.init or not (is_real(value) or isinstance(value, str)):
             continue
         yield field.name, "no such value"
         if isinstance(value, int):

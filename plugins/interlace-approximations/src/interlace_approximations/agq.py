@@ -23,6 +23,7 @@ from interlace_core.contract import (
     OptionError,
     Problem,
     UnsupportedModelError,
+    is_whole,
 )
 from interlace_core.engine import DEFAULT_SETTINGS, ModeSettings, layout_of
 
@@ -78,7 +79,7 @@ class AdaptiveGaussHermite(Approximation):
             f"adaptive quadrature (nAGQ={self.points}) integrates one scalar random effect per "
             f"group; this model has {columns} random-effects column(s) in {len(problem.terms)} "
             f"term(s): {_terms(problem)}. The grid would grow as a power of their number. "
-            f"Use nAGQ=1 (Laplace), which has no such limit{_way_out(problem, columns)}."
+            f"Use nAGQ=1 (Laplace), which has no such limit{_alternative(problem, columns)}."
         )
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
@@ -165,14 +166,14 @@ def _objective(
 
 
 def _check_points(name: str, points: object) -> None:
-    if isinstance(points, bool) or not isinstance(points, int) or not 1 <= points <= MAX_POINTS:
+    if not is_whole(points, 1) or points > MAX_POINTS:
         raise OptionError(
             f"approximation {name!r}: points must be an integer from 1 to {MAX_POINTS}, "
             f"got {points!r}. 7 to 25 serve nearly always."
         )
 
 
-def _way_out(problem: Problem, columns: int) -> str:
+def _alternative(problem: Problem, columns: int) -> str:
     """Return the alternative that integrates, where there is one."""
     if len(_factors(problem)) == 1 and 1 <= columns <= MAX_EFFECTS:
         return f", or approximation={VectorGaussHermite.name!r}, which takes these effects"

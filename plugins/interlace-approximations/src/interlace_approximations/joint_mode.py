@@ -25,7 +25,7 @@ from interlace_core.engine import (
     ModeSettings,
     Point,
     curvature,
-    is_settled,
+    is_converged,
     layout_of,
     lower_mode,
     value_noise,
@@ -236,8 +236,8 @@ class JointModeObjective:
             if not np.isfinite(decrement):
                 return None
             tol = self._settings.tol_sq_decrement
-            settled = is_settled(conditional, point, joint.decrement, tol)
-            if settled and joint.exact and joint.marginal.is_concave:
+            converged = is_converged(conditional, point, joint.decrement, tol)
+            if converged and joint.exact and joint.marginal.is_concave:
                 return conditional, joint, beta
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving

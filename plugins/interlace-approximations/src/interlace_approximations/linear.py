@@ -20,12 +20,12 @@ from interlace_approximations.linear_rows import RowObjective, RowPoint, covaria
 from interlace_core.contract import (
     Approximation,
     Array,
-    Beginning,
     Evaluation,
     Information,
     Problem,
     Profiled,
     Shortcuts,
+    StartingValues,
     Status,
     UnsupportedModelError,
 )
@@ -156,13 +156,13 @@ class LinearShortcuts(Shortcuts):
     def __init__(self, data: CrossProducts) -> None:
         self.data = data
 
-    def begin(self) -> Beginning:
+    def begin(self) -> StartingValues:
         """Return weighted least squares, with its residual standard deviation."""
         log_sigma = self.data.log_sigma_without_effects()
         w = precisions(self.data.layout.problem)
         average = 1.0 if w is None else float(np.mean(w))
         units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
-        return Beginning(np.append(self.data.beta, log_sigma), units)
+        return StartingValues(np.append(self.data.beta, log_sigma), units)
 
     def information(self, psi: Array) -> Information:
         """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""

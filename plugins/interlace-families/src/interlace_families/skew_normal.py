@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import LINKS, Array, Family, OptionError, Parameter
+from interlace_core.contract import LINKS, Array, Family, OptionError, Parameter, is_real
 from interlace_core.families import HALF_LOG_2PI, positive_or_none
 
 LARGEST_PRECISION = 200.0
@@ -139,6 +139,4 @@ def _log_ratio(delta: Any) -> Any:
 
 
 def _is_finite_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return bool(np.isfinite(value))
+    return is_real(value) and bool(np.isfinite(value))

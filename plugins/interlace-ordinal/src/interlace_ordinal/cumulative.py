@@ -17,6 +17,7 @@ from interlace_core.contract import (
     OptionError,
     Parameter,
     Response,
+    is_whole,
 )
 from interlace_core.families import require_counts, value_of
 from interlace_ordinal.latent import LATENT, Latent
@@ -62,7 +63,7 @@ class CumulativeFamily(Family):
                     f"{', '.join(map(repr, known))}, got {given!r}."
                 )
         count = self.categories
-        if count is not None and (not isinstance(count, (int, np.integer)) or count < 2):
+        if count is not None and not is_whole(count, 2):
             raise OptionError(
                 f"family {self.name!r}: categories must be an integer of at least 2, got {count!r}."
             )

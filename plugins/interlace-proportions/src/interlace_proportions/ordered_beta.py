@@ -17,6 +17,7 @@ from interlace_core.contract import (
     OptionError,
     Parameter,
     Response,
+    is_real,
     warn,
 )
 from interlace_core.families import LARGEST_LOG, compose, positive_or_none, require, value_of
@@ -76,8 +77,7 @@ class OrderedBetaFamily(Family):
     def __post_init__(self) -> None:
         positive_or_none(self, "phi", self.phi)
         positive_or_none(self, "gap", self.gap)
-        number = isinstance(self.c1, (int, float, np.number)) and not isinstance(self.c1, bool)
-        if self.c1 is not None and not (number and np.isfinite(self.c1)):
+        if self.c1 is not None and not (is_real(self.c1) and np.isfinite(self.c1)):
             raise OptionError(
                 f"family {self.name!r}: c1 must be a finite number (which fixes it) or None "
                 f"(which estimates it), got {self.c1!r}."

@@ -17,6 +17,7 @@ from interlace_core.contract import (
     OptionError,
     Parameter,
     Response,
+    is_real,
     warn,
 )
 from interlace_core.families import positive_or_none, require
@@ -198,8 +199,7 @@ class ZeroOneInflatedBetaFamily(Family):
 
 
 def _is_probability(value: Any) -> bool:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return number and bool(0.0 <= value < 1.0)
+    return is_real(value) and bool(0.0 <= value < 1.0)
 
 
 def _share_link(other: float | None) -> Link:

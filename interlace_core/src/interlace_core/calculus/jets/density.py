@@ -19,6 +19,7 @@ import numpy as np
 
 from interlace_core.calculus.jets.functions import Index
 from interlace_core.calculus.jets.numbers import Jet, compose, value_of
+from interlace_core.messages.checks import require_count
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array, Derivatives
 
@@ -125,8 +126,7 @@ def differentiate_density(
     if chunk_rows is None:
         nodes = prod(np.broadcast_shapes(*(e.shape[:-1] for e in arrays)))
         chunk_rows = max(1, CHUNK_ELEMENTS // max(1, nodes))
-    if chunk_rows < 1:
-        raise OptionError(f"chunk_rows: expected at least 1, got {chunk_rows}.")
+    require_count(chunk_rows, "chunk_rows")
 
     def piece(start: int) -> Derivatives:
         rows = slice(start, start + chunk_rows)

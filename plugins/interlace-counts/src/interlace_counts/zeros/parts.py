@@ -33,6 +33,7 @@ from interlace_core.contract import (
     Response,
     Taylor,
     UnsupportedModelError,
+    is_real,
 )
 from interlace_core.families import require_counts
 from interlace_counts.zeros.partials import mixture_at_zero
@@ -57,8 +58,7 @@ def probability_or_none(family: Family, argument: str, value: float | None) -> N
     """Raise an OptionError unless a fixed parameter is None or strictly between 0 and 1."""
     if value is None:
         return
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 < value < 1:
+    if not is_real(value) or not 0 < value < 1:
         raise OptionError(
             f"family {family.name!r}: {argument} must be a number between 0 and 1, both excluded "
             f"(which fixes it), or None (which estimates it), got {value!r}."
