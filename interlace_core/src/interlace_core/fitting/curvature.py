@@ -57,7 +57,7 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
         sharp = np.inf if p else SHARP_CURVATURE
         full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
     else:
-        full = jacobian(stacked, np.zeros(m), short_steps(curvature))
+        full = jacobian(stacked, np.zeros(m), _short_steps(curvature))
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = remaining_gain(gradient, hessian, free)
@@ -78,10 +78,10 @@ def _differences(
     plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
     if plain and np.all(curvature <= sharp):
         return full
-    return jacobian(function, zero, short_steps(curvature))
+    return jacobian(function, zero, _short_steps(curvature))
 
 
-def short_steps(curvature: Array) -> Array:
+def _short_steps(curvature: Array) -> Array:
     """Return steps that are small against a standard error, whatever the start's scale was."""
     known = np.where(np.isfinite(curvature), curvature, 1.0)
     return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
