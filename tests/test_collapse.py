@@ -43,11 +43,11 @@ def both_ways(monkeypatch, data, family, **options):
         problems.append(found[0])
         return found
 
-    from interlace_core.engine import joint_density
+    from interlace_core.engine import layout
 
-    monkeypatch.setattr(joint_density, "collapse_rows", spied)
+    monkeypatch.setattr(layout, "collapse_rows", spied)
     together = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
-    monkeypatch.setattr(joint_density, "collapse_rows", lambda problem: (problem, None))
+    monkeypatch.setattr(layout, "collapse_rows", lambda problem: (problem, None))
     apart = interlace.glmer("y ~ x + f + (1 + x | g)", data, family, **options)
     return together, problems[-1].n, apart
 
