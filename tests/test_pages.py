@@ -67,7 +67,7 @@ def test_faulty_names_paths_and_modules_are_seen():
     text = "`docs/no-such-page.md`, `interlace_core/contract/`, `python tests/none.py`, `a/b.py`"
     assert paths(text) == ["docs/no-such-page.md", "interlace_core/contract/", "tests/none.py"]
     assert [located(each) is None for each in paths(text)] == [True, False, True]
-    assert not importable("interlace_core.numerics")
+    assert not importable("interlace_core.no_such_room")
     assert importable("interlace_core.contract.Family")
 
 
