@@ -10,6 +10,7 @@ import interlace
 from interlace_core.calculus.links import Identity, Log
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family, Parameter
+from interlace_core.fitting.verdict import Verdict, with_undetermined
 from interlace_core.messages.errors import ConvergenceWarning, NumericalError
 from interlace_core.records import Evaluation
 
@@ -226,3 +227,12 @@ class Loud(Family):
 def test_likelihood_above_0_of_reals_is_ordinary():
     data = pd.DataFrame({"y": np.array([0.0, 1e-3, 2e-3, 5e-3])})
     assert interlace.glmer("y ~ 1", data, Loud()).llf > 0.0
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_searches_that_were_not_made_are_not_said_to_have_found_nothing(looked):
+    problem = interlace.glmer("y ~ 1", underdispersed(), "poisson").training.problem
+    verdict = Verdict("optimum", True, 0.0, (), "optimum (remaining gain 0)")
+    found = with_undetermined(verdict, problem, np.zeros(1), np.array([True]), looked)
+    assert ("nothing higher" in found.message) is looked
+    assert found.undetermined == ("the coefficient 'Intercept'",)

@@ -46,7 +46,7 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
 
 
 def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit) -> str:
-    looked = ": searches from elsewhere found nothing higher" if fit.searches else ""
+    looked = ": searches from elsewhere found nothing higher" if len(fit.searches) > 1 else ""
     simpler = "The simpler model has next to the same log-likelihood and one parameter less."
     if not fit.verdict.converged:  # a density may rise without end on the way
         simpler = "No optimum was reached: the log-likelihood may rise without end towards it."

@@ -135,7 +135,8 @@ def _in_words(
     if problem.family.is_discrete and not fit.unsound:
         if not approximation.penalty(problem, fit.psi):
             verdict = with_ceiling(verdict, fit.value, tol_decrement)
-    verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined)
+    looked = len(fit.searches) > 1
+    verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined, looked)
     return with_lower_optima(verdict, optima_apart(fit), len(fit.searches))
 
 

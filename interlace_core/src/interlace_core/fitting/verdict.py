@@ -140,7 +140,7 @@ def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
 
 
 def with_undetermined(
-    verdict: Verdict, problem: Problem, psi: Array, undetermined: BoolArray
+    verdict: Verdict, problem: Problem, psi: Array, undetermined: BoolArray, looked: bool
 ) -> Verdict:
     """Return a verdict that names the parameters on which the likelihood does not depend.
 
@@ -152,11 +152,14 @@ def with_undetermined(
     problem : Problem
     psi : ndarray, shape (n_psi,)
     undetermined : ndarray of bool, shape (n_psi,)
+    looked : bool
+        Whether there were searches from elsewhere: only then is their outcome said.
     """
     if not np.any(undetermined):
         return verdict
     names, all_at_limits = _named(problem, psi, undetermined)
     words = ", ".join(names)
+    found = "; nothing higher was found from elsewhere" if looked else ""
     if not verdict.converged:
         message = f"{verdict.message}; the data do not determine {words} there"
         return replace(verdict, message=message, undetermined=names)
@@ -164,13 +167,13 @@ def with_undetermined(
         what = "optimum at a limit" if verdict.status == "optimum" else "boundary, at a limit"
         at_bound = "".join(f"; {each}" for each in verdict.boundary)
         message = (
-            f"{what}: {words} is not determined by the data beyond it; nothing higher was found "
-            f"from elsewhere{at_bound} (remaining gain {verdict.remaining_gain:.1e})"
+            f"{what}: {words} is not determined by the data beyond it{found}{at_bound} "
+            f"(remaining gain {verdict.remaining_gain:.1e})"
         )
         return replace(verdict, message=message, undetermined=names)
     message = (
-        f"not determined: the log-likelihood does not change with {words}; nothing higher was "
-        f"found from elsewhere (remaining gain {verdict.remaining_gain:.1e})"
+        f"not determined: the log-likelihood does not change with {words}{found} "
+        f"(remaining gain {verdict.remaining_gain:.1e})"
     )
     at_bound = "".join(f"; {each}" for each in verdict.boundary)
     return replace(verdict, status="not determined", message=message + at_bound, undetermined=names)
