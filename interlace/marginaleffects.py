@@ -23,7 +23,7 @@ from interlace.prediction.target import target_of
 from interlace_core.data.frames import open_table
 from interlace_core.data.levels import level_names
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.spans import Source
+from interlace_core.formulas.tokens import Source
 from interlace_core.formulas.tokens import tokenise
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.records import Array
@@ -172,7 +172,7 @@ def _modeldata(result: GLMMResult, data: Any, columns: list[str]) -> Any:
     levels = {
         name: level_names(code.levels)
         for name, code in result.encoder.columns.items()
-        if code.levels is not None
+        if code.levels is not None and not code.is_boolean
     }
     for term in result.encoder.terms:
         known = zip(term.factor.columns, term.factor.column_levels, strict=True)

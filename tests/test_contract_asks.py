@@ -31,7 +31,6 @@ STAYS = {
     ("core", "testing/optimizer.py"): "the kit looks for what is missing",
     ("core", "testing/optimizer_form.py"): "the kit looks for what is missing",
     ("core", "testing/family_arrays.py"): "the kit looks at what it was given",
-    ("interlace", "saving/allowed.py"): "names of numpy in a file",
     ("interlace", "plots/profiles.py"): "what a user gave to be plotted",
     ("interlace", "sklearn.py"): "a data frame of any library",
     ("interlace", "marginaleffects.py"): "a data frame of any library",

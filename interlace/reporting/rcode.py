@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.spans import Source
+from interlace_core.formulas.tokens import Source
 from interlace_core.formulas.tokens import Token, is_call, rewrite, tokenise
 from interlace_core.messages.errors import NotAvailableError
 
@@ -219,7 +219,7 @@ def _factors(result: Estimates, data: str) -> list[str]:
     """Return lines that give text columns the order of levels that they had in the fit."""
     lines = []
     for name, code in result.encoder.columns.items():
-        if code.levels is not None:
+        if code.levels is not None and not code.is_boolean:
             levels = ", ".join(_quoted(level) for level in code.levels)
             column = f"{data}[[{_quoted(name)}]]"
             lines.append(f"{column} <- factor({column}, levels = c({levels}))")

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from interlace_core.data.levels import factorise, unique_level_names
+from interlace_core.data.columns import Frame
+from interlace_core.data.levels import unique_level_names
 from interlace_core.formulas.bars import Bar
-from interlace_core.formulas.spans import formula_error
+from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError
 from interlace_core.records import IntArray
 
@@ -54,14 +55,14 @@ class Factor:
     encoder: FactorEncoder
 
 
-def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
+def build_factor(columns: Sequence[str], frame: Frame) -> Factor:
     """Return the grouping factor of one column, or of the combinations of several that occur.
 
     Parameters
     ----------
     columns : sequence of str
         The columns.
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use, no missing values, no unused categories.
 
     Returns
@@ -75,7 +76,7 @@ def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
     DataError
         If two levels of a column have the same name.
     """
-    coded = [factorise(frame[name]) for name in columns]
+    coded = [frame[name].factorise() for name in columns]
     names = tuple(
         unique_level_names(name, levels) for name, (_, levels) in zip(columns, coded, strict=True)
     )

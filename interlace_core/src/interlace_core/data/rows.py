@@ -11,11 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.contract.problem import RowReport
+from interlace_core.data.columns import Frame
 from interlace_core.families.checks import first_offender
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,9 @@ class Rows:
         named = "" if same else f" (index {label!r})"
         return f"row {position}{named}, counted from 0"
 
-    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows in use of a frame, numbered from 0."""
-        if self.kept is None:
-            return frame
-        return frame.iloc[self.kept].reset_index(drop=True)
+    def select(self, frame: Frame) -> Frame:
+        """Return the rows in use of a frame."""
+        return frame if self.kept is None else frame.take(self.kept)
 
     def pick(self, values: Array) -> Array:
         """Return the rows in use of a vector."""
@@ -60,12 +57,12 @@ class Rows:
         return RowReport(index, len(self.index), len(index), dict(self.missing))
 
 
-def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.Index[Any]) -> Rows:
+def complete_rows(frame: Frame, vectors: Mapping[str, Array], index: pd.Index[Any]) -> Rows:
     """Return the rows without a missing value in any column or vector.
 
     Parameters
     ----------
-    frame : DataFrame, n_given rows
+    frame : Frame, n_given rows
         The columns that the model uses.
     vectors : mapping from str to ndarray, shape (n_given,)
         Weights and offset given as arrays.
@@ -77,7 +74,7 @@ def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.I
     DataError
         If no complete row is left; it names the variable with most missing values.
     """
-    holes = {name: is_missing(frame[name]) for name in frame.columns}
+    holes = {name: frame[name].missing for name in frame}
     for name, values in vectors.items():
         holes[name] = holes.get(name, False) | np.isnan(values)
     counts = {name: int(np.count_nonzero(hole)) for name, hole in holes.items()}
@@ -95,20 +92,11 @@ def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.I
     return Rows(index, np.flatnonzero(complete), missing)
 
 
-def is_missing(column: pd.Series[Any]) -> BoolArray:
-    """Return whether each value of a column read by `read_columns` is missing, shape (n,)."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.codes) < 0
-    values = column.to_numpy()
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
-
-
-def refuse_infinite(frame: pd.DataFrame, rows: Rows) -> None:
+def refuse_infinite(frame: Frame, rows: Rows) -> None:
     """Raise a DataError that names the first column and row with an infinite value."""
-    for name in frame.columns:
-        values = frame[name].to_numpy() if frame[name].dtype.kind == "f" else None
-        if values is not None:
-            require_finite(values, f"column {name!r}", rows)
+    for name, column in frame.items():
+        if column.values.dtype.kind == "f":
+            require_finite(column.values, f"column {name!r}", rows)
 
 
 def require_finite(values: npt.NDArray[Any], what: str, rows: Rows) -> None:

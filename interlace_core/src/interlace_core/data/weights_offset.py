@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from interlace_core.data.columns import Frame
+from interlace_core.data.evaluation import evaluate
 from interlace_core.data.frames import Table
 from interlace_core.data.rows import Rows, require_finite
 from interlace_core.families.checks import first_offender
-from interlace_core.formulas.expressions import Expression, evaluate, parse_text
+from interlace_core.formulas.allowed import Vocabulary, parse_text
+from interlace_core.formulas.expressions import Expression
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array
 
@@ -19,7 +21,7 @@ Vector = Expression | Array
 
 
 def read_vector(
-    values: object, argument: str, table: Table, columns: Collection[str]
+    values: object, argument: str, table: Table, vocabulary: Vocabulary
 ) -> Vector | None:
     """Return weights or an offset as an expression over columns or as an array, shape (n_given,).
 
@@ -33,8 +35,8 @@ def read_vector(
         `weights` or `offset`.
     table : Table
         The data.
-    columns : collection of str
-        Columns of the data.
+    vocabulary : Vocabulary
+        What the names of an expression can mean.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def read_vector(
     if values is None:
         return None
     if isinstance(values, str):
-        return parse_text(values, argument, columns)
+        return parse_text(values, argument, vocabulary)
     return read_array(values, argument, table.index)
 
 
@@ -70,7 +72,7 @@ def read_array(values: object, argument: str, index: pd.Index[Any]) -> Array:
     return array
 
 
-def vector_values(vector: Vector, argument: str, frame: pd.DataFrame, rows: Rows) -> Array:
+def vector_values(vector: Vector, argument: str, frame: Frame, rows: Rows) -> Array:
     """Return the vector over the rows in use, shape (n,).
 
     Raises
