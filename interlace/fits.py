@@ -20,6 +20,7 @@ from interlace.priors import Prior, penalise
 from interlace.progress import Progress
 from interlace.results.fitted_model import AnyFit
 from interlace.results.record import record_of
+from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.data.request import ModelRequest
 from interlace_core.registry.blame import guard
@@ -34,7 +35,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose",)
+SILENT = ("verbose", "threads")
 """Options that change nothing of a fit."""
 
 
@@ -59,15 +60,18 @@ def fitted(
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
-    ready = prepared(request, options, priors=priors, registry=registry)
-    with Progress("fit", show=options.verbose) as progress:
-        fit = driver.fit_prepared(
-            ready,
-            starts=options.starts,
-            tol_decrement=options.tol_decrement,
-            report=progress.step,
-        )
-    return with_notes(record_of(ready, fit, request, options, returns), request.who)
+    with blas_threads(options.threads or 1):
+        ready = prepared(request, options, priors=priors, registry=registry)
+    threads = threads_of(ready.model.problem, options.threads)
+    with blas_threads(threads):
+        with Progress("fit", show=options.verbose) as progress:
+            fit = driver.fit_prepared(
+                ready,
+                starts=options.starts,
+                tol_decrement=options.tol_decrement,
+                report=progress.step,
+            )
+        return with_notes(record_of(ready, fit, request, options, returns), request.who)
 
 
 def prepared(

@@ -48,7 +48,7 @@ def record_of(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
-    training = Training(problem, approximation, optimizer, options.tol_decrement)
+    training = Training(problem, approximation, optimizer, options.tol_decrement, options.threads)
     return returns(
         formula=model.formula,
         family=model.family,
