@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -214,8 +214,10 @@ def fit(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
     starts: int | None = None,
+    threads: int | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -247,7 +249,7 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, threads, verbose
         As for `glmer`.
 
     Returns
@@ -301,6 +303,7 @@ def fit(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         correlation=correlation,
         who="fit",
     )
@@ -309,6 +312,7 @@ def fit(
         optimizer=optimizer,
         optimizer_options=optimizer_options,
         starts=starts,
+        threads=threads,
         verbose=verbose,
     )
     result = fitted(request, options, returns=LMMResult)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ def glmer(
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
     starts: int | None = None,
+    threads: int | None = None,
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -79,6 +81,9 @@ def glmer(
     starts : int, optional
         Searches from random starts beside the usual ones; the highest point of all is kept, and
         `summary()` says how many of them reached it. The starts are the same in every call.
+    threads : int, optional
+        Threads of linear algebra (BLAS) during the fit and what follows from it. One by default,
+        unless the random effects outside the largest grouping factor are more than a thousand.
     priors : mapping, optional
         Weak priors on coefficients of linear predictors, such as
         `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
@@ -91,6 +96,10 @@ def glmer(
     covariance : mapping from str to str, optional
         Covariance structure of the terms of a grouping factor: `{"g": "ar1"}` with
         `(0 + time | g)` is `ar1(0 + time | g)`. With options: `{"g": ("name", {"d": 2})}`.
+    functions : mapping from str to callable, optional
+        Functions of your own that the formulas call, by name: `{"f": f}` for `f(x)`. Each gets
+        columns as arrays and returns one value per row. `predict` calls them again, so that they
+        must not depend on the other rows; a fit with them is pickled, but not saved.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -137,6 +146,7 @@ def glmer(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
     )
     options = options_in_force(
         optimizer=optimizer,
@@ -145,6 +155,7 @@ def glmer(
         approximation=approximation,
         verbose=verbose,
         starts=starts,
+        threads=threads,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors)
 

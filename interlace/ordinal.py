@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +151,9 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
+    threads: int | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -178,7 +180,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, verbose
+    covariance, starts, threads, verbose
         As for `glmer`.
 
     Returns
@@ -215,6 +217,7 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(
@@ -223,6 +226,7 @@ def clmm(
         nAGQ=nAGQ,
         approximation=approximation,
         starts=starts,
+        threads=threads,
         verbose=verbose,
     )
     result = fitted(request, options, returns=CLMMResult)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -102,8 +103,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _count(value: Any) -> int:
-    if not is_whole(value, 0):
+def _count(value: Any, least: int = 0) -> int:
+    if not is_whole(value, least):
         raise ValueError
     return int(value)
 
@@ -158,6 +159,16 @@ def _preferences(value: Any) -> dict[str, str]:
         _text(distribution)
     return flat
 
+
+def _limits(value: Any) -> dict[str, Any]:
+    limits = _table(value)
+    if not set(limits) <= set(LIMITS) or not all(is_whole(each, 1) for each in limits.values()):
+        raise ValueError
+    return limits
+
+
+LIMITS = tuple(each.name for each in fields(Limits))
+"""Names of the limits of formulas."""
 
 SETTINGS = (
     Setting(
@@ -216,10 +227,25 @@ SETTINGS = (
         read=partial(_read_number, float),
     ),
     Setting(
+        "formula_limits",
+        f"a table of whole numbers of 1 or more, by {', '.join(LIMITS)}",
+        _limits,
+        "how large a formula may be",
+        read=read_toml_value,
+        table=True,
+    ),
+    Setting(
         "starts",
         "an integer of at least 0",
         _count,
         "the number of searches from random starts beside the usual ones",
+        read=partial(_read_number, int),
+    ),
+    Setting(
+        "threads",
+        "an integer of at least 1",
+        partial(_count, least=1),
+        "the number of threads of linear algebra during a fit",
         read=partial(_read_number, int),
     ),
 )

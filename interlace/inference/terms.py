@@ -69,4 +69,3 @@ def find_term(terms: list[FixedTerm], name: str, who: str) -> FixedTerm:
     names = [term.name for term in terms]
     hint = did_you_mean(name, names)
     raise OptionError(f"{who}: no term {name!r}.{hint} Terms: {', '.join(names)}.")
-

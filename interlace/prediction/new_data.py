@@ -15,8 +15,7 @@ from interlace_core.data.design import DesignEncoder, design_of
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.evaluation import evaluate
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import BOOLEANS, ColumnCode, level_names
+from interlace_core.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
@@ -154,18 +153,19 @@ def _coded(code: ColumnCode, column: Column) -> Column:
         return _numbers(code, column)
     if code.is_boolean:
         return _booleans(code, column)
-    codes = _match_levels(column, pd.Index(level_names(code.levels), dtype=object))
-    _refuse_unseen(code, column, codes)
+    names = level_names(code.levels)
+    codes = _match_levels(column, pd.Index(names, dtype=object))
+    _refuse_unseen(code, names, column, codes)
     return Column(code.name, codes, code.levels)
 
 
-def _refuse_unseen(code: ColumnCode, column: Column, codes: IntArray) -> None:
+def _refuse_unseen(code: ColumnCode, names: Sequence[str], column: Column, codes: IntArray) -> None:
     own_codes, own_levels = column.factorise()
     new = np.unique(own_codes[(codes < 0) & (own_codes >= 0)])
     if len(new):
         raise DataError(
             f"column {code.name!r}: expected the levels seen in training "
-            f"({listed(level_names(code.levels))}), got the unseen level(s) "
+            f"({listed(names)}), got the unseen level(s) "
             f"{listed(level_names(own_levels[new]))}. A fixed effect has no estimate for "
             "these; drop the rows or recode them."
         )
@@ -175,9 +175,9 @@ def _booleans(code: ColumnCode, column: Column) -> Column:
     """Return True and False, also where they are written as text or as 1 and 0."""
     if column.is_boolean:
         return column
-    names = BOOLEANS if column.is_text else pd.Index([0, 1])
-    codes = _match_levels(column, pd.Index(level_names(names), dtype=object))
-    _refuse_unseen(code, column, codes)
+    names = level_names(BOOLEANS) if column.is_text else ("0", "1")
+    codes = _match_levels(column, pd.Index(names, dtype=object))
+    _refuse_unseen(code, names, column, codes)
     holes = codes < 0
     return Column(code.name, codes == 1, holes=holes if holes.any() else None)
 

@@ -1,7 +1,7 @@
 """Codecs of the encoders of new data: column codes, grouping factors, offsets and designs.
 
-A design is stored as its terms and their factors. Each factor is an expression, which is read anew by
-the rule for every formula: columns, constants, operators and the functions listed.
+A design is stored as its terms and their factors. Each factor is an expression, which is read anew
+by the rule for every formula: columns, constants, operators and the functions listed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from interlace.saving.codecs import (
     wrong,
 )
 from interlace.saving.values import maybe_index, value
-from interlace_core.data.design import DesignEncoder, DesignFactor, DesignTerm
+from interlace_core.data.design import DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode
+from interlace_core.data.factors import DesignFactor, DesignTerm
+from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.formulas.allowed import Vocabulary, parse_expression
 from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import Source, Span, whole

@@ -16,12 +16,16 @@ from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.data.design import Design, DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.evaluation import evaluate
-from interlace_core.data.grouping import Factor, FactorEncoder, build_factor, check_levels
 from interlace_core.data.level_covariances import KnownCovariances
-from interlace_core.data.levels import column_code
-from interlace_core.data.rows import require_finite
+from interlace_core.data.levels import (
+    Factor,
+    FactorEncoder,
+    build_factor,
+    check_levels,
+    column_code,
+)
+from interlace_core.data.rows import Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
-from interlace_core.data.weights_offset import Vector, vector_values
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import formula_error

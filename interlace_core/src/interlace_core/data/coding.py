@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from interlace_core.data.levels import level_names
-from interlace_core.formulas.allowed import CATEGORY_ARGUMENTS, CONTRASTS, arguments_of, constant
 from interlace_core.formulas.expressions import Node
+from interlace_core.formulas.functions import CATEGORY_ARGUMENTS, CONTRASTS, arguments_of, constant
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.records import Array
 

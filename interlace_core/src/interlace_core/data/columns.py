@@ -64,24 +64,22 @@ class Column:
             If it holds text.
         """
         if self.levels is None:
-            numbers = self.values.astype(np.float64, copy=False)
-            if self.holes is None:
-                return numbers
-            return np.where(self.holes, np.nan, numbers)
+            numbers: Array = self.values.astype(np.float64, copy=False)
+            return numbers if self.holes is None else np.where(self.holes, np.nan, numbers)
         if self.is_text:
             raise TypeError(f"text in column {self.name}")
         levels = np.append(np.asarray(self.levels, dtype=np.float64), np.nan)
-        return levels[self.values]
+        return np.asarray(levels[self.values])
 
     @cached_property
     def missing(self) -> BoolArray:
         """Whether each value is missing, shape (n,)."""
         if self.levels is not None:
-            return self.values < 0
+            return np.asarray(self.values < 0)
         if self.holes is not None:
             return self.holes
         if self.values.dtype.kind == "f":
-            return np.isnan(self.values)
+            return np.asarray(np.isnan(self.values))
         return np.zeros(len(self.values), dtype=bool)
 
     def take(self, rows: npt.NDArray[Any]) -> Column:

@@ -9,7 +9,7 @@ import numpy as np
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.columns import Frame
-from interlace_core.data.grouping import build_factor
+from interlace_core.data.levels import build_factor
 from interlace_core.data.rows import Rows
 from interlace_core.formulas.allowed import Vocabulary
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, Bar

@@ -17,17 +17,19 @@ import pandas as pd
 
 from interlace_core.data.columns import Column, Frame
 from interlace_core.data.frames import as_column
-from interlace_core.formulas.allowed import (
+from interlace_core.formulas.expressions import Expression, Node
+from interlace_core.formulas.functions import (
     ARITHMETIC,
+    CATEGORIES,
     FUNCTIONS,
     NUMBERS,
+    QUOTE,
     TRANSFORMS,
     arguments_of,
     constant,
     function_name,
     is_constant,
 )
-from interlace_core.formulas.expressions import Expression, Node
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, InterlaceError
 
@@ -66,6 +68,7 @@ class Basis:
 
 
 Value = npt.NDArray[Any] | Column | Basis | str | float | bool
+"""What a part of an expression may be: values of rows, or one for all of them."""
 
 
 def evaluate(expression: Expression, frame: Frame) -> npt.NDArray[Any]:
@@ -83,16 +86,16 @@ def evaluate(expression: Expression, frame: Frame) -> npt.NDArray[Any]:
     DataError
         If it computes with a column of text, or a function of the user's fails.
     """
-    value = Evaluation(expression, frame, {}).value()
+    value = compute(expression, frame, {})
     if isinstance(value, (Column, Basis, str)):
-        return Evaluation(expression, frame, {}).numbers(value, expression.node)
+        value = _Evaluation(expression, frame, {}).numbers(value)
     result = np.asarray(value)
     result = result if result.dtype == bool else result.astype(np.float64, copy=False)
     return np.broadcast_to(result, (frame.n,)) if result.ndim == 0 else result
 
 
-class Evaluation:
-    """Computes one expression over one frame.
+def compute(expression: Expression, frame: Frame, states: States) -> Value:
+    """Return the value of an expression: numbers, truth values, levels, or several columns.
 
     Parameters
     ----------
@@ -100,28 +103,31 @@ class Evaluation:
     frame : Frame
     states : dict
         Of functions that remember the training data; filled where they are not there yet.
+
+    Raises
+    ------
+    DataError
+        If it cannot be computed; the message says why.
+    FormulaError
+        If a function of the training data asks for what these do not have.
     """
+    evaluation = _Evaluation(expression, frame, states)
+    try:
+        with np.errstate(all="ignore"):
+            return evaluation.of(expression.node)
+    except InterlaceError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise evaluation.failed(str(error)) from error
+
+
+class _Evaluation:
+    """Computes one expression over one frame."""
 
     def __init__(self, expression: Expression, frame: Frame, states: States) -> None:
         self.expression = expression
         self.frame = frame
         self.states = states
-
-    def value(self) -> Value:
-        """Return the value of the whole expression.
-
-        Raises
-        ------
-        DataError
-            If it cannot be computed; the message says why.
-        """
-        try:
-            with np.errstate(all="ignore"):
-                return self.of(self.expression.node)
-        except InterlaceError:
-            raise
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise self.failed(str(error)) from error
 
     def failed(self, why: str) -> DataError:
         return DataError(
@@ -138,8 +144,8 @@ class Evaluation:
             case "name":
                 return self.column(str(node.value))
             case "sign":
-                operand = self.numbers(self.of(node.parts[0]), node.parts[0])
-                return -operand if node.value == "-" else operand
+                operand = self.numbers(self.of(node.parts[0]))
+                return np.negative(operand) if node.value == "-" else np.asarray(operand)
             case "operation" if node.value in _COMPARED:
                 return self.compared(node)
             case "operation":
@@ -148,10 +154,10 @@ class Evaluation:
 
     def column(self, name: str) -> Value:
         if name not in self.frame and name in NUMBERS:
-            return NUMBERS[name]
+            return float(NUMBERS[name])
         return self.frame[name]
 
-    def numbers(self, value: Value, node: Node) -> Any:
+    def numbers(self, value: Value) -> Any:
         """Return a value as float64, one number or shape (n,) or (n, k)."""
         if isinstance(value, Column):
             if value.is_text:
@@ -167,8 +173,12 @@ class Evaluation:
         left, right = (self.of(each) for each in node.parts)
         if node.value == "&":
             return np.logical_and(self.truth(left, node.parts[0]), self.truth(right, node.parts[1]))
-        first, second = self.numbers(left, node.parts[0]), self.numbers(right, node.parts[1])
-        if first.ndim != second.ndim and 1 in (first.ndim, second.ndim) and first.ndim * second.ndim:
+        first, second = self.numbers(left), self.numbers(right)
+        if (
+            first.ndim != second.ndim
+            and 1 in (first.ndim, second.ndim)
+            and first.ndim * second.ndim
+        ):
             first, second = (a[:, None] if a.ndim == 1 else a for a in (first, second))
         return ARITHMETIC[str(node.value)](first, second)  # type: ignore[no-any-return]
 
@@ -180,7 +190,7 @@ class Evaluation:
     def _boolean(self, value: Value, node: Node) -> Any:
         if isinstance(value, np.ndarray) and value.dtype == bool:
             return value
-        numbers = self.numbers(value, node)
+        numbers = self.numbers(value)
         if not np.all((numbers == 0) | (numbers == 1)):
             raise self.failed(f"{node.text} on a side of &, which is not true or false")
         return numbers != 0
@@ -194,7 +204,7 @@ class Evaluation:
             return self.compared_levels(left, operator, right)
         if isinstance(right, Column) and right.is_text:
             raise self.failed(f"numbers compared with text in column {right.name}")
-        first, second = self.numbers(left, node.parts[0]), self.numbers(right, node.parts[1])
+        first, second = self.numbers(left), self.numbers(right)
         return _COMPARED[operator](first, second)  # type: ignore[no-any-return]
 
     def compared_levels(self, column: Column, operator: str, other: Value) -> Value:
@@ -214,8 +224,9 @@ class Evaluation:
         else:
             compared = [bool(_COMPARED[operator](str(each), other)) for each in labels]
         if np.any(column.missing):
-            return np.append(np.asarray(compared, dtype=np.float64), np.nan)[column.values]
-        return np.asarray(compared, dtype=bool)[column.values]
+            known = np.append(np.asarray(compared, dtype=np.float64), np.nan)
+            return np.asarray(known[column.values])
+        return np.asarray(np.asarray(compared, dtype=bool)[column.values])
 
     def called(self, node: Node) -> Value:
         name = str(node.value)
@@ -223,25 +234,24 @@ class Evaluation:
             return self.users(node)
         if name in TRANSFORMS:
             return self.transformed(node)
-        if name == "Q":
+        if name == QUOTE:
             return self.column(str(node.parts[0].value))
-        if name == "C":
+        if name == CATEGORIES:
             return self.of(node.parts[0])
         plain = function_name(node)
         values = [self.of(each) for each in node.parts]
         if plain == "I":
             return values[0]
         if plain == "where":
-            chosen = [v if isinstance(v, str) else self.numbers(v, p)
-                      for v, p in zip(values[1:], node.parts[1:], strict=True)]  # fmt: skip
+            chosen = [each if isinstance(each, str) else self.numbers(each) for each in values[1:]]
             return np.where(self.truth(values[0], node.parts[0]), *chosen)
         if plain in _LOGICAL:
             arguments = [self.truth(v, p) for v, p in zip(values, node.parts, strict=True)]
         else:
-            arguments = [self.numbers(v, p) for v, p in zip(values, node.parts, strict=True)]
+            arguments = [self.numbers(each) for each in values]
         if plain == "round" and len(arguments) == 2:
-            arguments[1] = int(arguments[1])
-        return FUNCTIONS[plain](*arguments)  # type: ignore[no-any-return]
+            return np.round(arguments[0], int(arguments[1]))
+        return np.asarray(FUNCTIONS[plain](*arguments))
 
     def users(self, node: Node) -> Value:
         """Return what a function of the user's makes of columns, which it cannot write to."""
@@ -283,7 +293,7 @@ class Evaluation:
         from formulaic.transforms import TRANSFORMS as formulaic_transforms
 
         name = str(node.value)
-        x = np.asarray(self.numbers(self.of(node.parts[0]), node.parts[0]))
+        x = np.asarray(self.numbers(self.of(node.parts[0])))
         x = np.broadcast_to(x, (self.frame.n,)) if x.ndim == 0 else x
         options = {
             key: constant(each)
@@ -340,12 +350,14 @@ def _basis(result: Any) -> Value:
     array = np.asarray(plain, dtype=np.float64)
     if array.ndim == 1:
         return array
-    names = about.column_names if about is not None and about.column_names else range(array.shape[1])
+    names = (
+        about.column_names if about is not None and about.column_names else range(array.shape[1])
+    )
     return Basis(array, tuple(map(str, names)))
 
 
 def _decoded(column: Column) -> npt.NDArray[Any]:
     """Return the labels of a column's rows, None where missing."""
     assert column.levels is not None
-    labels = np.append(np.asarray(column.levels, dtype=object), None)
-    return labels[column.values]
+    labels = np.array([*column.levels.tolist(), None], dtype=object)
+    return np.asarray(labels[column.values])

@@ -1,8 +1,8 @@
 """Any data frame in, a plain one with the columns needed out.
 
 Taken: pandas, polars, pyarrow tables and whatever else narwhals knows as an eager frame, and
-mappings from names to arrays. What comes out are columns of numbers, booleans or levels (text always
-is), in the order of the rows.
+mappings from names to arrays. What comes out are columns of numbers, booleans or levels (text
+always is), in the order of the rows.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from interlace_core.data.columns import Column, Frame
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import BoolArray
+
 
 @dataclass(frozen=True)
 class Table:
@@ -224,7 +225,8 @@ def _booleans(name: str, values: Any) -> Column:
 
 def _decimals(name: str, values: Any) -> Column:
     missing = np.asarray(pd.isna(values))
-    filled = np.where(missing, Decimal(0), np.asarray(values, dtype=object))
+    filled = np.array(values, dtype=object)
+    filled[missing] = Decimal(0)
     return Column(name, filled, holes=_holes(missing))
 
 

@@ -131,9 +131,7 @@ def _read_pair(
     return RawResponse(y)
 
 
-def _read_single(
-    expression: Expression, frame: Frame, family: Family, rows: Rows
-) -> RawResponse:
+def _read_single(expression: Expression, frame: Frame, family: Family, rows: Rows) -> RawResponse:
     column = None if expression.column is None else frame[expression.column]
     if column is not None and column.levels is not None:
         return _read_levels(expression.text, column, family)

@@ -8,9 +8,9 @@ from typing import Any
 
 from interlace_core.contract.family import Family
 from interlace_core.data.frames import Table
-from interlace_core.data.grouping import check_distinct
+from interlace_core.data.levels import check_distinct
 from interlace_core.data.request import ModelRequest
-from interlace_core.data.weights_offset import Vector, read_vector
+from interlace_core.data.rows import Vector, read_vector
 from interlace_core.formulas.allowed import Vocabulary, parse_expression, parse_response
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression
@@ -189,9 +189,7 @@ def _group_bars(groups: str | Sequence[str] | None, columns: Collection[str]) ->
             yield from parse_group(text)
 
 
-def _random_bars(
-    random: str | Sequence[str] | None, vocabulary: Vocabulary
-) -> Iterable[Bar]:
+def _random_bars(random: str | Sequence[str] | None, vocabulary: Vocabulary) -> Iterable[Bar]:
     for text in _texts(random, "random", "'(1 + x | g)'"):
         yield from parse_random(text, limits=vocabulary.limits)
 

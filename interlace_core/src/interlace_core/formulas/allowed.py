@@ -18,6 +18,23 @@ from typing import Any
 import numpy as np
 
 from interlace_core.formulas.expressions import Expression, Node, read_node
+from interlace_core.formulas.functions import (
+    ARITHMETIC,
+    CATEGORIES,
+    CATEGORY_ARGUMENTS,
+    COMPARISONS,
+    CONTRASTS,
+    FUNCTIONS,
+    NUMBERS,
+    QUOTE,
+    TRANSFORMS,
+    argument_counts,
+    arguments_of,
+    check_argument,
+    constant,
+    function_name,
+    is_constant,
+)
 from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.formulas.tokens import (
     Source,
@@ -32,94 +49,8 @@ from interlace_core.formulas.tokens import (
     unknown_column,
     whole,
 )
-from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
-
-
-def _exp10(x: Any) -> Any:
-    return np.power(10.0, x)
-
-
-FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "I": np.asarray,
-        "clip": np.clip,
-        "exp10": _exp10,
-        "round": np.round,
-        "where": np.where,
-        **{
-            name: getattr(np, name)
-            for name in (
-                "abs", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-                "arctanh", "cbrt", "ceil", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1",
-                "fabs", "floor", "fmax", "fmin", "fmod", "hypot", "isfinite", "isnan", "log",
-                "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
-                "logical_xor", "maximum", "minimum", "mod", "negative", "power", "rad2deg",
-                "reciprocal", "remainder", "rint", "sign", "sin", "sinh", "sqrt", "square", "tan",
-                "tanh", "trunc",
-            )
-        },
-    }
-)  # fmt: skip
-"""Functions of each row, with or without `np.` before them, and what computes them."""
-
-_ARITIES = {"I": (1, 1), "clip": (3, 3), "exp10": (1, 1), "round": (1, 2), "where": (3, 3)}
-
-TRANSFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "center": (),
-        "scale": ("center", "scale", "ddof"),
-        "standardize": ("center", "rescale", "ddof"),
-        "poly": ("degree", "raw"),
-        "bs": (
-            "df", "knots", "degree", "include_intercept", "lower_bound", "upper_bound",
-            "extrapolation",
-        ),
-        **dict.fromkeys(
-            ("cr", "cs", "cc"),
-            ("df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation"),
-        ),
-    }
-)  # fmt: skip
-"""Functions that remember the training data, and the names of their arguments after the first."""
-
-CATEGORIES = "C"
-CATEGORY_ARGUMENTS = ("contrasts", "levels")
-QUOTE = "Q"
-CONTRASTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "Treatment": ("reference",),
-        "Sum": (),
-        "Helmert": ("reverse", "scale"),
-        "Diff": ("backward",),
-        "Poly": ("scores",),
-        "contr.treatment": ("base",),
-        "contr.SAS": ("base",),
-        "contr.sum": (),
-        "contr.helmert": ("reverse", "scale"),
-        "contr.diff": ("backward",),
-        "contr.poly": ("scores",),
-        "contr.custom": ("contrasts", "names"),
-    }
-)
-"""Contrasts of `C(f, ...)`, and the names of their arguments."""
-
-NUMBERS: Mapping[str, Any] = MappingProxyType(
-    {
-        "np.pi": math.pi,
-        "np.e": math.e,
-        "pi": math.pi,
-        "np.inf": math.inf,
-        "True": True,
-        "False": False,
-        "None": None,
-    }
-)
-"""Constants that have names; a column of the same name comes first."""
-
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-_EXTRAPOLATIONS = ("raise", "clip", "na", "zero", "extend")
 
 
 @dataclass(frozen=True)
@@ -179,9 +110,7 @@ def check_functions(functions: object) -> Mapping[str, Callable[..., Any]]:
     return dict(functions)
 
 
-def parse_expression(
-    span: Span, vocabulary: Vocabulary, *, transforms: bool = False
-) -> Expression:
+def parse_expression(span: Span, vocabulary: Vocabulary, *, transforms: bool = False) -> Expression:
     """Return an expression ready to be evaluated.
 
     Parameters
@@ -229,9 +158,7 @@ def parse_response(span: Span, vocabulary: Vocabulary) -> tuple[Expression, ...]
     return tuple(parse_expression(each, vocabulary) for each in parts)
 
 
-def check_expression(
-    node: Node, vocabulary: Vocabulary, *, transforms: bool = True
-) -> Expression:
+def check_expression(node: Node, vocabulary: Vocabulary, *, transforms: bool = True) -> Expression:
     """Return a tree as an expression, each of its nodes found to be allowed.
 
     Raises
@@ -249,69 +176,6 @@ def check_expression(
     return Expression(
         node.span, node, tuple(dict.fromkeys(checker.columns)), dict(checker.functions)
     )
-
-
-def constant(node: Node) -> Any:
-    """Return the value of a node without columns: a number, text, or a list of those.
-
-    Raises
-    ------
-    FormulaError
-        If it is anything else.
-    """
-    match node.kind:
-        case "number" | "text":
-            return node.value
-        case "sign" if node.parts[0].kind == "number":
-            return -node.parts[0].value if node.value == "-" else node.parts[0].value
-        case "name" if node.value in NUMBERS:
-            return NUMBERS[node.value]
-        case "list":
-            return [constant(each) for each in node.parts]
-        case "tuple":
-            return tuple(constant(each) for each in node.parts)
-        case "dict":
-            keys, values = node.parts[::2], node.parts[1::2]
-            return {constant(k): constant(v) for k, v in zip(keys, values, strict=True)}
-    raise formula_error(
-        node.span, "expected a constant, such as 3, 'text' or [1, 2], in this place."
-    )
-
-
-def function_name(node: Node) -> str:
-    """Return the name of the function that a call names, without the `np.` before it."""
-    name = str(node.value)
-    for module in ("np.", "numpy."):
-        if name.startswith(module):
-            return name.removeprefix(module)
-    return name
-
-
-def arguments_of(node: Node, names: tuple[str, ...], skip: int = 0) -> dict[str, Node]:
-    """Return a call's arguments after the first `skip` by name.
-
-    Raises
-    ------
-    FormulaError
-        If there are more than names, or a name is unknown or given twice.
-    """
-    split = len(node.parts) - len(node.keywords)
-    positional = node.parts[skip:split]
-    if len(positional) > len(names):
-        raise formula_error(
-            node.span,
-            f"{node.value}: expected at most {len(names) + skip} argument(s), got {split}.",
-        )
-    found = dict(zip(names, positional, strict=False))
-    for name, part in zip(node.keywords, node.parts[split:], strict=True):
-        if name not in names or name in found:
-            what = "once" if name in found else f"one of {', '.join(names) or 'no names at all'}"
-            hint = did_you_mean(name, names)
-            raise formula_error(
-                part.span, f"{node.value}: expected the argument {what}, got {name!r}.{hint}"
-            )
-        found[name] = part
-    return found
 
 
 class _Checker:
@@ -369,9 +233,9 @@ class _Checker:
     def operation(self, node: Node) -> None:
         before = len(self.columns)
         for part in node.parts:
-            self.value(part, text=node.value in _COMPARISONS)
+            self.value(part, text=node.value in COMPARISONS)
         calls = any(each.kind == "call" for each in node.walk())
-        if len(self.columns) == before and not calls and node.value not in _COMPARISONS:
+        if len(self.columns) == before and not calls and node.value not in COMPARISONS:
             self.finite(node)
 
     def finite(self, node: Node) -> None:
@@ -424,9 +288,7 @@ class _Checker:
                 self.value(part, text=True)
 
     def listed(self, node: Node, name: str) -> None:
-        function = FUNCTIONS[name]
-        arity = getattr(function, "nin", 0)
-        least, most = _ARITIES.get(name, (arity, arity))
+        least, most = argument_counts(name)
         if node.keywords or not least <= len(node.parts) <= most:
             wanted = str(least) if least == most else f"{least} or {most}"
             raise formula_error(
@@ -455,7 +317,7 @@ class _Checker:
         self.first(node)
         for key, part in arguments_of(node, TRANSFORMS[name], skip=1).items():
             self.sizes(name, part)
-            _check_argument(name, key, part, self.vocabulary.limits)
+            check_argument(name, key, part, self.vocabulary.limits)
 
     def first(self, node: Node) -> None:
         """Check the first argument of a call, the data."""
@@ -516,61 +378,9 @@ def _require_column(node: Node, vocabulary: Vocabulary) -> None:
     if node.value == "Intercept":
         raise formula_error(
             node.span,
-            "a column named 'Intercept' cannot be told from the coefficient of the intercept, which "
-            "has that name. Rename it, as in data.rename(columns={'Intercept': 'x'}).",
+            "a column named 'Intercept' cannot be told from the intercept, whose coefficient has "
+            "that name. Rename it, as in data.rename(columns={'Intercept': 'x'}).",
         )
-
-
-def _check_argument(name: str, key: str, node: Node, limits: Limits) -> None:
-    """Check a constant argument of a transform: its type, and the size that it asks for."""
-    value = constant(node)
-    if key in ("df", "degree"):
-        least = 0 if key == "degree" and name == "bs" else 1
-        limit = "knots" if key == "df" else "degree"
-        most = getattr(limits, limit)
-        if value is None and key == "df":
-            return
-        if not is_whole(value, least) or value > most:
-            more = limits.hint(limit) if is_whole(value, least) else ""
-            raise formula_error(
-                node.span,
-                f"{name}: expected {key} to be a whole number from {least} to {most}, got "
-                f"{value!r}. {more}".rstrip(),
-            )
-        return
-    expected = _EXPECTED[key]
-    if not expected[1](value):
-        raise formula_error(
-            node.span, f"{name}: expected {key} to be {expected[0]}, got {value!r}."
-        )
-
-
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(map(is_real, value))
-
-
-_FLAG = ("True or False", lambda value: isinstance(value, bool))
-_BOUND = ("a number", lambda value: value is None or is_real(value))
-_CENTRE = ("True, False or a number", lambda value: isinstance(value, bool) or is_real(value))
-_EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "center": _CENTRE,
-    "scale": _CENTRE,
-    "rescale": _CENTRE,
-    "ddof": ("a number", is_real),
-    "raw": _FLAG,
-    "include_intercept": _FLAG,
-    "knots": ("a list of numbers", lambda value: value is None or _is_numbers(value)),
-    "lower_bound": _BOUND,
-    "upper_bound": _BOUND,
-    "constraints": ("'center' or a list of numbers", lambda v: v in ("center", None) or _is_numbers(v)),
-    "extrapolation": (f"one of {', '.join(_EXTRAPOLATIONS)}", lambda v: v in _EXTRAPOLATIONS),
-}  # fmt: skip
-
-
-def is_constant(node: Node) -> bool:
-    """Return whether a node is a constant by its form; a column may have the name of one."""
-    known = node.kind == "name" and not node.quoted and node.value in NUMBERS
-    return known or node.kind in ("list", "tuple", "dict", "text", "number")
 
 
 def _fold(node: Node) -> Any:
@@ -584,20 +394,6 @@ def _fold(node: Node) -> Any:
     if node.kind == "name":
         return np.float64(NUMBERS[node.value])
     return np.float64(node.value)
-
-
-ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
-    {
-        "+": np.add,
-        "-": np.subtract,
-        "*": np.multiply,
-        "/": np.divide,
-        "//": np.floor_divide,
-        "%": np.mod,
-        "**": np.power,
-        "&": np.logical_and,
-    }
-)
 
 
 def _pair(span: Span, limits: Limits) -> list[Span]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interlace_core.formulas.allowed import constant
 from interlace_core.formulas.expressions import read_node
+from interlace_core.formulas.functions import constant
 from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.formulas.terms import LinearFormula, split_terms
 from interlace_core.formulas.tokens import (

@@ -274,7 +274,11 @@ class _Reader:
         end = self.take()
         self.depth -= 1
         return Node(
-            "call", function.text, tuple(parts), tuple(keywords), span=_span(function.span, end.span)
+            "call",
+            function.text,
+            tuple(parts),
+            tuple(keywords),
+            span=_span(function.span, end.span),
         )
 
     def enclosed(self, opening: Token) -> Node:

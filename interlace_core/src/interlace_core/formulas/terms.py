@@ -14,13 +14,13 @@ from functools import cached_property
 
 from interlace_core.formulas.allowed import Vocabulary, check_expression
 from interlace_core.formulas.expressions import Expression, Node, node_of
+from interlace_core.formulas.functions import COMPARISONS
 from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.formulas.tokens import Span, Token, formula_error, is_call, span_of
 
 Product = tuple[str, ...]
 """Names of the factors of a term, in the order in which they were first written."""
 
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _STRENGTHS = {"+": 1, "-": 1, "*": 2, "/": 2, "%in%": 3, ":": 4, "^": 5, "**": 5}
 
 
@@ -305,7 +305,9 @@ class _Operands:
         if token.is_operator("+", "-"):
             return self.signed(token)
         if token.is_name:
-            return self.factor(2 if token.kind == "name" and is_call(self.tokens, self.place) else 1)
+            return self.factor(
+                2 if token.kind == "name" and is_call(self.tokens, self.place) else 1
+            )
         if token.text == "(":
             return self.parentheses()
         if token.text == "{":
@@ -353,7 +355,7 @@ class _Operands:
         if not inner:
             raise formula_error(where, "expected a term within the parentheses, got nothing.")
         self.place = last + 1
-        if any(each.is_operator(*_COMPARISONS) and not each.context for each in inner):
+        if any(each.is_operator(*COMPARISONS) and not each.context for each in inner):
             return self.algebra.factor(node_of(inner, where, self.algebra.limits))
         return _Operands(self.algebra, inner, self.minus).read()
 
@@ -379,7 +381,7 @@ def _without(left: _Set, right: _Set) -> _Set:
 def _misplaced(token: Token) -> Exception:
     if token.is_operator("."):
         return formula_error(token.span, "'.' is not expanded. Write the columns out.")
-    if token.is_operator(*_COMPARISONS):
+    if token.is_operator(*COMPARISONS):
         return formula_error(
             token.span, "a comparison stands in parentheses where terms do, as in (x > 0)."
         )

@@ -1,4 +1,4 @@
-"""Cut a formula into tokens, with brackets checked and places kept, so that errors point at them."""
+"""Text as tokens that know their place in it, and messages that point there."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_approximations.groups import Block, blocks_of_groups
-from interlace_approximations.laplace_gradient import (
+from interlace_approximations.laplace import (
     effective_score,
     predictor_pullback,
     template_pullback,
