@@ -290,6 +290,7 @@ def test_origins_tell_each_value_and_place(project: Path) -> None:
         "verbose": (True, "options()"),
         "starts": (None, "not set"),
         "threads": (None, "not set"),
+        "formula_limits": (None, "not set"),
         "prefer": (None, "not set"),
         "tol_decrement": (None, "not set"),
     }

@@ -27,6 +27,8 @@ STAYS = {
     ("core", "registry/registry.py"): "a registered object may be a module or anything else",
     ("core", "registry/blame.py"): "who failed is named, whatever the class lacks",
     ("core", "data/frames.py"): "a data frame of any library",
+    ("core", "data/evaluation.py"): "what a transform of formulaic gave",
+    ("core", "formulas/functions.py"): "a function of NumPy that may be no ufunc",
     ("core", "families/poisson_density.py"): "a number may be a Taylor number",
     ("core", "testing/optimizer.py"): "the kit looks for what is missing",
     ("core", "testing/optimizer_form.py"): "the kit looks for what is missing",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -29,7 +31,7 @@ from interlace.saving.values import maybe_index, value
 from interlace_core.data.design import DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.factors import DesignFactor, DesignTerm
-from interlace_core.data.levels import ColumnCode, FactorEncoder
+from interlace_core.data.levels import ColumnCode, FactorEncoder, level_names
 from interlace_core.formulas.allowed import Vocabulary, parse_expression
 from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import Source, Span, whole
@@ -37,26 +39,41 @@ from interlace_core.messages.errors import FormulaError, SavedFileError
 
 _texts = tuple_of(text)
 
+MOST_LEVELS = 1_000_000
+"""Levels that a column or factor of a file may have: a few bytes can ask for any number of them."""
+
+
+def _read_levels(given: Any, store: Store, where: str) -> pd.Index[Any] | None:
+    levels: pd.Index[Any] | None = maybe_index.read(given, store, where)
+    if levels is None:
+        return None
+    if isinstance(levels, pd.MultiIndex) or levels.size > MOST_LEVELS:
+        raise wrong(where, f"at most {MOST_LEVELS} levels", given)
+    names = level_names(levels)
+    if len(set(names)) < len(names):
+        raise wrong(where, "levels of different names", names)
+    return levels
+
+
+_levels = Codec(maybe_index.write, _read_levels)
+
 
 _part = tuple_of(pair(text, flag))
 _term = record(DesignTerm, factors=_texts, parts=tuple_of(_part), names=_texts)
 _states = mapping_of(value)
 _factor_entries = entries(
-    {"expression": text, "columns": _texts, "levels": maybe_index, "states": _states}
+    {"expression": text, "columns": _texts, "levels": _levels, "states": _states}
 )
 
 
 def _write_factor(factor: DesignFactor, store: Store) -> Any:
     _refuse_functions(factor.expression)
-    return _factor_entries.write(
-        {
-            "expression": factor.expression.node.text,
-            "columns": factor.expression.columns,
-            "levels": factor.levels,
-            "states": factor.states,
-        },
-        store,
-    )
+    return {
+        "expression": factor.expression.node.text,
+        "columns": _texts.write(factor.expression.columns, store),
+        "levels": maybe_index.write(factor.levels, store),
+        "states": _states.write(factor.states, store),
+    }
 
 
 def _read_factor(given: Any, store: Store, where: str) -> DesignFactor:
@@ -129,8 +146,8 @@ def _parsed(
         found = parse(Vocabulary(parts["columns"]))
     except (FormulaError, RecursionError) as error:
         raise SavedFileError(
-            f"load: {where}: expected a formula of columns, operators and known functions, got "
-            f"another. {error}"
+            f"load: {where}: expected a formula of columns, operators and known functions. Running "
+            f"another could run code that came with the file; do not use this file. {error}"
         ) from error
     if found.columns != parts["columns"]:
         raise wrong(f"{where}.columns", ", ".join(found.columns), parts["columns"])
@@ -149,7 +166,7 @@ def _refuse_functions(expression: Expression) -> None:
 
 design = Codec(_design_entries.write, _read_design)
 expression = Codec(_write_expression, _read_expression)
-column_code = record(ColumnCode, name=text, levels=maybe_index)
+column_code = record(ColumnCode, name=text, levels=_levels)
 predictor = record(
     PredictorEncoder, design=maybe(design), offsets=tuple_of(expression), constant=number
 )

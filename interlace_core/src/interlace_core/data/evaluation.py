@@ -6,6 +6,7 @@ integers do not overflow and `k ** -1` is 1/k.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from interlace_core.formulas.functions import (
     ARITHMETIC,
     CATEGORIES,
     FUNCTIONS,
+    HASHED,
     NUMBERS,
     QUOTE,
     TRANSFORMS,
@@ -32,6 +34,7 @@ from interlace_core.formulas.functions import (
 )
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, InterlaceError
+from interlace_core.records import Array
 
 States = dict[str, dict[str, Any]]
 """What functions remember of the training data, by the text of their call."""
@@ -87,11 +90,25 @@ def evaluate(expression: Expression, frame: Frame) -> npt.NDArray[Any]:
         If it computes with a column of text, or a function of the user's fails.
     """
     value = compute(expression, frame, {})
+    if isinstance(value, Column) and value.is_text and expression.column is not None:
+        return _written_numbers(expression, value)
     if isinstance(value, (Column, Basis, str)):
         value = _Evaluation(expression, frame, {}).numbers(value)
     result = np.asarray(value)
     result = result if result.dtype == bool else result.astype(np.float64, copy=False)
     return np.broadcast_to(result, (frame.n,)) if result.ndim == 0 else result
+
+
+def _written_numbers(expression: Expression, column: Column) -> Array:
+    """Return a column of numbers that are written as text, as weights from a file may be."""
+    assert column.levels is not None
+    try:
+        levels = np.append(column.levels.to_numpy(dtype=np.float64), np.nan)
+    except ValueError:
+        raise _Evaluation(expression, Frame({}, 0), {}).failed(
+            f"text in column {column.name}"
+        ) from None
+    return np.asarray(levels[column.values])
 
 
 def compute(expression: Expression, frame: Frame, states: States) -> Value:
@@ -232,6 +249,8 @@ class _Evaluation:
         name = str(node.value)
         if name in self.expression.functions:
             return self.users(node)
+        if name == HASHED:
+            return self.hashed(node)
         if name in TRANSFORMS:
             return self.transformed(node)
         if name == QUOTE:
@@ -287,6 +306,16 @@ class _Evaluation:
         array = np.array(value.values if isinstance(value, Basis) else value)
         array.flags.writeable = False
         return array
+
+    def hashed(self, node: Node) -> Value:
+        """Return levels that are chosen by a hash of each value's name."""
+        value = self.of(node.parts[0])
+        column = value if isinstance(value, Column) else Column(node.text, np.asarray(value))
+        most = int(constant(arguments_of(node, TRANSFORMS[HASHED], skip=1)["levels"]))
+        codes, levels = column.factorise()
+        digests = (hashlib.md5(str(each).encode(), usedforsecurity=False) for each in levels)
+        places = np.array([int(each.hexdigest(), 16) % most for each in digests], dtype=np.intp)
+        return Column(node.text, np.append(places, -1)[codes], pd.Index(range(most)))
 
     def transformed(self, node: Node) -> Value:
         """Return what a function makes that remembers the training data."""

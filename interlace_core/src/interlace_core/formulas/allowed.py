@@ -25,6 +25,7 @@ from interlace_core.formulas.functions import (
     COMPARISONS,
     CONTRASTS,
     FUNCTIONS,
+    HASHED,
     NUMBERS,
     QUOTE,
     TRANSFORMS,
@@ -315,7 +316,10 @@ class _Checker:
                 "the result to the data as a column.",
             )
         self.first(node)
-        for key, part in arguments_of(node, TRANSFORMS[name], skip=1).items():
+        given = arguments_of(node, TRANSFORMS[name], skip=1)
+        if name == HASHED and "levels" not in given:
+            raise formula_error(node.span, "expected a number of levels, as in hashed(x, 8).")
+        for key, part in given.items():
             self.sizes(name, part)
             check_argument(name, key, part, self.vocabulary.limits)
 

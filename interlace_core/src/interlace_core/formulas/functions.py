@@ -51,6 +51,7 @@ TRANSFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "scale": ("center", "scale", "ddof"),
         "standardize": ("center", "rescale", "ddof"),
         "poly": ("degree", "raw"),
+        "hashed": ("levels",),
         "bs": (
             "df", "knots", "degree", "include_intercept", "lower_bound", "upper_bound",
             "extrapolation",
@@ -64,6 +65,7 @@ TRANSFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Functions that remember the training data, and the names of their arguments after the first."""
 
 CATEGORIES = "C"
+HASHED = "hashed"
 CATEGORY_ARGUMENTS = ("contrasts", "levels")
 QUOTE = "Q"
 CONTRASTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -193,9 +195,9 @@ def is_constant(node: Node) -> bool:
 def check_argument(name: str, key: str, node: Node, limits: Limits) -> None:
     """Check a constant argument of a transform: its type, and the size that it asks for."""
     value = constant(node)
-    if key in ("df", "degree"):
+    if key in ("df", "degree", "levels"):
         least = 0 if key == "degree" and name == "bs" else 1
-        limit = "knots" if key == "df" else "degree"
+        limit = "degree" if key == "degree" else "knots"
         most = getattr(limits, limit)
         if value is None and key == "df":
             return
