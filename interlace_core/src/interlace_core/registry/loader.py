@@ -19,7 +19,13 @@ import pluggy
 from interlace_core.contract.hooks import NOT_ASKED_YET, PROJECT
 from interlace_core.messages.errors import PluginError
 from interlace_core.messages.names import similar_name
-from interlace_core.registry.meets_contract import KINDS, Kind, check_class, one_line
+from interlace_core.registry.meets_contract import (
+    KINDS,
+    Kind,
+    check_class,
+    one_line,
+    own_aliases,
+)
 
 GROUP = "interlace"
 UNKNOWN = "unknown"
@@ -45,6 +51,8 @@ class Registered:
         Entry point and distribution that it came from.
     capabilities : str
         What it can do, in words.
+    aliases : tuple of str
+        Further names by which users ask for it.
     """
 
     kind: str
@@ -54,6 +62,7 @@ class Registered:
     distribution: str
     version: str
     capabilities: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -296,4 +305,5 @@ def _ask(manager: pluggy.PluginManager, key: str, hook: str) -> Iterator[object]
 def _accept(source: Source, kind: Kind, offered: Any) -> Registered:
     capabilities = check_class(kind, offered)
     origin = (source.plugin, source.distribution, source.version)
-    return Registered(kind.name, offered.name, offered, *origin, capabilities)
+    aliases = own_aliases(offered) if kind.aliased else ()
+    return Registered(kind.name, offered.name, offered, *origin, capabilities, aliases)

@@ -41,6 +41,8 @@ class Kind:
     sample_arguments : tuple
         Arguments with which the core builds a sample; None for a kind without: its
         class is described.
+    aliased : bool
+        Whether its classes have aliases: users ask for them by name.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Kind:
     contract: type[Any]
     describe: Callable[[Any], str]
     sample_arguments: tuple[Any, ...] | None = ()
+    aliased: bool = True
 
     @property
     def hook(self) -> str:
@@ -88,9 +91,18 @@ def check_class(kind: Kind, offered: object) -> str:
     _check_version(offered)
     _check_complete(offered)
     _check_name(offered)
+    if kind.aliased:
+        _check_names(offered, "aliases")
     if kind.sample_arguments is None:
         return kind.describe(offered)
     return kind.describe(_build_sample(kind, offered))
+
+
+def own_aliases(cls: type[Any]) -> tuple[str, ...]:
+    """Return the aliases that stand beside the class's name; those of a base are the base's."""
+    named: type[Any] = next(each for each in cls.__mro__ if "name" in vars(each))
+    found: tuple[str, ...] = vars(named).get("aliases", ())
+    return found
 
 
 def one_line(error: BaseException) -> str:
@@ -139,6 +151,14 @@ def _check_name(offered: type[Any]) -> None:
         )
 
 
+def _check_names(offered: type[Any], attribute: str) -> None:
+    """Raise unless an attribute of the class is a tuple of names, possibly empty."""
+    names = getattr(offered, attribute)
+    words = isinstance(names, tuple) and all(isinstance(each, str) and each for each in names)
+    if not words or any(":" in each for each in names):
+        raise PluginError(f"expected `{attribute}` to be a tuple of names, got {_shown(names)}")
+
+
 def _build_sample(kind: Kind, offered: type[Any]) -> Any:
     arguments = kind.sample_arguments or ()
     shown = ", ".join(map(repr, arguments))
@@ -163,6 +183,7 @@ def _describe_family(family: Family) -> str:
             "expected `parameters` to be a tuple of one or more Parameter, "
             f"got {_shown(parameters)}"
         )
+    _check_names(type(family), "links")
     offered = [
         ability
         for ability in OPTIONAL_ABILITIES
@@ -172,6 +193,7 @@ def _describe_family(family: Family) -> str:
         [
             "parameters " + ", ".join(parameter.name for parameter in parameters),
             "response " + ", ".join(sorted(family.response_forms)),
+            *(["links " + ", ".join(family.links)] if family.links else ()),
             "offers " + (", ".join(offered) or "nothing optional"),
         ]
     )
@@ -195,7 +217,10 @@ def _describe_optimizer(optimizer: Optimizer) -> str:
         raise PluginError(f"expected `facts` to be OptimizerFacts, got {_shown(facts)}")
     gradient = "uses the gradient" if facts.uses_gradient else "needs no gradient"
     bounds = "keeps bounds" if facts.supports_bounds else "knows no bounds"
-    return f"{gradient}; {bounds}"
+    why = optimizer.unavailable
+    if not isinstance(why, str):
+        raise PluginError(f"expected `unavailable` to be a str, got {_shown(why)}")
+    return "; ".join([gradient, bounds, *([f"not available: {why}"] if why else ())])
 
 
 def _describe_covariance(covariance: Covariance) -> str:
@@ -226,5 +251,5 @@ KINDS = (
     Kind("approximation", "approximations", Approximation, _describe_approximation),
     Kind("optimizer", "optimizers", Optimizer, _describe_optimizer),
     Kind("covariance", "covariances", Covariance, _describe_covariance, (1,)),
-    Kind("composition", "compositions", Composition, _describe_composition, None),
+    Kind("composition", "compositions", Composition, _describe_composition, None, aliased=False),
 )
