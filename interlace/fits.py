@@ -17,6 +17,7 @@ from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients
 from interlace.results.fitted_to import Training, fitted_state
 from interlace.results.random_effects import term_places
+from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
@@ -34,7 +35,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose",)
+SILENT = ("verbose", "threads")
 """Options that change nothing of a fit."""
 
 
@@ -59,15 +60,18 @@ def fitted(
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
-    ready = prepared(request, options, priors=priors, registry=registry)
-    with Progress("fit", show=options.verbose) as progress:
-        fit = driver.fit_prepared(
-            ready,
-            starts=options.starts,
-            tol_decrement=options.tol_decrement,
-            report=progress.step,
-        )
-    return with_notes(record_of(ready, fit, request, options, returns), request.who)
+    with blas_threads(options.threads or 1):
+        ready = prepared(request, options, priors=priors, registry=registry)
+    threads = threads_of(ready.model.problem, options.threads)
+    with blas_threads(threads):
+        with Progress("fit", show=options.verbose) as progress:
+            fit = driver.fit_prepared(
+                ready,
+                starts=options.starts,
+                tol_decrement=options.tol_decrement,
+                report=progress.step,
+            )
+        return with_notes(record_of(ready, fit, request, options, returns), request.who)
 
 
 def prepared(
@@ -176,7 +180,7 @@ def record_of(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
     )
-    training = Training(problem, approximation, optimizer, options.tol_decrement)
+    training = Training(problem, approximation, optimizer, options.tol_decrement, options.threads)
     return returns(
         formula=model.formula,
         family=model.family,
