@@ -20,6 +20,7 @@ from interlace.errors import (
     OptionError,
     UnknownNameError,
 )
+from interlace.plugin_table import plugin_table
 from interlace_core.contract import LINKS, Family, Optimizer, OptimizerFacts, Parameter, hookimpl
 from interlace_core.registry import registry as registries
 from interlace_core.registry.registry import Registry, default_registry
@@ -355,8 +356,14 @@ def test_an_optimizer_that_cannot_run_here_is_listed_so():
     registry = Registry()
     plugin = SimpleNamespace(interlace_optimizers=hookimpl(lambda: [Far]))
     registry.register_plugin(plugin, distribution="far")
-    row = next(each for each in registry.table() if each["name"] == "far")
-    assert "not available: It runs on the moon alone" in row["capabilities"]
+    row = plugin_table(registry).set_index("name").loc["far"]
+    assert "cannot run here: It runs on the moon alone" in row["capabilities"]
+
+
+def test_the_table_says_links_and_other_names():
+    said = interlace.plugins().set_index("name")["capabilities"]
+    assert "links logit, probit, cloglog" in said["beta"]
+    assert "also called beta_family" in said["beta"] and "also called" not in said["gamma"]
 
 
 # Modules, and names of other software

@@ -49,8 +49,6 @@ class Registered:
         The class itself.
     plugin, distribution, version : str
         Entry point and distribution that it came from.
-    capabilities : str
-        What it can do, in words.
     aliases : tuple of str
         Further names by which users ask for it.
     """
@@ -61,7 +59,6 @@ class Registered:
     plugin: str
     distribution: str
     version: str
-    capabilities: str = ""
     aliases: tuple[str, ...] = ()
 
 
@@ -303,7 +300,7 @@ def _ask(manager: pluggy.PluginManager, key: str, hook: str) -> Iterator[object]
 
 
 def _accept(source: Source, kind: Kind, offered: Any) -> Registered:
-    capabilities = check_class(kind, offered)
+    check_class(kind, offered)
     origin = (source.plugin, source.distribution, source.version)
     aliases = own_aliases(offered) if kind.aliased else ()
-    return Registered(kind.name, offered.name, offered, *origin, capabilities, aliases)
+    return Registered(kind.name, offered.name, offered, *origin, aliases)
