@@ -62,8 +62,8 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             labels = [each.label for each in found]
             hint = did_you_mean(name, labels)
             raise OptionError(
-                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, structure, "
-                f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
+                f"structure, family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
             )
         chosen += matching
     return list(dict.fromkeys(chosen))

@@ -42,8 +42,8 @@ def covariance_checks(
     structure: type[Covariance],
     *,
     sizes: Sequence[int] = (1, 2, 3, 4),
-    coordinates: int = 0,
     expected_failures: Mapping[str, str] | None = None,
+    coordinates: int = 0,
 ) -> Checks:
     """Return the checks of a covariance structure as pairs of name and callable.
 
@@ -53,11 +53,11 @@ def covariance_checks(
         Its class, made by `from_columns`.
     sizes : sequence of int
         Numbers of columns to try.
+    expected_failures : mapping from check names to reasons, optional
+        Such a check passes if it fails, and fails if it passes.
     coordinates : int
         Numeric covariates that its columns are points of, for a structure of times or places; 0
         for the levels of a factor, or for covariates.
-    expected_failures : mapping from check names to reasons, optional
-        Such a check passes if it fails, and fails if it passes.
 
     Raises
     ------
