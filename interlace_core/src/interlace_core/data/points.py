@@ -10,11 +10,10 @@ import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.data.design import Design, DesignEncoder
-from interlace_core.data.grouping import build_factor
-from interlace_core.data.levels import level_names
+from interlace_core.data.levels import build_factor, level_names
 from interlace_core.data.rows import frozen
 from interlace_core.formulas.bars import Bar
-from interlace_core.formulas.spans import formula_error
+from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
