@@ -14,6 +14,7 @@ from interlace.inference.quantities import (
     LinearCombination,
     Quantity,
     StandardDeviation,
+    StructureNumber,
 )
 from interlace.results.thresholds import thresholds_of
 from interlace_core.contract.covariance import Covariance
@@ -22,6 +23,7 @@ from interlace_core.messages.names import did_you_mean
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+    from interlace.results.random_effects import TermPlace
 
 
 def quantities(result: Estimates) -> list[Quantity]:
@@ -64,7 +66,8 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             hint = did_you_mean(name, labels)
             raise OptionError(
                 f"{who}: expected a parameter's label or a kind (coefficient, threshold, sd, "
-                f"correlation, family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+                f"correlation, structure, family), got {name!r}.{hint} Parameters: "
+                f"{', '.join(labels)}."
             )
         chosen += matching
     return list(dict.fromkeys(chosen))
@@ -82,7 +85,9 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
     else:
         try:
             covariances = [
-                default_registry().covariance(term.structure)(len(term.names))
+                default_registry()
+                .covariance(term.structure)
+                .from_columns(term.names, term.column_levels, term.points, **term.options)
                 for term in result.terms
             ]
         except InterlaceError:
@@ -105,6 +110,9 @@ def _random(result: Estimates) -> list[Quantity]:
     for term, (covariance, place) in zip(result.terms, known, strict=True):
         k = term.predictor
         prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
+        if covariance.takes_levels_only:
+            found += _numbers(covariance, place, term, prefix)
+            continue
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
             found.append(
@@ -139,6 +147,42 @@ def _thresholds(result: Estimates) -> list[Quantity]:
         weights[cut.places] = row
         found.append(LinearCombination(label=name, kind="threshold", weights=weights))
     return list(found)
+
+
+def number_label(name: str, group: str, prefix: str = "") -> str:
+    """Return the label of a number that a structure prints: `rho | g`, `sd(x | g)`.
+
+    Parameters
+    ----------
+    name : str
+        As `Covariance.names` gives it.
+    group : str
+        Grouping factor.
+    prefix : str
+        The parameter whose predictor the term is in, with a colon; nothing for the mean.
+    """
+    if not name.endswith(")"):
+        return f"{prefix}{name} | {group}"
+    head, _, rest = name.partition("(")
+    return f"{head}({prefix}{rest[:-1]} | {group})"
+
+
+def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str) -> list[Quantity]:
+    """Return the numbers of a structure of levels, times or places."""
+    kinds = {"sd": "sd", "correlation": "correlation"}
+    return [
+        StructureNumber(
+            label=number_label(name, term.group, prefix),
+            kind=kinds.get(scale, "structure"),
+            covariance=covariance,
+            place=place,
+            number=number,
+            scale=scale,
+        )
+        for number, (name, scale) in enumerate(
+            zip(covariance.names(term.names), covariance.kinds(), strict=True)
+        )
+    ]
 
 
 def family_quantities(result: Estimates) -> list[Quantity]:

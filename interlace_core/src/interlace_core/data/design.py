@@ -17,8 +17,8 @@ from formulaic.transforms import TRANSFORMS
 from interlace_core.data.rank import independent_columns
 from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.expressions import FUNCTIONS
-from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.formulas.terms import LinearFormula
+from interlace_core.formulas.tokens import Span, formula_error
 from interlace_core.messages.errors import DataError, FormulaError, InterlaceError
 from interlace_core.records import Array, IntArray
 
@@ -42,6 +42,9 @@ class DesignEncoder:
         a design that is the intercept alone.
     kept : ndarray of intp, shape (p,), or None
         Columns left after collinear ones were dropped; None if all are.
+    points : ndarray, shape (p, k), or None
+        Distinct values of k covariates, one of which each column stands for; None where columns
+        are what the formula makes.
     """
 
     text: str
@@ -49,6 +52,7 @@ class DesignEncoder:
     columns: tuple[str, ...]
     spec: Any = None
     kept: IntArray | None = None
+    points: Array | None = None
 
 
 @dataclass(frozen=True)
