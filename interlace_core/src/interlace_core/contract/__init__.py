@@ -35,7 +35,7 @@ from interlace_core.contract.approximation import (
     StartingValues,
 )
 from interlace_core.contract.composition import Composition
-from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.kernels import Compiled, Kernels
@@ -74,7 +74,7 @@ from interlace_core.records import (
 # fmt: off
 __all__ = [
     # contracts, and how they are offered
-    "Approximation", "Composition", "Covariance", "Family", "Kernels", "Optimizer",
+    "Approximation", "Composition", "Covariance", "Family", "Kernels", "Kind", "Optimizer",
     "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
     "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
