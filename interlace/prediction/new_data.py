@@ -16,6 +16,7 @@ from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, 
 from interlace_core.data.evaluation import evaluate
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
+from interlace_core.data.points import at_points
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
@@ -233,11 +234,16 @@ def _design(encoder: DesignEncoder, frame: Frame) -> Array:
     holes = [column.missing for column in frame.values()]
     complete = ~np.logical_or.reduce(holes) if holes else np.ones(frame.n, dtype=bool)
     if complete.all():
-        return design_of(encoder, frame)
+        return _complete(encoder, frame)
     X = np.full((frame.n, len(encoder.names)), np.nan)
     if complete.any():
-        X[complete] = design_of(encoder, frame.take(complete))
+        X[complete] = _complete(encoder, frame.take(complete))
     return X
+
+
+def _complete(encoder: DesignEncoder, frame: Frame) -> Array:
+    X = design_of(encoder, frame)
+    return X if encoder.points is None else at_points(X, encoder.points, encoder.text)
 
 
 def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, ...]]:

@@ -48,6 +48,9 @@ class DesignEncoder:
         By name.
     kept : ndarray of intp, shape (p,), or None
         Columns left after collinear ones were dropped; None if all are.
+    points : ndarray, shape (p, k), or None
+        Distinct values of k covariates, one of which each column stands for; None where columns
+        are what the formula makes.
     """
 
     text: str
@@ -56,6 +59,7 @@ class DesignEncoder:
     terms: tuple[DesignTerm, ...]
     factors: Mapping[str, DesignFactor] = field(default_factory=dict)
     kept: IntArray | None = None
+    points: Array | None = None
 
     @property
     def is_intercept(self) -> bool:

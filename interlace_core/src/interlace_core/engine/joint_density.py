@@ -7,12 +7,13 @@ shares. Structures and problem are fixed; psi and u move.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.contract.problem import Problem
+from interlace_core.engine.compiled import compiled_derivatives
 from interlace_core.engine.elimination.correlated_levels import (
     factorise_posterior,
 )
@@ -75,7 +76,9 @@ class Conditional:
         problem, structure = self.layout.problem, self.layout.structure
         eta = add_random_part(structure, self.eta_fixed, self.effects(u))
         wrt = self._active if order >= 3 else structure.random_predictors
-        derivatives = weighted_derivatives(problem, eta, order, wrt)
+        derivatives = weighted_derivatives(
+            problem, eta, order, wrt, structure.random_predictors if order >= 3 else None
+        )
         value = 0.5 * float(u @ u) - float(derivatives.value.sum())
         return Point(u, eta, derivatives, order, value)
 
@@ -117,21 +120,9 @@ class Conditional:
         With `concave`, W is replaced by its non-negative diagonal part: a stand-in that keeps
         H positive definite far from the mode, where W may be indefinite.
         """
-        structure = self.layout.structure
-        blocks = {}
-        for (i, j), pair in structure.pairs.items():
-            first, second = structure.factors[i].columns, structure.factors[j].columns
-            block = np.zeros((len(first), len(second), pair.first.size))
-            for a, column_a in enumerate(first):
-                for b, column_b in enumerate(second):
-                    if i == j and b < a:
-                        block[a, b] = block[b, a]
-                        continue
-                    W = self._weight(point, column_a.predictor, column_b.predictor, concave)
-                    if W is not None:
-                        block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
-            blocks[i, j] = block
-        return blocks
+        return products_on_pattern(
+            self.layout.structure, lambda k, m: self._weight(point, k, m, concave)
+        )
 
     def factorise(self, A: Blocks) -> Factorisation:
         """Return the factorised H = Lambda' A Lambda + I."""
@@ -180,6 +171,31 @@ def scatter(structure: Structure, rows: dict[int, Array | None]) -> list[Array]:
     return parts
 
 
+def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array | None]) -> Blocks:
+    """Return Z'WZ on its pattern.
+
+    Parameters
+    ----------
+    structure : Structure
+    weight : callable
+        From two predictors to the diagonal of their block of W, shape (n,); None where it is 0.
+    """
+    blocks = {}
+    for (i, j), pair in structure.pairs.items():
+        first, second = structure.factors[i].columns, structure.factors[j].columns
+        block = np.zeros((len(first), len(second), pair.first.size))
+        for a, column_a in enumerate(first):
+            for b, column_b in enumerate(second):
+                if i == j and b < a:
+                    block[a, b] = block[b, a]
+                    continue
+                W = weight(column_a.predictor, column_b.predictor)
+                if W is not None:
+                    block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
+        blocks[i, j] = block
+    return blocks
+
+
 def scaled(w: Array, first: Array | None, second: Array | None) -> Array:
     """Return w times two covariates, where None is a covariate of ones."""
     if first is not None:
@@ -188,12 +204,32 @@ def scaled(w: Array, first: Array | None, second: Array | None) -> Array:
 
 
 def weighted_derivatives(
-    problem: Problem, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    problem: Problem,
+    eta: Sequence[Array],
+    order: int,
+    wrt: tuple[int, ...],
+    inner: tuple[int, ...] | None = None,
 ) -> Derivatives:
     """Return the derivatives of the weighted log-density at eta, each entry (..., n).
 
-    Rows are taken in chunks that fit the cache: a family makes a dozen passes over them.
+    By compiled rows where the problem has them. Others are taken in chunks that fit the cache: a
+    family makes a dozen passes over them.
+
+    Parameters
+    ----------
+    problem : Problem
+    eta : sequence of K ndarrays, each broadcastable to (..., n)
+    order : int
+        Highest order, 0 to 3.
+    wrt : tuple of int
+        Predictors to differentiate in.
+    inner : tuple of int, optional
+        Those of them with random effects, where derivatives of further orders are asked for only
+        if they are in all of these but one. Says what is worth computing at once.
     """
+    compiled = compiled_derivatives(problem, eta, order, wrt, inner)
+    if compiled is not None:
+        return compiled
     nodes = max((each.size // problem.n for each in eta), default=1)
     step = max(CHUNK_ROWS // nodes, 1)
     if problem.n <= 2 * step:
