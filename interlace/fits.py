@@ -22,6 +22,7 @@ from interlace.results.fitted_model import AnyFit
 from interlace.results.record import record_of
 from interlace_core import driver
 from interlace_core.data.request import ModelRequest
+from interlace_core.fitting.standard import standard_of
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
 
@@ -100,7 +101,8 @@ def prepared(
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
         notes = identification_notes(
-            model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
+            standard_of(model.problem).problem,
+            Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 

@@ -15,6 +15,7 @@ from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.registry.blame import guard
 
 
@@ -40,7 +41,7 @@ def record_of(
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem = model.problem
-    state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    state = fitted_state(problem, fit, approximation)
     with guard(problem.family, "result"):
         doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
         require_residual(problem, state.eta, doubtful)
@@ -72,7 +73,7 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(ready.model.problem)
+    layout = layout_of(standard_of(ready.model.problem).problem)
     return FitSettings(
         optimizer=repr(ready.optimizer),
         structure=layout.plan.describe(layout.structure),

@@ -17,6 +17,7 @@ from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
@@ -69,7 +70,7 @@ def prepare(
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
     with guard(approximation, "check"):
-        approximation.require(model.problem)
+        approximation.require(standard_of(model.problem).problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)
     return Prepared(model, approximation, optimizer, theta0)
 
