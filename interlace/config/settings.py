@@ -102,8 +102,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _count(value: Any) -> int:
-    if not is_whole(value, 0):
+def _count(value: Any, least: int = 0) -> int:
+    if not is_whole(value, least):
         raise ValueError
     return int(value)
 
@@ -220,6 +220,13 @@ SETTINGS = (
         "an integer of at least 0",
         _count,
         "the number of searches from random starts beside the usual ones",
+        read=partial(_read_number, int),
+    ),
+    Setting(
+        "threads",
+        "an integer of at least 1",
+        partial(_count, least=1),
+        "the number of threads of linear algebra during a fit",
         read=partial(_read_number, int),
     ),
 )

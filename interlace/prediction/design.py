@@ -11,7 +11,7 @@ import pandas as pd
 
 from interlace.prediction.new_data import encode
 from interlace.results.fitted_model import require_training
-from interlace_core.data.weights_offset import read_array
+from interlace_core.data.rows import read_array
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray, IntArray

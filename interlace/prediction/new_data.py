@@ -12,8 +12,7 @@ import pandas as pd
 from interlace_core.data.design import DesignEncoder, first_line, materialise
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode, factorise, level_names
+from interlace_core.data.levels import ColumnCode, FactorEncoder, factorise, level_names
 from interlace_core.data.rows import is_missing
 from interlace_core.formulas.expressions import evaluate
 from interlace_core.messages.errors import DataError, InterlaceError

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.results.fitted_model import require_training
-from interlace_core.engine.differences import jacobian
 from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import find_mode
 from interlace_core.engine.structure import Factor
+from interlace_core.fitting.curvature import jacobian
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array

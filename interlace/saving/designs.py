@@ -34,10 +34,9 @@ from interlace.saving.codecs import (
 from interlace.saving.values import maybe_index, value
 from interlace_core.data.design import DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode
+from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.formulas.expressions import Expression, parse_expression
-from interlace_core.formulas.spans import Source, Span
+from interlace_core.formulas.tokens import Source, Span
 from interlace_core.messages.errors import FormulaError, SavedFileError
 
 _texts = tuple_of(text)

@@ -16,15 +16,19 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.data.design import Design, DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
-from interlace_core.data.grouping import Factor, FactorEncoder, build_factor, check_levels
 from interlace_core.data.level_covariances import KnownCovariances
-from interlace_core.data.levels import column_code
-from interlace_core.data.rows import Rows, require_finite
+from interlace_core.data.levels import (
+    Factor,
+    FactorEncoder,
+    build_factor,
+    check_levels,
+    column_code,
+)
+from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
-from interlace_core.data.weights_offset import Vector, vector_values
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, evaluate
-from interlace_core.formulas.spans import formula_error
+from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array

@@ -17,8 +17,8 @@ from formulaic.transforms import TRANSFORMS
 from interlace_core.data.rank import independent_columns
 from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.expressions import FUNCTIONS
-from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.formulas.terms import LinearFormula
+from interlace_core.formulas.tokens import Span, formula_error
 from interlace_core.messages.errors import DataError, FormulaError, InterlaceError
 from interlace_core.records import Array, IntArray
 

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contract.level_covariance import Relation
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import level_names
+from interlace_core.data.levels import FactorEncoder, level_names
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
