@@ -95,34 +95,24 @@ def standard_columns(
     n, p = X.shape
     if not n or not p:
         return None
-    gram = _with_intercept(products(X), X) / n if centred else products(X) / n
+    gram = _mean_products(X, centred)
     units = _units(X, gram[-p:, -p:], factor)
-    inside = 1.0 / units
-    gram = gram * _framed(np.outer(inside, inside), inside, gram.shape[0] - p)
+    if np.any(units != 1.0):
+        gram = _mean_products(X / units, centred)
     order = np.arange(p)[::-1] if from_last else np.arange(p)
-    if not np.all(np.isfinite(gram)):
-        gram = _scaled_gram(X * inside, centred)
     mixed = _mixed(gram, order, gram.shape[0] - p)
     if np.all(units == 1.0) and not mixed.any():
         return None
     return _replaced(X, units, order, mixed, gram, centred)
 
 
-def _with_intercept(gram: Array, X: Array) -> Array:
-    sums = np.sum(X, axis=0)
-    return np.block([[np.full((1, 1), float(len(X))), sums[None]], [sums[:, None], gram]])
-
-
-def _framed(inner: Array, edge: Array, more: int) -> Array:
-    """Return a matrix with its edge once more before it, if there is an intercept."""
-    if not more:
-        return inner
-    return np.block([[np.ones((1, 1)), edge[None]], [edge[:, None], inner]])
-
-
-def _scaled_gram(X: Array, centred: bool) -> Array:
+def _mean_products(X: Array, centred: bool) -> Array:
+    """Return X'X / n, of an intercept and X if there is one before the columns."""
     gram = products(X)
-    return (_with_intercept(gram, X) if centred else gram) / len(X)
+    if centred:
+        sums = np.sum(X, axis=0)
+        gram = np.block([[np.full((1, 1), float(len(X))), sums[None]], [sums[:, None], gram]])
+    return np.asarray(gram / len(X))
 
 
 def _units(X: Array, gram: Array, factor: float) -> Array:

@@ -257,7 +257,7 @@ def _of_term(term: RandomTerm) -> _Part | None:
     c = term.Z.shape[1]
     if not c:
         return None
-    if term.covariance.rescaled(np.tril(np.ones((c, c)))) is not None:
+    if term.covariance.mixes_columns:
         found = standard_columns(term.Z, factor=term.level_size, from_last=True)
         return None if found is None else _in_columns(term, found.Q, found.R)
     sizes = term.level_size * reach(term.Z)
