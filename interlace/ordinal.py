@@ -153,6 +153,7 @@ def clmm(
     covariance: Mapping[str, str] | None = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -179,7 +180,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, threads, verbose
+    covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -225,6 +226,7 @@ def clmm(
         approximation=approximation,
         starts=starts,
         threads=threads,
+        kernels=kernels,
         verbose=verbose,
     )
     result = fitted(request, options, returns=CLMMResult)
