@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -214,9 +214,11 @@ def fit(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -248,7 +250,7 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, threads, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -302,6 +304,7 @@ def fit(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         correlation=correlation,
         who="fit",
     )
@@ -311,6 +314,7 @@ def fit(
         optimizer_options=optimizer_options,
         starts=starts,
         threads=threads,
+        kernels=kernels,
         verbose=verbose,
     )
     result = fitted(request, options, returns=LMMResult)

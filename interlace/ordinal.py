@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +151,10 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -179,7 +181,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, threads, verbose
+    covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -216,6 +218,7 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(
@@ -225,6 +228,7 @@ def clmm(
         approximation=approximation,
         starts=starts,
         threads=threads,
+        kernels=kernels,
         verbose=verbose,
     )
     result = fitted(request, options, returns=CLMMResult)

@@ -52,10 +52,14 @@ class FitOptions:
         Log-likelihood that an optimum may leave to gain.
     starts : int
         Searches from random starts beside the usual ones.
+    kernels : str
+        Whether compiled kernels are used: "auto", "off" or "required".
     threads : int or None
         Threads of BLAS during a fit; None for one unless the crossed part is large.
     verbose : bool
         Whether a long fit shows its progress.
+    formula_limits : mapping from str to int
+        How large formulas may be, by the name of the limit.
     prefer : mapping from "kind:name" to distribution
         Which of several plugins of one name is meant.
     given : frozenset of str
@@ -71,8 +75,10 @@ class FitOptions:
     starts: int
     approximation: str | Approximation | None = None
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    kernels: str = "auto"
     threads: int | None = None
     verbose: bool = False
+    formula_limits: Mapping[str, int] = field(default_factory=dict)
     prefer: Mapping[str, str] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     configured: tuple[ConfiguredOption, ...] = ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -16,6 +17,9 @@ from interlace_core.registry.meets_contract import KINDS
 
 TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 FALSE_TEXTS = frozenset({"0", "false", "no", "off"})
+
+KERNELS = ("auto", "off", "required")
+"""Whether compiled kernels are used: where there are any, never, or not without them."""
 
 NEW_LEVELS = ("population", "error", "marginal", "sample")
 """What prediction can do with a level that the fit has not seen; see `GLMMResult.predict`."""
@@ -138,6 +142,12 @@ def _one_of(choices: tuple[str, ...], value: Any) -> Any:
     return value
 
 
+def _kernels(value: Any) -> str:
+    if isinstance(value, bool):
+        return KERNELS[0] if value else KERNELS[1]
+    return str(_one_of(KERNELS, value))
+
+
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise TypeError
@@ -158,6 +168,16 @@ def _preferences(value: Any) -> dict[str, str]:
         _text(distribution)
     return flat
 
+
+def _limits(value: Any) -> dict[str, Any]:
+    limits = _table(value)
+    if not set(limits) <= set(LIMITS) or not all(is_whole(each, 1) for each in limits.values()):
+        raise ValueError
+    return limits
+
+
+LIMITS = tuple(each.name for each in fields(Limits))
+"""Names of the limits of formulas."""
 
 SETTINGS = (
     Setting(
@@ -216,11 +236,26 @@ SETTINGS = (
         read=partial(_read_number, float),
     ),
     Setting(
+        "formula_limits",
+        f"a table of whole numbers of 1 or more, by {', '.join(LIMITS)}",
+        _limits,
+        "how large a formula may be",
+        read=read_toml_value,
+        table=True,
+    ),
+    Setting(
         "starts",
         "an integer of at least 0",
         _count,
         "the number of searches from random starts beside the usual ones",
         read=partial(_read_number, int),
+    ),
+    Setting(
+        "kernels",
+        "'auto', 'off' or 'required', or true or false",
+        _kernels,
+        "whether compiled kernels are used: where they are built, never, or not without them",
+        read=_read_flag,
     ),
     Setting(
         "threads",

@@ -94,7 +94,7 @@ group_effects = record(
     names=_texts,
     values=array(2),
     covariance=array(3),
-    prior=array(2),
+    root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
 )
@@ -120,6 +120,7 @@ settings = record(
     penalty=number,
     df_method=text,
     returned=text,
+    kernel=text,
     configured=tuple_of(configured_option),
 )
 # The parameter itself comes from the family.
@@ -248,7 +249,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         L, c = len(effects.levels), len(effects.names)
         yield f"effects.{group}.values", (L, c), effects.values.shape
         yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
-        yield f"effects.{group}.prior", (c, c), effects.prior.shape
+        yield f"effects.{group}.root", (c, c), effects.root.shape
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L

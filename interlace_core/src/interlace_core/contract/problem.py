@@ -14,6 +14,7 @@ from interlace_core.records import Array, IntArray
 if TYPE_CHECKING:
     from interlace_core.contract.covariance import Covariance
     from interlace_core.contract.family import Family, Parameter
+    from interlace_core.contract.kernels import Compiled
     from interlace_core.contract.level_covariance import Relation
     from interlace_core.contract.row_correlation import RowCorrelation
 
@@ -147,6 +148,13 @@ class Problem:
     cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     """What was made of the problem and is asked for again, by who made it, such as its
     layout; a problem that is replaced by a changed one starts with none."""
+    compiled: Compiled | None = None
+    """Compiled code that may serve it; None leaves all to NumPy."""
+    given: Array | None = None
+    """The psi of the model as the user wrote it is `given @ psi`, shape (n_psi, n_psi), where
+    this problem is the same model in other units and zero points of its columns; None where it is
+    as written. Names are the user's either way. An approximation that interprets coefficients,
+    as a penalty on them, or hands arrays of them over (`extras`), has to heed it."""
 
     @property
     def n(self) -> int:
@@ -181,6 +189,10 @@ class Problem:
         return tuple(
             k for k, predictor in enumerate(self.predictors) if predictor.parameter.fixed is None
         )
+
+    def given_psi(self, psi: Array) -> Array:
+        """Return psi in the units of the model as the user wrote it, shape (n_psi,)."""
+        return psi if self.given is None else np.asarray(self.given @ psi)
 
     def fixed_part(self, psi: Array) -> list[Array]:
         """Return `X_k beta_k + offset_k` of every predictor, a list of K arrays, shape (n,)."""
