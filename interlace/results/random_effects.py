@@ -79,6 +79,9 @@ class GroupEffects:
     scales: Array | None = None
     without_data: int = 0
 
+    def __repr__(self) -> str:
+        return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
+
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
     """Return each term's place among the columns of its group."""
