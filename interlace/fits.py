@@ -197,7 +197,7 @@ def record_of(
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
-        notes=model.notes,
+        known_notes=model.notes,
         training=training,
     )
 

@@ -93,7 +93,8 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
         fitted_by=training.approximation.method,
-        notes=(),
+        known_notes=(),
+        look_closer=False,
     )
     return found.with_derived()
 

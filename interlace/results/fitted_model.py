@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from interlace.results.fit_settings import FitSettings
@@ -68,8 +69,10 @@ class FittedModel:
         What was used: approximation, optimizer, elimination structure and more.
     dropped_columns : tuple of str
         Collinear columns left out.
-    notes : tuple of str
-        What the user should know about the data or the fit.
+    known_notes : tuple of str
+        What the user should know about the data or the fit, as it was known when the fit ended.
+    look_closer : bool
+        Whether `notes` looks, when first read, at what a finer approximation would change.
     fitted_by : Method
         By what the likelihood was computed.
     training : Training, or None
@@ -91,8 +94,22 @@ class FittedModel:
     settings: FitSettings
     fitted_by: Method
     dropped_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    known_notes: tuple[str, ...] = ()
+    look_closer: bool = False
     training: Training | None = field(default=None, repr=False)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the data or the fit.
+
+        An evaluation or two of a finer approximation are among it, which many fits never need:
+        those of a bootstrap, or of a search among models.
+        """
+        if not self.look_closer or self.training is None:
+            return self.known_notes
+        from interlace.diagnostics.approximation_error import accuracy_notes
+
+        return (*self.known_notes, *accuracy_notes(self.training, self.fit))
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)

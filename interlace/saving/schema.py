@@ -145,8 +145,9 @@ FIELDS: dict[str, Codec] = {
     "dropped_columns": _texts,
     "notes": _texts,
 }
-NOT_SAVED = ("training",)
-"""The data of the fit and what was made of them: what a result read from a file does without."""
+NOT_SAVED = ("training", "look_closer", "known_notes")
+"""The data of the fit and what is made of them when asked: what a result read from a file does
+without. Its notes are all there."""
 
 _entries = entries(FIELDS)
 
@@ -174,7 +175,7 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     fields["coefficients"] = tuple(
         Coefficients(parameter, **each) for parameter, each in zip(parameters, found, strict=True)
     )
-    result = returns(**fields)
+    result = returns(known_notes=fields.pop("notes"), **fields)
     for where, expected, got in _contradictions(result):
         raise wrong(f"result.{where}", expected, got)
     return result
