@@ -16,8 +16,7 @@ from scipy.special import gammaln, logsumexp
 from interlace.diagnostics.approximation_error import POINTS, finer_approximation
 from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem

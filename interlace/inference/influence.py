@@ -17,8 +17,7 @@ import pandas as pd
 from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.engine.parts import subset
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.errors import InterlaceError

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from interlace.results.fit_settings import FitSettings
-from interlace.results.fitted_to import Training
 from interlace.results.random_effects import GroupEffects, TermPlace
-from interlace_core.contract.approximation import Method
+from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
-from interlace_core.contract.problem import RowReport
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem, RowReport
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
@@ -38,6 +38,31 @@ class Coefficients:
     names: tuple[str, ...]
     estimates: Array
     place: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The data of a fit as arrays, and how it was fitted.
+
+    Prediction does not need it; profiles, refits, simulation and influence do. A result without
+    it (`without_training`) is small.
+
+    Attributes
+    ----------
+    problem : Problem
+    approximation : Approximation
+    optimizer : Optimizer
+    tol_decrement : float
+        Log-likelihood that a fit may leave to gain.
+    threads : int or None
+        Threads of BLAS that the call asked for.
+    """
+
+    problem: Problem
+    approximation: Approximation
+    optimizer: Optimizer
+    tol_decrement: float = 1e-7
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +134,8 @@ class FittedModel:
             return self.known_notes
         from interlace.diagnostics.approximation_error import accuracy_notes
 
-        return (*self.known_notes, *accuracy_notes(self.training, self.fit))
+        found = accuracy_notes(self.training.problem, self.training.approximation, self.fit)
+        return (*self.known_notes, *found)
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)

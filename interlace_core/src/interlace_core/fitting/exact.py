@@ -61,7 +61,7 @@ class Watch:
 
     def __init__(self, problem: Problem, value: float) -> None:
         self._problem = problem
-        effects = sum(term.Z.shape[1] * len(term.levels) for term in problem.terms)
+        effects = sum(term.n_effects for term in problem.terms)
         rows = max(problem.n - effects, problem.n / 8.0)
         mean_weight = 1.0 if problem.weights is None else float(np.mean(problem.weights))
         self._ceiling = value + RISE * rows * mean_weight
@@ -200,7 +200,7 @@ def _columns(problem: Problem) -> Any:
 
     blocks = [csr_array(np.linalg.qr(problem.predictors[0].X)[0])]
     terms = [term for term in problem.terms if term.predictor == 0]
-    effects = sum(term.Z.shape[1] * len(term.levels) for term in terms)
+    effects = sum(term.n_effects for term in terms)
     if min(effects, problem.n) >= _weight_inside(problem):
         terms = []
     for term in terms:
