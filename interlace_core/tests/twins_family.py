@@ -47,9 +47,36 @@ class StandsInForNothing(Hurdle):
         return np.ones(1)
 
 
+class ThresholdsOfOthers(Hurdle):
+    def threshold_matrix(self):
+        return np.eye(3)
+
+
 class NeedsArgument(Hurdle):
     def __init__(self, rate):
         super().__init__(rate=rate)
+
+
+@dataclass(frozen=True)
+class LinkNotNamed(Hurdle):
+    link: str = "log"
+
+
+@dataclass(frozen=True)
+class LinkIgnored(Hurdle):
+    links = ("log", "sqrt")
+
+    link: str = "log"
+
+
+@dataclass(frozen=True)
+class DefaultLinkLast(Hurdle):
+    links = ("sqrt", "log")
+
+    link: str = "log"
+
+    def _mu(self):
+        return Parameter("mu", LINKS[self.link], role="mean")
 
 
 @dataclass(frozen=True)
@@ -264,8 +291,10 @@ TWINS = {
         OneWord(),
         SumsInOneText(),
         StandsInForNothing(),
+        ThresholdsOfOthers(),
     ],
     "is built without arguments": [NeedsArgument(1.0)],
+    "links can be asked for": [LinkNotNamed(), LinkIgnored(), DefaultLinkLast()],
     "fixed parameters": [IgnoresFixed()],
     "links and their inverses": [LinkNotInverted()],
     "link derivatives": [LinkDerivativeWrong()],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.data.assembly import CovarianceLookup
@@ -17,7 +18,7 @@ from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
@@ -47,6 +48,7 @@ def prepare(
     approximation: Approximation,
     optimizer: Optimizer,
     covariance: CovarianceLookup,
+    compiled: Compiled | None = None,
 ) -> Prepared:
     """Return what a fit needs: the model as arrays beside the components that fit it.
 
@@ -59,15 +61,19 @@ def prepare(
     optimizer : Optimizer
     covariance : callable
         From the name of a covariance structure to its class.
+    compiled : Compiled, optional
+        Compiled code that may serve the family; without any, NumPy does all.
 
     Raises
     ------
     InterlaceError
         If formula or data cannot be used (see `build_problem`), the approximation does not take
-        the model, or `theta0` does not fit it.
+        the model, the optimizer cannot run here, or `theta0` does not fit the model.
     """
+    _require_available(optimizer, request.who)
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
+        model = replace(model, problem=replace(model.problem, compiled=compiled))
     with guard(approximation, "check"):
         approximation.require(model.problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)
@@ -107,6 +113,13 @@ def fit_prepared(
         tol_decrement=tol_decrement,
         report=report,
     )
+
+
+def _require_available(optimizer: Optimizer, who: str) -> None:
+    with guard(optimizer, "unavailable"):
+        why = optimizer.unavailable
+    if why:
+        raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
 
 
 def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:

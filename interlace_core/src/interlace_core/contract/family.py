@@ -80,7 +80,17 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for: other software's for the same law. Case, dots,
+    hyphens and underscores do not count; a family with such a name of its own goes before.
+    They belong to the class that says `name`: a subclass with another name has none of them."""
+
     contract_version: ClassVar[int] = 1
+    links: ClassVar[tuple[str, ...]] = ()
+    """Names of the links that the mean may have, the default first. Who names any takes one, a
+    name or a `Link`, as the constructor's argument `link`, and keeps it in the attribute `link`.
+    Empty, the default, if there is no choice."""
+
     response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
     """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""
@@ -145,6 +155,27 @@ class Family(ABC):
         infinite where the latent distribution has none. What shares of variance are of, in place
         of the variance of codes. None, the default, if the response is no such cut. May be an
         attribute.
+        """
+        return None
+
+    latent_link: str = ""
+    """Name of the link from a latent scale to the probabilities of categories, such as "logit".
+
+    Where the mean's predictor is a place on that scale, so that the link of its parameter is the
+    identity and tells nothing. What reports call the link of the model. Empty, the default, if the
+    parameter's own link is it. May be a property."""
+
+    def threshold_matrix(self) -> Array | None:
+        """Return how the further predictors make the thresholds between ordered categories.
+
+        The matrix T for which alpha = `T @ [eta_1, ..., eta_{K - 1}]`, lowest first, are those of
+        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link`. None, the default,
+        if the family has no thresholds. Asked of the family bound to the data; reports then show
+        thresholds in place of those predictors.
+
+        Returns
+        -------
+        ndarray, shape (J - 1, K - 1), or None
         """
         return None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.calculus.links import LINKS, Link
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
@@ -74,6 +75,13 @@ def check_answers(case: FamilyCase) -> None:
         answer = getattr(family, name)
         well = isinstance(answer, tuple) and all(isinstance(each, str) for each in answer)
         expect(well, f"{name} to be a tuple of texts", answer, "Empty if there are none.")
+    expect(
+        isinstance(family.latent_link, str),
+        "latent_link to be a text",
+        family.latent_link,
+        "The name of a link, or empty.",
+    )
+    _check_thresholds(case.sample)
     change = family.intercept_stand_in()
     if change is None:
         return
@@ -95,6 +103,29 @@ def check_answers(case: FamilyCase) -> None:
     )
 
 
+def _check_thresholds(sample: Sample) -> None:
+    """Require thresholds, where there are some, that bound the lowest category by the link."""
+    family, eta = sample.family, sample.eta
+    T = family.threshold_matrix()
+    if T is None:
+        return
+    advice = "See interlace_core.contract.family.Family.threshold_matrix."
+    shape, further = np.shape(T), len(eta) - 1
+    well = len(shape) == 2 and shape[0] >= 1 and shape[1] == further
+    expect(well, f"threshold_matrix() of shape (J - 1, {further})", shape, advice)
+    link = LINKS.get(family.latent_link)
+    lowest = sample.y == 0
+    if link is None or not np.any(lowest):
+        return
+    expect_close(
+        np.exp(sample.log_density()[lowest]),
+        np.asarray(link.mu(np.tensordot(T[0], eta[1:], 1) - eta[0]))[lowest],
+        what="the probability of the lowest category, F(alpha_1 - eta),",
+        tol=TOL_ABS_ROUND_TRIP,
+        advice=advice,
+    )
+
+
 def check_built_without_arguments(case: FamilyCase) -> None:
     """Require that the class can be found by name: constructed without arguments."""
     family = type(case.family)()
@@ -104,6 +135,32 @@ def check_built_without_arguments(case: FamilyCase) -> None:
         family.name,
         "The name belongs to the class.",
     )
+
+
+def check_links_offered(case: FamilyCase) -> None:
+    """Require that each link that the class names can be asked for, and that there is no other."""
+    cls: Any = type(case.family)
+    names = cls.links
+    well = isinstance(names, tuple) and all(isinstance(each, str) for each in names)
+    expect(well, "links to be a tuple of names", names, "Empty if there is no choice.")
+    takes = "link" in inspect.signature(cls).parameters
+    expect(
+        takes == bool(names),
+        "links to name what the constructor's argument `link` takes",
+        f"links = {names!r} and {'such an' if takes else 'no such'} argument",
+        "Name them, the default first.",
+    )
+    for k, name in enumerate(names):
+        made = [cls(link=name), *([cls()] if k == 0 else [])]
+        kept = {each.link.name if isinstance(each.link, Link) else each.link for each in made}
+        # on a latent scale, the link is that of the scale, and the predictor is its own
+        kept |= {m.link.name for m in (each.parameters[0] for each in made) if not m.latent}
+        expect(
+            kept == {name},
+            f"link={name!r} to be the mean's link and `link`",
+            sorted(map(str, kept)),
+            "Keep the argument in `link`, and make the default the first of `links`.",
+        )
 
 
 def check_fixed(case: FamilyCase) -> None:
