@@ -64,6 +64,9 @@ class Training:
     tol_decrement: float = 1e-7
     threads: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Training: {self.problem.n} rows, by {self.approximation!r}, {self.optimizer!r}>"
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -152,7 +155,7 @@ def require_training(result: FittedModel, who: str) -> Training:
     """
     if result.training is None:
         raise NotAvailableError(
-            f"{who}: needs the data of the fit, which this result was saved without. Fit the "
-            "model again, or keep the result that the fit returned."
+            f"{who}: needs the data of the fit, which this result was saved without (data=False, "
+            "or without_training()). Fit the model again, and save it with its data."
         )
     return result.training
