@@ -11,7 +11,10 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.formulas.formula import parse_formula
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import AmbiguousNameError, OptionError
+from interlace_core.registry.blame import guard
+from interlace_core.registry.meets_contract import require_methods
 from interlace_core.registry.registry import Registry
 
 
@@ -145,10 +148,11 @@ def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer
 
 def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
     if isinstance(given, contract):
-        return given
+        return require_methods(given, contract, who)
     if isinstance(given, type) and issubclass(given, contract):
-        return given()
+        with guard(given, "construction"):
+            return require_methods(given(), contract, who)
     raise OptionError(
         f"{who}: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
-        f"or an instance of one, got {type(given).__name__}."
+        f"or an instance of one, got {shown(given)}."
     )

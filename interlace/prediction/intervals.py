@@ -124,7 +124,7 @@ def _through_variance(
     problem = require_training(result, "predict").problem
     n_theta, psi = problem.n_theta, result.fit.psi
     unknown = [
-        np.full(design.offset.shape[1], not inside) | (term.codes < 0)
+        ~inside | (term.codes[:, None] < 0)
         for inside, term in zip(rows.included, design.terms, strict=True)
     ]
 

@@ -19,6 +19,7 @@ from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
+from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
 
 
@@ -68,6 +69,7 @@ def prepare(
     """
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
+    require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(model.problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)

@@ -93,6 +93,26 @@ def check_class(kind: Kind, offered: object) -> str:
     return kind.describe(_build_sample(kind, offered))
 
 
+def require_methods(component: Any, contract: type[Any], who: str) -> Any:
+    """Return a component, if none of its own attributes hides a method of its contract.
+
+    Raises
+    ------
+    PluginError
+        If one does, such as a field of a dataclass.
+    """
+    for name, member in vars(contract).items():
+        if name.startswith("_") or not inspect.isroutine(member):
+            continue
+        if not callable(getattr(component, name)):
+            raise PluginError(
+                f"{who}: {type(component).__name__} has {name} = {_shown(getattr(component, name))}"
+                f", which hides the method {name}() of interlace_core.contract."
+                f"{contract.__name__}. Give the field another name."
+            )
+    return component
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception's type and message in one line of limited length."""
     try:
