@@ -69,8 +69,7 @@ def plugins() -> Any:
         One row per family, approximation, optimizer and covariance structure: kind, name,
         class, distribution, version, capabilities, status.
     """
-    import pandas as pd
-
+    from interlace.plugin_table import plugin_table
     from interlace_core.registry.registry import default_registry
 
-    return pd.DataFrame(default_registry().table())
+    return plugin_table(default_registry())

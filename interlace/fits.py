@@ -6,22 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from interlace.components import (
-    as_approximation,
-    as_family,
-    as_optimizer,
-    with_asked_zero_part,
-)
+from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
 from interlace.diagnostics.identification import Fitting, identification_notes
-from interlace.diagnostics.notes import with_notes
-from interlace.priors import Prior, penalise
+from interlace.diagnostics.notes import require_residual, with_notes
+from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
-from interlace.results.fitted_model import AnyFit
-from interlace.results.record import record_of
+from interlace.results.fit_settings import FitSettings
+from interlace.results.fitted_model import AnyFit, Coefficients
+from interlace.results.fitted_to import Training, fitted_state
+from interlace.results.random_effects import term_places
+from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.data.request import ModelRequest
+from interlace_core.driver import Prepared
+from interlace_core.engine.layout import layout_of
+from interlace_core.fitting.fitted import Fit
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
 
@@ -34,7 +35,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose",)
+SILENT = ("verbose", "threads")
 """Options that change nothing of a fit."""
 
 
@@ -59,15 +60,18 @@ def fitted(
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
-    ready = prepared(request, options, priors=priors, registry=registry)
-    with Progress("fit", show=options.verbose) as progress:
-        fit = driver.fit_prepared(
-            ready,
-            starts=options.starts,
-            tol_decrement=options.tol_decrement,
-            report=progress.step,
-        )
-    return with_notes(record_of(ready, fit, request, options, returns), request.who)
+    with blas_threads(options.threads or 1):
+        ready = prepared(request, options, priors=priors, registry=registry)
+    threads = threads_of(ready.model.problem, options.threads)
+    with blas_threads(threads):
+        with Progress("fit", show=options.verbose) as progress:
+            fit = driver.fit_prepared(
+                ready,
+                starts=options.starts,
+                tol_decrement=options.tol_decrement,
+                report=progress.step,
+            )
+        return with_notes(record_of(ready, fit, request, options, returns), request.who)
 
 
 def prepared(
@@ -144,3 +148,75 @@ def _configured(
 def _is_built_in(key: str, value: Any) -> bool:
     # Objects are not compared: their equality may be anything.
     return isinstance(value, (str, int, float)) and value == DEFAULTS.get(key)
+
+
+def record_of(
+    ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions, returns: type[AnyFit]
+) -> AnyFit:
+    """Return a fit as a record.
+
+    Parameters
+    ----------
+    ready : Prepared
+        What was fitted.
+    fit : Fit
+    request, options
+        What was asked.
+    returns : class
+        Of the record: `FittedModel`, or one derived from it.
+
+    Raises
+    ------
+    ExactResponseError
+        If the model predicts the response exactly.
+    """
+    model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
+    problem = model.problem
+    state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    with guard(problem.family, "result"):
+        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+        require_residual(problem, state.eta, doubtful)
+    coefficients = tuple(
+        Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
+        for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
+    )
+    training = Training(problem, approximation, optimizer, options.tol_decrement, options.threads)
+    return returns(
+        formula=model.formula,
+        family=model.family,
+        coefficients=coefficients,
+        terms=term_places(problem),
+        effects=state.effects,
+        fit=fit,
+        rows=model.rows,
+        y=problem.y,
+        weights=problem.weights,
+        eta=state.eta,
+        eta_fixed=state.eta_fixed,
+        encoder=model.encoder,
+        settings=_settings(ready, fit, request, options),
+        fitted_by=approximation.method,
+        dropped_columns=model.dropped_columns,
+        notes=model.notes,
+        training=training,
+    )
+
+
+def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
+    """Return what was used for a fit."""
+    layout = layout_of(ready.model.problem)
+    return FitSettings(
+        optimizer=repr(ready.optimizer),
+        structure=layout.plan.describe(layout.structure),
+        new_levels=options.new_levels,
+        parameters=dict(request.parameters),
+        weights=_as_text(request.weights),
+        response_levels=ready.model.response_levels,
+        configured=options.configured,
+        **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
+    )
+
+
+def _as_text(weights: Any) -> str | None:
+    """Return weights as they were written, "array" for values without a name."""
+    return weights if weights is None or isinstance(weights, str) else "array"

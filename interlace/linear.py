@@ -219,6 +219,7 @@ def fit(
     covariance: Mapping[str, str] | None = None,
     correlation: str | None = None,
     starts: int | None = None,
+    threads: int | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -250,7 +251,7 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, threads, verbose
         As for `glmer`.
 
     Returns
@@ -312,6 +313,7 @@ def fit(
         optimizer=optimizer,
         optimizer_options=optimizer_options,
         starts=starts,
+        threads=threads,
         verbose=verbose,
     )
     result = fitted(request, options, returns=LMMResult)

@@ -23,8 +23,7 @@ from interlace.prediction.target import target_of
 from interlace_core.data.frames import open_table
 from interlace_core.data.levels import level_names
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.spans import Source
-from interlace_core.formulas.tokens import tokenise
+from interlace_core.formulas.tokens import Source, tokenise
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.records import Array
 

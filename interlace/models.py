@@ -37,6 +37,7 @@ def glmer(
     parameters: Mapping[str, str] | None = None,
     theta0: Any = None,
     starts: int | None = None,
+    threads: int | None = None,
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
@@ -82,6 +83,9 @@ def glmer(
     starts : int, optional
         Searches from random starts beside the usual ones; the highest point of all is kept, and
         `summary()` says how many of them reached it. The starts are the same in every call.
+    threads : int, optional
+        Threads of linear algebra (BLAS) during the fit and what follows from it. One by default,
+        unless the random effects outside the largest grouping factor are more than a thousand.
     priors : mapping, optional
         Weak priors on coefficients of linear predictors, such as
         `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
@@ -148,6 +152,7 @@ def glmer(
         approximation=approximation,
         verbose=verbose,
         starts=starts,
+        threads=threads,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors)
 

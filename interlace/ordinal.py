@@ -170,6 +170,7 @@ def clmm(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     starts: int | None = None,
+    threads: int | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -196,7 +197,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, verbose
+    covariance, starts, threads, verbose
         As for `glmer`.
 
     Returns
@@ -241,6 +242,7 @@ def clmm(
         nAGQ=nAGQ,
         approximation=approximation,
         starts=starts,
+        threads=threads,
         verbose=verbose,
     )
     result = fitted(request, options, returns=CLMMResult)

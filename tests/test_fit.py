@@ -292,14 +292,6 @@ def test_profiles_of_coefficients_are_those_of_the_likelihood(sleepstudy):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-def test_a_restricted_likelihood_has_no_profile_of_coefficients(sleepstudy):
-    restricted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject")
-    with pytest.raises(NotAvailableError, match="'Intercept' has no profile.*parm="):
-        restricted.confint(method="profile")
-    interval = restricted.confint("sd(Intercept | Subject)", method="profile")
-    assert np.all(np.isfinite(interval[["lower", "upper"]]))
-
-
 def test_reports_of_a_restricted_fit_say_what_it_is(sleepstudy):
     fitted = interlace.fit("Reaction ~ Days", sleepstudy, groups="Subject")
     fixed = fitted.tidy().query("effect == 'fixed' and component == 'cond'")

@@ -14,7 +14,7 @@ from interlace.saving import designs, schema
 from interlace.saving.allowed import RefusedError, check_expression
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.grouping import FactorEncoder
+from interlace_core.data.levels import FactorEncoder
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult

@@ -52,6 +52,8 @@ class FitOptions:
         Log-likelihood that an optimum may leave to gain.
     starts : int
         Searches from random starts beside the usual ones.
+    threads : int or None
+        Threads of BLAS during a fit; None for one unless the crossed part is large.
     verbose : bool
         Whether a long fit shows its progress.
     prefer : mapping from "kind:name" to distribution
@@ -69,6 +71,7 @@ class FitOptions:
     starts: int
     approximation: str | Approximation | None = None
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
     verbose: bool = False
     prefer: Mapping[str, str] = field(default_factory=dict)
     given: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from interlace_core.messages.checks import is_real, is_whole
+from interlace_core.messages.checks import MOST, is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.meets_contract import KINDS
@@ -111,8 +111,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _count(most: int, value: Any) -> int:
-    if not is_whole(value, 0) or value > most:
+def _count(value: Any, least: int = 0, most: int = MOST) -> int:
+    if not is_whole(value, least) or value > most:
         raise ValueError
     return int(value)
 
@@ -195,7 +195,7 @@ SETTINGS = (
     Setting(
         "nAGQ",
         f"an integer from 0 to {MAX_POINTS}",
-        partial(_count, MAX_POINTS),
+        partial(_count, most=MAX_POINTS),
         "the number of quadrature points",
         read=partial(_read_number, int),
     ),
@@ -227,8 +227,15 @@ SETTINGS = (
     Setting(
         "starts",
         f"an integer from 0 to {MAX_STARTS}",
-        partial(_count, MAX_STARTS),
+        partial(_count, most=MAX_STARTS),
         "the number of searches from random starts beside the usual ones",
+        read=partial(_read_number, int),
+    ),
+    Setting(
+        "threads",
+        "an integer of at least 1",
+        partial(_count, least=1),
+        "the number of threads of linear algebra during a fit",
         read=partial(_read_number, int),
     ),
 )

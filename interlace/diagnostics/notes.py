@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from interlace.diagnostics.approximation_error import accuracy_notes
-from interlace.diagnostics.limits import limit_notes
 from interlace.diagnostics.separation import separation_notes
 from interlace.priors import held_by_priors
 from interlace.results.fitted_model import AnyFit, require_training
+from interlace_core.contract.family import Parameter
+from interlace_core.contract.problem import Problem
+from interlace_core.fitting.exact import MEETS, refuse_exact
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.messages.errors import ConvergenceWarning
 from interlace_core.messages.warn import warn
+from interlace_core.records import Array
 
 
 def with_notes(result: AnyFit, who: str) -> AnyFit:
@@ -61,3 +67,76 @@ def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[s
     if dropped:
         message += f"; without {', '.join(dropped)}, a combination of other columns"
     return replace(verdict, status=status, message=message)
+
+
+UNDETERMINED = 5.0
+"""Standard error beyond which an intercept on a logarithmic scale is not determined by the
+data."""
+
+LIMIT_ETA = 8.0
+"""A parameter that the data do not determine counts as infinite where its predictor lies beyond
+this: on a log scale a factor of 3000 from 1, on a logit scale a probability of 0.0003. From half
+of it on, it also does where only the end of its 95% interval lies beyond."""
+
+
+def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
+    """Return a note for each parameter that went to a limit of its family.
+
+    Further parameters where they are constant, and the mean where its predictor went there at the
+    columns' means (its intercept alone is at 0 of every column, wherever that is): a limit is a
+    property of the family, not of a column.
+    """
+    notes = []
+    for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
+        parameter = predictor.parameter
+        constant = predictor.names == ("Intercept",)
+        if "Intercept" not in predictor.names or not (constant or parameter.role == "mean"):
+            continue
+        if not (parameter.at_upper or parameter.at_lower):
+            continue
+        middle = predictor.X.mean(axis=0)
+        eta = float(middle @ fit.psi[place])
+        with np.errstate(invalid="ignore"):
+            se = float(np.sqrt(middle @ fit.vcov[place, place] @ middle))
+        becomes = parameter.at_upper if eta > 0 else parameter.at_lower
+        far = abs(eta) >= LIMIT_ETA
+        far |= abs(eta) >= 0.5 * LIMIT_ETA and abs(eta) + 2.0 * se >= LIMIT_ETA
+        if becomes and far and not se < UNDETERMINED:
+            notes.append(_limit(problem.family.name, parameter, eta, becomes, fit))
+    return tuple(notes)
+
+
+def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit) -> str:
+    looked = ": searches from elsewhere found nothing higher" if len(fit.searches) > 1 else ""
+    simpler = "The simpler model has next to the same log-likelihood and one parameter less."
+    if not fit.verdict.converged:  # a density may rise without end on the way
+        simpler = "No optimum was reached: the log-likelihood may rise without end towards it."
+    return (
+        f"{parameter.name} = {float(parameter.link.mu(eta)):.3g} is at its limit, where the "
+        f"family {family!r} becomes {becomes}{looked}. {simpler}"
+    )
+
+
+def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
+    """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
+
+    For a family whose likelihood has an optimum besides, where a search did not rise. One looks
+    closer where the means meet the response, or the fit is doubtful.
+
+    Parameters
+    ----------
+    problem : Problem
+    eta : ndarray, shape (K, n)
+        Linear predictors of the fit.
+    doubtful : bool
+        Whether the search ended at a boundary, or short of an optimum.
+    """
+    observed = problem.family.observed(problem.y)
+    if problem.family.is_discrete or len(problem.active()) < 2 or observed.shape != (problem.n,):
+        return
+    close = MEETS * float(np.ptp(observed))
+    for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell
+        mean = problem.family.mean(list(eta[:, rows]))
+        if not np.all(np.abs(observed[rows] - mean) <= close):
+            return
+    refuse_exact(problem)

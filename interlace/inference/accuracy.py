@@ -7,7 +7,7 @@ is estimated at the estimates by importance sampling around the mode (`sampled_l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
+from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import apply
@@ -112,9 +113,10 @@ def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
             "accuracy: the model has no random effects, so that nothing is approximated."
         )
     finer = finer_approximation(training.problem, POINTS)
-    if finer is not None:
-        return _by_quadrature(result, training, finer)
-    return _by_sampling(result, training, n, np.random.default_rng(seed))
+    with blas_threads(threads_of(training.problem, training.threads)):
+        if finer is not None:
+            return _by_quadrature(result, training, finer)
+        return _by_sampling(result, training, n, np.random.default_rng(seed))
 
 
 def _by_quadrature(result: Estimates, training: Training, finer: Approximation) -> Accuracy:
@@ -149,7 +151,7 @@ def _by_quadrature(result: Estimates, training: Training, finer: Approximation) 
 
 
 def _refit_with(training: Training, finer: Approximation, psi: Array) -> Fit:
-    changed = Training(training.problem, finer, training.optimizer, training.tol_decrement)
+    changed = replace(training, approximation=finer)
     return refit_problem(changed, training.problem, psi)
 
 

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import ConvergenceWarning, OptionError
 from interlace_core.messages.warn import warn
@@ -32,6 +33,7 @@ def confint(
     seed: int | None,
     n_jobs: int,
     vcov: Any,
+    refit: bool | None,
 ) -> pd.DataFrame:
     """Return intervals; see `GLMMResult.confint`."""
     if method not in METHODS:
@@ -40,6 +42,14 @@ def confint(
     check_level(level, "confint")
     if vcov is not None and method != "wald":
         raise OptionError('confint: vcov goes with method="wald"; leave it out.')
+    if refit is not None and method != "profile":
+        raise OptionError('confint: refit goes with method="profile"; leave it out.')
+    heading = None
+    if method == "profile":
+        from interlace.inference.profile import fit_to_profile, profile_limits
+
+        require_training(result, "confint")
+        result, heading = fit_to_profile(result, parm, refit, "confint")
     chosen = select(quantities(result), parm, "confint")
     if method == "wald":
         covariance = result.fit.covariance() if vcov is None else np.asarray(vcov, dtype=np.float64)
@@ -50,8 +60,6 @@ def confint(
             )
         limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
     elif method == "profile":
-        from interlace.inference.profile import profile_limits
-
         limits = profile_limits(result, chosen, level)
     else:
         from interlace.inference.bootstrap import bootstrap
@@ -65,7 +73,7 @@ def confint(
             )
         ends = sample.confint([each.label for each in chosen], level=level)
         limits = list(zip(ends["lower"], ends["upper"], strict=True))
-    return interval_frame(chosen, result.fit.psi, limits)
+    return interval_frame(chosen, result.fit.psi, limits).rename_axis(columns=heading)
 
 
 def interval_frame(

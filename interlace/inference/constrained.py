@@ -19,6 +19,7 @@ import numpy as np
 
 from interlace.inference.quantities import Quantity
 from interlace.results.fitted_to import Training
+from interlace.threads import blas_threads, threads_of
 from interlace_core.fitting.objective import FAILED_RISE
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array, Evaluation, Status
@@ -68,9 +69,10 @@ class ConstrainedSearch:
             )
         surface = Surface(self, quantity, value, start)
         m = surface.N.shape[1]
+        threads = threads_of(self.training.problem, self.training.threads)
         if m:
             unbounded = np.full(m, np.inf)
-            with guard(self.training.optimizer, "profile"):
+            with guard(self.training.optimizer, "profile"), blas_threads(threads):
                 self.training.optimizer.minimize(surface, np.zeros(m), (-unbounded, unbounded))
         else:
             surface(np.zeros(0))

@@ -13,6 +13,7 @@ from interlace.inference.quantities import (
     FamilyValue,
     Quantity,
     StandardDeviation,
+    StructureNumber,
 )
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
@@ -20,6 +21,7 @@ from interlace_core.messages.names import did_you_mean
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+    from interlace.results.random_effects import TermPlace
 
 
 def quantities(result: Estimates) -> list[Quantity]:
@@ -61,7 +63,7 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             hint = did_you_mean(name, labels)
             raise OptionError(
                 f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
-                f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+                f"structure, family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
             )
         chosen += matching
     return list(dict.fromkeys(chosen))
@@ -79,7 +81,9 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
     else:
         try:
             covariances = [
-                default_registry().covariance(term.structure)(len(term.names))
+                default_registry()
+                .covariance(term.structure)
+                .from_columns(term.names, term.column_levels, term.points, **term.options)
                 for term in result.terms
             ]
         except InterlaceError:
@@ -102,6 +106,9 @@ def _random(result: Estimates) -> list[Quantity]:
     for term, (covariance, place) in zip(result.terms, known, strict=True):
         k = term.predictor
         prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
+        if covariance.takes_levels_only:
+            found += _numbers(covariance, place, term, prefix)
+            continue
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
             found.append(
@@ -123,6 +130,42 @@ def _random(result: Estimates) -> list[Quantity]:
                         )
                     )
     return found
+
+
+def number_label(name: str, group: str, prefix: str = "") -> str:
+    """Return the label of a number that a structure prints: `rho | g`, `sd(x | g)`.
+
+    Parameters
+    ----------
+    name : str
+        As `Covariance.names` gives it.
+    group : str
+        Grouping factor.
+    prefix : str
+        The parameter whose predictor the term is in, with a colon; nothing for the mean.
+    """
+    if not name.endswith(")"):
+        return f"{prefix}{name} | {group}"
+    head, _, rest = name.partition("(")
+    return f"{head}({prefix}{rest[:-1]} | {group})"
+
+
+def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str) -> list[Quantity]:
+    """Return the numbers of a structure of levels, times or places."""
+    kinds = {"sd": "sd", "correlation": "correlation"}
+    return [
+        StructureNumber(
+            label=number_label(name, term.group, prefix),
+            kind=kinds.get(scale, "structure"),
+            covariance=covariance,
+            place=place,
+            number=number,
+            scale=scale,
+        )
+        for number, (name, scale) in enumerate(
+            zip(covariance.names(term.names), covariance.kinds(), strict=True)
+        )
+    ]
 
 
 def _family(result: Estimates) -> list[Quantity]:

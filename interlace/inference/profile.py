@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.inference.compare import BY_REML, REFITTED
 from interlace.inference.constrained import ConstrainedSearch
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
 from interlace.progress import tracked
+from interlace.refits.refit import refit_ml
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -46,11 +49,14 @@ class Profile:
         By parameter.
     notes : tuple of str
         What was noticed, such as a better optimum than the fit's.
+    heading : str, or None
+        Of a fit by REML: "by REML", or "refitted by ML".
     """
 
     points: pd.DataFrame
     estimates: pd.Series
     notes: tuple[str, ...] = ()
+    heading: str | None = None
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Return intervals by interpolating value in zeta; NaN beyond the points taken."""
@@ -63,22 +69,64 @@ class Profile:
             ordered = part.drop_duplicates("zeta").sort_values("zeta")
             inverse = PchipInterpolator(ordered["zeta"], ordered["value"], extrapolate=False)
             limits[name] = [float(inverse(-target)), float(inverse(target))]
-        return pd.DataFrame.from_dict(limits, orient="index", columns=["lower", "upper"])
+        table = pd.DataFrame.from_dict(limits, orient="index", columns=["lower", "upper"])
+        return table.rename_axis(columns=self.heading)
 
 
 def profile(
-    result: Estimates, parm: str | list[str] | None, *, level: float, points: int
+    result: Estimates,
+    parm: str | list[str] | None,
+    *,
+    level: float,
+    points: int,
+    refit: bool | None = None,
 ) -> Profile:
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
     check_level(level, "profile")
     require_count(points, "profile: points")
-    training = require_training(result, "profile")
+    require_training(result, "profile")
+    result, heading = fit_to_profile(result, parm, refit, "profile")
     chosen = select(quantities(result), parm, "profile")
-    search = ConstrainedSearch(result, training)
+    search = ConstrainedSearch(result, require_training(result, "profile"))
     target = float(ndtri(0.5 + 0.5 * level))
     frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]
     estimates = pd.Series({each.label: each.value(result.fit.psi) for each in chosen})
-    return Profile(pd.concat(frames, ignore_index=True), estimates, tuple(search.notes))
+    return Profile(pd.concat(frames, ignore_index=True), estimates, tuple(search.notes), heading)
+
+
+def fit_to_profile(
+    result: Estimates, parm: str | list[str] | None, refit: bool | None, who: str
+) -> tuple[Estimates, str | None]:
+    """Return the fit whose likelihood is profiled, and what its table is headed by.
+
+    A restricted likelihood is no function of the fixed effects, so that they have a profile only
+    under maximum likelihood, to which such a fit is then fitted again. It is one of the variances,
+    which have their profiles under REML itself if nothing else is asked for.
+
+    Raises
+    ------
+    OptionError
+        If `refit` is False where a profile has to be one of the likelihood.
+    """
+    if refit not in (None, True, False):
+        raise OptionError(f"{who}: refit must be True, False or None, got {refit!r}.")
+    if not result.restricted:
+        return result, None
+    training = require_training(result, who)
+    place = training.approximation.profiled(training.problem)
+    outside = [
+        each.label
+        for each in select(quantities(result), parm, who)
+        if np.any(each.gradient(result.fit.psi)[place])
+    ]
+    if refit is False and outside:
+        raise OptionError(
+            f"{who}: {outside[0]!r} has no profile under restricted maximum likelihood, which is "
+            'no function of it. Leave out refit=False, or name others by parm=, such as "sd".'
+        )
+    if outside or refit:
+        return refit_ml(result), REFITTED
+    return result, BY_REML
 
 
 def profile_limits(

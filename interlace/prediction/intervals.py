@@ -20,8 +20,8 @@ from interlace.prediction.uncertainty import Spread, spread
 from interlace.results.fitted_model import require_training
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
-from interlace_core.data.weights_offset import read_array
-from interlace_core.engine.differences import jacobian
+from interlace_core.data.rows import read_array
+from interlace_core.fitting.curvature import jacobian
 from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array

@@ -12,8 +12,8 @@ import pandas as pd
 from interlace_core.data.design import INTERCEPT, DesignEncoder, first_line, materialise
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode, factorise, level_names
+from interlace_core.data.levels import ColumnCode, FactorEncoder, factorise, level_names
+from interlace_core.data.points import at_points
 from interlace_core.data.rows import is_missing
 from interlace_core.formulas.expressions import evaluate
 from interlace_core.messages.errors import DataError, InterlaceError
@@ -270,7 +270,10 @@ def _design(
         full = _complete(encoder, rows)
         if encoder.dependence is not None and without_estimate is not None:
             without_estimate[complete] = ~encoder.dependence.holds(full)
-        X[complete] = full if encoder.kept is None else full[:, encoder.kept]
+        if encoder.points is not None:
+            X[complete] = at_points(full, encoder.points, encoder.text)
+        else:
+            X[complete] = full if encoder.kept is None else full[:, encoder.kept]
     return X
 
 

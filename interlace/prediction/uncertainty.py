@@ -19,11 +19,11 @@ import numpy as np
 from interlace.prediction.design import Included, are_some
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.differences import jacobian
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import find_mode
 from interlace_core.engine.structure import Factor
+from interlace_core.fitting.curvature import jacobian
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 

@@ -12,6 +12,7 @@ from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training, fitted_state
+from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fit import fit_problem
@@ -145,24 +146,25 @@ def refit_problem(
     standard_errors : bool
         Whether they are needed; without, `vcov` may be NaN.
     """
-    if known is not None:
-        found = fit_near(
+    with blas_threads(threads_of(problem, training.threads)):
+        if known is not None:
+            found = fit_near(
+                problem,
+                training.approximation,
+                known,
+                psi,
+                standard_errors=standard_errors,
+                tol_decrement=training.tol_decrement,
+            )
+            if found is not None:
+                return found
+        return fit_problem(
             problem,
             training.approximation,
-            known,
-            psi,
-            standard_errors=standard_errors,
+            training.optimizer,
+            start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
             tol_decrement=training.tol_decrement,
         )
-        if found is not None:
-            return found
-    return fit_problem(
-        problem,
-        training.approximation,
-        training.optimizer,
-        start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
-        tol_decrement=training.tol_decrement,
-    )
 
 
 def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None) -> Start:

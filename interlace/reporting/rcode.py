@@ -11,8 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.spans import Source
-from interlace_core.formulas.tokens import Token, is_call, rewrite, tokenise
+from interlace_core.formulas.tokens import Source, Token, is_call, rewrite, tokenise
 from interlace_core.messages.errors import NotAvailableError
 
 if TYPE_CHECKING:

@@ -39,6 +39,7 @@ class AfterFit:
         seed: int | None = None,
         n_jobs: int = 1,
         vcov: Any = None,
+        refit: bool | None = None,
     ) -> pd.DataFrame:
         """Return confidence intervals of all parameters, on natural scales.
 
@@ -58,6 +59,11 @@ class AfterFit:
             For the bootstrap.
         vcov : array or DataFrame, shape (n_psi, n_psi), optional
             Covariance for Wald intervals in place of the model's, such as `vcov_robust()`.
+        refit : bool, optional
+            Whether a fit by REML is fitted again by maximum likelihood before it is profiled. By
+            default where coefficients are among what is asked for, since a restricted likelihood
+            has no profile of them: the whole table is then of that fit, estimates too, and headed
+            "refitted by ML". Variances alone have their profiles "by REML".
 
         Returns
         -------
@@ -77,10 +83,16 @@ class AfterFit:
             seed=seed,
             n_jobs=n_jobs,
             vcov=vcov,
+            refit=refit,
         )
 
     def profile(
-        self, parm: str | list[str] | None = None, *, level: float = 0.99, points: int = 8
+        self,
+        parm: str | list[str] | None = None,
+        *,
+        level: float = 0.99,
+        points: int = 8,
+        refit: bool | None = None,
     ) -> Profile:
         """Return profile likelihoods on a grid, from refits with each parameter held.
 
@@ -92,10 +104,12 @@ class AfterFit:
             The grid reaches as far as intervals of this level.
         points : int
             Steps to each side.
+        refit : bool, optional
+            Of a fit by REML, as for `confint`.
         """
         from interlace.inference.profile import profile
 
-        return profile(_whole(self), parm, level=level, points=points)
+        return profile(_whole(self), parm, level=level, points=points, refit=refit)
 
     def vcov_robust(self, cluster: Any = None) -> pd.DataFrame:
         """Return the cluster-robust (sandwich) covariance of all parameters.

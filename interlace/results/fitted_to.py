@@ -29,12 +29,15 @@ class Training:
     optimizer : Optimizer
     tol_decrement : float
         Log-likelihood that a fit may leave to gain.
+    threads : int or None
+        Threads of BLAS that the call asked for.
     """
 
     problem: Problem
     approximation: Approximation
     optimizer: Optimizer
     tol_decrement: float = 1e-7
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,9 @@ from interlace.saving.codecs import (
 from interlace.saving.values import maybe_index, value
 from interlace_core.data.design import Dependence, DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode
+from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.formulas.expressions import Expression, parse_expression
-from interlace_core.formulas.spans import Source, Span
+from interlace_core.formulas.tokens import Source, Span
 from interlace_core.messages.errors import FormulaError, SavedFileError
 
 _texts = tuple_of(text)
@@ -165,6 +164,7 @@ _design_entries = entries(
         "dependence": maybe(
             record(Dependence, kept=array(1, "i"), dropped=array(1, "i"), relations=array(2))
         ),
+        "points": maybe(array(2)),
     }
 )
 
@@ -199,7 +199,11 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
         raise wrong(f"{where}.kept", f"places below {width}", kept.tolist())
     if design.dependence is not None:
         _check_dependence(design.dependence, width, f"{where}.dependence")
-    if len(design.names) != (width if kept is None else len(kept)):
+    points = design.points
+    if points is not None:
+        if kept is not None or points.shape != (len(design.names), width):
+            raise wrong(f"{where}.points", f"{len(design.names)} points", points.shape)
+    elif len(design.names) != (width if kept is None else len(kept)):
         raise wrong(f"{where}.names", f"{width} columns", design.names)
     return design
 

@@ -17,7 +17,12 @@ from interlace_core.calculus.jets.density import differentiate_density
 from interlace_core.calculus.jets.numbers import compose
 from interlace_core.contract import hooks as hookspecs
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
-from interlace_core.families.checks import check_options, positive_or_none, require, require_counts
+from interlace_core.families.responses import (
+    check_options,
+    positive_or_none,
+    require,
+    require_counts,
+)
 
 BASES = (
     contract.Family,

@@ -11,7 +11,7 @@ from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.data.problem import build_problem
 from interlace_core.data.request import ModelRequest
-from interlace_core.families.checks import require
+from interlace_core.families.responses import require
 from interlace_core.records import Response
 
 covariance = {"us": Unstructured, "diag": Diagonal}.__getitem__

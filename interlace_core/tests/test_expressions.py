@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from interlace_core.formulas.expressions import evaluate, parse_response, parse_text
-from interlace_core.formulas.spans import Source, Span
+from interlace_core.formulas.tokens import Source, Span
 from interlace_core.messages.errors import DataError, FormulaError
 
 FRAME = pd.DataFrame(

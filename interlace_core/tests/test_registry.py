@@ -262,9 +262,9 @@ def test_a_broken_plugin_warns_once_and_leaves_the_good_one_working(case: str, f
     assert len(caught) == 1 and "\n" not in message
     for noun in ("plugin main", "distribution acme 1.0", f"at stage {stage}", cause):
         assert noun in message
-    (row,) = [row for row in registry.table() if row["status"].startswith("failed")]
-    assert row["distribution"] == "acme" and row["version"] == "1.0" and row["name"] == "main"
-    assert row["status"].startswith(f"failed at {stage}: ") and cause in row["status"]
+    (failure,) = registry.failures
+    assert (failure.distribution, failure.version, failure.plugin) == ("acme", "1.0", "main")
+    assert failure.stage == stage and cause in failure.cause
 
 
 def test_warning_points_at_the_caller() -> None:
@@ -332,7 +332,7 @@ def test_nothing_is_loaded_before_the_first_question() -> None:
 
     registry = Registry([FakeEntryPoint("main", load, FakeDistribution("acme"))])
     assert loads == []
-    registry.table()
+    registry.classes("family")
     registry.family("other")
     assert loads == ["loaded"]
 
@@ -342,7 +342,7 @@ def test_a_class_that_names_no_version_counts_as_made_for_the_first(
 ) -> None:
     monkeypatch.setattr(contract, "CONTRACT_VERSION", 2)
     with pytest.warns(PluginWarning, match="contract version 1, this interlace-core has 2"):
-        Registry([entry(offering(families=[OtherFamily]))]).table()
+        Registry([entry(offering(families=[OtherFamily]))]).classes("family")
 
 
 def test_equal_entry_point_names_of_two_distributions_both_load() -> None:
@@ -398,10 +398,8 @@ class TestSharedName:
         with pytest.raises(UnknownNameError, match="absent:plain.*provided by My_Rival, good"):
             self.registry().family("plain", prefer={"family:plain": "absent"})
 
-    def test_table_and_listing_show_both(self) -> None:
+    def test_listing_shows_both(self) -> None:
         registry = self.registry()
-        statuses = [row["status"] for row in registry.table() if row["name"] == "plain"]
-        assert statuses == ["ok; write My_Rival:plain", "ok; write good:plain"]
         with pytest.raises(UnknownNameError, match="My_Rival:plain, good:plain"):
             registry.family("nothing-like-it")
 
@@ -444,16 +442,6 @@ def test_builtin_covariances_come_through_an_entry_point() -> None:
     assert issubclass(registry.covariance("us"), Covariance)
 
 
-def test_table_tells_capabilities() -> None:
-    plugin = offering(families=[PlainFamily], optimizers=[Walk], approximations=[Guess])
-    registry = Registry([entry(plugin)])
-    cells = {row["name"]: row["capabilities"] for row in registry.table()}
-    assert cells["plain"] == "parameters mu; response numeric; offers variance"
-    assert cells["walk"] == "needs no gradient; keeps bounds"
-    assert cells["guess"] == "nAGQ 2 to 25"
-    assert registry.approximation("guess") is Guess
-
-
 class TestRegisterPlugin:
     def test_adds_classes_without_an_entry_point(self) -> None:
         registry = Registry([good()])
@@ -494,7 +482,7 @@ class TestMetadata:
     def test_a_malformed_reference_is_explained(self) -> None:
         point = FakeEntryPoint("main", lambda: None, FakeDistribution("acme"), "my-package:")
         with pytest.warns(PluginWarning, match="`module:object`, got 'my-package:'"):
-            Registry([point]).table()
+            Registry([point]).classes("family")
 
     def test_an_entry_point_without_distribution_is_named_by_its_module(self) -> None:
         plugin = offering(families=[OtherFamily])

@@ -9,7 +9,7 @@ from scipy.special import betaln, expit, gammaln, log_expit, ndtr
 
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Family, Parameter
-from interlace_core.families.checks import require, require_counts
+from interlace_core.families.responses import require, require_counts
 from interlace_core.records import Derivatives, Response
 
 

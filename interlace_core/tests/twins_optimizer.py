@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
-from interlace_core.families.checks import check_options
+from interlace_core.families.responses import check_options
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import OptimizerResult
 

@@ -34,7 +34,7 @@ from interlace_core.contract.approximation import (
     StartingValues,
 )
 from interlace_core.contract.composition import Composition
-from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.level_covariance import Relation
@@ -73,7 +73,7 @@ from interlace_core.records import (
 __all__ = [
     # contracts, and how they are offered
     "Approximation", "Composition", "Covariance", "Family", "Optimizer", "ResidualCorrelation",
-    "Shortcuts", "hookimpl", "CONTRACT_VERSION",
+    "Kind", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
     "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
     # links

@@ -67,7 +67,11 @@ class RandomTerm:
         Known covariance of the levels, the same for all terms of a group; None where they are
         independent.
     options : tuple of (str, object)
-        What `covariance` was made with beside the number of columns.
+        What `covariance` was made with beside its columns.
+    column_levels : tuple of str, length c
+        Levels or points that the columns stand for; empty where they are covariates.
+    points : mapping from str to ndarray, shape (c,)
+        What `Covariance.from_columns` was told of them.
     """
 
     label: str
@@ -80,6 +84,8 @@ class RandomTerm:
     covariance: Covariance
     relation: Relation | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    column_levels: tuple[str, ...] = ()
+    points: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> Array:

@@ -10,11 +10,11 @@ import pandas as pd
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.design import design_functions
-from interlace_core.data.grouping import build_factor
+from interlace_core.data.levels import build_factor
 from interlace_core.data.rows import Rows
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, Bar
 from interlace_core.formulas.formula import parse_random
-from interlace_core.formulas.spans import formula_error, unknown_column
+from interlace_core.formulas.tokens import formula_error, unknown_column
 from interlace_core.messages.errors import DataError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 

@@ -17,8 +17,8 @@ from formulaic.transforms import TRANSFORMS
 from interlace_core.data.rank import independent_columns, relations
 from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.expressions import FUNCTIONS
-from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.formulas.terms import LinearFormula
+from interlace_core.formulas.tokens import Span, formula_error
 from interlace_core.messages.errors import DataError, FormulaError, InterlaceError
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -76,6 +76,9 @@ class DesignEncoder:
         Columns left after collinear ones were dropped; None if all are.
     dependence : Dependence, or None
         How the columns that were dropped depend on the others; None if none were.
+    points : ndarray, shape (p, k), or None
+        Distinct values of k covariates, one of which each column stands for; None where columns
+        are what the formula makes.
     """
 
     text: str
@@ -84,6 +87,7 @@ class DesignEncoder:
     spec: Any = None
     kept: IntArray | None = None
     dependence: Dependence | None = None
+    points: Array | None = None
 
 
 @dataclass(frozen=True)

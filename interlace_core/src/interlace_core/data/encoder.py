@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.data.design import DesignEncoder
-from interlace_core.data.grouping import FactorEncoder
-from interlace_core.data.levels import ColumnCode
+from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.data.rows import frozen
 from interlace_core.formulas.expressions import Expression
 from interlace_core.records import Array

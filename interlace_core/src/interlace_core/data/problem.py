@@ -28,9 +28,16 @@ from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
 from interlace_core.data.request import ModelRequest
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
-from interlace_core.data.rows import Rows, complete_rows, frozen, refuse_infinite
+from interlace_core.data.rows import (
+    Rows,
+    Vector,
+    check_weights,
+    complete_rows,
+    frozen,
+    refuse_infinite,
+    vector_values,
+)
 from interlace_core.data.specification import assign_parameters, read_specification
-from interlace_core.data.weights_offset import Vector, check_weights, vector_values
 from interlace_core.families.correlated_rows import CorrelatedRows
 from interlace_core.messages.errors import DataWarning, ResponseError
 from interlace_core.messages.names import listed

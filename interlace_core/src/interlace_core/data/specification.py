@@ -9,14 +9,14 @@ from typing import Any
 from interlace_core.contract.family import Family
 from interlace_core.data.design import design_functions
 from interlace_core.data.frames import Table
-from interlace_core.data.grouping import check_distinct
+from interlace_core.data.levels import check_distinct
 from interlace_core.data.request import ModelRequest
-from interlace_core.data.weights_offset import Vector, read_vector
+from interlace_core.data.rows import Vector, read_vector
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, parse_expression, parse_response
 from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
-from interlace_core.formulas.spans import Source, unknown_column, whole
 from interlace_core.formulas.terms import LinearFormula
+from interlace_core.formulas.tokens import Source, unknown_column, whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array

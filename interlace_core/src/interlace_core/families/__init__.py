@@ -17,21 +17,24 @@ from interlace_core.calculus.stirling import (
     odd_series,
     stirling_remainder,
 )
-from interlace_core.families.binomial_response import (
-    as_probability_link,
-    check_trials,
-    draw_successes,
-    log_choose,
-    observed_proportion,
-    overall_proportion,
-)
-from interlace_core.families.checks import check_options, positive_or_none, require, require_counts
 from interlace_core.families.poisson_density import (
     MAX_LOG_MEAN,
     binomial_around,
     has_large_counts,
     poisson_log_density,
     poisson_log_link_terms,
+)
+from interlace_core.families.responses import (
+    as_probability_link,
+    check_options,
+    check_trials,
+    draw_successes,
+    log_choose,
+    observed_proportion,
+    overall_proportion,
+    positive_or_none,
+    require,
+    require_counts,
 )
 
 # fmt: off

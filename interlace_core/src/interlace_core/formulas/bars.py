@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interlace_core.formulas.spans import Span, formula_error
 from interlace_core.formulas.terms import LinearFormula, split_terms
-from interlace_core.formulas.tokens import Token, is_call, span_of, split_at
+from interlace_core.formulas.tokens import Span, Token, formula_error, is_call, span_of, split_at
 
 DEFAULT_STRUCTURE = "us"
 INDEPENDENT_STRUCTURE = "diag"

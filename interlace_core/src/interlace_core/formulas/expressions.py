@@ -18,9 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interlace_core.formulas.spans import Source, Span, formula_error, whole
 from interlace_core.formulas.terms import named_columns
-from interlace_core.formulas.tokens import Token, is_call, is_enclosed, span_of, split_at, tokenise
+from interlace_core.formulas.tokens import (
+    Source,
+    Span,
+    Token,
+    formula_error,
+    is_call,
+    is_enclosed,
+    span_of,
+    split_at,
+    tokenise,
+    whole,
+)
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 

@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from interlace_core.formulas.bars import Bar, find_bar, is_term, read_bars, read_groups
-from interlace_core.formulas.spans import Source, Span, formula_error, whole
 from interlace_core.formulas.terms import LinearFormula, SignedTerm, split_terms
-from interlace_core.formulas.tokens import Token, is_call, is_enclosed, span_of, tokenise
+from interlace_core.formulas.tokens import (
+    Source,
+    Span,
+    Token,
+    formula_error,
+    is_call,
+    is_enclosed,
+    span_of,
+    tokenise,
+    whole,
+)
 from interlace_core.messages.errors import OptionError
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from interlace_core.formulas.spans import Span, formula_error, unknown_column
-from interlace_core.formulas.tokens import Token, is_call, rewrite, span_of
+from interlace_core.formulas.tokens import (
+    Span,
+    Token,
+    formula_error,
+    is_call,
+    rewrite,
+    span_of,
+    unknown_column,
+)
 from interlace_core.messages.names import did_you_mean, listed
 
 _CONSTANTS = ("True", "False", "None")

@@ -43,8 +43,6 @@ class Registered:
         The class itself.
     plugin, distribution, version : str
         Entry point and distribution that it came from.
-    capabilities : str
-        What it can do, in words.
     """
 
     kind: str
@@ -53,7 +51,6 @@ class Registered:
     plugin: str
     distribution: str
     version: str
-    capabilities: str = ""
 
 
 @dataclass(frozen=True)
@@ -294,6 +291,7 @@ def _ask(manager: pluggy.PluginManager, key: str, hook: str) -> Iterator[object]
 
 
 def _accept(source: Source, kind: Kind, offered: Any) -> Registered:
-    capabilities = check_class(kind, offered)
-    origin = (source.plugin, source.distribution, source.version)
-    return Registered(kind.name, offered.name, offered, *origin, capabilities)
+    check_class(kind, offered)
+    return Registered(
+        kind.name, offered.name, offered, source.plugin, source.distribution, source.version
+    )

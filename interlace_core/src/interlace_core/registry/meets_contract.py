@@ -1,4 +1,4 @@
-"""Check what a plugin offers against its contract, and describe what it can do."""
+"""Check what a plugin offers against its contract."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from interlace_core.messages.errors import OptionError, PluginError
 # Longest cause in a one-line message: with who and where before it, still readable in a log.
 MAX_CAUSE = 240
 
-OPTIONAL_ABILITIES = ("variance", "simulate", "cdf", "derivatives")
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -35,19 +33,18 @@ class Kind:
         The same for several.
     contract : type
         Base class in `interlace_core.contract`.
-    describe : callable
-        Returns, in words, what a sample can do; raises PluginError if the sample lacks what
-        its contract asks for.
+    check : callable, optional
+        Raises PluginError if a sample lacks what its contract asks for. None for a kind that
+        has no sample, because its classes need more arguments than anybody can guess.
     sample_arguments : tuple
-        Arguments with which the core builds a sample; None for a kind without: its
-        class is described.
+        Arguments with which a sample is built.
     """
 
     name: str
     plural: str
     contract: type[Any]
-    describe: Callable[[Any], str]
-    sample_arguments: tuple[Any, ...] | None = ()
+    check: Callable[[Any], None] | None = None
+    sample_arguments: tuple[Any, ...] = ()
 
     @property
     def hook(self) -> str:
@@ -70,8 +67,8 @@ def kind_named(name: str) -> Kind:
     raise OptionError(f"kind of component: expected one of {known}, got {name!r}")
 
 
-def check_class(kind: Kind, offered: object) -> str:
-    """Return in words what an offered class can do, after holding it against its contract.
+def check_class(kind: Kind, offered: object) -> None:
+    """Hold an offered class against its contract.
 
     The version comes before completeness: an old contract is the reason, a missing method only
     its symptom.
@@ -88,9 +85,8 @@ def check_class(kind: Kind, offered: object) -> str:
     _check_version(offered)
     _check_complete(offered)
     _check_name(offered)
-    if kind.sample_arguments is None:
-        return kind.describe(offered)
-    return kind.describe(_build_sample(kind, offered))
+    if kind.check is not None:
+        kind.check(build_sample(kind, offered))
 
 
 def require_methods(component: Any, contract: type[Any], who: str) -> Any:
@@ -159,8 +155,15 @@ def _check_name(offered: type[Any]) -> None:
         )
 
 
-def _build_sample(kind: Kind, offered: type[Any]) -> Any:
-    arguments = kind.sample_arguments or ()
+def build_sample(kind: Kind, offered: type[Any]) -> Any:
+    """Return an instance of an offered class, with the fewest arguments that it needs.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be made.
+    """
+    arguments = kind.sample_arguments
     shown = ", ".join(map(repr, arguments))
     call = f"{offered.__name__}({shown})"
     try:
@@ -172,7 +175,7 @@ def _build_sample(kind: Kind, offered: type[Any]) -> Any:
     return sample
 
 
-def _describe_family(family: Family) -> str:
+def _check_family(family: Family) -> None:
     parameters = family.parameters
     if not (
         isinstance(parameters, tuple)
@@ -183,49 +186,25 @@ def _describe_family(family: Family) -> str:
             "expected `parameters` to be a tuple of one or more Parameter, "
             f"got {_shown(parameters)}"
         )
-    offered = [
-        ability
-        for ability in OPTIONAL_ABILITIES
-        if getattr(type(family), ability) is not getattr(Family, ability)
-    ]
-    return "; ".join(
-        [
-            "parameters " + ", ".join(parameter.name for parameter in parameters),
-            "response " + ", ".join(sorted(family.response_forms)),
-            "offers " + (", ".join(offered) or "nothing optional"),
-        ]
-    )
 
 
-def _describe_approximation(approximation: Approximation) -> str:
+def _check_approximation(approximation: Approximation) -> None:
     served = approximation.serves_nAGQ
-    if served is None:
-        return "chosen by name only"
-    if not isinstance(served, range) or not served:
+    if served is not None and not (isinstance(served, range) and served):
         raise PluginError(
             f"expected `serves_nAGQ` to be None or a range of one or more, got {_shown(served)}"
         )
-    lowest, highest = min(served), max(served)
-    return f"nAGQ {lowest}" if lowest == highest else f"nAGQ {lowest} to {highest}"
 
 
-def _describe_optimizer(optimizer: Optimizer) -> str:
+def _check_optimizer(optimizer: Optimizer) -> None:
     facts = getattr(optimizer, "facts", None)
     if not isinstance(facts, OptimizerFacts):
         raise PluginError(f"expected `facts` to be OptimizerFacts, got {_shown(facts)}")
-    gradient = "uses the gradient" if facts.uses_gradient else "needs no gradient"
-    bounds = "keeps bounds" if facts.supports_bounds else "knows no bounds"
-    return f"{gradient}; {bounds}"
 
 
-def _describe_covariance(covariance: Covariance) -> str:
+def _check_covariance(covariance: Covariance) -> None:
     if not isinstance(covariance.n_theta, Integral):
         raise PluginError(f"expected `n_theta` to be an int, got {_shown(covariance.n_theta)}")
-    return ""
-
-
-def _describe_composition(offered: type[Composition]) -> str:
-    return f"adds {offered.role}" if offered.role else "by name only"
 
 
 def _base(kind: Kind) -> str:
@@ -242,9 +221,9 @@ def _shown(value: object) -> str:
 
 
 KINDS = (
-    Kind("family", "families", Family, _describe_family),
-    Kind("approximation", "approximations", Approximation, _describe_approximation),
-    Kind("optimizer", "optimizers", Optimizer, _describe_optimizer),
-    Kind("covariance", "covariances", Covariance, _describe_covariance, (1,)),
-    Kind("composition", "compositions", Composition, _describe_composition, None),
+    Kind("family", "families", Family, _check_family),
+    Kind("approximation", "approximations", Approximation, _check_approximation),
+    Kind("optimizer", "optimizers", Optimizer, _check_optimizer),
+    Kind("covariance", "covariances", Covariance, _check_covariance, (1,)),
+    Kind("composition", "compositions", Composition),
 )

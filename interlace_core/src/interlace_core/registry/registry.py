@@ -27,7 +27,7 @@ from interlace_core.registry.loader import (
     name_origin,
 )
 from interlace_core.registry.lookup import choose, from_distribution, with_name
-from interlace_core.registry.meets_contract import KINDS, kind_named
+from interlace_core.registry.meets_contract import kind_named
 
 __all__ = ["Failure", "Registered", "Registry", "default_registry"]
 
@@ -110,19 +110,6 @@ class Registry:
         """What could not be used, in the order in which it was found."""
         self._ensure_loaded()
         return tuple(self._failures)
-
-    def table(self) -> list[dict[str, str]]:
-        """Return a row for each class, then one for each failure.
-
-        The columns are kind, name, class, distribution, version, capabilities and status.
-        """
-        rows = [
-            _class_row(each, shared=len(with_name(found, each.name)) > 1)
-            for kind in KINDS
-            for found in [self.classes(kind.name)]
-            for each in found
-        ]
-        return rows + [_failure_row(failure) for failure in self.failures]
 
     def provenance(self, component: object) -> str:
         """Return in words which plugin a class, or an instance of it, comes from.
@@ -244,27 +231,3 @@ class Registry:
 
 def _itself(plugin: object) -> object:
     return plugin
-
-
-def _class_row(each: Registered, shared: bool) -> dict[str, str]:
-    return {
-        "kind": each.kind,
-        "name": each.name,
-        "class": each.cls.__name__,
-        "distribution": each.distribution,
-        "version": each.version,
-        "capabilities": each.capabilities,
-        "status": f"ok; write {each.distribution}:{each.name}" if shared else "ok",
-    }
-
-
-def _failure_row(failure: Failure) -> dict[str, str]:
-    return {
-        "kind": failure.kind or "plugin",
-        "name": failure.plugin,
-        "class": failure.item,
-        "distribution": failure.distribution,
-        "version": failure.version,
-        "capabilities": "",
-        "status": f"failed at {failure.stage}: {failure.cause}",
-    }

@@ -4,6 +4,10 @@
 true Laplace approximation. The gradient takes one adjoint solve for the whole of psi (implicit
 differentiation of the mode; see Kristensen et al. 2016, section 2, for the same quantities by
 automatic differentiation).
+
+H = Lambda' Z' W Z Lambda + I depends on eta through W = -l'' and on Lambda directly: log|H| / 2
+moves by `predictor_pullback` and `template_pullback`, which need the entries of H^-1 on the pattern
+of Z'WZ alone.
 """
 
 from __future__ import annotations
@@ -13,14 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace_approximations.laplace_gradient import (
-    effective_score,
-    predictor_pullback,
-    template_pullback,
-)
-from interlace_core.contract import Approximation, Array, Evaluation, Problem, Status
+from interlace_core.contract import Approximation, Array, Derivatives, Evaluation, Problem, Status
 from interlace_core.engine import (
     DEFAULT_SETTINGS,
+    Blocks,
     Conditional,
     Layout,
     Mode,
@@ -28,6 +28,8 @@ from interlace_core.engine import (
     ModeSettings,
     layout_of,
     lowest_mode,
+    sandwich,
+    scaled,
     scatter,
 )
 
@@ -118,8 +120,12 @@ def laplace_value_gradient(
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), at the conditional mode.
 
-    F is stationary in u for f but not for log|H|: the Newton step that the search left undone
-    is accounted for to first order, so that the error in F is quadratic in the error of u.
+    1. The value is f + log|H| / 2. F is stationary in u for f but not for log|H|: the Newton step
+       that the search left undone is accounted for to first order, so that the error in F is
+       quadratic in the error of u.
+    2. The adjoint v = H^-1 d(log|H| / 2)/du says how the mode moving along changes log|H|.
+    3. In the coefficients, dF is X' of each row's effective score.
+    4. In the templates, it is what log|H| moves by, and Z' of scores times u, v.
 
     Parameters
     ----------
@@ -133,6 +139,7 @@ def laplace_value_gradient(
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
+    # 1. the value
     inverse = mode.factorisation.selected_inverse()
     c = predictor_pullback(conditional, mode, inverse)
     sensitivity = conditional.pull({r: c.get(r) for r in random})
@@ -141,21 +148,19 @@ def laplace_value_gradient(
         + 0.5 * mode.factorisation.logdet
         + float((0.5 * mode.gradient + sensitivity) @ mode.step)
     )
+    # 2. the adjoint
     if solve_adjoint is None:
         v = structure.join(mode.factorisation.solve(structure.split(sensitivity)))
         adjoint = Adjoint(v, conditional.push(v))
     else:
         adjoint = solve_adjoint(sensitivity, c)
         value += adjoint.undone
+    # 3. the coefficients
     scores = {
         k: effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
     }
-    gradient = np.empty(psi.size)
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
-        if predictor.X.shape[1]:
-            gradient[place] = predictor.X.T @ scores[k]
+    gradient = fixed_gradient(problem, scores, psi.size)
+    # 4. the templates
     dT = template_pullback(conditional, mode, inverse)
     Zs = scatter(structure, {r: scores[r] for r in random})
     Zl = scatter(structure, {r: derivatives.get(r) for r in random})
@@ -164,3 +169,102 @@ def laplace_value_gradient(
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT)
     return value, gradient
+
+
+def fixed_gradient(problem: Problem, scores: dict[int, Array], n_psi: int) -> Array:
+    """Return X' times the predictors' scores in their places, shape (n_psi,); 0 in theta's."""
+    gradient = np.zeros(n_psi)
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        if predictor.X.shape[1]:
+            gradient[place] = predictor.X.T @ scores[k]
+    return gradient
+
+
+def predictor_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> dict[int, Array]:
+    """Return c_m = d(log|H| / 2) / d eta_m at fixed Lambda, one array (n,) per predictor.
+
+    `c_m = -1/2 sum_{k,l} h_kl l_klm`, with h the blocks of the diagonal of
+    Z Lambda H^-1 Lambda' Z'. Predictors that do not move H are left out.
+    """
+    derivatives = mode.point.derivatives
+    c: dict[int, Array] = {}
+    for (k, m), h in _leverages(conditional, inverse).items():
+        for predictor in conditional.layout.problem.active():
+            third = derivatives.get(k, m, predictor)
+            if third is None:
+                continue
+            share = h * third
+            if predictor in c:
+                c[predictor] -= 0.5 * share
+            else:
+                c[predictor] = -0.5 * share
+    return c
+
+
+def template_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> list[Array]:
+    """Return d(log|H| / 2) / dT at fixed W, one array (c, c) per factor: Z'WZ Lambda H^-1."""
+    T = conditional.T
+    out = [np.zeros_like(t) for t in T]
+    for (i, j), A in mode.information.items():
+        N = inverse[i, j]
+        out[i] += _contract(A, T[j], N)
+        if i != j:
+            out[j] += _contract(A.transpose(1, 0, 2), T[i], N.transpose(1, 0, 2))
+    return out
+
+
+def effective_score(
+    derivatives: Derivatives, c: dict[int, Array], moved: dict[int, Array], k: int, n: int
+) -> Array:
+    """Return dF / d eta_k with the mode moving along, shape (n,).
+
+    Parameters
+    ----------
+    derivatives : Derivatives
+        Of the log-density.
+    c : dict from predictor to ndarray, shape (n,)
+        See `predictor_pullback`.
+    moved : dict from predictor to ndarray, shape (n,)
+        Z Lambda v, with v the adjoint of the mode.
+    k, n : int
+        Predictor, and number of rows.
+    """
+    first = derivatives.get(k)
+    score = np.zeros(n) if first is None else -first
+    if k in c:
+        score += c[k]
+    for r, shift in moved.items():
+        cross = derivatives.get(r, k)
+        if cross is not None:
+            score += cross * shift
+    return score
+
+
+def _contract(A: Array, T: Array, N: Array) -> Array:
+    """Return sum_p A_p T N_p'."""
+    if A.shape[:2] == (1, 1):
+        return T * float(A[0, 0] @ N[0, 0])
+    return np.asarray(np.tensordot(A, np.einsum("bd,edp->bep", T, N), axes=((1, 2), (0, 2))))
+
+
+def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:
+    """Return h_kl + h_lk (k < l) or h_kk per row, for the predictors with random effects."""
+    structure, T = conditional.layout.structure, conditional.T
+    h: dict[tuple[int, int], Array] = {}
+    for (i, j), N in inverse.items():
+        V = sandwich(T[i].T, N, T[j].T)
+        pair = structure.pairs[i, j]
+        for a, first in enumerate(structure.factors[i].columns):
+            for b, second in enumerate(structure.factors[j].columns):
+                if i == j and b < a:
+                    continue
+                twice = 1.0 if i == j and a == b else 2.0
+                rows = scaled((twice * V[a, b])[pair.rows.codes], first.z, second.z)
+                key = (
+                    min(first.predictor, second.predictor),
+                    max(first.predictor, second.predictor),
+                )
+                h[key] = h[key] + rows if key in h else rows
+    return h
