@@ -23,9 +23,6 @@ MAX_GAIN = 1e-2
 """Largest `tol_decrement`. With more log-likelihood left to gain, a step of 0.14 standard errors,
 "optimum" would be a word without meaning."""
 
-MAX_POINTS = 100
-"""Largest `nAGQ`: the rule is exact to degree 199, and its outer weights are below 1e-80."""
-
 MAX_STARTS = 10_000
 """Largest `starts`."""
 
@@ -194,8 +191,8 @@ SETTINGS = (
     ),
     Setting(
         "nAGQ",
-        f"an integer from 0 to {MAX_POINTS}",
-        partial(_count, most=MAX_POINTS),
+        "an integer of at least 0",
+        _count,
         "the number of quadrature points",
         read=partial(_read_number, int),
     ),

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
-from interlace_core.records import Array
 
 
 def is_whole(value: object, least: int | None = None) -> TypeGuard[int]:
@@ -36,6 +36,8 @@ def is_real(value: object) -> TypeGuard[float]:
 
 MOST = 10**9
 """Largest count of anything that a function is asked for."""
+
+Array = npt.NDArray[np.float64]
 
 
 def require_count(n: object, who: str, least: int = 1, most: int = MOST) -> None:
