@@ -26,6 +26,7 @@ from interlace_core.driver import Prepared
 from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -110,7 +111,8 @@ def prepared(
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
         notes = identification_notes(
-            model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
+            standard_of(model.problem).problem,
+            Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 
@@ -198,7 +200,7 @@ def record_of(
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem = model.problem
-    state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    state = fitted_state(problem, fit, approximation)
     with guard(problem.family, "result"):
         doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
         require_residual(problem, state.eta, doubtful)
@@ -230,7 +232,7 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(ready.model.problem)
+    layout = layout_of(standard_of(ready.model.problem).problem)
     return FitSettings(
         optimizer=repr(ready.optimizer),
         structure=layout.plan.describe(layout.structure),

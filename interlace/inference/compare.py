@@ -22,6 +22,7 @@ from interlace.refits.refit import refit_ml, refit_problem
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -179,11 +180,11 @@ def _same_likelihood(a: Estimates, b: Estimates) -> bool:
         return True
     for plain, other in ((a, b), (b, a)):
         if not plain.terms:
-            problem = require_training(plain, "anova").problem
+            standard = standard_of(require_training(plain, "anova").problem)
             approximation = require_training(other, "anova").approximation
-            if not approximation.accepts(problem):
+            if not approximation.accepts(standard.problem):
                 return False
-            value = approximation.objective(problem)(plain.fit.psi).value
+            value = standard.objective(approximation)(plain.fit.psi).value
             return bool(abs(value - plain.fit.value) <= TOL_REL_SAME * (1.0 + abs(value)))
     return False
 
@@ -277,8 +278,19 @@ def _within(A: Array, B: Array) -> bool:
         return True
     if B.shape[1] == 0:
         return False
-    rest = A - B @ np.linalg.lstsq(B, A, rcond=None)[0]
-    return bool(np.linalg.norm(rest) <= TOL_REL_SPAN * np.linalg.norm(A))
+    Q = np.linalg.qr(_of_length_1(B))[0]
+    rest = _of_length_1(A)
+    for _ in range(2):  # the second removes what rounding left in the first
+        rest = rest - Q @ (Q.T @ rest)
+    return bool(np.all(np.linalg.norm(rest, axis=0) <= TOL_REL_SPAN))
+
+
+def _of_length_1(X: Array) -> Array:
+    """Return the columns divided by their lengths, whatever their units; zeros stay."""
+    largest = np.max(np.abs(X), axis=0, initial=0.0)
+    unit = X / np.where(largest > 0.0, largest, 1.0)
+    length = np.linalg.norm(unit, axis=0)
+    return np.asarray(unit / np.where(length > 0.0, length, 1.0))
 
 
 def reference_distribution(small: Estimates, large: Estimates) -> Reference:

@@ -92,7 +92,7 @@ group_effects = record(
     names=_texts,
     values=array(2),
     covariance=array(3),
-    prior=array(2),
+    root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
     uninformed=integer,
@@ -233,7 +233,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         L, c = len(effects.levels), len(effects.names)
         yield f"effects.{group}.values", (L, c), effects.values.shape
         yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
-        yield f"effects.{group}.prior", (c, c), effects.prior.shape
+        yield f"effects.{group}.root", (c, c), effects.root.shape
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L

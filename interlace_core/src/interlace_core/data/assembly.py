@@ -25,12 +25,13 @@ from interlace_core.data.levels import (
     column_code,
 )
 from interlace_core.data.points import TermColumns, term_columns
+from interlace_core.data.rank import advice_on_columns
 from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.formulas.tokens import formula_error
-from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray
 
@@ -52,12 +53,15 @@ class Assembled:
         For new data.
     dropped : tuple of str
         Collinear columns left out.
+    advice : tuple of str
+        What to do with those that are nearly, and not quite, combinations of others.
     """
 
     predictors: tuple[Predictor, ...]
     terms: tuple[RandomTerm, ...]
     encoder: Encoder
     dropped: tuple[str, ...]
+    advice: tuple[str, ...] = ()
 
 
 def assemble(
@@ -112,6 +116,7 @@ def assemble(
         tuple(each for each, _ in terms),
         encoder,
         tuple(work.dropped),
+        tuple(dict.fromkeys(work.advice)),
     )
 
 
@@ -168,6 +173,7 @@ class _Assembly:
         self.designs = DesignBuilder(frame, rows)
         self.factors: dict[tuple[str, ...], Factor] = {}
         self.dropped: list[str] = []
+        self.advice: list[str] = []
 
     def predictor(
         self, parameter: Parameter, part: ParameterFormula, offset: Vector | None, place: int
@@ -179,7 +185,10 @@ class _Assembly:
             empty = np.zeros((n, 0))
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
-        design, dropped = drop_collinear(self.designs.build(part.fixed), self.informative)
+        whole = self.designs.build(part.fixed)
+        design, dropped = drop_collinear(whole, self.informative)
+        if dropped:
+            self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
@@ -203,6 +212,7 @@ class _Assembly:
         if cls.takes_matrix:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
+        _refuse_near_collinear(bar, structure, columns)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
@@ -310,3 +320,23 @@ def _covariate(bar: Bar) -> str:
 def _columns(encoder: PredictorEncoder) -> list[str]:
     design = encoder.design.columns if encoder.design else ()
     return [*design, *(name for each in encoder.offsets for name in each.columns)]
+
+
+def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns) -> None:
+    """Refuse effects that only the digits lost in rounding would tell apart.
+
+    Where the structure lets all columns mix, so that the covariance in other columns is the same
+    model. Exact combinations are left to whoever looks for variances that cannot be told apart.
+
+    Raises
+    ------
+    DataError
+    """
+    if columns.levels or columns.Z.shape[1] < 2 or not structure.mixes_columns:
+        return
+    advice = advice_on_columns(columns.Z, columns.encoder.names)
+    if advice:
+        raise DataError(
+            f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "
+            f"that are next to combinations of those before them. {' '.join(advice)}"
+        )

@@ -133,7 +133,7 @@ def build_problem(
     )
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
-    _warn_dropped(design.dropped)
+    _warn_dropped(design.dropped, design.advice)
     problem = _problem(response, bound, design, correlated)
     return Model(
         problem=problem,
@@ -217,11 +217,13 @@ def _problem(
     )
 
 
-def _warn_dropped(dropped: Sequence[str]) -> None:
+def _warn_dropped(dropped: Sequence[str], advice: Sequence[str]) -> None:
     if dropped:
+        nearly = " Or leave it out" if advice else " Leave it out"
         warn(
             f"formula: dropped the collinear column(s) {listed(dropped)}: each is a linear "
-            "combination of columns before it and has no coefficient of its own. Leave it out "
-            "of the formula to silence this warning.",
+            "combination of columns before it and has no coefficient of its own."
+            f"{''.join(f' {each}' for each in advice)}{nearly} of the formula to silence this "
+            "warning.",
             DataWarning,
         )
