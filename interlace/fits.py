@@ -27,6 +27,7 @@ from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -41,7 +42,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose", "threads")
+SILENT = ("verbose", "threads", "formula_limits")
 """Options that change nothing of a fit."""
 
 
@@ -101,7 +102,7 @@ def prepared(
         parameters, family = with_asked_zero_part(parameters, family, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
-        replace(request, parameters=parameters),
+        replace(request, parameters=parameters, limits=Limits(**options.formula_limits)),
         family,
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),

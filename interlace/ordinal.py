@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,7 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -235,6 +236,7 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(

@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
@@ -16,6 +15,7 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.data.evaluation import evaluate
 from interlace_core.data.level_covariances import KnownCovariances
 from interlace_core.data.levels import (
     Factor,
@@ -26,10 +26,10 @@ from interlace_core.data.levels import (
 )
 from interlace_core.data.points import TermColumns, term_columns
 from interlace_core.data.rank import advice_on_columns
-from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
+from interlace_core.data.rows import Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
-from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
@@ -68,8 +68,7 @@ def assemble(
     parts: Sequence[ParameterFormula],
     family: Family,
     offset: Vector | None,
-    frame: pd.DataFrame,
-    rows: Rows,
+    designs: DesignBuilder,
     covariance: CovarianceLookup,
     known: object = None,
     informative: BoolArray | None = None,
@@ -84,10 +83,8 @@ def assemble(
         Bound to the data.
     offset : Expression, ndarray of shape (n_given,), or None
         The argument `offset`, which belongs to the first parameter.
-    frame : DataFrame, n rows
-        Rows in use.
-    rows : Rows
-        To name a row in a message.
+    designs : DesignBuilder
+        Over the rows in use.
     covariance : callable
         From the name of a covariance structure to its class.
     known : mapping from str to DataFrame, optional
@@ -97,7 +94,7 @@ def assemble(
     """
     bars = [bar for part in parts for bar in part.bars]
     levels = _KnownLevels(known, bars, covariance)
-    work = _Assembly(frame, rows, covariance, levels, informative)
+    work = _Assembly(designs, covariance, levels, informative)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -106,7 +103,7 @@ def assemble(
     columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
     columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
     encoder = Encoder(
-        columns={name: column_code(frame[name]) for name in columns},
+        columns={name: column_code(designs.frame[name]) for name in columns},
         predictors=tuple(each for _, each in predictors),
         terms=tuple(each for _, each in terms),
         external_offset=isinstance(offset, np.ndarray),
@@ -159,18 +156,17 @@ class _Assembly:
 
     def __init__(
         self,
-        frame: pd.DataFrame,
-        rows: Rows,
+        designs: DesignBuilder,
         covariance: CovarianceLookup,
         known: _KnownLevels,
         informative: BoolArray | None,
     ) -> None:
+        self.designs = designs
         self.informative = informative
+        self.frame = designs.frame
+        self.rows = designs.rows
         self.known = known
-        self.frame = frame
-        self.rows = rows
         self.covariance = covariance
-        self.designs = DesignBuilder(frame, rows)
         self.factors: dict[tuple[str, ...], Factor] = {}
         self.dropped: list[str] = []
         self.advice: list[str] = []
@@ -179,7 +175,7 @@ class _Assembly:
         self, parameter: Parameter, part: ParameterFormula, offset: Vector | None, place: int
     ) -> tuple[Predictor, PredictorEncoder]:
         """Return one parameter's predictor, and add its collinear columns to those dropped."""
-        n = len(self.frame)
+        n = self.frame.n
         if parameter.fixed is not None:
             encoder = PredictorEncoder(None, (), parameter.fixed_eta())
             empty = np.zeros((n, 0))
