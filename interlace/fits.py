@@ -241,12 +241,14 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),
+        offset=_as_text(request.offset),
+        correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 
 
-def _as_text(weights: Any) -> str | None:
-    """Return weights as they were written, "array" for values without a name."""
-    return weights if weights is None or isinstance(weights, str) else "array"
+def _as_text(given: Any) -> str | None:
+    """Return weights or an offset as they were written, "array" for values without a name."""
+    return given if given is None or isinstance(given, str) else "array"

@@ -98,26 +98,26 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
+        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.predict import predict
+
         if type == "population":
-            return self._population(newdata, offset)
+            return as_asked(newdata, self._population(newdata, offset))
         asked = "link" if type in PREDICTIONS else type
-        found = super().predict(
-            newdata,
-            type=asked,
-            include_re=include_re,
-            new_levels=new_levels,
-            offset=offset,
-            **uncertainty,
-        )
-        if type not in PREDICTIONS[:3]:
-            return found
-        probabilities = self._probabilities(found.to_numpy())
+        found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
+        if type in PREDICTIONS[:3]:
+            found = self._of_categories(type, found)
+        return as_asked(newdata, found)
+
+    def _of_categories(self, type: str, eta: pd.Series | pd.DataFrame) -> Any:
+        """Return what is predicted of the categories from the mean's linear predictor."""
+        probabilities = self._probabilities(eta.to_numpy())
         if type == "class":
-            return self._most_probable(probabilities, found.index)
+            return self._most_probable(probabilities, eta.index)
         table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
         if type == "cum.prob":
             table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
-        return pd.DataFrame(table, index=found.index, columns=list(self.levels))
+        return pd.DataFrame(table, index=eta.index, columns=list(self.levels))
 
     def _population(self, newdata: Any, offset: Any) -> pd.DataFrame:
         """Return the probability of each category, averaged over all random effects."""

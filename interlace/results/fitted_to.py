@@ -39,6 +39,9 @@ class Training:
     tol_decrement: float = 1e-7
     threads: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Training: {self.problem.n} rows, by {self.approximation!r}, {self.optimizer!r}>"
+
 
 @dataclass(frozen=True)
 class Fitted:

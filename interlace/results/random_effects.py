@@ -88,6 +88,9 @@ class GroupEffects:
         """Estimated covariance of b, T T', shape (c, c); of known levels' covariance its factor."""
         return np.asarray(self.root @ self.root.T)
 
+    def __repr__(self) -> str:
+        return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
+
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
     """Return each term's place among the columns of its group."""
