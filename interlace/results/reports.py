@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
+from interlace.entrances import entrances
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
+@entrances
 class Reports:
     """Tables, words, R code and files of a fitted model."""
 
@@ -77,7 +80,7 @@ class Reports:
         type: str = "link",
         residuals: str = "response",
         se_fit: bool = False,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Return the data with `.fitted`, `.fixed` (without random effects), `.resid` and more.
 
         Parameters
@@ -103,6 +106,7 @@ class Reports:
             Of the rows of the fit also `.mu` (mean) and `.eta` (its linear predictor), `.offset`
             (the known part of it; not of a result without its data) and, where there are any,
             `.weights` that multiply log-densities. Ordered categories have no `.mu` and `.resid`.
+            A frame of polars or pyarrow, if the data are.
         """
         from interlace.reporting.tables import augment
 
