@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from interlace.entrances import entrance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -11,16 +13,19 @@ if TYPE_CHECKING:
     from interlace.inference.power import Power
     from interlace.priors import Prior
     from interlace.results.result import GLMMResult
+    from interlace_core.calculus.links import Link
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
 
 
+@entrance
 def glmer(
     formula: str,
     data: Any,
     family: str | Family | type[Family],
     *,
+    link: str | Link | None = None,
     groups: str | Sequence[str] | None = None,
     random: str | Sequence[str] | None = None,
     weights: Any = None,
@@ -39,6 +44,7 @@ def glmer(
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -53,8 +59,10 @@ def glmer(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns.
     family : str, Family or class
-        Name of an installed family ("binomial", "poisson", ...), or an instance such as
-        `BinomialFamily(link="probit")`.
+        Name of an installed family ("binomial", "poisson", ...; other software's names, such as
+        "nbinom2", serve too), or an instance such as `BinomialFamily(link="probit")`.
+    link : str or Link, optional
+        Link of the mean, such as "probit"; by default the family's first.
     groups : str or list of str, optional
         Grouping columns with a random intercept each: `groups="g"` is `(1 | g)`.
     random : str or list of str, optional
@@ -99,6 +107,10 @@ def glmer(
     covariance : mapping from str to str, optional
         Covariance structure of the terms of a grouping factor: `{"g": "ar1"}` with
         `(0 + time | g)` is `ar1(0 + time | g)`. With options: `{"g": ("name", {"d": 2})}`.
+    functions : mapping from str to callable, optional
+        Functions of your own that the formulas call, by name: `{"f": f}` for `f(x)`. Each gets
+        columns as arrays and returns one value per row. `predict` calls them again, so that they
+        must not depend on the other rows; a fit with them is pickled, but not saved.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -111,7 +123,7 @@ def glmer(
     FormulaError, DataError, ResponseError
         If formula or data cannot be used; the message says where and why.
     UnknownNameError
-        If a family, optimizer or approximation is not installed.
+        If a family, optimizer or approximation is not installed, or the family has no such link.
     UnsupportedModelError
         If the approximation cannot fit this model; the message says what does.
     OptionError
@@ -137,6 +149,7 @@ def glmer(
         formula=formula,
         data=data,
         family=family,
+        link=link,
         groups=groups,
         random=random,
         weights=weights,
@@ -145,6 +158,7 @@ def glmer(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
     )
     options = options_in_force(
         optimizer=optimizer,
@@ -172,11 +186,13 @@ def _parameter_formulas(
     }
 
 
+@entrance
 def power(
     formula: str,
     data: Any,
     family: str | Family | type[Family],
     *,
+    link: str | Link | None = None,
     fixed: Mapping[str, float],
     sd: Mapping[str, float | Mapping[str, float]],
     test: str | list[str],
@@ -200,6 +216,7 @@ def power(
     data : data frame
         The planned design: one row per observation to come.
     family : str, Family or class
+    link : str or Link, optional
         As for `glmer`.
     fixed : mapping from str to float
         Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
@@ -235,7 +252,9 @@ def power(
     from interlace.inference.power import Assumptions, simulate_power
     from interlace_core.data.request import ModelRequest
 
-    request = ModelRequest(formula, data, family, weights=weights, offset=offset, who="power")
+    request = ModelRequest(
+        formula, data, family, weights=weights, offset=offset, link=link, who="power"
+    )
     return simulate_power(
         request,
         options_in_force(nAGQ=nAGQ),

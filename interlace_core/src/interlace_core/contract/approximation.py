@@ -52,6 +52,9 @@ class Approximation(ABC):
     """A way to integrate the random effects out of the likelihood."""
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for, such as other software's for the same thing. Case,
+    dots, hyphens and underscores do not count; what has such a name as its own goes before."""
     contract_version: ClassVar[int] = 1
     serves_nAGQ: ClassVar[range | None] = None
     """Values of `nAGQ` that choose this approximation by default; None if only by name."""
@@ -155,7 +158,8 @@ class Approximation(ABC):
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return what the result should keep of the optimum beyond an evaluation; arrays by name.
 
-        Called once, after the fit.
+        Called once, after the fit, with the problem and the psi that were fitted. These may be in
+        other units than the user's (`Problem.given`); what is returned is in the user's.
         """
         return {}
 

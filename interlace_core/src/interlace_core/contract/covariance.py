@@ -26,6 +26,9 @@ class Covariance(ABC):
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for, such as other software's for the same thing. Case,
+    dots, hyphens and underscores do not count; what has such a name as its own goes before."""
     contract_version: ClassVar[int] = 1
     crosses_bounds: ClassVar[bool] = False
     """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored
@@ -127,6 +130,11 @@ class Covariance(ABC):
         ndarray, shape (n_theta, n_theta), or None
         """
         return None
+
+    @property
+    def mixes_columns(self) -> bool:
+        """Whether `rescaled` follows every triangular L, so that columns have no identity."""
+        return self.rescaled(np.tril(np.ones((self.size, self.size)))) is not None
 
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each number that `natural` returns, such as `sd(Days)` or `rho`.
