@@ -142,6 +142,8 @@ def clmm(
     random: str | Sequence[str] | None = None,
     link: str = "logit",
     threshold: str = "flexible",
+    nominal: str | None = None,
+    scale: str | None = None,
     nAGQ: int | None = None,
     weights: Any = None,
     offset: Any = None,
@@ -175,7 +177,15 @@ def clmm(
     link : str
         "logit" (default), "probit", "cloglog", "loglog" or "cauchit".
     threshold : str
-        "flexible" (default), "symmetric" or "equidistant".
+        "flexible" (default), "symmetric", "symmetric2" (about 0) or "equidistant".
+    nominal : str, optional
+        One-sided formula of effects that differ between the thresholds, such as `"~ contact"`:
+        partial proportional odds, `alpha_k(x) = alpha_k + x' gamma_k`. With thresholds in a
+        structure, each of its parameters has these effects. What is here has no place among the
+        fixed effects, which it contains.
+    scale : str, optional
+        One-sided formula of the logarithm of the latent distribution's scale, without intercept:
+        `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
@@ -208,11 +218,12 @@ def clmm(
     request = ModelRequest(
         formula=formula,
         data=data,
-        family=build(link=link, threshold=threshold),
+        family=build(link=link, threshold=threshold, scaled=scale is not None),
         groups=groups,
         random=random,
         weights=weights,
         offset=offset,
+        parameters=_formulas(nominal, scale),
         theta0=theta0,
         known=known,
         covariance=covariance,
@@ -229,3 +240,9 @@ def clmm(
     )
     result = fitted(request, options, returns=CLMMResult)
     return replace(result, settings=replace(result.settings, returned="clmm"))
+
+
+def _formulas(nominal: str | None, scale: str | None) -> dict[str, str]:
+    """Return the formulas of thresholds and scale, by the role of what they are of."""
+    named = {"threshold": nominal, "dispersion": scale}
+    return {role: formula for role, formula in named.items() if formula is not None}

@@ -23,6 +23,12 @@ CHECKS = [
     ),
     *family_checks(CumulativeFamily(threshold="symmetric"), ranges=SPACED),
     *family_checks(CumulativeFamily(threshold="equidistant"), ranges=SPACED),
+    *family_checks(CumulativeFamily(threshold="symmetric2", scaled=True), ranges=SPACED),
+    *(
+        check
+        for link in LATENT
+        for check in family_checks(CumulativeFamily(link=link, scaled=True), ranges=ORDERED)
+    ),
 ]
 
 

@@ -43,7 +43,8 @@ class Parameter:
         Value on the natural scale when the user fixes it; None means estimated.
     role : str
         What users call it whatever its name: `mean` (always the first), `dispersion` (target
-        of `dispformula`), `zero` (target of `ziformula`), or `shape`.
+        of `dispformula`), `zero` (target of `ziformula`), `threshold` (a cut of a latent scale:
+        a formula for the role is one for each parameter that has it), or `shape`.
     at_lower, at_upper : str
         What the family becomes where the parameter tends to the lower or upper end of its scale,
         such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
@@ -376,11 +377,12 @@ class Family(ABC):
 
         Where several predictors together bound an interval, as location and thresholds do, a row
         is not open in one of them at a time: its log-density never falls along a direction of its
-        predictors exactly if none of its forms does, and then tends to its supremum. None, the
-        default, says that each predictor may be looked at by itself; the core then finds out from
-        `derivatives` at its ends. Called before a fit with an offset and no intercept (predictors
-        move together where no form changes), and after one whose data look separated, which they
-        are if some direction of the coefficients lets no form fall and lifts one.
+        predictors exactly if none of its forms does, and then tends to its supremum; a predictor
+        that is in no form, such as a scale, is held meanwhile. None, the default, says that each
+        predictor may be looked at by itself; the core then finds out from `derivatives` at its
+        ends. Called before a fit with an offset and no intercept (predictors move together where
+        no form changes), and after one whose data look separated, which they are if some direction
+        of the coefficients lets no form fall and lifts one.
 
         Parameters
         ----------
