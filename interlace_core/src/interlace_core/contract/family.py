@@ -138,14 +138,16 @@ class Family(ABC):
         """
         return None
 
-    @property
-    def latent_variance(self) -> float | None:
-        """Variance of a latent variable about the mean's predictor, cut into the response.
+    def latent_variance(self, eta: Sequence[Array]) -> Array | None:
+        """Return the variance of a latent variable about the mean's predictor, by row.
 
         On the scale of the mean's predictor: pi^2 / 3 of ordered categories with the link logit;
         infinite where the latent distribution has none. What shares of variance are of, in place
-        of the variance of codes. None, the default, if the response is no such cut. May be an
-        attribute.
+        of the variance of codes. None, the default, if the response is no cut of such a variable.
+
+        Returns
+        -------
+        ndarray, broadcastable to shape (n,), or None
         """
         return None
 

@@ -55,10 +55,11 @@ def check_capabilities(case: FamilyCase) -> None:
 def check_answers(case: FamilyCase) -> None:
     """Require that what reports and the standardised problem ask is answered as declared."""
     family, y, eta = case.sample.family, case.sample.y, case.sample.eta
-    variance = family.latent_variance
+    variance = family.latent_variance(list(eta))
+    shapes = ((), (eta.shape[1],))
     expect(
-        variance is None or (isinstance(variance, float) and variance > 0.0),
-        "latent_variance to be None or a positive number",
+        variance is None or (np.shape(variance) in shapes and bool(np.all(variance > 0.0))),
+        "latent_variance() to be None or a positive number for each row",
         variance,
         "See interlace_core.contract.family.Family.latent_variance.",
     )

@@ -20,7 +20,7 @@ from interlace_core.contract import (
     is_whole,
 )
 from interlace_core.families import require_counts, value_of
-from interlace_ordinal.latent import LATENT, Latent
+from interlace_ordinal.latent import LATENT, WITH_SHAPE, Latent
 from interlace_ordinal.partials import Interval, PredictorPartials, Scaled, interval_terms
 from interlace_ordinal.thresholds import STRUCTURES, threshold_design
 
@@ -39,7 +39,8 @@ class CumulativeFamily(Family):
     Parameters
     ----------
     link : str
-        logit (default), probit, cloglog, loglog or cauchit: the latent distribution F.
+        logit (default), probit, cloglog, loglog or cauchit: the latent distribution F; or
+        aranda-ordaz, whose shape lambda is estimated (1: logit, to 0: cloglog).
     threshold : str
         flexible (default), symmetric, symmetric2 (about 0) or equidistant.
     categories : int, optional
@@ -61,7 +62,7 @@ class CumulativeFamily(Family):
 
     def __post_init__(self) -> None:
         for argument, given, known in (
-            ("link", self.link, tuple(LATENT)),
+            ("link", self.link, (*LATENT, *WITH_SHAPE)),
             ("threshold", self.threshold, STRUCTURES),
         ):
             if given not in known:
@@ -82,22 +83,25 @@ class CumulativeFamily(Family):
         location = Parameter("location", identity, role="mean", intercept=False, latent=True)
         cuts = (Parameter(name, identity, role="threshold") for name in self.design[1])
         scale = Parameter("scale", LINKS["log"], role="dispersion", intercept=False)
-        return (location, *cuts, *((scale,) if self.scaled else ()))
+        shape = Parameter("lambda", LINKS["log"], at_lower="the link cloglog")
+        more = ((scale, self.scaled), (shape, self.link in WITH_SHAPE))
+        return (location, *cuts, *(each for each, wanted in more if wanted))
 
-    @property
-    def latent(self) -> Latent:
-        """The latent distribution."""
-        return LATENT[self.link]
+    def latent(self, eta: Sequence[Any]) -> Latent:
+        """Return the latent distribution of each row."""
+        return LATENT[self.link] if self.link in LATENT else WITH_SHAPE[self.link](eta[-1])
 
     @property
     def design(self) -> tuple[Array, tuple[str, ...]]:
         """The matrix from threshold parameters to thresholds, shape (J - 1, m), and their names."""
         return threshold_design(self.threshold, (self.categories or 2) - 1)
 
-    @property
-    def latent_variance(self) -> float:
-        """The variance of the latent distribution; infinite of a Cauchy distribution."""
-        return self.latent.variance
+    def latent_variance(self, eta: Sequence[Array]) -> Array:
+        """Return the variance of the latent distribution; infinite of a Cauchy distribution."""
+        variance = np.asarray(self.latent(eta).variance)
+        return (
+            variance * np.exp(2.0 * eta[self.design[0].shape[1] + 1]) if self.scaled else variance
+        )
 
     def ratio_words(self, k: int) -> tuple[str, str] | None:
         """Return what a proportional-odds model multiplies; of other links nothing."""
@@ -111,7 +115,7 @@ class CumulativeFamily(Family):
         s = np.linalg.pinv(T) @ np.ones(len(T))
         if not np.allclose(T @ s, 1.0):
             return None
-        return np.concatenate([s, np.zeros(int(self.scaled))])
+        return np.concatenate([s, np.zeros(len(self.parameters) - 1 - len(s))])
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept the numbers of categories."""
@@ -129,7 +133,7 @@ class CumulativeFamily(Family):
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-probability of the category."""
         where = self._interval(y, eta)
-        latent, a, b = self.latent, where.upper, where.lower
+        latent, a, b = self.latent(eta), where.upper, where.lower
         below = where.first | (~where.last & (value_of(a + b) < 0.0))
         near = np.where(below, latent.log_cdf(a), latent.log_sf(b))
         far = np.where(below, latent.log_cdf(b), latent.log_sf(a))
@@ -143,19 +147,23 @@ class CumulativeFamily(Family):
         F(a) - F(b) is then log-concave in both ends jointly, which are linear in location and
         threshold parameters (Prekopa 1973; Burridge 1981; Pratt 1981), but not in the scale.
         """
-        return self.latent.log_concave and max(wrt) <= self.design[0].shape[1]
+        concave = self.link not in LATENT or LATENT[self.link].log_concave
+        return concave and max(wrt) <= self.design[0].shape[1]
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives through the two ends that each observation depends on."""
+        if self.link not in LATENT:
+            return super().derivatives(y, eta, order, wrt)
         where = self._interval(y, eta)
-        value, terms = interval_terms(self.latent, where, order)
+        value, terms = interval_terms(LATENT[self.link], where, order)
         upper, lower = self._ends()
         scaled = None
         if self.scaled:
-            rate = _rate(eta[-1])
-            scaled = Scaled(where.upper, where.lower, rate, (eta[-1] > LEAST) & (eta[-1] < MOST))
+            log_scale = eta[upper.shape[1] + 1]
+            inside = (log_scale > LEAST) & (log_scale < MOST)
+            scaled = Scaled(where.upper, where.lower, _rate(log_scale), inside)
         return Derivatives(
             value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt, scaled)
         )
@@ -171,7 +179,7 @@ class CumulativeFamily(Family):
                 np.column_stack([np.ones(above.size), -lower[codes[above]]]),
             ]
         )
-        held = np.zeros((len(forms), int(self.scaled)))
+        held = np.zeros((len(forms), len(self.parameters) - forms.shape[1]))
         return np.concatenate([below, above]), np.column_stack([forms, held])
 
     def cumulative(self, eta: Sequence[Array]) -> Array:
@@ -181,7 +189,8 @@ class CumulativeFamily(Family):
         thresholds = [sum(t * e for t, e in zip(row, eta[1 : m + 1], strict=True)) for row in T]
         with np.errstate(under="ignore", divide="ignore"):
             ends = [self._standard(a - eta[0], eta) for a in thresholds]
-            return np.stack([np.exp(self.latent.log_cdf(end)) for end in ends])
+            latent = self.latent(eta)
+            return np.stack([np.exp(latent.log_cdf(end)) for end in ends])
 
     def probabilities(self, eta: Sequence[Array]) -> Array:
         """Return the probability of each category, shape (J, ..., n)."""
@@ -225,8 +234,9 @@ class CumulativeFamily(Family):
         T = self.design[0]
         counts = np.bincount(_codes(y), weights, len(T) + 1) + 0.5
         below = np.cumsum(counts)[:-1] / np.sum(counts)
-        gamma = np.linalg.pinv(T) @ self.latent.quantile(below)
-        return np.concatenate([[0.0], gamma, np.zeros(int(self.scaled))])
+        more = np.zeros(len(self.parameters) - 1 - T.shape[1])
+        gamma = np.linalg.pinv(T) @ self.latent(list(more)).quantile(below)
+        return np.concatenate([[0.0], gamma, more])
 
     def _ends(self) -> tuple[Array, Array]:
         """Return how the parameters move each category's upper and lower end, shape (J, m)."""
@@ -245,7 +255,7 @@ class CumulativeFamily(Family):
 
     def _standard(self, end: Any, eta: Sequence[Any]) -> Any:
         """Return an end less the location in units of the scale."""
-        return end * _rate(eta[-1]) if self.scaled else end
+        return end * _rate(eta[self.design[0].shape[1] + 1]) if self.scaled else end
 
 
 def _rate(log_scale: Any) -> Any:

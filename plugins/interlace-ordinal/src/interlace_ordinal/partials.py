@@ -14,7 +14,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from interlace_core.contract import Array, BoolArray, IntArray
-from interlace_ordinal.latent import Latent
+from interlace_ordinal.latent import Standard
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Interval:
     last: BoolArray
 
 
-def interval_terms(latent: Latent, where: Interval, order: int) -> tuple[Array, dict[str, Array]]:
+def interval_terms(latent: Standard, where: Interval, order: int) -> tuple[Array, dict[str, Array]]:
     """Return log P(lower < X <= upper) and its partial derivatives, named "a", "ab", "abb", ...
 
     With t = log F(a) - log F(b) below the centre, and the same from above beyond it, nothing
@@ -60,7 +60,7 @@ def interval_terms(latent: Latent, where: Interval, order: int) -> tuple[Array, 
         return value, _in_ends(latent, where, A, B, order)
 
 
-def _in_ends(latent: Latent, where: Interval, A: Array, B: Array, order: int) -> dict[str, Array]:
+def _in_ends(latent: Standard, where: Interval, A: Array, B: Array, order: int) -> dict[str, Array]:
     """Return derivatives from A = f(a) / P and B = f(b) / P; dA/da = A h - A^2, dA/db = A B."""
     terms = {"a": A, "b": -B}
     if order == 1:
