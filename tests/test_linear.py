@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from interlace_approximations import cross_products
+from interlace_approximations import linear_point
 from interlace_approximations.cross_products import CrossProducts
+from interlace_approximations.linear_point import LinearPoint
 from interlace_core.data.problem import build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.engine.joint_density import Conditional
@@ -62,7 +63,7 @@ def test_likelihood_and_gradient_agree_with_dense_arithmetic(formula, weights, r
     rng = np.random.default_rng(5)
     problem = problem_of(formula, weights, rng)
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
-    point = CrossProducts.of(layout_of(problem)).at(psi)
+    point = LinearPoint(CrossProducts.of(layout_of(problem)), psi)
     value, beta, covariance = dense(problem, psi, restricted)
     assert point.deviance(restricted) == pytest.approx(value, abs=1e-9)
     assert point.beta == pytest.approx(beta, abs=1e-9)
@@ -83,13 +84,13 @@ def test_derivatives_of_a_quadratic_form_agree_with_differences():
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
     data = CrossProducts.of(layout_of(problem))
     columns = rng.normal(size=(3, 2))
-    dT, d_sigma = data.at(psi).quadratic_gradient(columns)
+    dT, d_sigma = LinearPoint(data, psi).quadratic_gradient(columns)
     for m in range(2):
         own = layout_of(problem).template_pullback(psi, [d[:, :, m] for d in dT])
         gradient = np.append(own, d_sigma[m])
 
         def form(x, s=columns[:, m]):
-            return s @ data.at(x).M @ s
+            return s @ LinearPoint(data, x).M @ s
 
         for found, place in zip(gradient, [*range(problem.n_theta), psi.size - 1], strict=True):
             step = np.zeros(psi.size)
@@ -113,7 +114,7 @@ def test_gradients_are_right_where_a_template_cannot_be_inverted(theta, restrict
     rng = np.random.default_rng(7)
     problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
     psi = np.array([*theta, 0.0, 0.0, 0.2])
-    dT, d_sigma = CrossProducts.of(layout_of(problem)).at(psi).gradient(restricted)
+    dT, d_sigma = LinearPoint(CrossProducts.of(layout_of(problem)), psi).gradient(restricted)
     gradient = np.append(layout_of(problem).template_pullback(psi, dT), d_sigma)
     for found, place in zip(gradient, [0, 1, 2, 3, 6], strict=True):
         step = np.zeros(psi.size)
@@ -126,9 +127,9 @@ def test_sums_by_division_are_those_over_the_cross_products(monkeypatch):
     rng = np.random.default_rng(8)
     problem = problem_of("y ~ x + (1 + x | g/h)", "w", rng)
     psi = np.concatenate([rng.uniform(0.3, 0.9, problem.n_theta), np.zeros(2), [0.2]])
-    divided = CrossProducts.of(layout_of(problem)).at(psi).moments
-    monkeypatch.setattr(cross_products, "MAX_CONDITION", 0.0)
-    summed = CrossProducts.of(layout_of(problem)).at(psi).moments
+    divided = LinearPoint(CrossProducts.of(layout_of(problem)), psi).moments
+    monkeypatch.setattr(linear_point, "MAX_CONDITION", 0.0)
+    summed = LinearPoint(CrossProducts.of(layout_of(problem)), psi).moments
     for one, other in zip(divided, summed, strict=True):
         np.testing.assert_allclose(one[0], other[0], rtol=1e-9, atol=1e-10)
 

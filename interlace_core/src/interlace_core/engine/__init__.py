@@ -7,6 +7,7 @@ from interlace_core.engine.gram import triangular_factor
 from interlace_core.engine.joint_density import (
     Conditional,
     Point,
+    products_on_pattern,
     scaled,
     scatter,
     weighted_derivatives,
@@ -32,7 +33,8 @@ __all__ = [
     "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
     "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments", "curvature", "factorise_posterior", "is_converged", "layout_of",
-    "lower_mode", "lowest_mode", "row_deviations", "row_roots", "sandwich", "scaled", "scatter",
-    "subset", "triangular_factor", "value_noise", "weighted_derivatives",
+    "lower_mode", "lowest_mode", "products_on_pattern", "row_deviations", "row_roots",
+    "sandwich", "scaled", "scatter", "subset", "triangular_factor", "value_noise",
+    "weighted_derivatives",
 ]
 # fmt: on

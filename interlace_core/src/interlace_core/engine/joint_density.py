@@ -7,7 +7,7 @@ shares. Structures and problem are fixed; psi and u move.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,21 +117,9 @@ class Conditional:
         With `concave`, W is replaced by its non-negative diagonal part: a stand-in that keeps
         H positive definite far from the mode, where W may be indefinite.
         """
-        structure = self.layout.structure
-        blocks = {}
-        for (i, j), pair in structure.pairs.items():
-            first, second = structure.factors[i].columns, structure.factors[j].columns
-            block = np.zeros((len(first), len(second), pair.first.size))
-            for a, column_a in enumerate(first):
-                for b, column_b in enumerate(second):
-                    if i == j and b < a:
-                        block[a, b] = block[b, a]
-                        continue
-                    W = self._weight(point, column_a.predictor, column_b.predictor, concave)
-                    if W is not None:
-                        block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
-            blocks[i, j] = block
-        return blocks
+        return products_on_pattern(
+            self.layout.structure, lambda k, m: self._weight(point, k, m, concave)
+        )
 
     def factorise(self, A: Blocks) -> Factorisation:
         """Return the factorised H = Lambda' A Lambda + I."""
@@ -178,6 +166,31 @@ def scatter(structure: Structure, rows: dict[int, Array | None]) -> list[Array]:
                 part[a] = factor.rows.sum(scaled(w, column.z, None))
         parts.append(part)
     return parts
+
+
+def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array | None]) -> Blocks:
+    """Return Z'WZ on its pattern.
+
+    Parameters
+    ----------
+    structure : Structure
+    weight : callable
+        From two predictors to the diagonal of their block of W, shape (n,); None where it is 0.
+    """
+    blocks = {}
+    for (i, j), pair in structure.pairs.items():
+        first, second = structure.factors[i].columns, structure.factors[j].columns
+        block = np.zeros((len(first), len(second), pair.first.size))
+        for a, column_a in enumerate(first):
+            for b, column_b in enumerate(second):
+                if i == j and b < a:
+                    block[a, b] = block[b, a]
+                    continue
+                W = weight(column_a.predictor, column_b.predictor)
+                if W is not None:
+                    block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
+        blocks[i, j] = block
+    return blocks
 
 
 def scaled(w: Array, first: Array | None, second: Array | None) -> Array:

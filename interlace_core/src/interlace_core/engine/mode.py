@@ -150,8 +150,14 @@ def find_mode(
 ) -> Mode | None:
     """Return the mode of f(u), or None if it was not found.
 
-    Where a factorisation costs more than passes over the data, one at another point serves to
-    find the Newton steps by conjugate gradients; only the mode gets a factorisation of its own.
+    From `start`, and from 0 if that leads nowhere:
+
+    1. Evaluate f where the search begins.
+    2. Where a factorisation costs more than passes over the data, one at another point serves to
+       find the Newton step by conjugate gradients; only the mode gets one of its own.
+    3. Else factorise H, or a stand-in where it is not positive definite, and solve for the step.
+    4. Stop where the step has nothing to gain beyond the tolerance, or rounding.
+    5. Halve the step until f falls enough.
 
     Parameters
     ----------
@@ -176,11 +182,13 @@ def _search(
 ) -> Mode | None:
     costly = conditional.layout.plan.costly
     known = memory.take_factorisation() if memory is not None else None
+    # 1. the first point
     point = _start(conditional, start)
     if point is None:
         return None
     for iteration in range(1, settings.max_iterations + 1):
         gradient = conditional.gradient(point)
+        # 2. a step with a factorisation from elsewhere
         if known is not None and costly:
             step = newton_step(conditional, point, gradient, known, settings.tol_sq_decrement)
             if step is not None and -float(gradient @ step) > 0.1 * settings.tol_sq_decrement:
@@ -188,6 +196,7 @@ def _search(
                 if point is None:
                     return None
                 continue
+        # 3. a step with one of its own
         known = factorisation = None  # before the next one takes as much memory
         information, factorisation, exact = curvature(conditional, point)
         if factorisation is None:
@@ -198,10 +207,12 @@ def _search(
         sq_decrement = -float(gradient @ step)
         if not np.isfinite(sq_decrement):
             return None
+        # 4. the mode
         if exact and is_converged(conditional, point, sq_decrement, settings.tol_sq_decrement):
             if point.order < 3:
                 point = conditional.evaluate(point.u, 3)
             return Mode(point, information, factorisation, gradient, step, iteration)
+        # 5. the length of the step
         point = _descend(conditional, point, step, sq_decrement, settings)
         if point is None:
             return None

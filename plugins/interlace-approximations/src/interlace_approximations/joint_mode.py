@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
+from interlace_approximations.marginal import Marginal
 from interlace_core.contract import Approximation, Array, Evaluation, Problem, Profiled, Status
 from interlace_core.engine import (
     DEFAULT_SETTINGS,
@@ -76,67 +77,12 @@ def _moves(problem: Problem) -> bool:
     return bool(problem.terms) and problem.predictors[0].X.shape[1] > 0
 
 
-FLOOR = 1e-10
-"""Information of a direction, relative to that of its coefficients one by one, below which the data
-do not determine it. Where a column separates the response, information falls with the gradient
-on the way to infinity, and what is computed from the ratio of both is rounding from 1e-16 on."""
-
-WELL_CONDITIONED = 1e-3
-"""Diagonal entry of a Cholesky factor (of a matrix with diagonal 1) from which no direction can be
-near the floor: the entries' squares are at least the smallest eigenvalue, and near it."""
-
 TOL_UNDETERMINED = 1e-8
 """What directions below the floor may leave to gain: less than what counts as an optimum."""
-
 
 NEAR_COLLINEAR = 0.01
 """Part of a column's length that those before it do not explain, below which columns are made
 orthonormal: their products then have 1e-4 in common, which costs four digits."""
-
-
-class Marginal:
-    """Information about coefficients, directions that the data do not determine kept at a floor.
-
-    Scaled to a diagonal of 1, so that units of covariates do not matter.
-    """
-
-    def __init__(self, information: Array) -> None:
-        diagonal = np.diagonal(information)
-        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-        scaled = information * self._scale * self._scale[:, None]
-        self._values: Array | None = None
-        try:
-            self._root = np.linalg.cholesky(scaled)
-        except np.linalg.LinAlgError:
-            self._root = np.zeros(scaled.shape)
-        if not np.min(np.diagonal(self._root), initial=1.0) > WELL_CONDITIONED:
-            self._values, self._root = np.linalg.eigh(scaled)
-
-    @property
-    def is_concave(self) -> bool:
-        """Whether no direction curves the wrong way beyond rounding."""
-        return self._values is None or bool(np.all(self._values > -FLOOR))
-
-    def solve(self, right: Array) -> Array:
-        """Return the inverse times one or several columns, shape (p,) or (p, m)."""
-        right = (right.T * self._scale).T
-        if self._values is None:
-            half = np.linalg.solve(self._root, right)
-            found = np.linalg.solve(self._root.T, half)
-        else:
-            known = np.maximum(np.abs(self._values), FLOOR)
-            found = self._root @ ((self._root.T @ right).T / known).T
-        return np.asarray((found.T * self._scale).T)
-
-    def split(self, gradient: Array) -> tuple[float, float]:
-        """Return g' A^-1 g in directions that the data determine, and in the others."""
-        whole = float(gradient @ self.solve(gradient))
-        if self._values is None:
-            return whole, 0.0
-        seen = self._root.T @ (gradient * self._scale)
-        floored = np.abs(self._values) <= FLOOR
-        others = float(np.sum(np.square(seen[floored])) / FLOOR)
-        return whole - others, others
 
 
 @dataclass(frozen=True)
@@ -226,19 +172,28 @@ class JointModeObjective:
     def _search_from(
         self, psi: Array, u: Array, beta: Array
     ) -> tuple[Conditional, Joint, Array] | None:
+        """Minimise f from (u, beta), by steps of these parts.
+
+        1. The joint Newton step, u eliminated.
+        2. Stop where it has nothing to gain, if the curvature is f's own and positive.
+        3. Halve it until f falls enough, or by no more than rounding.
+        """
         conditional = self._at(psi, beta)
         point = conditional.evaluate(u, 3)
         for iteration in range(1, self._settings.max_iterations + 1):
+            # 1. the step
             joint = _measure(conditional, point, iteration)
             if joint is None:
                 return None
             decrement = -float(joint.mode.gradient @ joint.mode.step + joint.gradient @ joint.step)
             if not np.isfinite(decrement):
                 return None
+            # 2. nothing to gain
             tol = self._settings.tol_sq_decrement
             converged = is_converged(conditional, point, joint.decrement, tol)
             if converged and joint.exact and joint.marginal.is_concave:
                 return conditional, joint, beta
+            # 3. the length
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
                 trial = beta + length * joint.step
@@ -291,7 +246,14 @@ def _orthonormal(layout: Layout) -> tuple[Layout, Array | None]:
 
 
 def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:
-    """Return the joint Newton step by eliminating u."""
+    """Return the joint Newton step by eliminating u.
+
+    1. Factorise H, or a stand-in that is positive definite.
+    2. The Schur complement X'WX - C' H^-1 C is the information about beta.
+    3. Its step is solved first, and u's follows from it.
+    4. What both have to gain tells how far the joint mode is.
+    """
+    # 1. curvature in u
     information, factorisation, exact = curvature(conditional, point)
     own, score = point.derivatives.get(0, 0), point.derivatives.get(0)
     if factorisation is None or own is None or score is None:
@@ -301,15 +263,18 @@ def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | 
     if not exact:  # the stand-in's: the diagonal alone, where it curves the right way
         own = np.minimum(own, 0.0)
         seconds = {r: own if r == 0 else None for r in seconds}
+    # 2. curvature in beta
     cross, solved = _cross(conditional, factorisation, seconds)
     information_beta = -(X.T * own) @ X - cross.T @ solved
     if not np.all(np.isfinite(information_beta)):
         return None
     marginal = Marginal(information_beta)
+    # 3. steps
     gradient_u, gradient_beta = conditional.gradient(point), -(X.T @ score)
     left = gradient_beta - solved.T @ gradient_u
     step_beta = -marginal.solve(left)
     step_u = -structure.join(factorisation.solve(structure.split(gradient_u)))
+    # 4. what is to gain
     decrement = -float(gradient_u @ step_u)
     step_u -= solved @ step_beta
     determined, others = marginal.split(left)

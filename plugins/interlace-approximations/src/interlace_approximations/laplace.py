@@ -120,8 +120,12 @@ def laplace_value_gradient(
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), at the conditional mode.
 
-    F is stationary in u for f but not for log|H|: the Newton step that the search left undone
-    is accounted for to first order, so that the error in F is quadratic in the error of u.
+    1. The value is f + log|H| / 2. F is stationary in u for f but not for log|H|: the Newton step
+       that the search left undone is accounted for to first order, so that the error in F is
+       quadratic in the error of u.
+    2. The adjoint v = H^-1 d(log|H| / 2)/du says how the mode moving along changes log|H|.
+    3. In the coefficients, dF is X' of each row's effective score.
+    4. In the templates, it is what log|H| moves by, and Z' of scores times u, v.
 
     Parameters
     ----------
@@ -135,6 +139,7 @@ def laplace_value_gradient(
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
+    # 1. the value
     inverse = mode.factorisation.selected_inverse()
     c = predictor_pullback(conditional, mode, inverse)
     sensitivity = conditional.pull({r: c.get(r) for r in random})
@@ -143,21 +148,19 @@ def laplace_value_gradient(
         + 0.5 * mode.factorisation.logdet
         + float((0.5 * mode.gradient + sensitivity) @ mode.step)
     )
+    # 2. the adjoint
     if solve_adjoint is None:
         v = structure.join(mode.factorisation.solve(structure.split(sensitivity)))
         adjoint = Adjoint(v, conditional.push(v))
     else:
         adjoint = solve_adjoint(sensitivity, c)
         value += adjoint.undone
+    # 3. the coefficients
     scores = {
         k: effective_score(derivatives, c, adjoint.moved, k, problem.n) for k in problem.active()
     }
-    gradient = np.empty(psi.size)
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
-        if predictor.X.shape[1]:
-            gradient[place] = predictor.X.T @ scores[k]
+    gradient = fixed_gradient(problem, scores, psi.size)
+    # 4. the templates
     dT = template_pullback(conditional, mode, inverse)
     Zs = scatter(structure, {r: scores[r] for r in random})
     Zl = scatter(structure, {r: derivatives.get(r) for r in random})
@@ -166,6 +169,17 @@ def laplace_value_gradient(
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT)
     return value, gradient
+
+
+def fixed_gradient(problem: Problem, scores: dict[int, Array], n_psi: int) -> Array:
+    """Return X' times the predictors' scores in their places, shape (n_psi,); 0 in theta's."""
+    gradient = np.zeros(n_psi)
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
+        if predictor.X.shape[1]:
+            gradient[place] = predictor.X.T @ scores[k]
+    return gradient
 
 
 def predictor_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> dict[int, Array]:

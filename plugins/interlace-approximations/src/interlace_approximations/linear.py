@@ -16,6 +16,7 @@ import numpy as np
 from interlace_approximations.cross_products import CrossProducts, cross_products_of, precisions
 from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
+from interlace_approximations.linear_point import LinearPoint
 from interlace_approximations.linear_rows import RowObjective, RowPoint, covariance_slopes
 from interlace_core.contract import (
     Approximation,
@@ -69,7 +70,7 @@ class MaximumLikelihood(Approximation):
                 "coefficient_covariance": RowPoint.at(layout_of(problem), psi).point.covariance(),
                 "covariance_slopes": covariance_slopes(layout_of(problem), psi),
             }
-        point = cross_products_of(problem).at(psi)
+        point = LinearPoint(cross_products_of(problem), psi)
         return {
             "coefficient_covariance": point.covariance(),
             "covariance_slopes": point.covariance_slopes(psi),
@@ -166,7 +167,7 @@ class LinearShortcuts(Shortcuts):
 
     def information(self, psi: Array) -> Information:
         """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
-        point = self.data.at(psi)
+        point = LinearPoint(self.data, psi)
         p = self.data.beta.size
         coefficients = np.zeros((p + 1, p + 1))
         coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
@@ -178,7 +179,7 @@ class LinearShortcuts(Shortcuts):
     def effects_covariance(self, psi: Array) -> list[Array] | None:
         """Return the diagonal blocks of H^-1."""
         try:
-            inverse = self.data.at(psi).factorisation.selected_inverse()
+            inverse = LinearPoint(self.data, psi).factorisation.selected_inverse()
         except NotPositiveDefiniteError:
             return None
         return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
@@ -196,7 +197,7 @@ class LinearObjective:
         layout = self.data.layout
         gradient = np.zeros(psi.size)
         try:
-            point = self.data.at(psi)
+            point = LinearPoint(self.data, psi)
             value = point.deviance(self.restricted)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)

@@ -19,7 +19,8 @@ from functools import partial
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_approximations.cross_products import CrossProducts, LinearPoint
+from interlace_approximations.cross_products import CrossProducts
+from interlace_approximations.linear_point import LinearPoint
 from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status
 from interlace_core.engine import (
     Layout,
@@ -79,7 +80,8 @@ class RowPoint:
         white = replace(white, problem=replace(white.problem, predictors=plain))
         unit = np.append(psi[: problem.n_theta], 0.0)
         total = float(np.sum(np.log(deviations)))
-        return cls(white, CrossProducts.of(white).at(unit), row_roots(problem, psi), total)
+        point = LinearPoint(CrossProducts.of(white), unit)
+        return cls(white, point, row_roots(problem, psi), total)
 
     @property
     def half(self) -> Array:

@@ -33,6 +33,7 @@ import numpy as np
 from interlace_approximations.groups import Block, blocks_of_groups
 from interlace_approximations.laplace import (
     effective_score,
+    fixed_gradient,
     predictor_pullback,
     template_pullback,
 )
@@ -142,11 +143,18 @@ def value_gradient(
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), for the effects of one grouping factor.
 
-    The Newton step that the search for the mode left undone is accounted for to first order.
+    The steps of `laplace_value_gradient`, with the integrals' part in each:
+
+    1. The value: minus the groups' log-integrals and log|S|, less what the Newton step that the
+       search for the mode left undone changes them by, to first order.
+    2. The adjoint of the mode, as every node moves with it.
+    3. In the coefficients, with each row's score averaged over the nodes.
+    4. In the template, at the mode and at the nodes' distance from it.
     """
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
+    # 1. the value
     K = {(0, 0): _scale_adjoint(S, integrals.M)}
     c = predictor_pullback(conditional, mode, K)
     sensitivity = conditional.pull({r: c.get(r) for r in random}) - integrals.alpha.ravel()
@@ -155,19 +163,17 @@ def value_gradient(
         - float(np.sum(integrals.log_likelihood))
         + float(sensitivity @ mode.step)
     )
+    # 2. the adjoint
     v = structure.join(mode.factorisation.solve(structure.split(sensitivity)))
+    # 3. the coefficients
     averaged = Derivatives(
         derivatives.value,
         {**derivatives.partials, **{(k,): score for k, score in integrals.scores.items()}},
     )
     pushed = conditional.push(v)
     scores = {k: effective_score(averaged, c, pushed, k, problem.n) for k in problem.active()}
-    gradient = np.empty(psi.size)
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
-        if predictor.X.shape[1]:
-            gradient[place] = predictor.X.T @ scores[k]
+    gradient = fixed_gradient(problem, scores, psi.size)
+    # 4. the template
     (Zs,) = scatter(structure, {r: scores[r] for r in random})
     (Zl,) = scatter(structure, {r: derivatives.get(r) for r in random})
     (u,), (v_part,) = structure.split(mode.point.u), structure.split(v)
@@ -195,7 +201,14 @@ def _scale_adjoint(S: Array, M: Array) -> Array:
 def _integrate(
     conditional: Conditional, mode: Mode, S: Array, nodes: Nodes, block: Block
 ) -> Integrals:
-    """Return the integrals of a block's groups."""
+    """Return the integrals of a block's groups.
+
+    1. Place the nodes around each group's mode: u_j = u + S x_j.
+    2. Evaluate the density of every row at every node of its group.
+    3. Weigh the nodes: the integral is the sum of their masses, pi are their shares.
+    4. Average the slopes of the log-density over the nodes, for the gradient.
+    """
+    # 1. nodes
     (T,), columns = conditional.T, conditional.layout.structure.factors[0].columns
     (u,) = conditional.layout.structure.split(mode.point.u)
     away = np.einsum("lab,bj->ajl", S[block.levels], nodes.x)  # u_j - u
@@ -204,9 +217,12 @@ def _integrate(
     for column, z, b in zip(columns, block.z, _times(T, at), strict=True):
         rows = scaled(b[:, block.segments.codes], z, None)
         eta[column.predictor] = eta[column.predictor] + rows
+    # 2. densities
     derivatives = _at_nodes(block.problem, eta, (nodes.log_w.size, block.problem.n))
     q = block.segments.sum(derivatives.value) - 0.5 * np.sum(np.square(at), axis=0)
+    # 3. weights
     pi, log_likelihood = _normalised(nodes.log_w[:, None] + q)
+    # 4. slopes
     zero = np.zeros(derivatives.value.shape)
     Zl = np.stack(
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -73,6 +74,11 @@ class BinomialFamily(Family):
         """Whether no row has more than one trial."""
         return self.trials is not None and bool(np.all(self.trials <= 1.0))
 
+    @cached_property
+    def _known(self) -> _Trials | None:
+        """What the trials bound to it are like, found once; None before they are."""
+        return None if self.trials is None else _Trials.of(self.trials)
+
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Return (successes, trials) from a pair of counts or from a proportion and trials."""
         return check_trials(self, y, weights)
@@ -89,7 +95,7 @@ class BinomialFamily(Family):
         """Return log of C(trials, s) mu^s (1 - mu)^(trials - s)."""
         link = self._link()
         successes, failures = y[:, 0], y[:, 1] - y[:, 0]
-        if has_large_counts(y[:, 1]):
+        if (self._known or _Trials.of(y[:, 1])).large:
             return binomial_around(y[:, 0], y[:, 1], link.log_mu(eta[0]), link.log1m_mu(eta[0]))
         return log_choose(y) + successes * link.log_mu(eta[0]) + failures * link.log1m_mu(eta[0])
 
@@ -143,18 +149,18 @@ class BinomialFamily(Family):
         """Return derivatives; the density is linear in log(mu) and log(1 - mu)."""
         link, x = self._link(), np.asarray(eta[0])
         successes, trials = y[:, 0], y[:, 1]
-        large = has_large_counts(trials)
+        found = self._known or _Trials.of(trials)
         if link.name == "logit":
-            value, d1, d2, d3 = _logit_terms(successes, trials, x, order, large)
+            value, d1, d2, d3 = _logit_terms(successes, trials, x, order, found)
         else:
             up, down = link.log_derivatives(x)
             failures = trials - successes
             value, d1, d2, d3 = (
                 _times(successes, a) + _times(failures, b) for a, b in zip(up, down, strict=True)
             )
-        if large:
+        if found.large:
             value = binomial_around(successes, trials, link.log_mu(x), link.log1m_mu(x))
-        elif not np.all(trials == 1.0):
+        elif not found.single:
             value = value + log_choose(y)
         if 0 not in wrt:
             return Derivatives(value, {})
@@ -162,8 +168,20 @@ class BinomialFamily(Family):
         return Derivatives(value, {k: v for k, v in partials.items() if len(k) <= order})
 
 
+@dataclass(frozen=True)
+class _Trials:
+    """Which formulas serve some rows: whether all have one trial, and whether one has very many."""
+
+    single: bool
+    large: bool
+
+    @classmethod
+    def of(cls, trials: Array) -> _Trials:
+        return cls(bool(np.all(trials == 1.0)), has_large_counts(trials))
+
+
 def _logit_terms(
-    successes: Array, trials: Array, eta: Array, order: int, large: bool
+    successes: Array, trials: Array, eta: Array, order: int, found: _Trials
 ) -> tuple[Array, Array, Array, Array]:
     """Return s eta - n log(1 + exp(eta)) and its derivatives from one exponential.
 
@@ -176,18 +194,17 @@ def _logit_terms(
     value += np.maximum(eta, 0.0)
     tail = np.multiply(e, larger, out=e)  # probability of the less likely outcome
     p = np.where(eta >= 0, larger, tail)
-    binary = bool(np.all(trials == 1.0))
-    if not binary:
+    if not found.single:
         value *= trials
     np.subtract(successes * eta, value, out=value)
-    first = successes - (p if binary else trials * p)
-    if large:
+    first = successes - (p if found.single else trials * p)
+    if found.large:
         # the smaller of two equal differences: n p is not known to better than its rounding
         first = np.where(eta >= 0, trials * tail - (trials - successes), first)
     if order == 1:
         return value, first, first, first
     second = np.multiply(tail, larger, out=tail)
-    if not binary:
+    if not found.single:
         second *= trials
     np.negative(second, out=second)
     third = second * (1.0 - 2.0 * p) if order >= 3 else second

@@ -1,10 +1,13 @@
 """Factorisation of H = Lambda' Z' W Z Lambda + I by eliminating one grouping factor at a time.
 
-A factor that nests in every later one is eliminated without fill: what remains has the pattern
-it had. The first factor that does not (crossed designs) is eliminated into a Schur complement on
-all that are left, dense or sparse, whichever is predicted to take less time. Solves,
-log-determinant and the entries of the inverse on the pattern of Z'WZ follow the same recursion
-(the latter after Takahashi, Fagan & Chin 1973).
+1. A factor that nests in every later one is eliminated without fill: what remains has the pattern
+   it had (`_Nested`).
+2. The first factor that does not (crossed designs) is eliminated into a Schur complement on all
+   that are left, dense or sparse, whichever is predicted to take less time (`_Crossed`).
+3. Where none are left, the last factor is block-diagonal (`_Leaf`).
+
+Solves, log-determinant and the entries of the inverse on the pattern of Z'WZ follow the same
+recursion (the latter after Takahashi, Fagan & Chin 1973).
 """
 
 from __future__ import annotations
@@ -128,13 +131,11 @@ def factorise(plan: Plan, H: Blocks) -> Factorisation:
 
 
 def _factorise(plan: Plan, depth: int, H: Blocks) -> Factorisation:
-    if depth < len(plan.nested):
+    if depth < len(plan.nested):  # 1.
         return _Nested(plan, depth, H)
-    if plan.last < 0:
-        return _Empty()
-    if plan.crossed is None:
-        return _Leaf(plan.last, H)
-    return _Crossed(plan.last, plan.crossed, H)
+    if plan.crossed is not None:  # 2.
+        return _Crossed(plan.last, plan.crossed, H)
+    return _Leaf(plan.last, H) if plan.last >= 0 else _Empty()  # 3.
 
 
 def _nested_step(structure: Structure, i: int, later: tuple[int, ...]) -> NestedStep:

@@ -129,6 +129,34 @@ def log_positive(cloglog_positive: Any) -> Any:
     return CLogLog().log_mu(cloglog_positive)
 
 
+def without(wrt: tuple[int, ...], index: int) -> tuple[int, ...]:
+    """Return the predictors but one."""
+    return tuple(k for k in wrt if k != index)
+
+
+def powers_of(
+    taylor: Taylor, index: int, order: int, wrt: tuple[int, ...]
+) -> dict[tuple[int, ...], Array]:
+    """Return the partials of a function of one predictor."""
+    return {(index,) * k: taylor[k] for k in range(1, order + 1) if index in wrt}
+
+
+def taken(eta: Sequence[Array], rows: Array | np.ndarray[Any, np.dtype[np.bool_]]) -> list[Array]:
+    """Return the predictors of some rows; constant ones stay as they are."""
+    return [e[..., rows] if np.shape(e)[-1:] == rows.shape else e for e in map(np.asarray, eta)]
+
+
+def merged(shape: tuple[int, ...], *parts: tuple[Any, Derivatives]) -> Derivatives:
+    """Return the derivatives of all rows from those of complementary sets of rows."""
+    value = np.empty(shape)
+    partials: dict[tuple[int, ...], Array] = {}
+    for rows, part in parts:
+        value[..., rows] = part.value
+        for key, partial in part.partials.items():
+            partials.setdefault(key, np.zeros(shape))[..., rows] = partial
+    return Derivatives(value, partials)
+
+
 def _factors(inner: Partials, key: tuple[int, ...]) -> Iterator[list[Any]]:
     """Yield the partials of each partition of a key, leaving out those with a zero factor."""
     for partition in PARTITIONS[len(key)]:

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from interlace_core.contract import (
     Array,
-    Composition,
     Derivatives,
     Family,
     Logit,
@@ -36,8 +35,9 @@ from interlace_core.contract import (
     is_real,
 )
 from interlace_core.families import require_counts
-from interlace_counts.zeros.partials import mixture_at_zero
-from interlace_counts.zeros.positive import inner_parameters, require_count_family, start_inflated
+from interlace_counts.zeros.around_base import AroundBase
+from interlace_counts.zeros.partials import merged, mixture_at_zero, powers_of, taken, without
+from interlace_counts.zeros.positive import inner_parameters, start_inflated
 from interlace_counts.zeros.truncated import ZeroTruncated, ZeroTruncatedFamily
 
 __all__ = [
@@ -152,11 +152,11 @@ class ZeroPartFamily(Family):
     ) -> Derivatives:
         """Return derivatives by the chain rule, zero and positive rows apart."""
         rows = y == 0
-        at_zero = _taken(eta, rows)
+        at_zero = taken(eta, rows)
         terms = self.derivatives_at_zero(LOGIT.log_derivatives(at_zero[-1]), at_zero, order, wrt)
-        positive = self._derivatives_positive(y[~rows], _taken(eta, ~rows), order, wrt)
+        positive = self._derivatives_positive(y[~rows], taken(eta, ~rows), order, wrt)
         shape = np.broadcast_shapes(y.shape, *(np.shape(each) for each in eta))
-        return _merged(shape, (rows, terms), (~rows, positive))
+        return merged(shape, (rows, terms), (~rows, positive))
 
     def _derivatives_positive(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
@@ -164,8 +164,8 @@ class ZeroPartFamily(Family):
         """Return log(1 - pi) + log f(y): a sum without cross terms."""
         index = len(eta) - 1
         _, log_rest = LOGIT.log_derivatives(eta[-1])
-        part = self.conditional.derivatives(y, eta[:-1], order, _without(wrt, index))
-        partials = dict(part.partials) | _powers(log_rest, index, order, wrt)
+        part = self.conditional.derivatives(y, eta[:-1], order, without(wrt, index))
+        partials = dict(part.partials) | powers_of(log_rest, index, order, wrt)
         return Derivatives(log_rest[0] + part.value, partials)
 
 
@@ -189,7 +189,7 @@ class ZeroInflatedFamily(ZeroPartFamily):
         """Return log(pi + (1 - pi) f(0)) and its partials."""
         index = len(eta) - 1
         y = np.zeros(np.shape(eta[-1])[-1:])
-        part = self.conditional.derivatives(y, eta[:-1], order, _without(wrt, index))
+        part = self.conditional.derivatives(y, eta[:-1], order, without(wrt, index))
         return mixture_at_zero(part, pi, index, order, wrt)
 
     def start(self, y: Array, weights: Array | None) -> Array:
@@ -215,11 +215,11 @@ class HurdleFamily(ZeroPartFamily):
         self, pi: tuple[Taylor, Taylor], eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return log(pi) and its derivatives."""
-        return Derivatives(pi[0][0], _powers(pi[0], len(eta) - 1, order, wrt))
+        return Derivatives(pi[0][0], powers_of(pi[0], len(eta) - 1, order, wrt))
 
     def log_concave(self, wrt: tuple[int, ...]) -> bool:
         """Return whether the positive counts are: log(pi) and log(1 - pi) are, and only added."""
-        inside = _without(wrt, len(self.parameters) - 1)
+        inside = without(wrt, len(self.parameters) - 1)
         return not inside or self.conditional.log_concave(inside)
 
     def start(self, y: Array, weights: Array | None) -> Array:
@@ -236,7 +236,7 @@ class HurdleFamily(ZeroPartFamily):
 
 
 @dataclass(frozen=True)
-class ZeroInflated(ZeroInflatedFamily, Composition):
+class ZeroInflated(AroundBase, ZeroInflatedFamily):
     """Any count family with additional zeros.
 
     Parameters
@@ -247,16 +247,11 @@ class ZeroInflated(ZeroInflatedFamily, Composition):
         Probability of an additional zero; fixed when given, estimated (logit scale) when not.
     """
 
-    base: Family
     pi: float | None = None
 
     name: ClassVar[str] = "zero_inflated"
+    prefix: ClassVar[str] = "zeroinflated"
     role: ClassVar[str] = "zero"
-
-    def __post_init__(self) -> None:
-        require_count_family("ZeroInflated", self.base)
-        object.__setattr__(self, "name", f"zeroinflated_{self.base.name}")
-        super().__post_init__()
 
     @classmethod
     def of(cls, base: Family) -> Family | None:
@@ -274,22 +269,9 @@ class ZeroInflated(ZeroInflatedFamily, Composition):
             )
         return None if isinstance(base, ZeroTruncatedFamily) else cls(base)
 
-    @property
-    def count(self) -> Family:
-        """The base."""
-        return self.base
-
-    def bind(self, y: Array) -> Self:
-        """Return a copy around the bound base."""
-        return replace(self, base=self.base.bind(y))
-
-    def bind_part(self, y: Array) -> Self:
-        """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(y))
-
 
 @dataclass(frozen=True)
-class Hurdle(HurdleFamily, Composition):
+class Hurdle(AroundBase, HurdleFamily):
     """Zero or not first, then a positive count of any family.
 
     Parameters
@@ -300,58 +282,13 @@ class Hurdle(HurdleFamily, Composition):
         P(Y = 0); fixed when given, estimated (logit scale) when not.
     """
 
-    base: Family
     pi: float | None = None
 
     name: ClassVar[str] = "hurdle"
+    prefix: ClassVar[str] = "hurdle"
     role: ClassVar[str] = "zero"
-
-    def __post_init__(self) -> None:
-        require_count_family("Hurdle", self.base)
-        object.__setattr__(self, "name", f"hurdle_{self.base.name}")
-        super().__post_init__()
 
     @classmethod
     def of(cls, base: Family) -> Family | None:
         """Return the hurdle of a family that is truncated at 0; None for any other."""
         return cls(base.count) if isinstance(base, ZeroTruncatedFamily) else None
-
-    @property
-    def count(self) -> Family:
-        """The base."""
-        return self.base
-
-    def bind(self, y: Array) -> Self:
-        """Return a copy around the bound base."""
-        return replace(self, base=self.base.bind(y))
-
-    def bind_part(self, y: Array) -> Self:
-        """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(y))
-
-
-def _without(wrt: tuple[int, ...], index: int) -> tuple[int, ...]:
-    return tuple(k for k in wrt if k != index)
-
-
-def _powers(
-    taylor: Taylor, index: int, order: int, wrt: tuple[int, ...]
-) -> dict[tuple[int, ...], Array]:
-    """Return the partials of a function of one predictor."""
-    return {(index,) * k: taylor[k] for k in range(1, order + 1) if index in wrt}
-
-
-def _taken(eta: Sequence[Array], rows: Array | np.ndarray[Any, np.dtype[np.bool_]]) -> list[Array]:
-    """Return the predictors of some rows; constant ones stay as they are."""
-    return [e[..., rows] if np.shape(e)[-1:] == rows.shape else e for e in map(np.asarray, eta)]
-
-
-def _merged(shape: tuple[int, ...], *parts: tuple[Any, Derivatives]) -> Derivatives:
-    """Return the derivatives of all rows from those of complementary sets of rows."""
-    value = np.empty(shape)
-    partials: dict[tuple[int, ...], Array] = {}
-    for rows, part in parts:
-        value[..., rows] = part.value
-        for key, partial in part.partials.items():
-            partials.setdefault(key, np.zeros(shape))[..., rows] = partial
-    return Derivatives(value, partials)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from interlace_core.contract import Array, Composition, Derivatives, Family, Parameter, Response
+from interlace_core.contract import Array, Derivatives, Family, Parameter, Response
 from interlace_core.families import require
+from interlace_counts.zeros.around_base import AroundBase
 from interlace_counts.zeros.partials import log_positive, truncated_derivatives
 from interlace_counts.zeros.positive import (
     cloglog_positive,
     cloglog_positive_derivatives,
     inner_parameters,
-    require_count_family,
     simulate_positive,
     start_truncated,
     truncated_cdf,
@@ -92,7 +92,7 @@ class ZeroTruncatedFamily(Family):
 
 
 @dataclass(frozen=True)
-class ZeroTruncated(ZeroTruncatedFamily, Composition):
+class ZeroTruncated(AroundBase, ZeroTruncatedFamily):
     """Any count family given that the count is positive.
 
     Parameters
@@ -101,28 +101,10 @@ class ZeroTruncated(ZeroTruncatedFamily, Composition):
         The count family.
     """
 
-    base: Family
-
     name: ClassVar[str] = "zero_truncated"
-
-    def __post_init__(self) -> None:
-        require_count_family("ZeroTruncated", self.base)
-        object.__setattr__(self, "name", f"truncated_{self.base.name}")
+    prefix: ClassVar[str] = "truncated"
 
     @classmethod
     def of(cls, base: Family) -> Family | None:
         """Return the family given that the count is positive."""
         return cls(base)
-
-    @property
-    def count(self) -> Family:
-        """The base."""
-        return self.base
-
-    def bind(self, y: Array) -> Self:
-        """Return a copy around the bound base."""
-        return replace(self, base=self.base.bind(y))
-
-    def bind_part(self, y: Array) -> Self:
-        """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(y))

@@ -1,0 +1,254 @@
+"""The linear mixed model on cross-products alone: no pass over the rows after the first.
+
+With `y ~ N(X beta + Z T u, sigma^2 / w)`, `u ~ N(0, I)` and tau = 1 / sigma^2, the structured
+`H = tau T' A T + I` has A = Z'wZ for ever, and all that the likelihood needs of the data are A,
+Z'w[X y] and [X y]'w[X y] (Bates, Maechler, Bolker & Walker 2015, section 3). For a column s of
+[X y],
+
+    s' V^-1 s = min_u tau |w^(1/2) (s - Z T u)|^2 + |u|^2 ,
+
+so that its derivative in T is `-2 r u'` with `r = tau Z'w (s - Z T u)` at the minimum, where
+`T' r = u`, and in log sigma `-2 (s' V^-1 s - |u|^2)`. Columns are taken orthonormal and the
+response less its fit without random effects, so that nothing large cancels.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from interlace_approximations.cross_products import CrossProducts
+from interlace_core.contract import Array, IntArray
+from interlace_core.engine import Factor, Factorisation, factorise_posterior, sandwich
+
+MAX_CONDITION = 1e6
+"""Of a template by whose transpose u is divided; above it what is divided for is summed anew. The
+division costs as many digits as the condition has, and a gradient needs no more than eight."""
+
+
+class LinearPoint:
+    """A linear mixed model at one psi = (theta, beta, log sigma); beta is not looked at.
+
+    1. Factorise `H = tau T' A T + I`.
+    2. Solve for u of each column of [Q r]: `U = H^-1 tau T' Z'w [Q r]`.
+    3. `M = [Q r]'V^-1 [Q r]` is what that leaves; its factor gives beta, its last entry the
+       residual sum of squares.
+    """
+
+    def __init__(self, data: CrossProducts, psi: Array) -> None:
+        self.data = data
+        self.log_sigma = float(psi[-1])
+        self.tau = np.exp(-2.0 * self.log_sigma)
+        self.T = data.layout.templates(psi)
+        # 1. H
+        self.factorisation = self._factorise()
+        # 2. U
+        pulled = [
+            factor.gather(self.tau * _templated(T.T, Zs))
+            for factor, T, Zs in zip(self._factors, self.T, data.Zs, strict=True)
+        ]
+        solved = [
+            self.factorisation.solve([np.ascontiguousarray(part[:, j]) for part in pulled])
+            for j in range(data.SS.shape[0])
+        ]
+        self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
+        # 3. M
+        self.M = self.tau * data.SS
+        for part, u in zip(pulled, self.U, strict=True):
+            self.M = self.M - sum(a @ b.T for a, b in zip(part, u, strict=True))
+
+    @property
+    def _factors(self) -> tuple[Factor, ...]:
+        return self.data.layout.structure.factors
+
+    def _factorise(self) -> Factorisation:
+        H = {
+            (i, j): sandwich(self.T[i], self.tau * block, self.T[j])
+            for (i, j), block in self.data.A.items()
+        }
+        return factorise_posterior(self.data.layout.plan, self.data.layout.structure, H)
+
+    @cached_property
+    def root(self) -> Array:
+        """The lower Cholesky factor of Q'V^-1 Q, shape (p, p)."""
+        return np.asarray(np.linalg.cholesky(self.M[:-1, :-1]))
+
+    @cached_property
+    def gamma(self) -> Array:
+        """Generalised least squares in the orthonormal columns, shape (p,)."""
+        half = solve_triangular(self.root, self.M[:-1, -1], lower=True)
+        return np.asarray(solve_triangular(self.root.T, half))
+
+    @property
+    def beta(self) -> Array:
+        """Generalised least-squares coefficients, shape (p,)."""
+        return np.asarray(self.data.beta + solve_triangular(self.data.R, self.gamma))
+
+    @cached_property
+    def inverse_root(self) -> Array:
+        """B with B B' = (X'V^-1 X)^-1 in the orthonormal columns, shape (p, p)."""
+        return np.asarray(solve_triangular(self.root.T, np.eye(len(self.root))))
+
+    def covariance(self) -> Array:
+        """Return (X'V^-1 X)^-1, shape (p, p)."""
+        half = solve_triangular(self.data.R, self.inverse_root)
+        return np.asarray(half @ half.T)
+
+    @cached_property
+    def residual(self) -> Array:
+        """The combination of [Q r] that is the response less X beta, shape (p + 1,)."""
+        return np.append(-self.gamma, 1.0)
+
+    @property
+    def mode(self) -> Array:
+        """Conditional mode of u, shape (q,)."""
+        return self.data.layout.structure.join([self.residual @ u for u in self.U])
+
+    def deviance(self, restricted: bool) -> float:
+        """Return the negative (restricted) log-likelihood, with all constants."""
+        data, p = self.data, len(self.root)
+        rank = data.n - p if restricted else data.n
+        total = rank * np.log(2.0 * np.pi) + 2.0 * data.n * self.log_sigma - data.log_weights
+        total += self.factorisation.logdet + float(self.residual @ self.M @ self.residual)
+        if restricted:
+            logs = np.log(np.diagonal(self.root)), np.log(np.abs(np.diagonal(data.R)))
+            total += 2.0 * float(np.sum(logs))
+        return 0.5 * float(total)
+
+    def gradient(self, restricted: bool) -> tuple[list[Array], float]:
+        """Return the derivatives of `deviance` in each factor's T and in log sigma."""
+        dT = self._logdet_pullback()
+        # tr(H^-1 T' tau A T), which is what a change of tau does to log|H|
+        shrinkage = sum(float(np.sum(T * d)) for T, d in zip(self.T, dT, strict=True))
+        columns = self.residual[:, None]
+        if restricted:
+            none = np.zeros((1, len(self.root)))
+            columns = np.hstack([columns, np.vstack([self.inverse_root, none])])
+        moved, d_sigma = self.quadratic_gradient(columns)
+        dT = [d + 0.5 * np.sum(m, axis=-1) for d, m in zip(dT, moved, strict=True)]
+        return dT, self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma))
+
+    def quadratic_gradient(self, columns: Array) -> tuple[list[Array], Array]:
+        """Return derivatives of s'V^-1 s for combinations s of [Q r].
+
+        Parameters
+        ----------
+        columns : ndarray, shape (p + 1, m)
+
+        Returns
+        -------
+        list of ndarray, shape (c, c, m)
+            In each factor's T.
+        ndarray, shape (m,)
+            In log sigma.
+        """
+        # in this order: a search for the best one costs more than the products
+        dT = [
+            -2.0 * np.einsum("abkm,km->abm", np.einsum("ajbk,jm->abkm", r, columns), columns)
+            for r, _ in self.moments
+        ]
+        value = np.einsum("jm,jk,km->m", columns, self.M, columns)
+        lengths = np.einsum("jm,jk,km->m", columns, self.lengths, columns)
+        return dT, -2.0 * (value - lengths)
+
+    def covariance_slopes(self, psi: Array) -> Array:
+        """Return the derivatives of `covariance` in theta and log sigma, (n_theta + 1, p, p)."""
+        layout, p = self.data.layout, len(self.root)
+        columns = np.vstack([self.inverse_root, np.zeros((1, p))])
+        half = [
+            np.einsum("ajbk,jm,kn->abmn", r, columns, columns, optimize=True)
+            for r, _ in self.moments
+        ]
+        dT = [-(d + d.transpose(0, 1, 3, 2)) for d in half]
+        inner = columns.T @ self.lengths @ columns
+        slopes = np.empty((layout.problem.n_theta + 1, p, p))
+        slopes[-1] = -2.0 * (np.eye(p) - inner)
+        for m in range(p):
+            for k in range(p):
+                slopes[:-1, m, k] = layout.template_pullback(psi, [d[:, :, m, k] for d in dT])
+        # d(M^-1) = -B (B' dM B) B' where B B' = M^-1
+        B = solve_triangular(self.data.R, self.inverse_root)
+        return np.asarray(-np.einsum("im,rmk,jk->rij", B, slopes, B))
+
+    @cached_property
+    def moments(self) -> list[tuple[Array, Array]]:
+        """Sums over levels of r v' and u u' for the columns of [Q r], by factor.
+
+        v are the levels' effects before the template, u itself where levels are independent; u is
+        T'r, spread by the transpose, so that u u' tells of r v'.
+
+        Each of shape (c, p + 1, c, p + 1), the first two of r or u.
+        """
+        found = []
+        for i, (T, U) in enumerate(zip(self.T, self.U, strict=True)):
+            uu = _outer_sums(U, U)
+            if np.linalg.cond(T) < MAX_CONDITION:
+                inverse = np.asarray(np.linalg.inv(T), dtype=np.float64)
+                ru = np.tensordot(inverse, uu, axes=(0, 0))
+            else:
+                ru = _outer_sums(self._left_over(i), self._factors[i].spread(U))
+            found.append((ru, uu))
+        return found
+
+    @property
+    def lengths(self) -> Array:
+        """Products of u over all factors and levels, shape (p + 1, p + 1)."""
+        total = np.zeros(self.data.SS.shape)
+        for _, uu in self.moments:
+            total += np.einsum("ajak->jk", uu)
+        return total
+
+    def _effects(self, i: int) -> Array:
+        """Return the effects of one factor for the columns of [Q r], shape (c, p + 1, L)."""
+        return _templated(self.T[i], self._factors[i].spread(self.U[i]))
+
+    def _left_over(self, i: int) -> Array:
+        """Return r = tau Z'w (s - Z T u) of one factor, shape (c, p + 1, L), without dividing."""
+        total: Array = self.data.Zs[i].copy()
+        for (j, k), block in self.data.A.items():
+            pair = self.data.layout.structure.pairs[j, k]
+            if j == i:
+                b = self._effects(k)[:, :, pair.second]
+                total -= _spread(block, b, pair.first, total)
+            if k == i and j != k:
+                b = self._effects(j)[:, :, pair.first]
+                total -= _spread(block.transpose(1, 0, 2), b, pair.second, total)
+        return np.asarray(self.tau * total)
+
+    def _logdet_pullback(self) -> list[Array]:
+        """Return d(log|H| / 2) / dT, tau A T H^-1 on the templates."""
+        inverse = self.factorisation.selected_inverse()
+        out = [np.zeros_like(T) for T in self.T]
+        for (i, j), A in self.data.A.items():
+            N = inverse[i, j]
+            out[i] += self.tau * np.einsum("adp,edp->ae", np.einsum("abp,bd->adp", A, self.T[j]), N)
+            if i != j:
+                pulled = np.einsum("bap,bd->adp", A, self.T[i])
+                out[j] += self.tau * np.einsum("adp,dep->ae", pulled, N)
+        return out
+
+
+def _templated(T: Array, x: Array) -> Array:
+    """Return T x for one T, shape (a, b), and x, shape (b, m, L)."""
+    return np.asarray((T @ x.reshape(len(x), -1)).reshape(len(T), *x.shape[1:]))
+
+
+def _outer_sums(x: Array, y: Array) -> Array:
+    """Return the sums over levels of x y', shape (c, m, c, m) from (c, m, L) each."""
+    flat = x.reshape(-1, x.shape[-1]) @ y.reshape(-1, y.shape[-1]).T
+    return np.asarray(flat.reshape(*x.shape[:2], *y.shape[:2]))
+
+
+def _spread(block: Array, b: Array, levels: IntArray, like: Array) -> Array:
+    """Return the sums over pairs of A_p b_p at each level, shape (c, m, L)."""
+    moved = np.einsum("abp,bmp->amp", block, b)
+    size = like.shape[-1]
+    if moved.shape[-1] == size and np.array_equal(levels, np.arange(size)):
+        return np.asarray(moved)
+    out = np.empty_like(like)
+    for a in range(like.shape[0]):
+        for k in range(like.shape[1]):
+            out[a, k] = np.bincount(levels, moved[a, k], size)
+    return out
