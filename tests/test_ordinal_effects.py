@@ -117,3 +117,101 @@ def test_probabilities_and_their_errors_are_those_of_r(fits, fit_id):
     ):
         values = found.xs(column, axis=1, level=1).to_numpy()
         assert values == pytest.approx(np.array(expected[theirs]), abs=tol)
+
+
+def crossed():
+    rng = np.random.default_rng(11)
+    rows = [(i, j, k) for i in range(6) for j in range(5) for k in range(3)]
+    data = pd.DataFrame(rows, columns=["g", "h", "k"])
+    data["x"] = rng.normal(size=len(data))
+    data["z"] = rng.normal(size=len(data))
+    eta = 0.8 * data["x"] + rng.normal(size=6)[data["g"]] + 0.7 * rng.normal(size=5)[data["h"]]
+    latent = eta + np.exp(0.4 * data["z"]) * rng.logistic(size=len(data))
+    cuts = np.array([-1.0, 0.3, 1.5])
+    data["y"] = (latent.to_numpy()[:, None] > cuts - 0.3 * data[["z"]].to_numpy()).sum(axis=1)
+    return data
+
+
+def joint(data, psi, u):
+    """Return the joint density of y and u, written for this model alone; minus its logarithm."""
+    sd_g, sd_h, beta, *cuts, zeta = psi
+    alpha = np.array(cuts).reshape(3, 2) @ np.stack([np.ones(len(data)), data["z"]])
+    eta = beta * data["x"] + sd_g * u[:6][data["g"]] + sd_h * u[6:][data["h"]]
+    below = expit((alpha - eta.to_numpy()) / np.exp(zeta * data["z"].to_numpy()))
+    ends = np.vstack([np.zeros(len(data)), below, np.ones(len(data))])
+    y = data["y"].to_numpy()
+    p = np.take_along_axis(ends, y[None] + 1, 0) - np.take_along_axis(ends, y[None], 0)
+    return -np.sum(np.log(p)) + 0.5 * u @ u
+
+
+def laplace(data, psi):
+    """Return Laplace's approximation by SciPy's minimiser and differences alone."""
+    found = minimize(lambda u: joint(data, psi, u), np.zeros(11), tol=1e-12, method="BFGS")
+    mode, h, eye = found.x, 1e-3, np.eye(11)
+
+    def second(i, j):
+        signs = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+        values = [s * t * joint(data, psi, mode + h * (s * eye[i] + t * eye[j])) for s, t in signs]
+        return sum(values) / (4 * h * h)
+
+    H = np.array([[second(i, j) for j in range(11)] for i in range(11)])
+    return -joint(data, psi, mode) - 0.5 * np.linalg.slogdet(H)[1]
+
+
+def test_crossed_effects_with_effects_on_thresholds_and_scale_are_those_of_brute_force():
+    data = crossed()
+    model = interlace.clmm("y ~ x + (1 | g) + (1 | h)", data, nominal="~ z", scale="~ z")
+    assert model.converged
+    assert model.llf == pytest.approx(laplace(data, model.fit.psi), abs=2e-5)
+    # moved along every parameter by a standard error, the value falls
+    se = model.fit.standard_errors()
+    for i in range(model.fit.psi.size):
+        for side in (-1.0, 1.0):
+            psi = model.fit.psi.copy()
+            psi[i] += side * 0.5 * se[i]
+            assert laplace(data, psi) < model.llf
+
+
+def test_a_scale_without_effect_changes_nothing_and_costs_a_parameter():
+    wine = load_data("wine")
+    wine["one"] = np.tile([0.0, 1.0], len(wine) // 2)
+    plain = interlace.clmm("rating ~ temp + contact", wine)
+    scaled = interlace.clmm("rating ~ temp + contact", wine, scale="~ one")
+    assert plain.llf <= scaled.llf + 1e-9
+    assert scaled.df == plain.df + 1
+    held = plain.fit.psi
+    eta = [*np.stack([np.asarray(each) for each in plain.eta]), np.zeros(len(wine))]
+    assert scaled.family.log_density(plain.y, eta).sum() == pytest.approx(plain.llf, abs=1e-9)
+    assert held.size + 1 == scaled.fit.psi.size
+
+
+def test_simulated_effects_are_found_again():
+    rng = np.random.default_rng(5)
+    n, x, z = 6000, rng.normal(size=6000), rng.integers(0, 2, 6000)
+    g = rng.integers(0, 60, n)
+    b = 0.8 * rng.normal(size=60)
+    latent = 0.9 * x + b[g] + np.exp(0.5 * z) * rng.logistic(size=n)
+    cuts = np.array([-1.0, 0.5, 2.0])
+    shifts = np.array([0.6, 0.0, -0.5])
+    y = (latent[:, None] > cuts + np.outer(z, shifts)).sum(axis=1)
+    data = pd.DataFrame({"y": y, "x": x, "z": z, "g": g})
+    model = interlace.clmm("y ~ x + (1 | g)", data, nominal="~ z", scale="~ z")
+    for found, se, truth in (
+        (model.fe_params, model.fe_bse, [0.9]),
+        (model.thresholds, model.threshold_bse, cuts),
+        (model.nominal_effects["z"], model.nominal_bse["z"], shifts),
+        (model.params_of("scale"), model.bse_of("scale"), [0.5]),
+    ):
+        assert np.all(np.abs(found.to_numpy() - truth) < 4.0 * se.to_numpy())
+
+
+@pytest.mark.parametrize("argument", ["nominal", "scale"])
+@pytest.mark.parametrize("wrong", ["contact +", "~ nothing", 3])
+def test_formulas_that_are_none_are_refused(argument, wrong):
+    with pytest.raises(interlace.InterlaceError, match=argument):
+        interlace.clmm("rating ~ temp", load_data("wine"), **{argument: wrong})
+
+
+def test_a_column_among_the_thresholds_has_no_place_among_the_fixed_effects():
+    with pytest.raises(OptionError, match="contact.*nominal"):
+        interlace.clmm("rating ~ temp + contact", load_data("wine"), nominal="~ contact")
