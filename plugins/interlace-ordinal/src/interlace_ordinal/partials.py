@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -77,6 +78,8 @@ def _in_ends(latent: Standard, where: Interval, A: Array, B: Array, order: int) 
         "bbb": -B * (k * k + dk + B * (3.0 * k + 2.0 * B)),
     }
 
+
+Keys = dict[tuple[int, ...], None]
 
 Factors = dict[str, Array | float]
 """A differential operator in the ends: what each partial derivative, by its word, counts."""
@@ -167,12 +170,7 @@ class PredictorPartials(Mapping[tuple[int, ...], Array]):
         self._ways: dict[tuple[str, int], Array | float] = {("a", 0): -1.0, ("b", 0): -1.0}
         self._scale = upper.shape[1] + 1
         reach = (upper != 0.0) | (lower != 0.0)
-        self._keys = {
-            key: None
-            for size in range(1, order + 1)
-            for key in combinations_with_replacement(sorted(wrt), size)
-            if np.any(np.all(reach[:, [k - 1 for k in key if 0 < k < self._scale]], axis=1))
-        }
+        self._keys = _keys_within(reach.tobytes(), upper.shape[1], order, tuple(sorted(wrt)))
 
     def __getitem__(self, key: tuple[int, ...]) -> Array:
         """Return one partial derivative, shape (..., n)."""
@@ -204,6 +202,26 @@ class PredictorPartials(Mapping[tuple[int, ...], Array]):
             column = np.ascontiguousarray(self._designs[end][:, predictor - 1])
             self._ways[end, predictor] = column[self._category]
         return self._ways[end, predictor]
+
+
+@lru_cache(maxsize=64)
+def _keys_within(reach: bytes, m: int, order: int, wrt: tuple[int, ...]) -> Keys:
+    """Return the derivatives that are not 0 in all rows: those within a category's predictors.
+
+    Parameters
+    ----------
+    reach : bytes
+        Of a bool array, shape (J, m): whether threshold parameter k moves an end of a category.
+    m, order : int
+    wrt : tuple of int
+        Increasing; 0 and those beyond m move the ends of every category.
+    """
+    keys: Keys = {}
+    for row in np.frombuffer(reach, dtype=bool).reshape(-1, m):
+        own = [k for k in wrt if not 0 < k <= m or row[k - 1]]
+        for size in range(1, order + 1):
+            keys |= dict.fromkeys(combinations_with_replacement(own, size))
+    return keys
 
 
 def _times(factors: Factors, ways: Mapping[str, Array | float]) -> Factors:
