@@ -11,19 +11,23 @@ from interlace.inference.quantities import (
     Coordinate,
     Correlation,
     FamilyValue,
+    LinearCombination,
     Quantity,
     StandardDeviation,
+    StructureNumber,
 )
+from interlace.results.thresholds import thresholds_of
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+    from interlace.results.random_effects import TermPlace
 
 
 def quantities(result: Estimates) -> list[Quantity]:
-    """Return all that can have an interval: coefficients, then random effects, then family.
+    """Return all that can have an interval: coefficients, thresholds, random effects, family.
 
     Raises
     ------
@@ -32,15 +36,16 @@ def quantities(result: Estimates) -> list[Quantity]:
     """
     found: list[Quantity] = []
     natural = set(result.family_params.index)
+    cut = thresholds_of(result) is not None
     for k, part in enumerate(result.coefficients):
-        if k and part.parameter.name in natural:
+        if k and (cut or part.parameter.name in natural):
             continue
         prefix = "" if k == 0 else f"{part.parameter.name}: "
         found += [
             Coordinate(label=prefix + name, kind="coefficient", index=part.place.start + i)
             for i, name in enumerate(part.names)
         ]
-    return found + _random(result) + _family(result)
+    return found + _thresholds(result) + _random(result) + family_quantities(result)
 
 
 def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> list[Quantity]:
@@ -60,8 +65,9 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             labels = [each.label for each in found]
             hint = did_you_mean(name, labels)
             raise OptionError(
-                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
-                f"family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+                f"{who}: expected a parameter's label or a kind (coefficient, threshold, sd, "
+                f"correlation, structure, family), got {name!r}.{hint} Parameters: "
+                f"{', '.join(labels)}."
             )
         chosen += matching
     return list(dict.fromkeys(chosen))
@@ -79,7 +85,9 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
     else:
         try:
             covariances = [
-                default_registry().covariance(term.structure)(len(term.names))
+                default_registry()
+                .covariance(term.structure)
+                .from_columns(term.names, term.column_levels, term.points, **term.options)
                 for term in result.terms
             ]
         except InterlaceError:
@@ -102,6 +110,9 @@ def _random(result: Estimates) -> list[Quantity]:
     for term, (covariance, place) in zip(result.terms, known, strict=True):
         k = term.predictor
         prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
+        if covariance.takes_levels_only:
+            found += _numbers(covariance, place, term, prefix)
+            continue
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
             found.append(
@@ -125,7 +136,57 @@ def _random(result: Estimates) -> list[Quantity]:
     return found
 
 
-def _family(result: Estimates) -> list[Quantity]:
+def _thresholds(result: Estimates) -> list[Quantity]:
+    """Return the thresholds between categories, each a sum of entries of psi."""
+    cut = thresholds_of(result)
+    if cut is None:
+        return []
+    found = []
+    for name, row in zip(cut.names, cut.matrix, strict=True):
+        weights = np.zeros(result.fit.psi.size)
+        weights[cut.places] = row
+        found.append(LinearCombination(label=name, kind="threshold", weights=weights))
+    return list(found)
+
+
+def number_label(name: str, group: str, prefix: str = "") -> str:
+    """Return the label of a number that a structure prints: `rho | g`, `sd(x | g)`.
+
+    Parameters
+    ----------
+    name : str
+        As `Covariance.names` gives it.
+    group : str
+        Grouping factor.
+    prefix : str
+        The parameter whose predictor the term is in, with a colon; nothing for the mean.
+    """
+    if not name.endswith(")"):
+        return f"{prefix}{name} | {group}"
+    head, _, rest = name.partition("(")
+    return f"{head}({prefix}{rest[:-1]} | {group})"
+
+
+def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str) -> list[Quantity]:
+    """Return the numbers of a structure of levels, times or places."""
+    kinds = {"sd": "sd", "correlation": "correlation"}
+    return [
+        StructureNumber(
+            label=number_label(name, term.group, prefix),
+            kind=kinds.get(scale, "structure"),
+            covariance=covariance,
+            place=place,
+            number=number,
+            scale=scale,
+        )
+        for number, (name, scale) in enumerate(
+            zip(covariance.names(term.names), covariance.kinds(), strict=True)
+        )
+    ]
+
+
+def family_quantities(result: Estimates) -> list[Quantity]:
+    """Return the further parameters of the family that are estimated, on their natural scale."""
     with_effects = {term.predictor for term in result.terms}
     constant = {
         j: part.place.start

@@ -15,7 +15,7 @@ import numpy as np
 
 from interlace_core.calculus.jets.density import differentiate
 from interlace_core.calculus.links import Link
-from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.covariance import Covariance, natural_slopes
 from interlace_core.contract.family import Family
 from interlace_core.records import Array
 
@@ -28,7 +28,7 @@ class Quantity(ABC):
     ----------
     label : str
     kind : str
-        "coefficient", "sd", "correlation" or "family".
+        "coefficient", "threshold", "sd", "correlation", "structure" or "family".
     """
 
     label: str
@@ -117,6 +117,26 @@ class Coordinate(Quantity):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class LinearCombination(Quantity):
+    """A sum of entries of psi, such as a threshold that is a centre and a distance from it.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_psi,)
+    """
+
+    weights: Array
+
+    def value(self, psi: Array) -> float:
+        """Return the sum."""
+        return float(self.weights @ psi)
+
+    def gradient(self, psi: Array) -> Array:
+        """Return the weights."""
+        return self.weights
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FamilyValue(Quantity):
     """A natural parameter that depends on several constant predictors, such as one share of three.
 
@@ -200,6 +220,64 @@ class StandardDeviation(_OfTemplate):
     def domain(self) -> tuple[float, float]:
         """From 0."""
         return 0.0, np.inf
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StructureNumber(Quantity):
+    """A number that a covariance structure prints, such as a range; see `Covariance.natural`.
+
+    Attributes
+    ----------
+    covariance : Covariance
+    place : slice
+        Of its theta in psi.
+    number : int
+        Which of them.
+    scale : str
+        What it is, as `Covariance.kinds` says.
+    """
+
+    covariance: Covariance
+    place: slice
+    number: int
+    scale: str
+
+    def value(self, psi: Array) -> float:
+        """Return the number."""
+        return float(self.covariance.natural(psi[self.place])[self.number])
+
+    def gradient(self, psi: Array) -> Array:
+        """Return its derivative, by differences."""
+        slope = np.zeros(psi.size)
+        slope[self.place] = natural_slopes(self.covariance, psi[self.place])[self.number]
+        return slope
+
+    def working(self, value: float) -> float:
+        """Return the log, Fisher's z, or the number."""
+        with np.errstate(divide="ignore"):
+            if self.scale == "correlation":
+                return float(np.arctanh(np.clip(value, -1.0, 1.0)))
+            return value if self.scale == "real" else float(np.log(max(value, 0.0)))
+
+    def natural(self, working: float) -> float:
+        """Return the inverse."""
+        if self.scale == "correlation":
+            return float(np.tanh(working))
+        return working if self.scale == "real" else float(np.exp(working))
+
+    def working_slope(self, value: float) -> float:
+        """Return the slope of `working`."""
+        with np.errstate(divide="ignore"):
+            if self.scale == "correlation":
+                return float(1.0 / np.float64(1.0 - value * value))
+            return 1.0 if self.scale == "real" else float(1.0 / np.float64(value))
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Of its kind."""
+        if self.scale == "correlation":
+            return -1.0, 1.0
+        return (-np.inf, np.inf) if self.scale == "real" else (0.0, np.inf)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -13,6 +13,7 @@ from interlace_core.data.design import DesignEncoder, first_line, materialise
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import ColumnCode, FactorEncoder, factorise, level_names
+from interlace_core.data.points import at_points
 from interlace_core.data.rows import is_missing
 from interlace_core.formulas.expressions import evaluate
 from interlace_core.messages.errors import DataError, InterlaceError
@@ -240,6 +241,8 @@ def _complete(encoder: DesignEncoder, frame: pd.DataFrame) -> Array:
             f"newdata: expected values for which {encoder.text!r} can be computed. "
             f"{first_line(error)} Correct or drop these rows."
         ) from error
+    if encoder.points is not None:
+        return at_points(full, encoder.points, encoder.text)
     return full if encoder.kept is None else full[:, encoder.kept]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,8 @@ class TermPlace:
         Name of its covariance structure.
     columns : slice
         Its place among the group's columns.
+    options, column_levels, points
+        What the structure was made with; see `RandomTerm`.
     """
 
     label: str
@@ -41,6 +45,9 @@ class TermPlace:
     names: tuple[str, ...]
     structure: str
     columns: slice
+    options: Mapping[str, Any] = field(default_factory=dict)
+    column_levels: tuple[str, ...] = ()
+    points: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,15 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
         columns = slice(start, used[term.group])
         places.append(
             TermPlace(
-                term.label, term.predictor, term.group, term.names, term.covariance.name, columns
+                term.label,
+                term.predictor,
+                term.group,
+                term.names,
+                term.covariance.name,
+                columns,
+                dict(term.options),
+                term.column_levels,
+                term.points,
             )
         )
     return tuple(places)

@@ -160,6 +160,7 @@ _design_entries = entries(
         "columns": _texts,
         "spec": maybe(_spec),
         "kept": maybe(array(1, "i")),
+        "points": maybe(array(2)),
     }
 )
 
@@ -192,7 +193,11 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     kept = design.kept
     if kept is not None and not ((kept >= 0) & (kept < width)).all():
         raise wrong(f"{where}.kept", f"places below {width}", kept.tolist())
-    if len(design.names) != (width if kept is None else len(kept)):
+    points = design.points
+    if points is not None:
+        if kept is not None or points.shape != (len(design.names), width):
+            raise wrong(f"{where}.points", f"{len(design.names)} points", points.shape)
+    elif len(design.names) != (width if kept is None else len(kept)):
         raise wrong(f"{where}.names", f"{width} columns", design.names)
     return design
 

@@ -39,7 +39,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -82,6 +82,9 @@ term_place = record(
     names=_texts,
     structure=text,
     columns=place,
+    options=mapping_of(value),
+    column_levels=_texts,
+    points=mapping_of(array(1)),
 )
 group_effects = record(
     GroupEffects,
@@ -113,6 +116,7 @@ settings = record(
     penalty=number,
     df_method=text,
     returned=text,
+    kernel=text,
     configured=tuple_of(configured_option),
 )
 # The parameter itself comes from the family.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,6 +39,14 @@ KITS = {
     "approximation": (approximation_checks, twins_approximation.Small, twins_approximation.TWINS),
     "optimizer": (optimizer_checks, twins_optimizer.QuasiNewton, twins_optimizer.TWINS),
     "covariance": (covariance_checks, twins_covariance.Independent, twins_covariance.TWINS),
+    "covariance of places": (
+        partial(covariance_checks, coordinates=2),
+        twins_covariance.Places,
+        {
+            **dict.fromkeys(dict(covariance_checks(twins_covariance.Independent)), []),
+            "points are told apart": [twins_covariance.PlacesByNumber],
+        },
+    ),
 }
 TWINS = [
     pytest.param(kit, check, twin, id=f"{check}-{getattr(twin, '__name__', type(twin).__name__)}")

@@ -120,10 +120,63 @@ class FollowsEverything(Independent):
         return np.diag(np.diagonal(L))
 
 
+class Places(Independent):
+    """Correlations `exp(-distance)` of places, and a standard deviation for all."""
+
+    takes_levels_only = True
+
+    def __init__(self, size, points=None):
+        super().__init__(size)
+        points = np.arange(size)[:, None] if points is None else points
+        apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+        self.root = np.linalg.cholesky(np.exp(-apart))
+
+    @classmethod
+    def from_columns(cls, names, levels, frame, **options):
+        return cls(len(names), np.column_stack(list(frame.values())) if frame else None)
+
+    @property
+    def n_theta(self):
+        return 1
+
+    def template(self, theta):
+        return theta[0] * self.root
+
+    def pullback(self, theta, dT):
+        return np.array([np.sum(dT * self.root)])
+
+    def start(self):
+        return np.ones(1)
+
+    def bounds(self):
+        return np.zeros(1), np.full(1, np.inf)
+
+    def nearest(self, covariance):
+        return np.sqrt([np.trace(covariance) / self.size])
+
+
+class PlacesByNumber(Places):
+    @classmethod
+    def from_columns(cls, names, levels, frame, **options):
+        return cls(len(names))
+
+
+class OfNoKind(Independent):
+    def kinds(self):
+        return ("variance",) * self.n_theta
+
+
+class NaturalOfSquares(Independent):
+    def from_natural(self, values):
+        return np.square(values)
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
     "natural parameters have names": [NamesRepeat, NaturalHasSigns],
+    "natural parameters have kinds": [OfNoKind],
+    "natural parameters lead back": [NaturalOfSquares],
     "other units are a linear map": [FollowsEverything],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],

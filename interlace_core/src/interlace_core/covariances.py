@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.records import Array, BoolArray
 
@@ -87,6 +87,25 @@ class Unstructured(Covariance):
         unit = T / np.where(sd > 0.0, sd, 1.0)[:, None]
         values = np.where(np.eye(self.size, dtype=bool), sd, unit @ unit.T)
         return np.asarray(values[self._rows, self._columns])
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return standard deviations and correlations."""
+        return tuple("sd" if diagonal else "correlation" for diagonal in self._diagonal.tolist())
+
+    def from_natural(self, values: Array) -> Array:
+        """Return the Cholesky factor of standard deviations and correlations."""
+        C, sd = np.eye(self.size), np.asarray(values, dtype=np.float64)[self._diagonal]
+        C[self._rows, self._columns] = values
+        C = np.tril(C, -1) + np.tril(C, -1).T + np.eye(self.size)
+        least = float(np.linalg.eigvalsh(C)[0])
+        if np.any(sd < 0.0) or least < -1e-12:
+            raise ValueError(
+                "standard deviations of at least 0, and correlations that fit together"
+            )
+        values_, vectors = np.linalg.eigh(C)
+        root = vectors * np.sqrt(np.maximum(values_, 0.0))
+        T = np.linalg.qr((sd[:, None] * root).T)[1].T
+        return self.canonical(np.asarray(T[self._rows, self._columns]))
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return the entries of T's vanishing columns.
@@ -168,6 +187,17 @@ class Diagonal(Covariance):
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the standard deviation of each column."""
         return tuple(f"sd({each})" for each in columns)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return standard deviations."""
+        kinds: tuple[Kind, ...] = ("sd",)
+        return kinds * self.size
+
+    def from_natural(self, values: Array) -> Array:
+        """Return the standard deviations."""
+        if np.any(np.asarray(values) < 0.0):
+            raise ValueError(f"standard deviations of at least 0, got {values}")
+        return np.array(values, dtype=np.float64)
 
 
 @hookimpl

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from interlace_core.contract import Correlation
+from interlace_covariances.markov import Autoregressive
 from interlace_covariances.residuals import AutoregressiveResiduals, ExchangeableResiduals
-from interlace_covariances.structures import Autoregressive, CompoundSymmetry, Toeplitz
+from interlace_covariances.structures import CompoundSymmetry, Toeplitz
 
 TIMES = np.array([[0.0, 1.0, 4.0], [0.0, 2.0, 3.0]])
 

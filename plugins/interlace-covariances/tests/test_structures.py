@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.linalg import toeplitz
 
+from interlace_covariances.markov import Autoregressive
 from interlace_covariances.rotations import partial_autocorrelations, stationary_root
 from interlace_covariances.structures import (
-    Autoregressive,
     CompoundSymmetry,
     EqualVariances,
     Toeplitz,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
     from interlace_core.contract.residual_correlation import ResidualCorrelation
+
+
+Kind = Literal["sd", "correlation", "positive", "real"]
+"""What a number that a structure prints is."""
 
 
 class Covariance(ABC):
@@ -28,8 +32,17 @@ class Covariance(ABC):
     point there. The objective is then flat at the bound, where a bounded search would stick:
     optimizers get no bounds, and `canonical` brings the answer back inside."""
     takes_levels_only: ClassVar[bool] = False
-    """Whether its columns have to be the levels of one factor, as times in their order, or as
-    exchangeable units: a term with an intercept or a numeric covariate is then refused."""
+    """Whether its columns are the levels of one factor, as times in their order, or as exchangeable
+    units. Numeric covariates then stand for points, times or places: a column for each distinct
+    one, in order. A term with an intercept is refused, and one group is enough."""
+    takes_matrix: ClassVar[bool] = False
+    """Whether it is made with a known matrix of its columns, the option `matrix` of `from_columns`,
+    shape (c, c), which users give by `known`."""
+    largest: ClassVar[int | None] = 2000
+    """Most columns of one that `takes_levels_only`, because the work grows with their cube; None
+    where it does not."""
+    full_rank: ClassVar[bool] = True
+    """Whether its covariance is definite at an ordinary theta."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -70,7 +83,7 @@ class Covariance(ABC):
 
     @classmethod
     def from_columns(
-        cls, names: Sequence[str], levels: Sequence[str], frame: Mapping[str, Any], **options: Any
+        cls, names: Sequence[str], levels: Sequence[str], frame: Mapping[str, Array], **options: Any
     ) -> Self:
         """Return the structure for the columns of a term; by default from their number.
 
@@ -81,11 +94,19 @@ class Covariance(ABC):
         names : sequence of str, length c
             Of the columns.
         levels : sequence of str
-            Levels of the factor that the columns stand for; empty if they are of none.
-        frame : mapping from str to ndarray, shape (n,)
-            The variables of the term.
+            Levels of the factor that the columns stand for, or the points as text; empty where
+            `takes_levels_only` is False.
+        frame : mapping from str to ndarray, shape (c,)
+            Coordinates of the points that the columns stand for, by covariate; empty for the
+            levels of a factor, which have their order alone.
         **options
             Further arguments of its constructor.
+
+        Raises
+        ------
+        InterlaceError
+            If the structure is not defined for these columns, such as for times that are no whole
+            numbers. Say what was expected, what was got, and what to do.
         """
         return cls(len(names), **options)
 
@@ -108,7 +129,7 @@ class Covariance(ABC):
         return None
 
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Return the name of each number that `natural` returns, such as `sd(Days)`.
+        """Return the name of each number that `natural` returns, such as `sd(Days)` or `rho`.
 
         By default `theta_1`, `theta_2` and so on.
 
@@ -130,6 +151,32 @@ class Covariance(ABC):
         default theta within its bounds.
         """
         return self.canonical(theta)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return what each number of `natural` is, which decides the scale of its interval.
+
+        `sd` and `positive` (a range, say) by their logarithm, `correlation` by Fisher's z, `real`
+        as it is, which is the default.
+        """
+        kinds: tuple[Kind, ...] = ("real",)
+        return kinds * self.n_theta
+
+    def from_natural(self, values: Array) -> Array:
+        """Return the theta within bounds whose `natural` is given, shape (n_theta,).
+
+        By default by Newton's method with differences, from the start.
+
+        Raises
+        ------
+        ValueError
+            If there is none, such as for correlations that contradict each other.
+        """
+        return solve_natural(self, np.asarray(values, dtype=np.float64))
+
+    @property
+    def fixed(self) -> Mapping[str, float]:
+        """Numbers that are no parameters because the user holds them, by their names."""
+        return {}
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return which entries of theta are at a bound for practical purposes.
@@ -180,3 +227,38 @@ def _reach(covariance: Covariance, theta: Array, sizes: Array) -> Array:
         unit[a] = 1.0
         reach = np.maximum(reach, sizes[a] * np.abs(covariance.pullback(theta, unit)))
     return np.where(reach > 0, reach, np.inf)
+
+
+def solve_natural(covariance: Covariance, values: Array) -> Array:
+    """Return theta with `natural(theta)` the values, by damped Newton steps with differences."""
+    theta = np.array(covariance.start(), dtype=np.float64)
+    left = values - covariance.natural(theta)
+    for _ in range(100):
+        size = float(np.max(np.abs(left), initial=0.0))
+        if size <= 1e-12 * (1.0 + float(np.max(np.abs(values), initial=0.0))):
+            return covariance.canonical(theta)
+        step = np.linalg.lstsq(natural_slopes(covariance, theta), left, rcond=None)[0]
+        for _ in range(40):
+            moved = values - covariance.natural(theta + step)
+            if float(np.max(np.abs(moved))) < size:
+                break
+            step = 0.5 * step
+        else:
+            break
+        theta, left = theta + step, moved
+    if float(np.max(np.abs(left), initial=0.0)) <= 1e-8 * (1.0 + float(np.max(np.abs(values)))):
+        return covariance.canonical(theta)
+    raise ValueError(f"no covariance of structure {covariance.name!r} has the values {values}")
+
+
+def natural_slopes(covariance: Covariance, theta: Array) -> Array:
+    """Return d natural / d theta, shape (n_theta, n_theta), by differences of fourth order."""
+    n = theta.size
+    slopes = np.zeros((n, n))
+    for j in range(n):
+        step = 1e-3 * max(1.0, abs(float(theta[j])))
+        for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
+            moved = theta.copy()
+            moved[j] += factor * step
+            slopes[:, j] += weight / step * covariance.natural(moved)
+    return slopes

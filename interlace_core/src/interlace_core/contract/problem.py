@@ -14,6 +14,7 @@ from interlace_core.records import Array, IntArray
 if TYPE_CHECKING:
     from interlace_core.contract.covariance import Covariance
     from interlace_core.contract.family import Family, Parameter
+    from interlace_core.contract.kernels import Compiled
     from interlace_core.contract.level_covariance import Relation
     from interlace_core.contract.row_correlation import RowCorrelation
 
@@ -67,7 +68,11 @@ class RandomTerm:
         Known covariance of the levels, the same for all terms of a group; None where they are
         independent.
     options : tuple of (str, object)
-        What `covariance` was made with beside the number of columns.
+        What `covariance` was made with beside its columns.
+    column_levels : tuple of str, length c
+        Levels or points that the columns stand for; empty where they are covariates.
+    points : mapping from str to ndarray, shape (c,)
+        What `Covariance.from_columns` was told of them.
     """
 
     label: str
@@ -80,6 +85,8 @@ class RandomTerm:
     covariance: Covariance
     relation: Relation | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    column_levels: tuple[str, ...] = ()
+    points: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> Array:
@@ -141,6 +148,8 @@ class Problem:
     cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     """What was made of the problem and is asked for again, by who made it, such as its
     layout; a problem that is replaced by a changed one starts with none."""
+    compiled: Compiled | None = None
+    """Compiled code that may serve it; None leaves all to NumPy."""
 
     @property
     def n(self) -> int:

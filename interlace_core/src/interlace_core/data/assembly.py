@@ -14,7 +14,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, RandomTerm
-from interlace_core.data.design import Design, DesignBuilder, drop_collinear, drop_intercept
+from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.level_covariances import KnownCovariances
 from interlace_core.data.levels import (
@@ -24,12 +24,13 @@ from interlace_core.data.levels import (
     check_levels,
     column_code,
 )
+from interlace_core.data.points import TermColumns, term_columns
 from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.formulas.tokens import formula_error
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import InterlaceError, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
@@ -87,8 +88,8 @@ def assemble(
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors.
     """
-    levels = _KnownLevels(known, [bar for part in parts for bar in part.bars])
-    work = _Assembly(frame, rows, covariance, levels)
+    bars = [bar for part in parts for bar in part.bars]
+    work = _Assembly(frame, rows, covariance, _KnownLevels(known, bars, covariance))
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -185,56 +186,70 @@ class _Assembly:
             self.factors[bar.columns] = build_factor(bar.columns, self.frame)
         factor = self.factors[bar.columns]
         group, relation, levels = self.known.of(bar, factor.encoder)
-        check_levels(bar, factor)
-        design = self.designs.build(bar.left)
-        structure = self._structure(bar, design.X.shape[1])
-        if structure.takes_levels_only:
-            _require_levels(bar, structure, design)
+        cls, options = self._class(bar)
+        columns = term_columns(bar, cls, self.designs.build(bar.left), self.frame)
+        if len(columns.levels) < 2:
+            check_levels(bar, factor)
+        if cls.takes_matrix:
+            options["matrix"] = self.known.matrix(bar, columns)
+        structure = _structure(bar, cls, columns, options)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
             group=group,
             codes=factor.codes,
             levels=factor.encoder.levels,
-            Z=design.X,
-            names=design.encoder.names,
+            Z=columns.Z,
+            names=columns.encoder.names,
             covariance=structure,
             relation=relation,
-            options=tuple(_structure_options(bar).items()),
+            options=tuple(options.items()),
+            column_levels=columns.levels,
+            points=columns.frame,
         )
-        return term, TermEncoder(design.encoder, levels)
+        return term, TermEncoder(columns.encoder, levels)
 
     def _offset_term(self, offset: Expression) -> Array:
         values = evaluate(offset, self.frame).astype(np.float64)
         require_finite(values, f"offset({offset.text})", self.rows)
         return values
 
-    def _structure(self, bar: Bar, size: int) -> Covariance:
-        options, name = _structure_options(bar), bar.structure
+    def _class(self, bar: Bar) -> tuple[type[Covariance], dict[str, Any]]:
+        """Return the class of a term's structure, and the options that are its own."""
+        options, name = dict(bar.options), bar.structure
         if name == KNOWN_LEVELS:
-            name = str(dict(bar.options).get("structure", DEFAULT_STRUCTURE))
-        structure = self.covariance(name)
+            name = str(options.pop("structure", DEFAULT_STRUCTURE))
+        return self.covariance(name), options
+
+
+def _structure(
+    bar: Bar, cls: type[Covariance], columns: TermColumns, options: dict[str, Any]
+) -> Covariance:
+    try:
+        return cls.from_columns(columns.encoder.names, columns.levels, columns.frame, **options)
+    except InterlaceError as error:
+        raise formula_error(bar.span, str(error)) from error
+    except TypeError as error:
         if not options:
-            return structure(size)
-        try:
-            return structure(size, **options)
-        except TypeError as error:
-            names = ", ".join(name for name, _ in bar.options)
-            raise formula_error(
-                bar.span,
-                f"covariance structure {bar.structure!r} does not take the option(s) {names} "
-                f"({error}). Remove them, or correct their names.",
-            ) from error
+            raise
+        raise formula_error(
+            bar.span,
+            f"covariance structure {bar.structure!r} does not take the option(s) "
+            f"{', '.join(options)} ({error}). Remove them, or correct their names.",
+        ) from error
 
 
 class _KnownLevels:
     """Which terms have levels that are correlated by a known matrix."""
 
-    def __init__(self, given: object, bars: Sequence[Bar]) -> None:
+    def __init__(self, given: object, bars: Sequence[Bar], covariance: CovarianceLookup) -> None:
         self.given = KnownCovariances(given)
         groups = {bar.group for bar in bars}
+        # known(...) stands for a structure, of which no matrix of columns is asked
+        inner = [bar for bar in bars if bar.structure != KNOWN_LEVELS]
+        columns = {_covariate(bar) for bar in inner if covariance(bar.structure).takes_matrix}
         for name in self.given.factors:
-            if name not in groups:
+            if name not in groups | columns:
                 raise OptionError(
                     f"known: expected grouping factors of the model ({listed(groups) or 'none'}), "
                     f"got {name!r}. Write a term such as (1 | {name})."
@@ -264,36 +279,24 @@ class _KnownLevels:
         relation, levels = self.found[group]
         return f"{KNOWN_LEVELS}({group})" if group in self.mixed else group, relation, levels
 
+    def matrix(self, bar: Bar, columns: TermColumns) -> Array:
+        """Return the known matrix of a term's columns, shape (c, c)."""
+        name = _covariate(bar)
+        if name not in self.given.factors:
+            raise formula_error(
+                bar.span,
+                f"expected the matrix of {name!r} in the argument known, got "
+                f"{listed(self.given.factors) or 'none'}. Give known={{{name!r}: K}}, K a "
+                "DataFrame labelled by its levels.",
+            )
+        return self.given.matrix(name, columns.levels)
 
-def _structure_options(bar: Bar) -> dict[str, Any]:
-    """Return the options of a term's structure, without that which names it."""
-    own = dict(bar.options)
-    if bar.structure == KNOWN_LEVELS:
-        own.pop("structure", None)
-    return own
+
+def _covariate(bar: Bar) -> str:
+    """Return what stands left of a bar, by which the matrix of its columns is given."""
+    return " + ".join(term.span.text.strip("`") for term in bar.left.covariates)
 
 
 def _columns(encoder: PredictorEncoder) -> list[str]:
     design = encoder.design.columns if encoder.design else ()
     return [*design, *(name for each in encoder.offsets for name in each.columns)]
-
-
-def _require_levels(bar: Bar, structure: Covariance, design: Design) -> None:
-    """Refuse columns that are not the levels of one factor, each row in one of them."""
-    X = design.X
-    indicators = bool(np.all((X == 0.0) | (X == 1.0)) and np.all(np.sum(X, axis=1) == 1.0))
-    if indicators and not bar.left.has_intercept:
-        return
-    covariates = [term.span.text for term in bar.left.covariates]
-    got = [] if indicators or not covariates else [f"covariates ({listed(covariates)})"]
-    got += ["an intercept"] if bar.left.has_intercept else []
-    name = covariates[0] if len(covariates) == 1 else "time"
-    example = f"{structure.name}(0 + {name} | {bar.group})"
-    raise formula_error(
-        bar.span,
-        f"covariance structure {structure.name!r}: expected the levels of one factor, got "
-        f"{' and '.join(got)}. "
-        f"Write {example} with {name!r} a factor that has a level for each time or unit, in "
-        f"order: data[{name!r}] = data[{name!r}].astype('category'). For covariates use us or "
-        "diag.",
-    )

@@ -42,6 +42,9 @@ class DesignEncoder:
         a design that is the intercept alone.
     kept : ndarray of intp, shape (p,), or None
         Columns left after collinear ones were dropped; None if all are.
+    points : ndarray, shape (p, k), or None
+        Distinct values of k covariates, one of which each column stands for; None where columns
+        are what the formula makes.
     """
 
     text: str
@@ -49,6 +52,7 @@ class DesignEncoder:
     columns: tuple[str, ...]
     spec: Any = None
     kept: IntArray | None = None
+    points: Array | None = None
 
 
 @dataclass(frozen=True)

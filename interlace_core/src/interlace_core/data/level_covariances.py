@@ -80,6 +80,31 @@ class KnownCovariances:
         levels = (*encoder.levels, *others)
         return relation, replace(encoder, column_levels=(levels,), levels=levels)
 
+    def matrix(self, name: str, levels: Sequence[str]) -> Array:
+        """Return the matrix of the columns of a term, in their order.
+
+        Raises
+        ------
+        DataError
+            If a level is not in the matrix, or the matrix is no covariance.
+        """
+        labels, K = self._matrices[name]
+        places = {label: place for place, label in enumerate(labels)}
+        missing = [level for level in levels if level not in places]
+        if missing:
+            raise DataError(
+                f"known[{name!r}]: expected every level of {name!r} among the labels of the "
+                f"matrix, got none for {listed(missing)}. Label its rows and columns as the data "
+                "do, and add what is missing."
+            )
+        order = [places[level] for level in levels]
+        K = K[np.ix_(order, order)]
+        try:
+            Relation.of(K, len(order))
+        except DataError as error:
+            raise DataError(f"known[{name!r}]: {error}") from None
+        return K
+
 
 def _labelled(name: str, given: Any) -> tuple[tuple[str, ...], Array]:
     """Return the labels of a matrix, and the matrix with rows and columns in one order."""

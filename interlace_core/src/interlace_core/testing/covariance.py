@@ -12,7 +12,12 @@ import numpy as np
 from interlace_core.contract.covariance import Covariance
 from interlace_core.records import Array
 from interlace_core.testing.covariance_case import CovarianceCase, thetas_of
-from interlace_core.testing.covariance_scales import check_natural, check_rescaled
+from interlace_core.testing.covariance_scales import (
+    check_from_natural,
+    check_kinds,
+    check_natural,
+    check_rescaled,
+)
 from interlace_core.testing.differences import gradient
 from interlace_core.testing.verdicts import Checks, collect, expect, expect_close
 
@@ -38,17 +43,21 @@ def covariance_checks(
     *,
     sizes: Sequence[int] = (1, 2, 3, 4),
     expected_failures: Mapping[str, str] | None = None,
+    coordinates: int = 0,
 ) -> Checks:
     """Return the checks of a covariance structure as pairs of name and callable.
 
     Parameters
     ----------
     structure : type
-        Its class, constructed with the number of columns.
+        Its class, made by `from_columns`.
     sizes : sequence of int
         Numbers of columns to try.
     expected_failures : mapping from check names to reasons, optional
         Such a check passes if it fails, and fails if it passes.
+    coordinates : int
+        Numeric covariates that its columns are points of, for a structure of times or places; 0
+        for the levels of a factor, or for covariates.
 
     Raises
     ------
@@ -63,10 +72,12 @@ def covariance_checks(
         def test_conformance(name, check):
             check()
     """
-    case = CovarianceCase(structure, sizes)
+    case = CovarianceCase(structure, sizes, coordinates)
     checks: dict[str, Callable[[], None]] = {
         name: partial(check, case) for name, check in _CHECKS.items()
     }
+    if coordinates > 1:
+        checks["points are told apart"] = partial(check_points, case)
     return collect(structure.__name__, checks, expected_failures)
 
 
@@ -84,9 +95,9 @@ def check_start(case: CovarianceCase) -> None:
         V = _covariance(covariance, start)
         variances = np.diag(V)
         near = (variances > 1.0 / SPREAD_AT_START) & (variances < SPREAD_AT_START)
-        definite = bool(np.all(np.linalg.eigvalsh(V) > 0.0))
+        definite = not covariance.full_rank or bool(np.all(np.linalg.eigvalsh(V) > 0.0))
         expect(
-            bool(near.all()) and definite,
+            (bool(near.all()) or not covariance.n_theta) and definite,
             f"a template near the identity at the start {where}",
             f"a covariance {V.tolist()}",
             "Start at unit variances, whatever the parameters are.",
@@ -96,7 +107,7 @@ def check_start(case: CovarianceCase) -> None:
 def check_capabilities(case: CovarianceCase) -> None:
     """Require that what the core asks of a structure is answered by True or False."""
     for covariance, where in case.each():
-        for name in ("crosses_bounds", "takes_levels_only"):
+        for name in ("crosses_bounds", "takes_levels_only", "takes_matrix", "full_rank"):
             answer = getattr(covariance, name)
             expect(
                 isinstance(answer, (bool, np.bool_)),
@@ -206,6 +217,8 @@ def check_canonical(case: CovarianceCase) -> None:
 def check_zero(case: CovarianceCase) -> None:
     """Require that variances of 0 are an ordinary point: finite, and the template moves there."""
     for covariance, where in case.each():
+        if not covariance.n_theta:
+            continue  # known, and nothing moves it
         zero = covariance.canonical(covariance.nearest(np.zeros((covariance.size,) * 2)))
         T = covariance.template(zero)
         expect(
@@ -221,6 +234,22 @@ def check_zero(case: CovarianceCase) -> None:
             f"slopes {here} of the diagonal, {usual} at the start",
             "At 0 the template needs a slope, or no search can leave it.",
         )
+
+
+def check_points(case: CovarianceCase) -> None:
+    """Require that a structure of places sees them: in another order, it is in another order."""
+    for size in case.sizes:
+        order = np.random.default_rng(6).permutation(size)
+        one, other = case.made(size), case.made(size, order)
+        for theta in thetas_of(one):
+            expect_close(
+                _covariance(other, theta),
+                _covariance(one, theta)[np.ix_(order, order)],
+                what=f"the covariance of {size} points in another order",
+                tol=TOL_SAME * 1e3,
+                scale=np.trace(_covariance(one, theta)),
+                advice="from_columns() tells the coordinates of each column.",
+            )
 
 
 def check_pickle(case: CovarianceCase) -> None:
@@ -240,6 +269,8 @@ _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "start is near the identity": check_start,
     "capabilities are true or false": check_capabilities,
     "natural parameters have names": check_natural,
+    "natural parameters have kinds": check_kinds,
+    "natural parameters lead back": check_from_natural,
     "other units are a linear map": check_rescaled,
     "bounds hold the start": check_bounds,
     "template is finite and theta untouched": check_template,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,42 @@ class CovarianceCase:
     structure : type
     sizes : sequence of int
         Numbers of random-effects columns to try.
+    coordinates : int
+        Numeric covariates that the columns are points of; 0 for a factor, or for covariates.
     """
 
     structure: type[Covariance]
     sizes: Sequence[int]
+    coordinates: int = 0
 
     def each(self) -> Iterator[tuple[Covariance, str]]:
         """Yield an instance of each size, with the size in words."""
         for size in self.sizes:
-            yield self.structure(size), f"with {size} column(s)"
+            where = f"with {size} column(s)"
+            if self.coordinates:
+                where += f", points of {self.coordinates} coordinate(s)"
+            yield self.made(size), where
+
+    def made(self, size: int, order: IntArray | None = None) -> Covariance:
+        """Return the structure as a model makes it, its points in an order."""
+        names, frame = [f"x{k}" for k in range(size)], points(size, self.coordinates)
+        if order is not None:
+            frame = {name: values[order] for name, values in frame.items()}
+        levels = [str(k) for k in range(size)] if self.structure.takes_levels_only else []
+        options = {}
+        if self.structure.takes_matrix:
+            root = np.random.default_rng(size).normal(size=(size, size + 1))
+            root /= np.linalg.norm(root, axis=1)[:, None]
+            options["matrix"] = root @ root.T
+        return self.structure.from_columns(names, levels, frame, **options)
+
+
+def points(size: int, coordinates: int) -> dict[str, Array]:
+    """Return distinct points: whole numbers with gaps for one coordinate, a scatter for more."""
+    if coordinates == 1:
+        return {"time": np.cumsum(1.0 + np.arange(size) % 3)}
+    scatter = np.random.default_rng(5).normal(size=(size, coordinates))
+    return {f"coordinate{k}": scatter[:, k] for k in range(coordinates)}
 
 
 def thetas_of(covariance: Covariance) -> list[Array]:

@@ -38,8 +38,56 @@ def check_natural(case: CovarianceCase) -> None:
                 np.asarray(covariance.natural(covariance.canonical(theta))),
                 what=f"natural() of theta, as of canonical(theta), {where}",
                 tol=TOL_SAME,
-                scale=1.0 + np.max(np.abs(found)),
+                scale=1.0 + np.max(np.abs(found), initial=0.0),
                 advice="The same covariance has the same standard deviations and correlations.",
+            )
+
+
+KINDS = ("sd", "correlation", "positive", "real")
+
+
+def check_kinds(case: CovarianceCase) -> None:
+    """Require a kind for each number, and numbers that are of their kinds."""
+    for covariance, where in case.each():
+        kinds = tuple(covariance.kinds())
+        expect(
+            len(kinds) == covariance.n_theta and set(kinds) <= set(KINDS),
+            f"one of {', '.join(KINDS)} for each of {covariance.n_theta} numbers {where}",
+            kinds,
+            "Check kinds().",
+        )
+        for theta in thetas_of(covariance):
+            for name, kind, value in zip(
+                covariance.names([f"x{k}" for k in range(covariance.size)]),
+                kinds,
+                covariance.natural(theta),
+                strict=True,
+            ):
+                fits = kind == "real" or (
+                    abs(value) <= 1.0 if kind == "correlation" else value >= 0
+                )
+                expect(
+                    bool(fits),
+                    f"a number {name!r} of its kind, {kind}, {where}",
+                    value,
+                    "Intervals are made on the scale of the kind: log, or Fisher's z.",
+                )
+
+
+def check_from_natural(case: CovarianceCase) -> None:
+    """Require that `from_natural` finds the covariance again that `natural` describes."""
+    for covariance, where in case.each():
+        for theta in thetas_of(covariance):
+            values = np.asarray(covariance.natural(theta))
+            back = np.asarray(covariance.from_natural(values.copy()))
+            T, again = covariance.template(theta), covariance.template(back)
+            expect_close(
+                again @ again.T,
+                T @ T.T,
+                what=f"the covariance of from_natural(natural(theta)) {where}",
+                tol=1e-7,
+                scale=np.trace(T @ T.T),
+                advice="from_natural() inverts natural(); the default needs them smooth.",
             )
 
 

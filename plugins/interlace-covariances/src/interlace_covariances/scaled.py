@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from interlace_core.contract import Array, BoolArray, Covariance
+from interlace_core.contract import Array, BoolArray, Covariance, Kind
 
 
 class ScaledCorrelation(Covariance):
@@ -51,6 +51,20 @@ class ScaledCorrelation(Covariance):
     @abstractmethod
     def nearest_angles(self, correlation: Array) -> Array:
         """Return the angles of the closest correlation matrix of the structure."""
+
+    @abstractmethod
+    def angles_of(self, values: Array) -> Array:
+        """Return the angles of the numbers that `natural` gives for them.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+
+    def values_of(self, angles: Array) -> Array:
+        """Return the numbers that users read: by default the first column's correlations."""
+        return np.asarray(self.root(angles)[1 : 1 + self.n_angles] @ self.root(angles)[0])
 
     @property
     def n_scales(self) -> int:
@@ -123,8 +137,20 @@ class ScaledCorrelation(Covariance):
     def natural(self, theta: Array) -> Array:
         """Return standard deviations, and the correlations of the first column with those after."""
         scales, angles = np.abs(theta[: self.n_scales]), theta[self.n_scales :]
-        C = self.root(angles)
-        return np.concatenate([scales, C[1 : 1 + self.n_angles] @ C[0]])
+        return np.concatenate([scales, self.values_of(angles)])
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return standard deviations, then correlations."""
+        scale: tuple[Kind, ...] = ("sd",)
+        correlation: tuple[Kind, ...] = ("correlation",)
+        return scale * self.n_scales + correlation * self.n_angles
+
+    def from_natural(self, values: Array) -> Array:
+        """Return theta of standard deviations and correlations."""
+        scales = np.asarray(values[: self.n_scales], dtype=np.float64)
+        if np.any(scales < 0.0):
+            raise ValueError(f"standard deviations of at least 0, got {scales}")
+        return np.concatenate([scales, self.angles_of(np.asarray(values[self.n_scales :]))])
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return standard deviations next to 0, and angles next to an end of their range."""

@@ -1,11 +1,14 @@
-"""The structures: equal variances, compound symmetry, first-order autoregressive, Toeplitz."""
+"""Structures of levels in an order or in none: equal variances, compound symmetry, Toeplitz."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
 
-from interlace_core.contract import Array, ResidualCorrelation
-from interlace_covariances.residuals import AutoregressiveResiduals, ExchangeableResiduals
+from interlace_core.contract import Array, DataError, ResidualCorrelation
+from interlace_covariances.residuals import ExchangeableResiduals
 from interlace_covariances.rotations import (
     correlations_pullback,
     partial_autocorrelations,
@@ -39,6 +42,10 @@ class EqualVariances(ScaledCorrelation):
     def nearest_angles(self, correlation: Array) -> Array:
         """Return nothing."""
         return np.zeros(0)
+
+    def angles_of(self, values: Array) -> Array:
+        """Return nothing."""
+        return values
 
 
 class CompoundSymmetry(ScaledCorrelation):
@@ -92,66 +99,33 @@ class CompoundSymmetry(ScaledCorrelation):
         square = np.clip((1.0 + (c - 1) * average) / c, 0.0, 1.0)
         return np.array([np.arcsin(np.sqrt(square))])
 
+    def angles_of(self, values: Array) -> Array:
+        """Return the angle of a correlation."""
+        if not values.size:
+            return values
+        least = -1.0 / (self.size - 1)
+        if not least <= values[0] <= 1.0:
+            raise ValueError(f"a correlation from {least:g} to 1, got {values[0]:g}")
+        return self.nearest_angles(np.full((self.size, self.size), values[0]))
+
     def _projections(self) -> tuple[Array, Array]:
         c = self.size
         J = np.full((c, c), 1.0 / c)
         return np.sqrt(c / (c - 1)) * (np.eye(c) - J), np.sqrt(c) * J
 
 
-class Autoregressive(ScaledCorrelation):
-    """One variance, and correlations `rho^|i - j|` between columns: equally spaced times.
+class HomogeneousSymmetry(CompoundSymmetry):
+    """Compound symmetry with one standard deviation."""
 
-    rho is the sine of the angle. The columns are taken in their order, which for a factor is
-    that of its levels; write `ar1(0 + time | g)` with `time` a factor of every time point.
-    """
-
-    name = "ar1"
-    takes_levels_only = True
-    crosses_bounds = True
+    name = "homcs"
     equal_variances = True
-    angle_range = (-QUARTER, QUARTER)
+    crosses_bounds = True
 
-    @classmethod
-    def residuals(cls) -> type[ResidualCorrelation]:
-        """Return the same correlations, of residuals at any whole times."""
-        return AutoregressiveResiduals
 
-    @property
-    def n_angles(self) -> int:
-        """One if there is anything to correlate."""
-        return min(self.size - 1, 1)
+class HeterogeneousSymmetry(CompoundSymmetry):
+    """Compound symmetry with a standard deviation for each column: `cs` by its longer name."""
 
-    @property
-    def start_angles(self) -> Array:
-        """The angle of the start's correlation."""
-        return np.full(self.n_angles, np.arcsin(START_CORRELATION))
-
-    def root(self, angles: Array) -> Array:
-        """Return the Cholesky factor: `rho^i` in the first column, then `rho^(i-j) cos(a)`."""
-        if not self.n_angles:
-            return np.eye(1)
-        powers = np.sin(angles[0]) ** np.maximum(self._lags(), 0)
-        powers[:, 1:] *= np.cos(angles[0])
-        return np.asarray(np.tril(powers))
-
-    def root_pullback(self, angles: Array, dC: Array) -> Array:
-        """Return the derivative in the angle."""
-        if not self.n_angles:
-            return np.zeros(0)
-        sin, cos = np.sin(angles[0]), np.cos(angles[0])
-        lags = np.maximum(self._lags(), 0)
-        slope = lags * sin ** np.maximum(lags - 1, 0) * cos
-        slope[:, 1:] = slope[:, 1:] * cos - sin ** lags[:, 1:] * sin
-        return np.array([np.sum(dC * np.tril(slope))])
-
-    def nearest_angles(self, correlation: Array) -> Array:
-        """Return the angle of the average correlation of neighbours."""
-        rho = float(np.mean(np.diagonal(correlation, 1)))
-        return np.asarray(np.arcsin(np.clip([rho], -1.0, 1.0)))
-
-    def _lags(self) -> Array:
-        places = np.arange(self.size, dtype=np.float64)
-        return places[:, None] - places[None, :]
+    name = "hetcs"
 
 
 class Toeplitz(ScaledCorrelation):
@@ -164,6 +138,26 @@ class Toeplitz(ScaledCorrelation):
     name = "toep"
     takes_levels_only = True
     angle_range = (-QUARTER, QUARTER)
+
+    @classmethod
+    def from_columns(
+        cls, names: Sequence[str], levels: Sequence[str], frame: Mapping[str, Array], **options: Any
+    ) -> Self:
+        """Return the structure of levels in order, or of times that are equally spaced."""
+        if len(frame) > 1:
+            raise DataError(
+                f"{cls.name}: expected a factor or one column of times, got {', '.join(frame)}. "
+                "For places use exp, gau or mat."
+            )
+        for variable, times in frame.items():
+            gaps = np.diff(times)
+            if gaps.size and np.ptp(gaps) > 1e-9 * np.max(np.abs(times)):
+                raise DataError(
+                    f"{cls.name}: expected times {variable!r} that are equally spaced, got gaps "
+                    f"from {gaps.min():g} to {gaps.max():g}. Use ar1 or ou, which count them, or "
+                    "make it a factor, whose levels follow each other."
+                )
+        return cls(len(names), **options)
 
     @property
     def n_angles(self) -> int:
@@ -187,3 +181,20 @@ class Toeplitz(ScaledCorrelation):
         """Return the angles of the average correlation at each distance."""
         by_distance = [np.mean(np.diagonal(correlation, k)) for k in range(1, self.size)]
         return np.asarray(np.arcsin(partial_autocorrelations(np.array(by_distance))))
+
+    def angles_of(self, values: Array) -> Array:
+        """Return the angles of the correlations at distances 1, 2, ..."""
+        partial = partial_autocorrelations(values)
+        angles = np.arcsin(partial)
+        C = self.root(angles)
+        if not np.allclose(C[1:] @ C[0], values, atol=1e-9):
+            raise ValueError(f"correlations of a stationary sequence, got {values}")
+        return np.asarray(angles)
+
+
+class HomogeneousToeplitz(Toeplitz):
+    """Toeplitz with one standard deviation: the covariance of a stationary sequence."""
+
+    name = "homtoep"
+    equal_variances = True
+    crosses_bounds = True

@@ -1,0 +1,256 @@
+"""Correlations that fall with the distance of places: exponential, Gaussian, Matern."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.special import gammaln, kve
+
+from interlace_core.contract import Array, DataError, Kind
+from interlace_covariances.ranges import RangeScale
+from interlace_covariances.scaled import ScaledCorrelation
+
+QUARTER = 0.5 * np.pi
+
+START_CORRELATION = 0.5
+
+NUGGET = 1e-10
+"""Share of the variance that each place has of its own: correlations of smooth processes are
+singular to rounding at once."""
+
+
+class PlaceCorrelation(ScaledCorrelation):
+    """A standard deviation, a range, and perhaps more.
+
+    Parameters
+    ----------
+    size : int
+        Number of places.
+    points : ndarray, shape (size, k), optional
+        Their coordinates, all different; 0, 1, ... on a line by default.
+    """
+
+    takes_levels_only = True
+    crosses_bounds = True
+    equal_variances = True
+    angle_range = (-QUARTER, QUARTER)
+
+    def __init__(self, size: int, points: Array | None = None) -> None:
+        super().__init__(size)
+        given = np.arange(size, dtype=np.float64)[:, None] if points is None else points
+        self.points = np.asarray(given, dtype=np.float64)
+        apart = self.points[:, None, :] - self.points[None, :, :]
+        self.distances = np.sqrt(np.sum(np.square(apart), axis=-1))
+        self._off = ~np.eye(size, dtype=bool)
+        own = self.distances[self._off]
+        self.scale = RangeScale.of(own, float(np.max(own, initial=0.0)))
+
+    @classmethod
+    def from_columns(
+        cls, names: Sequence[str], levels: Sequence[str], frame: Mapping[str, Array], **options: Any
+    ) -> Self:
+        """Return the structure of the places that the columns stand for."""
+        if not frame:
+            raise DataError(
+                f"{cls.name}: expected numbers, the coordinates, got the levels of a factor. Write "
+                f"{cls.name}(0 + x + y | group) with the columns of the coordinates."
+            )
+        return cls(len(names), np.column_stack(list(frame.values())), **options)
+
+    @abstractmethod
+    def kernel(self, angles: Array) -> Array:
+        """Return the correlations, shape (c, c)."""
+
+    @abstractmethod
+    def kernel_slopes(self, angles: Array) -> list[Array]:
+        """Return their derivatives in each angle."""
+
+    @property
+    def n_angles(self) -> int:
+        """One if there is anything to correlate."""
+        return min(self.size - 1, 1)
+
+    @property
+    def start_angles(self) -> Array:
+        """The angle that gives neighbours, the nearest of most places, a moderate correlation."""
+        if not self.n_angles:
+            return np.zeros(0)
+        nearest = np.min(np.where(self._off, self.distances, np.inf), axis=1)
+        return self.scale.angle(np.array([1.5 * np.median(nearest)]))
+
+    def root(self, angles: Array) -> Array:
+        """Return the Cholesky factor."""
+        if not self.n_angles:
+            return np.eye(self.size)
+        R = (self.kernel(angles) + NUGGET * np.eye(self.size)) / (1.0 + NUGGET)
+        return np.asarray(cholesky(R, lower=True))
+
+    def root_pullback(self, angles: Array, dC: Array) -> Array:
+        """Return the derivatives through the Cholesky factor (Murray 2016, arXiv:1602.07527)."""
+        if not self.n_angles:
+            return np.zeros(0)
+        C = self.root(angles)
+        inner = np.tril(C.T @ np.tril(dC))
+        inner[np.diag_indices(self.size)] *= 0.5
+        half = solve_triangular(C, inner.T, lower=True, trans="T").T  # inner C^-1
+        dR = solve_triangular(C, half, lower=True, trans="T") / (1.0 + NUGGET)
+        return np.array([np.sum(dR * slope) for slope in self.kernel_slopes(angles)])
+
+    def angles_of(self, values: Array) -> Array:
+        """Return the angle of a range."""
+        return self.scale.checked_angle(values)
+
+    def values_of(self, angles: Array) -> Array:
+        """Return the range."""
+        return self.scale.range(angles)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return a standard deviation and positive numbers."""
+        kinds: tuple[Kind, ...] = ("sd", "positive", "positive")
+        return kinds[: self.n_theta]
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return sd and range."""
+        return ("sd", "range")[: self.n_theta]
+
+    def _moderate(self, correlation: Array) -> tuple[float, float]:
+        """Return distance and correlation of the pair nearest to a correlation of a half."""
+        r = np.where(self._off, correlation, 2.0)
+        place = np.unravel_index(int(np.argmin(np.abs(r - 0.5))), r.shape)
+        return float(self.distances[place]), float(np.clip(r[place], 1e-12, 1.0 - 1e-12))
+
+
+class Exponential(PlaceCorrelation):
+    """One variance, and correlations `exp(-distance / range)`."""
+
+    name = "exp"
+
+    def kernel(self, angles: Array) -> Array:
+        """Return exponentials of the distances."""
+        return np.asarray(np.exp(-self.distances / self.scale.range(angles)[0]))
+
+    def kernel_slopes(self, angles: Array) -> list[Array]:
+        """Return the slope in the angle."""
+        relative = self.distances / self.scale.range(angles)[0]
+        return [self.scale.log_slope(angles)[0] * relative * np.exp(-relative)]
+
+    def nearest_angles(self, correlation: Array) -> Array:
+        """Return the angle of the range that a moderate correlation tells."""
+        distance, r = self._moderate(correlation)
+        return self.scale.angle(np.array([distance / -np.log(r)]))
+
+
+class Gaussian(PlaceCorrelation):
+    """One variance, and correlations `exp(-(distance / range)^2)`."""
+
+    name = "gau"
+
+    def kernel(self, angles: Array) -> Array:
+        """Return exponentials of the squared distances."""
+        return np.asarray(np.exp(-np.square(self.distances / self.scale.range(angles)[0])))
+
+    def kernel_slopes(self, angles: Array) -> list[Array]:
+        """Return the slope in the angle."""
+        square = np.square(self.distances / self.scale.range(angles)[0])
+        return [2.0 * self.scale.log_slope(angles)[0] * square * np.exp(-square)]
+
+    def nearest_angles(self, correlation: Array) -> Array:
+        """Return the angle of the range that a moderate correlation tells."""
+        distance, r = self._moderate(correlation)
+        return self.scale.angle(np.array([distance / np.sqrt(-np.log(r))]))
+
+
+SMOOTHNESS = RangeScale(float(np.log(1.5)), float(np.log(40.0)))
+"""From 0.0375 to 60, where the correlation is Gaussian in all but name."""
+
+
+class Matern(PlaceCorrelation):
+    """One variance, and Matern's correlations with a range and a smoothness to estimate.
+
+    `2^(1 - nu) / Gamma(nu) (d / range)^nu K_nu(d / range)`: exponential at a smoothness nu of 1/2.
+    """
+
+    name = "mat"
+
+    @property
+    def n_angles(self) -> int:
+        """Two if there is anything to correlate."""
+        return 2 * min(self.size - 1, 1)
+
+    @property
+    def start_angles(self) -> Array:
+        """The start of the range, and a smoothness of 1."""
+        if not self.n_angles:
+            return np.zeros(0)
+        return np.append(super().start_angles, SMOOTHNESS.angle(np.array([1.0])))
+
+    def kernel(self, angles: Array) -> Array:
+        """Return Matern's correlations."""
+        x = self.distances / self.scale.range(angles[:1])[0]
+        return _matern(x, float(SMOOTHNESS.range(angles[1:])[0]))
+
+    def kernel_slopes(self, angles: Array) -> list[Array]:
+        """Return the slopes in the range's and, by differences, in the smoothness's angle."""
+        x = self.distances / self.scale.range(angles[:1])[0]
+        nu = float(SMOOTHNESS.range(angles[1:])[0])
+        step = 1e-3
+        in_log_nu = sum(
+            weight / step * _matern(x, nu * np.exp(factor * step))
+            for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12))
+        )
+        return [
+            self.scale.log_slope(angles[:1])[0] * _matern_log_slope(x, nu),
+            np.asarray(SMOOTHNESS.log_slope(angles[1:])[0] * in_log_nu),
+        ]
+
+    def nearest_angles(self, correlation: Array) -> Array:
+        """Return the angles of least squares."""
+        from scipy.optimize import least_squares
+
+        wanted = correlation[self._off]
+
+        def left(angles: Array) -> Array:
+            return np.asarray(self.kernel(angles)[self._off] - wanted)
+
+        found = least_squares(left, self.start_angles, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        low, high = self.angle_range
+        return np.clip(found.x, low, high)
+
+    def angles_of(self, values: Array) -> Array:
+        """Return the angles of a range and a smoothness."""
+        if not values.size:
+            return values
+        return np.concatenate(
+            [self.scale.checked_angle(values[:1]), SMOOTHNESS.checked_angle(values[1:])]
+        )
+
+    def values_of(self, angles: Array) -> Array:
+        """Return range and smoothness."""
+        return np.concatenate([self.scale.range(angles[:1]), SMOOTHNESS.range(angles[1:])])[
+            : self.n_angles
+        ]
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return sd, range and smoothness."""
+        return ("sd", "range", "smoothness")[: self.n_theta]
+
+
+def _matern(x: Array, nu: float) -> Array:
+    """Return Matern's correlation at relative distances x."""
+    with np.errstate(all="ignore"):
+        log_value = (1.0 - nu) * np.log(2.0) - gammaln(nu) + nu * np.log(x) - x
+        value = np.exp(log_value + np.log(kve(nu, x)))
+    # next to 0 the Bessel function overflows, where the correlation is 1
+    return np.where(x == 0.0, 1.0, np.where(np.isfinite(value), value, np.where(x < 1.0, 1.0, 0.0)))
+
+
+def _matern_log_slope(x: Array, nu: float) -> Array:
+    """Return d correlation / d log(range): `2^(1-nu) / Gamma(nu) x^(nu+1) K_(nu-1)(x)`."""
+    with np.errstate(all="ignore"):
+        log_value = (1.0 - nu) * np.log(2.0) - gammaln(nu) + (nu + 1.0) * np.log(x) - x
+        value = np.exp(log_value + np.log(kve(nu - 1.0, x)))
+    return np.where((x == 0.0) | ~np.isfinite(value), 0.0, value)
