@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.results.result import GLMMResult
-from interlace.results.thresholds import Thresholds, as_series, thresholds_of
+from interlace.results.thresholds import Thresholds, thresholds_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -37,21 +37,72 @@ class CLMMResult(GLMMResult):
 
     @property
     def thresholds(self) -> pd.Series:
-        """Thresholds alpha_k between neighbouring categories, on the latent scale."""
+        """Thresholds alpha_k between neighbouring categories, on the latent scale.
+
+        With effects on them (`nominal`), those where the covariates of these are 0.
+        """
         found = self._thresholds()
-        return as_series(found, found.estimates(self.fit.psi))
+        return found.table(found.estimates(self.fit.psi))["Intercept"].rename(None)
 
     @property
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         found = self._thresholds()
-        return as_series(found, found.errors(self.fit.covariance()))
+        return found.table(found.errors(self.fit.covariance()))["Intercept"].rename(None)
+
+    @property
+    def nominal_effects(self) -> pd.DataFrame:
+        """Effects on the thresholds: a row for each of these, a column for each of `nominal`'s."""
+        found = self._thresholds()
+        return found.table(found.estimates(self.fit.psi)).drop(columns="Intercept")
+
+    @property
+    def nominal_bse(self) -> pd.DataFrame:
+        """Standard errors of the effects on the thresholds."""
+        found = self._thresholds()
+        return found.table(found.errors(self.fit.covariance())).drop(columns="Intercept")
+
+    def nominal_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
+        """Return the test of each fixed term whether its effect differs between thresholds.
+
+        Parameters
+        ----------
+        terms : str or list of str, optional
+            As written in the formula; all by default.
+
+        Returns
+        -------
+        DataFrame
+            A row for the fit and one for each term: `npar` parameters more, `loglik`, `aic`, `lrt`
+            and `pvalue` of the likelihood-ratio test; NaN where the model cannot have such effects.
+            A small p-value speaks against proportional odds (of the link logit) in that term.
+        """
+        from interlace.inference.proportional_odds import nominal_test
+
+        return nominal_test(self, terms)
+
+    def scale_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
+        """Return the test of each fixed term whether the latent scale depends on it.
+
+        Parameters
+        ----------
+        terms : str or list of str, optional
+            As written in the formula; all by default.
+
+        Returns
+        -------
+        DataFrame
+            As for `nominal_test`.
+        """
+        from interlace.inference.proportional_odds import scale_test
+
+        return scale_test(self, terms)
 
     @property
     def family_words(self) -> str:
         """The family with its link and what its thresholds are."""
         family: Any = self.family
-        return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
+        return super().family_words.removesuffix(")") + f", {family.threshold} thresholds)"
 
     def predict(
         self,

@@ -5,7 +5,6 @@ checked there against a second engine (`extras.checks` of each).
 """
 
 import json
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd

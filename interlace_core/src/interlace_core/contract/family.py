@@ -159,16 +159,17 @@ class Family(ABC):
     parameter's own link is it. May be a property."""
 
     def threshold_matrix(self) -> Array | None:
-        """Return how the further predictors make the thresholds between ordered categories.
+        """Return how further predictors make the thresholds between ordered categories.
 
-        The matrix T for which alpha = `T @ [eta_1, ..., eta_{K - 1}]`, lowest first, are those of
-        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link`. None, the default,
-        if the family has no thresholds. Asked of the family bound to the data; reports then show
-        thresholds in place of those predictors.
+        The matrix T for which alpha = `T @ [eta_1, ..., eta_m]`, lowest first, are those of
+        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link` unless predictors
+        beyond m, such as a scale, change it. None, the default, if the family has no thresholds.
+        Asked of the family bound to the data; reports then show thresholds in place of those
+        predictors.
 
         Returns
         -------
-        ndarray, shape (J - 1, K - 1), or None
+        ndarray, shape (J - 1, m), or None
         """
         return None
 
