@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
@@ -23,6 +24,7 @@ METHODS = ("REML", "ML")
 DF_METHODS = ("satterthwaite", "kenward-roger", "none")
 
 
+@entrances
 class LMMResult(GLMMResult):
     """A fitted linear mixed model.
 
@@ -198,6 +200,7 @@ class LMMResult(GLMMResult):
         return self.fit.vcov[np.ix_(places, places)]
 
 
+@entrance
 def fit(
     formula: str,
     data: Any,

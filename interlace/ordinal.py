@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrance, entrances
+from interlace.prediction.predict import predict_each
+from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
+from interlace_core.calculus.links import LINKS
 from interlace_core.messages.errors import OptionError
+from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
 
-PREDICTIONS = ("prob", "cum.prob", "class", "linear.predictor")
-OF_ANY_FIT = ("link", "response", "mean", "population")
+PREDICTIONS = ("prob", "cum.prob", "class", "population", "linear.predictor")
+OF_ANY_FIT = ("link", "response", "mean")
 
 
+@entrances
 class CLMMResult(GLMMResult):
     """A fitted cumulative mixed model; beside what every fit has, its thresholds."""
 
@@ -123,52 +129,64 @@ class CLMMResult(GLMMResult):
         type : str
             "prob" (the probability of each category; a DataFrame with one column each),
             "cum.prob" (P(Y <= k) for each), "class" (the most probable category; a Series of
-            an ordered Categorical), "linear.predictor", or any type of `GLMMResult.predict`.
+            an ordered Categorical), "population" (the probability of each category averaged over
+            all random effects, a DataFrame), "linear.predictor", or "link", "response" and "mean"
+            of `GLMMResult.predict`, the last two of the numbers of the categories.
         include_re, new_levels, offset
             As for `GLMMResult.predict`.
         **uncertainty
-            `se`, `interval`, `level`, `seed` and others, for the types of `GLMMResult.predict`.
+            `se`, `interval`, `level`, `seed` and others, as for `GLMMResult.predict`. With `se` or
+            `interval="confidence"` (made on the logit scale) probabilities have columns
+            (category, fit), (category, se) and so on.
 
         Returns
         -------
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
-        if uncertainty and type in PREDICTIONS[:3]:
-            raise OptionError(
-                f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
-                f"not with {type!r}. Leave them out, or bootstrap the probabilities."
-            )
         if type not in (*PREDICTIONS, *OF_ANY_FIT):
             raise OptionError(
                 f"predict: type must be one of {', '.join(map(repr, PREDICTIONS))}, or of "
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
-        asked = "link" if type in PREDICTIONS else type
-        found = super().predict(
-            newdata,
-            type=asked,
-            include_re=include_re,
-            new_levels=new_levels,
-            offset=offset,
-            **uncertainty,
+        if type not in PREDICTIONS[:4]:
+            return super().predict(
+                newdata,
+                type="link" if type == "linear.predictor" else type,
+                include_re=include_re,
+                new_levels=new_levels,
+                offset=offset,
+                **uncertainty,
+            )
+        if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
+            raise OptionError(
+                f"predict: type={type!r} is no observation, and has no "
+                f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
+            )
+        found = predict_each(
+            self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
         )
-        if type not in PREDICTIONS[:3]:
-            return found
-        probabilities = self._probabilities(found.to_numpy())
         if type == "class":
-            return self._most_probable(probabilities, found.index)
-        table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
-        if type == "cum.prob":
-            table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
-        return pd.DataFrame(table, index=found.index, columns=list(self.levels))
+            return self._most_probable(np.stack(found, axis=1), found[0].index)
+        table = pd.concat(found, axis=1, keys=self.levels)
+        return table if isinstance(table.columns, pd.MultiIndex) else table[list(self.levels)]
 
-    def _probabilities(self, eta: Array) -> Array:
-        """Return the probability of each category, shape (n, J)."""
-        gamma = self.fit.psi[self._thresholds().places]
-        rows = [eta, *(np.full(eta.size, value) for value in gamma)]
-        return np.asarray(self.family.probabilities(rows).T)  # type: ignore[attr-defined]
+    def _targets(self, type: str) -> list[Target]:
+        """Return the probability of each category, or of it and those below."""
+        family: Any = self.family
+
+        def probability(j: int) -> Callable[[list[Array]], Array]:
+            if type != "cum.prob":
+                return lambda eta: np.asarray(family.probabilities(eta)[j])
+            if j == len(self.levels) - 1:
+                return lambda eta: 1.0 + 0.0 * eta[0]
+            return lambda eta: np.asarray(family.cumulative(eta)[j])
+
+        return [
+            Target(probability(j), LINKS["logit"], type == "population")
+            for j in range(len(self.levels))
+        ]
 
     def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
         missing = np.any(np.isnan(probabilities), axis=1)
@@ -185,6 +203,7 @@ class CLMMResult(GLMMResult):
         return found
 
 
+@entrance
 def clmm(
     formula: str,
     data: Any,

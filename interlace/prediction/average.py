@@ -74,15 +74,16 @@ def prior_variance(
     predictors : sequence of int
         The predictor of each term.
     Z : sequence of ndarray, shape (n, c)
-    unknown : sequence of ndarray of bool, shape (n,)
-        Rows where the term's effects are not known.
+    unknown : sequence of ndarray of bool, shape (n, c)
+        Which of the term's effects are not known in each row; (n, 1) for all or none of them.
     shape : (K, n)
     scales : sequence of ndarray, shape (n,), or None, optional
         Known variance of each row's level, by term; None where it is 1.
     """
     variance = np.zeros(shape)
     scales = [None] * len(priors) if scales is None else scales
-    for S, k, z, rows, scale in zip(priors, predictors, Z, unknown, scales, strict=True):
+    for S, k, columns, which, scale in zip(priors, predictors, Z, unknown, scales, strict=True):
+        z = np.where(which, columns, 0.0)
         own = np.einsum("na,ab,nb->n", z, S, z)
-        variance[k] += np.where(rows, own if scale is None else own * scale, 0.0)
+        variance[k] += own if scale is None else own * scale
     return variance

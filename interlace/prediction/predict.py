@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from interlace.config.settings import NEW_LEVELS
 from interlace.prediction.average import average
 from interlace.prediction.design import (
+    are_some,
     fit_rows,
     included_terms,
     new_rows,
@@ -40,40 +42,71 @@ def predict(
     seed: int | None = None,
 ) -> pd.Series | pd.DataFrame:
     """Return predictions; see `GLMMResult.predict`."""
-    policy = _policy(result, new_levels)
-    check_seed(seed)
     target = target_of(result, type)
-    included = (False,) * len(result.terms)
-    if not target.over_all:
-        included = included_terms(result, include_re)
-    if interval is not None and interval not in INTERVALS:
-        raise OptionError(
-            f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
-        )
     if interval == "prediction" and type not in ("response", "population"):
         raise OptionError(
             'predict: interval="prediction" is for an observation, on its own scale: it goes with '
             f'type="response" (or "population"), got type={type!r}.'
         )
+    (found,) = predict_each(
+        result, newdata, [target], include_re, new_levels, offset, se=se, interval=interval,
+        level=level, weights=weights, n_sim=n_sim, seed=seed,
+    )  # fmt: skip
+    return found
+
+
+def predict_each(
+    result: Estimates,
+    newdata: Any,
+    targets: Sequence[Target],
+    include_re: Any,
+    new_levels: str | None,
+    offset: Any,
+    *,
+    se: bool = False,
+    interval: str | None = None,
+    level: float = 0.95,
+    weights: Any = None,
+    n_sim: int = 1000,
+    seed: int | None = None,
+) -> list[pd.Series | pd.DataFrame]:
+    """Return several predictions of the same rows, each as `predict` returns one.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        All of them averages over all random effects, or none.
+    result, newdata, include_re, new_levels, offset, se, interval, level, weights, n_sim, seed
+        As for `GLMMResult.predict`.
+    """
+    policy = _policy(result, new_levels)
+    check_seed(seed)
+    over_all = targets[0].over_all
+    included = included_terms(result, False if over_all else include_re)
+    if interval is not None and interval not in INTERVALS:
+        raise OptionError(
+            f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
+        )
     if newdata is None and offset is not None:
         raise OptionError("predict: offset goes with newdata; the fit has its own.")
-    plain = not se and interval is None and not target.over_all
-    if newdata is None and plain and (all(included) or not any(included)):
-        eta = result.eta if any(included) or not result.terms else result.eta_fixed
-        return pd.Series(_quietly(target, eta, None), index=result.rows.index)
+    plain = not se and interval is None
+    whole = all(each.all() for each in included)
+    if newdata is None and plain and not over_all and (whole or not are_some(included)):
+        eta, index = result.eta if whole else result.eta_fixed, result.rows.index
+        return [pd.Series(_quietly(target, eta, None), index=index) for target in targets]
     if newdata is None:
         design = fit_rows(result)
     else:
-        effects = any(included) or target.over_all or interval == "prediction"
-        design = new_rows(result, newdata, offset, policy, effects=effects, groups=any(included))
-    rows = Predicted.of(result, design, included, target, policy, seed)
-    values = _quietly(target, rows.eta, rows.averaged)
-    if not se and interval is None:
-        return pd.Series(values, index=design.index)
+        all_effects = over_all or interval == "prediction"
+        design = new_rows(result, newdata, offset, policy, included, all_effects=all_effects)
+    rows = Predicted.of(result, design, included, targets[0], policy, seed)
+    values = [_quietly(target, rows.eta, rows.averaged) for target in targets]
+    if plain:
+        return [pd.Series(each, index=design.index) for each in values]
     from interlace.prediction.intervals import with_uncertainty
 
     return with_uncertainty(
-        result, design, rows, target, values, interval=interval, level=level,
+        result, design, rows, targets, values, interval=interval, level=level,
         in_sample=newdata is None, weights=weights, n_sim=n_sim, seed=seed,
     )  # fmt: skip
 

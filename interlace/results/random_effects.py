@@ -69,6 +69,8 @@ class GroupEffects:
         Known variances of the levels, by which `prior` is multiplied; None where they are 1.
     without_data : int
         Number of levels at the end that have no data.
+    uninformed : int
+        Number of levels whose rows all say nothing (`Problem.informative`).
     """
 
     levels: tuple[str, ...]
@@ -78,6 +80,7 @@ class GroupEffects:
     prior: Array
     scales: Array | None = None
     without_data: int = 0
+    uninformed: int = 0
 
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
@@ -127,8 +130,15 @@ def group_effects(
             covariance = np.full((L, c, c), np.nan)
         else:
             covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
-        levels = problem.terms[factor.terms[0][0]].levels
-        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T)
+        term = problem.terms[factor.terms[0][0]]
+        own = GroupEffects(
+            term.levels,
+            _names(problem, factor.terms),
+            b.T.copy(),
+            covariance,
+            T @ T.T,
+            uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
+        )
         found[factor.name] = _with_relatives(own, problem, psi, u, index)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from interlace.entrances import entrances
 from interlace.results.after_fit import AfterFit
 from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from interlace.reporting.summary import Summary
 
 
+@entrances
 class GLMMResult(Reports, AfterFit, Estimates):
     """A fitted generalised linear mixed model, with all that can be asked of it.
 
@@ -102,6 +104,20 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
+
+    if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is called so elsewhere, or what was meant."""
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(missing)
+            if name in dir(type(self)):  # a property that failed: with its own error again
+                return object.__getattribute__(self, name)
+            from interlace.elsewhere import FUNCTIONS, OF_A_FIT, answer
+
+            known = [each for each in dir(type(self)) if not each.startswith("_")]
+            raise AttributeError(f"{missing}.{answer(name, FUNCTIONS | OF_A_FIT, known)}")
 
     def summary(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from formulaic import Formula, ModelSpec
 from formulaic.materializers.base import EncodedTermStructure
 from formulaic.materializers.types import EvaluatedFactor, NAAction, ScopedFactor, ScopedTerm
@@ -32,7 +33,7 @@ from interlace.saving.codecs import (
     wrong,
 )
 from interlace.saving.values import maybe_index, value
-from interlace_core.data.design import DesignEncoder
+from interlace_core.data.design import Dependence, DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.formulas.expressions import Expression, parse_expression
@@ -160,6 +161,9 @@ _design_entries = entries(
         "columns": _texts,
         "spec": maybe(_spec),
         "kept": maybe(array(1, "i")),
+        "dependence": maybe(
+            record(Dependence, kept=array(1, "i"), dropped=array(1, "i"), relations=array(2))
+        ),
         "points": maybe(array(2)),
     }
 )
@@ -193,6 +197,8 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     kept = design.kept
     if kept is not None and not ((kept >= 0) & (kept < width)).all():
         raise wrong(f"{where}.kept", f"places below {width}", kept.tolist())
+    if design.dependence is not None:
+        _check_dependence(design.dependence, width, f"{where}.dependence")
     points = design.points
     if points is not None:
         if kept is not None or points.shape != (len(design.names), width):
@@ -200,6 +206,14 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     elif len(design.names) != (width if kept is None else len(kept)):
         raise wrong(f"{where}.names", f"{width} columns", design.names)
     return design
+
+
+def _check_dependence(found: Dependence, width: int, where: str) -> None:
+    places = np.concatenate([found.kept, found.dropped])
+    if sorted(places.tolist()) != list(range(width)):
+        raise wrong(where, f"each of {width} columns once", places.tolist())
+    if found.relations.shape != (len(found.kept), len(found.dropped)):
+        raise wrong(where, "one number for each pair of columns", found.relations.shape)
 
 
 def _write_expression(expression: Expression, store: Store) -> dict[str, Any]:

@@ -95,11 +95,17 @@ group_effects = record(
     prior=array(2),
     scales=maybe(array(1)),
     without_data=integer,
+    uninformed=integer,
 )
 
 
 row_report = record(
-    RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
+    RowReport,
+    index=index_labels,
+    n_given=integer,
+    n_used=integer,
+    missing=mapping_of(integer),
+    uninformative=integer,
 )
 configured_option = record(ConfiguredOption, name=text, value=text, origin=text)
 settings = record(
@@ -189,6 +195,7 @@ def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
     n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
     checks = [
         ("rows.index", n, len(result.rows.index)),
+        ("rows.uninformative", True, 0 <= result.rows.uninformative <= n),
         ("y", (n,), result.y.shape[:1]),
         ("weights", n, n if result.weights is None else len(result.weights)),
         ("eta", (K, n), result.eta.shape),
@@ -230,6 +237,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L
+        yield f"effects.{group}.uninformed", True, 0 <= effects.uninformed < L
     for t, (term, coder) in enumerate(zip(result.terms, result.encoder.terms, strict=False)):
         where = f"terms[{t}]"
         yield f"{where}.group", True, term.group in result.effects

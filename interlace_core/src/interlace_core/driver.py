@@ -18,8 +18,9 @@ from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
+from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
 
 
@@ -68,11 +69,13 @@ def prepare(
     ------
     InterlaceError
         If formula or data cannot be used (see `build_problem`), the approximation does not take
-        the model, or `theta0` does not fit it.
+        the model, the optimizer cannot run here, or `theta0` does not fit the model.
     """
+    _require_available(optimizer, request.who)
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
+    require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(model.problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)
@@ -112,6 +115,13 @@ def fit_prepared(
         tol_decrement=tol_decrement,
         report=report,
     )
+
+
+def _require_available(optimizer: Optimizer, who: str) -> None:
+    with guard(optimizer, "unavailable"):
+        why = optimizer.unavailable
+    if why:
+        raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
 
 
 def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:

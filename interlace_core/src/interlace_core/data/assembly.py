@@ -32,7 +32,7 @@ from interlace_core.formulas.expressions import Expression, evaluate
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import InterlaceError, OptionError
 from interlace_core.messages.names import listed
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 CovarianceLookup = Callable[[str], type[Covariance]]
 """From the name of a covariance structure to its class."""
@@ -68,6 +68,7 @@ def assemble(
     rows: Rows,
     covariance: CovarianceLookup,
     known: object = None,
+    informative: BoolArray | None = None,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -87,9 +88,12 @@ def assemble(
         From the name of a covariance structure to its class.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors.
+    informative : ndarray of bool, shape (n,), optional
+        Rows that say anything: columns that these do not tell apart are collinear.
     """
     bars = [bar for part in parts for bar in part.bars]
-    work = _Assembly(frame, rows, covariance, _KnownLevels(known, bars, covariance))
+    levels = _KnownLevels(known, bars, covariance)
+    work = _Assembly(frame, rows, covariance, levels, informative)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -149,8 +153,14 @@ class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
     def __init__(
-        self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup, known: _KnownLevels
+        self,
+        frame: pd.DataFrame,
+        rows: Rows,
+        covariance: CovarianceLookup,
+        known: _KnownLevels,
+        informative: BoolArray | None,
     ) -> None:
+        self.informative = informative
         self.known = known
         self.frame = frame
         self.rows = rows
@@ -169,7 +179,7 @@ class _Assembly:
             empty = np.zeros((n, 0))
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
-        design, dropped = drop_collinear(self.designs.build(part.fixed))
+        design, dropped = drop_collinear(self.designs.build(part.fixed), self.informative)
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]

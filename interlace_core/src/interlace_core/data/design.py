@@ -14,15 +14,47 @@ from formulaic.errors import DataMismatchWarning
 from formulaic.materializers import PandasMaterializer
 from formulaic.transforms import TRANSFORMS
 
-from interlace_core.data.rank import independent_columns
+from interlace_core.data.rank import independent_columns, relations
 from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.expressions import FUNCTIONS
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.formulas.tokens import Span, formula_error
 from interlace_core.messages.errors import DataError, FormulaError, InterlaceError
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 INTERCEPT = "Intercept"
+
+
+TOL_REL_DEPENDENCE = 1e-6
+"""How closely new data must follow the dependence of columns: ten times `rank.TOL_REL_RESIDUAL`."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Which columns of a design were dropped, and how they follow from those kept.
+
+    Coefficients of the columns kept stand for those of all, but only for rows that depend in the
+    same way: the others are no combination of rows of the fit, and have no estimate (in R,
+    "non-estimable").
+
+    Attributes
+    ----------
+    kept : ndarray of intp, shape (p,)
+    dropped : ndarray of intp, shape (d,)
+    relations : ndarray, shape (p, d)
+        `X_dropped = X_kept relations` in the rows of the fit.
+    """
+
+    kept: IntArray
+    dropped: IntArray
+    relations: Array
+
+    def holds(self, full: Array) -> BoolArray:
+        """Return for which rows of a design with all columns it holds, shape (n,)."""
+        X, dropped = full[:, self.kept], full[:, self.dropped]
+        size = np.abs(X) @ np.abs(self.relations) + np.abs(dropped)
+        off = np.abs(X @ self.relations - dropped) > TOL_REL_DEPENDENCE * size
+        return np.asarray(~np.any(off, axis=1))
 
 
 @dataclass(frozen=True)
@@ -42,6 +74,8 @@ class DesignEncoder:
         a design that is the intercept alone.
     kept : ndarray of intp, shape (p,), or None
         Columns left after collinear ones were dropped; None if all are.
+    dependence : Dependence, or None
+        How the columns that were dropped depend on the others; None if none were.
     points : ndarray, shape (p, k), or None
         Distinct values of k covariates, one of which each column stands for; None where columns
         are what the formula makes.
@@ -52,6 +86,7 @@ class DesignEncoder:
     columns: tuple[str, ...]
     spec: Any = None
     kept: IntArray | None = None
+    dependence: Dependence | None = None
     points: Array | None = None
 
 
@@ -130,17 +165,31 @@ class DesignBuilder:
         return Design(frozen(X), DesignEncoder(formula.text, names, columns, spec), empty)
 
 
-def drop_collinear(design: Design) -> tuple[Design, tuple[str, ...]]:
+def drop_collinear(
+    design: Design, informative: BoolArray | None = None
+) -> tuple[Design, tuple[str, ...]]:
     """Return a design of full column rank, and the names of the columns dropped.
 
     Of columns that depend on each other the later ones go, as in R.
+
+    Parameters
+    ----------
+    design : Design
+    informative : ndarray of bool, shape (n,), optional
+        Rows that count; all by default.
     """
-    keep = independent_columns(design.X)
+    X = design.X if informative is None or informative.all() else design.X[informative]
+    keep = independent_columns(X)
     if keep.all():
         return design, design.empty
     kept = np.flatnonzero(keep)
     names = np.array(design.encoder.names, dtype=object)
-    encoder = replace(design.encoder, names=tuple(names[kept]), kept=kept)
+    encoder = replace(
+        design.encoder,
+        names=tuple(names[kept]),
+        kept=kept,
+        dependence=Dependence(kept, np.flatnonzero(~keep), relations(X, keep)),
+    )
     dropped = (*tuple(names[~keep]), *design.empty)
     return Design(frozen(design.X[:, kept]), encoder), dropped
 

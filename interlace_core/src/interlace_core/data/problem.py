@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.contract.family import Family
-from interlace_core.contract.problem import Problem, RowReport
+from interlace_core.contract.problem import Problem, RowReport, informative_rows
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.assembly import (
     Assembled,
@@ -127,7 +127,10 @@ def build_problem(
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    design = assemble(parts, bound, specification.offset, frame, rows, covariance, request.known)
+    informative = informative_rows(bound, response.y, response.weights)
+    design = assemble(
+        parts, bound, specification.offset, frame, rows, covariance, request.known, informative
+    )
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped)
@@ -135,7 +138,7 @@ def build_problem(
     return Model(
         problem=problem,
         encoder=design.encoder,
-        rows=rows.report(),
+        rows=rows.report(uninformative=int(np.sum(~problem.informative))),
         family=bound,
         formula=request.formula,
         dropped_columns=design.dropped,
@@ -145,6 +148,7 @@ def build_problem(
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
             *_known_notes(design),
+            *_uninformative_notes(problem),
         ),
         response_levels=raw.levels,
     )
@@ -190,6 +194,14 @@ def _known_notes(design: Assembled) -> list[str]:
             value = f"fixed at {float(parameter.link.mu(each.offset[0])):g}"
         notes.append(f"{parameter.name} is {value}: its formula has no coefficients")
     return notes
+
+
+def _uninformative_notes(problem: Problem) -> list[str]:
+    """Return a note on rows that say nothing."""
+    silent = int(np.sum(~problem.informative))
+    if not silent:
+        return []
+    return [f"{silent} row(s) of weight 0 or without trials say nothing, and are not counted"]
 
 
 def _problem(

@@ -49,6 +49,26 @@ def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
     return _sweep(np.asarray(R[: min(n, p)], dtype=np.float64))
 
 
+def relations(X: Array, keep: npt.NDArray[np.bool_]) -> Array:
+    """Return how the other columns follow from those kept, shape (kept, others).
+
+    Entries that are rounding are 0, so that a column which no row uses asks nothing of others.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Finite.
+    keep : ndarray of bool, shape (p,)
+        As `independent_columns` returns it.
+    """
+    largest = np.abs(X).max(axis=0, initial=0.0)
+    scale = np.where(largest > 0, largest, 1.0)
+    Q, R = scipy.linalg.qr(X[:, keep] / scale[keep], mode="economic", check_finite=False)
+    found = scipy.linalg.solve_triangular(R, Q.T @ (X[:, ~keep] / scale[~keep]))
+    found[np.abs(found) < TOL_REL_RESIDUAL] = 0.0
+    return np.asarray(found * scale[~keep] / scale[keep][:, None])
+
+
 def _gram(X: Array) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return weighted_gram(X, np.ones(len(X)), X)
