@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from interlace.entrances import entrance, entrances
-from interlace.prediction.predict import predict_each
 from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
@@ -150,27 +149,24 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
+        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.predict import predict, predict_each
+
         if type not in PREDICTIONS[:4]:
-            return super().predict(
-                newdata,
-                type="link" if type == "linear.predictor" else type,
-                include_re=include_re,
-                new_levels=new_levels,
-                offset=offset,
-                **uncertainty,
-            )
+            asked = "link" if type == "linear.predictor" else type
+            found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
+            return as_asked(newdata, found)
         if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
             raise OptionError(
                 f"predict: type={type!r} is no observation, and has no "
                 f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
             )
-        found = predict_each(
+        each = predict_each(
             self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
         )
         if type == "class":
-            return self._most_probable(np.stack(found, axis=1), found[0].index)
-        table = pd.concat(found, axis=1, keys=self.levels)
-        return table if isinstance(table.columns, pd.MultiIndex) else table[list(self.levels)]
+            return as_asked(newdata, self._most_probable(np.stack(each, axis=1), each[0].index))
+        return as_asked(newdata, pd.concat(each, axis=1, keys=self.levels))
 
     def _targets(self, type: str) -> list[Target]:
         """Return the probability of each category, or of it and those below."""
@@ -223,6 +219,7 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -298,6 +295,7 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(

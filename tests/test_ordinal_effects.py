@@ -269,6 +269,16 @@ def test_a_saved_fit_with_effects_on_thresholds_and_scale_comes_back(tmp_path):
     assert "Coefficients of scale" in str(model.summary())
 
 
+def test_polars_gets_polars_with_a_name_for_each_number():
+    import polars as pl
+
+    model = interlace.clmm("rating ~ temp", load_data("wine"))
+    new = pl.DataFrame({"temp": ["cold", "warm"]})
+    found = model.predict(new, interval="confidence")
+    assert found.columns[:5] == ["1.fit", "1.se", "1.lower", "1.upper", "2.fit"]
+    assert model.predict(new).columns == ["1", "2", "3", "4", "5"]
+
+
 def test_a_column_among_the_thresholds_has_no_place_among_the_fixed_effects():
     with pytest.raises(OptionError, match="contact.*nominal"):
         interlace.clmm("rating ~ temp + contact", load_data("wine"), nominal="~ contact")

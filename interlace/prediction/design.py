@@ -11,7 +11,7 @@ import pandas as pd
 
 from interlace.prediction.new_data import NewDesign, encode
 from interlace.results.fitted_model import require_training
-from interlace_core.data.design import INTERCEPT
+from interlace_core.data.factors import INTERCEPT
 from interlace_core.data.rows import read_array
 from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError

@@ -10,13 +10,14 @@ import numpy as np
 from interlace.priors import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training, fitted_state
+from interlace.results.fitted_model import Training, require_training
+from interlace.results.random_effects import fitted_state
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import ConvergenceWarning, DataError
@@ -76,7 +77,7 @@ def refit_ml(result: AnyEstimates) -> AnyEstimates:
 def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
-    state = fitted_state(problem, fit, training.approximation.shortcuts(problem))
+    state = fitted_state(problem, fit, training.approximation)
     coefficients = tuple(
         replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
     )
@@ -95,7 +96,8 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
         fitted_by=training.approximation.method,
-        notes=(),
+        known_notes=(),
+        look_closer=False,
     )
     return found.with_derived()
 
@@ -158,11 +160,13 @@ def refit_problem(
             )
             if found is not None:
                 return found
+        standard = standard_of(problem)
+        shortcuts = training.approximation.shortcuts(standard.problem)
         return fit_problem(
             problem,
             training.approximation,
             training.optimizer,
-            start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
+            start=warm_start(standard.problem, standard.psi(psi), shortcuts),
             tol_decrement=training.tol_decrement,
         )
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.effects_covariance import covariance_of_rows
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.records import Array
+from interlace_core.registry.blame import guard
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class GroupEffects:
         Conditional modes of b, on the scale of eta.
     covariance : ndarray, shape (L, c, c)
         Conditional covariance of b given the data, at the estimates of psi.
-    prior : ndarray, shape (c, c)
-        Estimated covariance of b, T T'; where the covariance of levels is known, its factor.
+    root : ndarray, shape (c, c)
+        T, with T T' the estimated covariance of b: `prior`.
     scales : ndarray, shape (L,), or None
         Known variances of the levels, by which `prior` is multiplied; None where they are 1.
     without_data : int
@@ -77,10 +79,18 @@ class GroupEffects:
     names: tuple[str, ...]
     values: Array
     covariance: Array
-    prior: Array
+    root: Array
     scales: Array | None = None
     without_data: int = 0
     uninformed: int = 0
+
+    @property
+    def prior(self) -> Array:
+        """Estimated covariance of b, T T', shape (c, c); of known levels' covariance its factor."""
+        return np.asarray(self.root @ self.root.T)
+
+    def __repr__(self) -> str:
+        return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
 
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
@@ -108,18 +118,23 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
 
 
 def group_effects(
-    problem: Problem, psi: Array, u: Array, shortcuts: Shortcuts | None = None
+    problem: Problem, psi: Array, u: Array, approximation: Approximation
 ) -> dict[str, GroupEffects]:
     """Return the random effects of each grouping factor at the mode u.
 
     The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
-    uncertainty of psi.
+    uncertainty of psi. H is taken in standard units, where u is the same.
     """
     if not problem.terms:
         return {}
-    layout = layout_of(problem)
+    standard = standard_of(problem)
+    inside, layout = standard.psi(psi), layout_of(standard.problem)
     structure, templates = layout.structure, layout.templates(psi)
-    spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
+    shortcuts = approximation.shortcuts(standard.problem)
+    if shortcuts:
+        spread = shortcuts.effects_covariance(inside)
+    else:
+        spread = effects_covariance(standard.problem, inside, u)
     found = {}
     for index, (factor, part) in enumerate(
         zip(structure.factors, structure.spread(u), strict=True)
@@ -136,24 +151,24 @@ def group_effects(
             _names(problem, factor.terms),
             b.T.copy(),
             covariance,
-            T @ T.T,
+            T,
             uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
         )
-        found[factor.name] = _with_relatives(own, problem, psi, u, index)
+        found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index, T)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
 
 
 def _with_relatives(
-    own: GroupEffects, problem: Problem, psi: Array, u: Array, index: int
+    own: GroupEffects, conditional: Conditional, u: Array, index: int, T: Array
 ) -> GroupEffects:
     """Return the effects of a factor with those of the levels that only its relation holds."""
-    relation = layout_of(problem).structure.factors[index].relation
+    relation = conditional.layout.structure.factors[index].relation
     if relation is None:
         return own
     covariance = own.covariance
     if relation.others:
-        more = _relatives_covariance(problem, psi, u, index)
+        more = _relatives_covariance(conditional, u, index, T)
         covariance = np.concatenate([covariance, more])
     return replace(
         own,
@@ -165,10 +180,9 @@ def _with_relatives(
     )
 
 
-def _relatives_covariance(problem: Problem, psi: Array, u: Array, index: int) -> Array:
+def _relatives_covariance(conditional: Conditional, u: Array, index: int, T: Array) -> Array:
     """Return the conditional covariance of the effects of levels without data, shape (m, c, c)."""
-    conditional = Conditional(layout_of(problem), psi)
-    structure, T = conditional.layout.structure, conditional.T[index]
+    structure = conditional.layout.structure
     relation = structure.factors[index].relation
     assert relation is not None
     try:
@@ -196,3 +210,32 @@ def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str,
         prefix = "" if term.predictor == 0 else f"{parameter.name}: "
         names += [prefix + name for name in term.names]
     return tuple(names)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Random effects and linear predictors at the estimates.
+
+    Attributes
+    ----------
+    effects : dict from group to GroupEffects
+    eta, eta_fixed : ndarray, shape (K, n)
+        With and without random effects, rows as given.
+    """
+
+    effects: dict[str, GroupEffects]
+    eta: Array
+    eta_fixed: Array
+
+
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
+    """Return what a fit implies for its groups and rows."""
+    with guard(problem.family, "result"):
+        effects = group_effects(problem, fit.psi, fit.mode, approximation)
+    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    eta = eta_fixed.copy()
+    for term, place in zip(problem.terms, term_places(problem), strict=True):
+        b = effects[term.group].values[:, place.columns]
+        for z, b_column in zip(term.Z.T, b.T, strict=True):
+            eta[term.predictor] += z * b_column[term.codes]
+    return Fitted(effects, eta, eta_fixed)

@@ -18,6 +18,7 @@ from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
@@ -77,7 +78,7 @@ def prepare(
         model = replace(model, problem=replace(model.problem, compiled=compiled))
     require_answers(model.problem)
     with guard(approximation, "check"):
-        approximation.require(model.problem)
+        approximation.require(standard_of(model.problem).problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)
     return Prepared(model, approximation, optimizer, theta0)
 
