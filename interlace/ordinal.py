@@ -109,6 +109,24 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return super().family_words.removesuffix(")") + f", {family.threshold} thresholds)"
 
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit, with ordinal's clmm() or clm().
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model has no counterpart there.
+        """
+        from interlace.reporting.rcode import clmm_code
+
+        family: Any = self.family
+        return clmm_code(self, data, family.threshold)
+
     def predict(
         self,
         newdata: Any = None,
