@@ -127,7 +127,7 @@ def test_ticks_of_logarithmic_axes_are_few_round_and_spread(low: float, high: fl
     found = log_ticks(low, high)
     assert 2 <= len(found) <= LOG_TICKS
     assert all(low <= each <= high for each in found) and found == sorted(found)
-    assert all(float(f"{each:.2g}") == pytest.approx(each, rel=1e-9) for each in found)
+    assert all(float(f"{each:.3g}") == pytest.approx(each, rel=1e-9) for each in found)
 
 
 def test_logarithmic_axes_are_written_in_plain_numbers() -> None:
