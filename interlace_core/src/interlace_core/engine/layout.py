@@ -13,7 +13,13 @@ from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.correlated_levels import BorderedPlan, choose_plan
 from interlace_core.engine.elimination.factorisation import Plan
 from interlace_core.engine.row_correlation import whitened
-from interlace_core.engine.structure import Factor, Structure, build_structure, sort_rows
+from interlace_core.engine.structure import (
+    Factor,
+    Structure,
+    build_structure,
+    meetings_of,
+    sort_rows,
+)
 from interlace_core.records import Array, IntArray
 
 
@@ -103,4 +109,5 @@ def _with_columns(factor: Factor, problem: Problem) -> Factor:
     for index, place in factor.terms:
         for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
             columns[a] = replace(columns[a], z=z.copy())
-    return replace(factor, columns=tuple(columns))
+    # whitened rows mix: columns that did not meet may do so now
+    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns))
