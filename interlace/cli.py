@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="interlace", description="Generalised linear mixed models by maximum likelihood."
     )
+    parser.add_argument("--version", action=_Version, help="show versions, and kernels in use")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     demo = commands.add_parser("demo", help="fit a real data set and print the summary")
@@ -57,6 +58,24 @@ def _parser() -> argparse.ArgumentParser:
                         help="where its folder is made (default: here)")  # fmt: skip
     family.set_defaults(run=_new_family)
     return parser
+
+
+class _Version(argparse.Action):
+    """Print the version, and which compiled kernels are built here; then end."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        from interlace_core.registry.registry import default_registry
+
+        print(f"interlace {version('interlace')}")
+        for each in default_registry().classes("kernel"):
+            build = each.cls().build or "not built here: NumPy does all"
+            print(f"compiled kernels: {each.distribution} {each.version}, {build}")
+        parser.exit()
 
 
 def _demo(options: argparse.Namespace) -> None:

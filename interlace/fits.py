@@ -19,10 +19,14 @@ from interlace.results.fitted_to import Training, fitted_state
 from interlace.results.random_effects import term_places
 from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
+from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Compiled
 from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
+from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
+from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
 
@@ -30,6 +34,7 @@ DEFAULTS = {
     "optimizer": "lbfgsb",
     "nAGQ": 1,
     "new_levels": "population",
+    "kernels": "auto",
     "tol_decrement": 1e-7,
     "starts": 0,
 }
@@ -100,6 +105,7 @@ def prepared(
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),
         lambda name: registry.covariance(name, prefer=options.prefer),
+        _compiled(registry, family, options, request.who),
     )
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
@@ -107,6 +113,26 @@ def prepared(
             model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
         )
     return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+
+
+def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:
+    """Return the compiled code that may serve a family, if the options want any.
+
+    Raises
+    ------
+    OptionError
+        If it is required and none is built.
+    """
+    if options.kernels == "off":
+        return None
+    compiled = registry.compiled(family)
+    if compiled is None and options.kernels == "required":
+        raise OptionError(
+            f"{who}: kernels='required': expected compiled kernels, and none are built here. "
+            "Install a C compiler, then interlace-kernels again without pip's cache, or leave "
+            "kernels out: NumPy does all that they do."
+        )
+    return compiled
 
 
 def options_in_force(**call: Any) -> FitOptions:
@@ -208,6 +234,7 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
     return FitSettings(
         optimizer=repr(ready.optimizer),
         structure=layout.plan.describe(layout.structure),
+        kernel=kernel_words(ready.model.problem),
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),

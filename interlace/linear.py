@@ -217,6 +217,7 @@ def fit(
     correlation: str | None = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -248,7 +249,7 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, threads, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -311,6 +312,7 @@ def fit(
         optimizer_options=optimizer_options,
         starts=starts,
         threads=threads,
+        kernels=kernels,
         verbose=verbose,
     )
     result = fitted(request, options, returns=LMMResult)

@@ -35,6 +35,7 @@ def glmer(
     theta0: Any = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
@@ -83,6 +84,9 @@ def glmer(
     threads : int, optional
         Threads of linear algebra (BLAS) during the fit and what follows from it. One by default,
         unless the random effects outside the largest grouping factor are more than a thousand.
+    kernels : bool or str, optional
+        False, or "off", leaves all to NumPy; "required" refuses to do without compiled kernels.
+        By default they serve where they are built: see `result.settings["kernel"]`.
     priors : mapping, optional
         Weak priors on coefficients of linear predictors, such as
         `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
@@ -150,6 +154,7 @@ def glmer(
         verbose=verbose,
         starts=starts,
         threads=threads,
+        kernels=kernels,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors)
 

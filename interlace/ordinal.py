@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.inference.quadratic_forms import quadratic_form
 from interlace.results.result import GLMMResult
+from interlace.results.thresholds import Thresholds, as_series, thresholds_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -38,16 +38,20 @@ class CLMMResult(GLMMResult):
     @property
     def thresholds(self) -> pd.Series:
         """Thresholds alpha_k between neighbouring categories, on the latent scale."""
-        estimates = self._design() @ self.fit.psi[self._threshold_places()]
-        return pd.Series(estimates, index=self._threshold_names())
+        found = self._thresholds()
+        return as_series(found, found.estimates(self.fit.psi))
 
     @property
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
-        T, places = self._design(), self._threshold_places()
-        vcov = self.fit.covariance()[np.ix_(places, places)]
-        variances = [quadratic_form(row, vcov) for row in T]
-        return pd.Series(np.sqrt(variances), index=self._threshold_names())
+        found = self._thresholds()
+        return as_series(found, found.errors(self.fit.covariance()))
+
+    @property
+    def family_words(self) -> str:
+        """The family with its link and what its thresholds are."""
+        family: Any = self.family
+        return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
 
     def predict(
         self,
@@ -111,7 +115,7 @@ class CLMMResult(GLMMResult):
 
     def _probabilities(self, eta: Array) -> Array:
         """Return the probability of each category, shape (n, J)."""
-        gamma = self.fit.psi[self._threshold_places()]
+        gamma = self.fit.psi[self._thresholds().places]
         rows = [eta, *(np.full(eta.size, value) for value in gamma)]
         return np.asarray(self.family.probabilities(rows).T)  # type: ignore[attr-defined]
 
@@ -124,14 +128,10 @@ class CLMMResult(GLMMResult):
             index=index,
         )
 
-    def _design(self) -> Array:
-        return np.asarray(self.family.design[0])  # type: ignore[attr-defined]
-
-    def _threshold_places(self) -> Array:
-        return np.arange(self.coefficients[1].place.start, self.fit.psi.size)
-
-    def _threshold_names(self) -> list[str]:
-        return [f"{a}|{b}" for a, b in zip(self.levels, self.levels[1:], strict=False)]
+    def _thresholds(self) -> Thresholds:
+        found = thresholds_of(self)
+        assert found is not None
+        return found
 
 
 def clmm(
@@ -153,6 +153,7 @@ def clmm(
     covariance: Mapping[str, str] | None = None,
     starts: int | None = None,
     threads: int | None = None,
+    kernels: str | bool | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -179,7 +180,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, threads, verbose
+    covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -225,6 +226,7 @@ def clmm(
         approximation=approximation,
         starts=starts,
         threads=threads,
+        kernels=kernels,
         verbose=verbose,
     )
     result = fitted(request, options, returns=CLMMResult)

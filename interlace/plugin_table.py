@@ -30,7 +30,12 @@ def capabilities(each: Registered) -> str:
     if each.kind == "composition":
         role = each.cls.role
         return f"adds {role}" if role else "by name only"
-    describe = {"family": _family, "approximation": _approximation, "optimizer": _optimizer}
+    describe = {
+        "family": _family,
+        "approximation": _approximation,
+        "optimizer": _optimizer,
+        "kernel": _kernels,
+    }
     if each.kind not in describe:
         return ""
     return describe[each.kind](build_sample(kind_named(each.kind), each.cls))
@@ -63,6 +68,13 @@ def _optimizer(optimizer: Any) -> str:
     gradient = "uses the gradient" if optimizer.facts.uses_gradient else "needs no gradient"
     bounds = "keeps bounds" if optimizer.facts.supports_bounds else "knows no bounds"
     return f"{gradient}; {bounds}"
+
+
+def _kernels(kernels: Any) -> str:
+    if not kernels.build:
+        return "not built here"
+    names = len({name for _, name, _ in kernels.families})
+    return f"{kernels.build}; rows of {names} {'family' if names == 1 else 'families'}"
 
 
 def _class_row(each: Registered, shared: bool) -> dict[str, str]:

@@ -200,7 +200,9 @@ def test_weights_count_rows(wine):
 
 def test_the_summary_shows_the_thresholds(model):
     text = str(model.summary())
-    assert "threshold_1" in text and "temp[T.warm]" in text
+    assert "Thresholds (logit scale" in text and "  1|2  -1.62" in text
+    assert "temp[T.warm]" in text and "cumulative (link logit, flexible thresholds)" in text
+    assert "identity" not in text and "threshold_1" not in text
 
 
 def test_a_saved_fit_comes_back_as_it_was(model, tmp_path):

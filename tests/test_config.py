@@ -289,6 +289,7 @@ def test_origins_tell_each_value_and_place(project: Path) -> None:
         "new_levels": ("population", "built in"),
         "verbose": (True, "options()"),
         "starts": (None, "not set"),
+        "kernels": (None, "not set"),
         "threads": (None, "not set"),
         "prefer": (None, "not set"),
         "tol_decrement": (None, "not set"),

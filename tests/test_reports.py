@@ -16,7 +16,7 @@ from interlace.reporting.latex import escape, tabular
 from interlace.results.result import GLMMResult
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.registry.registry import default_registry
-from reference_fits import load_fit
+from reference_fits import load_data, load_fit
 
 
 def family(name: str, **options: float) -> object:
@@ -56,7 +56,7 @@ def test_tidy_agrees_with_the_reference_fit_and_has_brooms_columns() -> None:
     # The engine's optimiser stops within 1e-5 of the optimum; its Hessian is by differences.
     np.testing.assert_allclose(fixed["estimate"], list(fit["fixef"].values()), atol=1e-5)
     np.testing.assert_allclose(fixed["std.error"], list(fit["se"].values()), rtol=5e-4)
-    sd = table.loc[table["term"] == "sd__Intercept", "estimate"].item()
+    sd = table.loc[table["term"] == "sd__(Intercept)", "estimate"].item()
     assert sd == pytest.approx(fit["varcor"]["herd"]["sd"][0], rel=1e-4)
 
 
@@ -73,16 +73,19 @@ def test_tidy_exponentiates_fixed_effects_alone() -> None:
 
 
 def test_tidy_names_components_correlations_and_levels() -> None:
-    zero = salamanders().tidy()
+    zero = salamanders().tidy(effects=["fixed", "ran_pars", "family"])
     assert set(zero["component"]) == {"cond", "disp", "zi"}
+    (theta,) = zero.loc[zero["effect"] == "family", "estimate"]
+    assert theta == salamanders().family_params.loc["theta", "value"]
+    assert set(salamanders().tidy()["effect"]) == {"fixed", "ran_pars"}
     pars = sleepstudy().tidy(effects="ran_pars").set_index("term")["estimate"]
     covariance = sleepstudy().variance_components["Subject"]
     correlation = covariance.iloc[0, 1] / np.sqrt(covariance.iloc[0, 0] * covariance.iloc[1, 1])
-    assert pars["cor__Intercept.Days"] == pytest.approx(correlation)
+    assert pars["cor__(Intercept).Days"] == pytest.approx(correlation)
     values = sleepstudy().tidy(effects="ran_vals")
     days = values[values["term"] == "Days"].set_index("level")["estimate"]
     expected = sleepstudy().random_effects["Subject"]["Days"]
-    pd.testing.assert_series_equal(days, expected, check_names=False)
+    np.testing.assert_allclose(days.loc[expected.index].to_numpy(), expected)
 
 
 def balanced() -> pd.DataFrame:
@@ -99,8 +102,8 @@ def test_tidy_has_the_closed_form_error_of_a_balanced_layouts_standard_deviation
     within = np.square(data["y"] - means[data["g"]].to_numpy()).sum() / (k * (m - 1))
     sd = np.sqrt((between - within) / m)
     variance = 2.0 / m**2 * (between**2 / (k - 1) + within**2 / (k * (m - 1)))
-    row = interlace.fit("y ~ 1 + (1 | g)", data).tidy(conf_int=True).iloc[-1]
-    assert row["term"] == "sd__Intercept"
+    table = interlace.fit("y ~ 1 + (1 | g)", data).tidy(conf_int=True).set_index("term")
+    row = table.loc["sd__(Intercept)"]
     assert row["estimate"] == pytest.approx(sd, rel=1e-5)
     assert row["std.error"] == pytest.approx(np.sqrt(variance) / (2.0 * sd), rel=1e-4)
     ratio = np.exp(1.959964 * row["std.error"] / sd)
@@ -111,7 +114,7 @@ def test_tidy_has_the_closed_form_error_of_a_balanced_layouts_standard_deviation
 def test_tidy_has_the_limits_of_confint_and_of_the_t_tests() -> None:
     table = sleepstudy().tidy(conf_int=True).set_index("term")
     named = sleepstudy().confint(["sd", "correlation"])
-    pairs = ["sd__Intercept", "sd__Days", "cor__Intercept.Days"]
+    pairs = ["sd__(Intercept)", "sd__Days", "cor__(Intercept).Days"]
     np.testing.assert_allclose(
         table.loc[pairs, ["conf.low", "conf.high"]], named[["lower", "upper"]], rtol=1e-10
     )
@@ -129,7 +132,7 @@ def test_tidy_has_no_error_at_a_boundary() -> None:
     data = balanced().assign(y=lambda d: np.tile(np.arange(6.0), 12))
     fitted = interlace.fit("y ~ 1 + (1 | g)", data)
     assert fitted.is_singular
-    row = fitted.tidy(conf_int=True).set_index("term").loc["sd__Intercept"]
+    row = fitted.tidy(conf_int=True).set_index("term").loc["sd__(Intercept)"]
     assert row[["std.error", "conf.low", "conf.high"]].isna().all()
 
 
@@ -170,8 +173,10 @@ def test_augment_takes_the_link_scale_and_other_frames() -> None:
     import polars as pl
 
     model, data = cbpp(), datasets.load("cbpp")
-    table = model.augment(pl.from_pandas(data), type="link")
+    table = model.augment(pl.from_pandas(data))
     np.testing.assert_allclose(table[".fitted"], model.predict(type="link"))
+    table = model.augment(data, type="response")
+    np.testing.assert_allclose(table[".fitted"], model.predict())
     with pytest.raises(OptionError, match="'response', 'link'"):
         model.augment(type="mean")
 
@@ -183,9 +188,9 @@ def test_augment_has_predictors_offsets_weights_and_the_residuals_asked_for() ->
     )
     table = model.augment(data, residuals="deviance", se_fit=True)
     np.testing.assert_allclose(table[".mu"], np.exp(table[".eta"]))
-    np.testing.assert_allclose(table[".mu"], table[".fitted"])
+    np.testing.assert_allclose(table[".eta"], table[".fitted"])
     np.testing.assert_allclose(table[".resid"], model.residuals("deviance"))
-    np.testing.assert_allclose(table[".se.fit"], model.predict(se=True)["se"])
+    np.testing.assert_allclose(table[".se.fit"], model.predict(type="link", se=True)["se"])
     assert (table[".offset"] == 0.1).all() and (table[".weights"] == 2.0).all()
     assert list(model.augment(newdata=data.head(2), se_fit=True).columns[-3:]) == [
         ".fitted", ".fixed", ".se.fit",
@@ -211,6 +216,90 @@ def test_summary_gives_the_same_cells_in_text_html_and_latex() -> None:
         assert cell in html and cell in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == html.count("<table>")
     assert r"mined[T.no]" in latex and r"zeroinflated\_negativebinomial" in latex
+
+
+def test_summary_shows_what_is_asked_for() -> None:
+    summary = cbpp().summary(digits=3, level=0.9, exponentiate=True, show="fixed")
+    lines = str(summary).splitlines()
+    assert lines[0] == "Fixed effects (exp of logit scale, Wald z tests)"
+    assert lines[1].split()[:6] == ["odds", "ratio", "std.", "error", "5%", "95%"]
+    tidy = cbpp().tidy(effects="fixed", conf_int=True, level=0.9, exponentiate=True)
+    wanted = tidy[["estimate", "std.error", "conf.low", "conf.high"]].to_numpy()
+    found = [[float(cell) for cell in line.split()[1:5]] for line in lines[2:]]
+    np.testing.assert_allclose(found, wanted, atol=5.1e-4)
+    assert summary.to_html() == cbpp().summary().to_html(
+        digits=3, level=0.9, exponentiate=True, show=["fixed"]
+    )
+    plain = str(sleepstudy().summary(exponentiate=True, show=("fixed",), digits=1))
+    assert "exp" not in plain and "251.4" in plain  # differences have no exponentials
+
+
+def test_summary_of_a_normal_model_has_the_residual_row() -> None:
+    (row,) = [line for line in str(sleepstudy().summary()).splitlines() if "Residual" in line]
+    sigma = np.sqrt(sleepstudy().scale)
+    np.testing.assert_allclose([float(each) for each in row.split()[1:]], [sigma**2, sigma], 1e-4)
+
+
+def test_captions_make_latex_that_floats_and_stand_above_html() -> None:
+    latex = cbpp().summary().to_latex(caption="50% of herds", label="tab:herds", digits=2)
+    assert latex.startswith("\\begin{table}\n\\centering\n\\caption{50\\% of herds}")
+    assert "\\label{tab:herds}" in latex and latex.endswith("\\end{table}\n")
+    assert "<p><strong>A &lt; B</strong></p>" in cbpp().summary().to_html(caption="A < B")
+
+
+def test_summary_refuses_what_it_has_not() -> None:
+    with pytest.raises(OptionError, match="'random', 'fixed'.*got 'fixd'.*'fixed'"):
+        cbpp().summary(show=["fixd"])
+    with pytest.raises(OptionError, match="digits"):
+        cbpp().summary(digits=-1)
+    with pytest.raises(OptionError, match="level"):
+        cbpp().summary(level=95)
+    with pytest.raises(OptionError, match="got 'dgits'.*'digits'"):
+        cbpp().summary().to_latex(dgits=2)
+
+
+def test_explanation_of_a_linear_model_has_its_own_intervals_and_method() -> None:
+    model = interlace.fit("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    words = str(model.explain())
+    low, high = model.conf_int().loc["Days"]
+    assert f"Days: +{model.fe_params['Days']:.3g} ({low:.3g} to {high:.3g})" in words
+    assert "by restricted maximum likelihood (REML) to 180 rows" in words and "t intervals" in words
+
+
+def wine(**options: str) -> GLMMResult:
+    return interlace.clmm("rating ~ temp + (1 | judge)", load_data("wine"), **options)
+
+
+def test_explanation_of_ordered_categories_has_link_thresholds_and_odds() -> None:
+    model = wine()
+    words, latex = str(model.explain()), model.explain().to_latex()
+    assert "ordered categories 1 < 2 < 3 < 4 < 5" in words and "with the logit link" in words
+    assert f"temp[T.warm]: {np.exp(model.fe_params.iloc[0]):.3g} (" in words
+    assert "odds ratio" in words and f"1|2: {model.thresholds['1|2']:.3g} (" in words
+    assert r"\operatorname{logit} P(\text{rating}_i \le k \mid b) &= \alpha_k - \eta_i" in latex
+    assert "threshold_1" not in latex and "mean" not in words
+    probit = str(wine(link="probit", threshold="equidistant").explain())
+    assert "probit link" in probit and "odds" not in probit and "4|5:" in probit
+
+
+def test_thresholds_have_intervals_and_names_everywhere() -> None:
+    model = wine(threshold="symmetric")
+    assert list(model.vcov().index[-3:]) == ["central_1", "central_2", "spacing_1"]
+    assert list(wine().vcov().index[-4:]) == ["1|2", "2|3", "3|4", "4|5"]
+    found = model.confint("threshold")
+    assert list(found.index) == list(model.thresholds.index)
+    np.testing.assert_allclose(found["estimate"], model.thresholds)
+    half = 1.959964 * model.threshold_bse
+    np.testing.assert_allclose(found["upper"], model.thresholds + half, rtol=1e-6)
+    assert model.family_params.empty
+
+
+def test_thresholds_that_vary_are_coefficients_of_parameters() -> None:
+    model = interlace.glmer(
+        "rating ~ contact + (1 | judge)", load_data("wine"), "cumulative",
+        parameters={"threshold_1": "~ temp"},
+    )  # fmt: skip
+    assert "Coefficients of threshold_1 (identity scale" in str(model.summary())
 
 
 def test_explanation_states_ratios_with_their_meaning() -> None:

@@ -20,7 +20,7 @@ FITS = {
     "sleepstudy_reml_uncor_lme4": "Reaction ~ Days + (Days || Subject)",
     "dyestuff_reml_lme4": "Yield ~ 1 + (1 | Batch)",
     "penicillin_reml_lme4": "diameter ~ 1 + (1 | plate) + (1 | sample)",
-    "cake_reml_temp_lme4": "angle ~ recipe + temp + (1 | recipe:replicate)",
+    "cake_reml_temp_lme4": "angle ~ recipe + temp + (1 | recipe:replicate) + (1 | replicate)",
 }
 
 

@@ -52,6 +52,8 @@ class FitOptions:
         Log-likelihood that an optimum may leave to gain.
     starts : int
         Searches from random starts beside the usual ones.
+    kernels : str
+        Whether compiled kernels are used: "auto", "off" or "required".
     threads : int or None
         Threads of BLAS during a fit; None for one unless the crossed part is large.
     verbose : bool
@@ -71,6 +73,7 @@ class FitOptions:
     starts: int
     approximation: str | Approximation | None = None
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    kernels: str = "auto"
     threads: int | None = None
     verbose: bool = False
     prefer: Mapping[str, str] = field(default_factory=dict)

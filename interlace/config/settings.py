@@ -17,6 +17,9 @@ from interlace_core.registry.meets_contract import KINDS
 TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 FALSE_TEXTS = frozenset({"0", "false", "no", "off"})
 
+KERNELS = ("auto", "off", "required")
+"""Whether compiled kernels are used: where there are any, never, or not without them."""
+
 NEW_LEVELS = ("population", "error", "marginal", "sample")
 """What prediction can do with a level that the fit has not seen; see `GLMMResult.predict`."""
 
@@ -138,6 +141,12 @@ def _one_of(choices: tuple[str, ...], value: Any) -> Any:
     return value
 
 
+def _kernels(value: Any) -> str:
+    if isinstance(value, bool):
+        return KERNELS[0] if value else KERNELS[1]
+    return str(_one_of(KERNELS, value))
+
+
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise TypeError
@@ -221,6 +230,13 @@ SETTINGS = (
         _count,
         "the number of searches from random starts beside the usual ones",
         read=partial(_read_number, int),
+    ),
+    Setting(
+        "kernels",
+        "'auto', 'off' or 'required', or true or false",
+        _kernels,
+        "whether compiled kernels are used: where they are built, never, or not without them",
+        read=_read_flag,
     ),
     Setting(
         "threads",

@@ -11,10 +11,12 @@ from interlace.inference.quantities import (
     Coordinate,
     Correlation,
     FamilyValue,
+    LinearCombination,
     Quantity,
     StandardDeviation,
     StructureNumber,
 )
+from interlace.results.thresholds import thresholds_of
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def quantities(result: Estimates) -> list[Quantity]:
-    """Return all that can have an interval: coefficients, then random effects, then family.
+    """Return all that can have an interval: coefficients, thresholds, random effects, family.
 
     Raises
     ------
@@ -34,15 +36,16 @@ def quantities(result: Estimates) -> list[Quantity]:
     """
     found: list[Quantity] = []
     natural = set(result.family_params.index)
+    cut = thresholds_of(result) is not None
     for k, part in enumerate(result.coefficients):
-        if k and part.parameter.name in natural:
+        if k and (cut or part.parameter.name in natural):
             continue
         prefix = "" if k == 0 else f"{part.parameter.name}: "
         found += [
             Coordinate(label=prefix + name, kind="coefficient", index=part.place.start + i)
             for i, name in enumerate(part.names)
         ]
-    return found + _random(result) + _family(result)
+    return found + _thresholds(result) + _random(result) + family_quantities(result)
 
 
 def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> list[Quantity]:
@@ -62,8 +65,9 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
             labels = [each.label for each in found]
             hint = did_you_mean(name, labels)
             raise OptionError(
-                f"{who}: expected a parameter's label or a kind (coefficient, sd, correlation, "
-                f"structure, family), got {name!r}.{hint} Parameters: {', '.join(labels)}."
+                f"{who}: expected a parameter's label or a kind (coefficient, threshold, sd, "
+                f"correlation, structure, family), got {name!r}.{hint} Parameters: "
+                f"{', '.join(labels)}."
             )
         chosen += matching
     return list(dict.fromkeys(chosen))
@@ -132,6 +136,19 @@ def _random(result: Estimates) -> list[Quantity]:
     return found
 
 
+def _thresholds(result: Estimates) -> list[Quantity]:
+    """Return the thresholds between categories, each a sum of entries of psi."""
+    cut = thresholds_of(result)
+    if cut is None:
+        return []
+    found = []
+    for name, row in zip(cut.names, cut.matrix, strict=True):
+        weights = np.zeros(result.fit.psi.size)
+        weights[cut.places] = row
+        found.append(LinearCombination(label=name, kind="threshold", weights=weights))
+    return list(found)
+
+
 def number_label(name: str, group: str, prefix: str = "") -> str:
     """Return the label of a number that a structure prints: `rho | g`, `sd(x | g)`.
 
@@ -168,7 +185,8 @@ def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str)
     ]
 
 
-def _family(result: Estimates) -> list[Quantity]:
+def family_quantities(result: Estimates) -> list[Quantity]:
+    """Return the further parameters of the family that are estimated, on their natural scale."""
     with_effects = {term.predictor for term in result.terms}
     constant = {
         j: part.place.start

@@ -28,7 +28,7 @@ class Quantity(ABC):
     ----------
     label : str
     kind : str
-        "coefficient", "sd", "correlation", "structure" or "family".
+        "coefficient", "threshold", "sd", "correlation", "structure" or "family".
     """
 
     label: str
@@ -114,6 +114,26 @@ class Coordinate(Quantity):
     def working_gradient(self, psi: Array) -> Array:
         """Return 1 in the entry's place."""
         return np.asarray(np.arange(psi.size) == self.index, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearCombination(Quantity):
+    """A sum of entries of psi, such as a threshold that is a centre and a distance from it.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_psi,)
+    """
+
+    weights: Array
+
+    def value(self, psi: Array) -> float:
+        """Return the sum."""
+        return float(self.weights @ psi)
+
+    def gradient(self, psi: Array) -> Array:
+        """Return the weights."""
+        return self.weights
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

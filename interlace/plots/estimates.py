@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import intervals, new_axes, new_grid
-from interlace.reporting.tables import half_widths
+from interlace.reporting.blocks import half_widths
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 

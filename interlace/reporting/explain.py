@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
+from interlace.reporting.blocks import Block, blocks
 from interlace.reporting.latex import escape
-from interlace.reporting.summary import number
+from interlace.reporting.meanings import Meaning, link_of, meaning_of
+from interlace.reporting.render import number
+from interlace.results.thresholds import Thresholds, thresholds_of
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -21,23 +23,8 @@ if TYPE_CHECKING:
 GREEK = frozenset({"alpha", "mu", "nu", "phi", "pi", "psi", "sigma", "theta"})
 """Names of parameters that LaTeX has a letter for."""
 
-Z95 = float(ndtri(0.975))
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """How a link's coefficients read.
-
-    Attributes
-    ----------
-    ratio : str
-        What is multiplied by exp(coefficient); empty where exp() has no such meaning.
-    name : str
-        What exp(coefficient) is called.
-    """
-
-    ratio: str = ""
-    name: str = ""
+LEVEL = 0.95
+"""Of all intervals in words."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +64,7 @@ def explain(result: Estimates) -> Explanation:
     """Return the fitted model in words and in LaTeX; see `GLMMResult.explain`."""
     paragraphs = [
         _model(result),
-        *(
-            _coefficients(result, k)
-            for k in range(len(result.coefficients))
-            if _explained(result, k)
-        ),
+        *(_coefficients(result, block) for block in blocks(result) if _explained(block)),
         *_groups(result),
         *_family_parameters(result),
         _what_was_done(result),
@@ -90,17 +73,34 @@ def explain(result: Estimates) -> Explanation:
 
 
 def _model(result: Estimates) -> str:
-    first = result.coefficients[0].parameter
-    response = result.formula.partition("~")[0].strip()
-    zero = [each.parameter for each in result.coefficients if each.parameter.role == "zero"]
-    what = "the mean of the part beside the zeros" if zero else "its mean"
     groups = [f"{term.label.rpartition('|')[2].strip(' )')}" for term in result.terms]
     varying = f", given random effects of {_listed(dict.fromkeys(groups))}" if groups else ""
-    scale = "directly" if first.link.name == "identity" else f"on the {first.link.name} scale"
+    by = "" if result.restricted else f" ({result.fitted_by})"
+    return (
+        f"{_distribution(result, varying)} The fit is by {_method(result)}{by} to {result.nobs} "
+        "rows."
+    )
+
+
+def _distribution(result: Estimates, varying: str) -> str:
+    """Return what the response is, and on which scale effects add up."""
+    response = result.formula.partition("~")[0].strip()
+    link = link_of(result, 0)
+    cut = thresholds_of(result)
+    if cut is not None:
+        levels = " < ".join(result.settings.response_levels)
+        return (
+            f"The response {response} has the ordered categories {levels}{varying}, by the family "
+            f"{result.family.name} with the {link} link: the probability of a category up to k is "
+            "that of a latent value below the threshold behind k, and a sum of effects moves the "
+            "latent value."
+        )
+    zero = [each.parameter for each in result.coefficients if each.parameter.role == "zero"]
+    what = "the mean of the part beside the zeros" if zero else "its mean"
+    scale = "directly" if link == "identity" else f"on the {link} scale"
     return (
         f"The response {response} has the {result.family.name} distribution{varying}; {what} is "
-        f"modelled {scale} as a sum of effects. The fit is by {_method(result)} "
-        f"({result.fitted_by}) to {result.nobs} rows."
+        f"modelled {scale} as a sum of effects."
     )
 
 
@@ -112,36 +112,38 @@ def _method(result: Estimates) -> str:
     return f"{result.fitted_by.words}, with priors {words},"
 
 
-def _explained(result: Estimates, k: int) -> bool:
+def _explained(block: Block) -> bool:
     """Return whether a parameter has coefficients beyond a constant, or is the mean."""
-    names = result.coefficients[k].names
-    return bool(names) if k == 0 else bool(set(names) - {"Intercept"})
+    return block.predictor == 0 or bool(set(block.names) - {"Intercept"})
 
 
-def _coefficients(result: Estimates, k: int) -> str:
+def _coefficients(result: Estimates, block: Block) -> str:
+    k = block.predictor
     found = result.coefficients[k]
-    meaning = _meaning(result, k)
-    errors = result.bse_of(k).to_numpy()
+    low, high = block.limits(LEVEL)
+    rows = list(zip(block.names, block.estimates, low, high, strict=True))
+    intervals = f"{'t ' if 'df' in block.tests else ''}intervals"
+    if block.kind == "intercept":
+        head = f"Thresholds on the latent scale ({block.scale}), with 95% {intervals}."
+        return "\n".join([head, *(f"  - {_line(*row, Meaning())}" for row in rows)])
+    meaning = meaning_of(result, k)
     title = "Effects on the mean" if k == 0 else f"Effects on {found.parameter.name}"
+    if k == 0 and thresholds_of(result) is not None:
+        title = "Effects on the latent value"
     same = ", other things equal and in the same group" if result.terms else ", other things equal"
     if meaning.ratio:
         head = (
-            f"{title}{same}, as the {meaning.name}, exp(coefficient), with its 95% interval: what "
+            f"{title}{same}, as the {meaning.name}, exp(coefficient), with 95% {intervals}: what "
             f"{meaning.ratio} is multiplied by."
         )
     else:
-        head = f"{title}{same}, on the {found.parameter.link.name} scale, with 95% intervals."
-    lines = [
-        _line(name, estimate, error, meaning)
-        for name, estimate, error in zip(found.names, found.estimates, errors, strict=True)
-        if name != "Intercept"
-    ]
+        head = f"{title}{same}, on the {block.scale}, with 95% {intervals}."
+    lines = [_line(*row, meaning) for row in rows if row[0] != "Intercept"]
     lines += [_intercept(found, result)] if "Intercept" in found.names else []
     return "\n".join([head, *(f"  - {line}" for line in lines)])
 
 
-def _line(name: str, estimate: float, error: float, meaning: Meaning) -> str:
-    low, high = estimate - Z95 * error, estimate + Z95 * error
+def _line(name: str, estimate: float, low: float, high: float, meaning: Meaning) -> str:
     if not meaning.ratio:
         return f"{name}: {_signed(estimate)} ({_short(low)} to {_short(high)})"
     factor, low, high = (_exp(value) for value in (estimate, low, high))
@@ -160,41 +162,11 @@ def _intercept(found: Coefficients, result: Estimates) -> str:
     )
 
 
-def _meaning(result: Estimates, k: int) -> Meaning:
-    """Return what exp(coefficient) means, by the link and by what the family's response is."""
-    parameter, family = result.coefficients[k].parameter, result.family
-    words = family.ratio_words(k)
-    if words is not None:
-        return Meaning(*words)
-    counts = family.support.endswith("counts")
-    trials = "pair" in family.response_forms
-    zero = any(each.parameter.role == "zero" for each in result.coefficients)
-    match parameter.link.name:
-        case "log" if k:
-            return Meaning(parameter.name, "ratio")
-        case "log" if counts:
-            part = " of the part beside the zeros" if zero else ""
-            return Meaning(f"the expected count{part}", "rate ratio")
-        case "log" if trials:
-            return Meaning("the probability", "risk ratio")
-        case "log":
-            return Meaning("the mean", "ratio of means")
-        case "logit" if k:
-            return Meaning(f"the odds of {parameter.name}", "odds ratio")
-        case "logit" if trials:
-            return Meaning("the odds of success", "odds ratio")
-        case "logit":
-            return Meaning("mean / (1 - mean)", "odds ratio of the mean")
-        case "cloglog":
-            return Meaning("-log(1 - probability), the integrated hazard", "hazard ratio")
-    return Meaning()
-
-
 def _groups(result: Estimates) -> list[str]:
     lines = []
     for term in result.terms:
         prior = result.effects[term.group].prior[term.columns, term.columns]
-        meaning = _meaning(result, term.predictor)
+        meaning = meaning_of(result, term.predictor)
         for name, variance in zip(term.names, np.diagonal(prior), strict=True):
             sd = math.sqrt(variance)
             line = f"{name} | {term.group}: standard deviation {_short(sd)}"
@@ -247,14 +219,24 @@ def _what_was_done(result: Estimates) -> str:
 
 def _equations(result: Estimates) -> list[str]:
     """Return the model's equations with the estimates in them."""
+    response = rf"\text{{{escape(result.formula.partition('~')[0].strip())}}}_i"
+    cut = thresholds_of(result)
+    lines = _laws(result, response) if cut is None else _cuts(result, cut, response)
+    for t, term in enumerate(result.terms, start=1):
+        prior = result.effects[term.group].prior[term.columns, term.columns]
+        entries = r" \\ ".join(" & ".join(_math(v) for v in row) for row in prior)
+        matrix = rf"\begin{{pmatrix}} {entries} \end{{pmatrix}}" if len(prior) > 1 else entries
+        lines.append(rf"b^{{({t})}}_{{\text{{{escape(term.group)}}}}} &\sim N(0, {matrix})")
+    return lines
+
+
+def _laws(result: Estimates, response: str) -> list[str]:
+    """Return the distribution of the response, and the equation of each parameter."""
     names = ", ".join(
         rf"\mathit{{{escape(each.parameter.name)}}}_i" for each in result.coefficients
     )
-    response = escape(result.formula.partition("~")[0].strip())
-    lines = [
-        rf"\text{{{response}}}_i \mid b &\sim "
-        rf"\operatorname{{{escape(result.family.name)}}}({names})"
-    ]
+    law = rf"\operatorname{{{escape(result.family.name)}}}({names})"
+    lines = [rf"{response} \mid b &\sim {law}"]
     for k, found in enumerate(result.coefficients):
         parameter = found.parameter
         left = f"{_symbol(parameter.name)}_i"
@@ -264,12 +246,18 @@ def _equations(result: Estimates) -> list[str]:
             lines.append(f"{_symbol(parameter.name)}_i &= {_math(parameter.fixed)}")
         else:
             lines.append(f"{left} &= {_sum(result, k)}")
-    for t, term in enumerate(result.terms, start=1):
-        prior = result.effects[term.group].prior[term.columns, term.columns]
-        entries = r" \\ ".join(" & ".join(_math(v) for v in row) for row in prior)
-        matrix = rf"\begin{{pmatrix}} {entries} \end{{pmatrix}}" if len(prior) > 1 else entries
-        lines.append(rf"b^{{({t})}}_{{\text{{{escape(term.group)}}}}} &\sim N(0, {matrix})")
     return lines
+
+
+def _cuts(result: Estimates, cut: Thresholds, response: str) -> list[str]:
+    """Return the equations of ordered categories: their probabilities, effects, thresholds."""
+    link = rf"\operatorname{{{escape(link_of(result, 0))}}}"
+    values = ", ".join(_math(float(value)) for value in cut.estimates(result.fit.psi))
+    return [
+        rf"{link} P({response} \le k \mid b) &= \alpha_k - \eta_i",
+        rf"\eta_i &= {_sum(result, 0)}",
+        rf"\alpha &= ({values})",
+    ]
 
 
 def _sum(result: Estimates, k: int) -> str:

@@ -2,79 +2,170 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interlace.reporting.blocks import Block, blocks, residual_parameter
 from interlace.reporting.latex import escape as latex
 from interlace.reporting.latex import tabular
+from interlace.reporting.meanings import meaning_of
+from interlace.reporting.render import (
+    DIGITS,
+    STYLE,
+    Row,
+    Table,
+    floated,
+    number,
+    pvalue,
+    text_pairs,
+)
+from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.errors import OptionError
+from interlace_core.messages.names import did_you_mean
+from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
-Row = tuple[str, ...]
+PARTS = ("head", "random", "fixed", "thresholds", "parameters", "family", "notes")
+"""What a summary is made of: "parameters" are coefficients of other parameters than the mean,
+"family" those that are constant, on their natural scale."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A titled table of ready text; the first column is aligned left, the others right."""
+class Shown:
+    """What a summary shows, and how.
 
-    title: str
-    header: Row
-    rows: tuple[Row, ...]
+    Attributes
+    ----------
+    digits : int
+        Places behind the point of estimates and errors below 100.
+    level : float, optional
+        Of intervals beside the estimates; none without.
+    exponentiate : bool
+        Whether coefficients whose exponential has a meaning are shown as that.
+    show : tuple of str
+        Among `PARTS`.
+    """
+
+    digits: int = DIGITS
+    level: float | None = None
+    exponentiate: bool = False
+    show: tuple[str, ...] = PARTS
+
+    def __post_init__(self) -> None:
+        require_count(self.digits, "summary: digits")
+        if self.level is not None:
+            check_level(self.level, "summary")
+        for each in self.show:
+            if each not in PARTS:
+                raise OptionError(
+                    f"summary: show must be among {', '.join(map(repr, PARTS))}, got {each!r}."
+                    f"{did_you_mean(each, PARTS)}"
+                )
 
 
 class Summary:
-    """Text when printed, HTML when displayed by a notebook, LaTeX when asked for."""
+    """Text when printed, HTML when displayed by a notebook, LaTeX when asked for.
 
-    def __init__(self, result: Estimates) -> None:
-        self._head = _head(result)
-        self._tables = _tables(result)
-        self._foot = _foot(result)
+    Parameters
+    ----------
+    result : GLMMResult
+    shown : Shown
+    """
+
+    def __init__(self, result: Estimates, shown: Shown | None = None) -> None:
+        self._result, self._shown = result, shown or Shown()
+        show = self._shown.show
+        self._head = _head(result) if "head" in show else ()
+        self._tables = _tables(result, self._shown)
+        notes = tuple(f"Note: {note}" for note in result.notes)
+        self._foot = notes if "notes" in show else ()
 
     def __str__(self) -> str:
         """Return the summary as text."""
-        blocks = [_text_pairs(self._head)]
-        blocks += [_text_table(table) for table in self._tables]
-        blocks += ["\n".join(self._foot)] if self._foot else []
-        return "\n\n".join(blocks)
+        found = [text_pairs(self._head)] if self._head else []
+        found += [table.to_text() for table in self._tables]
+        found += ["\n".join(self._foot)] if self._foot else []
+        return "\n\n".join(found)
 
     __repr__ = __str__
 
-    def to_latex(self) -> str:
-        """Return the summary as LaTeX tables, for a document that uses the package booktabs."""
-        parts = [tabular(self._head, columns=r"lp{0.68\linewidth}")]
-        for table in self._tables:
-            left = _left_columns(table)
-            columns = "l" * left + "r" * (len(table.header) - left)
-            body = tabular(table.rows, table.header, columns=columns)
-            parts.append(f"{latex(table.title)}\n\n\\smallskip\n{body}")
-        parts += [latex(line) for line in self._foot]
-        return "\n\n\\medskip\n".join(parts) + "\n"
+    def to_latex(self, *, caption: str = "", label: str = "", **shown: Any) -> str:
+        """Return the summary as LaTeX tables, for a document that uses the package booktabs.
 
-    def to_html(self) -> str:
-        """Return the summary as HTML tables."""
-        return self._repr_html_()
+        Parameters
+        ----------
+        caption, label : str
+            Make a table that floats.
+        **shown
+            `digits`, `level`, `exponentiate`, `show`, as for `GLMMResult.summary`.
+        """
+        if shown:
+            return self._with(shown).to_latex(caption=caption, label=label)
+        parts = [tabular(self._head, columns=r"lp{0.68\linewidth}")] if self._head else []
+        parts += [table.to_latex() for table in self._tables]
+        parts += [latex(line) for line in self._foot]
+        return floated("\n\n\\medskip\n".join(parts) + "\n", caption, label)
+
+    def to_html(self, *, caption: str = "", **shown: Any) -> str:
+        """Return the summary as HTML tables.
+
+        Parameters
+        ----------
+        caption : str
+            Stands above them.
+        **shown
+            `digits`, `level`, `exponentiate`, `show`, as for `GLMMResult.summary`.
+        """
+        if shown:
+            return self._with(shown).to_html(caption=caption)
+        parts = [f"<p><strong>{escape(caption)}</strong></p>"] if caption else []
+        parts += [Table("", ("", ""), self._head).to_html()] if self._head else []
+        parts += [table.to_html() for table in self._tables]
+        parts += [f"<p>{escape(line)}</p>" for line in self._foot]
+        return f'<div class="interlace">{STYLE}' + "".join(parts) + "</div>"
 
     def _repr_html_(self) -> str:
-        parts = [_html_table(Table("", ("", ""), self._head), header=False)]
-        parts += [_html_table(table) for table in self._tables]
-        parts += [f"<p>{escape(line)}</p>" for line in self._foot]
-        return f'<div class="interlace">{_STYLE}' + "".join(parts) + "</div>"
+        return self.to_html()
+
+    def _with(self, shown: dict[str, Any]) -> Summary:
+        return Summary(self._result, shown_as(self._shown, **shown))
+
+
+def shown_as(shown: Shown, **changes: Any) -> Shown:
+    """Return what is shown with some of it changed.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of its fields, or a value none that it takes.
+    """
+    known = ("digits", "level", "exponentiate", "show")
+    for name in changes:
+        if name not in known:
+            raise OptionError(
+                f"summary: expected {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+            )
+    show = changes.get("show")
+    if show is None:
+        changes.pop("show", None)
+    else:
+        changes["show"] = (show,) if isinstance(show, str) else tuple(show)
+    return replace(shown, **changes)
 
 
 def _head(result: Estimates) -> tuple[Row, ...]:
-    links = ", ".join(
-        f"{found.parameter.name}: {found.parameter.link.name}" for found in result.coefficients
-    )
     groups = ", ".join(f"{group} {count}" for group, count in result.ngroups.items())
     rows = [
         _heading(result),
         ("Formula", result.formula),
         *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
-        ("Family", f"{result.family.name} ({links})"),
+        ("Family", result.family_words),
         ("Approximation", str(result.fitted_by)),
         ("Rows", _rows_used(result)),
         ("Groups", groups or "none"),
@@ -101,7 +192,8 @@ def _likelihood_rows(result: Estimates) -> tuple[Row, ...]:
     if result.penalised:
         words = "not defined for a penalised fit, nor are likelihood-ratio tests"
         return ("logLik", f"{llf}, not at its maximum"), ("AIC, BIC", words)
-    return ("logLik", llf), ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}")
+    name = "logLik by REML" if result.restricted else "logLik"
+    return (name, llf), ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}")
 
 
 def _rows_used(result: Estimates) -> str:
@@ -113,39 +205,58 @@ def _rows_used(result: Estimates) -> str:
     return f"{rows.n_used} ({dropped} dropped with missing values: {missing})"
 
 
-def _tables(result: Estimates) -> tuple[Table, ...]:
+def _tables(result: Estimates, shown: Shown) -> tuple[Table, ...]:
     tables = []
-    if result.effects:
-        tables.append(_variance_table(result))
-    for k, found in enumerate(result.coefficients):
-        if found.names and not (k and found.parameter.name in result.family_params.index):
-            title = "Fixed effects" if k == 0 else f"Coefficients of {found.parameter.name}"
-            tables.append(_coefficient_table(result, k, title))
-    if len(result.family_params):
-        tables.append(_family_table(result))
+    if result.effects and "random" in shown.show:
+        tables.append(_variance_table(result, shown))
+    for block in blocks(result):
+        part = "thresholds" if block.kind == "intercept" else "parameters"
+        if ("fixed" if block.predictor == 0 and block.kind == "location" else part) in shown.show:
+            tables.append(_coefficient_table(result, block, shown))
+    family = _family_rows(result, shown)
+    if family and "family" in shown.show:
+        header = ("", "value", "std. error")
+        tables.append(Table("Family parameters (natural scale)", header, family))
     return tuple(tables)
 
 
-def _coefficient_table(result: Estimates, k: int, title: str) -> Table:
-    found, se = result.coefficients[k], result.bse_of(k).to_numpy()
-    link = found.parameter.link.name
-    name_of_test, tests = result.wald_tests(k)
-    *middle, last = (tests[column].to_numpy() for column in tests.columns)
-    rows = [
-        (name, number(estimate), number(error), *(f"{each[i]:.3f}" for each in middle),
-         pvalue(last[i]))
-        for i, (name, estimate, error) in enumerate(
-            zip(found.names, found.estimates, se, strict=True)
-        )
-    ]  # fmt: skip
+def _coefficient_table(result: Estimates, block: Block, shown: Shown) -> Table:
+    meaning = meaning_of(result, block.predictor)
+    ratio = shown.exponentiate and block.kind == "location" and bool(meaning.ratio)
+    estimates, errors = block.estimates, block.errors
+    limits: tuple[Array, ...] = ()
+    if shown.level is not None:
+        limits = block.limits(shown.level)
+    if ratio:
+        with np.errstate(over="ignore", invalid="ignore"):
+            estimates = np.exp(estimates)
+            errors, limits = errors * estimates, tuple(np.exp(each) for each in limits)
+    *middle, last = (block.tests[column].to_numpy() for column in block.tests.columns)
+    columns = [
+        [number(value, shown.digits) for value in estimates],
+        [number(value, shown.digits) for value in errors],
+        *([number(value, shown.digits) for value in each] for each in limits),
+        *([f"{value:.3f}" for value in each] for each in middle),
+        [pvalue(value) for value in last],
+    ]
+    scale = f"exp of {block.scale}" if ratio else block.scale
     return Table(
-        f"{title} ({link} scale, {name_of_test})",
-        ("", "estimate", "std. error", *map(str, tests.columns)),
-        tuple(rows),
-    )
+        f"{block.title} ({scale}, {block.test})",
+        ("", meaning.name if ratio else "estimate", "std. error", *_percents(shown),
+         *map(str, block.tests.columns)),
+        tuple(zip(block.names, *columns, strict=True)),
+    )  # fmt: skip
 
 
-def _variance_table(result: Estimates) -> Table:
+def _percents(shown: Shown) -> Sequence[str]:
+    """Return the headers of the ends of intervals, such as "2.5%"."""
+    if shown.level is None:
+        return ()
+    tail = 50.0 * (1.0 - shown.level)
+    return f"{tail:.4g}%", f"{100.0 - tail:.4g}%"
+
+
+def _variance_table(result: Estimates, shown: Shown) -> Table:
     rows = []
     widest = 0
     for group, effects in result.effects.items():
@@ -161,11 +272,14 @@ def _variance_table(result: Estimates) -> Table:
             while correlations and not correlations[-1]:
                 correlations.pop()
             widest = max(widest, len(correlations))
-            rows.append([group if i == 0 else "", name, number(sd[i] ** 2), number(sd[i])])
-            rows[-1] += correlations
+            numbers = (number(sd[i] ** 2, shown.digits), number(sd[i], shown.digits))
+            rows.append([group if i == 0 else "", name, *numbers, *correlations])
+    if residual_parameter(result) is not None:
+        values = (result.scale, result.scale**0.5)
+        rows.append(["Residual", "", *(number(value, shown.digits) for value in values)])
     header = ["group", "effect", "variance", "std. dev."] + ["corr."] * widest
     padded = tuple(tuple(row + [""] * (len(header) - len(row))) for row in rows)
-    return Table("Random effects", tuple(header), padded)
+    return Table("Random effects", tuple(header), padded, left=2)
 
 
 def _same_term(result: Estimates, group: str, i: int, j: int) -> bool:
@@ -178,72 +292,9 @@ def _same_term(result: Estimates, group: str, i: int, j: int) -> bool:
     return False
 
 
-def _family_table(result: Estimates) -> Table:
+def _family_rows(result: Estimates, shown: Shown) -> tuple[Row, ...]:
     rows = []
     for name, row in result.family_params.iterrows():
-        error = "(fixed)" if row["fixed"] else number(float(row["se"]))
-        rows.append((str(name), number(float(row["value"])), error))
-    return Table("Family parameters (natural scale)", ("", "value", "std. error"), tuple(rows))
-
-
-def _foot(result: Estimates) -> tuple[str, ...]:
-    return tuple(f"Note: {note}" for note in result.notes)
-
-
-def number(value: float) -> str:
-    """Return a number with about five significant digits, fixed point where readable."""
-    if not np.isfinite(value):
-        return "-" if np.isnan(value) else str(value)
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
-        return f"{value:.5f}" if abs(value) < 100 else f"{value:.3f}"
-    return f"{value:.4e}"
-
-
-def pvalue(p: float) -> str:
-    """Return a p-value, with a floor in place of digits that mean nothing."""
-    if np.isnan(p):
-        return "-"
-    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-def _text_pairs(rows: tuple[Row, ...]) -> str:
-    width = max(len(row[0]) for row in rows)
-    return "\n".join(f"{row[0]:<{width}}  {row[1]}" for row in rows)
-
-
-def _left_columns(table: Table) -> int:
-    """Return how many columns hold names."""
-    return 2 if table.header[0] == "group" else 1
-
-
-def _text_table(table: Table) -> str:
-    rows = (table.header, *table.rows)
-    left = _left_columns(table)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
-    lines = []
-    for row in rows:
-        cells = [
-            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  " + "  ".join(cells).rstrip())
-    return "\n".join([table.title, *lines])
-
-
-def _html_table(table: Table, header: bool = True) -> str:
-    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header) if header else ""
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
-    top = f"<thead><tr>{head}</tr></thead>" if header else ""
-    return f"<table>{caption}{top}<tbody>{body}</tbody></table>"
-
-
-_STYLE = (
-    "<style>.interlace td,.interlace th{text-align:right;padding:0 .5em}"
-    ".interlace td:first-child,.interlace th:first-child,"
-    ".interlace td:nth-child(2):last-child,.interlace caption{text-align:left}"
-    ".interlace caption{white-space:nowrap}</style>"
-)
-"""Numbers to the right; names, and the values of the head, to the left."""
+        error = "(fixed)" if row["fixed"] else number(float(row["se"]), shown.digits)
+        rows.append((str(name), number(float(row["value"]), shown.digits), error))
+    return tuple(rows)

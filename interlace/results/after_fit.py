@@ -43,8 +43,8 @@ class AfterFit:
         Parameters
         ----------
         parm : str or list of str, optional
-            Labels as in the index of the answer, or kinds: "coefficient", "sd", "correlation",
-            "family". All by default.
+            Labels as in the index of the answer, or kinds: "coefficient", "threshold", "sd",
+            "correlation", "family". All by default.
         method : str
             "wald": from standard errors, made on the log scale for a standard deviation, Fisher's
             z for a correlation and the link for a family parameter, and taken back. "profile":

@@ -11,6 +11,7 @@ import pandas as pd
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
+from interlace.results.thresholds import thresholds_of
 from interlace_core.calculus.jets.density import differentiate
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
@@ -27,6 +28,14 @@ class Estimates(FittedModel):
     def heading(self) -> tuple[str, str]:
         """What kind of model this is, and by what it was fitted."""
         return "Generalised linear mixed model", self.fitted_by.words
+
+    @property
+    def family_words(self) -> str:
+        """The family with its links; of ordered categories with the latent one."""
+        if thresholds_of(self) is not None:
+            return f"{self.family.name} (link {self.family.latent_link})"
+        links = (f"{each.parameter.name}: {each.parameter.link.name}" for each in self.coefficients)
+        return f"{self.family.name} ({', '.join(links)})"
 
     @property
     def restricted(self) -> bool:
@@ -138,9 +147,12 @@ class Estimates(FittedModel):
     def family_params(self) -> pd.DataFrame:
         """Further parameters with a constant predictor, on their natural scale.
 
-        Columns: `value`, `se` (delta method; NaN when fixed), `fixed`.
+        Columns: `value`, `se` (delta method; NaN when fixed), `fixed`. Not those that make the
+        thresholds between ordered categories.
         """
         rows = {}
+        if thresholds_of(self) is not None:
+            return pd.DataFrame(columns=["value", "se", "fixed"])
         for k, found in enumerate(self.coefficients[1:], start=1):
             if found.parameter.fixed is not None:
                 rows[found.parameter.name] = (
@@ -295,6 +307,11 @@ class Estimates(FittedModel):
     def psi_names(self) -> list[str]:
         """Return a label for each entry of psi."""
         labels = [f"theta_{i + 1}" for i in range(self.theta.size)]
+        cut = thresholds_of(self)
+        if cut is not None:
+            own = [each.parameter.name for each in self.coefficients[1:]]
+            own = list(cut.names) if cut.by_themselves else own
+            return [*labels, *self.coefficients[0].names, *own]
         for k, found in enumerate(self.coefficients):
             prefix = "" if k == 0 else f"{found.parameter.name}: "
             labels += [prefix + name for name in found.names]

@@ -39,6 +39,9 @@ class FitSettings(Mapping[str, Any]):
         How a linear mixed model finds its degrees of freedom; "none" for other models.
     returned : str
         The function that made the result, which decides on its class.
+    kernel : str
+        The compiled code that evaluated the model, with its build and what of it: "objective", or
+        "rows" alone; "none" where NumPy did all.
     configured : tuple of ConfiguredOption
         Options that came neither from the call nor are built in.
     """
@@ -55,6 +58,7 @@ class FitSettings(Mapping[str, Any]):
     penalty: float = 0.0
     df_method: str = "none"
     returned: str = "glmer"
+    kernel: str = "none"
     configured: tuple[ConfiguredOption, ...] = ()
 
     def __getitem__(self, name: str) -> Any:

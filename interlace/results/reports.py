@@ -24,14 +24,17 @@ class Reports:
         level: float = 0.95,
         exponentiate: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per estimate, with the column names of R's broom.mixed.
+        """Return one row per estimate, with the terms and columns of R's broom.mixed.
 
         Parameters
         ----------
         effects : str or sequence of str
-            "fixed" (coefficients, by component `cond`, `zi`, `disp` or the parameter's name),
-            "ran_pars" (standard deviations and correlations, `sd__` and `cor__`) and "ran_vals"
-            (conditional modes by level).
+            "fixed" (coefficients, by component `cond`, `zi`, `disp` or the parameter's name;
+            thresholds of ordered categories as `1|2`), "ran_pars" (standard deviations and
+            correlations, `sd__(Intercept)` and `cor__(Intercept).Days`, and the residual standard
+            deviation as `sd__Observation` of the group "Residual"), "ran_vals" (conditional modes
+            by level), and "family" (further parameters that are constant, such as `theta`, on
+            their natural scale, which broom.mixed leaves out).
         conf_int : bool
             Whether to add `conf.low` and `conf.high`, by Wald's method.
         level : float
@@ -46,18 +49,21 @@ class Reports:
         DataFrame
             For standard deviations and correlations `std.error` is by the delta method and the
             limits are those of `confint()`: made on the log scale, or Fisher's z. NaN at a
-            boundary, and in a saved result whose covariance structures are not installed.
+            boundary, and in a saved result whose covariance structures are not installed. Where
+            tests are t tests there is a column `df`, of ordered categories `coef.type`.
         """
-        from interlace.reporting.tables import tidy
+        from interlace.reporting.tidy import tidy
 
         return tidy(
             _whole(self), effects=effects, conf_int=conf_int, level=level, exponentiate=exponentiate
         )
 
     def glance(self) -> pd.DataFrame:
-        """Return one row about the whole fit: nobs, sigma, logLik, AIC, BIC, df, df.residual.
+        """Return one row about the whole fit: nobs, sigma, logLik, AIC, BIC, df.residual, df.
 
-        `sigma` is the residual standard deviation, 1 for families without one.
+        `sigma` is the residual standard deviation, 1 for families without one. A fit by REML has
+        `REMLcrit`, -2 times its restricted log-likelihood; a linear one by maximum likelihood, and
+        one of a family with a mean alone, `deviance` as lme4 has it.
         """
         from interlace.reporting.tables import glance
 
@@ -68,7 +74,7 @@ class Reports:
         data: Any = None,
         *,
         newdata: Any = None,
-        type: str = "response",
+        type: str = "link",
         residuals: str = "response",
         se_fit: bool = False,
     ) -> pd.DataFrame:
@@ -82,7 +88,8 @@ class Reports:
         newdata : data frame, optional
             Other rows instead, which get `.fitted`, `.fixed` and `.se.fit` alone.
         type : str
-            Scale of `.fitted`, `.fixed` and `.se.fit`: "response" or "link".
+            Scale of `.fitted`, `.fixed` and `.se.fit`: "link", as broom.mixed has them, or
+            "response".
         residuals : str
             Kind of `.resid`, as for `residuals()`: "response" (observed minus fitted on the
             response's scale), "pearson", "deviance" (what broom.mixed has for glmer), ...
@@ -95,7 +102,7 @@ class Reports:
         DataFrame
             Of the rows of the fit also `.mu` (mean) and `.eta` (its linear predictor), `.offset`
             (the known part of it; not of a result without its data) and, where there are any,
-            `.weights` that multiply log-densities.
+            `.weights` that multiply log-densities. Ordered categories have no `.mu` and `.resid`.
         """
         from interlace.reporting.tables import augment
 

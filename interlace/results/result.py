@@ -103,11 +103,38 @@ class GLMMResult(Reports, AfterFit, Estimates):
             seed=seed,
         )
 
-    def summary(self) -> Summary:
-        """Return the summary, which prints as text and shows as HTML in notebooks."""
-        from interlace.reporting.summary import Summary
+    def summary(
+        self,
+        *,
+        digits: int = 5,
+        level: float | None = None,
+        exponentiate: bool = False,
+        show: str | Sequence[str] | None = None,
+    ) -> Summary:
+        """Return the summary, which prints as text and shows as HTML in notebooks.
 
-        return Summary(self)
+        Parameters
+        ----------
+        digits : int
+            Places behind the point of estimates and errors below 100; above it fewer, but 2.
+        level : float, optional
+            Adds intervals of this level to coefficients, of t where tests are.
+        exponentiate : bool
+            Whether coefficients whose exponential has a meaning (odds ratio, rate ratio, ...) are
+            shown as that, with standard errors by the delta method; tests stay as they are.
+        show : str or sequence of str, optional
+            Parts: "head", "random", "fixed", "thresholds", "parameters" (coefficients of other
+            parameters than the mean), "family" (constant ones), "notes"; all by default.
+
+        Returns
+        -------
+        Summary
+            With `to_latex` and `to_html`, which take the same arguments and a caption.
+        """
+        from interlace.reporting.summary import Shown, Summary, shown_as
+
+        shown = shown_as(Shown(), digits=digits, level=level, exponentiate=exponentiate, show=show)
+        return Summary(self, shown)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()

@@ -116,6 +116,7 @@ settings = record(
     penalty=number,
     df_method=text,
     returned=text,
+    kernel=text,
     configured=tuple_of(configured_option),
 )
 # The parameter itself comes from the family.

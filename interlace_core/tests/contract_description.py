@@ -31,6 +31,7 @@ BASES = (
     contract.Covariance,
     contract.ResidualCorrelation,
     contract.Composition,
+    contract.Kernels,
     contract.Shortcuts,
     links.Link,
 )
@@ -40,6 +41,7 @@ RECORDS = (
     contract.Method,
     contract.StartingValues,
     contract.Information,
+    contract.Compiled,
     records.Collapsed,
     records.RowKernel,
     records.Derivatives,
@@ -66,6 +68,7 @@ FUNCTIONS = (
     testing.approximation_checks,
     testing.covariance_checks,
     testing.family_checks,
+    testing.kernel_checks,
     testing.optimizer_checks,
 )
 

@@ -47,6 +47,11 @@ class StandsInForNothing(Hurdle):
         return np.ones(1)
 
 
+class ThresholdsOfOthers(Hurdle):
+    def threshold_matrix(self):
+        return np.eye(3)
+
+
 class NeedsArgument(Hurdle):
     def __init__(self, rate):
         super().__init__(rate=rate)
@@ -264,6 +269,7 @@ TWINS = {
         OneWord(),
         SumsInOneText(),
         StandsInForNothing(),
+        ThresholdsOfOthers(),
     ],
     "is built without arguments": [NeedsArgument(1.0)],
     "fixed parameters": [IgnoresFixed()],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.data.assembly import CovarianceLookup
@@ -47,6 +48,7 @@ def prepare(
     approximation: Approximation,
     optimizer: Optimizer,
     covariance: CovarianceLookup,
+    compiled: Compiled | None = None,
 ) -> Prepared:
     """Return what a fit needs: the model as arrays beside the components that fit it.
 
@@ -59,6 +61,8 @@ def prepare(
     optimizer : Optimizer
     covariance : callable
         From the name of a covariance structure to its class.
+    compiled : Compiled, optional
+        Compiled code that may serve the family; without any, NumPy does all.
 
     Raises
     ------
@@ -68,6 +72,7 @@ def prepare(
     """
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
+        model = replace(model, problem=replace(model.problem, compiled=compiled))
     with guard(approximation, "check"):
         approximation.require(model.problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)

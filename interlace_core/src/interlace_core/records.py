@@ -68,11 +68,12 @@ class RowKernel:
     ----------
     address : int
         Of a C function `int32 f(void *data, int64 n, double *columns, int64 ld_columns,
-        double *eta, int64 ld_eta, uint64 constant, uint8 *want, double *out)`. `eta` holds K
-        columns, bit k of `constant` says that predictor k is one number; `want` and `out` have a
-        slot for the value and each derivative up to the third, by length, then in the order of
-        their predictors. It returns 0, 2 for a slot that it does not offer, else a failure; it
-        keeps no state, so that threads can share it.
+        double *eta, int64 ld, uint64 constant, uint8 *want, double *out)`. `eta` holds K columns
+        and `out` one for each slot, each `ld` numbers from the next; bit k of `constant` says that
+        predictor k is one number. There is a slot for the value and for each derivative up to the
+        third, by length, then in the order of their predictors; `want` says by slot what is asked
+        for. It returns 0, 2 for a slot that it does not offer, else a failure; it keeps no state,
+        so that threads can share it.
     columns : ndarray, shape (n, m), in Fortran order
         What it wants to see of each row.
     data : object

@@ -10,6 +10,7 @@ approximations) and `testing` (the kit). One file for each contract:
 - `optimizer`: a minimiser, with its facts.
 - `covariance`, `residual_correlation`: structures of random effects, and of rows in groups.
 - `composition`: families that are made of other families.
+- `kernels`: compiled code for families and approximations of other distributions.
 - `problem`: the model as arrays; `level_covariance` and `row_correlation` are parts of it.
 - `hooks`: by which a distribution offers its classes.
 """
@@ -37,6 +38,7 @@ from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.kernels import Compiled, Kernels
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm, RowReport
@@ -72,15 +74,15 @@ from interlace_core.records import (
 # fmt: off
 __all__ = [
     # contracts, and how they are offered
-    "Approximation", "Composition", "Covariance", "Family", "Optimizer", "ResidualCorrelation",
-    "Kind", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
+    "Approximation", "Composition", "Covariance", "Family", "Kernels", "Kind", "Optimizer",
+    "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
     "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
     # links
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "Batch", "Compiled", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "Array", "BoolArray", "IntArray",
     # errors, and checks of arguments

@@ -38,9 +38,9 @@ class Method:
 
     @property
     def words(self) -> str:
-        """What the estimates are, such as "restricted maximum likelihood"."""
+        """What the estimates are, such as "restricted maximum likelihood (REML)"."""
         kinds = ("penalised " * self.penalised, "restricted " * self.restricted)
-        return "".join((*kinds, "maximum likelihood"))
+        return "".join((*kinds, "maximum likelihood", " (REML)" * self.restricted))
 
     def __str__(self) -> str:
         """Return its name and its points, `agq, 9 points`."""

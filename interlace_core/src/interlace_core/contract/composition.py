@@ -30,3 +30,9 @@ class Composition(ABC):
         UnsupportedModelError
             If no composition of this role can be made of it.
         """
+
+    @property
+    def inside(self) -> tuple[Family, ...]:
+        """Families that it is made of: by default its attribute `base`, if it has one."""
+        base = getattr(self, "base", None)
+        return (base,) if isinstance(base, Family) else ()

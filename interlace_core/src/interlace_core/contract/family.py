@@ -148,6 +148,27 @@ class Family(ABC):
         """
         return None
 
+    latent_link: str = ""
+    """Name of the link from a latent scale to the probabilities of categories, such as "logit".
+
+    Where the mean's predictor is a place on that scale, so that the link of its parameter is the
+    identity and tells nothing. What reports call the link of the model. Empty, the default, if the
+    parameter's own link is it. May be a property."""
+
+    def threshold_matrix(self) -> Array | None:
+        """Return how the further predictors make the thresholds between ordered categories.
+
+        The matrix T for which alpha = `T @ [eta_1, ..., eta_{K - 1}]`, lowest first, are those of
+        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link`. None, the default,
+        if the family has no thresholds. Asked of the family bound to the data; reports then show
+        thresholds in place of those predictors.
+
+        Returns
+        -------
+        ndarray, shape (J - 1, K - 1), or None
+        """
+        return None
+
     def ratio_words(self, k: int) -> tuple[str, str] | None:
         """Return what exp(coefficient) of predictor k multiplies, and what to call that factor.
 

@@ -18,6 +18,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Kernels
 from interlace_core.contract.optimizer import Optimizer
 
 PROJECT = "interlace"
@@ -59,12 +60,9 @@ def interlace_frames() -> Sequence[type[Any]]:  # type: ignore[empty-body]
 
 
 @hookspec
-def interlace_kernels() -> Sequence[type[Any]]:  # type: ignore[empty-body]
-    """Return classes that evaluate compiled code of families; nothing asks them yet.
-
-    Each has a class method `takes(kernel)`, whether it runs such a `RowKernel`.
-    """
+def interlace_kernels() -> Sequence[type[Kernels]]:  # type: ignore[empty-body]
+    """Return classes of compiled code for families and approximations of any distribution."""
 
 
-NOT_ASKED_YET = ("interlace_frames", "interlace_kernels")
+NOT_ASKED_YET = ("interlace_frames",)
 """Hooks that a plugin may have, and that no version asks so far."""

@@ -14,6 +14,7 @@ from interlace_core.records import Array, IntArray
 if TYPE_CHECKING:
     from interlace_core.contract.covariance import Covariance
     from interlace_core.contract.family import Family, Parameter
+    from interlace_core.contract.kernels import Compiled
     from interlace_core.contract.level_covariance import Relation
     from interlace_core.contract.row_correlation import RowCorrelation
 
@@ -147,6 +148,8 @@ class Problem:
     cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     """What was made of the problem and is asked for again, by who made it, such as its
     layout; a problem that is replaced by a changed one starts with none."""
+    compiled: Compiled | None = None
+    """Compiled code that may serve it; None leaves all to NumPy."""
 
     @property
     def n(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contract.problem import Problem
+from interlace_core.engine.compiled import compiled_derivatives
 from interlace_core.engine.elimination.correlated_levels import (
     factorise_posterior,
 )
@@ -75,7 +76,9 @@ class Conditional:
         problem, structure = self.layout.problem, self.layout.structure
         eta = add_random_part(structure, self.eta_fixed, self.effects(u))
         wrt = self._active if order >= 3 else structure.random_predictors
-        derivatives = weighted_derivatives(problem, eta, order, wrt)
+        derivatives = weighted_derivatives(
+            problem, eta, order, wrt, structure.random_predictors if order >= 3 else None
+        )
         value = 0.5 * float(u @ u) - float(derivatives.value.sum())
         return Point(u, eta, derivatives, order, value)
 
@@ -199,12 +202,32 @@ def scaled(w: Array, first: Array | None, second: Array | None) -> Array:
 
 
 def weighted_derivatives(
-    problem: Problem, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    problem: Problem,
+    eta: Sequence[Array],
+    order: int,
+    wrt: tuple[int, ...],
+    inner: tuple[int, ...] | None = None,
 ) -> Derivatives:
     """Return the derivatives of the weighted log-density at eta, each entry (..., n).
 
-    Rows are taken in chunks that fit the cache: a family makes a dozen passes over them.
+    By compiled rows where the problem has them. Others are taken in chunks that fit the cache: a
+    family makes a dozen passes over them.
+
+    Parameters
+    ----------
+    problem : Problem
+    eta : sequence of K ndarrays, each broadcastable to (..., n)
+    order : int
+        Highest order, 0 to 3.
+    wrt : tuple of int
+        Predictors to differentiate in.
+    inner : tuple of int, optional
+        Those of them with random effects, where derivatives of further orders are asked for only
+        if they are in all of these but one. Says what is worth computing at once.
     """
+    compiled = compiled_derivatives(problem, eta, order, wrt, inner)
+    if compiled is not None:
+        return compiled
     nodes = max((each.size // problem.n for each in eta), default=1)
     step = max(CHUNK_ROWS // nodes, 1)
     if problem.n <= 2 * step:

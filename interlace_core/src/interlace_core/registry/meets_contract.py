@@ -13,6 +13,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.kernels import Kernels
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.messages.checks import is_whole
 from interlace_core.messages.errors import OptionError, PluginError
@@ -187,6 +188,21 @@ def _check_covariance(covariance: Covariance) -> None:
         raise PluginError(f"expected `n_theta` to be an int, got {_shown(covariance.n_theta)}")
 
 
+def _check_kernels(kernels: Kernels) -> None:
+    if not isinstance(kernels.build, str):
+        raise PluginError(f"expected `build` to be a str, got {_shown(kernels.build)}")
+    keys = kernels.families
+    if not (isinstance(keys, frozenset) and all(_is_key(key) for key in keys)):
+        raise PluginError(
+            "expected `families` to be a frozenset of (distribution, family, link), "
+            f"got {_shown(keys)}"
+        )
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, tuple) and len(key) == 3 and all(isinstance(each, str) for each in key)
+
+
 def _base(kind: Kind) -> str:
     return kind.contract.__name__
 
@@ -206,4 +222,5 @@ KINDS = (
     Kind("optimizer", "optimizers", Optimizer, _check_optimizer),
     Kind("covariance", "covariances", Covariance, _check_covariance, (1,)),
     Kind("composition", "compositions", Composition),
+    Kind("kernel", "kernels", Kernels, _check_kernels),
 )

@@ -10,11 +10,14 @@ from typing import Any
 
 import pluggy
 
+from interlace_core.calculus.links import LINKS
 from interlace_core.contract import hooks
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family
 from interlace_core.contract.hooks import PROJECT
+from interlace_core.contract.kernels import Compiled, Kernels
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.messages.errors import PluginError, PluginWarning
 from interlace_core.messages.warn import warn
@@ -97,6 +100,32 @@ class Registry:
         """Return the covariance-structure class of that name; otherwise as `family`."""
         found: type[Covariance] = self._find("covariance", name, prefer)
         return found
+
+    def compiled(self, family: Family) -> Compiled | None:
+        """Return the compiled code that may serve models of a family; None if nothing is built.
+
+        Joined by the distribution that provides the family, its name and the link of its mean, so
+        that another family of the same name is not taken for it. One made of other families is
+        served where those are.
+        """
+        built = [kernels for kernels in self._kernels() if kernels.build]
+        if not built and type(family).row_kernel is Family.row_kernel:
+            return None
+        rows = tuple(kernels for kernels in built if self._joined(kernels, family))
+        return Compiled(rows, tuple(built))
+
+    def _kernels(self) -> list[Kernels]:
+        return [each.cls() for each in self.classes("kernel")]
+
+    def _joined(self, kernels: Kernels, family: Family) -> bool:
+        link = family.parameters[0].link
+        if link != LINKS.get(link.name):  # somebody's own of that name
+            return False
+        origins = [each.distribution for each in self._registered if each.cls is type(family)]
+        keys = ((origin, family.name, link.name) for origin in origins)
+        named = any(key in kernels.families for key in keys)
+        inside = family.inside if isinstance(family, Composition) else ()
+        return named and all(self._joined(kernels, each) for each in inside)
 
     def classes(self, kind: str) -> tuple[Registered, ...]:
         """Return all classes of a kind, sorted by name and distribution."""

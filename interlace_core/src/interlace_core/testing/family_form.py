@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
@@ -74,6 +75,13 @@ def check_answers(case: FamilyCase) -> None:
         answer = getattr(family, name)
         well = isinstance(answer, tuple) and all(isinstance(each, str) for each in answer)
         expect(well, f"{name} to be a tuple of texts", answer, "Empty if there are none.")
+    expect(
+        isinstance(family.latent_link, str),
+        "latent_link to be a text",
+        family.latent_link,
+        "The name of a link, or empty.",
+    )
+    _check_thresholds(case.sample)
     change = family.intercept_stand_in()
     if change is None:
         return
@@ -92,6 +100,29 @@ def check_answers(case: FamilyCase) -> None:
         tol=TOL_ABS_ROUND_TRIP,
         scale=1.0 + np.max(np.abs(wanted)),
         advice="Return what undoes a change of the mean's predictor by 1, with its sign reversed.",
+    )
+
+
+def _check_thresholds(sample: Sample) -> None:
+    """Require thresholds, where there are some, that bound the lowest category by the link."""
+    family, eta = sample.family, sample.eta
+    T = family.threshold_matrix()
+    if T is None:
+        return
+    advice = "See interlace_core.contract.family.Family.threshold_matrix."
+    shape, further = np.shape(T), len(eta) - 1
+    well = len(shape) == 2 and shape[0] >= 1 and shape[1] == further
+    expect(well, f"threshold_matrix() of shape (J - 1, {further})", shape, advice)
+    link = LINKS.get(family.latent_link)
+    lowest = sample.y == 0
+    if link is None or not np.any(lowest):
+        return
+    expect_close(
+        np.exp(sample.log_density()[lowest]),
+        np.asarray(link.mu(np.tensordot(T[0], eta[1:], 1) - eta[0]))[lowest],
+        what="the probability of the lowest category, F(alpha_1 - eta),",
+        tol=TOL_ABS_ROUND_TRIP,
+        advice=advice,
     )
 
 

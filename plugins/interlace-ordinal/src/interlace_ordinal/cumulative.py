@@ -90,6 +90,15 @@ class CumulativeFamily(Family):
         """The variance of the latent distribution; infinite of a Cauchy distribution."""
         return self.latent.variance
 
+    @property
+    def latent_link(self) -> str:  # type: ignore[override]
+        """The link by the name that it was chosen by."""
+        return self.link
+
+    def threshold_matrix(self) -> Array:
+        """Return the matrix from threshold parameters to thresholds."""
+        return self.design[0]
+
     def ratio_words(self, k: int) -> tuple[str, str] | None:
         """Return what a proportional-odds model multiplies; of other links nothing."""
         if k == 0 and self.link == "logit":

@@ -1,0 +1,91 @@
+"""Compile the library where there is a compiler; without one the wheel is pure, and works.
+
+Environment variables: `CC` names the compiler, `CFLAGS` adds to its flags.
+`INTERLACE_KERNELS=required` makes a build without a library fail, as a release must;
+`INTERLACE_KERNELS=off` builds none. `INTERLACE_KERNELS_TARGET` is the platform tag of a compiler
+for another system, such as `win_amd64`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+PACKAGE = Path(__file__).parent / "src" / "interlace_kernels"
+SOURCES = sorted((PACKAGE / "c").glob("*.c"))
+FLAGS = (
+    "-O3 -std=c11 -fno-math-errno -fno-trapping-math -fopenmp-simd -shared -fvisibility=hidden -s"
+)
+MSVC_FLAGS = "/nologo /O2 /LD /std:c11 /openmp:experimental"
+LEVELS = {"base": "", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4 -mprefer-vector-width=512"}
+MSVC_LEVELS = {"base": "", "v3": "/arch:AVX2", "v4": "/arch:AVX512"}
+"""Builds of one source, of which one is chosen when it is loaded."""
+
+
+class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Puts the libraries beside the package, which serves editable installations too."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, and name the platform in the wheel's tag if that succeeded."""
+        wish = os.environ.get("INTERLACE_KERNELS", "")
+        for old in PACKAGE.glob("libinterlace_*"):
+            old.unlink()
+        if wish == "off":
+            return
+        tag = os.environ.get("INTERLACE_KERNELS_TARGET") or sysconfig.get_platform()
+        tag = tag.replace("-", "_").replace(".", "_")
+        try:
+            compile_all(tag)
+        except OSError as reason:
+            for made in PACKAGE.glob("libinterlace_*"):
+                made.unlink()
+            if wish == "required":
+                raise
+            self.app.display_warning(f"interlace-kernels goes without its library: {reason}")
+            return
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{tag}"
+
+
+def compile_all(tag: str) -> None:
+    """Compile every build.
+
+    Raises
+    ------
+    OSError
+        If the compiler is not there, or fails.
+    """
+    levels = list(LEVELS) if tag.endswith(("x86_64", "amd64")) else ["base"]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda level: compile_one(level, tag), levels))
+
+
+def compile_one(level: str, tag: str) -> None:
+    """Compile one build."""
+    done = subprocess.run(
+        command(level, tag), capture_output=True, text=True, cwd=PACKAGE, check=False
+    )
+    if done.returncode:
+        raise OSError(f"{' '.join(command(level, tag))}\n{done.stdout}{done.stderr}")
+
+
+def command(level: str, tag: str) -> list[str]:
+    """Return the compiler's command line for one build."""
+    windows = tag.startswith("win")
+    suffix = "dll" if windows else "dylib" if tag.startswith("macosx") else "so"
+    out = PACKAGE / f"libinterlace_{level}.{suffix}"
+    compiler = shlex.split(os.environ.get("CC") or ("cl" if sys.platform == "win32" else "cc"))
+    own, sources = shlex.split(os.environ.get("CFLAGS", "")), [str(path) for path in SOURCES]
+    if Path(compiler[0]).stem == "cl":
+        flags = [*MSVC_FLAGS.split(), *MSVC_LEVELS[level].split()]
+        return [*compiler, *flags, *own, *sources, f"/Fe{out}"]
+    flags = [*FLAGS.split(), *LEVELS[level].split(), *([] if windows else ["-fPIC"])]
+    return [*compiler, *flags, *own, *sources, "-o", str(out)]
