@@ -148,7 +148,8 @@ def clmm(
     approximation: str | Approximation | None = None,
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     starts: int | None = None,
@@ -179,7 +180,7 @@ def clmm(
         "flexible" (default), "symmetric" or "equidistant".
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
@@ -214,7 +215,8 @@ def clmm(
         random=random,
         weights=weights,
         offset=offset,
-        theta0=theta0,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         who="clmm",

@@ -182,6 +182,8 @@ def _predictor(encoder: PredictorEncoder, frame: pd.DataFrame, need_offset: bool
     expressions = encoder.offsets if need_offset else ()
     offset = total_offset(encoder, [evaluate(each, frame) for each in expressions], n)
     X = _design(encoder.design, frame) if encoder.design else np.zeros((n, 0))
+    if encoder.known is not None and encoder.known_values.size:
+        offset = offset + _design(encoder.known, frame) @ encoder.known_values
     return NewPredictor(X, offset)
 
 
@@ -243,7 +245,8 @@ def _complete(encoder: DesignEncoder, frame: pd.DataFrame) -> Array:
         ) from error
     if encoder.points is not None:
         return at_points(full, encoder.points, encoder.text)
-    return full if encoder.kept is None else full[:, encoder.kept]
+    full = full if encoder.kept is None else full[:, encoder.kept]
+    return full if encoder.mix is None else full @ encoder.mix
 
 
 def _groups(encoder: FactorEncoder, frame: pd.DataFrame) -> tuple[IntArray, tuple[str, ...]]:

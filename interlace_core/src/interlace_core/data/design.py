@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,10 @@ class DesignEncoder:
     points : ndarray, shape (p, k), or None
         Distinct values of k covariates, one of which each column stands for; None where columns
         are what the formula makes.
+    mix : ndarray, shape (len(kept), p), or None
+        By which the columns left are multiplied, where coefficients are held equal.
+    shared : mapping from str to str
+        Coefficients that are held equal to another, by its name.
     """
 
     text: str
@@ -53,6 +57,8 @@ class DesignEncoder:
     spec: Any = None
     kept: IntArray | None = None
     points: Array | None = None
+    mix: Array | None = None
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

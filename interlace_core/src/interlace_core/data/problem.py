@@ -91,7 +91,7 @@ def build_problem(
     Parameters
     ----------
     request : ModelRequest
-        Its family is not looked at; nor are theta0 and priors.
+        Its family is not looked at; nor are hold, start and priors.
     family : Family
         Decides on the response and on the parameters.
     covariance : callable

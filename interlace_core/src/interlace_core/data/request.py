@@ -34,8 +34,10 @@ class ModelRequest:
     parameters : mapping from str to str
         Formulas such as `"~ x + (1 | g)"` by the name or role of the family's parameters other
         than the first, those of `dispformula` and `ziformula` among them; `~ 1` by default.
-    theta0 : array-like, shape (n_theta,), optional
-        Start for the covariance parameters.
+    hold : mapping, optional
+        Parameters held at values, by the names that results print.
+    start : mapping, optional
+        Where the search begins, by the same names.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors, labelled by them.
     covariance : mapping from str to str, optional
@@ -59,7 +61,8 @@ class ModelRequest:
     weights: Any = None
     offset: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
-    theta0: Any = None
+    hold: Any = None
+    start: Any = None
     known: Mapping[str, Any] | None = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None

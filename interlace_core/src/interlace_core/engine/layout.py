@@ -93,11 +93,11 @@ class Layout:
     def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
         """Return dF/dtheta of all terms from dF/dT of each factor."""
         thetas = self.problem.theta_slices()
-        gradient = np.empty(self.problem.n_theta)
+        gradient = np.zeros(self.problem.n_theta)
         for factor, derivative in zip(self.structure.factors, dT, strict=True):
             for index, place in factor.terms:
                 covariance = self.problem.terms[index].covariance
-                gradient[thetas[index]] = covariance.pullback(
+                gradient[thetas[index]] += covariance.pullback(
                     psi[thetas[index]], derivative[place, place]
                 )
         return gradient

@@ -53,7 +53,7 @@ def fit_problem(
     approximation: Approximation,
     optimizer: Optimizer,
     *,
-    theta0: Array | None = None,
+    given: Callable[[Array], Array] | None = None,
     start: Start | None = None,
     starts: int = 0,
     tol_decrement: float = 1e-7,
@@ -69,8 +69,8 @@ def fit_problem(
     problem : Problem
     approximation : Approximation
     optimizer : Optimizer
-    theta0 : ndarray, shape (n_theta,), optional
-        Start for the covariance parameters.
+    given : callable, optional
+        From the usual start, shape (n_psi,), to one that is asked for.
     start : Start, optional
         A complete start, such as the estimates of a similar fit; found anew if None.
     starts : int
@@ -87,10 +87,10 @@ def fit_problem(
     PluginError
         If a plugin raises.
     """
-    given = start is not None or theta0 is not None
+    asked = start is not None or given is not None
     if start is None:
         with guard(approximation, "fit"):
-            start = find_start(problem, theta0, approximation.shortcuts(problem))
+            start = find_start(problem, given, approximation.shortcuts(problem))
 
     def search(start: Start, limit: int | None = None) -> Fit:
         return _fit_from(problem, approximation, optimizer, start, tol_decrement, report, limit)
@@ -98,7 +98,7 @@ def fit_problem(
     try:
         fit = search(start)
     except StartError:
-        if given:
+        if asked:
             raise
         fit = _from_another_start(problem, approximation, search)
     if starts or is_doubtful(problem, fit) or is_crowded(problem, fit):
@@ -197,7 +197,7 @@ def _require_start(objective: Objective, psi: Array) -> None:
         raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
             f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
-            "covariates for extreme scales, or give theta0."
+            "covariates for extreme scales, or give a start."
         )
 
 

@@ -95,6 +95,7 @@ def precondition(
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
         for term, each in zip(problem.terms, counts, strict=True)
+        if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
