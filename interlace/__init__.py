@@ -6,8 +6,21 @@ from typing import TYPE_CHECKING, Any
 from interlace.models import glmer, power
 
 if TYPE_CHECKING:
-    from interlace import datasets
+    from interlace import datasets, errors, families, plots
     from interlace.config.options import options
+    from interlace.families import (
+        BetaFamily,
+        BinomialFamily,
+        GammaFamily,
+        GaussianFamily,
+        HurdlePoissonFamily,
+        NegativeBinomial1Family,
+        NegativeBinomial2Family,
+        PoissonFamily,
+        ZeroInflatedNB2Family,
+        ZeroInflatedPoissonFamily,
+        ZeroOneInflatedBetaFamily,
+    )
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
@@ -19,18 +32,32 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BetaFamily",
+    "BinomialFamily",
     "CLMMResult",
     "GLMMResult",
+    "GammaFamily",
+    "GaussianFamily",
+    "HurdlePoissonFamily",
     "LMMResult",
+    "NegativeBinomial1Family",
+    "NegativeBinomial2Family",
+    "PoissonFamily",
+    "ZeroInflatedNB2Family",
+    "ZeroInflatedPoissonFamily",
+    "ZeroOneInflatedBetaFamily",
     "anova",
     "clmm",
     "datasets",
+    "errors",
+    "families",
     "fit",
     "glmer",
     "load",
     "normal",
     "options",
     "pedigree",
+    "plots",
     "plugins",
     "power",
 ]
@@ -48,16 +75,34 @@ _LAZY = {
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
     "datasets": ("interlace.datasets", None),
+    "errors": ("interlace.errors", None),
+    "families": ("interlace.families", None),
+    "plots": ("interlace.plots", None),
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is used seldom when it is first asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'interlace' has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    loaded = import_module(module)
-    return loaded if attribute is None else getattr(loaded, attribute)
+if not TYPE_CHECKING:  # a type checker knows the names above, and is to complain of others
+
+    def __getattr__(name: str) -> Any:
+        """Import what is used seldom when it is first asked for; families by their class."""
+        if name in _LAZY:
+            module, attribute = _LAZY[name]
+            loaded = import_module(module)
+            return loaded if attribute is None else getattr(loaded, attribute)
+        if name.startswith("_"):
+            raise AttributeError(f"module 'interlace' has no attribute {name!r}")
+        if name.endswith("Family"):
+            return getattr(import_module("interlace.families"), name)
+        from interlace.elsewhere import FUNCTIONS, answer, as_functions
+        from interlace.results.result import GLMMResult
+
+        hint = answer(name, as_functions(dir(GLMMResult)) | FUNCTIONS, __all__)
+        raise AttributeError(f"module 'interlace' has no attribute {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported yet or not."""
+    return sorted({*__all__, *(each for each in globals() if each.startswith("__"))})
 
 
 def plugins() -> Any:

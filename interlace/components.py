@@ -2,33 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from interlace.config.fit_options import FitOptions
+from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.formulas.formula import parse_formula
-from interlace_core.messages.errors import AmbiguousNameError, OptionError
-from interlace_core.registry.registry import Registry
+from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
+from interlace_core.messages.names import did_you_mean, plain, similar_name
+from interlace_core.registry.lookup import answering
+from interlace_core.registry.registry import Registered, Registry
 
 
-def as_family(family: Any, registry: Registry, prefer: Mapping[str, str], who: str) -> Family:
-    """Return a family from its name, its class or an instance.
+def as_family(
+    family: Any, registry: Registry, prefer: Mapping[str, str], who: str, link: Any = None
+) -> Family:
+    """Return a family from its name, its class or an instance, with the link asked for.
+
+    Parameters
+    ----------
+    family : str, Family or class
+    registry : Registry
+    prefer : mapping from str to str
+        Distributions to take names from that several provide.
+    who : str
+        The function that the user called, for messages.
+    link : str or Link, optional
+        Of the mean. Beside an instance, which has one, it must be the same.
 
     Raises
     ------
     OptionError
-        If it is none of these.
+        If the family is none of these, or a link is given twice, or to a family without choice.
     UnknownNameError
-        If no installed plugin provides the name.
+        If no installed plugin provides the name, or the family has no such link.
     """
     if isinstance(family, str):
-        return registry.family(family, prefer=prefer)()
-    chosen: Family = _as_instance(family, Family, "family", who)
-    return chosen
+        family = registry.family(_without_link(family, who), prefer=prefer)
+    if isinstance(family, type) and issubclass(family, Family):
+        return family() if link is None else _with_link(family, link, who)
+    if not isinstance(family, Family):
+        known = registry.classes("family")
+        raise OptionError(
+            f"{who}: family must be a name, a class derived from interlace_core.Family or an "
+            f"instance of one, got {shown(family)}.{_name_of_other(family, known)}"
+        )
+    if link is not None and link_name(link) != link_name(own_link(family)):
+        raise OptionError(
+            f"{who}: link={link_name(link)!r} differs from that of the family given, "
+            f"{family!r}. Give the link in one place."
+        )
+    return family
+
+
+def own_link(family: Family) -> str | Link:
+    """Return the link that a family was built with: the mean's, or that of a latent scale."""
+    if type(family).links:
+        chosen: str | Link = family.link  # type: ignore[attr-defined]
+        return chosen
+    return family.parameters[0].link
+
+
+def link_name(link: Any) -> str:
+    """Return the name of a link, given by name or as an object."""
+    return link.name if isinstance(link, Link) else str(link)
+
+
+def _with_link(cls: type[Any], link: Any, who: str) -> Family:
+    """Return a family of that class with a link."""
+    if not isinstance(link, (str, Link)):
+        raise OptionError(
+            f"{who}: link must be a name, such as 'log', or a Link, got {shown(link)}."
+        )
+    names = cls.links
+    if names and (isinstance(link, Link) or link in names):
+        made: Family = cls(link=link)
+        return made
+    family: Family = cls()
+    only = family.parameters[0].link.name
+    if not names and link_name(link) == only:
+        return family
+    if not names:
+        raise OptionError(
+            f"{who}: family {cls.name!r} has one link, {only!r}, and no choice of another; got "
+            f"link={link_name(link)!r}. Leave link out, or choose another family."
+        )
+    raise UnknownNameError(
+        f"{who}: family {cls.name!r} has no link {link!r}.{did_you_mean(link, names)} "
+        f"Its links are {', '.join(names)}."
+    )
+
+
+def _without_link(name: str, who: str) -> str:
+    """Return a family's name; refuse one written with its link, as R writes it."""
+    bare, bracket, inside = name.partition("(")
+    if not bracket:
+        return name
+    found = re.search(r"[\w^/]+(?=['\" ]*\)?$)", inside)
+    given = f", link={found.group()!r}" if found else ""
+    raise OptionError(
+        f"{who}: family is a name or an object, got {name!r}. Write family={bare.strip()!r}{given}."
+    )
+
+
+def _name_of_other(given: Any, known: Sequence[Registered]) -> str:
+    """Return the name that another library's family has here, as a hint."""
+    cls = given if isinstance(given, type) else type(given)
+    found = answering(known, cls.__name__)
+    return f" Its name here is {found[0].name!r}." if found else ""
 
 
 def with_asked_zero_part(
@@ -130,7 +217,7 @@ def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer
             )
         return asked
     if isinstance(asked, str):
-        cls = registry.optimizer(asked, prefer=options.prefer)
+        cls = _optimizer_named(asked, registry, options)
     else:
         cls = type(_as_instance(asked, Optimizer, "optimizer", who))
     known: list[str] = [each.name for each in fields(cls)] if is_dataclass(cls) else []
@@ -143,6 +230,37 @@ def as_optimizer(registry: Registry, options: FitOptions, who: str) -> Optimizer
     return cls(**its_options)
 
 
+def shown(given: Any) -> str:
+    """Return in a few words what was given in place of a component."""
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+
+
+def _optimizer_named(name: str, registry: Registry, options: FitOptions) -> type[Optimizer]:
+    """Return the class of that name; what an extra would bring is said with its command."""
+    try:
+        return registry.optimizer(name, prefer=options.prefer)
+    except UnknownNameError as error:
+        installed = registry.classes("optimizer")
+        extra = similar_name(plain(name), plugin_extras())
+        if extra is None or answering(installed, extra):
+            raise
+        raise UnknownNameError(
+            f"optimizer {name!r} is not provided by anything installed; the extra {extra!r} of "
+            f"interlace brings an optimizer {extra!r}. Run pip install 'interlace[{extra}]', or "
+            f"choose one of those installed: {', '.join(each.name for each in installed)}."
+        ) from error
+
+
+def plugin_extras() -> tuple[str, ...]:
+    """Return the extras of this distribution that bring a plugin, which is named as they are."""
+    try:
+        required = metadata("interlace").get_all("Requires-Dist") or ()
+    except PackageNotFoundError:  # imported from its sources, not installed
+        return ()
+    brings = (re.match(r"interlace-([\w-]+)\b.*\bextra == ['\"]\1['\"]", each) for each in required)
+    return tuple(each.group(1) for each in brings if each)
+
+
 def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
     if isinstance(given, contract):
         return given
@@ -150,5 +268,5 @@ def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
         return given()
     raise OptionError(
         f"{who}: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
-        f"or an instance of one, got {type(given).__name__}."
+        f"or an instance of one, got {shown(given)}."
     )

@@ -94,7 +94,7 @@ def prepared(
         If a residual variance (or correlation) cannot be told from those of random effects.
     """
     registry = registry or default_registry()
-    family = as_family(request.family, registry, options.prefer, request.who)
+    family = as_family(request.family, registry, options.prefer, request.who, request.link)
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry)

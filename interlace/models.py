@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from interlace.inference.power import Power
     from interlace.priors import Prior
     from interlace.results.result import GLMMResult
+    from interlace_core.calculus.links import Link
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
@@ -21,6 +22,7 @@ def glmer(
     data: Any,
     family: str | Family | type[Family],
     *,
+    link: str | Link | None = None,
     groups: str | Sequence[str] | None = None,
     random: str | Sequence[str] | None = None,
     weights: Any = None,
@@ -54,8 +56,10 @@ def glmer(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns.
     family : str, Family or class
-        Name of an installed family ("binomial", "poisson", ...), or an instance such as
-        `BinomialFamily(link="probit")`.
+        Name of an installed family ("binomial", "poisson", ...; other software's names, such as
+        "nbinom2", serve too), or an instance such as `BinomialFamily(link="probit")`.
+    link : str or Link, optional
+        Link of the mean, such as "probit"; by default the family's first.
     groups : str or list of str, optional
         Grouping columns with a random intercept each: `groups="g"` is `(1 | g)`.
     random : str or list of str, optional
@@ -118,7 +122,7 @@ def glmer(
     FormulaError, DataError, ResponseError
         If formula or data cannot be used; the message says where and why.
     UnknownNameError
-        If a family, optimizer or approximation is not installed.
+        If a family, optimizer or approximation is not installed, or the family has no such link.
     UnsupportedModelError
         If the approximation cannot fit this model; the message says what does.
     OptionError
@@ -144,6 +148,7 @@ def glmer(
         formula=formula,
         data=data,
         family=family,
+        link=link,
         groups=groups,
         random=random,
         weights=weights,
@@ -185,6 +190,7 @@ def power(
     data: Any,
     family: str | Family | type[Family],
     *,
+    link: str | Link | None = None,
     fixed: Mapping[str, float],
     sd: Mapping[str, float | Mapping[str, float]],
     test: str | list[str],
@@ -208,6 +214,7 @@ def power(
     data : data frame
         The planned design: one row per observation to come.
     family : str, Family or class
+    link : str or Link, optional
         As for `glmer`.
     fixed : mapping from str to float
         Assumed coefficients of the mean, by the names that a fit gives them; 0 where not named.
@@ -243,7 +250,9 @@ def power(
     from interlace.inference.power import Assumptions, simulate_power
     from interlace_core.data.request import ModelRequest
 
-    request = ModelRequest(formula, data, family, weights=weights, offset=offset, who="power")
+    request = ModelRequest(
+        formula, data, family, weights=weights, offset=offset, link=link, who="power"
+    )
     return simulate_power(
         request,
         options_in_force(nAGQ=nAGQ),

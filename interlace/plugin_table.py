@@ -41,6 +41,10 @@ def capabilities(each: Registered) -> str:
     return describe[each.kind](build_sample(kind_named(each.kind), each.cls))
 
 
+def _also(each: Registered) -> str:
+    return "also called " + ", ".join(each.aliases) if each.aliases else ""
+
+
 def _family(family: Any) -> str:
     offered = [
         ability
@@ -51,6 +55,7 @@ def _family(family: Any) -> str:
         [
             "parameters " + ", ".join(parameter.name for parameter in family.parameters),
             "response " + ", ".join(sorted(family.response_forms)),
+            *(["links " + ", ".join(family.links)] if family.links else ()),
             "offers " + (", ".join(offered) or "nothing optional"),
         ]
     )
@@ -67,7 +72,8 @@ def _approximation(approximation: Any) -> str:
 def _optimizer(optimizer: Any) -> str:
     gradient = "uses the gradient" if optimizer.facts.uses_gradient else "needs no gradient"
     bounds = "keeps bounds" if optimizer.facts.supports_bounds else "knows no bounds"
-    return f"{gradient}; {bounds}"
+    why = optimizer.unavailable
+    return "; ".join([gradient, bounds, *([f"cannot run here: {why}"] if why else ())])
 
 
 def _kernels(kernels: Any) -> str:
@@ -84,7 +90,7 @@ def _class_row(each: Registered, shared: bool) -> dict[str, str]:
         "class": each.cls.__name__,
         "distribution": each.distribution,
         "version": each.version,
-        "capabilities": capabilities(each),
+        "capabilities": "; ".join(filter(None, [capabilities(each), _also(each)])),
         "status": f"ok; write {each.distribution}:{each.name}" if shared else "ok",
     }
 

@@ -10,7 +10,7 @@ from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_core.contract import Family, hookimpl
 from interlace_core.messages.errors import PluginWarning
 from interlace_core.registry.registry import Registry
-from interlace_families.poisson import Poisson
+from interlace_families.poisson import PoissonFamily
 from interlace_scipy.lbfgsb import LBFGSB
 
 
@@ -22,7 +22,7 @@ def offering(**hooks):
     return SimpleNamespace(**made)
 
 
-class Bare(Poisson):
+class Bare(PoissonFamily):
     name = "bare"
     contract_version = 99
 
@@ -31,7 +31,7 @@ class Bare(Poisson):
 def registry():
     registry = Registry([])
     plugin = offering(
-        families=[Poisson], optimizers=[LBFGSB], approximations=[AdaptiveGaussHermite]
+        families=[PoissonFamily], optimizers=[LBFGSB], approximations=[AdaptiveGaussHermite]
     )
     registry.register_plugin(plugin, distribution="one", name="first")
     return registry
@@ -40,14 +40,15 @@ def registry():
 def test_tells_what_classes_can_do(registry):
     cells = plugin_table(registry).set_index("name")["capabilities"]
     assert cells["poisson"] == (
-        "parameters mu; response numeric; offers variance, simulate, cdf, derivatives"
+        "parameters mu; response numeric; links log, identity, sqrt; "
+        "offers variance, simulate, cdf, derivatives"
     )
     assert cells["lbfgsb"] == "uses the gradient; keeps bounds"
     assert cells["agq"] == "nAGQ 2 to 100"
 
 
 def test_shows_how_to_write_a_name_that_two_distributions_provide(registry):
-    class Other(Poisson):
+    class Other(PoissonFamily):
         name = "poisson"
 
     registry.register_plugin(offering(families=[Other]), distribution="two", name="second")
@@ -70,4 +71,4 @@ def test_has_all_that_is_installed():
         "family", "approximation", "optimizer", "covariance", "composition"
     }  # fmt: skip
     assert set(table.loc[table["kind"] == "covariance", "name"]) >= {"us", "diag"}
-    assert issubclass(Poisson, Family)
+    assert issubclass(PoissonFamily, Family)

@@ -95,8 +95,9 @@ def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
     """
     notes: list[str] = []
     for k in dict.fromkeys(term.predictor for term in problem.terms):
-        terms = [term for term in problem.terms if term.predictor == k]
-        if _suspicious(problem, terms, fitting):
+        free = [term for term in problem.terms if term.covariance.n_theta]
+        terms = [term for term in free if term.predictor == k]
+        if terms and _suspicious(problem, terms, fitting):
             notes += _examined(problem, terms, fitting)
     return tuple(notes)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import (
     Coordinate,
     Correlation,
@@ -90,6 +91,30 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
     return [(each, term.theta) for each, term in zip(covariances, result.terms, strict=True)]
 
 
+def structure_numbers(
+    result: Estimates,
+) -> list[tuple[TermPlace, list[tuple[str, float, float]]]]:
+    """Return the numbers that structures of levels, times or places print, with their errors.
+
+    Of terms whose structure is more than standard deviations and correlations of its columns:
+    name, value and standard error (NaN at a bound). Nothing of one whose plugin is not installed.
+    """
+    found = []
+    vcov = result.fit.covariance()
+    known = term_covariances(result)
+    for term, own in zip(result.terms, known or (), strict=known is not None):
+        covariance, place = own
+        if not term.column_levels and {"sd", "correlation"} >= set(covariance.kinds()):
+            continue
+        numbers = []
+        for each in structure_quantities(covariance, place, term):
+            with np.errstate(invalid="ignore"):
+                error = np.sqrt(quadratic_form(each.gradient(result.fit.psi), vcov))
+            numbers.append((each.name, each.value(result.fit.psi), float(error)))
+        found.append((term, numbers))
+    return found
+
+
 def _rebuilt(term: TermPlace) -> Covariance:
     """Return the structure of a term as it was made from the data."""
     from interlace_core.registry.registry import default_registry
@@ -112,7 +137,7 @@ def _random(result: Estimates) -> list[Quantity]:
         k = term.predictor
         prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
         if covariance.takes_levels_only or term.held:
-            found += _numbers(covariance, place, term, prefix)
+            found += structure_quantities(covariance, place, term, prefix)
             continue
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
@@ -150,12 +175,15 @@ def _thresholds(result: Estimates) -> list[Quantity]:
     return list(found)
 
 
-def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str) -> list[Quantity]:
-    """Return the numbers of a structure of levels, times or places."""
+def structure_quantities(
+    covariance: Covariance, place: slice, term: TermPlace, prefix: str = ""
+) -> list[StructureNumber]:
+    """Return the free numbers of a term's structure."""
     kinds = {"sd": "sd", "correlation": "correlation"}
     return [
         StructureNumber(
             label=number_label(name, term.group, prefix),
+            name=name,
             kind=kinds.get(scale, "structure"),
             covariance=covariance,
             place=place,

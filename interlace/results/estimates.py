@@ -88,7 +88,7 @@ class Estimates(FittedModel):
         values: dict[str, float] = {}
         for k, found in enumerate(self.coefficients):
             prefix = "" if k == 0 else f"{found.parameter.name}: "
-            values |= {prefix + name: each for name, each in self._held_coefficients(k).items()}
+            values |= {prefix + name: each for name, each in self.held_coefficients(k).items()}
             if found.parameter.fixed is not None:
                 values[found.parameter.name] = float(found.parameter.fixed)
         for term in self.terms:
@@ -98,11 +98,16 @@ class Estimates(FittedModel):
                 values[number_label(name, term.group, prefix)] = float(value)
         return pd.Series(values, dtype=float)
 
-    def _held_coefficients(self, k: int) -> dict[str, float]:
+    def held_coefficients(self, k: int) -> dict[str, float]:
         """Return one parameter's held coefficients by name, on the scale of its predictor."""
         coder = self.encoder.predictors[k]
         known = () if coder.known is None else coder.known.names
         return dict(zip(known, coder.known_values.tolist(), strict=True))
+
+    def equal_coefficients(self, k: int) -> dict[str, str]:
+        """Return one parameter's coefficients that are held equal to another, with its name."""
+        design = self.encoder.predictors[k].design
+        return {} if design is None else dict(design.shared)
 
     def _with_held(self, values: pd.Series, of_held: float | None = None) -> pd.Series:
         """Return numbers of the mean's coefficients with those of the held and the equal ones.
@@ -113,11 +118,10 @@ class Estimates(FittedModel):
         of_held : float, optional
             The number of each held one; by default its value.
         """
-        coder = self.encoder.predictors[0]
-        held = pd.Series(self._held_coefficients(0), dtype=float)
+        held = pd.Series(self.held_coefficients(0), dtype=float)
         if of_held is not None:
             held[:] = of_held
-        shared = {} if coder.design is None else coder.design.shared
+        shared = self.equal_coefficients(0)
         equal = pd.Series({name: values[other] for name, other in shared.items()}, dtype=float)
         if held.empty and equal.empty:
             return values

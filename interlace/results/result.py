@@ -103,6 +103,20 @@ class GLMMResult(Reports, AfterFit, Estimates):
             seed=seed,
         )
 
+    if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is called so elsewhere, or what was meant."""
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(missing)
+            if name in dir(type(self)):  # a property that failed: with its own error again
+                return object.__getattribute__(self, name)
+            from interlace.elsewhere import FUNCTIONS, OF_A_FIT, answer
+
+            known = [each for each in dir(type(self)) if not each.startswith("_")]
+            raise AttributeError(f"{missing}.{answer(name, FUNCTIONS | OF_A_FIT, known)}")
+
     def summary(
         self,
         *,

@@ -145,6 +145,21 @@ class Shapeless(Diagonal):
     n_theta = None  # type: ignore[assignment]
 
 
+class OneAliasFamily(PlainFamily):
+    name = "one-alias"
+    aliases = "nb"  # type: ignore[assignment]
+
+
+class OneLinkFamily(PlainFamily):
+    name = "one-link"
+    links = "log"  # type: ignore[assignment]
+
+
+class FlaggedWalk(Walk):
+    name = "flagged"
+    unavailable = False  # type: ignore[assignment]
+
+
 class MuteError(Exception):
     def __str__(self) -> str:
         raise ValueError
@@ -241,6 +256,9 @@ BREAKAGES: dict[str, tuple[Any, str, str]] = {
     "newer": (entry(offering(families=[NewerFamily])), "contract", "update interlace-core"),
     "wordy version": (entry(offering(families=[WordyFamily])), "contract", "an int, got '1'"),
     "elusive": (entry(offering(families=[ElusiveFamily])), "contract", "returns 3 of type int"),
+    "aliases in a text": (entry(offering(families=[OneAliasFamily])), "contract", "`aliases`"),
+    "links in a text": (entry(offering(families=[OneLinkFamily])), "contract", "`links`"),
+    "a flag": (entry(offering(optimizers=[FlaggedWalk])), "contract", "`unavailable`"),
     "bad nAGQ": (entry(offering(approximations=[Overreach])), "contract", "`serves_nAGQ`"),
     "bad n_theta": (entry(offering(covariances=[Shapeless])), "contract", "`n_theta`"),
     "mute error": (entry(MuteError()), "import", "MuteError: (its message cannot be shown)"),
@@ -565,3 +583,34 @@ class TestGuard:
         copy = pickle.loads(pickle.dumps(guard(Guess, "objective")))
         with copy, copy:
             pass
+
+
+class AliasedFamily(PlainFamily):
+    name = "aliased"
+    aliases = ("by.another_name", "plain")
+
+
+@pytest.mark.parametrize("asked", ["by.another_name", "By Another-Name", "good:byanothername"])
+def test_an_alias_finds_its_class_in_any_spelling(asked: str) -> None:
+    registry = Registry([entry(offering(families=[AliasedFamily, PlainFamily]), dist="good")])
+    assert registry.family(asked) is AliasedFamily
+    assert registry.family("plain") is PlainFamily  # a name of its own goes before an alias
+    assert registry.family("PLAIN".lower()) is PlainFamily
+
+
+def test_an_alias_follows_the_preference_for_its_name() -> None:
+    rival = type("Rival", (AliasedFamily,), {})
+    registry = Registry(
+        [entry(offering(families=[each]), dist=dist)
+         for each, dist in ((AliasedFamily, "one"), (rival, "two"))]
+    )  # fmt: skip
+    prefer = {"family:aliased": "two"}
+    assert registry.family("by-another-name", prefer=prefer) is rival
+    with pytest.raises(AmbiguousNameError, match='prefer = {"family:aliased" = "one"}'):
+        registry.family("by-another-name")
+
+
+def test_a_slip_in_an_alias_is_answered_by_the_name() -> None:
+    registry = Registry([entry(offering(families=[AliasedFamily]))])
+    with pytest.raises(UnknownNameError, match="Did you mean 'aliased'.*called 'by.another_name'"):
+        registry.family("by.another_nme")

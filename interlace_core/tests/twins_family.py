@@ -58,6 +58,28 @@ class NeedsArgument(Hurdle):
 
 
 @dataclass(frozen=True)
+class LinkNotNamed(Hurdle):
+    link: str = "log"
+
+
+@dataclass(frozen=True)
+class LinkIgnored(Hurdle):
+    links = ("log", "sqrt")
+
+    link: str = "log"
+
+
+@dataclass(frozen=True)
+class DefaultLinkLast(Hurdle):
+    links = ("sqrt", "log")
+
+    link: str = "log"
+
+    def _mu(self):
+        return Parameter("mu", LINKS[self.link], role="mean")
+
+
+@dataclass(frozen=True)
 class IgnoresFixed(Hurdle):
     @property
     def parameters(self):
@@ -272,6 +294,7 @@ TWINS = {
         ThresholdsOfOthers(),
     ],
     "is built without arguments": [NeedsArgument(1.0)],
+    "links can be asked for": [LinkNotNamed(), LinkIgnored(), DefaultLinkLast()],
     "fixed parameters": [IgnoresFixed()],
     "links and their inverses": [LinkNotInverted()],
     "link derivatives": [LinkDerivativeWrong()],

@@ -192,9 +192,13 @@ class MovesStart(QuasiNewton):
         return result
 
 
+class AvailabilityIsFlag(QuasiNewton):
+    unavailable = False
+
+
 TWINS = {
     "is a frozen dataclass": [Thawed()],
-    "facts are there and true": [LooksAtGradient()],
+    "facts are there and true": [LooksAtGradient(), AvailabilityIsFlag()],
     "bad options are refused": [TakesAnyOption()],
     "minimises a quadratic": [StopsInFiveDimensions()],
     "minimises Rosenbrock's function": [StopsInTheValley()],

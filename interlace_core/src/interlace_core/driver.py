@@ -16,6 +16,7 @@ from interlace_core.data.request import ModelRequest
 from interlace_core.data.starting import named_start
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
@@ -65,8 +66,9 @@ def prepare(
     ------
     InterlaceError
         If formula or data cannot be used (see `build_problem`), the approximation does not take
-        the model, or `hold` or `start` do not fit it.
+        the model, the optimizer cannot run here, or `hold` or `start` do not fit the model.
     """
+    _require_available(optimizer, request.who)
     with guard(None, "data"):
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = build_problem(request, family, covariance=covariance)
@@ -111,3 +113,10 @@ def fit_prepared(
         tol_decrement=tol_decrement,
         report=report,
     )
+
+
+def _require_available(optimizer: Optimizer, who: str) -> None:
+    with guard(optimizer, "unavailable"):
+        why = optimizer.unavailable
+    if why:
+        raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")

@@ -56,6 +56,7 @@ from interlace_core.messages.errors import (
     UnknownNameError,
     UnsupportedModelError,
 )
+from interlace_core.messages.names import did_you_mean
 from interlace_core.messages.warn import warn
 from interlace_core.records import (
     Array,
@@ -88,7 +89,7 @@ __all__ = [
     # errors, and checks of arguments
     "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
     "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",
-    "is_real", "is_whole",
+    "did_you_mean", "is_real", "is_whole",
 ]
 # fmt: on
 

@@ -52,6 +52,9 @@ class Approximation(ABC):
     """A way to integrate the random effects out of the likelihood."""
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for, such as other software's for the same thing. Case,
+    dots, hyphens and underscores do not count; what has such a name as its own goes before."""
     contract_version: ClassVar[int] = 1
     serves_nAGQ: ClassVar[range | None] = None
     """Values of `nAGQ` that choose this approximation by default; None if only by name."""

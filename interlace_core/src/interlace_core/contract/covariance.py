@@ -26,6 +26,9 @@ class Covariance(ABC):
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for, such as other software's for the same thing. Case,
+    dots, hyphens and underscores do not count; what has such a name as its own goes before."""
     contract_version: ClassVar[int] = 1
     crosses_bounds: ClassVar[bool] = False
     """Whether `template` is defined beyond the bounds and gives the covariance of a mirrored

@@ -80,7 +80,17 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for: other software's for the same law. Case, dots,
+    hyphens and underscores do not count; a family with such a name of its own goes before.
+    They belong to the class that says `name`: a subclass with another name has none of them."""
+
     contract_version: ClassVar[int] = 1
+    links: ClassVar[tuple[str, ...]] = ()
+    """Names of the links that the mean may have, the default first. Who names any takes one, a
+    name or a `Link`, as the constructor's argument `link`, and keeps it in the attribute `link`.
+    Empty, the default, if there is no choice."""
+
     response_forms: ClassVar[frozenset[str]] = frozenset({"numeric"})
     """Forms of response it takes: `numeric`, `pair` (successes, failures), `two-level` (bool or
     text with two levels, second level counted as 1), `ordered` (codes of ordered categories)."""

@@ -30,8 +30,19 @@ class Optimizer(ABC):
     """A minimiser. Implement it as a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Further names by which it is asked for, such as other software's for the same thing. Case,
+    dots, hyphens and underscores do not count; what has such a name as its own goes before."""
     contract_version: ClassVar[int] = 1
     facts: ClassVar[OptimizerFacts]
+
+    @property
+    def unavailable(self) -> str:
+        """Why it cannot run here, and what to do, as sentences; empty, the default, if it can.
+
+        Asked before a fit, which is refused with these words, and by tables of what is installed.
+        """
+        return ""
 
     @abstractmethod
     def minimize(

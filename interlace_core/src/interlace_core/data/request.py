@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import OptionError
 
@@ -42,6 +43,8 @@ class ModelRequest:
         Covariance of the levels of grouping factors, labelled by them.
     covariance : mapping from str to str, optional
         Covariance structures of terms without one, by grouping factor.
+    link : str or Link, optional
+        Link of the mean, for a family given by name or class.
     correlation : str, optional
         Correlation of the rows' errors, such as "ar1(time | subject)".
     who : str
@@ -66,6 +69,7 @@ class ModelRequest:
     known: Mapping[str, Any] | None = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
+    link: str | Link | None = None
     who: str = "glmer"
 
     def __post_init__(self) -> None:

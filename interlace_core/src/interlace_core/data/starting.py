@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Arr
     ----------
     problem : Problem
     start : mapping, or None
-        From names (see `named`) to values; `theta` is all covariance parameters at once.
+        From names (see `named`) to values; a list for `theta` is all covariance parameters.
     who : str
         The call, for messages.
 
@@ -33,7 +34,7 @@ def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Arr
     if start is None:
         return None
     theta = None
-    if isinstance(start, dict) and "theta" in start and not _is_parameter("theta", problem):
+    if isinstance(start, Mapping) and "theta" in start and not _is_number(start["theta"]):
         theta = _theta(start["theta"], problem, who)
         start = {name: value for name, value in start.items() if name != "theta"}
     coefficients: dict[int, float] = {}
@@ -86,8 +87,9 @@ def _own(problem: Problem) -> list[Any]:
     return [term for term in problem.terms if term.theta_of is None]
 
 
-def _is_parameter(name: str, problem: Problem) -> bool:
-    return any(each.parameter.name == name for each in problem.predictors)
+def _is_number(value: Any) -> bool:
+    """Return whether a value is one number, as of a family's parameter of that name."""
+    return isinstance(value, (Real, str))
 
 
 def _theta(given: Any, problem: Problem, who: str) -> Array:

@@ -19,7 +19,13 @@ import pluggy
 from interlace_core.contract.hooks import NOT_ASKED_YET, PROJECT
 from interlace_core.messages.errors import PluginError
 from interlace_core.messages.names import similar_name
-from interlace_core.registry.meets_contract import KINDS, Kind, check_class, one_line
+from interlace_core.registry.meets_contract import (
+    KINDS,
+    Kind,
+    check_class,
+    one_line,
+    own_aliases,
+)
 
 GROUP = "interlace"
 UNKNOWN = "unknown"
@@ -43,6 +49,8 @@ class Registered:
         The class itself.
     plugin, distribution, version : str
         Entry point and distribution that it came from.
+    aliases : tuple of str
+        Further names by which users ask for it.
     """
 
     kind: str
@@ -51,6 +59,7 @@ class Registered:
     plugin: str
     distribution: str
     version: str
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,6 +301,6 @@ def _ask(manager: pluggy.PluginManager, key: str, hook: str) -> Iterator[object]
 
 def _accept(source: Source, kind: Kind, offered: Any) -> Registered:
     check_class(kind, offered)
-    return Registered(
-        kind.name, offered.name, offered, source.plugin, source.distribution, source.version
-    )
+    origin = (source.plugin, source.distribution, source.version)
+    aliases = own_aliases(offered) if kind.aliased else ()
+    return Registered(kind.name, offered.name, offered, *origin, aliases)

@@ -39,6 +39,8 @@ class Kind:
         has no sample, because its classes need more arguments than anybody can guess.
     sample_arguments : tuple
         Arguments with which a sample is built.
+    aliased : bool
+        Whether its classes have aliases: users ask for them by name.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Kind:
     contract: type[Any]
     check: Callable[[Any], None] | None = None
     sample_arguments: tuple[Any, ...] = ()
+    aliased: bool = True
 
     @property
     def hook(self) -> str:
@@ -86,8 +89,17 @@ def check_class(kind: Kind, offered: object) -> None:
     _check_version(offered)
     _check_complete(offered)
     _check_name(offered)
+    if kind.aliased:
+        _check_names(offered, "aliases")
     if kind.check is not None:
         kind.check(build_sample(kind, offered))
+
+
+def own_aliases(cls: type[Any]) -> tuple[str, ...]:
+    """Return the aliases that stand beside the class's name; those of a base are the base's."""
+    named: type[Any] = next(each for each in cls.__mro__ if "name" in vars(each))
+    found: tuple[str, ...] = vars(named).get("aliases", ())
+    return found
 
 
 def one_line(error: BaseException) -> str:
@@ -136,6 +148,14 @@ def _check_name(offered: type[Any]) -> None:
         )
 
 
+def _check_names(offered: type[Any], attribute: str) -> None:
+    """Raise unless an attribute of the class is a tuple of names, possibly empty."""
+    names = getattr(offered, attribute)
+    words = isinstance(names, tuple) and all(isinstance(each, str) and each for each in names)
+    if not words or any(":" in each for each in names):
+        raise PluginError(f"expected `{attribute}` to be a tuple of names, got {_shown(names)}")
+
+
 def build_sample(kind: Kind, offered: type[Any]) -> Any:
     """Return an instance of an offered class, with the fewest arguments that it needs.
 
@@ -167,6 +187,7 @@ def _check_family(family: Family) -> None:
             "expected `parameters` to be a tuple of one or more Parameter, "
             f"got {_shown(parameters)}"
         )
+    _check_names(type(family), "links")
 
 
 def _check_approximation(approximation: Approximation) -> None:
@@ -181,6 +202,10 @@ def _check_optimizer(optimizer: Optimizer) -> None:
     facts = getattr(optimizer, "facts", None)
     if not isinstance(facts, OptimizerFacts):
         raise PluginError(f"expected `facts` to be OptimizerFacts, got {_shown(facts)}")
+    if not isinstance(optimizer.unavailable, str):
+        raise PluginError(
+            f"expected `unavailable` to be a str, got {_shown(optimizer.unavailable)}"
+        )
 
 
 def _check_covariance(covariance: Covariance) -> None:
@@ -221,6 +246,6 @@ KINDS = (
     Kind("approximation", "approximations", Approximation, _check_approximation),
     Kind("optimizer", "optimizers", Optimizer, _check_optimizer),
     Kind("covariance", "covariances", Covariance, _check_covariance, (1,)),
-    Kind("composition", "compositions", Composition),
-    Kind("kernel", "kernels", Kernels, _check_kernels),
+    Kind("composition", "compositions", Composition, aliased=False),
+    Kind("kernel", "kernels", Kernels, _check_kernels, aliased=False),
 )

@@ -70,7 +70,8 @@ class Registry:
         Parameters
         ----------
         name : str
-            `name`, or `distribution:name` where several distributions provide it.
+            `name`, or `distribution:name` where several distributions provide it. An alias, or
+            another spelling, serves where nothing has the name itself.
         prefer : mapping from str to str, optional
             Distribution to take a name from, such as `{"family:NAME": "DISTRIBUTION"}`.
 

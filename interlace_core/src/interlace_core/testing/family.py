@@ -110,6 +110,7 @@ _ALWAYS: dict[str, Callable[[FamilyCase], None]] = {
     "capabilities are true or false": form.check_capabilities,
     "further answers are well formed": form.check_answers,
     "is built without arguments": form.check_built_without_arguments,
+    "links can be asked for": form.check_links_offered,
     "fixed parameters": form.check_fixed,
     "links and their inverses": links.check_links,
     "link derivatives": links.check_link_derivatives,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.calculus.links import LINKS
+from interlace_core.calculus.links import LINKS, Link
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
@@ -135,6 +135,32 @@ def check_built_without_arguments(case: FamilyCase) -> None:
         family.name,
         "The name belongs to the class.",
     )
+
+
+def check_links_offered(case: FamilyCase) -> None:
+    """Require that each link that the class names can be asked for, and that there is no other."""
+    cls: Any = type(case.family)
+    names = cls.links
+    well = isinstance(names, tuple) and all(isinstance(each, str) for each in names)
+    expect(well, "links to be a tuple of names", names, "Empty if there is no choice.")
+    takes = "link" in inspect.signature(cls).parameters
+    expect(
+        takes == bool(names),
+        "links to name what the constructor's argument `link` takes",
+        f"links = {names!r} and {'such an' if takes else 'no such'} argument",
+        "Name them, the default first.",
+    )
+    for k, name in enumerate(names):
+        made = [cls(link=name), *([cls()] if k == 0 else [])]
+        kept = {each.link.name if isinstance(each.link, Link) else each.link for each in made}
+        # on a latent scale, the link is that of the scale, and the predictor is its own
+        kept |= {m.link.name for m in (each.parameters[0] for each in made) if not m.latent}
+        expect(
+            kept == {name},
+            f"link={name!r} to be the mean's link and `link`",
+            sorted(map(str, kept)),
+            "Keep the argument in `link`, and make the default the first of `links`.",
+        )
 
 
 def check_fixed(case: FamilyCase) -> None:

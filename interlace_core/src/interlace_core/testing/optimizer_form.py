@@ -42,6 +42,9 @@ def check_facts(case: OptimizerCase) -> None:
         "Set facts = OptimizerFacts(uses_gradient=..., supports_bounds=...).",
     )
     assert isinstance(facts, OptimizerFacts)
+    why = case.optimizer.unavailable
+    advice = 'Say why it cannot run here, or leave it "".'
+    expect(isinstance(why, str), "unavailable to be a text", why, advice)
     if not facts.uses_gradient:
         task = objectives.quadratic(2)
 

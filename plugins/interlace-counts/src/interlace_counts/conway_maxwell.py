@@ -38,6 +38,7 @@ class ConwayMaxwellPoissonFamily(Family):
     """
 
     name = "compois"
+    aliases = ("conway_maxwell_poisson", "com_poisson")
     r_family = "compois"
     support = "counts"
 

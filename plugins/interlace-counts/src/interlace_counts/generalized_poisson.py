@@ -49,6 +49,7 @@ class GeneralizedPoissonFamily(Family):
     """
 
     name = "genpois"
+    aliases = ("generalized_poisson",)
     r_family = "genpois"
     support = "counts"
 

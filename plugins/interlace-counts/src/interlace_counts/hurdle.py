@@ -52,6 +52,7 @@ class HurdleNB1Family(HurdleFamily):
     """
 
     name = "hurdle_negativebinomial1"
+    aliases = ("hurdle_nbinom1",)
 
     alpha: float | None = None
     pi: float | None = None
@@ -84,6 +85,7 @@ class HurdleNB2Family(HurdleFamily):
     """
 
     name = "hurdle_negativebinomial"
+    aliases = ("hurdle_nbinom2", "hurdle_negbinomial")
 
     theta: float | None = None
     pi: float | None = None

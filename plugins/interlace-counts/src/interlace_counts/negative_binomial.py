@@ -28,8 +28,6 @@ from interlace_core.families import (
 from interlace_counts import nb_density, nb_large
 from interlace_counts.nb_density import pieces
 
-LINK_NAMES = ("log", "identity", "sqrt")
-
 
 @dataclass(frozen=True)
 class NegativeBinomial2Family(Family):
@@ -46,6 +44,8 @@ class NegativeBinomial2Family(Family):
     """
 
     name = "negativebinomial"
+    aliases = ("nbinom2", "nbinom", "negbin", "negbinomial", "negativebinomial2", "nb2", "nb")
+    links = ("log", "identity", "sqrt")
     r_family = "nbinom2"
     support = "counts"
 
@@ -53,13 +53,13 @@ class NegativeBinomial2Family(Family):
     link: str | Link = "log"
 
     def __post_init__(self) -> None:
-        as_link(self.link, LINK_NAMES, "family 'negativebinomial'")
+        as_link(self.link, self.links, "family 'negativebinomial'")
         positive_or_none(self, "theta", self.theta)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the size."""
-        link = as_link(self.link, LINK_NAMES, "family 'negativebinomial'")
+        link = as_link(self.link, self.links, "family 'negativebinomial'")
         return (
             Parameter("mu", link, role="mean"),
             Parameter("theta", LINKS["log"], self.theta, "dispersion", at_upper=nb_density.POISSON),

@@ -36,6 +36,7 @@ class NegativeBinomial1Family(Family):
     """
 
     name = "negativebinomial1"
+    aliases = ("nbinom1", "nb1")
     r_family = "nbinom1"
     support = "counts"
 

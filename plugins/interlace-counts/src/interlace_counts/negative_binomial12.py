@@ -31,6 +31,7 @@ class NegativeBinomial12Family(Family):
     """
 
     name = "negativebinomial12"
+    aliases = ("nbinom12", "nb12")
     r_family = "nbinom12"
     support = "counts"
 

@@ -21,6 +21,7 @@ class TruncatedPoissonFamily(ZeroTruncatedFamily):
     """
 
     name = "truncated_poisson"
+    aliases = ("zero_truncated_poisson",)
 
     @property
     def count(self) -> Family:
@@ -46,6 +47,7 @@ class TruncatedNegativeBinomial1Family(ZeroTruncatedFamily):
     """
 
     name = "truncated_negativebinomial1"
+    aliases = ("truncated_nbinom1", "zero_truncated_nb1")
 
     alpha: float | None = None
 
@@ -74,6 +76,7 @@ class TruncatedNegativeBinomial2Family(ZeroTruncatedFamily):
     """
 
     name = "truncated_negativebinomial"
+    aliases = ("truncated_nbinom2", "zero_truncated_nb2")
 
     theta: float | None = None
 

@@ -23,6 +23,7 @@ class ZeroInflatedPoissonFamily(ZeroInflatedFamily):
     """
 
     name = "zeroinflated_poisson"
+    aliases = ("zip", "zi_poisson")
 
     pi: float | None = None
 
@@ -45,6 +46,7 @@ class ZeroInflatedNB1Family(ZeroInflatedFamily):
     """
 
     name = "zeroinflated_negativebinomial1"
+    aliases = ("zinb1", "zi_nbinom1")
 
     alpha: float | None = None
     pi: float | None = None
@@ -72,6 +74,7 @@ class ZeroInflatedNB2Family(ZeroInflatedFamily):
     """
 
     name = "zeroinflated_negativebinomial"
+    aliases = ("zinb", "zinb2", "zi_nbinom2", "zi_negative_binomial", "zero_inflated_negbinomial")
 
     theta: float | None = None
     pi: float | None = None

@@ -32,8 +32,6 @@ from interlace_core.families import (
     overall_proportion,
 )
 
-LINK_NAMES = ("logit", "probit", "cloglog", "cauchit")
-
 
 @dataclass(frozen=True)
 class BinomialFamily(Family):
@@ -49,6 +47,8 @@ class BinomialFamily(Family):
     """
 
     name = "binomial"
+    aliases = ("bernoulli",)
+    links = ("logit", "probit", "cloglog", "cauchit", "log")
     support = "trials"
     r_family = "binomial"
     response_forms = frozenset({"numeric", "pair", "two-level"})
@@ -62,7 +62,7 @@ class BinomialFamily(Family):
     def _link(self) -> ProbabilityLink:
         if self.link == "log":
             return LogProbability()
-        return as_probability_link(self.link, (*LINK_NAMES, "log"), "family 'binomial'")
+        return as_probability_link(self.link, self.links, "family 'binomial'")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

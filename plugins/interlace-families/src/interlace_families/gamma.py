@@ -27,8 +27,6 @@ from interlace_core.families import (
 )
 from interlace_families.remainders import log_mean, only_inside, scaled_exp_excess, stirling
 
-LINK_NAMES = ("log", "inverse", "identity")
-
 
 @dataclass(frozen=True)
 class GammaFamily(Family):
@@ -49,6 +47,7 @@ class GammaFamily(Family):
     """
 
     name = "gamma"
+    links = ("log", "inverse", "identity")
     r_family = "Gamma"
     support = "positive"
 
@@ -56,13 +55,13 @@ class GammaFamily(Family):
     shape: float | None = None
 
     def __post_init__(self) -> None:
-        as_link(self.link, LINK_NAMES, "family 'gamma'")
+        as_link(self.link, self.links, "family 'gamma'")
         positive_or_none(self, "shape", self.shape)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the shape."""
-        link = as_link(self.link, LINK_NAMES, "family 'gamma'")
+        link = as_link(self.link, self.links, "family 'gamma'")
         return (
             Parameter("mu", link, role="mean"),
             Parameter("shape", LINKS["log"], self.shape, role="dispersion"),

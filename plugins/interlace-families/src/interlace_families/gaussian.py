@@ -40,6 +40,8 @@ class GaussianFamily(Family):
     """
 
     name = "gaussian"
+    aliases = ("normal",)
+    links = ("identity", "log", "inverse")
     support = "real"
     r_family = "gaussian"
     observation_level_confounded = True
@@ -48,13 +50,13 @@ class GaussianFamily(Family):
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        as_link(self.link, ("identity", "log", "inverse"), "family 'gaussian'")
+        as_link(self.link, self.links, "family 'gaussian'")
         positive_or_none(self, "sigma", self.sigma)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the standard deviation."""
-        link = as_link(self.link, ("identity", "log", "inverse"), "family 'gaussian'")
+        link = as_link(self.link, self.links, "family 'gaussian'")
         return (
             Parameter("mu", link, role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),

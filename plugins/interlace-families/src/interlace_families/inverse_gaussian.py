@@ -21,8 +21,6 @@ from interlace_core.contract import (
 from interlace_core.families import HALF_LOG_2PI, LARGEST_LOG, positive_or_none, require
 from interlace_families.remainders import log_mean, only_inside
 
-LINK_NAMES = ("log", "1/mu^2", "inverse")
-
 
 @dataclass(frozen=True)
 class InverseGaussianFamily(Family):
@@ -41,19 +39,21 @@ class InverseGaussianFamily(Family):
     """
 
     name = "inversegaussian"
+    aliases = ("invgauss",)
+    links = ("log", "1/mu^2", "inverse")
     support = "positive"
 
     link: str | Link = "log"
     phi: float | None = None
 
     def __post_init__(self) -> None:
-        as_link(self.link, LINK_NAMES, "family 'inversegaussian'")
+        as_link(self.link, self.links, "family 'inversegaussian'")
         positive_or_none(self, "phi", self.phi)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the dispersion."""
-        link = as_link(self.link, LINK_NAMES, "family 'inversegaussian'")
+        link = as_link(self.link, self.links, "family 'inversegaussian'")
         return (
             Parameter("mu", link, role="mean"),
             Parameter("phi", LINKS["log"], self.phi, role="dispersion"),

@@ -45,6 +45,7 @@ class LognormalFamily(Family):
     """
 
     name = "lognormal"
+    links = ("log",)
     support = "positive"
     observation_level_confounded: ClassVar[bool] = True
 
@@ -52,14 +53,14 @@ class LognormalFamily(Family):
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        as_link(self.link, ("log",), "family 'lognormal'")
+        as_link(self.link, self.links, "family 'lognormal'")
         positive_or_none(self, "sigma", self.sigma)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the standard deviation of log(y)."""
         return (
-            Parameter("mu", as_link(self.link, ("log",), "family 'lognormal'"), role="mean"),
+            Parameter("mu", as_link(self.link, self.links, "family 'lognormal'"), role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
         )
 

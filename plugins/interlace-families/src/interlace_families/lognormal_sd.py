@@ -45,6 +45,7 @@ class LognormalSDFamily(Family):
     """
 
     name = "lognormal_sd"
+    links = ("log",)
     r_family = "lognormal"
     support = "positive"
 
@@ -52,14 +53,14 @@ class LognormalSDFamily(Family):
     phi: float | None = None
 
     def __post_init__(self) -> None:
-        as_link(self.link, ("log",), "family 'lognormal_sd'")
+        as_link(self.link, self.links, "family 'lognormal_sd'")
         positive_or_none(self, "phi", self.phi)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the standard deviation."""
         return (
-            Parameter("mu", as_link(self.link, ("log",), "family 'lognormal_sd'"), role="mean"),
+            Parameter("mu", as_link(self.link, self.links, "family 'lognormal_sd'"), role="mean"),
             Parameter("phi", LINKS["log"], self.phi, role="dispersion"),
         )
 

@@ -28,8 +28,6 @@ from interlace_core.families import (
     require_counts,
 )
 
-LINK_NAMES = ("log", "identity", "sqrt")
-
 
 @dataclass(frozen=True)
 class PoissonFamily(Family):
@@ -42,18 +40,19 @@ class PoissonFamily(Family):
     """
 
     name = "poisson"
+    links = ("log", "identity", "sqrt")
     support = "counts"
     r_family = "poisson"
 
     link: str | Link = "log"
 
     def __post_init__(self) -> None:
-        as_link(self.link, LINK_NAMES, "family 'poisson'")
+        as_link(self.link, self.links, "family 'poisson'")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean."""
-        return (Parameter("mu", as_link(self.link, LINK_NAMES, "family 'poisson'"), role="mean"),)
+        return (Parameter("mu", as_link(self.link, self.links, "family 'poisson'"), role="mean"),)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept counts."""
@@ -106,7 +105,7 @@ class PoissonFamily(Family):
 
     def log_concave(self, wrt: tuple[int, ...]) -> bool:
         """Return True for the links offered: y eta - exp(eta), y log(eta) - eta, and so on."""
-        return self.parameters[0].link.name in LINK_NAMES
+        return self.parameters[0].link.name in self.links
 
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int

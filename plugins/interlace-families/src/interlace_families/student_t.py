@@ -42,6 +42,8 @@ class StudentTFamily(Family):
     """
 
     name = "student_t"
+    aliases = ("t_family", "student", "students_t", "t", "scat")
+    links = ("identity",)
     r_family = "t_family"
     support = "real"
 
@@ -50,7 +52,7 @@ class StudentTFamily(Family):
     link: str | Link = "identity"
 
     def __post_init__(self) -> None:
-        as_link(self.link, ("identity",), "family 'student_t'")
+        as_link(self.link, self.links, "family 'student_t'")
         positive_or_none(self, "sigma", self.sigma)
         positive_or_none(self, "nu", self.nu)
 
@@ -58,7 +60,7 @@ class StudentTFamily(Family):
     def parameters(self) -> tuple[Parameter, ...]:
         """The location, the scale and the degrees of freedom."""
         return (
-            Parameter("mu", as_link(self.link, ("identity",), "family 'student_t'"), role="mean"),
+            Parameter("mu", as_link(self.link, self.links, "family 'student_t'"), role="mean"),
             Parameter("sigma", LINKS["log"], self.sigma, role="dispersion"),
             Parameter(
                 "nu", LINKS["log"], self.nu, role="shape", at_upper="the normal distribution"

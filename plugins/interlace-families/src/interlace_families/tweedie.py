@@ -77,6 +77,7 @@ class TweedieFamily(Family):
     """
 
     name = "tweedie"
+    aliases = ("tw",)
     r_family = "tweedie"
     support = "non-negative"
 

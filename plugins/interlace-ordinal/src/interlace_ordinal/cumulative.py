@@ -17,6 +17,7 @@ from interlace_core.contract import (
     OptionError,
     Parameter,
     Response,
+    did_you_mean,
     is_whole,
 )
 from interlace_core.families import require_counts, value_of
@@ -44,6 +45,8 @@ class CumulativeFamily(Family):
     """
 
     name = "cumulative"
+    aliases = ("ordinal",)
+    links = ("logit", "probit", "cloglog", "loglog", "cauchit")
     response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
     support = "categories"
     observation_level_confounded = True
@@ -54,13 +57,13 @@ class CumulativeFamily(Family):
 
     def __post_init__(self) -> None:
         for argument, given, known in (
-            ("link", self.link, tuple(LATENT)),
+            ("link", self.link, self.links),
             ("threshold", self.threshold, STRUCTURES),
         ):
             if given not in known:
                 raise OptionError(
                     f"family {self.name!r}: {argument} must be one of "
-                    f"{', '.join(map(repr, known))}, got {given!r}."
+                    f"{', '.join(map(repr, known))}, got {given!r}.{did_you_mean(given, known)}"
                 )
         count = self.categories
         if count is not None and not is_whole(count, 2):

@@ -39,6 +39,8 @@ class BetaFamily(Family):
     """
 
     name = "beta"
+    aliases = ("beta_family", "beta_fam", "betar")
+    links = LINK_NAMES
     r_family = "beta_family"
     support = "unit interval"
 
@@ -50,7 +52,7 @@ class BetaFamily(Family):
         positive_or_none(self, "phi", self.phi)
 
     def _link(self) -> ProbabilityLink:
-        return as_probability_link(self.link, LINK_NAMES, "family 'beta'")
+        return as_probability_link(self.link, self.links, "family 'beta'")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

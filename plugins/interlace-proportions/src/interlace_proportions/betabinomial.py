@@ -61,6 +61,7 @@ class BetaBinomialFamily(Family):
     """
 
     name = "betabinomial"
+    links = LINK_NAMES
     r_family = "betabinomial"
     response_forms = frozenset({"numeric", "pair"})
     support = "trials"
@@ -74,7 +75,7 @@ class BetaBinomialFamily(Family):
         positive_or_none(self, "phi", self.phi)
 
     def _link(self) -> ProbabilityLink:
-        return as_probability_link(self.link, LINK_NAMES, "family 'betabinomial'")
+        return as_probability_link(self.link, self.links, "family 'betabinomial'")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -67,6 +67,7 @@ class OrderedBetaFamily(Family):
     """
 
     name = "ordered_beta"
+    aliases = ("ordbeta",)
     r_family = "ordbeta"
     support = "closed unit interval"
 

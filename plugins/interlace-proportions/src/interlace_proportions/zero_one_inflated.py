@@ -64,6 +64,7 @@ class ZeroOneInflatedBetaFamily(Family):
     """
 
     name = "zerooneinflated_beta"
+    aliases = ("zoib",)
     support = "closed unit interval"
 
     phi: float | None = None

@@ -6,6 +6,7 @@ from interlace_core.contract import Optimizer, hookimpl
 @hookimpl
 def interlace_optimizers() -> list[type[Optimizer]]:
     """Return the optimizer classes of this distribution."""
+    from interlace_scipy.cobyqa import COBYQA
     from interlace_scipy.lbfgsb import LBFGSB
 
-    return [LBFGSB]
+    return [LBFGSB, COBYQA]

@@ -18,6 +18,7 @@ from interlace_core.calculus.links.probabilities import (
     Probit,
 )
 from interlace_core.messages.errors import OptionError, UnknownNameError
+from interlace_core.messages.names import did_you_mean
 
 __all__ = [
     "LINKS",
@@ -75,5 +76,8 @@ def as_link(link: str | Link, allowed: tuple[str, ...], who: str) -> Link:
             f"Use one of {', '.join(allowed)}."
         )
     if link not in allowed:
-        raise UnknownNameError(f"{who} has no link {link!r}. Use one of {', '.join(allowed)}.")
+        raise UnknownNameError(
+            f"{who} has no link {link!r}.{did_you_mean(link, allowed)} "
+            f"Use one of {', '.join(allowed)}."
+        )
     return LINKS[link]
