@@ -26,6 +26,8 @@ from interlace_core.driver import Prepared
 from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -40,7 +42,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose", "threads")
+SILENT = ("verbose", "threads", "formula_limits")
 """Options that change nothing of a fit."""
 
 
@@ -100,7 +102,7 @@ def prepared(
         parameters, family = with_asked_zero_part(parameters, family, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
-        replace(request, parameters=parameters),
+        replace(request, parameters=parameters, limits=Limits(**options.formula_limits)),
         family,
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),
@@ -110,7 +112,8 @@ def prepared(
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
         notes = identification_notes(
-            model.problem, Fitting(approximation.method.restricted, approximation.precision_weights)
+            standard_of(model.problem).problem,
+            Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
 
@@ -198,7 +201,7 @@ def record_of(
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem = model.problem
-    state = fitted_state(problem, fit, approximation.shortcuts(problem))
+    state = fitted_state(problem, fit, approximation)
     with guard(problem.family, "result"):
         doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
         require_residual(problem, state.eta, doubtful)
@@ -230,7 +233,7 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(ready.model.problem)
+    layout = layout_of(standard_of(ready.model.problem).problem)
     return FitSettings(
         optimizer=repr(ready.optimizer),
         structure=layout.plan.describe(layout.structure),
@@ -238,12 +241,14 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),
+        offset=_as_text(request.offset),
+        correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 
 
-def _as_text(weights: Any) -> str | None:
-    """Return weights as they were written, "array" for values without a name."""
-    return weights if weights is None or isinstance(weights, str) else "array"
+def _as_text(given: Any) -> str | None:
+    """Return weights or an offset as they were written, "array" for values without a name."""
+    return given if given is None or isinstance(given, str) else "array"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -216,6 +216,7 @@ def fit(
     start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
     starts: int | None = None,
     threads: int | None = None,
@@ -306,6 +307,7 @@ def fit(
         start=start,
         known=known,
         covariance=covariance,
+        functions=functions,
         correlation=correlation,
         who="fit",
     )

@@ -171,7 +171,7 @@ def _modeldata(result: GLMMResult, data: Any, columns: list[str]) -> Any:
     levels = {
         name: level_names(code.levels)
         for name, code in result.encoder.columns.items()
-        if code.levels is not None
+        if code.levels is not None and not code.is_boolean
     }
     for term in result.encoder.terms:
         known = zip(term.factor.columns, term.factor.column_levels, strict=True)

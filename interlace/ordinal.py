@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,24 +94,24 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
+        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.predict import predict
+
         asked = "link" if type in PREDICTIONS else type
-        found = super().predict(
-            newdata,
-            type=asked,
-            include_re=include_re,
-            new_levels=new_levels,
-            offset=offset,
-            **uncertainty,
-        )
-        if type not in PREDICTIONS[:3]:
-            return found
-        probabilities = self._probabilities(found.to_numpy())
+        found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
+        if type in PREDICTIONS[:3]:
+            found = self._of_categories(type, found)
+        return as_asked(newdata, found)
+
+    def _of_categories(self, type: str, eta: pd.Series | pd.DataFrame) -> Any:
+        """Return what is predicted of the categories from the mean's linear predictor."""
+        probabilities = self._probabilities(eta.to_numpy())
         if type == "class":
-            return self._most_probable(probabilities, found.index)
+            return self._most_probable(probabilities, eta.index)
         table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
         if type == "cum.prob":
             table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
-        return pd.DataFrame(table, index=found.index, columns=list(self.levels))
+        return pd.DataFrame(table, index=eta.index, columns=list(self.levels))
 
     def _probabilities(self, eta: Array) -> Array:
         """Return the probability of each category, shape (n, J)."""
@@ -152,6 +152,7 @@ def clmm(
     start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -219,6 +220,7 @@ def clmm(
         start=start,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(

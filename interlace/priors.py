@@ -17,7 +17,8 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
-from interlace_core.data.design import INTERCEPT
+from interlace_core.data.factors import INTERCEPT
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.messages.names import did_you_mean
@@ -122,17 +123,23 @@ class Penalised(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the inner objective plus the penalty."""
-        return _PenalisedObjective(self.inner.objective(problem), self._assigned(problem))
+        return _PenalisedObjective(
+            self.inner.objective(problem), self._assigned(problem), problem.given
+        )
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the inner objective from a given mode, plus the penalty."""
         return _PenalisedObjective(
-            self.inner.objective_from(problem, mode), self._assigned(problem)
+            self.inner.objective_from(problem, mode), self._assigned(problem), problem.given
         )
 
     def penalty(self, problem: Problem, psi: Array) -> float:
         """Return minus the log-density of the priors at psi."""
-        return _penalty(self._assigned(problem), psi)[0]
+        return _penalty(self._assigned(problem), problem.given_psi(psi))[0]
+
+    def restricted_volume(self, problem: Problem) -> slice:
+        """Return the inner one's."""
+        return self.inner.restricted_volume(problem)
 
     def held(self, problem: Problem) -> frozenset[int]:
         """Return the entries of psi that have a prior, which keeps them finite."""
@@ -160,17 +167,21 @@ class Penalised(Approximation):
 
 
 class _PenalisedObjective:
-    """psi -> Evaluation, with the penalty."""
+    """psi -> Evaluation, with the penalty, whose priors are those of the psi that users see."""
 
     def __init__(
-        self, evaluate: Callable[[Array], Evaluation], assigned: Mapping[int, Prior]
+        self,
+        evaluate: Callable[[Array], Evaluation],
+        assigned: Mapping[int, Prior],
+        given: Array | None,
     ) -> None:
-        self.evaluate, self.assigned = evaluate, assigned
+        self.evaluate, self.assigned, self.given = evaluate, assigned, given
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the evaluation at psi."""
         evaluation = self.evaluate(psi)
-        value, slope = _penalty(self.assigned, psi)
+        value, slope = _penalty(self.assigned, psi if self.given is None else self.given @ psi)
+        slope = slope if self.given is None else self.given.T @ slope
         return replace(
             evaluation, value=evaluation.value + value, gradient=evaluation.gradient + slope
         )
@@ -246,8 +257,9 @@ def settings_of_approximation(
     psi : ndarray, shape (n_psi,)
         The optimum.
     """
+    standard = standard_of(problem)
     return {
         "approximation": str(approximation.method),
-        "extras": approximation.extras(problem, psi),
+        "extras": approximation.extras(standard.problem, standard.psi(psi)),
         **penalty_settings(approximation, problem, psi),
     }

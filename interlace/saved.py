@@ -19,9 +19,8 @@ RETURNED = {
 def load(path: str | os.PathLike[str]) -> GLMMResult:
     """Return the result that was saved in a file.
 
-    It predicts, summarises and reports as the one that was saved; the training data are not
-    needed. No code of the file is run: there is none. The family is found by name among the
-    installed plugins.
+    It does what the one that was saved did, refits too if its data are in the file. No code of
+    the file is run: there is none. Components are found by name among the installed plugins.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
     SavedFileError
         If the file is damaged, altered, unsafe, no saved result, or from a newer version.
     UnknownNameError
-        If the plugin that provides the family is not installed.
+        If the plugin that provides the family, or another component, is not installed.
     OSError
         If the file cannot be read.
     """

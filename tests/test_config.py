@@ -291,6 +291,7 @@ def test_origins_tell_each_value_and_place(project: Path) -> None:
         "starts": (None, "not set"),
         "kernels": (None, "not set"),
         "threads": (None, "not set"),
+        "formula_limits": (None, "not set"),
         "prefer": (None, "not set"),
         "tol_decrement": (None, "not set"),
     }

@@ -396,8 +396,44 @@ def test_columns_count_by_name(intercepts, new):
 )
 def test_kind_of_frame_does_not_matter(everything, new, convert):
     predicted = everything.predict(convert(new))
-    assert predicted.index.equals(pd.RangeIndex(len(new)))
     assert predicted.to_numpy() == pytest.approx(everything.predict(new).to_numpy(), rel=1e-12)
+
+
+def test_what_is_asked_with_a_frame_comes_back_in_its_library(everything, new):
+    polars, arrow = pl.from_pandas(new), pa.Table.from_pandas(new, preserve_index=False)
+    wanted = everything.predict(new, se=True)
+    assert isinstance(everything.predict(polars), pl.Series)
+    assert isinstance(everything.predict(arrow), pa.ChunkedArray)
+    assert everything.predict(new.to_dict("list")).index.equals(pd.RangeIndex(len(new)))
+    frames = everything.predict(polars, se=True), everything.predict(arrow, se=True)
+    assert isinstance(frames[0], pl.DataFrame) and isinstance(frames[1], pa.Table)
+    for frame in frames:
+        for name in wanted:
+            assert frame[name].to_numpy() == pytest.approx(wanted[name].to_numpy(), rel=1e-9)
+    beside = everything.augment(newdata=polars, type="response")
+    assert isinstance(beside, pl.DataFrame) and beside.columns[: polars.width] == polars.columns
+    assert beside[".fitted"].to_numpy() == pytest.approx(wanted["fit"].to_numpy(), rel=1e-9)
+
+
+def test_rows_without_a_value_are_left_out_of_any_frame():
+    frame = pl.DataFrame(
+        {"y": [1, 2, 0, 3, 1, None, 2, 4], "g": list("aabbccdd"), "f": pl.Series([0.5] * 8)}
+    )
+    fit = interlace.glmer("y ~ 1 + (1 | g)", frame, "poisson")
+    beside = fit.augment(frame)
+    assert beside["y"].to_list() == [1, 2, 0, 3, 1, 2, 4] and beside["g"].to_list()[4] == "c"
+    assert beside[".fitted"].to_numpy() == pytest.approx(fit.predict(type="link").to_numpy())
+
+
+def test_categories_of_a_prediction_stay_ordered():
+    frame = pl.DataFrame({"r": [1, 2, 3, 2, 3, 1, 2, 3], "x": [0.0, 1, 2, 1, 2, 0, 2, 1]})
+    fit = interlace.clmm("r ~ x", frame, random=[])
+    found = fit.predict(frame, type="class")
+    assert found.dtype == pl.Enum(["1", "2", "3"])
+    assert found.to_list() == fit.predict(frame.to_pandas(), type="class").astype(str).to_list()
+    assert fit.predict(frame).columns == ["1", "2", "3"]
+    arrow = fit.predict(frame.to_arrow(), type="class")
+    assert arrow.to_pylist() == found.to_list()
 
 
 @pytest.mark.parametrize("column", ["x", "f", "a", "b"])

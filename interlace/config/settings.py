@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -168,6 +169,16 @@ def _preferences(value: Any) -> dict[str, str]:
     return flat
 
 
+def _limits(value: Any) -> dict[str, Any]:
+    limits = _table(value)
+    if not set(limits) <= set(LIMITS) or not all(is_whole(each, 1) for each in limits.values()):
+        raise ValueError
+    return limits
+
+
+LIMITS = tuple(each.name for each in fields(Limits))
+"""Names of the limits of formulas."""
+
 SETTINGS = (
     Setting(
         "optimizer",
@@ -223,6 +234,14 @@ SETTINGS = (
         _positive,
         "the largest Newton decrement at which a fit counts as converged",
         read=partial(_read_number, float),
+    ),
+    Setting(
+        "formula_limits",
+        f"a table of whole numbers of 1 or more, by {', '.join(LIMITS)}",
+        _limits,
+        "how large a formula may be",
+        read=read_toml_value,
+        table=True,
     ),
     Setting(
         "starts",

@@ -9,6 +9,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.registry.registry import default_registry
 
 POINTS = 25
@@ -35,29 +36,30 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     many: the Newton step from the change of the gradient tells how far they would move. Where
     the search did not reach an optimum, the value tells whether there is an optimum to be reached.
     """
-    problem = training.problem
+    standard = standard_of(training.problem)
+    problem, psi, vcov = standard.problem, standard.psi(fit.psi), standard.covariance(fit.vcov)
     if not problem.terms:
         return ()
     place = training.approximation.profiled(problem)
-    if place.stop > place.start or training.approximation.penalty(training.problem, fit.psi) != 0.0:
+    if place.stop > place.start or training.approximation.penalty(problem, psi) != 0.0:
         return ()
     finer = finer_approximation(problem, NOTE_POINTS)
     if finer is None:
         return ()
     part, share = _some_groups(problem)
-    better = finer.objective(part)(fit.psi)
-    value, gradient = fit.value, fit.gradient
+    better = finer.objective(part)(psi)
+    value, gradient = fit.value, standard.gradient(fit.gradient)
     if share < 1.0:
-        usual = training.approximation.objective(part)(fit.psi)
+        usual = training.approximation.objective(part)(psi)
         value, gradient = usual.value, usual.gradient
     if not fit.verdict.converged:
         return _breakdown_notes((better.value - value) / share)
     change = (better.gradient - gradient) / share
-    se = np.sqrt(np.diagonal(fit.vcov))
+    se = np.sqrt(np.diagonal(vcov))
     known = np.isfinite(se) & (se > 0)
     if not known.any() or not np.all(np.isfinite(change)):
         return ()
-    moves = np.abs(fit.vcov[np.ix_(known, known)] @ change[known]) / se[known]
+    moves = np.abs(vcov[np.ix_(known, known)] @ change[known]) / se[known]
     if not float(moves.max()) > NOTE_SE:
         return ()
     return (

@@ -16,6 +16,7 @@ from scipy.special import gammaln, logsumexp
 from interlace.diagnostics.approximation_error import POINTS, finer_approximation
 from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
+from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
 from interlace.threads import blas_threads, threads_of
@@ -28,6 +29,7 @@ from interlace_core.engine.mode import Mode
 from interlace_core.engine.other_modes import lowest_mode
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import check_seed, require_count
 from interlace_core.messages.errors import NumericalError, UnsupportedModelError
 from interlace_core.records import Array
@@ -43,8 +45,8 @@ LEAST_SHARE = 0.05
 """Effective share of the draws below which importance sampling is not trusted."""
 
 
-@dataclass(frozen=True)
-class Accuracy:
+@dataclass(frozen=True, repr=False)
+class Accuracy(Showing):
     """How good the approximation is.
 
     Attributes
@@ -79,13 +81,13 @@ class Accuracy:
         """What the approximation is off by at the estimates, in log-likelihood."""
         return self.loglik - self.loglik_better
 
-    def __str__(self) -> str:
-        """Return two lines."""
+    def parts(self) -> list[Part]:
+        """Return both log-likelihoods and the verdict."""
         error = f" (sampling error {self.error:.2g})" if self.error else ""
-        return (
-            f"logLik {self.loglik:.4f}, by {self.method} {self.loglik_better:.4f}{error}\n"
-            f"{self.verdict}"
-        )
+        return [
+            f"logLik {self.loglik:.4f}, by {self.method} {self.loglik_better:.4f}{error}",
+            self.verdict,
+        ]
 
 
 def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
@@ -112,7 +114,7 @@ def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
         raise UnsupportedModelError(
             "accuracy: the model has no random effects, so that nothing is approximated."
         )
-    finer = finer_approximation(training.problem, POINTS)
+    finer = finer_approximation(standard_of(training.problem).problem, POINTS)
     with blas_threads(threads_of(training.problem, training.threads)):
         if finer is not None:
             return _by_quadrature(result, training, finer)
@@ -120,8 +122,8 @@ def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
 
 
 def _by_quadrature(result: Estimates, training: Training, finer: Approximation) -> Accuracy:
-    problem, psi = training.problem, result.fit.psi
-    at = finer.objective(problem)(psi)
+    psi = result.fit.psi
+    at = standard_of(training.problem).objective(finer)(psi)
     refitted = _refit_with(training, finer, psi)
     se = np.sqrt(np.diagonal(result.fit.vcov))
     with np.errstate(invalid="ignore"):
@@ -157,11 +159,12 @@ def _refit_with(training: Training, finer: Approximation, psi: Array) -> Fit:
 
 def _fewest(training: Training, psi: Array, exact: Fit) -> int:
     """Return the fewest points whose value at the exact estimates is that of many to 1e-3."""
+    standard = standard_of(training.problem)
     for points in (3, 5, 7, 11, 15, 21):
-        candidate = finer_approximation(training.problem, points)
+        candidate = finer_approximation(standard.problem, points)
         if candidate is None:
             continue
-        value = candidate.objective(training.problem)(exact.psi).value
+        value = standard.objective(candidate)(exact.psi).value
         if abs(value - exact.value) < 1e-3:
             return points
     return POINTS
@@ -170,10 +173,11 @@ def _fewest(training: Training, psi: Array, exact: Fit) -> int:
 def _by_sampling(
     result: Estimates, training: Training, n: int, rng: np.random.Generator
 ) -> Accuracy:
-    parts = independent_parts(training.problem)
+    standard = standard_of(training.problem)
+    parts, psi = independent_parts(standard.problem), standard.psi(result.fit.psi)
     total, variance, share = 0.0, 0.0, 1.0
     for part in parts:
-        estimate = sample_likelihood(part, result.fit.psi, n, rng)
+        estimate = sample_likelihood(part, psi, n, rng)
         total += estimate.loglik
         variance += estimate.error**2
         share = min(share, estimate.effective_share)

@@ -21,6 +21,7 @@ from interlace.inference.quantities import Quantity
 from interlace.results.fitted_to import Training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.fitting.objective import FAILED_RISE
+from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array, Evaluation, Status
 from interlace_core.registry.blame import guard
@@ -38,14 +39,14 @@ class ConstrainedSearch:
     def __init__(self, result: Estimates, training: Training) -> None:
         self.psi, self.value = result.fit.psi, result.fit.value
         self.training = training
-        approximation = training.approximation
-        self._fixed = approximation.profiled(training.problem)
+        approximation, standard = training.approximation, standard_of(training.problem)
+        self._fixed = approximation.profiled(standard.problem)
         profiles = self._fixed.stop > self._fixed.start
-        joint = approximation.joint(training.problem) if profiles else None
+        joint = approximation.joint(standard.problem) if profiles else None
         if joint is not None:
             approximation, self._fixed = joint, slice(0, 0)
-        self.evaluate = approximation.objective(training.problem)
-        self.root = _root(result.fit.vcov, self.evaluate, self.psi, self.value)
+        self.evaluate = standard.objective(approximation)
+        self.root = _root(standard, result.fit.vcov, self.evaluate, self.psi, self.value)
         self.notes: list[str] = []
 
     def scale(self, quantity: Quantity) -> float:
@@ -138,27 +139,36 @@ def _usable(evaluation: Evaluation | None) -> bool:
     )
 
 
-def _root(vcov: Array, evaluate: Callable[[Array], Evaluation], psi: Array, value: float) -> Array:
+def _root(
+    standard: Standard,
+    vcov: Array,
+    evaluate: Callable[[Array], Evaluation],
+    psi: Array,
+    value: float,
+) -> Array:
     """Return C with C C' = vcov; a parameter at its boundary gets a scale from F itself."""
-    V = vcov.copy()
+    V = standard.covariance(vcov)
+    V = V.copy()
+    moves = standard.given_psi(np.eye(psi.size))
     for i in np.flatnonzero(~np.isfinite(np.diagonal(V))):
         V[i] = V[:, i] = 0.0
-        V[i, i] = _rise_scale(evaluate, psi, value, int(i)) ** 2
+        V[i, i] = _rise_scale(evaluate, psi, value, moves[i]) ** 2
     # a diagonal of 1 first: a floor may not depend on the units of the parameters
     own = np.diagonal(V)
     size = np.sqrt(np.where(own > 0, own, 1.0))
     values, vectors = np.linalg.eigh(0.5 * (V + V.T) / size / size[:, None])
     floor = REL_FLOOR * float(values.max(initial=0.0))
-    return np.asarray(size[:, None] * vectors * np.sqrt(np.maximum(values, floor)))
+    root = size[:, None] * vectors * np.sqrt(np.maximum(values, floor))
+    return standard.given_psi(root.T).T
 
 
-def _rise_scale(evaluate: Callable[[Array], Evaluation], psi: Array, value: float, i: int) -> float:
-    """Return the step in one parameter that costs about half a unit of log-likelihood."""
+def _rise_scale(
+    evaluate: Callable[[Array], Evaluation], psi: Array, value: float, move: Array
+) -> float:
+    """Return how many moves of psi cost about half a unit of log-likelihood."""
     step = 0.1
     for _ in range(30):
-        moved = psi.copy()
-        moved[i] += step
-        evaluation = evaluate(moved)
+        evaluation = evaluate(psi + step * move)
         rise = evaluation.value - value
         if not _usable(evaluation) or rise > 2.0:
             step *= 0.4

@@ -17,9 +17,11 @@ import pandas as pd
 from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
 from interlace_core.engine.parts import subset
+from interlace_core.fitting.standard import Standard
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.records import Array
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
-@dataclass(frozen=True)
-class Influence:
+LARGEST = 5
+"""Clusters that are shown."""
+
+
+@dataclass(frozen=True, repr=False)
+class Influence(Showing):
     """What each cluster does to the estimates.
 
     Attributes
@@ -51,14 +57,21 @@ class Influence:
     exact_change: pd.DataFrame
     failures: tuple[Failure, ...]
 
+    def parts(self) -> list[Part]:
+        """Return the clusters of largest distance, by one step and by refits."""
+        failed = f"; {len(self.failures)} refits failed" if self.failures else ""
+        both = pd.DataFrame({"one step": self.cook, "by refit": self.exact_cook})
+        title = f"Cook's distance of {len(self.cook)} clusters, largest first{failed}"
+        return [as_table(title, both.reindex(self.cook.index), LARGEST)]
+
 
 def influence(result: Estimates, cluster: Any, exact: int) -> Influence:
     """Return the influence of clusters; see `GLMMResult.influence`."""
     training = require_training(result, "influence")
     require_count(exact, "influence: exact", least=0)
     found = cluster_scores(result, training, cluster, "influence")
-    change = found.scores @ np.nan_to_num(result.fit.vcov, nan=0.0)
-    cook = _cook(result, change)
+    change = found.moves(result.fit.vcov)
+    cook = _cook(result, found.standard, change)
     order = np.argsort(-cook, kind="stable")
     labels = [found.labels[g] for g in order]
     names = result.psi_names()
@@ -68,7 +81,7 @@ def influence(result: Estimates, cluster: Any, exact: int) -> Influence:
     return Influence(
         cook=pd.Series(cook[order], index=labels, name="cook"),
         change=pd.DataFrame(change[order], index=labels, columns=names),
-        exact_cook=pd.Series(_cook(result, exact_change), index=kept, name="cook"),
+        exact_cook=pd.Series(_cook(result, found.standard, exact_change), index=kept, name="cook"),
         exact_change=pd.DataFrame(exact_change, index=kept, columns=names),
         failures=tuple(failures),
     )
@@ -92,9 +105,10 @@ def _refits(
     return refitted, failures
 
 
-def _cook(result: Estimates, change: Array) -> Array:
+def _cook(result: Estimates, standard: Standard, change: Array) -> Array:
     place = result.coefficients[0].place
-    moved, V = change[:, place], result.fit.vcov[place, place]
+    moved = standard.psi(change)[:, place]
+    V = standard.covariance(result.fit.vcov)[place, place]
     inverse = np.linalg.pinv(V, hermitian=True)
     distance: Array = np.einsum("gp,pr,gr->g", moved, inverse, moved) / V.shape[0]
     return distance

@@ -18,6 +18,7 @@ from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
+from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 
@@ -38,11 +39,25 @@ class ClusterScores:
     rows : tuple of ndarray of intp
         Rows of each cluster.
     scores : ndarray, shape (G, n_psi)
+        In standard units.
+    standard : Standard
     """
 
     labels: tuple[str, ...]
     rows: tuple[IntArray, ...]
     scores: Array
+    standard: Standard
+
+    def moves(self, vcov: Array) -> Array:
+        """Return V s_g of each cluster, shape (G, n_psi), 0 for parameters at a bound.
+
+        Parameters
+        ----------
+        vcov : ndarray, shape (n_psi, n_psi)
+            V, in the units of the fit, as are the moves.
+        """
+        V = np.nan_to_num(self.standard.covariance(vcov), nan=0.0)
+        return self.standard.given_psi(self.scores @ V)
 
 
 def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
@@ -52,8 +67,8 @@ def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     G = len(found.labels)
     if G < 2:
         raise OptionError("vcov_robust: expected two clusters or more, got one.")
-    bread = np.nan_to_num(result.fit.vcov, nan=0.0)
-    robust = bread @ (found.scores.T @ found.scores) @ bread * (G / (G - 1.0))
+    moves = found.moves(result.fit.vcov)
+    robust = moves.T @ moves * (G / (G - 1.0))
     robust[np.isnan(result.fit.vcov)] = np.nan
     labels = result.psi_names()
     return pd.DataFrame(robust, index=labels, columns=labels)
@@ -69,7 +84,8 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
     UnsupportedModelError
         If clusters share random effects, or the objective is no sum over clusters.
     """
-    problem, psi = training.problem, result.fit.psi
+    problem, standard = training.problem, standard_of(training.problem)
+    psi = standard.psi(result.fit.psi)
     approximation = _as_a_sum(training, who)
     codes, labels = _clusters(result, problem, cluster, who)
     _require_independent(problem, codes, who)
@@ -77,7 +93,7 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
     rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     scores, total = np.empty((len(rows), psi.size)), 0.0
     for g, members in enumerate(rows):
-        evaluation = approximation.objective(subset(problem, members))(psi)
+        evaluation = approximation.objective(subset(standard.problem, members))(psi)
         scores[g], total = evaluation.gradient, total + evaluation.value
     if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
         raise UnsupportedModelError(
@@ -86,7 +102,7 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
             f"over clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() "
             'with method="ML", or glmer() with nAGQ of at least 1.'
         )
-    return ClusterScores(tuple(labels), tuple(rows), scores)
+    return ClusterScores(tuple(labels), tuple(rows), scores, standard)
 
 
 def _as_a_sum(training: Training, who: str) -> Approximation:

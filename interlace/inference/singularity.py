@@ -13,6 +13,7 @@ from interlace.results.fitted_model import require_training
 from interlace.results.fitted_to import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.covariances import Diagonal
+from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import boundary_thetas, vanished
 from interlace_core.records import BoolArray
@@ -30,8 +31,10 @@ def singularity(result: Estimates) -> pd.DataFrame:
     """
     training = require_training(result, "singularity")
     problem, psi = training.problem, result.fit.psi
-    units = natural_units(problem, psi[problem.n_theta :])
-    at = boundary_thetas(problem, psi, units)
+    standard = standard_of(problem)
+    inside = standard.psi(psi)
+    units = natural_units(standard.problem, inside[problem.n_theta :])
+    at = boundary_thetas(standard.problem, inside, units)
     rows = []
     for index, place in enumerate(problem.theta_slices()):
         if not np.any(at[place]):

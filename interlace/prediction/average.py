@@ -58,7 +58,7 @@ def average(transform: Callable[[list[Array]], Array], eta: Array, variance: Arr
 
 
 def prior_variance(
-    priors: Sequence[Array],
+    roots: Sequence[Array],
     predictors: Sequence[int],
     Z: Sequence[Array],
     unknown: Sequence[BoolArray],
@@ -67,10 +67,12 @@ def prior_variance(
 ) -> Array:
     """Return z'Sz of the terms whose effects are unknown, by predictor, shape (K, n).
 
+    As the square of T'z: of a covariate far from 0 the entries of S have most digits in common.
+
     Parameters
     ----------
-    priors : sequence of ndarray, shape (c, c)
-        Covariance of each term.
+    roots : sequence of ndarray, shape (c, m)
+        T of each term, S = T T' its covariance.
     predictors : sequence of int
         The predictor of each term.
     Z : sequence of ndarray, shape (n, c)
@@ -81,8 +83,8 @@ def prior_variance(
         Known variance of each row's level, by term; None where it is 1.
     """
     variance = np.zeros(shape)
-    scales = [None] * len(priors) if scales is None else scales
-    for S, k, z, rows, scale in zip(priors, predictors, Z, unknown, scales, strict=True):
-        own = np.einsum("na,ab,nb->n", z, S, z)
+    scales = [None] * len(roots) if scales is None else scales
+    for T, k, z, rows, scale in zip(roots, predictors, Z, unknown, scales, strict=True):
+        own = np.sum(np.square(z @ T), axis=1)
         variance[k] += np.where(rows, own if scale is None else own * scale, 0.0)
     return variance

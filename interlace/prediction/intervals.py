@@ -22,6 +22,7 @@ from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.data.rows import read_array
 from interlace_core.fitting.curvature import jacobian
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
@@ -118,23 +119,27 @@ def response_variance(
 def _through_variance(
     result: Estimates, design: RowDesign, rows: Predicted, predicted: Any, V: Array
 ) -> Array:
-    """Return the derivative of averaged predictions in psi by way of theta, shape (n, n_psi)."""
+    """Return the derivative of averaged predictions in psi by way of theta, shape (n, n_psi).
+
+    In standard units, as V and the rest.
+    """
     from interlace.prediction.average import prior_variance
 
     problem = require_training(result, "predict").problem
-    n_theta, psi = problem.n_theta, result.fit.psi
+    standard, n_theta = standard_of(problem), problem.n_theta
+    psi = standard.psi(result.fit.psi)
     unknown = [
         np.full(design.offset.shape[1], not inside) | (term.codes < 0)
         for inside, term in zip(rows.included, design.terms, strict=True)
     ]
 
     def at(theta: Array) -> Array:
-        templates = [
-            term.covariance.template(theta[place])
-            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
-        ]
+        given = standard.given_psi(np.append(theta, psi[n_theta:]))
         variance = prior_variance(
-            [T @ T.T for T in templates],
+            [
+                term.covariance.template(given[place])
+                for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+            ],
             [term.predictor for term in problem.terms],
             [term.Z for term in design.terms],
             unknown,

@@ -95,10 +95,10 @@ class Predicted:
 
 def unknown_variance(result: Estimates, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
     """Return the prior variance of what is unknown in each predictor, shape (K, n)."""
-    priors = [result.effects[t.group].prior[t.columns, t.columns] for t in result.terms]
+    roots = [result.effects[t.group].root[t.columns] for t in result.terms]
     at = [term.predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
-    return prior_variance(priors, at, Z, unknown, design.offset.shape, level_scales(result, design))
+    return prior_variance(roots, at, Z, unknown, design.offset.shape, level_scales(result, design))
 
 
 def target_of(result: Estimates, type: str) -> Target:
@@ -143,12 +143,10 @@ def _draw_new(result: Estimates, design: RowDesign, seed: int | None) -> list[Ar
     drawn = []
     for place, term in zip(result.terms, design.terms, strict=True):
         if place.group not in effects:
-            S = result.effects[place.group].prior
-            values, vectors = np.linalg.eigh(S)
-            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            root = result.effects[place.group].root
             count = int(term.groups.max(initial=-1)) + 1
             scale = unrelated_scale(result.effects[place.group])
-            effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(S))) @ root.T
+            effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
         drawn.append(np.sum(term.Z * b[term.groups][:, place.columns], axis=1))
     return drawn

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.results.fitted_model import require_training
-from interlace_core.contract.problem import Problem
+from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import find_mode
 from interlace_core.engine.structure import Factor
 from interlace_core.fitting.curvature import jacobian
+from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 
@@ -39,6 +40,9 @@ the mode is exact to 1e-8."""
 @dataclass(frozen=True)
 class Spread:
     """How uncertain the linear predictors of some rows are.
+
+    psi is that of the problem in standard units (`interlace_core.fitting.standard`), where the
+    data of the fit are at hand: D and V of a covariate far from 0 would lose digits otherwise.
 
     Attributes
     ----------
@@ -70,15 +74,18 @@ def spread(result: Estimates, design: RowDesign, included: Sequence[bool]) -> Sp
         Whether each term's random effects are part of the predictors.
     """
     K, n = design.offset.shape
-    V = np.nan_to_num(result.fit.vcov, nan=0.0)
-    D = np.zeros((K, n, V.shape[0]))
+    D, V = np.zeros((K, n, result.fit.psi.size)), result.fit.vcov
     for k, (X, found) in enumerate(zip(design.X, result.coefficients, strict=True)):
         D[k][:, found.place] = X
+    if result.training is not None:
+        standard = standard_of(result.training.problem)
+        D, V = standard.gradient(D), standard.covariance(V)
+    V = np.nan_to_num(V, nan=0.0)
     conditional = np.zeros((K, K, n))
     if any(included):
-        problem = require_training(result, "predict").problem
+        standard = standard_of(require_training(result, "predict").problem)
         loadings = _loadings(result, design, included, K)
-        slopes = mode_slopes(problem, result.fit.psi, result.fit.mode, V)
+        slopes = mode_slopes(standard, standard.psi(result.fit.psi), result.fit.mode, V)
         for group, a in loadings.items():
             slope = np.concatenate([slopes[group], np.zeros((1, *slopes[group].shape[1:]))])
             codes = _codes(result, design, group)
@@ -88,26 +95,30 @@ def spread(result: Estimates, design: RowDesign, included: Sequence[bool]) -> Sp
         if len(result.effects) == 1:
             conditional = _one_factor(result, design, loadings, K)
         else:
-            conditional = _many_factors(result, problem, design, loadings, K)
+            conditional = _many_factors(result, standard, design, loadings, K)
     return Spread(D, conditional, V)
 
 
-def mode_slopes(problem: Problem, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
+def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
     """Return d b / d psi of each grouping factor, shape (L, c, n_psi), the mode moving along.
 
-    L includes levels without data whose covariance with the others is known.
+    L includes levels without data whose covariance with the others is known. psi and V, its
+    covariance, are the standard ones; b is that of the user's columns.
     """
-    structure = layout_of(problem).structure
+    layout = layout_of(standard.problem)
+    structure = layout.structure
 
     def effects(x: Array) -> Array:
-        conditional = Conditional(layout_of(problem), x)
+        conditional = Conditional(layout, x)
         found = find_mode(conditional, mode)
         if found is None:
             raise NumericalError(
                 "predict: the conditional mode was not found next to the estimates. Use "
                 "include_re=False, or check the fit's status."
             )
-        return np.concatenate([b.ravel() for b in conditional.effects(found.point.u)])
+        templates = layout.templates(standard.given_psi(x))
+        parts = structure.spread(found.point.u)
+        return np.concatenate([apply(T, u).ravel() for T, u in zip(templates, parts, strict=True)])
 
     se = np.sqrt(np.diagonal(V))
     steps = REL_STEP * np.minimum(np.where(se > 0, se, 1.0), 1.0 + np.abs(psi))
@@ -151,14 +162,15 @@ def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array]
 
 def _many_factors(
     result: Estimates,
-    problem: Problem,
+    standard: Standard,
     design: RowDesign,
     loadings: dict[str, Array],
     K: int,
 ) -> Array:
     """Return a' Lambda H^-1 Lambda' a by one solve per distinct row and predictor."""
-    structure = layout_of(problem).structure
-    conditional = Conditional(layout_of(problem), result.fit.psi)
+    layout = layout_of(standard.problem)
+    structure, templates = layout.structure, layout.templates(result.fit.psi)
+    conditional = Conditional(layout, standard.psi(result.fit.psi))
     point = conditional.evaluate(result.fit.mode, 2)
     factorisation = conditional.factorise(conditional.information(point))
     codes = [_codes(result, design, factor.name) for factor in structure.factors]
@@ -171,12 +183,12 @@ def _many_factors(
         pulled, own = {}, np.zeros((K, K))
         for k in range(K):
             parts = [np.zeros(factor.shape) for factor in structure.factors]
-            for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+            for i, (factor, T) in enumerate(zip(structure.factors, templates, strict=True)):
                 if codes[i][row] >= 0:
                     parts[i] = _pulled(factor, T.T @ a[i][k, row], codes[i][row])
             if any(part.any() for part in parts):
                 pulled[k] = parts
-        for i, (factor, T) in enumerate(zip(structure.factors, conditional.T, strict=True)):
+        for i, (factor, T) in enumerate(zip(structure.factors, templates, strict=True)):
             own += _unexplained(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
         for k, parts in pulled.items():
             solved = factorisation.solve([part.copy() for part in parts])

@@ -20,6 +20,7 @@ from interlace_core.fitting.objective import Objective, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
+from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import natural_units
 from interlace_core.fitting.verdict import boundary_thetas, judge
 from interlace_core.records import Array, Evaluation, IntArray, OptimizerResult, Status
@@ -69,6 +70,8 @@ def known_fit(
 ) -> Known | None:
     """Return a known fit; None where its covariance is not that of an optimum inside all bounds.
 
+    In standard units (`interlace_core.fitting.standard`), from those of the problem.
+
     Parameters
     ----------
     problem : Problem
@@ -77,6 +80,8 @@ def known_fit(
     vcov : ndarray, shape (n_psi, n_psi)
         As in `Fit`.
     """
+    standard = standard_of(problem)
+    problem, psi, vcov = standard.problem, standard.psi(psi), standard.covariance(vcov)
     searched = np.delete(np.arange(psi.size), approximation.profiled(problem))
     covariance = vcov[np.ix_(searched, searched)]
     if not searched.size or not np.all(np.isfinite(covariance)):
@@ -100,7 +105,7 @@ def known_fit(
 
 
 def fit_near(
-    problem: Problem,
+    given: Problem,
     approximation: Approximation,
     known: Known,
     psi: Array,
@@ -115,7 +120,7 @@ def fit_near(
 
     Parameters
     ----------
-    problem : Problem
+    given : Problem
         Of the known fit's model.
     approximation : Approximation
     known : Known
@@ -131,7 +136,8 @@ def fit_near(
     PluginError
         If a plugin raises.
     """
-    began = time.perf_counter()
+    began, standard = time.perf_counter(), standard_of(given)
+    problem, psi = standard.problem, standard.psi(psi)
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
         objective = Objective(
@@ -153,16 +159,14 @@ def fit_near(
     ended = OptimizerResult(
         optimum.psi, final.value, True, "steps from a known fit", objective.tally.n_evaluations
     )
-    return Fit(
+    fit = Fit(
         psi=optimum.psi,
         value=final.value,
         gradient=final.gradient,
         vcov=vcov,
         undetermined=undetermined,
         mode=final.mode,
-        verdict=judge(
-            problem, optimum.psi, optimum.decrement, tol_decrement, ended, optimum.free, known.units
-        ),
+        verdict=judge((), optimum.decrement, tol_decrement, ended),
         optimizer=ended,
         n_evaluations=objective.tally.n_evaluations,
         n_failed=objective.tally.n_failed,
@@ -170,6 +174,7 @@ def fit_near(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
     )
+    return standard.given_fit(fit)
 
 
 def _descend(

@@ -17,6 +17,7 @@ from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
 from interlace_core.messages.errors import ConvergenceWarning, DataError
 from interlace_core.messages.warn import warn
@@ -74,7 +75,7 @@ def refit_ml(result: AnyEstimates) -> AnyEstimates:
 def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
     """Return a result for another response of the same model."""
     training = require_training(result, "refit")
-    state = fitted_state(problem, fit, training.approximation.shortcuts(problem))
+    state = fitted_state(problem, fit, training.approximation)
     coefficients = tuple(
         replace(found, estimates=fit.psi[found.place]) for found in result.coefficients
     )
@@ -146,11 +147,13 @@ def refit_problem(
             )
             if found is not None:
                 return found
+        standard = standard_of(problem)
+        shortcuts = training.approximation.shortcuts(standard.problem)
         return fit_problem(
             problem,
             training.approximation,
             training.optimizer,
-            start=warm_start(problem, psi, training.approximation.shortcuts(problem)),
+            start=warm_start(standard.problem, standard.psi(psi), shortcuts),
             tol_decrement=training.tol_decrement,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_response
 from interlace_core.engine.layout import Layout, layout_of
+from interlace_core.fitting.standard import keep_standard
 from interlace_core.records import Array
 
 
@@ -21,6 +22,7 @@ def another_response(problem: Problem, y: Array) -> Problem:
     changed = replace(problem, y=y, family=problem.family.bind_part(y))
     if Layout in problem.cache:
         changed.cache[Layout] = _with_response(layout_of(problem), changed)
+    keep_standard(problem, changed, lambda inside: another_response(inside, y))
     return changed
 
 

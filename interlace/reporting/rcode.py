@@ -218,7 +218,7 @@ def _factors(result: Estimates, data: str) -> list[str]:
     """Return lines that give text columns the order of levels that they had in the fit."""
     lines = []
     for name, code in result.encoder.columns.items():
-        if code.levels is not None:
+        if code.levels is not None and not code.is_boolean:
             levels = ", ".join(_quoted(level) for level in code.levels)
             column = f"{data}[[{_quoted(name)}]]"
             lines.append(f"{column} <- factor({column}, levels = c({levels}))")

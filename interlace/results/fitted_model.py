@@ -109,7 +109,7 @@ def require_training(result: FittedModel, who: str) -> Training:
     """
     if result.training is None:
         raise NotAvailableError(
-            f"{who}: needs the data of the fit, which this result was saved without. Fit the "
-            "model again, or keep the result that the fit returned."
+            f"{who}: needs the data of the fit, which this result was saved without (data=False, "
+            "or without_training()). Fit the model again, and save it with its data."
         )
     return result.training

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace.results.random_effects import GroupEffects, group_effects, term_places
-from interlace_core.contract.approximation import Approximation, Shortcuts
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fitted import Fit
@@ -39,6 +39,9 @@ class Training:
     tol_decrement: float = 1e-7
     threads: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Training: {self.problem.n} rows, by {self.approximation!r}, {self.optimizer!r}>"
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -56,10 +59,10 @@ class Fitted:
     eta_fixed: Array
 
 
-def fitted_state(problem: Problem, fit: Fit, shortcuts: Shortcuts | None = None) -> Fitted:
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
     """Return what a fit implies for its groups and rows."""
     with guard(problem.family, "result"):
-        effects = group_effects(problem, fit.psi, fit.mode, shortcuts)
+        effects = group_effects(problem, fit.psi, fit.mode, approximation)
     eta_fixed = np.stack(problem.fixed_part(fit.psi))
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.effects_covariance import covariance_of_rows
+from interlace_core.fitting.standard import standard_of
 from interlace_core.records import Array
 
 
@@ -69,8 +70,8 @@ class GroupEffects:
         Conditional modes of b, on the scale of eta.
     covariance : ndarray, shape (L, c, c)
         Conditional covariance of b given the data, at the estimates of psi.
-    prior : ndarray, shape (c, c)
-        Estimated covariance of b, T T'; where the covariance of levels is known, its factor.
+    root : ndarray, shape (c, c)
+        T, with T T' the estimated covariance of b: `prior`.
     scales : ndarray, shape (L,), or None
         Known variances of the levels, by which `prior` is multiplied; None where they are 1.
     without_data : int
@@ -81,9 +82,17 @@ class GroupEffects:
     names: tuple[str, ...]
     values: Array
     covariance: Array
-    prior: Array
+    root: Array
     scales: Array | None = None
     without_data: int = 0
+
+    @property
+    def prior(self) -> Array:
+        """Estimated covariance of b, T T', shape (c, c); of known levels' covariance its factor."""
+        return np.asarray(self.root @ self.root.T)
+
+    def __repr__(self) -> str:
+        return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
 
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
@@ -113,18 +122,23 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
 
 
 def group_effects(
-    problem: Problem, psi: Array, u: Array, shortcuts: Shortcuts | None = None
+    problem: Problem, psi: Array, u: Array, approximation: Approximation
 ) -> dict[str, GroupEffects]:
     """Return the random effects of each grouping factor at the mode u.
 
     The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
-    uncertainty of psi.
+    uncertainty of psi. H is taken in standard units, where u is the same.
     """
     if not problem.terms:
         return {}
-    layout = layout_of(problem)
+    standard = standard_of(problem)
+    inside, layout = standard.psi(psi), layout_of(standard.problem)
     structure, templates = layout.structure, layout.templates(psi)
-    spread = shortcuts.effects_covariance(psi) if shortcuts else covariance_of_rows(problem, psi, u)
+    shortcuts = approximation.shortcuts(standard.problem)
+    if shortcuts:
+        spread = shortcuts.effects_covariance(inside)
+    else:
+        spread = covariance_of_rows(standard.problem, inside, u)
     found = {}
     for index, (factor, part) in enumerate(
         zip(structure.factors, structure.spread(u), strict=True)
@@ -136,22 +150,22 @@ def group_effects(
         else:
             covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
         levels = problem.terms[factor.terms[0][0]].levels
-        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T @ T.T)
-        found[factor.name] = _with_relatives(own, problem, psi, u, index)
+        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T)
+        found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index, T)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
 
 
 def _with_relatives(
-    own: GroupEffects, problem: Problem, psi: Array, u: Array, index: int
+    own: GroupEffects, conditional: Conditional, u: Array, index: int, T: Array
 ) -> GroupEffects:
     """Return the effects of a factor with those of the levels that only its relation holds."""
-    relation = layout_of(problem).structure.factors[index].relation
+    relation = conditional.layout.structure.factors[index].relation
     if relation is None:
         return own
     covariance = own.covariance
     if relation.others:
-        more = _relatives_covariance(problem, psi, u, index)
+        more = _relatives_covariance(conditional, u, index, T)
         covariance = np.concatenate([covariance, more])
     return replace(
         own,
@@ -163,10 +177,9 @@ def _with_relatives(
     )
 
 
-def _relatives_covariance(problem: Problem, psi: Array, u: Array, index: int) -> Array:
+def _relatives_covariance(conditional: Conditional, u: Array, index: int, T: Array) -> Array:
     """Return the conditional covariance of the effects of levels without data, shape (m, c, c)."""
-    conditional = Conditional(layout_of(problem), psi)
-    structure, T = conditional.layout.structure, conditional.T[index]
+    structure = conditional.layout.structure
     relation = structure.factors[index].relation
     assert relation is not None
     try:

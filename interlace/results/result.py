@@ -76,7 +76,8 @@ class GLMMResult(Reports, AfterFit, Estimates):
         -------
         Series or DataFrame
             Indexed as the data; NaN where a covariate is missing. With `se` or `interval` a
-            DataFrame with columns `fit`, `se`, and `lower` and `upper`.
+            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For newdata of polars or
+            pyarrow, a column or a frame of the same library.
 
         Raises
         ------
@@ -86,9 +87,10 @@ class GLMMResult(Reports, AfterFit, Estimates):
         OptionError
             If an argument is not one of those listed.
         """
+        from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict
 
-        return predict(
+        found = predict(
             self,
             newdata,
             type,
@@ -102,6 +104,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
+        return as_asked(newdata, found)
 
     if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
 

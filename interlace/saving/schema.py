@@ -6,6 +6,7 @@ A field added to one of these records needs its codec here and a higher `SCHEMA`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from interlace.config.fit_options import ConfiguredOption
@@ -32,6 +33,7 @@ from interlace.saving.codecs import (
 )
 from interlace.saving.components import family
 from interlace.saving.designs import encoder
+from interlace.saving.training import read_training, write_training
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
@@ -94,7 +96,7 @@ group_effects = record(
     names=_texts,
     values=array(2),
     covariance=array(3),
-    prior=array(2),
+    root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
 )
@@ -113,6 +115,8 @@ settings = record(
     extras=mapping_of(value),
     parameters=mapping_of(text),
     weights=maybe(text),
+    offset=maybe(text),
+    correlation=maybe(text),
     response_levels=_texts,
     priors=mapping_of(text),
     penalty=number,
@@ -151,15 +155,28 @@ FIELDS: dict[str, Codec] = {
     "dropped_columns": _texts,
     "notes": _texts,
 }
-NOT_SAVED = ("training",)
-"""The data of the fit and what was made of them: what a result read from a file does without."""
+WITH_DATA = ("training",)
+"""The arrays of the fit and its components, without which a result does not fit again; apart from
+the others, since it is read with what they say."""
 
 _entries = entries(FIELDS)
 
 
-def write_result(result: Estimates, store: Store) -> Any:
-    """Return a result as JSON can hold it; its arrays go into the store."""
-    return _entries.write(result, store)
+def write_result(result: Estimates, store: Store, data: bool) -> Any:
+    """Return a result as JSON can hold it; its arrays go into the store.
+
+    Parameters
+    ----------
+    result : Estimates
+    store : Store
+    data : bool
+        Whether what it was fitted to is written, if it has that.
+    """
+    training = result.training if data else None
+    return {
+        **_entries.write(result, store),
+        "training": None if training is None else write_training(training, store),
+    }
 
 
 def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEstimates:
@@ -172,7 +189,11 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     UnknownNameError
         If the family is not installed.
     """
-    fields = _entries.read(given, store, "result")
+    if type(given) is not dict or "training" not in given:
+        raise wrong("result", "an entry training", given)
+    training = given["training"]
+    others = {name: each for name, each in given.items() if name != "training"}
+    fields = _entries.read(others, store, "result")
     parameters = fields["family"].parameters
     found = fields["coefficients"]
     if len(found) != len(parameters):
@@ -183,7 +204,9 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     result = returns(**fields)
     for where, expected, got in _contradictions(result):
         raise wrong(f"result.{where}", expected, got)
-    return result
+    if training is None:
+        return result
+    return replace(result, training=read_training(training, store, result))
 
 
 def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
@@ -228,7 +251,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         L, c = len(effects.levels), len(effects.names)
         yield f"effects.{group}.values", (L, c), effects.values.shape
         yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
-        yield f"effects.{group}.prior", (c, c), effects.prior.shape
+        yield f"effects.{group}.root", (c, c), effects.root.shape
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L

@@ -16,6 +16,7 @@ from interlace_core.data.request import ModelRequest
 from interlace_core.data.starting import named_start
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
@@ -75,7 +76,7 @@ def prepare(
         model = hold_in(model, hold, request.who)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
     with guard(approximation, "check"):
-        approximation.require(model.problem)
+        approximation.require(standard_of(model.problem).problem)
     given = named_start(model.problem, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
 

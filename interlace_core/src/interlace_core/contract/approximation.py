@@ -158,7 +158,8 @@ class Approximation(ABC):
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return what the result should keep of the optimum beyond an evaluation; arrays by name.
 
-        Called once, after the fit.
+        Called once, after the fit, with the problem and the psi that were fitted. These may be in
+        other units than the user's (`Problem.given`); what is returned is in the user's.
         """
         return {}
 

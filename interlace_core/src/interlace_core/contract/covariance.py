@@ -131,6 +131,11 @@ class Covariance(ABC):
         """
         return None
 
+    @property
+    def mixes_columns(self) -> bool:
+        """Whether `rescaled` follows every triangular L, so that columns have no identity."""
+        return self.rescaled(np.tril(np.ones((self.size, self.size)))) is not None
+
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each number that `natural` returns, such as `sd(Days)` or `rho`.
 

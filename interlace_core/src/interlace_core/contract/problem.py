@@ -153,6 +153,11 @@ class Problem:
     layout; a problem that is replaced by a changed one starts with none."""
     compiled: Compiled | None = None
     """Compiled code that may serve it; None leaves all to NumPy."""
+    given: Array | None = None
+    """The psi of the model as the user wrote it is `given @ psi`, shape (n_psi, n_psi), where
+    this problem is the same model in other units and zero points of its columns; None where it is
+    as written. Names are the user's either way. An approximation that interprets coefficients,
+    as a penalty on them, or hands arrays of them over (`extras`), has to heed it."""
 
     @property
     def n(self) -> int:
@@ -192,6 +197,10 @@ class Problem:
         return tuple(
             k for k, predictor in enumerate(self.predictors) if predictor.parameter.fixed is None
         )
+
+    def given_psi(self, psi: Array) -> Array:
+        """Return psi in the units of the model as the user wrote it, shape (n_psi,)."""
+        return psi if self.given is None else np.asarray(self.given @ psi)
 
     def fixed_part(self, psi: Array) -> list[Array]:
         """Return `X_k beta_k + offset_k` of every predictor, a list of K arrays, shape (n,)."""

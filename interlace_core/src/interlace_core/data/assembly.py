@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
@@ -16,6 +15,7 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.data.evaluation import evaluate
 from interlace_core.data.level_covariances import KnownCovariances
 from interlace_core.data.levels import (
     Factor,
@@ -25,12 +25,13 @@ from interlace_core.data.levels import (
     column_code,
 )
 from interlace_core.data.points import TermColumns, term_columns
-from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
+from interlace_core.data.rank import advice_on_columns
+from interlace_core.data.rows import Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
-from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import formula_error
-from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
@@ -52,20 +53,22 @@ class Assembled:
         For new data.
     dropped : tuple of str
         Collinear columns left out.
+    advice : tuple of str
+        What to do with those that are nearly, and not quite, combinations of others.
     """
 
     predictors: tuple[Predictor, ...]
     terms: tuple[RandomTerm, ...]
     encoder: Encoder
     dropped: tuple[str, ...]
+    advice: tuple[str, ...] = ()
 
 
 def assemble(
     parts: Sequence[ParameterFormula],
     family: Family,
     offset: Vector | None,
-    frame: pd.DataFrame,
-    rows: Rows,
+    designs: DesignBuilder,
     covariance: CovarianceLookup,
     known: object = None,
 ) -> Assembled:
@@ -79,17 +82,15 @@ def assemble(
         Bound to the data.
     offset : Expression, ndarray of shape (n_given,), or None
         The argument `offset`, which belongs to the first parameter.
-    frame : DataFrame, n rows
-        Rows in use.
-    rows : Rows
-        To name a row in a message.
+    designs : DesignBuilder
+        Over the rows in use.
     covariance : callable
         From the name of a covariance structure to its class.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors.
     """
     bars = [bar for part in parts for bar in part.bars]
-    work = _Assembly(frame, rows, covariance, _KnownLevels(known, bars, covariance))
+    work = _Assembly(designs, covariance, _KnownLevels(known, bars, covariance))
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -98,7 +99,7 @@ def assemble(
     columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
     columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
     encoder = Encoder(
-        columns={name: column_code(frame[name]) for name in columns},
+        columns={name: column_code(designs.frame[name]) for name in columns},
         predictors=tuple(each for _, each in predictors),
         terms=tuple(each for _, each in terms),
         external_offset=isinstance(offset, np.ndarray),
@@ -108,6 +109,7 @@ def assemble(
         tuple(each for each, _ in terms),
         encoder,
         tuple(work.dropped),
+        tuple(dict.fromkeys(work.advice)),
     )
 
 
@@ -149,27 +151,31 @@ class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
     def __init__(
-        self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup, known: _KnownLevels
+        self, designs: DesignBuilder, covariance: CovarianceLookup, known: _KnownLevels
     ) -> None:
+        self.designs = designs
+        self.frame = designs.frame
+        self.rows = designs.rows
         self.known = known
-        self.frame = frame
-        self.rows = rows
         self.covariance = covariance
-        self.designs = DesignBuilder(frame, rows)
         self.factors: dict[tuple[str, ...], Factor] = {}
         self.dropped: list[str] = []
+        self.advice: list[str] = []
 
     def predictor(
         self, parameter: Parameter, part: ParameterFormula, offset: Vector | None, place: int
     ) -> tuple[Predictor, PredictorEncoder]:
         """Return one parameter's predictor, and add its collinear columns to those dropped."""
-        n = len(self.frame)
+        n = self.frame.n
         if parameter.fixed is not None:
             encoder = PredictorEncoder(None, (), parameter.fixed_eta())
             empty = np.zeros((n, 0))
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
-        design, dropped = drop_collinear(self.designs.build(part.fixed))
+        whole = self.designs.build(part.fixed)
+        design, dropped = drop_collinear(whole)
+        if dropped:
+            self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
@@ -193,6 +199,7 @@ class _Assembly:
         if cls.takes_matrix:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
+        _refuse_near_collinear(bar, structure, columns)
         term = RandomTerm(
             label=bar.label,
             predictor=place,
@@ -300,3 +307,23 @@ def _covariate(bar: Bar) -> str:
 def _columns(encoder: PredictorEncoder) -> list[str]:
     design = encoder.design.columns if encoder.design else ()
     return [*design, *(name for each in encoder.offsets for name in each.columns)]
+
+
+def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns) -> None:
+    """Refuse effects that only the digits lost in rounding would tell apart.
+
+    Where the structure lets all columns mix, so that the covariance in other columns is the same
+    model. Exact combinations are left to whoever looks for variances that cannot be told apart.
+
+    Raises
+    ------
+    DataError
+    """
+    if columns.levels or columns.Z.shape[1] < 2 or not structure.mixes_columns:
+        return
+    advice = advice_on_columns(columns.Z, columns.encoder.names)
+    if advice:
+        raise DataError(
+            f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "
+            f"that are next to combinations of those before them. {' '.join(advice)}"
+        )

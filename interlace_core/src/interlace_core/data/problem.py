@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Problem, RowReport
@@ -18,11 +17,13 @@ from interlace_core.data.assembly import (
     overlap_notes,
     relation_notes,
 )
+from interlace_core.data.columns import Frame
 from interlace_core.data.correlation import (
     build_correlation,
     correlation_columns,
     read_correlation,
 )
+from interlace_core.data.design import DesignBuilder
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
@@ -39,6 +40,7 @@ from interlace_core.data.rows import (
 )
 from interlace_core.data.specification import assign_parameters, read_specification
 from interlace_core.families.correlated_rows import CorrelatedRows
+from interlace_core.formulas.allowed import Vocabulary, check_functions
 from interlace_core.messages.errors import DataWarning, ResponseError
 from interlace_core.messages.names import listed
 from interlace_core.messages.warn import warn
@@ -113,9 +115,10 @@ def build_problem(
         If the response does not suit the family.
     """
     table = open_table(request.data)
-    specification = read_specification(request, table)
-    serial = read_correlation(request.correlation, table.columns)
-    more = [] if serial is None else correlation_columns(serial, table.columns)
+    vocabulary = Vocabulary(table.columns, check_functions(request.functions), request.limits)
+    specification = read_specification(request, table, vocabulary)
+    serial = read_correlation(request.correlation, vocabulary)
+    more = [] if serial is None else correlation_columns(serial, vocabulary)
     given = read_columns(table, tuple(dict.fromkeys([*specification.columns, *more])))
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
@@ -127,10 +130,11 @@ def build_problem(
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    design = assemble(parts, bound, specification.offset, frame, rows, covariance, request.known)
+    designs = DesignBuilder(frame, rows, vocabulary)
+    design = assemble(parts, bound, specification.offset, designs, covariance, request.known)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
-    _warn_dropped(design.dropped)
+    _warn_dropped(design.dropped, design.advice)
     problem = _problem(response, bound, design, correlated)
     return Model(
         problem=problem,
@@ -150,7 +154,7 @@ def build_problem(
     )
 
 
-def _weights(weights: Vector | None, frame: pd.DataFrame, rows: Rows) -> Array | None:
+def _weights(weights: Vector | None, frame: Frame, rows: Rows) -> Array | None:
     """Return the weights of the rows in use, checked; None if there are none."""
     if weights is None:
         return None
@@ -205,11 +209,13 @@ def _problem(
     )
 
 
-def _warn_dropped(dropped: Sequence[str]) -> None:
+def _warn_dropped(dropped: Sequence[str], advice: Sequence[str]) -> None:
     if dropped:
+        nearly = " Or leave it out" if advice else " Leave it out"
         warn(
             f"formula: dropped the collinear column(s) {listed(dropped)}: each is a linear "
-            "combination of columns before it and has no coefficient of its own. Leave it out "
-            "of the formula to silence this warning.",
+            "combination of columns before it and has no coefficient of its own."
+            f"{''.join(f' {each}' for each in advice)}{nearly} of the formula to silence this "
+            "warning.",
             DataWarning,
         )

@@ -1,6 +1,8 @@
-"""Which columns of a design are linear combinations of those before them."""
+"""Which columns of a design are linear combinations of those before them, exactly or nearly."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ TOL_REL_RESIDUAL = 1e-7
 # (a residual of 1e-4) is safe for up to millions of rows; below it the exact test decides.
 _SAFE_PIVOT = 1e-8
 
+EXACT = 1e-13
+"""Residual, relative to a column, below which it is a combination of others but for rounding."""
+
 _LEAST, _MOST = 1e-140, 1e140
 """Squared lengths between which neither squares nor their products leave what numbers can be."""
 
@@ -31,9 +36,53 @@ def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
     X : ndarray, shape (n, p)
         Finite.
     """
+    return np.asarray(_own_lengths(X) > TOL_REL_RESIDUAL)
+
+
+def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
+    """Return what to do with each column that is next to a combination of those before it.
+
+    Next to one, and not one to rounding: what it has of its own is less than 1e-7 of its length,
+    of which 16 digits leave too few.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Finite.
+    names : sequence of str, length p
+    """
+    own = _own_lengths(X)
+    advice = []
+    for j in np.flatnonzero(own <= TOL_REL_RESIDUAL).tolist():
+        if _is_nearly_constant(X[:, j]):
+            advice.append(
+                f"{names[j]!r} varies by less than 1e-7 of its size, too little beside a constant: "
+                "subtract a constant from it, such as its mean."
+            )
+        elif own[j] > EXACT:
+            advice.append(
+                f"What {names[j]!r} has beside those columns is less than 1e-7 of its length: "
+                "subtract a constant from the variable that it is made of, or use poly()."
+            )
+    return tuple(advice)
+
+
+def _is_nearly_constant(x: Array) -> bool:
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if largest == 0.0 or np.ptp(x) == 0.0:
+        return False
+    x = x / largest
+    return bool(np.std(x) <= TOL_REL_RESIDUAL * np.sqrt(np.mean(np.square(x))))
+
+
+def _own_lengths(X: Array) -> Array:
+    """Return the length of what each column has beside those before it, relative, shape (p,).
+
+    Columns that have less than counts are left out of what follows; 1 where all have plenty.
+    """
     n, p = X.shape
     if p == 0:
-        return np.ones(0, dtype=bool)
+        return np.ones(0)
     gram = _gram(X)
     if not np.all((np.diagonal(gram) > _LEAST) & (np.diagonal(gram) < _MOST)):
         # Divided by the largest entry first, so that squares neither overflow nor vanish.
@@ -43,7 +92,7 @@ def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
     length = np.sqrt(np.diagonal(gram))
     scale = np.where(length > 0, length, 1.0)
     if n >= p and _clearly_independent(gram / np.outer(scale, scale)):
-        return np.ones(p, dtype=bool)
+        return np.ones(p)
     # R has the inner products of the columns of X, exact to rounding.
     (R,) = scipy.linalg.qr(X / scale, mode="r", check_finite=False)
     return _sweep(np.asarray(R[: min(n, p)], dtype=np.float64))
@@ -62,17 +111,16 @@ def _clearly_independent(gram: Array) -> bool:
     return bool(pivots.min() > _SAFE_PIVOT)
 
 
-def _sweep(R: Array) -> npt.NDArray[np.bool_]:
-    """Return the columns of unit length that add a direction, by Gram-Schmidt in order."""
-    independent = np.zeros(R.shape[1], dtype=bool)
+def _sweep(R: Array) -> Array:
+    """Return the lengths of what columns of unit length add, by Gram-Schmidt in order."""
+    lengths = np.zeros(R.shape[1])
     basis = np.zeros((R.shape[0], 0))
     for place in range(R.shape[1]):
         residual = R[:, place]
         # Twice is enough: the second pass removes what rounding left in the first.
         for _ in range(2):
             residual = residual - basis @ (basis.T @ residual)
-        length = float(np.linalg.norm(residual))
+        length = lengths[place] = float(np.linalg.norm(residual))
         if length > TOL_REL_RESIDUAL:
-            independent[place] = True
             basis = np.column_stack([basis, residual / length])
-    return independent
+    return lengths

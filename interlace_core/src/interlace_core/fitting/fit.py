@@ -29,9 +29,11 @@ from interlace_core.fitting.objective import Objective, SearchStopped, Tally, po
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
+from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.fitting.start import Start, find_start, unit_theta
 from interlace_core.fitting.verdict import (
     Verdict,
+    boundary_words,
     judge,
     with_ceiling,
     with_lower_optima,
@@ -61,6 +63,8 @@ def fit_problem(
 ) -> Fit:
     """Return the maximum likelihood fit of a problem: the highest point of one search or several.
 
+    All searches are of the problem in standard units (`interlace_core.fitting.standard`).
+
     One search is enough where it ends at an optimum at which the data determine every direction.
     Otherwise there are others from elsewhere, see `interlace_core.fitting.elsewhere`.
 
@@ -72,7 +76,8 @@ def fit_problem(
     given : callable, optional
         From the usual start, shape (n_psi,), to one that is asked for.
     start : Start, optional
-        A complete start, such as the estimates of a similar fit; found anew if None.
+        A complete start in units of `standard_of(problem)`, such as the estimates of a similar
+        fit; found anew if None.
     starts : int
         Number of searches from random starts, beside those that are made anyway.
     tol_decrement : float
@@ -87,23 +92,26 @@ def fit_problem(
     PluginError
         If a plugin raises.
     """
-    asked = start is not None or given is not None
+    standard = standard_of(problem)
+    inside, asked = standard.problem, start is not None or given is not None
     if start is None:
+        inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(problem, given, approximation.shortcuts(problem))
+            start = find_start(inside, inner, approximation.shortcuts(inside))
 
     def search(start: Start, limit: int | None = None) -> Fit:
-        return _fit_from(problem, approximation, optimizer, start, tol_decrement, report, limit)
+        return _fit_from(standard, approximation, optimizer, start, tol_decrement, report, limit)
 
     try:
         fit = search(start)
     except StartError:
         if asked:
             raise
-        fit = _from_another_start(problem, approximation, search)
-    if starts or is_doubtful(problem, fit) or is_crowded(problem, fit):
+        fit = _from_another_start(inside, approximation, search)
+    if starts or is_doubtful(inside, fit) or is_crowded(inside, fit):
         with guard(approximation, "fit"):
-            fit = highest(problem, approximation, fit, search, start.units, starts)
+            fit = highest(inside, approximation, fit, search, start.units, starts)
+    fit = standard.given_fit(fit)
     return replace(fit, verdict=_in_words(problem, approximation, fit, tol_decrement))
 
 
@@ -141,7 +149,7 @@ def _in_words(
 
 
 def _fit_from(
-    problem: Problem,
+    standard: Standard,
     approximation: Approximation,
     optimizer: Optimizer,
     start: Start,
@@ -150,7 +158,7 @@ def _fit_from(
     limit: int | None,
 ) -> Fit:
     """Return the fit that one search reaches; the optimizer may take so many evaluations."""
-    began = time.perf_counter()
+    began, problem = time.perf_counter(), standard.problem
     with guard(approximation, "fit"):
         profiled = approximation.profiled(problem)
         evaluate = watched(problem, possible_objective(approximation, problem))
@@ -168,9 +176,11 @@ def _fit_from(
             search, optimum, approximation, optimizer, tol_decrement
         )
         final = optimum.evaluation
-    verdict = judge(
-        problem, optimum.psi, optimum.decrement, tol_decrement, result, optimum.free, start.units
+    at_bound = ~optimum.free[: problem.n_theta]
+    boundary = boundary_words(
+        standard.given, standard.given_psi(optimum.psi), at_bound, start.units
     )
+    verdict = judge(boundary, optimum.decrement, tol_decrement, result)
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
     lost = "" if verdict.converged else vanishing(problem, optimum.psi, final.mode)
     verdict, unsound = with_unsound(verdict, competition, lost)

@@ -10,6 +10,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.precondition import Coordinates
+from interlace_core.fitting.standard import log_volume
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.records import Array, Evaluation, Status
 
@@ -27,10 +28,11 @@ def possible_objective(
     problem: Problem,
     evaluate: Callable[[Array], Evaluation] | None = None,
 ) -> Callable[[Array], Evaluation]:
-    """Return the approximation's objective, failed where its value cannot be a likelihood.
+    """Return the objective of a search: with the given problem's value, failed if impossible.
 
-    The probability of discrete data is at most 1. An approximation says otherwise where it has
-    lost its meaning, and a search that follows it would end at any value.
+    The value is that in the units that the problem is given in. The probability of discrete data
+    is at most 1. An approximation says otherwise where it has lost its meaning, and a search that
+    follows it would end at any value.
 
     Parameters
     ----------
@@ -40,6 +42,9 @@ def possible_objective(
         An objective that the approximation has made already.
     """
     evaluate = evaluate or approximation.objective(problem)
+    volume = log_volume(approximation, problem)
+    if volume:
+        evaluate = _raised(evaluate, volume)
     if not problem.family.is_discrete:
         return evaluate
 
@@ -51,6 +56,16 @@ def possible_objective(
         return found
 
     return possible
+
+
+def _raised(evaluate: Callable[[Array], Evaluation], by: float) -> Callable[[Array], Evaluation]:
+    """Return an objective with a constant added."""
+
+    def raised(psi: Array) -> Evaluation:
+        found = evaluate(psi)
+        return replace(found, value=found.value + by)
+
+    return raised
 
 
 class SearchStopped(InterlaceError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.columns import NOTHING_LEFT
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
@@ -61,16 +62,9 @@ def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:
 
 
 def judge(
-    problem: Problem,
-    psi: Array,
-    decrement: float,
-    tol_decrement: float,
-    result: OptimizerResult,
-    free: BoolArray,
-    units: Array,
+    boundary: tuple[str, ...], decrement: float, tol_decrement: float, result: OptimizerResult
 ) -> Verdict:
-    """Return the verdict from the remaining gain and the parameters at a bound."""
-    boundary = _describe_boundary(problem, psi, ~free[: problem.n_theta], units)
+    """Return the verdict from the remaining gain and what is at a bound, in words."""
     if not decrement <= tol_decrement:
         gain = "an unknown amount" if not np.isfinite(decrement) else f"about {decrement:.2g}"
         message = (
@@ -84,9 +78,19 @@ def judge(
     return Verdict("optimum", True, decrement, (), f"optimum (remaining gain {decrement:.1e})")
 
 
-def _describe_boundary(
-    problem: Problem, psi: Array, at: BoolArray, units: Array
-) -> tuple[str, ...]:
+def boundary_words(problem: Problem, psi: Array, at: BoolArray, units: Array) -> tuple[str, ...]:
+    """Return what is at a bound, in words.
+
+    Parameters
+    ----------
+    problem : Problem
+        As the user wrote it.
+    psi : ndarray, shape (n_psi,)
+    at : ndarray of bool, shape (n_theta,)
+        Thetas at a bound, those of a term with others of the term.
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    """
     words = []
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
@@ -128,6 +132,9 @@ def with_ceiling(verdict: Verdict, value: float, tol_decrement: float) -> Verdic
 def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
     """Return which columns of a term have a standard deviation of 0 for practical purposes.
 
+    A column moves eta by what it has of its own beside those before it: with an intercept, by its
+    standard deviation, wherever its zero point is.
+
     Parameters
     ----------
     term : RandomTerm
@@ -136,7 +143,17 @@ def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
         Natural unit of the term's predictor.
     """
     sd = np.linalg.norm(term.covariance.template(theta), axis=1)
-    return np.asarray(sd * term.sizes / unit < TOL_REL_BOUNDARY)
+    return np.asarray(sd * _own_sizes(term) / unit < TOL_REL_BOUNDARY)
+
+
+def _own_sizes(term: RandomTerm) -> Array:
+    """Return the root mean square of what each column has beside those before it, shape (c,)."""
+    n, c = term.Z.shape
+    if n < c:
+        return term.sizes
+    R = np.linalg.qr(term.Z, mode="r")
+    own = term.level_size * np.abs(np.diagonal(R)) / np.sqrt(n)
+    return np.where(own > NOTHING_LEFT * term.sizes, own, term.sizes)
 
 
 def with_undetermined(

@@ -8,7 +8,7 @@ nAGQ=0). Fast, for a first look or a start; the log-likelihood is not comparable
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -80,10 +80,6 @@ def _moves(problem: Problem) -> bool:
 TOL_UNDETERMINED = 1e-8
 """What directions below the floor may leave to gain: less than what counts as an optimum."""
 
-NEAR_COLLINEAR = 0.01
-"""Part of a column's length that those before it do not explain, below which columns are made
-orthonormal: their products then have 1e-4 in common, which costs four digits."""
-
 
 @dataclass(frozen=True)
 class Joint:
@@ -119,7 +115,7 @@ class JointModeObjective:
     """psi -> Evaluation; keeps the last joint mode as the next start."""
 
     def __init__(self, layout: Layout, settings: ModeSettings, mode: Array | None = None) -> None:
-        self.layout, self._R = _orthonormal(layout)
+        self.layout = layout
         self._settings = settings
         self._u = np.zeros(layout.structure.q) if mode is None else mode
         self._beta: Array | None = None
@@ -127,9 +123,6 @@ class JointModeObjective:
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the mean's coefficients at the rest of psi."""
         place = self.layout.problem.beta_slices()[0]
-        if self._R is not None:
-            psi = psi.copy()
-            psi[place] = self._R @ psi[place]
         found = self._lowest(psi, psi[place] if self._beta is None else self._beta)
         if found is None:
             return Evaluation(np.inf, np.zeros(psi.size), self._u, Status.MODE_NOT_FOUND)
@@ -139,7 +132,7 @@ class JointModeObjective:
             conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
         )
         gradient[place] = 0.0
-        profiled = _profiled(beta, joint.marginal.solve(np.eye(beta.size)), self._R)
+        profiled = Profiled(beta, joint.marginal.solve(np.eye(beta.size)))
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         return Evaluation(
@@ -215,34 +208,6 @@ class JointModeObjective:
         psi = psi.copy()
         psi[self.layout.problem.beta_slices()[0]] = beta
         return Conditional(self.layout, psi)
-
-
-def _profiled(gamma: Array, covariance: Array, R: Array | None) -> Profiled:
-    """Return the coefficients and their covariance, from those of orthonormal columns."""
-    if R is None:
-        return Profiled(gamma, covariance)
-    both: Array = np.linalg.solve(R, np.linalg.solve(R, covariance).T)
-    beta: Array = np.asarray(np.linalg.solve(R, gamma), dtype=np.float64)
-    return Profiled(beta, 0.5 * (both + both.T))
-
-
-def _orthonormal(layout: Layout) -> tuple[Layout, Array | None]:
-    """Return the layout with near-collinear columns of the mean made orthonormal, and R: X = Q R.
-
-    The layout itself and None where no columns are near-collinear.
-
-    Products of columns lose twice the digits that these have in common: a covariate 1e5 of its
-    standard deviations from 0 would leave none of its information.
-    """
-    mean, *others = layout.problem.predictors
-    R = np.asarray(np.linalg.qr(mean.X, "r"))
-    size = np.linalg.norm(mean.X, axis=0)
-    own = np.abs(np.diagonal(R))
-    if own.size < size.size or not np.min(own) > 0.0 or np.min(own / size) > NEAR_COLLINEAR:
-        return layout, None
-    Q, R = np.linalg.qr(mean.X / size)
-    inner = replace(layout.problem, predictors=(replace(mean, X=Q), *others))
-    return replace(layout, problem=inner), R * size
 
 
 def _measure(conditional: Conditional, point: Point, iteration: int) -> Joint | None:

@@ -28,8 +28,8 @@ class KenwardRoger:
     covariance : ndarray, shape (p, p)
         That given the variances.
     slopes : ndarray, shape (r, p, p)
-        Derivatives of `covariance` in the variance parameters: the entries of each term's
-        covariance in orthogonal columns where it is free in all of them, and the residual's.
+        Derivatives of `covariance` in the variance parameters: the residual's, and the entries
+        of each term's covariance.
     W : ndarray, shape (r, r)
         Covariance of these, by the expected information.
     """
@@ -68,33 +68,11 @@ def kenward_roger(problem: Problem, psi: Array) -> KenwardRoger:
         same = _level_covariance(term)
         root = term.Z @ T
         V = V + same * (root @ root.T)
-        components = _components(term)
-        c = term.Z.shape[1]
-        Z = _standard(term.Z)[0] if len(components) == c * (c + 1) // 2 else term.Z
-        for a, b in components:
+        Z = term.Z
+        for a, b in _components(term):
             product = np.outer(Z[:, a], Z[:, b])
             G.append(same * (product if a == b else product + product.T))
-    Q, R = _standard(problem.predictors[0].X)
-    found = _from_matrices(Q, V, G)
-    back = np.linalg.inv(R)
-    return KenwardRoger(
-        back @ found.adjusted @ back.T,
-        back @ found.covariance @ back.T,
-        back @ found.slopes @ back.T,
-        found.W,
-    )
-
-
-def _standard(X: Array) -> tuple[Array, Array]:
-    """Return Q with orthogonal columns of root mean square 1, and R with X = Q R.
-
-    Degrees of freedom do not depend on the columns in which effects are written; their
-    arithmetic does, by (mean / standard deviation)^4. A covariance that is free in all its
-    entries is free in those of the other columns.
-    """
-    Q, R = np.linalg.qr(X)
-    size = np.sqrt(len(X))
-    return Q * size, R / size
+    return _from_matrices(problem.predictors[0].X, V, G)
 
 
 def _from_matrices(X: Array, V: Array, G: list[Array]) -> KenwardRoger:

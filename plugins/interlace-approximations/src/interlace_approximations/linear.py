@@ -66,14 +66,14 @@ class MaximumLikelihood(Approximation):
         correlated or of unequal variance, in all parameters of their covariance).
         """
         if _by_rows(problem):
-            return {
-                "coefficient_covariance": RowPoint.at(layout_of(problem), psi).point.covariance(),
-                "covariance_slopes": covariance_slopes(layout_of(problem), psi),
-            }
-        point = LinearPoint(cross_products_of(problem), psi)
+            covariance = RowPoint.at(layout_of(problem), psi).point.covariance()
+            slopes = covariance_slopes(layout_of(problem), psi)
+        else:
+            point = LinearPoint(cross_products_of(problem), psi)
+            covariance, slopes = point.covariance(), point.covariance_slopes(psi)
         return {
-            "coefficient_covariance": point.covariance(),
-            "covariance_slopes": point.covariance_slopes(psi),
+            "coefficient_covariance": _given(problem, covariance),
+            "covariance_slopes": _given_slopes(problem, _given(problem, slopes)),
         }
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
@@ -122,7 +122,12 @@ class RestrictedLikelihood(MaximumLikelihood):
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
-        return {**kept, "kenward_roger": vars(kenward_roger(problem, psi))}
+        found = kenward_roger(problem, psi)
+        given = {
+            name: values if name == "W" else _given(problem, values)
+            for name, values in vars(found).items()
+        }
+        return {**kept, "kenward_roger": given}
 
 
 class JointLikelihood(Approximation):
@@ -207,6 +212,25 @@ class LinearObjective:
         gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
+
+
+def _given(problem: Problem, covariance: Array) -> Array:
+    """Return the mean's coefficients' covariance in the user's units, or several, (..., p, p)."""
+    if problem.given is None:
+        return covariance
+    place = problem.beta_slices()[0]
+    B = problem.given[place, place]
+    return np.asarray(B @ covariance @ B.T)
+
+
+def _given_slopes(problem: Problem, slopes: Array) -> Array:
+    """Return derivatives in theta and the residuals' parameters in the user's units, (r, ...)."""
+    if problem.given is None:
+        return slopes
+    place = problem.beta_slices()[0]
+    others = np.delete(np.arange(problem.n_psi), place)
+    B = problem.given[np.ix_(others, others)]
+    return np.asarray(np.tensordot(np.linalg.inv(B).T, slopes, axes=1))
 
 
 def _require_linear(approximation: Approximation, problem: Problem) -> None:
