@@ -14,9 +14,8 @@ from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
-from interlace.results.fitted_model import AnyFit, Coefficients
-from interlace.results.fitted_to import Training, fitted_state
-from interlace.results.random_effects import term_places
+from interlace.results.fitted_model import AnyFit, Coefficients, Training
+from interlace.results.random_effects import fitted_state, term_places
 from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.contract.family import Family
@@ -226,7 +225,7 @@ def record_of(
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
-        notes=model.notes,
+        known_notes=model.notes,
         training=training,
     )
 

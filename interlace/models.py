@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from interlace.entrances import entrance
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
 
 
+@entrance
 def glmer(
     formula: str,
     data: Any,
@@ -191,6 +194,7 @@ def _parameter_formulas(
     }
 
 
+@entrance
 def power(
     formula: str,
     data: Any,

@@ -7,6 +7,7 @@ from dataclasses import fields
 from importlib import import_module
 
 from interlace import saving
+from interlace.entrances import entrance
 from interlace.results.result import GLMMResult
 
 RETURNED = {
@@ -16,6 +17,7 @@ RETURNED = {
 """What each call returns beside a GLMMResult, by what its result's `settings.returned` says."""
 
 
+@entrance
 def load(path: str | os.PathLike[str]) -> GLMMResult:
     """Return the result that was saved in a file.
 

@@ -438,3 +438,33 @@ def test_forged_files_with_right_hashes_fail_in_words_or_hold_a_result() -> None
         except InterlaceError:
             refused += 1
     assert refused > 300
+
+
+def test_intervals_and_other_labels_come_back(tmp_path):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": rng.integers(0, 12, 120), "x": rng.normal(size=120)})
+    data["y"] = rng.poisson(np.exp(0.3 * data["x"]))
+    data["band"], data["whole"] = pd.cut(data["x"], 3), pd.cut(data["g"], [-1, 3, 7, 12])
+    fit = interlace.glmer("y ~ band + C(whole) + (1 | g)", data, "poisson")
+    fit.save(tmp_path / "m.interlace")
+    again = interlace.load(tmp_path / "m.interlace")
+    pd.testing.assert_series_equal(again.predict(data.head()), fit.predict(data.head()))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.IntervalIndex.from_breaks(range(57), closed="both"),
+        pd.to_timedelta(range(56), unit="D"),
+        pd.period_range("2020-01", periods=56, freq="M"),
+        pd.CategoricalIndex([f"r{i}" for i in range(56)]),
+        pd.Index(range(56), dtype="Int64"),
+    ],
+    ids=lambda labels: type(labels).__name__ + str(labels.dtype),
+)
+def test_labels_of_rows_come_back(labels, tmp_path):
+    cbpp = interlace.datasets.load("cbpp").set_index(labels)
+    fit = interlace.glmer("incidence ~ period", cbpp, "poisson")
+    fit.save(tmp_path / "m.interlace")
+    again = interlace.load(tmp_path / "m.interlace").rows.index
+    assert [str(each) for each in again] == [str(each) for each in labels]

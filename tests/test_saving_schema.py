@@ -40,5 +40,7 @@ def test_codec_covers_every_field(cls):
 
 
 def test_codec_of_the_result_covers_every_field():
-    kept = [each.name for each in fields(GLMMResult) if each.name not in schema.WITH_DATA]
-    assert list(schema.FIELDS) == kept
+    apart = (*schema.WITH_DATA, *schema.LATE)
+    kept = [each.name for each in fields(GLMMResult) if each.name not in apart]
+    # notes are saved whole, those too that nobody has asked for yet
+    assert list(schema.FIELDS) == [*kept, "notes"]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from interlace.entrances import entrance
 from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_ml, refit_problem
@@ -59,6 +60,7 @@ BY_REML, REFITTED = "by REML", "refitted by ML"
 """Headings of tables: restricted likelihoods are compared, or were left for likelihoods."""
 
 
+@entrance
 def anova(
     *results: Estimates, refit: bool | None = None, names: Sequence[str] | None = None
 ) -> pd.DataFrame:

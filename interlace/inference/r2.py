@@ -99,7 +99,7 @@ def variance_shares(result: Estimates, scale: str) -> VarianceShares:
 def _prior_variance(result: Estimates, design: RowDesign) -> Array:
     from interlace.prediction.target import unknown_variance
 
-    everywhere = [np.ones(term.codes.size, dtype=bool) for term in design.terms]
+    everywhere = [np.ones((term.codes.size, 1), dtype=bool) for term in design.terms]
     return unknown_variance(result, design, everywhere)
 
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.data.columns import Column, Frame
-from interlace_core.data.design import DesignEncoder, design_of
+from interlace_core.data.design import DesignEncoder, columns_left, design_of
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.evaluation import evaluate
+from interlace_core.data.factors import INTERCEPT
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
 from interlace_core.data.points import at_points
@@ -29,13 +30,17 @@ class NewPredictor:
     Attributes
     ----------
     X : ndarray, shape (n, p_k)
-        Fixed-effects design; NaN in the rows where a covariate is missing.
+        Fixed-effects design; NaN in the rows where a covariate is missing, and in those that have
+        no estimate.
     offset : ndarray, shape (n,)
         Known part on the scale of eta; NaN where a column of it is missing.
+    without_estimate : ndarray of bool, shape (n,)
+        Rows that are no combination of rows of the fit, such as cells that had no data.
     """
 
     X: Array
     offset: Array
+    without_estimate: BoolArray
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class NewDesign:
     predictors : tuple of NewPredictor
         In the order of the problem's.
     terms : tuple of NewTerm
-        In the order of the problem's; empty if they were not asked for.
+        In the order of the problem's.
     index : Index
         Labels of the rows.
     """
@@ -87,9 +92,9 @@ def encode(
     encoder: Encoder,
     newdata: object,
     *,
-    need_random: bool = True,
+    need_random: bool | Sequence[BoolArray] = True,
     need_offset: bool = True,
-    need_groups: bool = True,
+    need_groups: Sequence[bool] | None = None,
 ) -> NewDesign:
     """Return new data as arrays, coded by the training data's levels and transforms.
 
@@ -99,14 +104,15 @@ def encode(
         Of the fit.
     newdata : data frame or mapping from str to array-like, n rows
         With the columns of the right-hand sides; the response is not needed.
-    need_random : bool
-        Whether to code the random-effects terms; without them their columns may be absent.
+    need_random : bool, or one ndarray of bool, shape (c,), per term
+        Which columns of the random-effects terms to code; what others use may be absent, and they
+        are NaN.
     need_offset : bool
         Whether to compute the offsets; without them they are zero and their columns may be
         absent.
-    need_groups : bool
+    need_groups : sequence of bool, one per term, optional
         Whether to look up the groups; without them every row has code -1, and the grouping
-        columns may be absent.
+        columns may be absent. By default for the terms of which columns are coded.
 
     Returns
     -------
@@ -119,26 +125,46 @@ def encode(
         text stands where numbers were.
     """
     table = open_table(newdata, argument="newdata")
-    terms = encoder.terms if need_random else ()
-    coded = _coded_columns(encoder, terms, need_offset)
-    grouped = [name for term in terms if need_groups for name in term.factor.columns]
+    asked = _asked(encoder, need_random)
+    by_term = [bool(each.any()) for each in asked] if need_groups is None else need_groups
+    wanted = list(zip(encoder.terms, asked, by_term, strict=True))
+    coded = _coded_columns(encoder, wanted, need_offset)
+    grouped = [name for term, _, groups in wanted if groups for name in term.factor.columns]
     raw = read_columns(table, [*coded, *grouped], argument="newdata")
     frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in coded}, raw.n)
     return NewDesign(
         tuple(_predictor(each, frame, need_offset) for each in encoder.predictors),
-        tuple(_term(each, frame, raw, need_groups) for each in terms),
+        tuple(_term(term, frame, raw, columns, groups) for term, columns, groups in wanted),
         table.index,
     )
 
 
-def _coded_columns(encoder: Encoder, terms: Sequence[TermEncoder], need_offset: bool) -> list[str]:
+def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
+    """Return which columns of each term are to be coded, shape (c,)."""
+    if isinstance(need_random, bool):
+        return [np.full(len(term.design.names), need_random) for term in encoder.terms]
+    return list(need_random)
+
+
+def _needs_columns(design: DesignEncoder, asked: BoolArray) -> bool:
+    """Return whether columns of the data are needed for the ones asked for of a design."""
+    return any(
+        name != INTERCEPT for name, is_asked in zip(design.names, asked, strict=True) if is_asked
+    )
+
+
+def _coded_columns(
+    encoder: Encoder,
+    terms: Sequence[tuple[TermEncoder, BoolArray, bool]],
+    need_offset: bool,
+) -> list[str]:
     """Return the columns of the designs and offsets needed, each once."""
     names: list[str] = []
     for predictor in encoder.predictors:
         names += predictor.design.columns if predictor.design else ()
         names += [name for each in predictor.offsets if need_offset for name in each.columns]
-    for term in terms:
-        names += term.design.columns
+    for term, asked, _ in terms:
+        names += term.design.columns if _needs_columns(term.design, asked) else ()
     return list(dict.fromkeys(names))
 
 
@@ -197,14 +223,25 @@ def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> Ne
     n = frame.n
     expressions = encoder.offsets if need_offset else ()
     offset = total_offset(encoder, [evaluate(each, frame) for each in expressions], n)
-    X = _design(encoder.design, frame) if encoder.design else np.zeros((n, 0))
+    without_estimate = np.zeros(n, dtype=bool)
+    if encoder.design is None:
+        return NewPredictor(np.zeros((n, 0)), offset, without_estimate)
+    X = _design(encoder.design, frame, without_estimate)
     if encoder.known is not None and encoder.known_values.size:
         offset = offset + _design(encoder.known, frame) @ encoder.known_values
-    return NewPredictor(X, offset)
+    X[without_estimate] = np.nan
+    return NewPredictor(X, offset, without_estimate)
 
 
-def _term(encoder: TermEncoder, frame: Frame, raw: Frame, need_groups: bool) -> NewTerm:
-    Z, n = _design(encoder.design, frame), frame.n
+def _term(
+    encoder: TermEncoder, frame: Frame, raw: Frame, asked: BoolArray, need_groups: bool
+) -> NewTerm:
+    n = frame.n
+    if _needs_columns(encoder.design, asked):
+        Z = _design(encoder.design, frame)
+    else:
+        Z = np.ones((n, len(encoder.design.names)))
+    Z[:, ~asked] = np.nan
     if not need_groups:
         nowhere = np.full(n, -1, dtype=np.intp)
         return NewTerm(nowhere, Z, (), np.zeros(n, dtype=bool), nowhere)
@@ -218,13 +255,17 @@ def _term(encoder: TermEncoder, frame: Frame, raw: Frame, need_groups: bool) -> 
     return NewTerm(codes, Z, unseen, missing, groups)
 
 
-def _design(encoder: DesignEncoder, frame: Frame) -> Array:
+def _design(
+    encoder: DesignEncoder, frame: Frame, without_estimate: BoolArray | None = None
+) -> Array:
     """Return the design of new data, shape (n, p), with NaN in rows that miss a value.
 
     Parameters
     ----------
     frame : Frame, n rows
         With the columns coded as in training.
+    without_estimate : ndarray of bool, shape (n,), optional
+        Is made true for rows that are no combination of rows of the fit.
 
     Raises
     ------
@@ -235,17 +276,17 @@ def _design(encoder: DesignEncoder, frame: Frame) -> Array:
     frame = Frame({name: frame[name] for name in encoder.columns}, frame.n)
     holes = [column.missing for column in frame.values()]
     complete = ~np.logical_or.reduce(holes) if holes else np.ones(frame.n, dtype=bool)
-    if complete.all():
-        return _complete(encoder, frame)
     X = np.full((frame.n, len(encoder.names)), np.nan)
-    if complete.any():
-        X[complete] = _complete(encoder, frame.take(complete))
+    if not complete.any():
+        return X
+    full = design_of(encoder, frame if complete.all() else frame.take(complete))
+    if encoder.dependence is not None and without_estimate is not None:
+        without_estimate[complete] = ~encoder.dependence.holds(full)
+    if encoder.points is not None:
+        X[complete] = at_points(full, encoder.points, encoder.text)
+    else:
+        X[complete] = columns_left(encoder, full)
     return X
-
-
-def _complete(encoder: DesignEncoder, frame: Frame) -> Array:
-    X = design_of(encoder, frame)
-    return X if encoder.points is None else at_points(X, encoder.points, encoder.text)
 
 
 def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
+from interlace.entrances import entrances
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
+@entrances
 class Reports:
     """Tables, words, R code and files of a fitted model."""
 
@@ -148,6 +151,8 @@ class Reports:
 
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit, with glmmTMB, or lme4 for quadrature.
+
+        Linear mixed models have a call of lmer(), ordinal ones of ordinal's clmm().
 
         Parameters
         ----------

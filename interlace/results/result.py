@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from interlace.entrances import entrances
 from interlace.results.after_fit import AfterFit
 from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from interlace.reporting.summary import Summary
 
 
+@entrances
 class GLMMResult(Reports, AfterFit, Estimates):
     """A fitted generalised linear mixed model, with all that can be asked of it.
 

@@ -32,6 +32,7 @@ from interlace_core.data.design import DesignEncoder
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace_core.data.factors import DesignFactor, DesignTerm
 from interlace_core.data.levels import ColumnCode, FactorEncoder, level_names
+from interlace_core.data.rank import Dependence
 from interlace_core.formulas.allowed import Vocabulary, parse_expression
 from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import Source, Span, whole
@@ -100,6 +101,9 @@ _design_entries = record(
     points=maybe(array(2)),
     mix=maybe(array(2)),
     shared=mapping_of(text),
+    dependence=maybe(
+        record(Dependence, kept=array(1, "i"), dropped=array(1, "i"), relations=array(2))
+    ),
 )
 
 
@@ -115,6 +119,8 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     width, kept = design.width, design.kept
     if kept is not None and not ((kept >= 0) & (kept < width)).all():
         raise wrong(f"{where}.kept", f"places below {width}", kept.tolist())
+    if design.dependence is not None:
+        _check_dependence(design.dependence, width, f"{where}.dependence")
     points = design.points
     if points is not None:
         if kept is not None or points.shape != (len(design.names), width):
@@ -125,6 +131,14 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     elif len(design.names) != (width if kept is None else len(kept)):
         raise wrong(f"{where}.names", f"{width} columns", design.names)
     return design
+
+
+def _check_dependence(found: Dependence, width: int, where: str) -> None:
+    places = [*found.kept.tolist(), *found.dropped.tolist()]
+    if sorted(places) != list(range(width)):
+        raise wrong(where, f"each of {width} columns once", places)
+    if found.relations.shape != (len(found.kept), len(found.dropped)):
+        raise wrong(where, "one number for each pair of columns", found.relations.shape)
 
 
 def _write_expression(expression: Expression, store: Store) -> dict[str, Any]:

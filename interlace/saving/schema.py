@@ -99,11 +99,17 @@ group_effects = record(
     root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
+    uninformed=integer,
 )
 
 
 row_report = record(
-    RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
+    RowReport,
+    index=index_labels,
+    n_given=integer,
+    n_used=integer,
+    missing=mapping_of(integer),
+    uninformative=integer,
 )
 configured_option = record(ConfiguredOption, name=text, value=text, origin=text)
 settings = record(
@@ -158,6 +164,8 @@ FIELDS: dict[str, Codec] = {
 WITH_DATA = ("training",)
 """The arrays of the fit and its components, without which a result does not fit again; apart from
 the others, since it is read with what they say."""
+LATE = ("look_closer", "known_notes")
+"""What notes are made of when asked; they are saved whole."""
 
 _entries = entries(FIELDS)
 
@@ -201,7 +209,7 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     fields["coefficients"] = tuple(
         Coefficients(parameter, **each) for parameter, each in zip(parameters, found, strict=True)
     )
-    result = returns(**fields)
+    result = returns(known_notes=fields.pop("notes"), **fields)
     for where, expected, got in _contradictions(result):
         raise wrong(f"result.{where}", expected, got)
     if training is None:
@@ -214,6 +222,7 @@ def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
     n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
     checks = [
         ("rows.index", n, len(result.rows.index)),
+        ("rows.uninformative", True, 0 <= result.rows.uninformative <= n),
         ("y", (n,), result.y.shape[:1]),
         ("weights", n, n if result.weights is None else len(result.weights)),
         ("eta", (K, n), result.eta.shape),
@@ -255,6 +264,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L
+        yield f"effects.{group}.uninformed", True, 0 <= effects.uninformed < L
     for t, (term, coder) in enumerate(zip(result.terms, result.encoder.terms, strict=False)):
         where = f"terms[{t}]"
         yield f"{where}.group", True, term.group in result.effects

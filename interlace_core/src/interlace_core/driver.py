@@ -19,6 +19,7 @@ from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
+from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
 
 
@@ -75,6 +76,7 @@ def prepare(
         model = build_problem(request, family, covariance=covariance)
         model = hold_in(model, hold, request.who)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
+    require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
     given = named_start(model.problem, request.start, request.who)

@@ -33,7 +33,7 @@ from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 CovarianceLookup = Callable[[str], type[Covariance]]
 """From the name of a covariance structure to its class."""
@@ -71,6 +71,7 @@ def assemble(
     designs: DesignBuilder,
     covariance: CovarianceLookup,
     known: object = None,
+    informative: BoolArray | None = None,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -88,9 +89,12 @@ def assemble(
         From the name of a covariance structure to its class.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors.
+    informative : ndarray of bool, shape (n,), optional
+        Rows that say anything: columns that these do not tell apart are collinear.
     """
     bars = [bar for part in parts for bar in part.bars]
-    work = _Assembly(designs, covariance, _KnownLevels(known, bars, covariance))
+    levels = _KnownLevels(known, bars, covariance)
+    work = _Assembly(designs, covariance, levels, informative)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -151,9 +155,14 @@ class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
     def __init__(
-        self, designs: DesignBuilder, covariance: CovarianceLookup, known: _KnownLevels
+        self,
+        designs: DesignBuilder,
+        covariance: CovarianceLookup,
+        known: _KnownLevels,
+        informative: BoolArray | None,
     ) -> None:
         self.designs = designs
+        self.informative = informative
         self.frame = designs.frame
         self.rows = designs.rows
         self.known = known
@@ -173,7 +182,7 @@ class _Assembly:
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
         whole = self.designs.build(part.fixed)
-        design, dropped = drop_collinear(whole)
+        design, dropped = drop_collinear(whole, self.informative)
         if dropped:
             self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:

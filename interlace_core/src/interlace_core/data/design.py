@@ -20,14 +20,14 @@ from interlace_core.data.factors import (
     as_trained,
     code_factor,
 )
-from interlace_core.data.rank import independent_columns
+from interlace_core.data.rank import Dependence, dependence, independent_columns
 from interlace_core.data.rows import Rows, frozen, require_finite
 from interlace_core.formulas.allowed import Vocabulary
 from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, FormulaError
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class DesignEncoder:
         By which the columns left are multiplied, where coefficients are held equal.
     shared : mapping from str to str
         Coefficients that are held equal to another, by its name.
+    dependence : Dependence, or None
+        How the columns that were dropped depend on the others; None if none were.
     """
 
     text: str
@@ -66,6 +68,7 @@ class DesignEncoder:
     points: Array | None = None
     mix: Array | None = None
     shared: Mapping[str, str] = field(default_factory=dict)
+    dependence: Dependence | None = None
 
     @property
     def is_intercept(self) -> bool:
@@ -188,7 +191,7 @@ def constant_encoder(text: str) -> DesignEncoder:
 
 
 def design_of(encoder: DesignEncoder, frame: Frame) -> Array:
-    """Return the design of new data, shape (n, p), coded as the training data were.
+    """Return the design of new data, coded as the training data were, with all its columns.
 
     Parameters
     ----------
@@ -196,34 +199,54 @@ def design_of(encoder: DesignEncoder, frame: Frame) -> Array:
     frame : Frame, n rows
         Nothing missing; categories coded as in training.
 
+    Returns
+    -------
+    ndarray, shape (n, width)
+        Collinear columns that were dropped from the fit among them.
+
     Raises
     ------
     DataError
         If a level was not seen in training, or a function cannot be computed.
     """
     if encoder.is_intercept:
-        return np.ones((frame.n, len(encoder.names)))
+        return np.ones((frame.n, encoder.width))
     coded = {}
     for name, factor in encoder.factors.items():
         states = {key: dict(each) for key, each in factor.states.items()}
         found = code_factor(name, factor.expression, frame, states)
         coded[name] = as_trained(name, factor, found)
-    X = Columns(encoder.factors, coded, frame.n).matrix(encoder.terms)
-    X = X if encoder.kept is None else X[:, encoder.kept]
+    return Columns(encoder.factors, coded, frame.n).matrix(encoder.terms)
+
+
+def columns_left(encoder: DesignEncoder, full: Array) -> Array:
+    """Return the columns that have coefficients, shape (n, p), from all of a design's."""
+    X = full if encoder.kept is None else full[:, encoder.kept]
     return X if encoder.mix is None else X @ encoder.mix
 
 
-def drop_collinear(design: Design) -> tuple[Design, tuple[str, ...]]:
+def drop_collinear(
+    design: Design, informative: BoolArray | None = None
+) -> tuple[Design, tuple[str, ...]]:
     """Return a design of full column rank, and the names of the columns dropped.
 
     Of columns that depend on each other the later ones go, as in R.
+
+    Parameters
+    ----------
+    design : Design
+    informative : ndarray of bool, shape (n,), optional
+        Rows that count; all by default.
     """
-    keep = independent_columns(design.X)
+    X = design.X if informative is None or informative.all() else design.X[informative]
+    keep = independent_columns(X)
     if keep.all():
         return design, design.empty
     kept = np.flatnonzero(keep)
     names = np.array(design.encoder.names, dtype=object)
-    encoder = replace(design.encoder, names=tuple(names[kept]), kept=kept)
+    encoder = replace(
+        design.encoder, names=tuple(names[kept]), kept=kept, dependence=dependence(X, keep)
+    )
     dropped = (*tuple(names[~keep]), *design.empty)
     return Design(frozen(design.X[:, kept]), encoder), dropped
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contract.family import Family
-from interlace_core.contract.problem import Problem, RowReport
+from interlace_core.contract.problem import Problem, RowReport, informative_rows
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.assembly import (
     Assembled,
@@ -131,7 +131,10 @@ def build_problem(
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
     designs = DesignBuilder(frame, rows, vocabulary)
-    design = assemble(parts, bound, specification.offset, designs, covariance, request.known)
+    informative = informative_rows(bound, response.y, response.weights)
+    design = assemble(
+        parts, bound, specification.offset, designs, covariance, request.known, informative
+    )
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped, design.advice)
@@ -139,7 +142,7 @@ def build_problem(
     return Model(
         problem=problem,
         encoder=design.encoder,
-        rows=rows.report(),
+        rows=rows.report(uninformative=int(np.sum(~problem.informative))),
         family=bound,
         formula=request.formula,
         dropped_columns=design.dropped,
@@ -149,6 +152,7 @@ def build_problem(
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
             *_known_notes(design),
+            *_uninformative_notes(problem),
         ),
         response_levels=raw.levels,
     )
@@ -194,6 +198,14 @@ def _known_notes(design: Assembled) -> list[str]:
             value = f"fixed at {float(parameter.link.mu(each.offset[0])):g}"
         notes.append(f"{parameter.name} is {value}: its formula has no coefficients")
     return notes
+
+
+def _uninformative_notes(problem: Problem) -> list[str]:
+    """Return a note on rows that say nothing."""
+    silent = int(np.sum(~problem.informative))
+    if not silent:
+        return []
+    return [f"{silent} row(s) of weight 0 or without trials say nothing, and are not counted"]
 
 
 def _problem(

@@ -58,10 +58,10 @@ class Rows:
         """Return the rows in use of a vector."""
         return values if self.kept is None else values[self.kept]
 
-    def report(self) -> RowReport:
-        """Return what became of the rows, for the result."""
+    def report(self, uninformative: int) -> RowReport:
+        """Return what became of the rows, for the result; some of those used may say nothing."""
         index = self.index if self.kept is None else self.index[self.kept]
-        return RowReport(index, len(self.index), len(index), dict(self.missing))
+        return RowReport(index, len(self.index), len(index), dict(self.missing), uninformative)
 
 
 def complete_rows(frame: Frame, vectors: Mapping[str, Array], index: pd.Index[Any]) -> Rows:

@@ -10,8 +10,7 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_rows
-from interlace_core.engine.elimination.correlated_levels import BorderedPlan, choose_plan
-from interlace_core.engine.elimination.factorisation import Plan
+from interlace_core.engine.elimination.factorisation import Plan, build_plan
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import (
     Factor,
@@ -50,7 +49,7 @@ class Layout:
 
     problem: Problem
     structure: Structure
-    plan: Plan | BorderedPlan
+    plan: Plan
     groups: IntArray | None = None
     order: IntArray | None = None
 
@@ -101,6 +100,15 @@ class Layout:
                     psi[thetas[index]], derivative[place, place]
                 )
         return gradient
+
+
+def choose_plan(structure: Structure) -> Plan:
+    """Return the way to factorise H for a structure."""
+    if any(factor.relation is not None for factor in structure.factors):
+        from interlace_core.engine.elimination.correlated_levels import bordered_plan
+
+        return bordered_plan(structure)
+    return build_plan(structure)
 
 
 def _with_columns(factor: Factor, problem: Problem) -> Factor:
