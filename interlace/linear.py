@@ -229,6 +229,7 @@ def fit(
     df_method: str = "satterthwaite",
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
+    known_variance: Any = None,
     hold: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
@@ -266,6 +267,10 @@ def fit(
         times t and s (whole numbers, gaps allowed), or "cs(1 | subject)", one correlation; with
         1 as time, rows are taken in their order. Its groups must be nested in those of the
         random effects.
+    known_variance : str or array, optional
+        Known variances of the rows' errors in place of one to estimate, such as squared standard
+        errors of studies: a column, a number for each row, or their covariance, a
+        matrix with a row for each row of the data.
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
@@ -320,6 +325,7 @@ def fit(
         weights=weights,
         offset=offset,
         parameters={} if dispformula is None else {"dispersion": dispformula},
+        known_variance=known_variance,
         hold=hold,
         start=start,
         known=known,

@@ -37,6 +37,7 @@ def glmer(
     dispformula: str | None = None,
     ziformula: str | None = None,
     parameters: Mapping[str, str] | None = None,
+    known_variance: Any = None,
     hold: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
     starts: int | None = None,
@@ -85,6 +86,10 @@ def glmer(
         One-sided formulas for the family's dispersion and zero-inflation parameters.
     parameters : mapping, optional
         One-sided formulas for any further parameters, by name: `{"theta": "~ x"}`.
+    known_variance : str or array, optional
+        Known variances of the rows' errors in place of one to estimate, such as squared standard
+        errors of studies: a column, a number for each row, or (in `fit`) their covariance, a
+        matrix with a row for each row of the data.
     hold : mapping, optional
         Parameters that are not estimated, by the names that results print: coefficients, the
         family's parameters, and numbers of the random effects' structures by group (and column),
@@ -162,6 +167,7 @@ def glmer(
         weights=weights,
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
+        known_variance=known_variance,
         hold=hold,
         start=start,
         known=known,

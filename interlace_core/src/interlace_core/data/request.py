@@ -48,6 +48,8 @@ class ModelRequest:
         Link of the mean, for a family given by name or class.
     correlation : str, optional
         Correlation of the rows' errors, such as "ar1(time | subject)".
+    known_variance : str, array-like of shape (n_given,) or (n_given, n_given), optional
+        Known variances, or the covariance, of the rows' errors.
     functions : mapping from str to callable, optional
         Functions of the user's that formulas may call, by name.
     limits : Limits
@@ -72,6 +74,7 @@ class ModelRequest:
     hold: Any = None
     start: Any = None
     known: Mapping[str, Any] | None = None
+    known_variance: Any = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
     functions: Mapping[str, Callable[..., Any]] | None = None
