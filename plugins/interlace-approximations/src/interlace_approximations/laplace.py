@@ -256,7 +256,7 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     """Return sum_p A_p T N_p'."""
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
-    return np.asarray(np.tensordot(A, np.einsum("bd,edp->bep", T, N), axes=((1, 2), (0, 2))))
+    return np.asarray(np.tensordot(A, np.tensordot(T, N, axes=(1, 1)), axes=((1, 2), (0, 2))))
 
 
 def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:

@@ -226,10 +226,11 @@ class LinearPoint:
         out = [np.zeros_like(T) for T in self.T]
         for (i, j), A in self.data.A.items():
             N = inverse[i, j]
-            out[i] += self.tau * np.einsum("adp,edp->ae", np.einsum("abp,bd->adp", A, self.T[j]), N)
+            pulled = np.tensordot(A, self.T[j], axes=(1, 0))  # (a, p, d)
+            out[i] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (1, 2)))
             if i != j:
-                pulled = np.einsum("bap,bd->adp", A, self.T[i])
-                out[j] += self.tau * np.einsum("adp,dep->ae", pulled, N)
+                pulled = np.tensordot(A, self.T[i], axes=(0, 0))  # (a, p, d)
+                out[j] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (0, 2)))
         return out
 
 
