@@ -110,6 +110,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def standardised(session: nox.Session) -> None:
+    """Invariance: the tests once more, every design in other columns, ordinary or not."""
+    session.install(*EVERYTHING, *group("test"))
+    run_tests(session, "--standardised", *NOT_SLOW, *NOT_INSTALLED, *ELSEWHERE[:2])
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Docs: every code block of the README and of docs/ runs."""
     session.install(*EVERYTHING, *group("test"))
