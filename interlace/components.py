@@ -16,7 +16,9 @@ from interlace_core.contract.optimizer import Optimizer
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
 from interlace_core.messages.names import did_you_mean, plain, similar_name
+from interlace_core.registry.blame import guard
 from interlace_core.registry.lookup import answering
+from interlace_core.registry.meets_contract import require_methods
 from interlace_core.registry.registry import Registered, Registry
 
 
@@ -263,9 +265,10 @@ def plugin_extras() -> tuple[str, ...]:
 
 def _as_instance(given: Any, contract: Any, kind: str, who: str) -> Any:
     if isinstance(given, contract):
-        return given
+        return require_methods(given, contract, who)
     if isinstance(given, type) and issubclass(given, contract):
-        return given()
+        with guard(given, "construction"):
+            return require_methods(given(), contract, who)
     raise OptionError(
         f"{who}: {kind} must be a name, a class derived from interlace_core.{contract.__name__} "
         f"or an instance of one, got {shown(given)}."

@@ -14,9 +14,8 @@ from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
-from interlace.results.fitted_model import AnyFit, Coefficients
-from interlace.results.fitted_to import Training, fitted_state
-from interlace.results.random_effects import term_places
+from interlace.results.fitted_model import AnyFit, Coefficients, Training
+from interlace.results.random_effects import fitted_state, term_places
 from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.contract.family import Family
@@ -27,6 +26,7 @@ from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.formulas.limits import Limits
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -41,7 +41,7 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
-SILENT = ("verbose", "threads")
+SILENT = ("verbose", "threads", "formula_limits")
 """Options that change nothing of a fit."""
 
 
@@ -101,7 +101,7 @@ def prepared(
         parameters, family = with_asked_zero_part(parameters, family, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
-        replace(request, parameters=parameters),
+        replace(request, parameters=parameters, limits=Limits(**options.formula_limits)),
         family,
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),
@@ -225,7 +225,7 @@ def record_of(
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
-        notes=model.notes,
+        known_notes=model.notes,
         training=training,
     )
 
@@ -240,12 +240,14 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),
+        offset=_as_text(request.offset),
+        correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 
 
-def _as_text(weights: Any) -> str | None:
-    """Return weights as they were written, "array" for values without a name."""
-    return weights if weights is None or isinstance(weights, str) else "array"
+def _as_text(given: Any) -> str | None:
+    """Return weights or an offset as they were written, "array" for values without a name."""
+    return given if given is None or isinstance(given, str) else "array"

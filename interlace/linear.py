@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 METHODS = ("REML", "ML")
 DF_METHODS = ("satterthwaite", "kenward-roger", "none")
 
+DDF = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "none": "lme4"}
+"""lmerTest's names of the methods for degrees of freedom."""
 
+
+@entrances
 class LMMResult(GLMMResult):
     """A fitted linear mixed model.
 
@@ -59,17 +64,28 @@ class LMMResult(GLMMResult):
         return replace(self, fit=_with_covariance(self.fit, self.coefficients[0].place, covariance))
 
     def r_code(self, data: str = "data") -> str:
-        """Return R code that should reproduce the fit; see `GLMMResult.r_code`.
+        """Return R code that should reproduce the fit, with lmer() or else glmmTMB.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
 
         Raises
         ------
         NotAvailableError
-            If there are weights: those of glmmTMB multiply log-densities, and are no precisions.
+            If the model has no counterpart in R; weights have none in glmmTMB, where they multiply
+            log-densities and are no precisions.
         """
+        from interlace.reporting.rcode import is_lmer, lmer_code
+
+        if is_lmer(self):
+            return lmer_code(self, data, DDF[self.df_method])
         if self.weights is not None:
             raise NotAvailableError(
                 "r_code: the fit has weights, which are precisions here and in lme4's lmer(), but "
-                "not in glmmTMB. Call lmer() with the same formula and weights."
+                "not in glmmTMB, and is none that lmer() fits. Write the call by hand: without "
+                "random effects that of lm() or nlme's gls()."
             )
         return super().r_code(data)
 
@@ -198,6 +214,7 @@ class LMMResult(GLMMResult):
         return self.fit.vcov[np.ix_(places, places)]
 
 
+@entrance
 def fit(
     formula: str,
     data: Any,
@@ -214,6 +231,7 @@ def fit(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
     starts: int | None = None,
     threads: int | None = None,
@@ -303,6 +321,7 @@ def fit(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         correlation=correlation,
         who="fit",
     )

@@ -121,9 +121,10 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
         """Return each row's designs, then offset and random effect of each predictor."""
         result = self.model
         frame = newdata.to_pandas() if hasattr(newdata, "to_pandas") else newdata
-        design = encode(result.encoder, frame, need_random=self._include_re)
+        effects = self._include_re
+        design = encode(result.encoder, frame, need_random=effects)
         known = np.stack([predictor.offset for predictor in design.predictors])
-        for term, coded in zip(result.terms, design.terms, strict=False):
+        for term, coded in zip(result.terms, design.terms, strict=True) if effects else ():
             b = result.effects[term.group].values[:, term.columns]
             b = np.vstack([b, np.zeros(b.shape[1])])  # code -1, a new group, finds zeros
             known[term.predictor] += np.sum(coded.Z * b[coded.codes], axis=1)
@@ -171,7 +172,7 @@ def _modeldata(result: GLMMResult, data: Any, columns: list[str]) -> Any:
     levels = {
         name: level_names(code.levels)
         for name, code in result.encoder.columns.items()
-        if code.levels is not None
+        if code.levels is not None and not code.is_boolean
     }
     for term in result.encoder.terms:
         known = zip(term.factor.columns, term.factor.column_levels, strict=True)

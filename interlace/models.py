@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from interlace.entrances import entrance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
 
 
+@entrance
 def glmer(
     formula: str,
     data: Any,
@@ -41,6 +44,7 @@ def glmer(
     priors: Mapping[str, Prior] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -103,6 +107,10 @@ def glmer(
     covariance : mapping from str to str, optional
         Covariance structure of the terms of a grouping factor: `{"g": "ar1"}` with
         `(0 + time | g)` is `ar1(0 + time | g)`. With options: `{"g": ("name", {"d": 2})}`.
+    functions : mapping from str to callable, optional
+        Functions of your own that the formulas call, by name: `{"f": f}` for `f(x)`. Each gets
+        columns as arrays and returns one value per row. `predict` calls them again, so that they
+        must not depend on the other rows; a fit with them is pickled, but not saved.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -150,6 +158,7 @@ def glmer(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
     )
     options = options_in_force(
         optimizer=optimizer,
@@ -177,6 +186,7 @@ def _parameter_formulas(
     }
 
 
+@entrance
 def power(
     formula: str,
     data: Any,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrance, entrances
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, as_series, thresholds_of
 from interlace_core.messages.errors import OptionError
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
 
-PREDICTIONS = ("prob", "cum.prob", "class", "linear.predictor")
-OF_ANY_FIT = ("link", "response", "mean", "population")
+PREDICTIONS = ("prob", "cum.prob", "class", "population", "linear.predictor")
+OF_ANY_FIT = ("link", "response", "mean")
 
 
+@entrances
 class CLMMResult(GLMMResult):
     """A fitted cumulative mixed model; beside what every fit has, its thresholds."""
 
@@ -53,6 +55,24 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
 
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit, with ordinal's clmm() or clm().
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model has no counterpart there.
+        """
+        from interlace.reporting.rcode import clmm_code
+
+        family: Any = self.family
+        return clmm_code(self, data, family.threshold)
+
     def predict(
         self,
         newdata: Any = None,
@@ -72,7 +92,9 @@ class CLMMResult(GLMMResult):
         type : str
             "prob" (the probability of each category; a DataFrame with one column each),
             "cum.prob" (P(Y <= k) for each), "class" (the most probable category; a Series of
-            an ordered Categorical), "linear.predictor", or any type of `GLMMResult.predict`.
+            an ordered Categorical), "population" (the probability of each category averaged over
+            all random effects, a DataFrame), "linear.predictor", or "link", "response" and "mean"
+            of `GLMMResult.predict`, the last two of the numbers of the categories.
         include_re, new_levels, offset
             As for `GLMMResult.predict`.
         **uncertainty
@@ -83,7 +105,7 @@ class CLMMResult(GLMMResult):
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
-        if uncertainty and type in PREDICTIONS[:3]:
+        if uncertainty and type in PREDICTIONS[:4]:
             raise OptionError(
                 f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
                 f"not with {type!r}. Leave them out, or bootstrap the probabilities."
@@ -94,24 +116,37 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
+        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.predict import predict
+
+        if type == "population":
+            return as_asked(newdata, self._population(newdata, offset))
         asked = "link" if type in PREDICTIONS else type
-        found = super().predict(
-            newdata,
-            type=asked,
-            include_re=include_re,
-            new_levels=new_levels,
-            offset=offset,
-            **uncertainty,
-        )
-        if type not in PREDICTIONS[:3]:
-            return found
-        probabilities = self._probabilities(found.to_numpy())
+        found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
+        if type in PREDICTIONS[:3]:
+            found = self._of_categories(type, found)
+        return as_asked(newdata, found)
+
+    def _of_categories(self, type: str, eta: pd.Series | pd.DataFrame) -> Any:
+        """Return what is predicted of the categories from the mean's linear predictor."""
+        probabilities = self._probabilities(eta.to_numpy())
         if type == "class":
-            return self._most_probable(probabilities, found.index)
+            return self._most_probable(probabilities, eta.index)
         table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
         if type == "cum.prob":
             table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
-        return pd.DataFrame(table, index=found.index, columns=list(self.levels))
+        return pd.DataFrame(table, index=eta.index, columns=list(self.levels))
+
+    def _population(self, newdata: Any, offset: Any) -> pd.DataFrame:
+        """Return the probability of each category, averaged over all random effects."""
+        from interlace.prediction.predict import population_averages
+
+        def probability(j: int) -> Any:
+            return lambda eta: self.family.probabilities(eta)[j]  # type: ignore[attr-defined]
+
+        transforms = [probability(j) for j in range(len(self.levels))]
+        values, index = population_averages(self, newdata, offset, transforms)
+        return pd.DataFrame(np.stack(values, axis=1), index=index, columns=list(self.levels))
 
     def _probabilities(self, eta: Array) -> Array:
         """Return the probability of each category, shape (n, J)."""
@@ -134,6 +169,7 @@ class CLMMResult(GLMMResult):
         return found
 
 
+@entrance
 def clmm(
     formula: str,
     data: Any,
@@ -151,6 +187,7 @@ def clmm(
     theta0: Any = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -217,6 +254,7 @@ def clmm(
         theta0=theta0,
         known=known,
         covariance=covariance,
+        functions=functions,
         who="clmm",
     )
     options = options_in_force(

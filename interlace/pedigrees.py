@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrance
 from interlace_core.data.levels import level_names
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
@@ -16,6 +17,7 @@ UNKNOWN = (0, "0", "", "NA")
 """What pedigrees hold for a parent that is not known, beside missing values."""
 
 
+@entrance
 def pedigree(
     animal: Iterable[Any],
     sire: Iterable[Any],

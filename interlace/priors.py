@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from interlace.entrances import entrance
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
-from interlace_core.data.design import INTERCEPT
+from interlace_core.data.factors import INTERCEPT
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -57,6 +58,7 @@ class Normal(Prior):
         return f"normal({self.loc:g}, {self.scale:g})"
 
 
+@entrance
 def normal(loc: float = 0.0, scale: float = 2.5) -> Prior:
     """Return a normal prior for coefficients, on the scale of the linear predictor.
 

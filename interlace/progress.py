@@ -6,6 +6,7 @@ Nothing is shown in the first two seconds, and nothing at all unless standard er
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -37,7 +38,8 @@ class Progress:
     show : bool, optional
         Whether to show anything; by default if the stream is a terminal.
     stream : text stream, optional
-        Standard error by default.
+        Standard error by default; programs without one (windowed ones) have None there, and are
+        shown nothing. What a stream cannot take is lost: it ends no work.
     delay : float
         Seconds before the first update.
     """
@@ -45,11 +47,11 @@ class Progress:
     label: str
     total: int | None = None
     show: bool | None = None
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    stream: TextIO | None = field(default_factory=lambda: sys.stderr)
     delay: float = DELAY
 
     def __post_init__(self) -> None:
-        self._terminal = self.stream.isatty()
+        self._terminal = _is_terminal(self.stream)
         self._shown = self._terminal if self.show is None else self.show
         self._started = self._last = time.perf_counter()
         self._done, self._width, self._note = 0, 0, ""
@@ -82,8 +84,7 @@ class Progress:
     def close(self) -> None:
         """Take the line away, so that what is printed next starts on a clean line."""
         if self._width and self._terminal:
-            self.stream.write("\r" + " " * self._width + "\r")
-            self.stream.flush()
+            self._print("\r" + " " * self._width + "\r")
         self._width = 0
 
     def _text(self, elapsed: float) -> str:
@@ -97,12 +98,22 @@ class Progress:
         return f"{self.label}  {counted}  {elapsed:.0f} s, {remaining}  {self._note}".rstrip()
 
     def _write(self, text: str) -> None:
-        if self._terminal:
-            self.stream.write("\r" + text.ljust(self._width))
-        else:
-            self.stream.write(text + "\n")
-        self.stream.flush()
+        self._print("\r" + text.ljust(self._width) if self._terminal else text + "\n")
         self._width = max(self._width, len(text))
+
+    def _print(self, text: str) -> None:
+        if self.stream is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # closed, full, or of another encoding
+            self.stream.write(text)
+            self.stream.flush()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and bool(stream.isatty())
+    except (AttributeError, OSError, ValueError):  # an object of the user's, or a closed stream
+        return False
 
 
 def tracked(

@@ -7,6 +7,7 @@ from dataclasses import fields
 from importlib import import_module
 
 from interlace import saving
+from interlace.entrances import entrance
 from interlace.results.result import GLMMResult
 
 RETURNED = {
@@ -16,12 +17,12 @@ RETURNED = {
 """What each call returns beside a GLMMResult, by what its result's `settings.returned` says."""
 
 
+@entrance
 def load(path: str | os.PathLike[str]) -> GLMMResult:
     """Return the result that was saved in a file.
 
-    It predicts, summarises and reports as the one that was saved; the training data are not
-    needed. No code of the file is run: there is none. The family is found by name among the
-    installed plugins.
+    It does what the one that was saved did, refits too if its data are in the file. No code of
+    the file is run: there is none. Components are found by name among the installed plugins.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
     SavedFileError
         If the file is damaged, altered, unsafe, no saved result, or from a newer version.
     UnknownNameError
-        If the plugin that provides the family is not installed.
+        If the plugin that provides the family, or another component, is not installed.
     OSError
         If the file cannot be read.
     """

@@ -30,7 +30,7 @@ MISTAKES = {
     "number": (lambda m: m.bootstrap(2, statistic=lambda r: r.llf), "statistic must return a map"),
     "nothing": (lambda m: m.bootstrap(2, statistic=lambda r: {}), "statistic must return a map"),
     "text": (lambda m: m.refit(["a"] * 56), r"refit: the response must be finite numbers of shape"),
-    "missing": (lambda m: m.refit(np.full((56, 2), np.nan)), "others among them"),
+    "missing": (lambda m: m.refit(np.full((56, 2), np.nan)), "not finite"),
     "exact": (lambda m: m.influence(exact="all"), "influence: exact must be.*'all'"),
     "draws": (lambda m: m.scaled_residuals(0), "scaled_residuals: n must be"),
     "folder": (lambda m: m.save("no/such/folder.interlace"), "save: there is no folder 'no/such'"),

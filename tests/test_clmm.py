@@ -7,6 +7,8 @@ binds.
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
+from scipy.stats import norm
 
 import interlace
 from interlace.ordinal import CLMMResult
@@ -211,3 +213,24 @@ def test_a_saved_fit_comes_back_as_it_was(model, tmp_path):
     assert isinstance(again, CLMMResult)
     assert again.thresholds.equals(model.thresholds)
     assert again.predict().equals(model.predict())
+
+
+def test_population_probabilities_are_averages_over_judges(model, wine):
+    """By adaptive integration over the judge's effect, row by row."""
+    from scipy.integrate import quad
+
+    rows = wine.iloc[[0, 3, 40]]
+    found = model.predict(rows, type="population")
+    assert list(found.columns) == list(model.levels)
+    sd = float(np.sqrt(model.variance_components["judge"]))
+    eta = model.predict(rows, type="link", include_re=False).to_numpy()
+    cuts = np.array([-np.inf, *model.thresholds, np.inf])
+    for i, row in enumerate(eta):
+        for j in range(len(model.levels)):
+            share = quad(
+                lambda b, i=row, j=j: (expit(cuts[j + 1] - i - b) - expit(cuts[j] - i - b))
+                * norm.pdf(b, scale=sd), -8 * sd, 8 * sd, epsabs=1e-12)[0]  # fmt: skip
+            assert found.iloc[i, j] == pytest.approx(share, abs=1e-7)
+    assert model.predict(type="population").shape == (len(wine), len(model.levels))
+    with pytest.raises(OptionError, match="offset goes with newdata"):
+        model.predict(type="population", offset=1.0)

@@ -291,6 +291,7 @@ def test_origins_tell_each_value_and_place(project: Path) -> None:
         "starts": (None, "not set"),
         "kernels": (None, "not set"),
         "threads": (None, "not set"),
+        "formula_limits": (None, "not set"),
         "prefer": (None, "not set"),
         "tol_decrement": (None, "not set"),
     }
@@ -304,3 +305,25 @@ def test_files_are_read_when_asked_and_once(project: Path) -> None:
     path.write_text("nAGQ = 4")
     assert config.resolve("nAGQ") == 3
     assert make(project).resolve("nAGQ") == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tol_decrement", 1e300), ("tol_decrement", 0.02), ("starts", 10**9)],
+)
+def test_no_place_may_give_a_value_that_makes_verdicts_or_memory_meaningless(
+    project: Path, key: str, value: Any
+) -> None:
+    with pytest.raises(OptionError, match=rf"options\(\): {key}: expected .* got"):
+        options(**{key: value})
+    with pytest.raises(OptionError, match=f"INTERLACE_{key.upper()}"):
+        make(project, {f"INTERLACE_{key.upper()}": str(value)}).resolve(key)
+    (project / "interlace.toml").write_text(f"{key} = {value}")
+    with pytest.raises(OptionError, match=rf"interlace.toml: {key}"):
+        make(project).resolve(key)
+
+
+def test_every_value_of_new_levels_can_be_configured() -> None:
+    for value in ("population", "error", "marginal", "sample"):
+        with options(new_levels=value):
+            assert Config().resolve("new_levels") == value

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import logser
 
 import interlace
+from interlace_core.messages.errors import ConvergenceWarning
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 
 GROUPS, ROWS = 20, 8
@@ -151,3 +152,14 @@ def test_logarithmic_series_is_no_separation():
     p = np.exp(fit.fe_params["Intercept"] - np.log(fit.family_params.loc["theta", "value"]))
     p = p / (1.0 + p)
     assert fit.llf == pytest.approx(float(np.sum(logser.logpmf(data.y, p))), abs=1e-3)
+
+
+def test_a_tweedie_power_that_runs_to_1_names_its_limit_and_has_intervals():
+    """Whole numbers with zeros: the density degenerates, and no interval may fail by dividing."""
+    rng, data = effects(5)
+    y = rng.poisson(np.exp(data["eta"]))
+    data["y"] = np.where(data["x"] < -0.5, 0, y)
+    with pytest.warns(ConvergenceWarning, match="not reached"):
+        fit = interlace.glmer("y ~ x + (1 | g)", data, "tweedie")
+    assert any("phi times a Poisson count" in note for note in fit.notes)
+    assert list(fit.confint().index)[-1] == "power"

@@ -139,8 +139,18 @@ def test_collinear_columns_stay_dropped(data):
     data["x2"] = 2 * data["x"]
     with pytest.warns(match="x2"):
         model = build("y ~ x + x2 + z", data)
-    X = encode(model.encoder, {"x": [1.0], "x2": [50.0], "z": [3.0]}).predictors[0].X
-    np.testing.assert_array_equal(X, [[1.0, 1.0, 3.0]])
+    new = encode(model.encoder, {"x": [1.0], "x2": [2.0], "z": [3.0]}).predictors[0]
+    np.testing.assert_array_equal(new.X, [[1.0, 1.0, 3.0]])
+    assert not new.without_estimate.any()
+
+
+def test_row_that_does_not_share_the_collinearity_has_no_estimate(data):
+    data["x2"] = 2 * data["x"]
+    with pytest.warns(match="x2"):
+        model = build("y ~ x + x2 + z", data)
+    new = encode(model.encoder, {"x": [1.0, 1.0], "x2": [50.0, 2.0], "z": [3.0, 3.0]})
+    assert new.predictors[0].without_estimate.tolist() == [True, False]
+    assert np.isnan(new.predictors[0].X).all(axis=1).tolist() == [True, False]
 
 
 # Random effects
@@ -189,7 +199,8 @@ def test_numbered_groups_match_in_any_type(data, values):
 
 def test_group_columns_are_not_needed_without_random_effects(data):
     new = encode(build("y ~ x + (1 + z | g)", data).encoder, {"x": [1.0]}, need_random=False)
-    assert new.terms == ()
+    assert new.terms[0].codes.tolist() == [-1]
+    assert np.isnan(new.terms[0].Z).all()
 
 
 def test_group_with_unseen_level_that_is_a_fixed_factor_too(data):

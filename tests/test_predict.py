@@ -190,7 +190,7 @@ def test_collinear_column_that_was_dropped_stays_out(data, new):
         fit = interlace.glmer("y ~ x + z + (1 | a)", twice, "poisson")
     eta = fit.fe_params["Intercept"] + fit.fe_params["x"] * new["x"]
     eta += fit.random_effects["a"][new["a"]].to_numpy()
-    assert_predicts(fit, new.assign(z=0.0), eta)
+    assert_predicts(fit, new.assign(z=2.0 * new["x"]), eta)
 
 
 def test_proportion_needs_no_trials_in_new_data():
@@ -396,8 +396,44 @@ def test_columns_count_by_name(intercepts, new):
 )
 def test_kind_of_frame_does_not_matter(everything, new, convert):
     predicted = everything.predict(convert(new))
-    assert predicted.index.equals(pd.RangeIndex(len(new)))
     assert predicted.to_numpy() == pytest.approx(everything.predict(new).to_numpy(), rel=1e-12)
+
+
+def test_what_is_asked_with_a_frame_comes_back_in_its_library(everything, new):
+    polars, arrow = pl.from_pandas(new), pa.Table.from_pandas(new, preserve_index=False)
+    wanted = everything.predict(new, se=True)
+    assert isinstance(everything.predict(polars), pl.Series)
+    assert isinstance(everything.predict(arrow), pa.ChunkedArray)
+    assert everything.predict(new.to_dict("list")).index.equals(pd.RangeIndex(len(new)))
+    frames = everything.predict(polars, se=True), everything.predict(arrow, se=True)
+    assert isinstance(frames[0], pl.DataFrame) and isinstance(frames[1], pa.Table)
+    for frame in frames:
+        for name in wanted:
+            assert frame[name].to_numpy() == pytest.approx(wanted[name].to_numpy(), rel=1e-9)
+    beside = everything.augment(newdata=polars, type="response")
+    assert isinstance(beside, pl.DataFrame) and beside.columns[: polars.width] == polars.columns
+    assert beside[".fitted"].to_numpy() == pytest.approx(wanted["fit"].to_numpy(), rel=1e-9)
+
+
+def test_rows_without_a_value_are_left_out_of_any_frame():
+    frame = pl.DataFrame(
+        {"y": [1, 2, 0, 3, 1, None, 2, 4], "g": list("aabbccdd"), "f": pl.Series([0.5] * 8)}
+    )
+    fit = interlace.glmer("y ~ 1 + (1 | g)", frame, "poisson")
+    beside = fit.augment(frame)
+    assert beside["y"].to_list() == [1, 2, 0, 3, 1, 2, 4] and beside["g"].to_list()[4] == "c"
+    assert beside[".fitted"].to_numpy() == pytest.approx(fit.predict(type="link").to_numpy())
+
+
+def test_categories_of_a_prediction_stay_ordered():
+    frame = pl.DataFrame({"r": [1, 2, 3, 2, 3, 1, 2, 3], "x": [0.0, 1, 2, 1, 2, 0, 2, 1]})
+    fit = interlace.clmm("r ~ x", frame, random=[])
+    found = fit.predict(frame, type="class")
+    assert found.dtype == pl.Enum(["1", "2", "3"])
+    assert found.to_list() == fit.predict(frame.to_pandas(), type="class").astype(str).to_list()
+    assert fit.predict(frame).columns == ["1", "2", "3"]
+    arrow = fit.predict(frame.to_arrow(), type="class")
+    assert arrow.to_pylist() == found.to_list()
 
 
 @pytest.mark.parametrize("column", ["x", "f", "a", "b"])
@@ -435,8 +471,59 @@ def test_unknown_policy_for_new_levels_is_refused(intercepts, new):
 
 
 def test_include_re_must_be_a_truth_value_or_name_terms(intercepts, new):
-    with pytest.raises(OptionError, match="include_re must be True or False, or names"):
+    with pytest.raises(OptionError, match="include_re must be True, False or the name"):
         intercepts.predict(new, include_re=1)
     with pytest.raises(OptionError, match="no random-effects term") as caught:
         intercepts.predict(new, include_re="herd")
     assert "(1 | a)" in str(caught.value)
+
+
+def test_terms_that_are_left_out_need_no_columns(data, new):
+    fit = interlace.glmer("y ~ x + (1 | a) + (0 + e | b)", data, "poisson")
+    few = new[["x", "a"]]
+    eta = fit.fe_params["Intercept"] + fit.fe_params["x"] * new["x"]
+    np.testing.assert_allclose(fit.predict(few, include_re=False, type="link"), eta, rtol=1e-12)
+    eta += fit.random_effects["a"][new["a"]].to_numpy()
+    for names in ("a", ["a"], ["1 | a"], "(1|a)"):
+        np.testing.assert_allclose(fit.predict(few, include_re=names, type="link"), eta, rtol=1e-12)
+    with pytest.raises(DataError, match="b"):
+        fit.predict(few, include_re=["a", "b"])
+    with pytest.raises(DataError, match=r"column\(s\) e"):
+        fit.predict(few, include_re="a", interval="prediction")  # of all effects
+
+
+def test_part_of_a_term_can_be_asked_for(data, new):
+    fit = interlace.glmer("y ~ f + (x | a)", data, "poisson")
+    modes = fit.random_effects["a"].loc[new["a"]]
+    base = fit.predict(new, include_re=False, type="link").to_numpy()
+    parts = {
+        "1 | a": modes["Intercept"].to_numpy(),
+        "0 + x | a": modes["x"].to_numpy() * new["x"].to_numpy(),
+        "x+0|a": modes["x"].to_numpy() * new["x"].to_numpy(),
+    }
+    for name, part in parts.items():
+        found = fit.predict(new, include_re=name, type="link")
+        np.testing.assert_allclose(found, base + part, rtol=1e-10)
+    both = fit.predict(new, include_re=["1 | a", "0 + x | a"])
+    np.testing.assert_allclose(both, fit.predict(new), rtol=1e-12)
+    np.testing.assert_allclose(
+        fit.predict(new.drop(columns="x"), include_re="1 | a", type="link"), base + parts["1 | a"]
+    )
+    in_sample = fit.predict(include_re="1 | a", type="link")
+    np.testing.assert_allclose(in_sample, fit.predict(data, include_re="1 | a", type="link"))
+    with pytest.raises(OptionError, match="no random-effects term"):
+        fit.predict(new, include_re="e | a")
+
+
+def test_what_is_left_out_of_a_term_counts_as_unknown(data, new):
+    """Of a normal response the prediction variance is the sum of what is not known."""
+    fit = interlace.glmer("y ~ f + (x | a)", data, "gaussian")
+    row = new.iloc[[0]].assign(x=2.0)
+    widths = {}
+    for name in (True, "1 | a", "0 + x | a"):
+        found = fit.predict(row, include_re=name, interval="prediction", n_sim=4000, seed=1)
+        widths[name] = float((found["upper"] - found["lower"]).iloc[0]) / 2 / 1.959964
+    S = fit.variance_components["a"].to_numpy()
+    for name, left in {"1 | a": 4.0 * S[1, 1], "0 + x | a": S[0, 0]}.items():
+        assert widths[name] ** 2 >= left + fit.scale * 0.9
+    assert widths[True] < min(widths["1 | a"], widths["0 + x | a"])

@@ -61,7 +61,9 @@ def test_spread_at_known_theta_is_the_inverse_of_hendersons_equations(fits, name
 
     M = W.T @ W / fit.scale + block_diag(np.zeros((X.shape[1],) * 2), *prior)
     expected = np.sum(W @ np.linalg.inv(M) * W, axis=1)
-    found = spread(fit, fit_rows(fit), (True,) * len(problem.terms))
+    found = spread(
+        fit, fit_rows(fit), tuple(np.ones(len(t.names), dtype=bool) for t in problem.terms)
+    )
     V = np.zeros_like(found.V)
     place = fit.coefficients[0].place
     V[place, place] = found.V[place, place]

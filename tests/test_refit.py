@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm
 
 import interlace
+from interlace_core.messages.errors import DataError
 from interlace_core.registry.registry import default_registry
 
 GROUPS, ROWS = 60, 12
@@ -105,3 +106,17 @@ def test_refit_finds_thresholds_again(link):
     error = np.abs(fit.thresholds.to_numpy() - THRESHOLDS)
     assert np.all(error < WITHIN_STANDARD_ERRORS * fit.threshold_bse.to_numpy())
     assert abs(fit.theta[0] - SD) < WITHIN_STANDARD_ERRORS * max(0.1 * SD, fit_error(fit))
+
+
+@pytest.mark.parametrize("name", ["binomial", "betabinomial"])
+def test_a_model_of_proportions_is_refitted_to_proportions_of_its_trials(name):
+    cbpp = interlace.datasets.load("cbpp")
+    fit = interlace.glmer("incidence / size ~ period + (1 | herd)", cbpp, name, weights="size")
+    pairs = fit.simulate(seed=3, raw=True)[0]
+    shares = fit.simulate(seed=3)["sim_1"]
+    for y in (shares, shares.to_numpy(), list(shares)):
+        assert fit.refit(y).llf == pytest.approx(fit.refit(pairs).llf, abs=1e-9)
+    with pytest.raises(DataError, match="between 0 and 1"):
+        fit.refit(cbpp["incidence"] + 2)
+    with pytest.raises(DataError, match=r"shape \(56, 2\).*or proportions, shape \(56,\)"):
+        fit.refit(shares[:5])

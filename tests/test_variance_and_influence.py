@@ -6,6 +6,7 @@ import pytest
 
 import interlace
 from interlace_core.messages.errors import OptionError
+from interlace_core.registry.registry import default_registry
 from reference_fits import load_data, load_fit
 
 
@@ -126,3 +127,79 @@ def test_influence_of_a_constant_mean_is_the_change_of_a_mean():
         # log-likelihood short, 5e-4 standard errors
         # one step: the same but for the factor n / (n - n_g)
         assert found.change.loc[str(i), "Intercept"] == pytest.approx(0.9 * expected, abs=1e-4)
+
+
+def test_r2_of_ordered_categories_is_of_the_latent_scale():
+    """R's performance::r2_nakagawa of ordinal::clmm: 0.414 and 0.578."""
+    found = interlace.clmm("rating ~ temp + contact + (1 | judge)", load_data("wine")).r2()
+    assert found.marginal == pytest.approx(0.414, abs=1e-3)
+    assert found.conditional == pytest.approx(0.578, abs=1e-3)
+
+
+LATENT = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6, "loglog": np.pi**2 / 6}
+
+
+@pytest.mark.parametrize("link", LATENT)
+def test_shares_of_ordered_categories_are_of_the_links_latent_variance(link):
+    wine = load_data("wine")
+    fit = interlace.clmm("rating ~ temp + (1 | judge)", wine, link=link)
+    fixed = np.var(fit.fe_params.iloc[0] * (wine["temp"] == "warm").to_numpy(), ddof=1)
+    random, found = fit.variance_components["judge"], fit.r2()
+    assert found.icc == pytest.approx(random / (random + LATENT[link]), rel=1e-10)
+    assert found.marginal == pytest.approx(fixed / (fixed + random + LATENT[link]), rel=1e-8)
+
+
+OF_A_LOG_LINK = {
+    "negativebinomial": lambda fit, mu: 1.0 / mu + 1.0 / fit.family_params["value"].iloc[0],
+    "negativebinomial1": lambda fit, mu: (1.0 + fit.family_params["value"].iloc[0]) / mu,
+    "gamma": lambda fit, mu: 1.0 / fit.family_params["value"].iloc[0],
+    "inversegaussian": lambda fit, mu: mu * fit.family_params["value"].iloc[0],
+}
+"""Squared coefficient of variation at the mean, in closed form (Nakagawa et al. 2017, table 1)."""
+
+
+@pytest.mark.parametrize("name", OF_A_LOG_LINK)
+def test_shares_under_a_log_link_have_the_log_normal_variance(name):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(np.arange(15), 8), "x": rng.normal(size=120)})
+    mu = np.exp(1.0 + 0.4 * data["x"] + rng.normal(0, 0.5, 15)[data["g"]])
+    counts = name.startswith("negative")
+    data["y"] = rng.negative_binomial(4, 4 / (4 + mu)) if counts else rng.gamma(3.0, mu / 3.0)
+    family = default_registry().family(name)
+    fit = interlace.glmer("y ~ x + (1 | g)", data, family() if counts else family(link="log"))
+    random = fit.variance_components["g"]
+    mean = np.mean(np.exp(fit.eta_fixed[0] + random / 2.0))
+    residual = np.log1p(OF_A_LOG_LINK[name](fit, mean))
+    found = fit.r2()
+    assert found.residual == pytest.approx(residual, rel=1e-6)
+    assert found.icc == pytest.approx(random / (random + residual), rel=1e-6)
+
+
+def test_a_family_of_others_states_its_latent_variance():
+    """A Gumbel-like cut written elsewhere: shares of what it says, not of its codes."""
+
+    class Cut(default_registry().family("binomial")):
+        name = "cut"
+        latent_variance = 2.5
+
+    fit = interlace.glmer("y ~ week + (1 | ID)", load_data("bacteria"), Cut())
+    random = fit.variance_components["ID"]
+    assert fit.r2().icc == pytest.approx(random / (random + 2.5), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["poisson", "gaussian"])
+def test_rows_are_their_own_clusters_without_random_effects(name):
+    """White's covariance (HC0) by hand, times n / (n - 1)."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=80)})
+    data["y"] = rng.poisson(np.exp(0.3 * data["x"]))
+    fit = interlace.glmer("y ~ x", data, name)
+    X = np.column_stack([np.ones(80), data["x"]])
+    mu = fit.fittedvalues.to_numpy()
+    bread = np.linalg.inv(X.T @ (X * (mu if name == "poisson" else np.ones(80))[:, None]))
+    meat = X.T @ (X * np.square(data["y"] - mu).to_numpy()[:, None])
+    expected = bread @ meat @ bread * 80 / 79
+    np.testing.assert_allclose(fit.vcov_robust().iloc[:2, :2], expected, rtol=2e-3)
+    influence = fit.influence(exact=1)
+    assert len(influence.cook) == 80
+    assert influence.exact_cook.iloc[0] == pytest.approx(influence.cook.iloc[0], rel=0.5)

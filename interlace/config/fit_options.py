@@ -58,6 +58,8 @@ class FitOptions:
         Threads of BLAS during a fit; None for one unless the crossed part is large.
     verbose : bool
         Whether a long fit shows its progress.
+    formula_limits : mapping from str to int
+        How large formulas may be, by the name of the limit.
     prefer : mapping from "kind:name" to distribution
         Which of several plugins of one name is meant.
     given : frozenset of str
@@ -76,6 +78,7 @@ class FitOptions:
     kernels: str = "auto"
     threads: int | None = None
     verbose: bool = False
+    formula_limits: Mapping[str, int] = field(default_factory=dict)
     prefer: Mapping[str, str] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     configured: tuple[ConfiguredOption, ...] = ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from interlace_core.messages.checks import is_real, is_whole
+from interlace_core.formulas.limits import Limits
+from interlace_core.messages.checks import MOST, is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.meets_contract import KINDS
@@ -22,6 +22,13 @@ KERNELS = ("auto", "off", "required")
 
 NEW_LEVELS = ("population", "error", "marginal", "sample")
 """What prediction can do with a level that the fit has not seen; see `GLMMResult.predict`."""
+
+MAX_GAIN = 1e-2
+"""Largest `tol_decrement`. With more log-likelihood left to gain, a step of 0.14 standard errors,
+"optimum" would be a word without meaning."""
+
+MAX_STARTS = 10_000
+"""Largest `starts`."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _count(value: Any, least: int = 0) -> int:
-    if not is_whole(value, least):
+def _count(value: Any, least: int = 0, most: int = MOST) -> int:
+    if not is_whole(value, least) or value > most:
         raise ValueError
     return int(value)
 
@@ -129,8 +136,8 @@ def _read_number(number: Callable[[str], Any], text: str) -> Any:
         return text
 
 
-def _positive(value: Any) -> float:
-    if not is_real(value) or not (math.isfinite(value) and value > 0):
+def _gain(value: Any) -> float:
+    if not is_real(value) or not 0.0 < value <= MAX_GAIN:
         raise ValueError
     return float(value)
 
@@ -167,6 +174,16 @@ def _preferences(value: Any) -> dict[str, str]:
         _text(distribution)
     return flat
 
+
+def _limits(value: Any) -> dict[str, Any]:
+    limits = _table(value)
+    if not set(limits) <= set(LIMITS) or not all(is_whole(each, 1) for each in limits.values()):
+        raise ValueError
+    return limits
+
+
+LIMITS = tuple(each.name for each in fields(Limits))
+"""Names of the limits of formulas."""
 
 SETTINGS = (
     Setting(
@@ -219,15 +236,23 @@ SETTINGS = (
     ),
     Setting(
         "tol_decrement",
-        "a finite number above 0",
-        _positive,
+        f"a number above 0 and at most {MAX_GAIN:g}",
+        _gain,
         "the largest Newton decrement at which a fit counts as converged",
         read=partial(_read_number, float),
     ),
     Setting(
+        "formula_limits",
+        f"a table of whole numbers of 1 or more, by {', '.join(LIMITS)}",
+        _limits,
+        "how large a formula may be",
+        read=read_toml_value,
+        table=True,
+    ),
+    Setting(
         "starts",
-        "an integer of at least 0",
-        _count,
+        f"an integer from 0 to {MAX_STARTS}",
+        partial(_count, most=MAX_STARTS),
         "the number of searches from random starts beside the usual ones",
         read=partial(_read_number, int),
     ),

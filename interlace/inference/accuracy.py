@@ -16,8 +16,8 @@ from scipy.special import gammaln, logsumexp
 from interlace.diagnostics.approximation_error import POINTS, finer_approximation
 from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.reporting.showing import Part, Showing
+from interlace.results.fitted_model import Training, require_training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
@@ -44,8 +44,8 @@ LEAST_SHARE = 0.05
 """Effective share of the draws below which importance sampling is not trusted."""
 
 
-@dataclass(frozen=True)
-class Accuracy:
+@dataclass(frozen=True, repr=False)
+class Accuracy(Showing):
     """How good the approximation is.
 
     Attributes
@@ -80,13 +80,13 @@ class Accuracy:
         """What the approximation is off by at the estimates, in log-likelihood."""
         return self.loglik - self.loglik_better
 
-    def __str__(self) -> str:
-        """Return two lines."""
+    def parts(self) -> list[Part]:
+        """Return both log-likelihoods and the verdict."""
         error = f" (sampling error {self.error:.2g})" if self.error else ""
-        return (
-            f"logLik {self.loglik:.4f}, by {self.method} {self.loglik_better:.4f}{error}\n"
-            f"{self.verdict}"
-        )
+        return [
+            f"logLik {self.loglik:.4f}, by {self.method} {self.loglik_better:.4f}{error}",
+            self.verdict,
+        ]
 
 
 def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:

@@ -18,6 +18,7 @@ from interlace.inference.simulation import draw, generators, new_predictors
 from interlace.progress import tracked
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, is_whole, require_count
 from interlace_core.messages.errors import (
@@ -55,8 +56,8 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+@dataclass(frozen=True, repr=False)
+class Bootstrap(Showing):
     """Refits to simulated responses.
 
     Attributes
@@ -72,6 +73,16 @@ class Bootstrap:
     values: pd.DataFrame
     estimates: pd.Series
     failures: tuple[Failure, ...]
+
+    def parts(self) -> list[Part]:
+        """Return how many draws gave an answer, and estimates with errors and 95% intervals."""
+        failed = f", {len(self.failures)} failed (see failures)" if self.failures else ""
+        head = f"Parametric bootstrap, {len(self.values)} draws{failed}"
+        if self.values.empty:
+            return [head]
+        frame = self.confint()
+        frame.insert(1, "std. error", self.bse)
+        return [as_table(f"{head}; 95% intervals, bias-corrected", frame)]
 
     @property
     def bse(self) -> pd.Series:

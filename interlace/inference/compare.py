@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from interlace.entrances import entrance
 from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import psi_of_smaller, refit_ml, refit_problem
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
+from interlace.results.thresholds import thresholds_of
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -58,7 +60,10 @@ BY_REML, REFITTED = "by REML", "refitted by ML"
 """Headings of tables: restricted likelihoods are compared, or were left for likelihoods."""
 
 
-def anova(*results: Estimates, refit: bool | None = None) -> pd.DataFrame:
+@entrance
+def anova(
+    *results: Estimates, refit: bool | None = None, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Return a table of fits by increasing number of parameters, each tested against the last.
 
     Restricted likelihoods (REML) of models with other fixed effects are of different data. Such
@@ -72,6 +77,9 @@ def anova(*results: Estimates, refit: bool | None = None) -> pd.DataFrame:
         Two or more fits to the same rows and response.
     refit : bool, optional
         Whether fits by REML are fitted again by maximum likelihood; where needed if None.
+    names : sequence of str, optional
+        Of the fits, in the order of the arguments. Without, each row is headed by its formula and
+        by what else distinguishes the fits: `ziformula`, family, link, method, ...
 
     Returns
     -------
@@ -98,11 +106,27 @@ def anova(*results: Estimates, refit: bool | None = None) -> pd.DataFrame:
         results = tuple(refit_ml(each) for each in results)
     for other in results[1:]:
         require_comparable(results[0], other)
-    ordered = sorted(results, key=lambda each: each.df)
+    labels = _labels(results, names)
+    order = sorted(range(len(results)), key=lambda i: results[i].df)
+    ordered = [results[i] for i in order]
     rows = [_criteria(ordered[0]) | _no_test("")]
     for small, large in zip(ordered[:-1], ordered[1:], strict=True):
         rows.append(_criteria(large) | likelihood_ratio(small, large))
-    return pd.DataFrame(rows, index=[each.formula for each in ordered]).rename_axis(columns=heading)
+    return pd.DataFrame(rows, index=[labels[i] for i in order]).rename_axis(columns=heading)
+
+
+def _labels(results: Sequence[Estimates], names: Sequence[str] | None) -> list[str]:
+    """Return the name of each row, in the order of the arguments."""
+    if names is None:
+        from interlace.reporting.differences import names_of
+
+        return names_of(results)
+    given = [names] if isinstance(names, str) else list(names)
+    if len(given) != len(results) or not all(isinstance(each, str) for each in given):
+        raise OptionError(
+            f"anova: names must be {len(results)} texts, one for each fit, got {names!r}."
+        )
+    return given
 
 
 def _heading(results: Sequence[Estimates], refit: bool | None) -> str | None:
@@ -227,13 +251,22 @@ def _not_nested(small: Estimates, large: Estimates) -> str:
         return "not nested: as many parameters"
     if small.family.name != large.family.name:
         return "not tested: different families; compare AIC"
+    if small.family.latent_link != large.family.latent_link:
+        return "not nested: different links"
     a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
     if a.correlation is not None and not _same_correlation(a, b):
         return f"not nested: residual correlation {a.correlation.label}"
     added = 0 if a.correlation or not b.correlation else len(b.correlation.parameters)
-    if len(a.predictors) + added != len(b.predictors):
+    cuts = [thresholds_of(each) for each in (small, large)]
+    if cuts[0] is not None and cuts[1] is not None:
+        if not _within(cuts[0].matrix, cuts[1].matrix):
+            return "not nested: thresholds"
+        pairs = [(a.predictors[0], b.predictors[0])]
+    elif len(a.predictors) + added != len(b.predictors):
         return "not tested: different families; compare AIC"
-    for one, other in zip(a.predictors, b.predictors, strict=False):
+    else:
+        pairs = list(zip(a.predictors, b.predictors, strict=False))
+    for one, other in pairs:
         if one.parameter.link != other.parameter.link:
             return "not nested: different links"
         if one.parameter.fixed is None and not _within(one.X, other.X):
@@ -259,7 +292,31 @@ def _term_within(term: RandomTerm, other: RandomTerm) -> bool:
         and term.predictor == other.predictor
         and _within(term.Z, other.Z)
         and _same_relation(term, other)
+        and _structure_within(term, other)
     )
+
+
+def _structure_within(term: RandomTerm, other: RandomTerm) -> bool:
+    """Return whether every covariance of one term's structure is one of the other's.
+
+    By looking for a covariance of the one, at a theta of no importance, among those of the other.
+    """
+    one, two, c = term.covariance, other.covariance, term.Z.shape[1]
+    if one.name == two.name or two.n_theta == other.Z.shape[1] * (other.Z.shape[1] + 1) // 2:
+        return True
+    if other.Z.shape[1] != c:
+        return False
+    from scipy.optimize import least_squares
+
+    T = one.template(one.canonical(one.start() + 0.1 * np.sin(1.0 + np.arange(one.n_theta))))
+    wanted, lower = T @ T.T, np.tril_indices(c)
+
+    def missing(theta: Array) -> Array:
+        found = two.template(theta)
+        return np.asarray((found @ found.T - wanted)[lower])
+
+    found = least_squares(missing, two.start(), xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    return bool(np.max(np.abs(found.fun)) <= TOL_REL_SPAN * np.max(np.abs(wanted)))
 
 
 def _same_relation(term: RandomTerm, other: RandomTerm) -> bool:

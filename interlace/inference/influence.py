@@ -17,8 +17,8 @@ import pandas as pd
 from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.reporting.showing import Part, Showing, as_table
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard
 from interlace_core.messages.checks import require_count
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
-@dataclass(frozen=True)
-class Influence:
+LARGEST = 5
+"""Clusters that are shown."""
+
+
+@dataclass(frozen=True, repr=False)
+class Influence(Showing):
     """What each cluster does to the estimates.
 
     Attributes
@@ -51,6 +55,13 @@ class Influence:
     exact_cook: pd.Series
     exact_change: pd.DataFrame
     failures: tuple[Failure, ...]
+
+    def parts(self) -> list[Part]:
+        """Return the clusters of largest distance, by one step and by refits."""
+        failed = f"; {len(self.failures)} refits failed" if self.failures else ""
+        both = pd.DataFrame({"one step": self.cook, "by refit": self.exact_cook})
+        title = f"Cook's distance of {len(self.cook)} clusters, largest first{failed}"
+        return [as_table(title, both.reindex(self.cook.index), LARGEST)]
 
 
 def influence(result: Estimates, cluster: Any, exact: int) -> Influence:

@@ -21,7 +21,8 @@ from interlace.inference.quadratic_forms import chi_square
 from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
-from interlace.results.fitted_to import Training
+from interlace.reporting.showing import Part, Showing
+from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.data.request import ModelRequest
 from interlace_core.driver import Prepared
@@ -43,8 +44,8 @@ PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))
 numbers, proportions."""
 
 
-@dataclass(frozen=True)
-class Power:
+@dataclass(frozen=True, repr=False)
+class Power(Showing):
     """The outcome of a power simulation.
 
     Attributes
@@ -68,13 +69,13 @@ class Power:
     test: str
     failures: tuple[Failure, ...]
 
-    def __str__(self) -> str:
-        """Return one line."""
+    def parts(self) -> list[Part]:
+        """Return the power with its interval, and how it was simulated."""
         low, high = self.interval
-        return (
+        return [
             f"power {self.power:.3f} (95% {low:.3f} to {high:.3f}, {self.pvalues.size} "
             f"simulations, {len(self.failures)} failed) of the {self.test} at {self.alpha:g}"
-        )
+        ]
 
 
 @dataclass(frozen=True)

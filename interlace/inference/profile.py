@@ -19,6 +19,7 @@ from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
 from interlace.progress import tracked
 from interlace.refits.refit import refit_ml
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count
 from interlace_core.messages.errors import OptionError
@@ -36,8 +37,8 @@ MAX_FACTOR = 40.0
 """Distance in standard errors at which an interval counts as open."""
 
 
-@dataclass(frozen=True)
-class Profile:
+@dataclass(frozen=True, repr=False)
+class Profile(Showing):
     """Profile likelihoods of some quantities.
 
     Attributes
@@ -57,6 +58,14 @@ class Profile:
     estimates: pd.Series
     notes: tuple[str, ...] = ()
     heading: str | None = None
+
+    def parts(self) -> list[Part]:
+        """Return estimates with 95% intervals, and what was noticed."""
+        frame = self.confint()
+        frame.insert(0, "estimate", self.estimates)
+        how = f" {self.heading}" if self.heading else ""
+        title = f"Profile likelihood{how}, {len(self.points)} points; 95% intervals"
+        return [as_table(title, frame), *(f"Note: {note}" for note in self.notes)]
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Return intervals by interpolating value in zeta; NaN beyond the points taken."""

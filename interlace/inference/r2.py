@@ -16,6 +16,7 @@ import numpy as np
 
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, fit_rows
+from interlace.reporting.showing import Part, Showing
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 SCALES = ("link", "response")
 
 
-@dataclass(frozen=True)
-class VarianceShares:
+@dataclass(frozen=True, repr=False)
+class VarianceShares(Showing):
     """R2 and intra-class correlation.
 
     Attributes
@@ -57,14 +58,15 @@ class VarianceShares:
     scale: str
     how: str
 
-    def __str__(self) -> str:
-        """Return a few lines."""
-        return (
+    def parts(self) -> list[Part]:
+        """Return R2, ICC and the variances that they are shares of."""
+        return [
             f"R2 on the {self.scale} scale: marginal {self.marginal:.4f}, conditional "
-            f"{self.conditional:.4f}\nICC: adjusted {self.icc:.4f}, unadjusted "
-            f"{self.icc_unadjusted:.4f}\nVariances: fixed {self.fixed:.5g}, random "
-            f"{self.random:.5g}, residual {self.residual:.5g} ({self.how})"
-        )
+            f"{self.conditional:.4f}",
+            f"ICC: adjusted {self.icc:.4f}, unadjusted {self.icc_unadjusted:.4f}",
+            f"Variances: fixed {self.fixed:.5g}, random {self.random:.5g}, residual "
+            f"{self.residual:.5g} ({self.how})",
+        ]
 
 
 def variance_shares(result: Estimates, scale: str) -> VarianceShares:
@@ -97,7 +99,7 @@ def variance_shares(result: Estimates, scale: str) -> VarianceShares:
 def _prior_variance(result: Estimates, design: RowDesign) -> Array:
     from interlace.prediction.target import unknown_variance
 
-    everywhere = [np.ones(term.codes.size, dtype=bool) for term in design.terms]
+    everywhere = [np.ones((term.codes.size, 1), dtype=bool) for term in design.terms]
     return unknown_variance(result, design, everywhere)
 
 

@@ -108,7 +108,7 @@ def _deviance(result: Estimates) -> Array:
 
 
 def _bare(result: Estimates, k: int) -> Predictor:
-    n = result.nobs
+    n = result.rows.n_used
     return Predictor(result.coefficients[k].parameter, np.zeros((n, 0)), (), np.zeros(n))
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
+from interlace_core.data.levels import level_names
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard, standard_of
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 
@@ -125,7 +126,9 @@ def _clusters(
     result: Estimates, problem: Problem, cluster: Any, who: str
 ) -> tuple[IntArray, list[str]]:
     factors = {term.group: term for term in problem.terms}
-    if cluster is None and factors:
+    if cluster is None and not factors:  # every row is independent of the others
+        return np.arange(problem.n), [str(each) for each in result.rows.index]
+    if cluster is None:
         cluster = min(factors, key=lambda name: len(factors[name].levels))
     if isinstance(cluster, str):
         if cluster not in factors:
@@ -134,13 +137,17 @@ def _clusters(
                 f"({', '.join(factors) or 'it has none'}) or an array of labels, got {cluster!r}."
             )
         return factors[cluster].codes, list(factors[cluster].levels)
-    values = np.asarray(cluster)
+    expected = f"{who}: cluster needs one label for each of the {problem.n} rows used"
+    try:
+        values = np.asarray(cluster)
+    except ValueError:  # lists of different lengths
+        values = np.asarray(None)
     if values.shape != (problem.n,):
-        raise OptionError(
-            f"{who}: cluster needs one label for each of the {problem.n} rows used, got shape "
-            f"{values.shape}."
-        )
-    codes, labels = pd.factorize(values, sort=True)
+        raise OptionError(f"{expected}, got {shown(cluster)}.")
+    if pd.isna(values).any():
+        raise OptionError(f"{expected}, got missing ones. Leave these rows out of the fit.")
+    names = level_names(values.tolist())
+    codes, labels = pd.factorize(np.array(names, dtype=object))
     return codes.astype(np.intp), [str(each) for each in labels]
 
 

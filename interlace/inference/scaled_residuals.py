@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from scipy.stats import kstest
 
 from interlace.inference.simulation import simulate
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace_core.messages.checks import require_count
 from interlace_core.records import Array
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
-@dataclass(frozen=True)
-class ScaledResiduals:
+@dataclass(frozen=True, repr=False)
+class ScaledResiduals(Showing):
     """Simulation-scaled residuals with what they were made from.
 
     Attributes
@@ -43,6 +44,15 @@ class ScaledResiduals:
     observed: Array
     draws: Array
     conditional: bool
+
+    def parts(self) -> list[Part]:
+        """Return the tests, and what they are of."""
+        kept = "kept" if self.conditional else "drawn anew"
+        title = (
+            f"Scaled residuals of {len(self.values)} rows by {len(self.draws)} simulations, "
+            f"random effects {kept}"
+        )
+        return [as_table(title, self.tests())]
 
     @property
     def normal(self) -> pd.Series:

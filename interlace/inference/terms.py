@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interlace_core.data.design import INTERCEPT
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import IntArray
@@ -44,16 +43,15 @@ def fixed_terms(result: Estimates, parameter: int) -> list[FixedTerm]:
     encoder = result.encoder.predictors[parameter].design
     if encoder is None:
         return []
-    if encoder.spec is None:
-        return [FixedTerm(INTERCEPT, frozenset(), np.array([0], dtype=np.intp))]
-    kept = np.arange(len(encoder.spec.column_names)) if encoder.kept is None else encoder.kept
+    kept = np.arange(encoder.width) if encoder.kept is None else encoder.kept
     found, start = [], 0
-    for term, _, names in encoder.spec.structure:
-        columns = np.arange(start, start + len(names))
-        start += len(names)
+    for term in encoder.terms:
+        columns = np.arange(start, start + len(term.names))
+        start += len(term.names)
         places = np.flatnonzero(np.isin(kept, columns)).astype(np.intp)
         if places.size:
-            found.append(FixedTerm(_name(term), _factors(term), places))
+            factors = frozenset(each.replace(" ", "") for each in term.factors)
+            found.append(FixedTerm(term.name, factors, places))
     return found
 
 
@@ -71,11 +69,3 @@ def find_term(terms: list[FixedTerm], name: str, who: str) -> FixedTerm:
     names = [term.name for term in terms]
     hint = did_you_mean(name, names)
     raise OptionError(f"{who}: no term {name!r}.{hint} Terms: {', '.join(names)}.")
-
-
-def _name(term: Any) -> str:
-    return INTERCEPT if str(term) == "1" else str(term)
-
-
-def _factors(term: Any) -> frozenset[str]:
-    return frozenset(str(each).replace(" ", "") for each in term.factors if str(each) != "1")

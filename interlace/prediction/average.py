@@ -76,15 +76,15 @@ def prior_variance(
     predictors : sequence of int
         The predictor of each term.
     Z : sequence of ndarray, shape (n, c)
-    unknown : sequence of ndarray of bool, shape (n,)
-        Rows where the term's effects are not known.
+    unknown : sequence of ndarray of bool, shape (n, c)
+        Which of the term's effects are not known in each row; (n, 1) for all or none of them.
     shape : (K, n)
     scales : sequence of ndarray, shape (n,), or None, optional
         Known variance of each row's level, by term; None where it is 1.
     """
     variance = np.zeros(shape)
     scales = [None] * len(roots) if scales is None else scales
-    for T, k, z, rows, scale in zip(roots, predictors, Z, unknown, scales, strict=True):
-        own = np.sum(np.square(z @ T), axis=1)
-        variance[k] += np.where(rows, own if scale is None else own * scale, 0.0)
+    for T, k, columns, which, scale in zip(roots, predictors, Z, unknown, scales, strict=True):
+        own = np.sum(np.square(np.where(which, columns, 0.0) @ T), axis=1)
+        variance[k] += own if scale is None else own * scale
     return variance

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.prediction.new_data import encode
+from interlace.prediction.new_data import NewDesign, encode
 from interlace.results.fitted_model import require_training
+from interlace_core.data.factors import INTERCEPT
 from interlace_core.data.rows import read_array
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
+from interlace_core.messages.names import listed
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
-    from interlace.results.random_effects import GroupEffects
+    from interlace.results.random_effects import GroupEffects, TermPlace
+
+
+Included = tuple[BoolArray, ...]
+"""Which columns of each random-effects term contribute to a prediction, shape (c,) each."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class RowDesign:
     X : tuple of K ndarray, shape (n, p_k)
     offset : ndarray, shape (K, n)
     terms : tuple of RowTerm
-        In the order of the result's; empty where random effects were not asked for.
+        In the order of the result's.
     index : Index
     """
 
@@ -74,7 +81,13 @@ def fit_rows(result: Estimates) -> RowDesign:
 
 
 def new_rows(
-    result: Estimates, newdata: Any, offset: Any, policy: str, *, effects: bool, groups: bool
+    result: Estimates,
+    newdata: Any,
+    offset: Any,
+    policy: str,
+    included: Included,
+    *,
+    all_effects: bool,
 ) -> RowDesign:
     """Return new rows; new levels are reported once, or refused.
 
@@ -84,18 +97,21 @@ def new_rows(
         As for `predict`.
     policy : str
         What to do with new levels.
-    effects : bool
-        Whether the random-effects terms are coded.
-    groups : bool
-        Whether their groups are looked up.
+    included : tuple of ndarray of bool, shape (c,)
+        The random effects that contribute: only their groups are looked up.
+    all_effects : bool
+        Whether the covariates of all random effects are needed, for what is not known of them.
     """
-    coded = encode(result.encoder, newdata, need_random=effects, need_groups=groups)
+    groups = [bool(each.any()) for each in included]
+    columns = [np.ones_like(each) if all_effects else each for each in included]
+    coded = encode(result.encoder, newdata, need_random=columns, need_groups=groups)
+    _report_without_estimate(result, coded)
     known = np.stack([each.offset for each in coded.predictors])
     known[0] = known[0] + _external_offset(result, offset, coded.index)
-    if effects and groups:
-        names = [term.group for term in result.terms]
-        for group, term in dict(zip(names, coded.terms, strict=True)).items():
-            _report_new_levels(group, term, policy)
+    names = [term.group for term in result.terms]
+    looked_up = zip(names, coded.terms, groups, strict=True)
+    for group, term in {group: term for group, term, used in looked_up if used}.items():
+        _report_new_levels(group, term, policy)
     return RowDesign(
         tuple(each.X for each in coded.predictors),
         known,
@@ -104,38 +120,56 @@ def new_rows(
     )
 
 
-def included_terms(result: Estimates, include_re: Any) -> tuple[bool, ...]:
-    """Return whether each term contributes, from True, False, or labels and grouping factors.
+def included_terms(result: Estimates, include_re: Any) -> Included:
+    """Return which effects of each term contribute, from True, False, or labels and factors.
+
+    A label with some of a term's columns, such as `1 | g` of `(1 + x | g)`, means these.
 
     Raises
     ------
     OptionError
         If a name is no term of the model.
     """
+    included = tuple(np.zeros(len(term.names), dtype=bool) for term in result.terms)
     if isinstance(include_re, (bool, np.bool_)):
-        return (bool(include_re),) * len(result.terms)
-    names = [include_re] if isinstance(include_re, str) else include_re
-    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
-        raise OptionError(
-            "predict: include_re must be True or False, or names of random-effects terms, "
-            f"got {include_re!r}."
-        )
-    chosen = set()
+        return tuple(each | bool(include_re) for each in included)
+    names = names_of(
+        include_re, "predict: include_re", "True, False or the name of a random-effects term"
+    )
     for name in names:
-        plain = _plain(name)
-        matching = [
-            i
-            for i, term in enumerate(result.terms)
-            if plain in (_plain(term.label), _plain(term.group))
-        ]
-        if not matching:
+        found = False
+        for term, columns in zip(result.terms, included, strict=True):
+            asked = _columns_asked(term, name)
+            columns |= asked
+            found |= bool(asked.any())
+        if not found:
             labels = ", ".join(f"({term.label})" for term in result.terms) or "none"
             raise OptionError(
                 f"predict: include_re names {name!r}, which is no random-effects term of the "
-                f"model. Terms: {labels}; a grouping factor means all terms on it."
+                f"model. Terms: {labels}; a grouping factor means all terms on it, and "
+                "'1 | g' the intercept of a term on g."
             )
-        chosen.update(matching)
-    return tuple(i in chosen for i in range(len(result.terms)))
+    return included
+
+
+def are_some(included: Included) -> bool:
+    """Return whether any random effect is included."""
+    return any(bool(each.any()) for each in included)
+
+
+def _columns_asked(term: TermPlace, name: str) -> BoolArray:
+    """Return which columns of a term a name asks for, shape (c,)."""
+    plain, group = _plain(name), _plain(term.group)
+    if plain in (_plain(term.label), group):
+        return np.ones(len(term.names), dtype=bool)
+    left, bar, right = plain.rpartition("|")
+    if not bar or right != group:
+        return np.zeros(len(term.names), dtype=bool)
+    wanted = [INTERCEPT if part == "1" else part for part in left.split("+") if part != "0"]
+    columns = [_plain(each) for each in term.names]
+    if not wanted or any(part not in columns for part in wanted):
+        return np.zeros(len(term.names), dtype=bool)
+    return np.isin(columns, wanted)
 
 
 def _plain(label: str) -> str:
@@ -143,7 +177,7 @@ def _plain(label: str) -> str:
 
 
 def predictors(
-    result: Estimates, design: RowDesign, included: Sequence[bool], unknown: Sequence[Array] = ()
+    result: Estimates, design: RowDesign, included: Included, unknown: Sequence[Array] = ()
 ) -> Array:
     """Return the linear predictors, shape (K, n); unseen levels contribute `unknown`, or 0.
 
@@ -159,15 +193,20 @@ def predictors(
         ]
     )
     for i, (place, term) in enumerate(zip(result.terms, design.terms, strict=False)):
-        if not included[i]:
+        if not included[i].any():
             continue
         b = result.effects[place.group].values[:, place.columns]
         b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
-        effect = np.sum(term.Z * b[term.codes], axis=1)
+        effect = weighted_effects(term.Z, b[term.codes], included[i])
         if len(unknown):
             effect = effect + np.where(term.codes < 0, unknown[i], 0.0)
         eta[place.predictor] += np.where(term.missing, np.nan, effect)
     return eta
+
+
+def weighted_effects(Z: Array, b: Array, included: BoolArray) -> Array:
+    """Return z'b of each row over the columns included, shape (n,); NaN stays out of others."""
+    return np.asarray(np.sum(Z[:, included] * b[:, included], axis=1))
 
 
 def level_scales(result: Estimates, design: RowDesign) -> list[Array | None]:
@@ -204,6 +243,21 @@ def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
     if np.ndim(offset) == 0 and not isinstance(offset, str):
         offset = np.full(len(index), offset)
     return read_array(offset, "predict: offset", index)
+
+
+def _report_without_estimate(result: Estimates, coded: NewDesign) -> None:
+    """Say how many rows have no estimate, and why."""
+    gone = np.logical_or.reduce([each.without_estimate for each in coded.predictors])
+    if gone.any():
+        row = int(np.flatnonzero(gone)[0])
+        warn(
+            f"predict: {int(gone.sum())} of {gone.size} row(s) have no estimate, the first is row "
+            f"{row} (counted from 0): the fit dropped {listed(result.dropped_columns)}, and its "
+            "data hold nothing like these rows (a combination of levels without data, for "
+            "example). Their predictions are NaN; ask for rows that the data inform, or fit a "
+            "smaller model.",
+            DataWarning,
+        )
 
 
 def _report_new_levels(group: str, coded: Any, policy: str) -> None:

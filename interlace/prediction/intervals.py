@@ -129,7 +129,7 @@ def _through_variance(
     standard, n_theta = standard_of(problem), problem.n_theta
     psi = standard.psi(result.fit.psi)
     unknown = [
-        np.full(design.offset.shape[1], not inside) | (term.codes < 0)
+        ~inside | (term.codes[:, None] < 0)
         for inside, term in zip(rows.included, design.terms, strict=True)
     ]
 

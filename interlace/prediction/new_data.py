@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from interlace_core.data.design import DesignEncoder, first_line, materialise
+from interlace_core.data.columns import Column, Frame
+from interlace_core.data.design import DesignEncoder, design_of
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.data.evaluation import evaluate
+from interlace_core.data.factors import INTERCEPT
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.levels import ColumnCode, FactorEncoder, factorise, level_names
+from interlace_core.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
 from interlace_core.data.points import at_points
-from interlace_core.data.rows import is_missing
-from interlace_core.formulas.expressions import evaluate
-from interlace_core.messages.errors import DataError, InterlaceError
+from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -28,13 +30,17 @@ class NewPredictor:
     Attributes
     ----------
     X : ndarray, shape (n, p_k)
-        Fixed-effects design; NaN in the rows where a covariate is missing.
+        Fixed-effects design; NaN in the rows where a covariate is missing, and in those that have
+        no estimate.
     offset : ndarray, shape (n,)
         Known part on the scale of eta; NaN where a column of it is missing.
+    without_estimate : ndarray of bool, shape (n,)
+        Rows that are no combination of rows of the fit, such as cells that had no data.
     """
 
     X: Array
     offset: Array
+    without_estimate: BoolArray
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class NewDesign:
     predictors : tuple of NewPredictor
         In the order of the problem's.
     terms : tuple of NewTerm
-        In the order of the problem's; empty if they were not asked for.
+        In the order of the problem's.
     index : Index
         Labels of the rows.
     """
@@ -86,9 +92,9 @@ def encode(
     encoder: Encoder,
     newdata: object,
     *,
-    need_random: bool = True,
+    need_random: bool | Sequence[BoolArray] = True,
     need_offset: bool = True,
-    need_groups: bool = True,
+    need_groups: Sequence[bool] | None = None,
 ) -> NewDesign:
     """Return new data as arrays, coded by the training data's levels and transforms.
 
@@ -98,14 +104,15 @@ def encode(
         Of the fit.
     newdata : data frame or mapping from str to array-like, n rows
         With the columns of the right-hand sides; the response is not needed.
-    need_random : bool
-        Whether to code the random-effects terms; without them their columns may be absent.
+    need_random : bool, or one ndarray of bool, shape (c,), per term
+        Which columns of the random-effects terms to code; what others use may be absent, and they
+        are NaN.
     need_offset : bool
         Whether to compute the offsets; without them they are zero and their columns may be
         absent.
-    need_groups : bool
+    need_groups : sequence of bool, one per term, optional
         Whether to look up the groups; without them every row has code -1, and the grouping
-        columns may be absent.
+        columns may be absent. By default for the terms of which columns are coded.
 
     Returns
     -------
@@ -118,32 +125,50 @@ def encode(
         text stands where numbers were.
     """
     table = open_table(newdata, argument="newdata")
-    terms = encoder.terms if need_random else ()
-    coded = _coded_columns(encoder, terms, need_offset)
-    grouped = [name for term in terms if need_groups for name in term.factor.columns]
+    asked = _asked(encoder, need_random)
+    by_term = [bool(each.any()) for each in asked] if need_groups is None else need_groups
+    wanted = list(zip(encoder.terms, asked, by_term, strict=True))
+    coded = _coded_columns(encoder, wanted, need_offset)
+    grouped = [name for term, _, groups in wanted if groups for name in term.factor.columns]
     raw = read_columns(table, [*coded, *grouped], argument="newdata")
-    frame = pd.DataFrame(
-        {name: _coded(encoder.columns[name], raw[name]) for name in coded}, index=raw.index
-    )
+    frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in coded}, raw.n)
     return NewDesign(
         tuple(_predictor(each, frame, need_offset) for each in encoder.predictors),
-        tuple(_term(each, frame, raw, need_groups) for each in terms),
+        tuple(_term(term, frame, raw, columns, groups) for term, columns, groups in wanted),
         table.index,
     )
 
 
-def _coded_columns(encoder: Encoder, terms: Sequence[TermEncoder], need_offset: bool) -> list[str]:
+def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
+    """Return which columns of each term are to be coded, shape (c,)."""
+    if isinstance(need_random, bool):
+        return [np.full(len(term.design.names), need_random) for term in encoder.terms]
+    return list(need_random)
+
+
+def _needs_columns(design: DesignEncoder, asked: BoolArray) -> bool:
+    """Return whether columns of the data are needed for the ones asked for of a design."""
+    return any(
+        name != INTERCEPT for name, is_asked in zip(design.names, asked, strict=True) if is_asked
+    )
+
+
+def _coded_columns(
+    encoder: Encoder,
+    terms: Sequence[tuple[TermEncoder, BoolArray, bool]],
+    need_offset: bool,
+) -> list[str]:
     """Return the columns of the designs and offsets needed, each once."""
     names: list[str] = []
     for predictor in encoder.predictors:
         names += predictor.design.columns if predictor.design else ()
         names += [name for each in predictor.offsets if need_offset for name in each.columns]
-    for term in terms:
-        names += term.design.columns
+    for term, asked, _ in terms:
+        names += term.design.columns if _needs_columns(term.design, asked) else ()
     return list(dict.fromkeys(names))
 
 
-def _coded(code: ColumnCode, column: pd.Series[Any]) -> pd.Series[Any]:
+def _coded(code: ColumnCode, column: Column) -> Column:
     """Return a column of new data coded as the training data were.
 
     Raises
@@ -153,63 +178,92 @@ def _coded(code: ColumnCode, column: pd.Series[Any]) -> pd.Series[Any]:
     """
     if code.levels is None:
         return _numbers(code, column)
-    codes = _match_levels(column, pd.Index(level_names(code.levels), dtype=object))
-    own_codes, own_levels = factorise(column)
+    if code.is_boolean:
+        return _booleans(code, column)
+    names = level_names(code.levels)
+    codes = _match_levels(column, pd.Index(names, dtype=object))
+    _refuse_unseen(code, names, column, codes)
+    return Column(code.name, codes, code.levels)
+
+
+def _refuse_unseen(code: ColumnCode, names: Sequence[str], column: Column, codes: IntArray) -> None:
+    own_codes, own_levels = column.factorise()
     new = np.unique(own_codes[(codes < 0) & (own_codes >= 0)])
     if len(new):
         raise DataError(
             f"column {code.name!r}: expected the levels seen in training "
-            f"({listed(level_names(code.levels))}), got the unseen level(s) "
+            f"({listed(names)}), got the unseen level(s) "
             f"{listed(level_names(own_levels[new]))}. A fixed effect has no estimate for "
             "these; drop the rows or recode them."
         )
-    return pd.Series(pd.Categorical.from_codes(codes, categories=code.levels))
 
 
-def _numbers(code: ColumnCode, column: pd.Series[Any]) -> pd.Series[Any]:
-    if not isinstance(column.dtype, pd.CategoricalDtype):
+def _booleans(code: ColumnCode, column: Column) -> Column:
+    """Return True and False, also where they are written as text or as 1 and 0."""
+    if column.is_boolean:
         return column
-    if pd.api.types.is_numeric_dtype(column.cat.categories.dtype):
-        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    names = level_names(BOOLEANS) if column.is_text else ("0", "1")
+    codes = _match_levels(column, pd.Index(names, dtype=object))
+    _refuse_unseen(code, names, column, codes)
+    holes = codes < 0
+    return Column(code.name, codes == 1, holes=holes if holes.any() else None)
+
+
+def _numbers(code: ColumnCode, column: Column) -> Column:
+    if not column.is_text:
+        return column if column.levels is None else Column(code.name, column.numbers)
+    assert column.levels is not None
     raise DataError(
         f"column {code.name!r}: expected numbers as in training, got text such as "
-        f"{column.cat.categories[0]!r}. Convert the column."
+        f"{column.levels[0]!r}. Convert the column."
     )
 
 
-def _predictor(encoder: PredictorEncoder, frame: pd.DataFrame, need_offset: bool) -> NewPredictor:
-    n = len(frame)
+def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> NewPredictor:
+    n = frame.n
     expressions = encoder.offsets if need_offset else ()
     offset = total_offset(encoder, [evaluate(each, frame) for each in expressions], n)
-    X = _design(encoder.design, frame) if encoder.design else np.zeros((n, 0))
-    return NewPredictor(X, offset)
+    without_estimate = np.zeros(n, dtype=bool)
+    if encoder.design is None:
+        return NewPredictor(np.zeros((n, 0)), offset, without_estimate)
+    X = _design(encoder.design, frame, without_estimate)
+    X[without_estimate] = np.nan
+    return NewPredictor(X, offset, without_estimate)
 
 
 def _term(
-    encoder: TermEncoder, frame: pd.DataFrame, raw: pd.DataFrame, need_groups: bool
+    encoder: TermEncoder, frame: Frame, raw: Frame, asked: BoolArray, need_groups: bool
 ) -> NewTerm:
-    Z, n = _design(encoder.design, frame), len(frame)
+    n = frame.n
+    if _needs_columns(encoder.design, asked):
+        Z = _design(encoder.design, frame)
+    else:
+        Z = np.ones((n, len(encoder.design.names)))
+    Z[:, ~asked] = np.nan
     if not need_groups:
         nowhere = np.full(n, -1, dtype=np.intp)
         return NewTerm(nowhere, Z, (), np.zeros(n, dtype=bool), nowhere)
     codes, unseen = _groups(encoder.factor, raw)
     columns = list(encoder.factor.columns)
-    missing = np.any([is_missing(raw[name]) for name in columns], axis=0)
+    missing = np.any([raw[name].missing for name in columns], axis=0)
     groups = np.full(n, -1, dtype=np.intp)
     new = (codes < 0) & ~missing
     if new.any():
-        strangers = raw.loc[new, columns].astype(object)
-        groups[new] = strangers.groupby(columns, sort=False).ngroup()
+        groups[new] = pd.factorize(_names_of_groups(raw, columns)[new])[0]
     return NewTerm(codes, Z, unseen, missing, groups)
 
 
-def _design(encoder: DesignEncoder, frame: pd.DataFrame) -> Array:
+def _design(
+    encoder: DesignEncoder, frame: Frame, without_estimate: BoolArray | None = None
+) -> Array:
     """Return the design of new data, shape (n, p), with NaN in rows that miss a value.
 
     Parameters
     ----------
-    frame : DataFrame, n rows
-        With the columns coded as in training, rows numbered from 0.
+    frame : Frame, n rows
+        With the columns coded as in training.
+    without_estimate : ndarray of bool, shape (n,), optional
+        Is made true for rows that are no combination of rows of the fit.
 
     Raises
     ------
@@ -217,36 +271,23 @@ def _design(encoder: DesignEncoder, frame: pd.DataFrame) -> Array:
         If a factor made within the formula has a level not seen in training, or a
         transform cannot be computed.
     """
-    if encoder.spec is None:
-        return np.ones((len(frame), len(encoder.names)))
-    frame = frame[list(encoder.columns)]
-    holes = [is_missing(frame[name]) for name in encoder.columns]
-    complete = ~np.logical_or.reduce(holes) if holes else np.ones(len(frame), dtype=bool)
-    if complete.all():
-        return _complete(encoder, frame)
-    X = np.full((len(frame), len(encoder.names)), np.nan)
-    if complete.any():
-        X[complete] = _complete(encoder, frame[complete].reset_index(drop=True))
+    frame = Frame({name: frame[name] for name in encoder.columns}, frame.n)
+    holes = [column.missing for column in frame.values()]
+    complete = ~np.logical_or.reduce(holes) if holes else np.ones(frame.n, dtype=bool)
+    X = np.full((frame.n, len(encoder.names)), np.nan)
+    if not complete.any():
+        return X
+    full = design_of(encoder, frame if complete.all() else frame.take(complete))
+    if encoder.dependence is not None and without_estimate is not None:
+        without_estimate[complete] = ~encoder.dependence.holds(full)
+    if encoder.points is not None:
+        X[complete] = at_points(full, encoder.points, encoder.text)
+    else:
+        X[complete] = full if encoder.kept is None else full[:, encoder.kept]
     return X
 
 
-def _complete(encoder: DesignEncoder, frame: pd.DataFrame) -> Array:
-    try:
-        full = materialise(encoder.spec, frame, encoder.text)[0]
-    except InterlaceError:
-        raise
-    # Whatever a transform raises, such as a spline outside the range it was made for.
-    except Exception as error:
-        raise DataError(
-            f"newdata: expected values for which {encoder.text!r} can be computed. "
-            f"{first_line(error)} Correct or drop these rows."
-        ) from error
-    if encoder.points is not None:
-        return at_points(full, encoder.points, encoder.text)
-    return full if encoder.kept is None else full[:, encoder.kept]
-
-
-def _groups(encoder: FactorEncoder, frame: pd.DataFrame) -> tuple[IntArray, tuple[str, ...]]:
+def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, ...]]:
     """Return the group of each row, shape (n,), and the names of unseen groups.
 
     A row has code -1 if its group was not seen in training or a column is missing; only
@@ -254,7 +295,7 @@ def _groups(encoder: FactorEncoder, frame: pd.DataFrame) -> tuple[IntArray, tupl
 
     Parameters
     ----------
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Columns from `read_columns`, as they are in the new data.
     """
     codes, *others = [
@@ -276,17 +317,27 @@ def _find(known: IntArray, codes: IntArray, other: IntArray, n_levels: int) -> I
     return np.where(found, places, -1)
 
 
-def _unseen(frame: pd.DataFrame, columns: Sequence[str], codes: IntArray) -> tuple[str, ...]:
-    if (codes >= 0).all():
-        return ()
-    strangers = frame.loc[codes < 0, list(columns)].dropna().drop_duplicates()
-    parts = [level_names(strangers[name].tolist()) for name in columns]
-    return tuple(":".join(each) for each in zip(*parts, strict=True))
+def _unseen(frame: Frame, columns: Sequence[str], codes: IntArray) -> tuple[str, ...]:
+    missing = np.any([frame[name].missing for name in columns], axis=0)
+    new = (codes < 0) & ~missing
+    return tuple(dict.fromkeys(_names_of_groups(frame, columns)[new])) if new.any() else ()
 
 
-def _match_levels(column: pd.Series[Any], names: pd.Index[Any]) -> IntArray:
+def _names_of_groups(frame: Frame, columns: Sequence[str]) -> npt.NDArray[Any]:
+    """Return the name of each row's group, such as `a1:b1`, shape (n,)."""
+    parts = []
+    for name in columns:
+        codes, levels = frame[name].factorise()
+        parts.append(np.array([*level_names(levels), ""], dtype=object)[codes])
+    joined: npt.NDArray[Any] = parts[0]
+    for part in parts[1:]:
+        joined = joined + ":" + part
+    return joined
+
+
+def _match_levels(column: Column, names: pd.Index[Any]) -> IntArray:
     """Return the place of each value among level names, shape (n,); -1 if missing or new."""
-    codes, levels = factorise(column)
+    codes, levels = column.factorise()
     places = names.get_indexer(pd.Index(level_names(levels), dtype=object))
     # The extra entry at the end is what code -1 (missing) picks.
     return np.append(places, -1)[codes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from interlace.config.settings import NEW_LEVELS
 from interlace.prediction.average import average
 from interlace.prediction.design import (
+    are_some,
     fit_rows,
     included_terms,
     new_rows,
@@ -22,6 +24,7 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 INTERVALS = ("confidence", "prediction")
+Transform = Callable[[list[Array]], Array]
 
 
 def predict(
@@ -43,9 +46,7 @@ def predict(
     policy = _policy(result, new_levels)
     check_seed(seed)
     target = target_of(result, type)
-    included = (False,) * len(result.terms)
-    if not target.over_all:
-        included = included_terms(result, include_re)
+    included = included_terms(result, False if target.over_all else include_re)
     if interval is not None and interval not in INTERVALS:
         raise OptionError(
             f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
@@ -58,14 +59,15 @@ def predict(
     if newdata is None and offset is not None:
         raise OptionError("predict: offset goes with newdata; the fit has its own.")
     plain = not se and interval is None and not target.over_all
-    if newdata is None and plain and (all(included) or not any(included)):
-        eta = result.eta if any(included) or not result.terms else result.eta_fixed
+    whole = all(each.all() for each in included)
+    if newdata is None and plain and (whole or not are_some(included)):
+        eta = result.eta if whole else result.eta_fixed
         return pd.Series(_quietly(target, eta, None), index=result.rows.index)
     if newdata is None:
         design = fit_rows(result)
     else:
-        effects = any(included) or target.over_all or interval == "prediction"
-        design = new_rows(result, newdata, offset, policy, effects=effects, groups=any(included))
+        all_effects = target.over_all or interval == "prediction"
+        design = new_rows(result, newdata, offset, policy, included, all_effects=all_effects)
     rows = Predicted.of(result, design, included, target, policy, seed)
     values = _quietly(target, rows.eta, rows.averaged)
     if not se and interval is None:
@@ -76,6 +78,30 @@ def predict(
         result, design, rows, target, values, interval=interval, level=level,
         in_sample=newdata is None, weights=weights, n_sim=n_sim, seed=seed,
     )  # fmt: skip
+
+
+def population_averages(
+    result: Estimates, newdata: Any, offset: Any, transforms: Sequence[Transform]
+) -> tuple[list[Array], pd.Index[Any]]:
+    """Return means of functions of the predictors over all random effects, shape (n,) each.
+
+    Parameters
+    ----------
+    result, newdata, offset
+        As for `predict`.
+    transforms : sequence of callable
+        From K linear predictors to shape (n,).
+    """
+    if newdata is None and offset is not None:
+        raise OptionError("predict: offset goes with newdata; the fit has its own.")
+    none = included_terms(result, False)
+    if newdata is None:
+        design = fit_rows(result)
+    else:
+        design = new_rows(result, newdata, offset, "population", none, all_effects=True)
+    targets = [Target(each, None, over_all=True) for each in transforms]
+    rows = Predicted.of(result, design, none, targets[0], "population", None)
+    return [_quietly(each, rows.eta, rows.averaged) for each in targets], design.index
 
 
 def _policy(result: Estimates, new_levels: str | None) -> str:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.prediction.average import prior_variance
-from interlace.prediction.design import RowDesign, level_scales, predictors, unrelated_scale
+from interlace.prediction.design import (
+    Included,
+    RowDesign,
+    are_some,
+    level_scales,
+    predictors,
+    unrelated_scale,
+    weighted_effects,
+)
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import OptionError
@@ -46,10 +54,10 @@ class Predicted:
     Attributes
     ----------
     eta : ndarray, shape (K, n)
-    included : tuple of bool
-        The terms whose random effects are in eta.
-    unknown : tuple of ndarray of bool, shape (n,)
-        Rows in which each term's effects are not known: left out, or of a new level.
+    included : tuple of ndarray of bool, shape (c,)
+        The columns of each term whose random effects are in eta.
+    unknown : tuple of ndarray of bool, shape (n, c)
+        Which of each term's effects are not known in a row: left out, or of a new level.
     variance : ndarray, shape (K, n)
         Prior variance of the unknown effects.
     averaged : ndarray, shape (K, n), or None
@@ -57,7 +65,7 @@ class Predicted:
     """
 
     eta: Array
-    included: tuple[bool, ...]
+    included: Included
     unknown: tuple[BoolArray, ...]
     variance: Array
     averaged: Array | None
@@ -67,7 +75,7 @@ class Predicted:
         cls,
         result: Estimates,
         design: RowDesign,
-        included: tuple[bool, ...],
+        included: Included,
         target: Target,
         policy: str,
         seed: int | None,
@@ -76,17 +84,17 @@ class Predicted:
         if not design.terms:
             zero = np.zeros(design.offset.shape)
             return cls(predictors(result, design, included), included, (), zero, None)
-        unseen = [term.codes < 0 for term in design.terms]
+        unseen = [term.codes[:, None] < 0 for term in design.terms]
         drawn: Sequence[Array] = ()
-        if policy == "sample" and any(included):
-            drawn = _draw_new(result, design, seed)
-            unseen = [np.zeros(each.size, dtype=bool) for each in unseen]
-        unknown = tuple(u | (not w) for u, w in zip(unseen, included, strict=True))
+        if policy == "sample" and are_some(included):
+            drawn = _draw_new(result, design, included, seed)
+            unseen = [np.zeros_like(each) for each in unseen]
+        unknown = tuple(u | ~w for u, w in zip(unseen, included, strict=True))
         variance = unknown_variance(result, design, unknown)
         averaged = None
         if target.over_all:
             averaged = variance
-        elif policy == "marginal" and any(included):
+        elif policy == "marginal" and are_some(included):
             new = [u & w for u, w in zip(unseen, included, strict=True)]
             averaged = unknown_variance(result, design, new)
         eta = predictors(result, design, included, drawn)
@@ -133,7 +141,9 @@ def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:
     return lambda eta: np.asarray(family.natural(eta)[k])
 
 
-def _draw_new(result: Estimates, design: RowDesign, seed: int | None) -> list[Array]:
+def _draw_new(
+    result: Estimates, design: RowDesign, included: Included, seed: int | None
+) -> list[Array]:
     """Return Z b of each term with one draw of b per new level, shape (n,) each.
 
     Rows of one new group share their draw.
@@ -141,12 +151,12 @@ def _draw_new(result: Estimates, design: RowDesign, seed: int | None) -> list[Ar
     rng = np.random.default_rng(seed)
     effects: dict[str, Array] = {}
     drawn = []
-    for place, term in zip(result.terms, design.terms, strict=True):
+    for place, term, wanted in zip(result.terms, design.terms, included, strict=True):
         if place.group not in effects:
             root = result.effects[place.group].root
             count = int(term.groups.max(initial=-1)) + 1
             scale = unrelated_scale(result.effects[place.group])
             effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
-        drawn.append(np.sum(term.Z * b[term.groups][:, place.columns], axis=1))
+        drawn.append(weighted_effects(term.Z, b[term.groups][:, place.columns], wanted))
     return drawn

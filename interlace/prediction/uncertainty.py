@@ -11,12 +11,12 @@ known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.prediction.design import Included, are_some
 from interlace.results.fitted_model import require_training
 from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.joint_density import Conditional
@@ -63,15 +63,15 @@ class Spread:
         return np.asarray(np.einsum("knp,pr,lnr->kln", self.D, self.V, self.D)) + self.conditional
 
 
-def spread(result: Estimates, design: RowDesign, included: Sequence[bool]) -> Spread:
+def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
     """Return the uncertainty of the predictors of some rows.
 
     Parameters
     ----------
     result : Estimates
     design : RowDesign
-    included : sequence of bool
-        Whether each term's random effects are part of the predictors.
+    included : tuple of ndarray of bool, shape (c,)
+        Which of each term's random effects are part of the predictors.
     """
     K, n = design.offset.shape
     D, V = np.zeros((K, n, result.fit.psi.size)), result.fit.vcov
@@ -82,7 +82,7 @@ def spread(result: Estimates, design: RowDesign, included: Sequence[bool]) -> Sp
         D, V = standard.gradient(D), standard.covariance(V)
     V = np.nan_to_num(V, nan=0.0)
     conditional = np.zeros((K, K, n))
-    if any(included):
+    if are_some(included):
         standard = standard_of(require_training(result, "predict").problem)
         loadings = _loadings(result, design, included, K)
         slopes = mode_slopes(standard, standard.psi(result.fit.psi), result.fit.mode, V)
@@ -133,17 +133,15 @@ def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[s
     return slopes
 
 
-def _loadings(
-    result: Estimates, design: RowDesign, included: Sequence[bool], K: int
-) -> dict[str, Array]:
+def _loadings(result: Estimates, design: RowDesign, included: Included, K: int) -> dict[str, Array]:
     """Return what each row takes of its group's columns, by predictor, shape (K, n, c)."""
     n = design.offset.shape[1]
     loadings: dict[str, Array] = {}
     for place, term, wanted in zip(result.terms, design.terms, included, strict=True):
         size = len(result.effects[place.group].names)
         a = loadings.setdefault(place.group, np.zeros((K, n, size)))
-        if wanted:
-            a[place.predictor][:, place.columns] += np.where((term.codes >= 0)[:, None], term.Z, 0)
+        known = (term.codes >= 0)[:, None] & wanted
+        a[place.predictor][:, place.columns] += np.where(known, term.Z, 0.0)
     return loadings
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from interlace.priors import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training, fitted_state
+from interlace.results.fitted_model import Training, require_training
+from interlace.results.random_effects import fitted_state
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
@@ -25,6 +25,7 @@ from interlace_core.fitting.start import (
     natural_units,
     unit_theta,
 )
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import ConvergenceWarning, DataError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
@@ -44,7 +45,8 @@ def refit(result: AnyEstimates, y: Any) -> AnyEstimates:
     ----------
     result : GLMMResult
     y : array-like
-        In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) successes and trials.
+        In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) successes and trials;
+        or proportions of the fit's trials, shape (n,).
 
     Raises
     ------
@@ -100,23 +102,34 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
         fitted_by=training.approximation.method,
-        notes=(),
+        known_notes=(),
+        look_closer=False,
     )
     return found.with_derived()
 
 
 def with_response(problem: Problem, y: Any) -> Problem:
-    """Return a problem with another response in the form of its own."""
+    """Return a problem with another response in the form of its own, or on the scale of its mean.
+
+    Proportions, one per row, are of the trials of the fit.
+    """
+    family = problem.family
+    paired = problem.y.ndim == 2 and "pair" in family.response_forms
     try:
-        values = np.asarray(y, dtype=np.float64)
+        values = np.asarray(y)
+        values = values.astype(np.float64) if values.dtype.kind in "fiubO" else np.zeros(0)
     except (TypeError, ValueError):
         values = np.zeros(0)
-    if values.shape != problem.y.shape or not np.all(np.isfinite(values)):
-        got = f"shape {np.shape(y)}" if np.shape(y) != problem.y.shape else "others among them"
+    usable = [problem.y.shape, *([problem.y.shape[:1]] if paired else [])]
+    if values.shape not in usable or not np.all(np.isfinite(values)):
+        got = "numbers that are not finite" if values.shape in usable else shown(y)
+        also = f", or proportions, shape {usable[-1]}" if paired else ""
         raise DataError(
             f"refit: the response must be finite numbers of shape {problem.y.shape}, the form that "
-            f"simulate(raw=True) returns, got {got}."
+            f"simulate(raw=True) returns{also}, got {got}."
         )
+    if values.shape != problem.y.shape:
+        values = family.check_response(values, problem.y[:, 1]).y
     return another_response(problem, values)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.reporting.blocks import Block, blocks, residual_parameter
+from interlace.reporting.differences import whole_formula
 from interlace.reporting.latex import escape as latex
 from interlace.reporting.latex import tabular
 from interlace.reporting.meanings import meaning_of
@@ -163,9 +164,10 @@ def _head(result: Estimates) -> tuple[Row, ...]:
     groups = ", ".join(f"{group} {count}" for group, count in result.ngroups.items())
     rows = [
         _heading(result),
-        ("Formula", result.formula),
+        ("Formula", whole_formula(result)),
         *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
         ("Family", result.family_words),
+        *_given(result),
         ("Approximation", str(result.fitted_by)),
         ("Rows", _rows_used(result)),
         ("Groups", groups or "none"),
@@ -178,6 +180,19 @@ def _head(result: Estimates) -> tuple[Row, ...]:
     if result.fit.searches:
         rows.append(("Searches", result.fit.search_report()))
     return tuple(rows)
+
+
+def _given(result: Estimates) -> list[Row]:
+    """Return what was given beside formula and family: weights, offset, known covariances."""
+    settings = result.settings
+    known = [group for group, effects in result.effects.items() if effects.scales is not None]
+    rows = (
+        ("Weights", settings.weights),
+        ("Offset", settings.offset),
+        ("Correlation of rows", settings.correlation),
+        ("Known covariance of", ", ".join(known)),
+    )
+    return [(name, value) for name, value in rows if value]
 
 
 def _heading(result: Estimates) -> Row:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.prediction.kinds import has_own_kind, with_columns
 from interlace_core.data.frames import open_table
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
@@ -59,7 +60,7 @@ def augment(
     type: str = "link",
     residuals: str = "response",
     se_fit: bool = False,
-) -> pd.DataFrame:
+) -> Any:
     """Return the data with fitted values beside them; see `GLMMResult.augment`."""
     if type not in SCALES:
         raise OptionError(
@@ -67,17 +68,21 @@ def augment(
         )
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
+    new = None if newdata is None else _as_pandas(newdata, "newdata")
     table = {
-        ".fitted": result.predict(newdata, type=type),
-        ".fixed": result.predict(newdata, type=type, include_re=False),
+        ".fitted": result.predict(new, type=type),
+        ".fixed": result.predict(new, type=type, include_re=False),
     }
     if se_fit:
-        table[".se.fit"] = result.predict(newdata, type=type, se=True)["se"]
-    if newdata is not None:
-        return _beside(_as_pandas(newdata, "newdata"), table)
+        table[".se.fit"] = result.predict(new, type=type, se=True)["se"]
+    if new is not None:
+        return with_columns(newdata, table) if has_own_kind(newdata) else _beside(new, table)
     table |= _of_the_fit(result, residuals)
     if data is not None:
-        return _beside(_rows_used(result, _as_pandas(data, "data")), table)
+        used = _rows_used(result, _as_pandas(data, "data"))
+        if has_own_kind(data):  # without an index of its own: labels are positions
+            return with_columns(data, table, [int(label) for label in used.index])
+        return _beside(used, table)
     observed = result.family.observed(result.y)
     return pd.DataFrame({".observed": observed, **table}, index=result.rows.index)
 

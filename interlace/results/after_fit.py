@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from interlace.entrances import entrances
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from interlace_core.records import Array
 
 
+@entrances
 class AfterFit:
     """Methods that GLMMResult inherits; see each module for the mathematics."""
 
@@ -115,7 +118,8 @@ class AfterFit:
         ----------
         cluster : str or array, optional
             A grouping factor of the model, or one label per row used; by default the factor with
-            the fewest levels. Clusters must not share random effects.
+            the fewest levels, and without random effects each row by itself (HC0, White's, times
+            n / (n - 1)). Clusters must not share random effects.
         """
         from interlace.inference.sandwich import sandwich
 
@@ -227,7 +231,7 @@ class AfterFit:
         ----------
         y : array-like
             In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) with successes
-            and trials.
+            and trials; or proportions of the fit's trials, shape (n,).
         """
         from interlace.refits.refit import refit
 
@@ -378,7 +382,7 @@ class AfterFit:
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""
-        return cast("Self", replace(_whole(self), training=None))
+        return cast("Self", replace(_whole(self), training=None, known_notes=_whole(self).notes))
 
 
 def _whole(part: AfterFit) -> Estimates:

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
@@ -18,6 +19,7 @@ from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 
+@entrances
 class Estimates(FittedModel):
     """A fitted mixed model with what follows from its fields at once.
 
@@ -234,14 +236,14 @@ class Estimates(FittedModel):
 
     @property
     def nobs(self) -> int:
-        """Rows used."""
-        return self.rows.n_used
+        """Rows used that say anything: those of weight 0, or without trials, do not count."""
+        return self.rows.n_used - self.rows.uninformative
 
     @property
     def ngroups(self) -> dict[str, int]:
-        """Levels per grouping factor, those that have data."""
+        """Levels per grouping factor, those that have data in rows that say anything."""
         return {
-            group: len(effects.levels) - effects.without_data
+            group: len(effects.levels) - effects.without_data - effects.uninformed
             for group, effects in self.effects.items()
         }
 

@@ -29,6 +29,10 @@ class FitSettings(Mapping[str, Any]):
         Formulas of further parameters as they were given, by name or role.
     weights : str, or None
         As they were written; "array" for values without a name.
+    offset : str, or None
+        Of the mean's predictor, as the argument was written; "array" for values without a name.
+    correlation : str, or None
+        Of the rows' errors, as it was written.
     response_levels : tuple of str
         Names behind the codes of a response with levels; empty for numbers.
     priors : mapping from str to str
@@ -53,6 +57,8 @@ class FitSettings(Mapping[str, Any]):
     extras: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
+    offset: str | None = None
+    correlation: str | None = None
     response_levels: tuple[str, ...] = ()
     priors: Mapping[str, str] = field(default_factory=dict)
     penalty: float = 0.0

@@ -11,11 +11,12 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.effects_covariance import covariance_of_rows
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.records import Array
+from interlace_core.registry.blame import guard
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class GroupEffects:
         Known variances of the levels, by which `prior` is multiplied; None where they are 1.
     without_data : int
         Number of levels at the end that have no data.
+    uninformed : int
+        Number of levels whose rows all say nothing (`Problem.informative`).
     """
 
     levels: tuple[str, ...]
@@ -79,11 +82,15 @@ class GroupEffects:
     root: Array
     scales: Array | None = None
     without_data: int = 0
+    uninformed: int = 0
 
     @property
     def prior(self) -> Array:
         """Estimated covariance of b, T T', shape (c, c); of known levels' covariance its factor."""
         return np.asarray(self.root @ self.root.T)
+
+    def __repr__(self) -> str:
+        return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
 
 
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
@@ -127,7 +134,7 @@ def group_effects(
     if shortcuts:
         spread = shortcuts.effects_covariance(inside)
     else:
-        spread = covariance_of_rows(standard.problem, inside, u)
+        spread = effects_covariance(standard.problem, inside, u)
     found = {}
     for index, (factor, part) in enumerate(
         zip(structure.factors, structure.spread(u), strict=True)
@@ -138,8 +145,15 @@ def group_effects(
             covariance = np.full((L, c, c), np.nan)
         else:
             covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
-        levels = problem.terms[factor.terms[0][0]].levels
-        own = GroupEffects(levels, _names(problem, factor.terms), b.T.copy(), covariance, T)
+        term = problem.terms[factor.terms[0][0]]
+        own = GroupEffects(
+            term.levels,
+            _names(problem, factor.terms),
+            b.T.copy(),
+            covariance,
+            T,
+            uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
+        )
         found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index, T)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
@@ -196,3 +210,32 @@ def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str,
         prefix = "" if term.predictor == 0 else f"{parameter.name}: "
         names += [prefix + name for name in term.names]
     return tuple(names)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Random effects and linear predictors at the estimates.
+
+    Attributes
+    ----------
+    effects : dict from group to GroupEffects
+    eta, eta_fixed : ndarray, shape (K, n)
+        With and without random effects, rows as given.
+    """
+
+    effects: dict[str, GroupEffects]
+    eta: Array
+    eta_fixed: Array
+
+
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
+    """Return what a fit implies for its groups and rows."""
+    with guard(problem.family, "result"):
+        effects = group_effects(problem, fit.psi, fit.mode, approximation)
+    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    eta = eta_fixed.copy()
+    for term, place in zip(problem.terms, term_places(problem), strict=True):
+        b = effects[term.group].values[:, place.columns]
+        for z, b_column in zip(term.Z.T, b.T, strict=True):
+            eta[term.predictor] += z * b_column[term.codes]
+    return Fitted(effects, eta, eta_fixed)

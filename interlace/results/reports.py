@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
+from interlace.entrances import entrances
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
+@entrances
 class Reports:
     """Tables, words, R code and files of a fitted model."""
 
@@ -77,7 +80,7 @@ class Reports:
         type: str = "link",
         residuals: str = "response",
         se_fit: bool = False,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Return the data with `.fitted`, `.fixed` (without random effects), `.resid` and more.
 
         Parameters
@@ -103,6 +106,7 @@ class Reports:
             Of the rows of the fit also `.mu` (mean) and `.eta` (its linear predictor), `.offset`
             (the known part of it; not of a result without its data) and, where there are any,
             `.weights` that multiply log-densities. Ordered categories have no `.mu` and `.resid`.
+            A frame of polars or pyarrow, if the data are.
         """
         from interlace.reporting.tables import augment
 
@@ -110,26 +114,30 @@ class Reports:
             _whole(self), data, newdata=newdata, type=type, residuals=residuals, se_fit=se_fit
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, data: bool = True) -> None:
         """Write the result to a file that holds no code; `interlace.load` reads it.
 
-        The file is a zip of JSON and arrays. It predicts without the training data, but it does
-        hold the response and the names of all levels: do not share it where these are secret.
+        The file is a zip of JSON and arrays. It holds the response and the names of all levels, and
+        with its data the covariates too: do not share it where these are secret.
 
         Parameters
         ----------
         path : str or path
             Such as "model.interlace"; what was there is replaced.
+        data : bool
+            Whether the arrays that were fitted to are saved, so that the result that is loaded
+            can do all that this one can. Without them it predicts and reports, but does not fit
+            again (profiles, bootstrap, influence, ...), and the file is smaller.
 
         Raises
         ------
         SavedFileError
-            If the family comes from no installed plugin, or the formula computes something that
-            a file without code cannot hold.
+            If the family, or with data an approximation or optimizer, comes from no installed
+            plugin, or the formula computes something that a file without code cannot hold.
         """
         from interlace.saving import save
 
-        save(_whole(self), path)
+        save(_whole(self), path, data=data)
 
     def explain(self) -> Explanation:
         """Return the fitted model in words, which prints as text and has `to_latex()`.
@@ -143,6 +151,8 @@ class Reports:
 
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit, with glmmTMB, or lme4 for quadrature.
+
+        Linear mixed models have a call of lmer(), ordinal ones of ordinal's clmm().
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from interlace.entrances import entrances
 from interlace.results.after_fit import AfterFit
 from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from interlace.reporting.summary import Summary
 
 
+@entrances
 class GLMMResult(Reports, AfterFit, Estimates):
     """A fitted generalised linear mixed model, with all that can be asked of it.
 
@@ -76,7 +78,8 @@ class GLMMResult(Reports, AfterFit, Estimates):
         -------
         Series or DataFrame
             Indexed as the data; NaN where a covariate is missing. With `se` or `interval` a
-            DataFrame with columns `fit`, `se`, and `lower` and `upper`.
+            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For newdata of polars or
+            pyarrow, a column or a frame of the same library.
 
         Raises
         ------
@@ -86,9 +89,10 @@ class GLMMResult(Reports, AfterFit, Estimates):
         OptionError
             If an argument is not one of those listed.
         """
+        from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict
 
-        return predict(
+        found = predict(
             self,
             newdata,
             type,
@@ -102,6 +106,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
+        return as_asked(newdata, found)
 
     if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
 

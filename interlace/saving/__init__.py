@@ -2,7 +2,7 @@
 
 A file holds no code. Loading builds the records of this package, the classes of installed plugins
 with the options in the file, and nothing else; formulas are let through only if they are made of
-what `interlace.saving.allowed` lists.
+what `interlace_core.formulas.allowed` lists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from interlace.saving.archive import pack, unpack
 from interlace.saving.codecs import Store
 from interlace.saving.schema import SCHEMA, read_result, write_result
-from interlace_core.messages.errors import SavedFileError
+from interlace_core.messages.errors import OptionError, SavedFileError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import AnyEstimates, Estimates
@@ -27,9 +27,11 @@ MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
 """Distributions whose versions are written down, for whoever looks into a file."""
 
 
-def save(result: Estimates, path: str | os.PathLike[str]) -> None:
+def save(result: Estimates, path: str | os.PathLike[str], *, data: bool = True) -> None:
     """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
-    content = pack_result(result)
+    if not isinstance(data, bool):
+        raise OptionError(f"save: data must be True or False, got {data!r}.")
+    content = pack_result(result, data=data)
     target = Path(path)
     if not target.parent.is_dir():
         raise SavedFileError(
@@ -48,9 +50,8 @@ def save(result: Estimates, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], returns: type[AnyEstimates]) -> AnyEstimates:
     """Return the result that was saved in a file.
 
-    It predicts, summarises and reports as the one that was saved; the training data are not
-    needed. No code of the file is run: there is none. The family is found by name among the
-    installed plugins.
+    It does what the one that was saved did, refits too if its data are in the file. No code of
+    the file is run: there is none. Components are found by name among the installed plugins.
 
     Parameters
     ----------
@@ -71,10 +72,10 @@ def load(path: str | os.PathLike[str], returns: type[AnyEstimates]) -> AnyEstima
     return unpack_result(Path(path).read_bytes(), returns)
 
 
-def pack_result(result: Estimates) -> bytes:
+def pack_result(result: Estimates, *, data: bool = True) -> bytes:
     """Return a result as the bytes of a file, after making sure that they can be read again."""
     store = Store()
-    document = write_result(result, store)
+    document = write_result(result, store, data)
     content = pack(document, store, SCHEMA, {name: _version(name) for name in MAKERS})
     unpack_result(content, type(result))
     return content

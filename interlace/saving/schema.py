@@ -6,6 +6,7 @@ A field added to one of these records needs its codec here and a higher `SCHEMA`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from interlace.config.fit_options import ConfiguredOption
@@ -32,6 +33,7 @@ from interlace.saving.codecs import (
 )
 from interlace.saving.components import family
 from interlace.saving.designs import encoder
+from interlace.saving.training import read_training, write_training
 from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
@@ -95,11 +97,17 @@ group_effects = record(
     root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
+    uninformed=integer,
 )
 
 
 row_report = record(
-    RowReport, index=index_labels, n_given=integer, n_used=integer, missing=mapping_of(integer)
+    RowReport,
+    index=index_labels,
+    n_given=integer,
+    n_used=integer,
+    missing=mapping_of(integer),
+    uninformative=integer,
 )
 configured_option = record(ConfiguredOption, name=text, value=text, origin=text)
 settings = record(
@@ -111,6 +119,8 @@ settings = record(
     extras=mapping_of(value),
     parameters=mapping_of(text),
     weights=maybe(text),
+    offset=maybe(text),
+    correlation=maybe(text),
     response_levels=_texts,
     priors=mapping_of(text),
     penalty=number,
@@ -149,15 +159,30 @@ FIELDS: dict[str, Codec] = {
     "dropped_columns": _texts,
     "notes": _texts,
 }
-NOT_SAVED = ("training",)
-"""The data of the fit and what was made of them: what a result read from a file does without."""
+WITH_DATA = ("training",)
+"""The arrays of the fit and its components, without which a result does not fit again; apart from
+the others, since it is read with what they say."""
+LATE = ("look_closer", "known_notes")
+"""What notes are made of when asked; they are saved whole."""
 
 _entries = entries(FIELDS)
 
 
-def write_result(result: Estimates, store: Store) -> Any:
-    """Return a result as JSON can hold it; its arrays go into the store."""
-    return _entries.write(result, store)
+def write_result(result: Estimates, store: Store, data: bool) -> Any:
+    """Return a result as JSON can hold it; its arrays go into the store.
+
+    Parameters
+    ----------
+    result : Estimates
+    store : Store
+    data : bool
+        Whether what it was fitted to is written, if it has that.
+    """
+    training = result.training if data else None
+    return {
+        **_entries.write(result, store),
+        "training": None if training is None else write_training(training, store),
+    }
 
 
 def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEstimates:
@@ -170,7 +195,11 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     UnknownNameError
         If the family is not installed.
     """
-    fields = _entries.read(given, store, "result")
+    if type(given) is not dict or "training" not in given:
+        raise wrong("result", "an entry training", given)
+    training = given["training"]
+    others = {name: each for name, each in given.items() if name != "training"}
+    fields = _entries.read(others, store, "result")
     parameters = fields["family"].parameters
     found = fields["coefficients"]
     if len(found) != len(parameters):
@@ -178,10 +207,12 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     fields["coefficients"] = tuple(
         Coefficients(parameter, **each) for parameter, each in zip(parameters, found, strict=True)
     )
-    result = returns(**fields)
+    result = returns(known_notes=fields.pop("notes"), **fields)
     for where, expected, got in _contradictions(result):
         raise wrong(f"result.{where}", expected, got)
-    return result
+    if training is None:
+        return result
+    return replace(result, training=read_training(training, store, result))
 
 
 def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
@@ -189,6 +220,7 @@ def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
     n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
     checks = [
         ("rows.index", n, len(result.rows.index)),
+        ("rows.uninformative", True, 0 <= result.rows.uninformative <= n),
         ("y", (n,), result.y.shape[:1]),
         ("weights", n, n if result.weights is None else len(result.weights)),
         ("eta", (K, n), result.eta.shape),
@@ -230,6 +262,7 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         scales = (L,) if effects.scales is None else effects.scales.shape
         yield f"effects.{group}.scales", (L,), scales
         yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L
+        yield f"effects.{group}.uninformed", True, 0 <= effects.uninformed < L
     for t, (term, coder) in enumerate(zip(result.terms, result.encoder.terms, strict=False)):
         where = f"terms[{t}]"
         yield f"{where}.group", True, term.group in result.effects

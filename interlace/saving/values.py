@@ -19,7 +19,11 @@ from interlace.saving.codecs import (
     tuple_of,
     wrong,
 )
+from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import SavedFileError
+
+CLOSED = ("left", "right", "both", "neither")
+"""How an interval may be closed."""
 
 
 def _write_value(value: Any, store: Store) -> Any:
@@ -38,6 +42,9 @@ def _write_value(value: Any, store: Store) -> Any:
         return {"dict": items}
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return {"array": store.put(value)}
+    if isinstance(value, pd.Interval) and isinstance(value.left, (int, float, np.number)):
+        ends = [_write_value(each, store) for each in (value.left, value.right)]
+        return {"interval": [*ends, value.closed]}
     raise SavedFileError(
         f"save: expected numbers, text, arrays, lists or dicts, got a {type(value).__name__}, "
         "which a file without code cannot hold. Use pickle, in places that you trust."
@@ -60,6 +67,8 @@ def _read_value(given: Any, store: Store, where: str) -> Any:
                 return _read_dict(inside, store, where)
             case "array":
                 return _read_array(inside, store, where)
+            case "interval":
+                return _read_interval(inside, store, where)
     raise wrong(where, "a value", given)
 
 
@@ -69,6 +78,15 @@ def _read_dict(given: Any, store: Store, where: str) -> dict[Any, Any]:
         return dict(items)
     except TypeError:
         raise wrong(where, "keys that are numbers or text", given) from None
+
+
+def _read_interval(given: Any, store: Store, where: str) -> pd.Interval[Any]:
+    if type(given) is not list or len(given) != 3 or given[2] not in CLOSED:
+        raise wrong(where, "two ends and how they are closed", given)
+    left, right = (_read_value(each, store, where) for each in given[:2])
+    if not (is_real(left) and is_real(right) and left <= right):
+        raise wrong(where, "a lower end and an upper one", given)
+    return pd.Interval(left, right, closed=given[2])
 
 
 def _read_array(given: Any, store: Store, where: str) -> Any:
@@ -97,11 +115,24 @@ def _write_labels(index: pd.Index[Any], store: Store) -> dict[str, Any]:
     if isinstance(index, pd.DatetimeIndex):
         zone = None if index.tz is None else str(index.tz)
         return {"kind": "time", "labels": [index.unit, zone, store.put(index.asi8)]}
+    if isinstance(index, pd.IntervalIndex) and index.dtype.subtype.kind in "iuf":  # type: ignore[union-attr]
+        ends = [store.put(np.asarray(each, dtype=np.float64)) for each in (index.left, index.right)]
+        whole = index.dtype.subtype.kind in "iu"  # type: ignore[union-attr]
+        return {"kind": "intervals", "labels": [index.closed, whole, *ends]}
+    if isinstance(index, pd.TimedeltaIndex):
+        return {"kind": "duration", "labels": [index.unit, store.put(index.asi8)]}
+    if isinstance(index, pd.PeriodIndex):
+        return {"kind": "period", "labels": [index.freqstr, store.put(index.asi8)]}
+    if isinstance(index, pd.CategoricalIndex):
+        return _write_labels(index.astype(index.categories.dtype), store)
+    if index.dtype.kind in "iufb" and not isinstance(index.dtype, np.dtype) and not index.hasnans:
+        index = pd.Index(index.to_numpy())  # of pandas's own numbers
     if isinstance(index.dtype, np.dtype) and index.dtype.kind in "iufb":
         return {"kind": "numbers", "labels": store.put(index.to_numpy())}
-    if isinstance(index, pd.CategoricalIndex) or index.dtype.kind != "O":
+    if index.dtype.kind not in "OiufbU":
         raise SavedFileError(
-            f"save: expected an index of numbers, text or times, got one of {index.dtype}. "
+            f"save: expected an index of numbers, text, intervals or times, got one of "
+            f"{index.dtype}. "
             "Reset the index of the data, or use pickle in places that you trust."
         )
     missing = index.isna()
@@ -139,6 +170,15 @@ def _read_labels(given: dict[str, Any], store: Store, where: str) -> pd.Index[An
             unit, zone, ticks = tuple_of(value).read(labels, store, where)
             stamps = pd.DatetimeIndex(np.asarray(store.arrays[ticks]).view(f"M8[{unit}]"))
             return stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
+        case "duration":
+            unit, ticks = tuple_of(value).read(labels, store, where)
+            return pd.TimedeltaIndex(np.asarray(store.arrays[ticks]).view(f"m8[{unit}]"))
+        case "period":
+            freq, ordinals = tuple_of(value).read(labels, store, where)
+            periods: Any = pd.PeriodIndex
+            return _labels(periods.from_ordinals(np.asarray(store.arrays[ordinals]), freq=freq))
+        case "intervals":
+            return _read_intervals(labels, store, where)
         case "numbers":
             return _labels(_read_array(labels, store, where))
         case "text":
@@ -146,6 +186,16 @@ def _read_labels(given: dict[str, Any], store: Store, where: str) -> pd.Index[An
         case "objects":
             return _labels(list(_many.read(labels, store, where)), dtype=object)
     raise wrong(where, "an index", given)
+
+
+def _read_intervals(given: Any, store: Store, where: str) -> pd.Index[Any]:
+    closed, whole, left, right = tuple_of(value).read(given, store, where)
+    ends: list[Any] = [_read_array(each, store, where) for each in (left, right)]
+    if whole:
+        ends = [each.astype(np.int64) for each in ends]
+    intervals: Any = pd.IntervalIndex.from_arrays(ends[0], ends[1], closed=closed)
+    found: pd.Index[Any] = intervals
+    return found
 
 
 def _labels(values: Any, dtype: Any = None) -> pd.Index[Any]:

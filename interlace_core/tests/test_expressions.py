@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interlace_core.formulas.expressions import evaluate, parse_response, parse_text
+from interlace_core.data.evaluation import evaluate
+from interlace_core.data.frames import open_table, read_columns
+from interlace_core.formulas.allowed import Vocabulary, parse_response, parse_text
 from interlace_core.formulas.tokens import Source, Span
 from interlace_core.messages.errors import DataError, FormulaError
 
-FRAME = pd.DataFrame(
+DATA = pd.DataFrame(
     {
         "s": [1, 2, 3],
         "n": [4.0, 5.0, 6.0],
@@ -21,18 +23,20 @@ FRAME = pd.DataFrame(
         "log": [1.0, 2.0, 4.0],
     }
 )
-COLUMNS = tuple(FRAME.columns)
+COLUMNS = tuple(DATA.columns)
+KNOWN = Vocabulary(COLUMNS)
+FRAME = read_columns(open_table(DATA), COLUMNS)
 
 
 def value(text):
-    return evaluate(parse_text(text, "offset", COLUMNS), FRAME)
+    return evaluate(parse_text(text, "offset", KNOWN), FRAME)
 
 
 def response(text):
-    return parse_response(Span(Source(f"{text} ~ x"), 0, len(text)), COLUMNS)
+    return parse_response(Span(Source(f"{text} ~ x"), 0, len(text)), KNOWN)
 
 
-S, N = FRAME["s"].to_numpy(float), FRAME["n"].to_numpy()
+S, N = DATA["s"].to_numpy(float), DATA["n"].to_numpy()
 
 
 @pytest.mark.parametrize(
@@ -65,19 +69,19 @@ def test_expression_is_evaluated(text, expected):
 
 
 def test_integers_do_not_overflow():
-    frame = pd.DataFrame({"s": np.array([2**40], dtype=np.int64)})
-    assert evaluate(parse_text("s*s", "offset", ("s",)), frame)[0] == 2.0**80
+    frame = read_columns(open_table({"s": np.array([2**40], dtype=np.int64)}), ["s"])
+    assert evaluate(parse_text("s*s", "offset", Vocabulary(("s",))), frame)[0] == 2.0**80
 
 
 def test_column_of_a_bare_name_is_known():
-    assert parse_text("`my x`", "offset", COLUMNS).column == "my x"
-    assert parse_text("s + 1", "offset", COLUMNS).column is None
-    assert parse_text("s/n", "offset", COLUMNS).columns == ("s", "n")
+    assert parse_text("`my x`", "offset", KNOWN).column == "my x"
+    assert parse_text("s + 1", "offset", KNOWN).column is None
+    assert parse_text("s/n", "offset", KNOWN).columns == ("s", "n")
 
 
 def test_expression_survives_a_pickle():
-    expression = pickle.loads(pickle.dumps(parse_text("s / `my x`", "offset", COLUMNS)))
-    np.testing.assert_array_equal(evaluate(expression, FRAME), S / FRAME["my x"])
+    expression = pickle.loads(pickle.dumps(parse_text("s / `my x`", "offset", KNOWN)))
+    np.testing.assert_array_equal(evaluate(expression, FRAME), S / DATA["my x"])
 
 
 def test_domain_errors_are_left_to_the_caller():
@@ -115,7 +119,6 @@ def test_pair_of_another_size_is_refused(text):
         "s and n",
         "log(*s)",
         "not b",
-        "{s}",
         "s | n",
         "None",
         "1j * s",
@@ -136,7 +139,7 @@ def test_no_python_is_reachable(text):
 def test_syntax_error_points_at_the_expression():
     with pytest.raises(FormulaError, match="offset: expected an expression") as error:
         value("s +* n")
-    assert str(error.value).splitlines()[-1] == "    ^^^^^^"
+    assert str(error.value).splitlines()[-1] == "       ^"
 
 
 def test_unknown_column_offers_the_closest():
@@ -152,5 +155,8 @@ def test_text_in_arithmetic_is_named():
         value("t + 1")
     with pytest.raises(DataError, match="text in column t"):
         value("log(t)")
-    with pytest.raises(DataError, match="expected an expression in numbers"):
+
+
+def test_wrong_number_of_arguments_is_named():
+    with pytest.raises(FormulaError, match="maximum: expected 2 argument"):
         value("maximum(s)")

@@ -41,21 +41,23 @@ def frames():
 @pytest.mark.parametrize("kind", list(frames()))
 def test_every_frame_is_read_alike(kind):
     frame = read(frames()[kind])
-    assert list(frame["text"].cat.categories) == ["a", "b"]
-    assert list(frame["text"].cat.codes) == [1, 0, -1]
-    np.testing.assert_array_equal(frame["whole"], [1.0, np.nan, 3.0])
-    np.testing.assert_array_equal(frame["whole_full"], [1, 2, 3])
-    np.testing.assert_array_equal(frame["real"], [1.5, np.nan, 2.5])
-    np.testing.assert_array_equal(frame["truth"], [1.0, np.nan, 0.0])
-    assert frame["truth_full"].dtype == bool
-    assert len(frame["day"].cat.categories) == 1
+    assert list(frame["text"].levels) == ["a", "b"]
+    assert list(frame["text"].values) == [1, 0, -1]
+    np.testing.assert_array_equal(frame["whole"].numbers, [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(frame["whole_full"].numbers, [1, 2, 3])
+    np.testing.assert_array_equal(frame["real"].numbers, [1.5, np.nan, 2.5])
+    assert frame["truth"].is_boolean
+    np.testing.assert_array_equal(frame["truth"].missing, [False, True, False])
+    np.testing.assert_array_equal(frame["truth"].numbers, [1.0, np.nan, 0.0])
+    assert frame["truth_full"].is_boolean
+    assert len(frame["day"].levels) == 1
     for name in ("whole", "real", "truth"):
-        assert frame[name].dtype == np.float64
+        assert frame[name].numbers.dtype == np.float64
 
 
 def test_decimals_are_numbers():
     data = pa.table({"x": pa.array([decimal.Decimal("1.5"), None], pa.decimal128(5, 2))})
-    np.testing.assert_array_equal(read(data, "x")["x"], [1.5, np.nan])
+    np.testing.assert_array_equal(read(data, "x")["x"].numbers, [1.5, np.nan])
 
 
 def test_category_order_is_kept():
@@ -65,16 +67,16 @@ def test_category_order_is_kept():
     arrow = pa.table({"f": pa.DictionaryArray.from_arrays(pa.array([1, 0, None]), levels)})
     for data in (pandas, polars, arrow):
         column = read(data, "f")["f"]
-        assert list(column.cat.categories) == levels
-        assert list(column.cat.codes) == [1, 0, -1]
+        assert list(column.levels) == levels
+        assert list(column.values) == [1, 0, -1]
 
 
 def test_polars_categorical_has_no_order_and_is_sorted():
     pl.Series(["zzz", "yyy"], dtype=pl.Categorical)  # fills the pool that such columns share
     data = pl.DataFrame({"f": pl.Series(["v", "u", None], dtype=pl.Categorical)})
     column = read(data, "f")["f"]
-    assert list(column.cat.categories) == ["u", "v"]
-    assert list(column.cat.codes) == [1, 0, -1]
+    assert list(column.levels) == ["u", "v"]
+    assert list(column.values) == [1, 0, -1]
 
 
 def test_index_is_kept_for_pandas_only():

@@ -21,6 +21,7 @@ from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
+from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
 
 
@@ -75,6 +76,7 @@ def prepare(
     with guard(None, "data"):
         model = build_problem(request, family, covariance=covariance)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
+    require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
     theta0 = _checked_theta0(request.theta0, model.problem, request.who)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from interlace_core.contract.covariance import Covariance
@@ -88,6 +88,11 @@ class RandomTerm:
     column_levels: tuple[str, ...] = ()
     points: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def n_effects(self) -> int:
+        """Number of its random effects: of all columns and levels."""
+        return int(self.Z.shape[1]) * len(self.levels)
+
     @cached_property
     def sizes(self) -> Array:
         """Root mean square of each column of Z, times that of the levels, shape (c,)."""
@@ -120,12 +125,15 @@ class RowReport:
         Rows in the data and rows in the fit.
     missing : mapping from str to int
         Missing values per variable, for the variables that had any.
+    uninformative : int
+        Rows in the fit that say nothing, see `Problem.informative`.
     """
 
     index: Any
     n_given: int
     n_used: int
     missing: Mapping[str, int] = field(default_factory=dict)
+    uninformative: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +168,11 @@ class Problem:
     def n(self) -> int:
         """Number of rows."""
         return int(self.y.shape[0])
+
+    @cached_property
+    def informative(self) -> BoolArray:
+        """Which rows say anything, shape (n,): not those of weight 0, nor those without trials."""
+        return informative_rows(self.family, self.y, self.weights)
 
     @property
     def n_theta(self) -> int:
@@ -202,6 +215,13 @@ class Problem:
             else predictor.offset
             for predictor, place in zip(self.predictors, self.beta_slices(), strict=True)
         ]
+
+
+def informative_rows(family: Family, y: Array, weights: Array | None) -> BoolArray:
+    """Return which rows say anything, shape (n,), from what a family's `check_response` gives."""
+    with np.errstate(all="ignore"):
+        seen = np.isfinite(family.observed(y))
+    return seen if weights is None else seen & (weights > 0.0)
 
 
 def _slices(start: int, sizes: list[int]) -> tuple[slice, ...]:

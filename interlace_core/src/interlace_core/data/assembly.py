@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
@@ -16,6 +15,7 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.data.design import DesignBuilder, drop_collinear, drop_intercept
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace_core.data.evaluation import evaluate
 from interlace_core.data.level_covariances import KnownCovariances
 from interlace_core.data.levels import (
     Factor,
@@ -26,14 +26,14 @@ from interlace_core.data.levels import (
 )
 from interlace_core.data.points import TermColumns, term_columns
 from interlace_core.data.rank import advice_on_columns
-from interlace_core.data.rows import Rows, Vector, require_finite, vector_values
+from interlace_core.data.rows import Vector, require_finite, vector_values
 from interlace_core.data.specification import ParameterFormula
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
-from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 CovarianceLookup = Callable[[str], type[Covariance]]
 """From the name of a covariance structure to its class."""
@@ -68,10 +68,10 @@ def assemble(
     parts: Sequence[ParameterFormula],
     family: Family,
     offset: Vector | None,
-    frame: pd.DataFrame,
-    rows: Rows,
+    designs: DesignBuilder,
     covariance: CovarianceLookup,
     known: object = None,
+    informative: BoolArray | None = None,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -83,17 +83,18 @@ def assemble(
         Bound to the data.
     offset : Expression, ndarray of shape (n_given,), or None
         The argument `offset`, which belongs to the first parameter.
-    frame : DataFrame, n rows
-        Rows in use.
-    rows : Rows
-        To name a row in a message.
+    designs : DesignBuilder
+        Over the rows in use.
     covariance : callable
         From the name of a covariance structure to its class.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors.
+    informative : ndarray of bool, shape (n,), optional
+        Rows that say anything: columns that these do not tell apart are collinear.
     """
     bars = [bar for part in parts for bar in part.bars]
-    work = _Assembly(frame, rows, covariance, _KnownLevels(known, bars, covariance))
+    levels = _KnownLevels(known, bars, covariance)
+    work = _Assembly(designs, covariance, levels, informative)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -102,7 +103,7 @@ def assemble(
     columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
     columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
     encoder = Encoder(
-        columns={name: column_code(frame[name]) for name in columns},
+        columns={name: column_code(designs.frame[name]) for name in columns},
         predictors=tuple(each for _, each in predictors),
         terms=tuple(each for _, each in terms),
         external_offset=isinstance(offset, np.ndarray),
@@ -154,13 +155,18 @@ class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
     def __init__(
-        self, frame: pd.DataFrame, rows: Rows, covariance: CovarianceLookup, known: _KnownLevels
+        self,
+        designs: DesignBuilder,
+        covariance: CovarianceLookup,
+        known: _KnownLevels,
+        informative: BoolArray | None,
     ) -> None:
+        self.designs = designs
+        self.informative = informative
+        self.frame = designs.frame
+        self.rows = designs.rows
         self.known = known
-        self.frame = frame
-        self.rows = rows
         self.covariance = covariance
-        self.designs = DesignBuilder(frame, rows)
         self.factors: dict[tuple[str, ...], Factor] = {}
         self.dropped: list[str] = []
         self.advice: list[str] = []
@@ -169,14 +175,14 @@ class _Assembly:
         self, parameter: Parameter, part: ParameterFormula, offset: Vector | None, place: int
     ) -> tuple[Predictor, PredictorEncoder]:
         """Return one parameter's predictor, and add its collinear columns to those dropped."""
-        n = len(self.frame)
+        n = self.frame.n
         if parameter.fixed is not None:
             encoder = PredictorEncoder(None, (), parameter.fixed_eta())
             empty = np.zeros((n, 0))
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
         whole = self.designs.build(part.fixed)
-        design, dropped = drop_collinear(whole)
+        design, dropped = drop_collinear(whole, self.informative)
         if dropped:
             self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:

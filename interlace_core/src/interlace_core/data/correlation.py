@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.row_correlation import RowCorrelation
-from interlace_core.data.design import design_functions
+from interlace_core.data.columns import Frame
 from interlace_core.data.levels import build_factor
 from interlace_core.data.rows import Rows
+from interlace_core.formulas.allowed import Vocabulary
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, Bar
 from interlace_core.formulas.formula import parse_random
 from interlace_core.formulas.tokens import formula_error, unknown_column
@@ -19,7 +19,7 @@ from interlace_core.messages.errors import DataError, UnsupportedModelError
 from interlace_core.records import Array, IntArray
 
 
-def read_correlation(text: str | None, columns: Collection[str]) -> Bar | None:
+def read_correlation(text: str | None, vocabulary: Vocabulary) -> Bar | None:
     """Return a correlation such as `ar1(time | subject)` with its names checked.
 
     Raises
@@ -31,7 +31,8 @@ def read_correlation(text: str | None, columns: Collection[str]) -> Bar | None:
     """
     if text is None:
         return None
-    bars = parse_random(text, argument="correlation")
+    columns = vocabulary.columns
+    bars = parse_random(text, argument="correlation", limits=vocabulary.limits)
     if len(bars) != 1 or bars[0].structure == DEFAULT_STRUCTURE or bars[0].options:
         raise formula_error(
             bars[0].span,
@@ -42,7 +43,7 @@ def read_correlation(text: str | None, columns: Collection[str]) -> Bar | None:
     for span, name in zip(bar.factors, bar.columns, strict=True):
         if name not in columns:
             raise unknown_column(span, name, columns)
-    if len(bar.left.covariates) > 1 or len(bar.left.columns(columns, design_functions())) != len(
+    if len(bar.left.covariates) > 1 or len(bar.left.columns(vocabulary)) != len(
         bar.left.covariates
     ):
         raise formula_error(
@@ -51,13 +52,13 @@ def read_correlation(text: str | None, columns: Collection[str]) -> Bar | None:
     return bar
 
 
-def correlation_columns(bar: Bar, columns: Collection[str]) -> list[str]:
+def correlation_columns(bar: Bar, vocabulary: Vocabulary) -> list[str]:
     """Return the columns that a correlation uses."""
-    return [*bar.left.columns(columns, design_functions()), *bar.columns]
+    return [*bar.left.columns(vocabulary), *bar.columns]
 
 
 def build_correlation(
-    bar: Bar, frame: pd.DataFrame, rows: Rows, covariance: Callable[[str], type[Covariance]]
+    bar: Bar, frame: Frame, rows: Rows, covariance: Callable[[str], type[Covariance]]
 ) -> RowCorrelation:
     """Return which rows correlate, and how.
 
@@ -65,7 +66,7 @@ def build_correlation(
     ----------
     bar : Bar
         From `read_correlation`.
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use.
     rows : Rows
         To name a row in a message.
@@ -87,7 +88,7 @@ def build_correlation(
             "another, such as ar1."
         )
     codes = build_factor(bar.columns, frame).codes
-    (name,) = bar.left.columns(frame.columns, design_functions()) or (None,)
+    (name,) = bar.left.columns(Vocabulary(tuple(frame))) or (None,)
     times = _order(codes) if name is None else _times(name, frame, rows, structure.whole_times)
     label = f"{bar.structure}({name or 1} | {bar.group})"
     _require_distinct(label, codes, times, rows)
@@ -103,11 +104,11 @@ def _order(codes: IntArray) -> Array:
     return times
 
 
-def _times(name: str, frame: pd.DataFrame, rows: Rows, whole: bool) -> Array:
+def _times(name: str, frame: Frame, rows: Rows, whole: bool) -> Array:
     column = frame[name]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.codes, dtype=np.float64)
-    times = np.asarray(column, dtype=np.float64)
+    if column.levels is not None:
+        return column.values.astype(np.float64)
+    times = column.numbers
     odd = np.flatnonzero(whole & (times != np.round(times)))
     if odd.size:
         raise DataError(

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula
-from formulaic.errors import DataMismatchWarning
-from formulaic.materializers import PandasMaterializer
-from formulaic.transforms import TRANSFORMS
 
-from interlace_core.data.rank import independent_columns
+from interlace_core.data.coding import parts_of_terms
+from interlace_core.data.columns import Column, Frame
+from interlace_core.data.evaluation import States
+from interlace_core.data.factors import (
+    INTERCEPT,
+    Coded,
+    Columns,
+    DesignFactor,
+    DesignTerm,
+    as_trained,
+    code_factor,
+)
+from interlace_core.data.rank import Dependence, dependence, independent_columns
 from interlace_core.data.rows import Rows, frozen, require_finite
-from interlace_core.formulas.expressions import FUNCTIONS
+from interlace_core.formulas.allowed import Vocabulary
+from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.terms import LinearFormula
-from interlace_core.formulas.tokens import Span, formula_error
-from interlace_core.messages.errors import DataError, FormulaError, InterlaceError
-from interlace_core.records import Array, IntArray
-
-INTERCEPT = "Intercept"
+from interlace_core.formulas.tokens import formula_error
+from interlace_core.messages.errors import DataError, FormulaError
+from interlace_core.records import Array, BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -37,22 +42,37 @@ class DesignEncoder:
         Column names of the design.
     columns : tuple of str
         Columns of the data that it uses.
-    spec : object or None
-        The formula parser's record of levels, contrasts and the state of transforms; None for
-        a design that is the intercept alone.
+    terms : tuple of DesignTerm
+        In the order of their columns, before collinear ones were dropped.
+    factors : mapping from str to DesignFactor
+        By name.
     kept : ndarray of intp, shape (p,), or None
         Columns left after collinear ones were dropped; None if all are.
     points : ndarray, shape (p, k), or None
         Distinct values of k covariates, one of which each column stands for; None where columns
         are what the formula makes.
+    dependence : Dependence, or None
+        How the columns that were dropped depend on the others; None if none were.
     """
 
     text: str
     names: tuple[str, ...]
     columns: tuple[str, ...]
-    spec: Any = None
+    terms: tuple[DesignTerm, ...]
+    factors: Mapping[str, DesignFactor] = field(default_factory=dict)
     kept: IntArray | None = None
     points: Array | None = None
+    dependence: Dependence | None = None
+
+    @property
+    def is_intercept(self) -> bool:
+        """Whether it is the constant alone."""
+        return not self.factors and len(self.terms) == 1
+
+    @property
+    def width(self) -> int:
+        """Number of columns before collinear ones were dropped."""
+        return sum(len(each.names) for each in self.terms)
 
 
 @dataclass(frozen=True)
@@ -79,16 +99,20 @@ class DesignBuilder:
 
     Parameters
     ----------
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use.
     rows : Rows
         To name a row in a message.
+    vocabulary : Vocabulary
+        What the names of a formula can mean, and how large it may be.
     """
 
-    def __init__(self, frame: pd.DataFrame, rows: Rows) -> None:
+    def __init__(self, frame: Frame, rows: Rows, vocabulary: Vocabulary) -> None:
         self.frame = frame
         self.rows = rows
+        self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
+        self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
         """Return the design of a formula.
@@ -101,46 +125,116 @@ class DesignBuilder:
         Raises
         ------
         FormulaError
-            If the formula cannot be read or evaluated.
+            If the formula cannot be read or evaluated, or has too many columns.
         DataError
             If a column of it is not finite in some row, or holds dates.
         """
-        code = formula.code(self.frame.columns)
-        if code not in self._built:
-            self._built[code] = self._new(formula, code)
-        return self._built[code]
+        if formula.text not in self._built:
+            self._built[formula.text] = self._new(formula)
+        return self._built[formula.text]
 
-    def _new(self, formula: LinearFormula, code: str) -> Design:
-        if code == "1":
-            encoder = DesignEncoder(formula.text, (INTERCEPT,), ())
-            return Design(frozen(np.ones((len(self.frame), 1))), encoder)
-        columns = formula.columns(self.frame.columns, design_functions())
-        for name in columns:
-            _refuse_dates(self.frame[name])
-        try:
-            X, spec = materialise(Formula(code), self.frame[list(columns)], formula.text)
-        except InterlaceError:
-            raise
-        # Whatever fails while the user's expressions are evaluated: its own words, and where.
-        except Exception as error:
-            raise _unreadable(formula.span, error) from error
-        names = tuple(str(name) for name in spec.column_names)
-        _require_finite_columns(X, names, self.rows)
-        empty = tuple(str(part[0]) for part in spec.structure if not part[2])
-        return Design(frozen(X), DesignEncoder(formula.text, names, columns, spec), empty)
+    def _new(self, formula: LinearFormula) -> Design:
+        expanded = formula.expanded
+        if not expanded.products and expanded.intercept:
+            return Design(_ones(self.frame.n), constant_encoder(formula.text))
+        found = {
+            name: self._factor(name, each) for name, each in formula.read(self.vocabulary).items()
+        }
+        coded = {name: each for name, (_, each) in found.items()}
+        products = [(), *expanded.products] if expanded.intercept else list(expanded.products)
+        columns = Columns({name: each for name, (each, _) in found.items()}, coded, self.frame.n)
+        parts = parts_of_terms(products, lambda name: coded[name].spans_constant)
+        terms = tuple(
+            DesignTerm(names, tuple(each), tuple(columns.names(each)))
+            for names, each in zip(products, parts, strict=True)
+        )
+        width = sum(len(each.names) for each in terms)
+        limits = self.vocabulary.limits
+        if width > limits.columns:
+            raise formula_error(
+                formula.span,
+                f"expected at most {limits.columns} columns, got {width}. Categories with many "
+                f"levels are groups, as in (1 | g). {limits.hint('columns')}",
+            )
+        X = columns.matrix(terms)
+        encoder = DesignEncoder(
+            formula.text,
+            tuple(name for each in terms for name in each.names),
+            tuple(dict.fromkeys(n for each, _ in found.values() for n in each.expression.columns)),
+            terms,
+            {name: each for name, (each, _) in found.items()},
+        )
+        _require_finite_columns(X, encoder.names, self.rows)
+        X.flags.writeable = False
+        return Design(X, encoder, tuple(each.name for each in terms if not each.names))
+
+    def _factor(self, name: str, expression: Expression) -> tuple[DesignFactor, Coded]:
+        """Return a factor, evaluated once for all designs over the rows."""
+        if name not in self._coded:
+            for column in expression.columns:
+                _refuse_dates(self.frame[column])
+            states: States = {}
+            coded = code_factor(name, expression, self.frame, states)
+            self._coded[name] = DesignFactor(expression, coded.levels, states), coded
+        return self._coded[name]
 
 
-def drop_collinear(design: Design) -> tuple[Design, tuple[str, ...]]:
+def constant_encoder(text: str) -> DesignEncoder:
+    """Return the encoder of a design that is the constant alone."""
+    return DesignEncoder(text, (INTERCEPT,), (), (DesignTerm((), ((),), (INTERCEPT,)),))
+
+
+def design_of(encoder: DesignEncoder, frame: Frame) -> Array:
+    """Return the design of new data, coded as the training data were, with all its columns.
+
+    Parameters
+    ----------
+    encoder : DesignEncoder
+    frame : Frame, n rows
+        Nothing missing; categories coded as in training.
+
+    Returns
+    -------
+    ndarray, shape (n, width)
+        Collinear columns that were dropped from the fit among them.
+
+    Raises
+    ------
+    DataError
+        If a level was not seen in training, or a function cannot be computed.
+    """
+    if encoder.is_intercept:
+        return np.ones((frame.n, encoder.width))
+    coded = {}
+    for name, factor in encoder.factors.items():
+        states = {key: dict(each) for key, each in factor.states.items()}
+        found = code_factor(name, factor.expression, frame, states)
+        coded[name] = as_trained(name, factor, found)
+    return Columns(encoder.factors, coded, frame.n).matrix(encoder.terms)
+
+
+def drop_collinear(
+    design: Design, informative: BoolArray | None = None
+) -> tuple[Design, tuple[str, ...]]:
     """Return a design of full column rank, and the names of the columns dropped.
 
     Of columns that depend on each other the later ones go, as in R.
+
+    Parameters
+    ----------
+    design : Design
+    informative : ndarray of bool, shape (n,), optional
+        Rows that count; all by default.
     """
-    keep = independent_columns(design.X)
+    X = design.X if informative is None or informative.all() else design.X[informative]
+    keep = independent_columns(X)
     if keep.all():
         return design, design.empty
     kept = np.flatnonzero(keep)
     names = np.array(design.encoder.names, dtype=object)
-    encoder = replace(design.encoder, names=tuple(names[kept]), kept=kept)
+    encoder = replace(
+        design.encoder, names=tuple(names[kept]), kept=kept, dependence=dependence(X, keep)
+    )
     dropped = (*tuple(names[~keep]), *design.empty)
     return Design(frozen(design.X[:, kept]), encoder), dropped
 
@@ -172,36 +266,16 @@ def drop_intercept(design: Design, parameter: str) -> Design:
     return replace(design, X=frozen(design.X[:, keep]), encoder=encoder)
 
 
-def design_functions() -> Collection[str]:
-    """Return the names of the functions that fixed and random effects may use."""
-    return frozenset(TRANSFORMS) | frozenset(FUNCTIONS)
+def _ones(n: int) -> Array:
+    ones = np.ones((n, 1))
+    ones.flags.writeable = False
+    return ones
 
 
-def materialise(spec: Any, frame: pd.DataFrame, text: str) -> tuple[Array, Any]:
-    """Return a design and its specification from a formula or an earlier specification."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        # Levels outside those of the training data would silently become rows of zeros.
-        warnings.simplefilter("error", DataMismatchWarning)
-        try:
-            matrix = PandasMaterializer(frame, context=_context()).get_model_matrix(
-                spec, output="numpy", na_action="ignore"
-            )
-        except DataMismatchWarning as error:
-            raise DataError(
-                f"{text!r}: expected the levels listed or seen in training, got others. {error} "
-                "Drop the rows or recode them."
-            ) from error
-    return np.asarray(matrix, dtype=np.float64), matrix.model_spec
-
-
-def _context() -> Mapping[str, Any]:
-    return {name: call for name, call in FUNCTIONS.items() if name not in TRANSFORMS}
-
-
-def _refuse_dates(column: pd.Series[Any]) -> None:
-    if not isinstance(column.dtype, pd.CategoricalDtype):
+def _refuse_dates(column: Column) -> None:
+    if column.levels is None or not len(column.levels) or isinstance(column.levels[0], str):
         return
-    kind = pd.api.types.infer_dtype(column.cat.categories, skipna=True)
+    kind = pd.api.types.infer_dtype(column.levels, skipna=True)
     if kind.startswith(("date", "time", "period")):
         raise DataError(
             f"column {column.name!r}: expected numbers, text or categories, got {kind} values. "
@@ -214,15 +288,3 @@ def _require_finite_columns(X: Array, names: tuple[str, ...], rows: Rows) -> Non
         return
     for place, name in enumerate(names):
         require_finite(X[:, place], f"term {name!r}", rows)
-
-
-def _unreadable(where: Span, error: Exception) -> FormulaError:
-    return formula_error(
-        where,
-        f"expected terms that can be read and computed. {first_line(error)} Correct this part.",
-    )
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error that says something."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

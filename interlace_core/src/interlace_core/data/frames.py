@@ -1,26 +1,28 @@
 """Any data frame in, a plain one with the columns needed out.
 
 Taken: pandas, polars, pyarrow tables and whatever else narwhals knows as an eager frame, and
-mappings from names to arrays. What comes out is a pandas frame whose columns are numbers
-(NaN where missing), booleans, or categories (text always is), with the rows numbered from 0.
+mappings from names to arrays. What comes out are columns of numbers, booleans or levels (text
+always is), in the order of the rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
+from interlace_core.data.columns import Column, Frame
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import did_you_mean, listed
-
-_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
-"""What `pandas.api.types.infer_dtype` says of columns that hold numbers."""
+from interlace_core.records import BoolArray
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def open_table(data: object, *, argument: str = "data") -> Table:
     return table
 
 
-def read_columns(table: Table, names: Collection[str], *, argument: str = "data") -> pd.DataFrame:
-    """Return the columns needed, as numbers or categories, rows numbered from 0.
+def read_columns(table: Table, names: Collection[str], *, argument: str = "data") -> Frame:
+    """Return the columns needed, as numbers, booleans or levels.
 
     Parameters
     ----------
@@ -86,8 +88,7 @@ def read_columns(table: Table, names: Collection[str], *, argument: str = "data"
 
     Returns
     -------
-    DataFrame, n rows
-        Numbers are float64, integers or bool of NumPy, everything else is categorical.
+    Frame, n rows
 
     Raises
     ------
@@ -95,8 +96,10 @@ def read_columns(table: Table, names: Collection[str], *, argument: str = "data"
         If a column is missing, occurs twice, or holds something that is neither number nor text.
     """
     require_columns(table, names, argument=argument)
-    read = {name: _plain(_column(table, name), name) for name in dict.fromkeys(names)}
-    return pd.DataFrame(read, index=pd.RangeIndex(len(table.index)), copy=False)
+    return Frame(
+        {name: _read(table, name) for name in dict.fromkeys(names)},
+        len(table.index),
+    )
 
 
 def require_columns(table: Table, names: Collection[str], *, argument: str = "data") -> None:
@@ -152,45 +155,111 @@ def _duplicated(data: object, error: Exception, argument: str) -> Exception:
     )
 
 
-def _column(table: Table, name: str) -> pd.Series[Any]:
-    """Return one column as pandas has it; polars' without help of pyarrow."""
+def _read(table: Table, name: str) -> Column:
+    """Return one column; whole numbers stay exact, whatever is missing among them."""
     if isinstance(table.native, pd.DataFrame):
-        return table.native[name]
+        return as_column(name, _values(table.native[name]))
     series = table.native[name]
     if series.dtype == nw.Enum:
         levels = nw.to_native(series).dtype.categories.to_list()
-        return pd.Series(pd.Categorical(series.to_list(), levels, ordered=True))
-    if series.dtype.is_numeric() or series.dtype == nw.Boolean:
-        return pd.Series(series.to_numpy())
+        return as_column(name, pd.Categorical(series.to_list(), levels, ordered=True))
+    if series.dtype.is_integer() and series.dtype not in (nw.Int128, nw.UInt128):
+        holes = _holes(series.is_null().to_numpy())
+        filled = series if holes is None else series.fill_null(0)
+        return Column(name, filled.to_numpy(), holes=holes)
+    if series.dtype.is_float():
+        return Column(name, series.to_numpy())
     if table.native.implementation.is_polars():
-        return pd.Series(series.to_list(), dtype=object)
+        return as_column(name, np.array(series.to_list(), dtype=object))
     # Not series.to_pandas(): narwhals 2.29 loses the nulls of a pyarrow dictionary.
-    return pd.Series(nw.to_native(series).to_pandas())
+    return as_column(name, _values(nw.to_native(series).to_pandas()))
 
 
-def _plain(column: pd.Series[Any], name: str) -> Any:
-    """Return a column as NumPy numbers, or as categories."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.array
+def _values(series: pd.Series[Any]) -> Any:
+    return series.array if isinstance(series.dtype, ExtensionDtype) else series.to_numpy()
+
+
+def as_column(name: str, values: Any) -> Column:
+    """Return an array of NumPy's or pandas' as a column.
+
+    Raises
+    ------
+    DataError
+        If it holds something that is neither number nor text.
+    """
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        return Column(name, np.asarray(values))
+    if isinstance(dtype, pd.CategoricalDtype):
+        return Column(name, values.codes, values.categories, bool(values.ordered))
     try:
-        kind = pd.api.types.infer_dtype(column, skipna=True)
+        kind = pd.api.types.infer_dtype(values, skipna=True)
         if kind == "complex":
             raise TypeError
-        return _numbers(column, kind) if kind in _NUMBERS else pd.Categorical(column)
+        read = _READERS.get(kind, _levels)
+        return read(name, values)
     except (TypeError, ValueError) as error:
-        raise _unusable(name, column.dtype) from error
+        raise DataError(
+            f"column {name!r}: expected numbers, text, booleans or categories, got {dtype}. "
+            "Convert it to one of these."
+        ) from error
 
 
-def _numbers(column: pd.Series[Any], kind: str) -> Any:
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
-        return column.to_numpy()
-    if kind == "boolean" and not column.isna().any():
-        return column.to_numpy(dtype=bool)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+def _whole(name: str, values: Any) -> Column:
+    """Return whole numbers, as 64 bits where they fit, otherwise as Python's own."""
+    holes = _holes(pd.isna(values))
+    filled = np.where(pd.isna(values), 0, np.asarray(values, dtype=object))
+    for dtype in (np.int64, np.uint64):
+        try:
+            return Column(name, filled.astype(dtype), holes=holes)
+        except OverflowError:
+            continue
+    return Column(name, filled, holes=holes)
 
 
-def _unusable(name: str, dtype: object) -> DataError:
-    return DataError(
-        f"column {name!r}: expected numbers, text, booleans or categories, got {dtype}. Convert "
-        "it to one of these."
-    )
+def _booleans(name: str, values: Any) -> Column:
+    missing = np.asarray(pd.isna(values))
+    filled = np.where(missing, False, np.asarray(values, dtype=object))
+    return Column(name, filled.astype(bool), holes=_holes(missing))
+
+
+def _decimals(name: str, values: Any) -> Column:
+    missing = np.asarray(pd.isna(values))
+    filled = np.array(values, dtype=object)
+    filled[missing] = Decimal(0)
+    return Column(name, filled, holes=_holes(missing))
+
+
+def _reals(name: str, values: Any) -> Column:
+    return Column(name, pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _levels(name: str, values: Any) -> Column:
+    """Return text, dates or whatever else can be told apart, as levels in their order."""
+    codes, found = pd.factorize(values)
+    labels = np.asarray(found, dtype=object)
+    try:
+        order = np.argsort(labels, kind="stable")
+    except TypeError:  # values of several types have no order but that of their appearance
+        return Column(name, codes, pd.Index(found))
+    places = np.empty(len(order) + 1, dtype=np.intp)
+    places[order], places[-1] = np.arange(len(order)), -1
+    levels = pd.Index(labels[order], dtype=object) if _is_text(labels) else pd.Index(found[order])
+    return Column(name, places[codes], levels)
+
+
+def _is_text(labels: npt.NDArray[Any]) -> bool:
+    return set(map(type, labels.tolist())) <= {str}
+
+
+def _holes(missing: Any) -> BoolArray | None:
+    return np.asarray(missing, dtype=bool) if np.any(missing) else None
+
+
+_READERS: Mapping[str, Callable[[str, Any], Column]] = {
+    "integer": _whole,
+    "boolean": _booleans,
+    "decimal": _decimals,
+    **dict.fromkeys(("floating", "mixed-integer-float", "empty"), _reals),
+}
+"""By what `pandas.api.types.infer_dtype` says of columns that hold numbers."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from interlace_core.data.columns import Column, Frame
 from interlace_core.formulas.bars import Bar
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError
@@ -46,33 +48,22 @@ def unique_level_names(column: str, levels: Iterable[Any]) -> tuple[str, ...]:
     return names
 
 
-def factorise(column: pd.Series[Any]) -> tuple[IntArray, pd.Index[Any]]:
-    """Return codes, shape (n,), -1 where missing, and levels of a column from `read_columns`.
-
-    Categories keep their order, other values are sorted; every level of a column of numbers
-    occurs.
-    """
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.codes, dtype=np.intp), column.cat.categories
-    codes, levels = pd.factorize(column.to_numpy(), sort=True)
-    return codes, pd.Index(levels)
-
-
-def drop_unused_levels(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def drop_unused_levels(frame: Frame) -> tuple[Frame, list[str]]:
     """Return a frame whose categories all occur, and a note on each column that lost some."""
     notes = []
     used = {}
-    for name in frame.columns:
-        column = frame[name]
-        if not isinstance(column.dtype, pd.CategoricalDtype):
+    for name, column in frame.items():
+        if column.levels is None:
             continue
-        categories = column.cat.categories
-        counts = np.bincount(np.asarray(column.cat.codes), minlength=len(categories))
+        counts = np.bincount(column.values, minlength=len(column.levels))
         if not counts.all():
-            unused = level_names(categories[counts == 0])
+            unused = level_names(column.levels[counts == 0])
             notes.append(f"column {name!r}: dropped the unused level(s) {listed(unused)}")
-            used[name] = column.cat.remove_unused_categories()
-    return frame.assign(**used) if used else frame, notes
+            places = np.cumsum(counts > 0) - 1
+            used[name] = replace(
+                column, values=places[column.values], levels=column.levels[counts > 0]
+            )
+    return Frame({**frame, **used}, frame.n) if used else frame, notes
 
 
 @dataclass(frozen=True)
@@ -84,29 +75,28 @@ class ColumnCode:
     name : str
         The column.
     levels : Index or None
-        Its categories in order; None for a column of numbers.
+        Its categories in order, of type bool for True and False; None for a column of numbers.
     """
 
     name: str
     levels: pd.Index[Any] | None
 
+    @property
+    def is_boolean(self) -> bool:
+        """Whether the column held True and False."""
+        return self.levels is not None and self.levels.dtype == bool
 
-def column_code(column: pd.Series[Any]) -> ColumnCode:
+
+BOOLEANS: pd.Index[Any] = pd.Index([False, True])
+"""Levels of a column of True and False."""
+
+
+def column_code(column: Column) -> ColumnCode:
     """Return how a column of the training data was read."""
-    name = str(column.name)
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        return ColumnCode(name, None)
-    unique_level_names(name, column.cat.categories)
-    return ColumnCode(name, column.cat.categories)
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    # bool is an int, and keeps its own name.
-    if isinstance(value, Real) and not isinstance(value, int) and float(value).is_integer():
-        return str(int(float(value)))
-    return str(value)
+    if column.levels is None:
+        return ColumnCode(column.name, BOOLEANS if column.is_boolean else None)
+    unique_level_names(column.name, column.levels)
+    return ColumnCode(column.name, column.levels)
 
 
 @dataclass(frozen=True)
@@ -148,14 +138,14 @@ class Factor:
     encoder: FactorEncoder
 
 
-def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
+def build_factor(columns: Sequence[str], frame: Frame) -> Factor:
     """Return the grouping factor of one column, or of the combinations of several that occur.
 
     Parameters
     ----------
     columns : sequence of str
         The columns.
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use, no missing values, no unused categories.
 
     Returns
@@ -169,7 +159,7 @@ def build_factor(columns: Sequence[str], frame: pd.DataFrame) -> Factor:
     DataError
         If two levels of a column have the same name.
     """
-    coded = [factorise(frame[name]) for name in columns]
+    coded = [frame[name].factorise() for name in columns]
     names = tuple(
         unique_level_names(name, levels) for name, (_, levels) in zip(columns, coded, strict=True)
     )
@@ -217,3 +207,15 @@ def check_distinct(bars: Sequence[Bar]) -> None:
                 "formula, in groups= and in random= add up; write it in one place.",
             )
         seen.add(key)
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        written = f"{value:f}"
+        return written.rstrip("0").rstrip(".") if "." in written else written
+    # bool is an int, and keeps its own name.
+    if isinstance(value, Real) and not isinstance(value, int) and float(value).is_integer():
+        return str(int(float(value)))
+    return str(value)

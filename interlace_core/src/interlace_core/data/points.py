@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.covariance import Covariance
+from interlace_core.data.columns import Frame
 from interlace_core.data.design import Design, DesignEncoder
 from interlace_core.data.levels import build_factor, level_names
 from interlace_core.data.rows import frozen
@@ -42,7 +42,7 @@ class TermColumns:
 
 
 def term_columns(
-    bar: Bar, structure: type[Covariance], design: Design, frame: pd.DataFrame
+    bar: Bar, structure: type[Covariance], design: Design, frame: Frame
 ) -> TermColumns:
     """Return the columns of a term, as its structure takes them.
 
@@ -54,7 +54,7 @@ def term_columns(
         Class of its structure.
     design : Design
         Of what stands left of the bar.
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use.
 
     Raises
@@ -64,8 +64,7 @@ def term_columns(
     """
     if not structure.takes_levels_only:
         return TermColumns(design.X, design.encoder)
-    used = [frame[name] for name in design.encoder.columns]
-    factors = [each for each in used if isinstance(each.dtype, pd.CategoricalDtype)]
+    factors = [each for each in design.encoder.factors.values() if each.levels is not None]
     numeric = not factors and design.X.shape[1] == len(bar.left.covariates)
     if bar.left.has_intercept or (factors and not _are_indicators(design.X)):
         raise _not_levels(bar, structure, design)
@@ -117,7 +116,7 @@ def _points(design: Design) -> TermColumns:
     return TermColumns(frozen(Z), encoder, levels, frame)
 
 
-def _levels(bar: Bar, design: Design, frame: pd.DataFrame) -> TermColumns:
+def _levels(bar: Bar, design: Design, frame: Frame) -> TermColumns:
     """Return the columns of a factor, as they are."""
     names, used = design.encoder.names, design.encoder.columns
     levels = names

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.family import Family
-from interlace_core.contract.problem import Problem, RowReport
+from interlace_core.contract.problem import Problem, RowReport, informative_rows
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.data.assembly import (
     Assembled,
@@ -18,11 +17,13 @@ from interlace_core.data.assembly import (
     overlap_notes,
     relation_notes,
 )
+from interlace_core.data.columns import Frame
 from interlace_core.data.correlation import (
     build_correlation,
     correlation_columns,
     read_correlation,
 )
+from interlace_core.data.design import DesignBuilder
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
 from interlace_core.data.levels import drop_unused_levels
@@ -39,6 +40,7 @@ from interlace_core.data.rows import (
 )
 from interlace_core.data.specification import assign_parameters, read_specification
 from interlace_core.families.correlated_rows import CorrelatedRows
+from interlace_core.formulas.allowed import Vocabulary, check_functions
 from interlace_core.messages.errors import DataWarning, ResponseError
 from interlace_core.messages.names import listed
 from interlace_core.messages.warn import warn
@@ -113,9 +115,10 @@ def build_problem(
         If the response does not suit the family.
     """
     table = open_table(request.data)
-    specification = read_specification(request, table)
-    serial = read_correlation(request.correlation, table.columns)
-    more = [] if serial is None else correlation_columns(serial, table.columns)
+    vocabulary = Vocabulary(table.columns, check_functions(request.functions), request.limits)
+    specification = read_specification(request, table, vocabulary)
+    serial = read_correlation(request.correlation, vocabulary)
+    more = [] if serial is None else correlation_columns(serial, vocabulary)
     given = read_columns(table, tuple(dict.fromkeys([*specification.columns, *more])))
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
@@ -127,7 +130,11 @@ def build_problem(
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    design = assemble(parts, bound, specification.offset, frame, rows, covariance, request.known)
+    designs = DesignBuilder(frame, rows, vocabulary)
+    informative = informative_rows(bound, response.y, response.weights)
+    design = assemble(
+        parts, bound, specification.offset, designs, covariance, request.known, informative
+    )
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped, design.advice)
@@ -135,7 +142,7 @@ def build_problem(
     return Model(
         problem=problem,
         encoder=design.encoder,
-        rows=rows.report(),
+        rows=rows.report(uninformative=int(np.sum(~problem.informative))),
         family=bound,
         formula=request.formula,
         dropped_columns=design.dropped,
@@ -145,12 +152,13 @@ def build_problem(
             *relation_notes(design.terms),
             *_correlation_notes(correlated),
             *_known_notes(design),
+            *_uninformative_notes(problem),
         ),
         response_levels=raw.levels,
     )
 
 
-def _weights(weights: Vector | None, frame: pd.DataFrame, rows: Rows) -> Array | None:
+def _weights(weights: Vector | None, frame: Frame, rows: Rows) -> Array | None:
     """Return the weights of the rows in use, checked; None if there are none."""
     if weights is None:
         return None
@@ -190,6 +198,14 @@ def _known_notes(design: Assembled) -> list[str]:
             value = f"fixed at {float(parameter.link.mu(each.offset[0])):g}"
         notes.append(f"{parameter.name} is {value}: its formula has no coefficients")
     return notes
+
+
+def _uninformative_notes(problem: Problem) -> list[str]:
+    """Return a note on rows that say nothing."""
+    silent = int(np.sum(~problem.informative))
+    if not silent:
+        return []
+    return [f"{silent} row(s) of weight 0 or without trials say nothing, and are not counted"]
 
 
 def _problem(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
 from interlace_core.engine.gram import weighted_gram
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 # R's lm.fit and its mixed models drop a column whose part orthogonal to the columns before it
 # is shorter than 1e-7 of the column.
@@ -96,6 +97,59 @@ def _own_lengths(X: Array) -> Array:
     # R has the inner products of the columns of X, exact to rounding.
     (R,) = scipy.linalg.qr(X / scale, mode="r", check_finite=False)
     return _sweep(np.asarray(R[: min(n, p)], dtype=np.float64))
+
+
+TOL_REL_DEPENDENCE = 1e-6
+"""How closely new data must follow the dependence of columns."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Which columns of a design were dropped, and how they follow from those kept.
+
+    Coefficients of the columns kept stand for those of all, but only for rows that depend in the
+    same way: the others are no combination of rows of the fit, and have no estimate (in R,
+    "non-estimable").
+
+    Attributes
+    ----------
+    kept : ndarray of intp, shape (p,)
+    dropped : ndarray of intp, shape (d,)
+    relations : ndarray, shape (p, d)
+        `X_dropped = X_kept relations` in the rows of the fit.
+    """
+
+    kept: IntArray
+    dropped: IntArray
+    relations: Array
+
+    def holds(self, full: Array) -> npt.NDArray[np.bool_]:
+        """Return for which rows of a design with all columns it holds, shape (n,)."""
+        X, dropped = full[:, self.kept], full[:, self.dropped]
+        size = np.abs(X) @ np.abs(self.relations) + np.abs(dropped)
+        off = np.abs(X @ self.relations - dropped) > TOL_REL_DEPENDENCE * size
+        return np.asarray(~np.any(off, axis=1))
+
+
+def dependence(X: Array, keep: npt.NDArray[np.bool_]) -> Dependence:
+    """Return how the other columns follow from those kept.
+
+    Entries that are rounding are 0, so that a column which no row uses asks nothing of others.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Finite.
+    keep : ndarray of bool, shape (p,)
+        As `independent_columns` returns it.
+    """
+    largest = np.abs(X).max(axis=0, initial=0.0)
+    scale = np.where(largest > 0, largest, 1.0)
+    Q, R = scipy.linalg.qr(X[:, keep] / scale[keep], mode="economic", check_finite=False)
+    found = scipy.linalg.solve_triangular(R, Q.T @ (X[:, ~keep] / scale[~keep]))
+    found[np.abs(found) < TOL_REL_RESIDUAL] = 0.0
+    relations = np.asarray(found * scale[~keep] / scale[keep][:, None])
+    return Dependence(np.flatnonzero(keep), np.flatnonzero(~keep), relations)
 
 
 def _gram(X: Array) -> Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.messages.errors import OptionError
 
 
@@ -45,6 +46,10 @@ class ModelRequest:
         Link of the mean, for a family given by name or class.
     correlation : str, optional
         Correlation of the rows' errors, such as "ar1(time | subject)".
+    functions : mapping from str to callable, optional
+        Functions of the user's that formulas may call, by name.
+    limits : Limits
+        Of the formulas' size.
     who : str
         The function that the user called, for messages.
 
@@ -66,6 +71,8 @@ class ModelRequest:
     known: Mapping[str, Any] | None = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
+    functions: Mapping[str, Callable[..., Any]] | None = None
+    limits: Limits = DEFAULT_LIMITS
     link: str | Link | None = None
     who: str = "glmer"
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from interlace_core.contract.family import Family
-from interlace_core.data.levels import factorise, level_names
+from interlace_core.data.columns import Column, Frame
+from interlace_core.data.evaluation import evaluate
+from interlace_core.data.levels import level_names
 from interlace_core.data.rows import Rows, require_finite
-from interlace_core.formulas.expressions import Expression, evaluate
+from interlace_core.formulas.expressions import Expression
 from interlace_core.messages.errors import ResponseError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, Response
@@ -50,7 +51,7 @@ class RawResponse:
 
 
 def read_response(
-    expressions: Sequence[Expression], frame: pd.DataFrame, family: Family, rows: Rows
+    expressions: Sequence[Expression], frame: Frame, family: Family, rows: Rows
 ) -> RawResponse:
     """Return the response in a form that the family takes.
 
@@ -58,7 +59,7 @@ def read_response(
     ----------
     expressions : sequence of Expression
         One, or two for a pair.
-    frame : DataFrame, n rows
+    frame : Frame, n rows
         Rows in use.
     family : Family
         Its `response_forms` decide.
@@ -119,7 +120,7 @@ def _constant(text: str, got: str) -> ResponseError:
 
 
 def _read_pair(
-    expressions: Sequence[Expression], frame: pd.DataFrame, family: Family, rows: Rows
+    expressions: Sequence[Expression], frame: Frame, family: Family, rows: Rows
 ) -> RawResponse:
     text = ", ".join(each.text for each in expressions)
     _require_form(family, ("pair",), f"cbind({text})", "a pair")
@@ -130,16 +131,14 @@ def _read_pair(
     return RawResponse(y)
 
 
-def _read_single(
-    expression: Expression, frame: pd.DataFrame, family: Family, rows: Rows
-) -> RawResponse:
-    column = frame[expression.column] if expression.column else None
-    if column is not None and isinstance(column.dtype, pd.CategoricalDtype):
+def _read_single(expression: Expression, frame: Frame, family: Family, rows: Rows) -> RawResponse:
+    column = None if expression.column is None else frame[expression.column]
+    if column is not None and column.levels is not None:
         return _read_levels(expression.text, column, family)
     values = _finite(expression, frame, rows)
-    is_bool = column.dtype == bool if column is not None else values.dtype == bool
+    is_bool = column.is_boolean if column is not None else values.dtype == bool
     if "numeric" not in family.response_forms and "ordered" in family.response_forms:
-        codes, levels = factorise(pd.Series(values))
+        codes, levels = Column(expression.text, values).factorise()
         _refuse_continuous(expression.text, np.asarray(levels, dtype=np.float64), family)
         return RawResponse(codes.astype(np.float64), level_names(levels))
     forms = ("numeric", "two-level") if is_bool else ("numeric",)
@@ -147,13 +146,13 @@ def _read_single(
     return RawResponse(values.astype(np.float64), ("False", "True") if is_bool else ())
 
 
-def _read_levels(text: str, column: pd.Series[Any], family: Family) -> RawResponse:
-    codes, categories = factorise(column)
+def _read_levels(text: str, column: Column, family: Family) -> RawResponse:
+    codes, categories = column.factorise()
     levels = level_names(categories)
     got = f"text or categories with {len(levels)} level(s): {listed(levels)}"
     if "ordered" in family.response_forms:
         _require_order(text, column)
-        if not column.cat.ordered and pd.api.types.is_numeric_dtype(categories.dtype):
+        if not column.ordered and not column.is_text:
             _refuse_continuous(text, np.asarray(categories, dtype=np.float64), family)
         return RawResponse(codes.astype(np.float64), levels)
     _require_form(family, ("two-level",), text, got)
@@ -181,13 +180,13 @@ def _refuse_continuous(text: str, values: Array, family: Family) -> None:
     )
 
 
-def _require_order(text: str, column: pd.Series[Any]) -> None:
+def _require_order(text: str, column: Column) -> None:
     """Refuse text, whose order would be that of the alphabet, and categories that look like it.
 
     Categories in another order were put into it by the user.
     """
-    categories = column.cat.categories
-    if column.cat.ordered or pd.api.types.is_numeric_dtype(categories.dtype):
+    categories = column.levels
+    if categories is None or column.ordered or not column.is_text:
         return
     if not categories.is_monotonic_increasing:
         return
@@ -198,7 +197,7 @@ def _require_order(text: str, column: pd.Series[Any]) -> None:
     )
 
 
-def _finite(expression: Expression, frame: pd.DataFrame, rows: Rows) -> Any:
+def _finite(expression: Expression, frame: Frame, rows: Rows) -> Any:
     values = evaluate(expression, frame)
     require_finite(values, f"response {expression.text!r}", rows)
     return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.contract.problem import RowReport
+from interlace_core.data.columns import Frame
+from interlace_core.data.evaluation import evaluate
 from interlace_core.data.frames import Table
 from interlace_core.families.responses import first_offender
-from interlace_core.formulas.expressions import Expression, evaluate, parse_text
+from interlace_core.formulas.allowed import Vocabulary, parse_text
+from interlace_core.formulas.expressions import Expression
 from interlace_core.messages.errors import DataError
-from interlace_core.records import Array, BoolArray, IntArray
+from interlace_core.records import Array, IntArray
+
+Vector = Expression | Array
+"""Weights or an offset: an expression over columns, or one number per row of the data."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +50,26 @@ class Rows:
         named = "" if same else f" (index {label!r})"
         return f"row {position}{named}, counted from 0"
 
-    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows in use of a frame, numbered from 0."""
-        if self.kept is None:
-            return frame
-        return frame.iloc[self.kept].reset_index(drop=True)
+    def select(self, frame: Frame) -> Frame:
+        """Return the rows in use of a frame."""
+        return frame if self.kept is None else frame.take(self.kept)
 
     def pick(self, values: Array) -> Array:
         """Return the rows in use of a vector."""
         return values if self.kept is None else values[self.kept]
 
-    def report(self) -> RowReport:
-        """Return what became of the rows, for the result."""
+    def report(self, uninformative: int) -> RowReport:
+        """Return what became of the rows, for the result; some of those used may say nothing."""
         index = self.index if self.kept is None else self.index[self.kept]
-        return RowReport(index, len(self.index), len(index), dict(self.missing))
+        return RowReport(index, len(self.index), len(index), dict(self.missing), uninformative)
 
 
-def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.Index[Any]) -> Rows:
+def complete_rows(frame: Frame, vectors: Mapping[str, Array], index: pd.Index[Any]) -> Rows:
     """Return the rows without a missing value in any column or vector.
 
     Parameters
     ----------
-    frame : DataFrame, n_given rows
+    frame : Frame, n_given rows
         The columns that the model uses.
     vectors : mapping from str to ndarray, shape (n_given,)
         Weights and offset given as arrays.
@@ -77,7 +81,7 @@ def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.I
     DataError
         If no complete row is left; it names the variable with most missing values.
     """
-    holes = {name: is_missing(frame[name]) for name in frame.columns}
+    holes = {name: frame[name].missing for name in frame}
     for name, values in vectors.items():
         holes[name] = holes.get(name, False) | np.isnan(values)
     counts = {name: int(np.count_nonzero(hole)) for name, hole in holes.items()}
@@ -95,20 +99,11 @@ def complete_rows(frame: pd.DataFrame, vectors: Mapping[str, Array], index: pd.I
     return Rows(index, np.flatnonzero(complete), missing)
 
 
-def is_missing(column: pd.Series[Any]) -> BoolArray:
-    """Return whether each value of a column read by `read_columns` is missing, shape (n,)."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.codes) < 0
-    values = column.to_numpy()
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
-
-
-def refuse_infinite(frame: pd.DataFrame, rows: Rows) -> None:
+def refuse_infinite(frame: Frame, rows: Rows) -> None:
     """Raise a DataError that names the first column and row with an infinite value."""
-    for name in frame.columns:
-        values = frame[name].to_numpy() if frame[name].dtype.kind == "f" else None
-        if values is not None:
-            require_finite(values, f"column {name!r}", rows)
+    for name, column in frame.items():
+        if column.values.dtype.kind == "f":
+            require_finite(column.values, f"column {name!r}", rows)
 
 
 def require_finite(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
@@ -140,11 +135,8 @@ def frozen(values: npt.ArrayLike) -> Array:
     return array
 
 
-Vector = Expression | Array
-
-
 def read_vector(
-    values: object, argument: str, table: Table, columns: Collection[str]
+    values: object, argument: str, table: Table, vocabulary: Vocabulary
 ) -> Vector | None:
     """Return weights or an offset as an expression over columns or as an array, shape (n_given,).
 
@@ -158,8 +150,8 @@ def read_vector(
         `weights` or `offset`.
     table : Table
         The data.
-    columns : collection of str
-        Columns of the data.
+    vocabulary : Vocabulary
+        What the names of an expression can mean.
 
     Raises
     ------
@@ -171,7 +163,7 @@ def read_vector(
     if values is None:
         return None
     if isinstance(values, str):
-        return parse_text(values, argument, columns)
+        return parse_text(values, argument, vocabulary)
     return read_array(values, argument, table.index)
 
 
@@ -195,7 +187,7 @@ def read_array(values: object, argument: str, index: pd.Index[Any]) -> Array:
     return array
 
 
-def vector_values(vector: Vector, argument: str, frame: pd.DataFrame, rows: Rows) -> Array:
+def vector_values(vector: Vector, argument: str, frame: Frame, rows: Rows) -> Array:
     """Return the vector over the rows in use, shape (n,).
 
     Raises

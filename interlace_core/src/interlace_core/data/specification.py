@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from interlace_core.contract.family import Family
-from interlace_core.data.design import design_functions
 from interlace_core.data.frames import Table
 from interlace_core.data.levels import check_distinct
 from interlace_core.data.request import ModelRequest
 from interlace_core.data.rows import Vector, read_vector
+from interlace_core.formulas.allowed import Vocabulary, parse_expression, parse_response
 from interlace_core.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
-from interlace_core.formulas.expressions import Expression, parse_expression, parse_response
+from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.formulas.tokens import Source, unknown_column, whole
@@ -88,7 +88,9 @@ class Specification:
         }
 
 
-def read_specification(request: ModelRequest, table: Table) -> Specification:
+def read_specification(
+    request: ModelRequest, table: Table, vocabulary: Vocabulary
+) -> Specification:
     """Return the model asked for, with every name checked against the data's columns.
 
     Parameters
@@ -96,6 +98,8 @@ def read_specification(request: ModelRequest, table: Table) -> Specification:
     request : ModelRequest
     table : Table
         The data.
+    vocabulary : Vocabulary
+        What the names of a formula can mean.
 
     Raises
     ------
@@ -106,22 +110,24 @@ def read_specification(request: ModelRequest, table: Table) -> Specification:
     DataError
         If weights or offset have the wrong length or are no numbers.
     """
-    columns = table.columns
-    parsed = parse_formula(request.formula)
+    parsed = parse_formula(request.formula, limits=vocabulary.limits)
     assert parsed.response is not None
-    more = [*_group_bars(request.groups, columns), *_random_bars(request.random)]
+    more = [
+        *_group_bars(request.groups, table.columns),
+        *_random_bars(request.random, vocabulary),
+    ]
     mean, others = structured(
-        _read_part(parsed, more, columns),
-        _read_parameters(request.parameters, columns),
+        _read_part(parsed, more, vocabulary),
+        _read_parameters(request.parameters, vocabulary),
         request.covariance,
     )
     return Specification(
         formula=request.formula,
-        response=parse_response(parsed.response, columns),
+        response=parse_response(parsed.response, vocabulary),
         mean=mean,
         parameters=others,
-        weights=read_vector(request.weights, "weights", table, columns),
-        offset=read_vector(request.offset, "offset", table, columns),
+        weights=read_vector(request.weights, "weights", table, vocabulary),
+        offset=read_vector(request.offset, "offset", table, vocabulary),
     )
 
 
@@ -145,31 +151,32 @@ def assign_parameters(specification: Specification, family: Family) -> tuple[Par
 
 
 def _read_part(
-    parsed: ParsedFormula, more: Sequence[Bar], columns: Collection[str]
+    parsed: ParsedFormula, more: Sequence[Bar], vocabulary: Vocabulary
 ) -> ParameterFormula:
     """Return a parsed formula with its names checked, and further random-effects terms added."""
-    functions = design_functions()
-    offsets = tuple(parse_expression(each, columns) for each in parsed.offsets)
+    offsets = tuple(parse_expression(each, vocabulary) for each in parsed.offsets)
     bars = (*parsed.bars, *more)
-    named = list(parsed.fixed.columns(columns, functions))
+    named = list(parsed.fixed.columns(vocabulary))
     named += [name for each in offsets for name in each.columns]
     for bar in bars:
-        named += bar.left.columns(columns, functions)
+        named += bar.left.columns(vocabulary)
         for span, name in zip(bar.factors, bar.columns, strict=True):
-            if name not in columns:
-                raise unknown_column(span, name, columns)
+            if name not in vocabulary.columns:
+                raise unknown_column(span, name, vocabulary.columns)
         named += bar.columns
     check_distinct(bars)
     return ParameterFormula(parsed.fixed, offsets, bars, tuple(dict.fromkeys(named)))
 
 
 def _read_parameters(
-    parameters: Mapping[str, str], columns: Collection[str]
+    parameters: Mapping[str, str], vocabulary: Vocabulary
 ) -> dict[str, ParameterFormula]:
     parts = {}
     for key, text in parameters.items():
-        parsed = parse_formula(text, response=False, argument=f"parameters[{key!r}]")
-        parts[key] = _read_part(parsed, (), columns)
+        parsed = parse_formula(
+            text, response=False, argument=f"parameters[{key!r}]", limits=vocabulary.limits
+        )
+        parts[key] = _read_part(parsed, (), vocabulary)
     return parts
 
 
@@ -182,9 +189,9 @@ def _group_bars(groups: str | Sequence[str] | None, columns: Collection[str]) ->
             yield from parse_group(text)
 
 
-def _random_bars(random: str | Sequence[str] | None) -> Iterable[Bar]:
+def _random_bars(random: str | Sequence[str] | None, vocabulary: Vocabulary) -> Iterable[Bar]:
     for text in _texts(random, "random", "'(1 + x | g)'"):
-        yield from parse_random(text)
+        yield from parse_random(text, limits=vocabulary.limits)
 
 
 def _texts(values: str | Sequence[str] | None, argument: str, example: str) -> Sequence[str]:

@@ -80,6 +80,12 @@ class Fit:
     searches: tuple[Searched, ...] = ()
     unsound: str = ""
 
+    def __repr__(self) -> str:
+        return (
+            f"<Fit of {self.psi.size} parameters, log-likelihood {-self.value:.6g}, "
+            f"{self.verdict.status}, {self.n_evaluations} evaluations>"
+        )
+
     def search_report(self) -> str:
         """Return how many searches there were and how many of them reached the highest point."""
         best = min((each.value for each in self.searches), default=self.value)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from interlace_core.formulas.expressions import read_node
+from interlace_core.formulas.functions import constant
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.formulas.terms import LinearFormula, split_terms
-from interlace_core.formulas.tokens import Span, Token, formula_error, is_call, span_of, split_at
+from interlace_core.formulas.tokens import (
+    Span,
+    Token,
+    formula_error,
+    is_call,
+    span_of,
+    split_at,
+)
+from interlace_core.messages.errors import FormulaError
 
 DEFAULT_STRUCTURE = "us"
 INDEPENDENT_STRUCTURE = "diag"
@@ -78,7 +88,9 @@ def is_term(inner: Sequence[Token]) -> bool:
     return any(_is_bar(each, inner[0].depth) for each in inner)
 
 
-def read_bars(span: Span, inner: Sequence[Token], prefix: str = "") -> list[Bar]:
+def read_bars(
+    span: Span, inner: Sequence[Token], prefix: str = "", limits: Limits = DEFAULT_LIMITS
+) -> list[Bar]:
     """Return the terms that one bar means, several for nested groups.
 
     Parameters
@@ -89,6 +101,8 @@ def read_bars(span: Span, inner: Sequence[Token], prefix: str = "") -> list[Bar]
         What stands within the parentheses.
     prefix : str
         Name of the covariance structure; empty for plain parentheses.
+    limits : Limits
+        Of what the left side may expand to.
 
     Raises
     ------
@@ -98,7 +112,7 @@ def read_bars(span: Span, inner: Sequence[Token], prefix: str = "") -> list[Bar]
     term, *options = split_at(inner, ",")
     bar, left, right = _sides(term, span)
     structure = _structure(bar, prefix)
-    design = _read_left(left, bar)
+    design = _read_left(left, bar, limits)
     arguments = tuple(_read_option(each, span) for each in options)
     return [Bar(span, design, factors, structure, arguments) for factors in _expand(right, bar)]
 
@@ -143,7 +157,7 @@ def _structure(bar: Token, prefix: str) -> str:
     return INDEPENDENT_STRUCTURE
 
 
-def _read_left(tokens: list[Token], bar: Token) -> LinearFormula:
+def _read_left(tokens: list[Token], bar: Token, limits: Limits) -> LinearFormula:
     nested = find_bar(tokens)
     if nested is not None:
         raise formula_error(nested.span, "a bar within another term. Add the terms instead.")
@@ -152,8 +166,8 @@ def _read_left(tokens: list[Token], bar: Token) -> LinearFormula:
             raise formula_error(
                 token.span, "an offset cannot be random. Add it to the formula outside the bar."
             )
-    left = LinearFormula(tuple(split_terms(tokens)))
-    if not left.has_intercept and not left.covariates:
+    left = LinearFormula(tuple(split_terms(tokens)), limits)
+    if not left.has_intercept and not left.expanded.products:
         raise formula_error(
             span_of(tokens), "no effects are left. Write 1 for an intercept, or a covariate."
         )
@@ -166,8 +180,8 @@ def _read_option(tokens: list[Token], span: Span) -> tuple[str, Any]:
     try:
         if not named:
             raise ValueError
-        return tokens[0].text, ast.literal_eval(span_of(tokens[2:]).text)
-    except (ValueError, SyntaxError):
+        return tokens[0].text, constant(read_node(span_of(tokens[2:])))
+    except (ValueError, FormulaError):
         raise formula_error(
             where, "expected an option such as d = 2 after the comma, with a number or a text."
         ) from None

@@ -1,88 +1,82 @@
-"""Responses and offsets computed from columns: arithmetic and a few functions, nothing else.
+"""Expressions over columns: read into a tree of columns, constants, operators and known functions.
 
-An expression is read by Python's own parser and evaluated node by node; no code is run. `/` is
-division, `^` and `**` are powers, a column whose name is no Python name (`total.fruits`, or
+Every expression of every formula is read here: factors of fixed and random effects, responses,
+offsets and weights, of a call, of the command line and of a file. No code is run to read it, and
+`interlace_core.data.evaluation` computes it node by node. What a node may be is decided by
+`interlace_core.formulas.allowed`.
+
+`/` is division, `^` and `**` are powers, a column whose name is no Python name (`total.fruits`, or
 anything in backticks) is that column.
 """
 
 from __future__ import annotations
 
-import ast
-import operator
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
+from interlace_core.formulas.tokens import Source, Span, Token, formula_error, tokens_within
 
-from interlace_core.formulas.terms import named_columns
-from interlace_core.formulas.tokens import (
-    Source,
-    Span,
-    Token,
-    formula_error,
-    is_call,
-    is_enclosed,
-    span_of,
-    split_at,
-    tokenise,
-    whole,
+_LEVELS: tuple[tuple[str, ...], ...] = (
+    ("==", "!=", "<", "<=", ">", ">="),
+    ("&",),
+    ("+", "-"),
+    ("*", "/", "//", "%", "%%"),
 )
-from interlace_core.messages.errors import DataError
-from interlace_core.messages.names import listed
+"""Binary operators, the weakest first; signs are stronger, and powers the strongest."""
+_SIGN, _POWER, _ATOM = len(_LEVELS), len(_LEVELS) + 1, len(_LEVELS) + 2
+_SPELT = {"^": "**", "%%": "%"}
+_NAME = re.compile(r"\.?[^\W\d][\w.]*")
+"""What stands without backticks."""
+_WORDS = ("True", "False", "None")
+"""Names that are constants, unless they stand in backticks or a column has them."""
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "I": np.asarray,
-        "abs": np.abs,
-        "arcsin": np.arcsin,
-        "arcsinh": np.arcsinh,
-        "ceil": np.ceil,
-        "cos": np.cos,
-        "exp": np.exp,
-        "expm1": np.expm1,
-        "floor": np.floor,
-        "log": np.log,
-        "log10": np.log10,
-        "log1p": np.log1p,
-        "log2": np.log2,
-        "maximum": np.maximum,
-        "minimum": np.minimum,
-        "round": np.round,
-        "sign": np.sign,
-        "sin": np.sin,
-        "sqrt": np.sqrt,
-        "square": np.square,
-        "tan": np.tan,
-        "tanh": np.tanh,
-    }
-)
-"""Functions that a response or an offset may use; fixed effects know them too."""
 
-PAIR_FUNCTION = "cbind"
+@dataclass(frozen=True)
+class Node:
+    """One node of an expression.
 
-_OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = MappingProxyType(
-    {
-        ast.Add: operator.add,
-        ast.Sub: operator.sub,
-        ast.Mult: operator.mul,
-        ast.Div: operator.truediv,
-        ast.FloorDiv: operator.floordiv,
-        ast.Pow: operator.pow,
-        ast.UAdd: operator.pos,
-        ast.USub: operator.neg,
-        ast.Eq: operator.eq,
-        ast.NotEq: operator.ne,
-        ast.Lt: operator.lt,
-        ast.LtE: operator.le,
-        ast.Gt: operator.gt,
-        ast.GtE: operator.ge,
-    }
-)
-_MODULES = ("np.", "numpy.")
+    Attributes
+    ----------
+    kind : str
+        `number`, `text`, `name`, `call`, `sign`, `operation`, `list`, `tuple` or `dict`.
+    value : object
+        The constant; the name, also of a function; the operator.
+    parts : tuple of Node
+        Operands, arguments or entries; of a dict keys and values in turn.
+    keywords : tuple of str
+        Names of the last arguments of a call.
+    quoted : bool
+        Whether a name stood in backticks, and so can only be a column.
+    span : Span
+        Where it stands.
+    """
+
+    kind: str
+    value: Any
+    parts: tuple[Node, ...] = ()
+    keywords: tuple[str, ...] = ()
+    quoted: bool = False
+    span: Span = field(default=Span(Source(""), 0, 0), compare=False, repr=False)
+
+    @cached_property
+    def text(self) -> str:
+        """The node as Python's own printer would write it, columns in backticks where needed."""
+        return _written(self)[0]
+
+    @cached_property
+    def name(self) -> str:
+        """Its name as a factor of a design: a column's without backticks, or the text."""
+        return str(self.value) if self.kind == "name" else self.text
+
+    def walk(self) -> Iterator[Node]:
+        """Yield the node and all within it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
 
 
 @dataclass(frozen=True)
@@ -93,15 +87,18 @@ class Expression:
     ----------
     span : Span
         Where the user wrote it.
-    code : str
-        The same in Python, with columns named c0, c1, ...
+    node : Node
+        What it says.
     columns : tuple of str
-        The columns behind these names.
+        The columns that it uses.
+    functions : mapping from str to callable
+        Functions of the user's that it calls.
     """
 
     span: Span
-    code: str
+    node: Node
     columns: tuple[str, ...]
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict, compare=False)
 
     @property
     def text(self) -> str:
@@ -111,177 +108,276 @@ class Expression:
     @property
     def column(self) -> str | None:
         """The column, if the expression is a column and nothing else."""
-        return self.columns[0] if self.code == "c0" else None
+        return str(self.node.value) if self.node.kind == "name" and self.columns else None
 
 
-def parse_expression(span: Span, columns: Collection[str]) -> Expression:
-    """Return an expression ready to be evaluated.
-
-    Parameters
-    ----------
-    span : Span
-        Where it stands in the user's text.
-    columns : collection of str
-        Columns of the data.
+@lru_cache(maxsize=1024)
+def read_node(span: Span, limits: Limits = DEFAULT_LIMITS) -> Node:
+    """Return the tree of an expression, its names not looked up yet.
 
     Raises
     ------
     FormulaError
-        If a name is neither a column nor a known function, or something else than arithmetic
-        is asked for; the message points at the span.
+        If it cannot be read; the message points at the first thing that has no place.
     """
-    literal = span.text.strip()
-    if literal in columns:
-        return Expression(span, "c0", (literal,))
-    tokens = _tokens_within(span)
-    names = tuple(dict.fromkeys(named_columns(tokens, columns, _known_functions())))
-    aliases = {name: f"c{place}" for place, name in enumerate(names)}
-    code = " ".join(_spell(tokens, place, aliases) for place in range(len(tokens)))
-    _check(_parse(code, span), span)
-    return Expression(span, code, names)
+    return node_of(tokens_within(span, limits), span, limits)
 
 
-def parse_text(text: str, argument: str, columns: Collection[str]) -> Expression:
-    """Return the expression that an argument such as `offset="log(e)"` gives as text."""
-    return parse_expression(whole(Source(text, argument)), columns)
+def node_of(tokens: Sequence[Token], span: Span, limits: Limits = DEFAULT_LIMITS) -> Node:
+    """Return the tree of an expression's tokens."""
+    reader = _Reader(tokens, span, limits)
+    node = reader.operation()
+    reader.expect_end()
+    return node
 
 
-def parse_response(span: Span, columns: Collection[str]) -> tuple[Expression, ...]:
-    """Return the response's expressions: one, or two for `cbind(s, f)` and `(s, f)`.
+class _Reader:
+    """Reads tokens from left to right, an operator's operands before it by their strength."""
 
-    Raises
-    ------
-    FormulaError
-        As for `parse_expression`, or if `cbind` has not exactly two parts.
-    """
-    if span.text.strip() in columns:
-        return (parse_expression(span, columns),)
-    tokens = _tokens_within(span)
-    named = tokens[0].text == PAIR_FUNCTION and is_call(tokens, 0)
-    inner = tokens[1:] if named else tokens
-    parts = split_at(inner[1:-1], ",") if is_enclosed(inner) else []
-    if not named and len(parts) < 2:
-        return (parse_expression(span, columns),)
-    if len(parts) != 2 or not all(parts):
-        raise formula_error(
-            span, "expected two parts, successes and failures, as in cbind(s, n - s)."
+    def __init__(self, tokens: Sequence[Token], span: Span, limits: Limits) -> None:
+        self.tokens = tokens
+        self.span = span
+        self.limits = limits
+        self.place = 0
+        self.depth = 0
+
+    @property
+    def token(self) -> Token | None:
+        return self.tokens[self.place] if self.place < len(self.tokens) else None
+
+    def take(self) -> Token:
+        token = self.token
+        if token is None:
+            raise self.unreadable("it ends too early")
+        self.place += 1
+        return token
+
+    def is_at(self, text: str) -> bool:
+        token = self.token
+        return token is not None and token.kind != "string" and token.text == text
+
+    def unreadable(self, what: str, span: Span | None = None) -> Exception:
+        return formula_error(
+            span or self.span,
+            f"expected an expression in columns and numbers, such as log(x); {what}.",
         )
-    return tuple(parse_expression(span_of(part), columns) for part in parts)
 
+    def expect_end(self) -> None:
+        if self.token is not None:
+            raise self.unreadable(f"{self.token.text!r} has no place here", self.token.span)
 
-def evaluate(expression: Expression, frame: pd.DataFrame) -> npt.NDArray[Any]:
-    """Return the values of an expression, shape (n,), float or bool.
+    def expect(self, text: str) -> Token:
+        token = self.take()
+        if token.text != text:
+            raise self.unreadable(f"{token.text!r} has no place here", token.span)
+        return token
 
-    Parameters
-    ----------
-    expression : Expression
-        As parsed.
-    frame : DataFrame, n rows
-        Holds the columns, numbers or categories.
+    def operation(self, least: int = 0) -> Node:
+        """Return an operation whose operators are of at least so much strength."""
+        left, chain = self.operand(), 0
+        while self.token is not None:
+            operator = self.token
+            strength = _strength(operator)
+            if strength < least or (strength == 0 and chain and left.value in _LEVELS[0]):
+                break
+            self.take()
+            chain += 1
+            self.deeper(operator, chain)
+            # Powers take what follows first, so that a^b^c is a^(b^c); the others what precedes.
+            right = self.operation(strength if strength == _POWER else strength + 1)
+            self.depth -= 1
+            left = self.binary(operator, left, right)
+        return left
 
-    Raises
-    ------
-    DataError
-        If it computes with a column of text.
-    """
-    values = {f"c{place}": _operand(frame[name]) for place, name in enumerate(expression.columns)}
-    with np.errstate(all="ignore"):
-        try:
-            result = np.asarray(_value(_parse(expression.code, expression.span).body, values))
-            result = result if result.dtype == bool else result.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise _not_numbers(expression, frame, error) from error
-    return np.broadcast_to(result, (len(frame),))
+    def operand(self) -> Node:
+        token = self.token
+        if token is None or not token.is_operator("+", "-"):
+            return self.atom()
+        self.take()
+        self.deeper(token)
+        inner = self.operation(_POWER)
+        self.depth -= 1
+        return Node("sign", token.text, (inner,), span=_span(token.span, inner.span))
 
+    def binary(self, operator: Token, left: Node, right: Node) -> Node:
+        spelt = _SPELT.get(operator.text, operator.text)
+        return Node("operation", spelt, (left, right), span=_span(left.span, right.span))
 
-def _tokens_within(span: Span) -> list[Token]:
-    """Return a span's tokens with their places in the whole text."""
-    padded = Source(" " * span.start + span.text, span.source.argument)
-    return [
-        replace(each, span=Span(span.source, each.span.start, each.span.stop))
-        for each in tokenise(padded)
-    ]
-
-
-def _known_functions() -> frozenset[str]:
-    modules = {module.rstrip(".") for module in _MODULES}
-    return frozenset(FUNCTIONS) | modules
-
-
-def _spell(tokens: list[Token], place: int, aliases: Mapping[str, str]) -> str:
-    token = tokens[place]
-    if token.is_name and not (token.kind == "name" and is_call(tokens, place)):
-        return aliases.get(token.name, token.text)
-    if token.is_operator("^"):
-        return "**"
-    for module in _MODULES:
-        if token.kind == "name" and token.text.startswith(module):
-            return token.text.removeprefix(module)
-    return token.text
-
-
-def _parse(code: str, span: Span) -> ast.Expression:
-    try:
-        return ast.parse(code, mode="eval")
-    except SyntaxError as error:
-        raise formula_error(
-            span, f"expected an expression in columns and numbers, such as log(x); {error.msg}."
-        ) from error
-
-
-def _check(tree: ast.Expression, span: Span) -> None:
-    """Raise an error if anything but arithmetic, comparisons and known functions is asked for."""
-    for node in ast.walk(tree.body):
-        if isinstance(node, ast.Call):
-            known = isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS
-            ok = known and bool(node.args) and not node.keywords
-        elif isinstance(node, ast.Compare):
-            ok = len(node.ops) == 1
-        elif isinstance(node, ast.Constant):
-            ok = type(node.value) in (int, float, str)
-        else:
-            ok = isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Name, ast.Load, *_OPERATORS))
-        if not ok:
+    def deeper(self, token: Token, chain: int = 0) -> None:
+        """Count one more operation that waits for its operand, within the limit."""
+        self.depth += 1
+        if self.depth + chain > self.limits.nesting:
             raise formula_error(
-                span,
-                "expected arithmetic, a comparison or one of the functions "
-                f"{', '.join(FUNCTIONS)}. Add anything else to the data as a column.",
+                token.span,
+                f"expected at most {self.limits.nesting} operations in one expression. Compute a "
+                f"part of it as a column of the data. {self.limits.hint('nesting')}",
             )
 
+    def atom(self) -> Node:
+        token = self.take()
+        match token.kind:
+            case "number":
+                return Node("number", self.number(token), span=token.span)
+            case "string":
+                return Node("text", self.string(token), span=token.span)
+            case "name" | "backtick":
+                return self.named(token)
+            case "open":
+                return self.enclosed(token)
+        raise self.unreadable(f"{token.text!r} has no place here", token.span)
 
-def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
-    match node:
-        case ast.Constant(value=value):
-            return float(value) if isinstance(value, int) else value
-        case ast.Name(id=name):
-            return values[name]
-        case ast.UnaryOp(op=op, operand=operand):
-            return _OPERATORS[type(op)](_value(operand, values))
-        case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](_value(left, values), _value(right, values))
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _OPERATORS[type(op)](_value(left, values), _value(right, values))
-        case ast.Call(func=ast.Name(id=name), args=args):
-            return FUNCTIONS[name](*(_value(each, values) for each in args))
-    raise AssertionError(f"not checked: {ast.dump(node)}")
+    def number(self, token: Token) -> int | float:
+        if len(token.text) > self.limits.digits:
+            raise formula_error(
+                token.span,
+                f"expected numbers of at most {self.limits.digits} characters, got "
+                f"{len(token.text)}. {self.limits.hint('digits')}",
+            )
+        if token.text.isdecimal():
+            return int(token.text)
+        return float(token.text)
+
+    def string(self, token: Token) -> str:
+        inner = token.text[1:-1]
+        if len(inner) > 1000 * self.limits.digits:
+            raise formula_error(
+                token.span,
+                f"expected text of at most {1000 * self.limits.digits} characters, got "
+                f"{len(inner)}. {self.limits.hint('digits')}",
+            )
+        return _unescaped(inner)
+
+    def named(self, token: Token) -> Node:
+        if token.kind == "name" and self.is_at("("):
+            return self.call(token)
+        return Node("name", token.name, quoted=token.kind == "backtick", span=token.span)
+
+    def call(self, function: Token) -> Node:
+        self.expect("(")
+        self.deeper(function)
+        parts: list[Node] = []
+        keywords: list[str] = []
+        while not self.is_at(")"):
+            following = self.tokens[self.place + 1 : self.place + 2]
+            if self.token is not None and self.token.kind == "name" and following:
+                named = following[0].is_operator("=")
+            else:
+                named = False
+            if named:
+                keywords.append(self.take().text)
+                self.take()
+            elif keywords:
+                raise self.unreadable("arguments by name come last", self.take().span)
+            parts.append(self.operation())
+            if not self.is_at(")"):
+                self.expect(",")
+        end = self.take()
+        self.depth -= 1
+        return Node(
+            "call",
+            function.text,
+            tuple(parts),
+            tuple(keywords),
+            span=_span(function.span, end.span),
+        )
+
+    def enclosed(self, opening: Token) -> Node:
+        """Return what stands in brackets: an operation, a list, a tuple or a dict."""
+        self.deeper(opening)
+        closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+        parts, commas, colons = [], 0, 0
+        while not self.is_at(closing):
+            parts.append(self.operation())
+            if opening.text == "{" and len(parts) % 2:
+                if self.is_at(":"):
+                    self.take()
+                    colons += 1
+                    continue
+                if len(parts) > 1 or not self.is_at(closing):
+                    self.expect(":")
+            if not self.is_at(closing):
+                self.expect(",")
+                commas += 1
+        end = self.take()
+        self.depth -= 1
+        span = _span(opening.span, end.span)
+        if opening.text == "[":
+            return Node("list", None, tuple(parts), span=span)
+        if opening.text == "{" and (colons or not parts):
+            return Node("dict", None, tuple(parts), span=span)
+        if len(parts) == 1 and not commas:
+            return replace(parts[0], span=span)
+        if opening.text == "(" and parts:
+            return Node("tuple", None, tuple(parts), span=span)
+        raise self.unreadable("there is nothing within the brackets", span)
 
 
-def _operand(column: pd.Series[Any]) -> npt.NDArray[Any]:
-    """Return a column as floats, or as objects where it holds text."""
-    return column.to_numpy(dtype=object if _is_text(column) else np.float64)
+def _strength(token: Token) -> int:
+    """Return how strongly a binary operator binds; -1 for what is none."""
+    if token.kind != "operator":
+        return -1
+    if token.text in ("**", "^"):
+        return _POWER
+    return next((place for place, names in enumerate(_LEVELS) if token.text in names), -1)
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
-    dtype = column.dtype
-    return isinstance(dtype, pd.CategoricalDtype) and not pd.api.types.is_numeric_dtype(
-        dtype.categories.dtype
-    )
+def _span(first: Span, last: Span) -> Span:
+    return Span(first.source, first.start, last.stop)
 
 
-def _not_numbers(expression: Expression, frame: pd.DataFrame, cause: Exception) -> DataError:
-    text = [name for name in expression.columns if _is_text(frame[name])]
-    got = f"text in column {listed(text)}" if text else str(cause)
-    return DataError(
-        f"{expression.text!r}: expected an expression in numbers, got {got}. Recode text as "
-        "numbers, or compare it with a value as in (x == 'yes')."
-    )
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def _unescaped(inner: str) -> str:
+    """Return the characters of a text constant: a backslash takes the next one as it is."""
+    if "\\" not in inner:
+        return inner
+    found, escaped = [], False
+    for char in inner:
+        if escaped:
+            found.append(_ESCAPES.get(char, char))
+        elif char != "\\":
+            found.append(char)
+        escaped = char == "\\" and not escaped
+    return "".join(found)
+
+
+def _written(node: Node) -> tuple[str, int]:
+    """Return a node's text, and how strongly it holds together."""
+    match node.kind:
+        case "name":
+            plain = _NAME.fullmatch(node.value) and not (node.quoted and node.value in _WORDS)
+            return (node.value if plain else f"`{node.value}`"), _ATOM
+        case "sign":
+            return node.value + _within(node.parts[0], _SIGN), _SIGN
+        case "operation":
+            return _written_operation(node)
+        case "call":
+            split = len(node.parts) - len(node.keywords)
+            parts = [each.text for each in node.parts[:split]]
+            named = zip(node.keywords, node.parts[split:], strict=True)
+            parts += [f"{name}={each.text}" for name, each in named]
+            return f"{node.value}({', '.join(parts)})", _ATOM
+        case "list":
+            return f"[{', '.join(each.text for each in node.parts)}]", _ATOM
+        case "tuple":
+            comma = "," if len(node.parts) == 1 else ""
+            return f"({', '.join(each.text for each in node.parts)}{comma})", _ATOM
+        case "dict":
+            pairs = zip(node.parts[::2], node.parts[1::2], strict=True)
+            return f"{{{', '.join(f'{key.text}: {each.text}' for key, each in pairs)}}}", _ATOM
+    return repr(node.value), _ATOM
+
+
+def _written_operation(node: Node) -> tuple[str, int]:
+    left, right = node.parts
+    if node.value == "**":
+        return f"{_within(left, _POWER + 1)} ** {_within(right, _POWER)}", _POWER
+    level = next(place for place, names in enumerate(_LEVELS) if node.value in names)
+    first = _within(left, level + 1 if level == 0 else level)
+    return f"{first} {node.value} {_within(right, level + 1)}", level
+
+
+def _within(node: Node, strength: int) -> str:
+    text, own = _written(node)
+    return f"({text})" if own < strength else text

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from interlace_core.formulas.bars import Bar, find_bar, is_term, read_bars, read_groups
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.formulas.terms import LinearFormula, SignedTerm, split_terms
 from interlace_core.formulas.tokens import (
     Source,
@@ -52,7 +54,7 @@ class ParsedFormula:
     @property
     def is_empty(self) -> bool:
         """Whether the right-hand side is 0: no constant, nothing else either."""
-        more = self.fixed.covariates or self.offsets or self.bars
+        more = self.fixed.expanded.products or self.offsets or self.bars
         return not more and not self.fixed.has_intercept
 
 
@@ -60,12 +62,19 @@ class ParsedFormula:
 class _Parts:
     """What was found so far on the right-hand side."""
 
+    limits: Limits
     plain: list[SignedTerm] = field(default_factory=list)
     offsets: list[Span] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
 
 
-def parse_formula(text: str, *, response: bool = True, argument: str = "formula") -> ParsedFormula:
+def parse_formula(
+    text: str,
+    *,
+    response: bool = True,
+    argument: str = "formula",
+    limits: Limits = DEFAULT_LIMITS,
+) -> ParsedFormula:
     """Return a formula taken apart into response, fixed effects, offsets and bars.
 
     Parameters
@@ -76,6 +85,8 @@ def parse_formula(text: str, *, response: bool = True, argument: str = "formula"
         Whether a left-hand side is needed; without it the formula is `~ x + (1 | g)`.
     argument : str
         Who to name in a message.
+    limits : Limits
+        Of its size.
 
     Returns
     -------
@@ -94,8 +105,14 @@ def parse_formula(text: str, *, response: bool = True, argument: str = "formula"
     >>> parsed.fixed.text, parsed.offsets[0].text, parsed.bars[0].label
     ('x', 'log(e)', '1 + x | g')
     """
-    source = Source(check_text(text, argument, "a formula such as 'y ~ x + (1 | g)'"), argument)
-    left, tilde, right = _sides(tokenise(source), source, response)
+    checked = check_text(text, argument, "a formula such as 'y ~ x + (1 | g)'")
+    return _parsed(Source(checked, argument), response, limits)
+
+
+# Texts are kept as they were read: simulations and benchmarks fit one formula many times.
+@lru_cache(maxsize=256)
+def _parsed(source: Source, response: bool, limits: Limits) -> ParsedFormula:
+    left, tilde, right = _sides(tokenise(source, limits), source, response)
     if response and not left:
         raise formula_error(tilde.span, "expected a response left of '~', got nothing.")
     if left and not response:
@@ -106,18 +123,20 @@ def parse_formula(text: str, *, response: bool = True, argument: str = "formula"
         raise formula_error(
             tilde.span, "expected terms right of '~', got nothing. Write 1 for an intercept."
         )
-    parts = _Parts()
+    parts = _Parts(limits)
     _sort_terms(right, parts)
     return ParsedFormula(
-        text=text,
+        text=source.text,
         response=span_of(left) if left else None,
-        fixed=LinearFormula(tuple(parts.plain)),
+        fixed=LinearFormula(tuple(parts.plain), limits),
         offsets=tuple(parts.offsets),
         bars=tuple(parts.bars),
     )
 
 
-def parse_random(text: str, *, argument: str = "random") -> tuple[Bar, ...]:
+def parse_random(
+    text: str, *, argument: str = "random", limits: Limits = DEFAULT_LIMITS
+) -> tuple[Bar, ...]:
     """Return the random-effects terms of one entry of `random=[...]`.
 
     Parameters
@@ -135,11 +154,11 @@ def parse_random(text: str, *, argument: str = "random") -> tuple[Bar, ...]:
         If it cannot be read or holds anything but random-effects terms.
     """
     source = Source(check_text(text, argument, "a term such as '(1 + x | g)'"), argument)
-    tokens = tokenise(source)
+    tokens = tokenise(source, limits)
     _refuse_empty(tokens, source, "a random-effects term such as (1 + x | g)")
     if is_term(tokens):
-        return tuple(read_bars(whole(source), tokens))
-    parts = _Parts()
+        return tuple(read_bars(whole(source), tokens, limits=limits))
+    parts = _Parts(limits)
     _sort_terms(tokens, parts)
     strangers = [*(term.span for term in parts.plain), *parts.offsets]
     if strangers:
@@ -201,7 +220,7 @@ def _sort_terms(tokens: Sequence[Token], parts: _Parts) -> None:
         if is_enclosed(term.tokens) and find_bar(inner):
             _refuse_minus(term)
             if is_term(inner):
-                parts.bars += read_bars(term.span, inner)
+                parts.bars += read_bars(term.span, inner, limits=parts.limits)
             else:
                 _sort_terms(inner, parts)
         elif is_call(term.tokens, 0) and is_enclosed(term.tokens[1:]):
@@ -222,7 +241,7 @@ def _sort_call(term: SignedTerm, parts: _Parts) -> None:
         parts.offsets.append(span_of(inner))
     elif inner and name.kind == "name" and is_term(inner):
         _refuse_minus(term)
-        parts.bars += read_bars(term.span, inner, name.text)
+        parts.bars += read_bars(term.span, inner, name.text, parts.limits)
     else:
         _refuse_misplaced(term)
         parts.plain.append(term)

@@ -1,28 +1,46 @@
-"""The additive terms of a formula's right-hand side, and the columns they name."""
+"""The terms of a formula's right-hand side: as written, and expanded by the operators' algebra.
+
+A term is a product of factors, an expression each. `+` joins sets of terms and `-` takes terms
+away; `a * b` is `a + b + a:b`, `a / b` is `a + a:b`, `b %in% a` is `a:b`, and `(a + b)^2` holds all
+products of two. A 0 anywhere takes the intercept away and a 1 brings it back, as in R; where both
+stand, the last one counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from interlace_core.formulas.tokens import (
-    Span,
-    Token,
-    formula_error,
-    is_call,
-    rewrite,
-    span_of,
-    unknown_column,
-)
-from interlace_core.messages.names import did_you_mean, listed
+from interlace_core.formulas.allowed import Vocabulary, check_expression
+from interlace_core.formulas.expressions import Expression, Node, node_of
+from interlace_core.formulas.functions import COMPARISONS
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
+from interlace_core.formulas.tokens import Span, Token, formula_error, is_call, span_of
 
-_CONSTANTS = ("True", "False", "None")
-_NAMES_OF_THE_ALGEBRA = {
-    "1": "the 1 of formulas, which is the intercept",
-    "Intercept": "the coefficient of the intercept, which has that name",
-    ".": "the dot of formulas",
-}
-"""Names that mean something else where terms stand, and what."""
+Product = tuple[str, ...]
+"""Names of the factors of a term, in the order in which they were first written."""
+
+_STRENGTHS = {"+": 1, "-": 1, "*": 2, "/": 2, "%in%": 3, ":": 4, "^": 5, "**": 5}
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A right-hand side expanded.
+
+    Attributes
+    ----------
+    intercept : bool
+        Whether the constant is in.
+    products : tuple of tuple of str
+        The terms other than the constant, those of fewer factors first.
+    factors : mapping from str to Node
+        Each factor by its name.
+    """
+
+    intercept: bool
+    products: tuple[Product, ...]
+    factors: Mapping[str, Node]
 
 
 @dataclass(frozen=True)
@@ -54,11 +72,14 @@ class LinearFormula:
     ----------
     terms : tuple of SignedTerm
         In the order written; none means `1`.
+    limits : Limits
+        Of what they may expand to.
     """
 
     terms: tuple[SignedTerm, ...]
+    limits: Limits = DEFAULT_LIMITS
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The formula in the user's spelling; `1` if there are no terms."""
         return _joined([(term.sign, term.span.text) for term in self.terms])
@@ -69,44 +90,49 @@ class LinearFormula:
         first, last = self.terms[0].span, self.terms[-1].span
         return Span(first.source, first.start, last.stop)
 
+    @cached_property
+    def expanded(self) -> Expanded:
+        """The terms that the operators make of it.
+
+        Raises
+        ------
+        FormulaError
+            If an operator has no operand, or something is no term; if there are too many.
+        """
+        return _Algebra(self.limits).expand(self.terms)
+
     @property
     def has_intercept(self) -> bool:
-        """Whether the constant is in: unless `0` is added or `1` taken away, as in R."""
-        return not any(
-            (term.sign, term.span.text) in (("+", "0"), ("-", "1")) for term in self.terms
-        )
+        """Whether the constant is in."""
+        return self.expanded.intercept
 
     @property
     def covariates(self) -> tuple[SignedTerm, ...]:
-        """The terms other than the constant."""
+        """The terms as written, other than the constant."""
         return tuple(term for term in self.terms if term.span.text not in ("0", "1"))
 
-    def code(self, columns: Collection[str]) -> str:
-        """Return the formula as the design's parser reads it.
+    def read(self, vocabulary: Vocabulary) -> Mapping[str, Expression]:
+        """Return each factor by its name, found to be allowed.
 
-        Inside of calls `^` is Python's `**`, and columns with a dot stand in backticks.
+        Raises
+        ------
+        FormulaError
+            If a name is neither a column nor a known function, or a factor is not allowed.
         """
-        return _joined(
-            [
-                (term.sign, rewrite(term.tokens, lambda token: _respell(token, columns)))
-                for term in self.terms
-            ]
-        )
+        return {
+            name: check_expression(node, vocabulary) for name, node in self.expanded.factors.items()
+        }
 
-    def columns(self, columns: Collection[str], functions: Collection[str]) -> tuple[str, ...]:
+    def columns(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """Return the columns that the terms name, each once, in order.
 
         Raises
         ------
         FormulaError
-            If a name is neither a column nor a known function, or a design cannot have it.
+            As for `read`.
         """
-        for term in self.terms:
-            _refuse_names_of_the_algebra(term.tokens)
-        named = [
-            name for term in self.terms for name in named_columns(term.tokens, columns, functions)
-        ]
-        return tuple(dict.fromkeys(named))
+        found = (name for each in self.read(vocabulary).values() for name in each.columns)
+        return tuple(dict.fromkeys(found))
 
 
 def split_terms(tokens: Sequence[Token]) -> list[SignedTerm]:
@@ -135,53 +161,237 @@ def split_terms(tokens: Sequence[Token]) -> list[SignedTerm]:
     return [*terms, _signed(sign, current)]
 
 
-def named_columns(
-    tokens: Sequence[Token], columns: Collection[str], functions: Collection[str]
-) -> list[str]:
-    """Return the columns that some tokens name, in order, with repetitions.
+class _Algebra:
+    """Expands terms; sets of products are dicts from the factors without order to those in it."""
 
-    Parameters
-    ----------
-    tokens : sequence of Token
-        Part of a formula.
-    columns : collection of str
-        Columns of the data.
-    functions : collection of str
-        Functions and modules that may be used.
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.intercept = True
+        self.factors: dict[str, Node] = {}
 
-    Raises
-    ------
-    FormulaError
-        If a name is neither a column nor a known function.
-    """
-    found = []
-    for place, token in enumerate(tokens):
-        if token.is_operator("."):
-            raise formula_error(token.span, "'.' is not expanded. Write the columns out.")
-        if not token.is_name or _is_keyword(tokens, place):
-            continue
-        if token.kind == "name" and is_call(tokens, place):
-            _check_function(token, functions)
-        elif token.name in columns:
-            found.append(token.name)
-        elif not _is_python_name(token, functions):
-            raise unknown_column(token.span, token.name, columns)
-    return found
+    def expand(self, terms: Sequence[SignedTerm]) -> Expanded:
+        found: _Set = {}
+        for term in terms:
+            minus = term.sign == "-"
+            part = _Operands(self, term.tokens, minus).read()
+            found = _without(found, part) if minus else self.union(found, part, term.span)
+        products = sorted(found.values(), key=len)
+        used = dict.fromkeys(name for each in products for name in each)
+        return Expanded(
+            self.intercept, tuple(products), {name: self.factors[name] for name in used}
+        )
+
+    def factor(self, node: Node) -> _Set:
+        name = node.name
+        self.factors.setdefault(name, node)
+        return {frozenset((name,)): (name,)}
+
+    def union(self, left: _Set, right: _Set, where: Span) -> _Set:
+        joined = {**left, **{key: each for key, each in right.items() if key not in left}}
+        self.require_few(len(joined), where)
+        return joined
+
+    def product(self, left: _Set, right: _Set, where: Span) -> _Set:
+        # As many pairs as terms are allowed, squared, would take long to find equal ones among.
+        self.require_few((len(left) * len(right)) // 100, where)
+        found: _Set = {}
+        for key, names in left.items():
+            for other, more in right.items():
+                both = key | other
+                if both not in found:
+                    found[both] = (*names, *(each for each in more if each not in key))
+        self.require_few(len(found), where)
+        largest = max(map(len, found), default=0)
+        if largest > self.limits.order:
+            raise formula_error(
+                where,
+                f"expected interactions of at most {self.limits.order} factors, got one of "
+                f"{largest}. {self.limits.hint('order')}",
+            )
+        return found
+
+    def power(self, base: _Set, exponent: int, where: Span) -> _Set:
+        found = base
+        for _ in range(exponent - 1):
+            more = self.product(found, base, where)
+            if more.keys() == found.keys():
+                break
+            found = more
+        return found
+
+    def require_few(self, count: int, where: Span) -> None:
+        if count > self.limits.terms:
+            raise formula_error(
+                where,
+                f"expected at most {self.limits.terms} terms, got more by these operators. Write "
+                f"out the terms that are meant. {self.limits.hint('terms')}",
+            )
 
 
-def _refuse_names_of_the_algebra(tokens: Sequence[Token]) -> None:
-    """Refuse columns that a design would take for the intercept or for all columns.
+_Set = dict[frozenset[str], Product]
 
-    Formula algebra sees their names without backticks; within calls they are plain columns.
-    """
-    for token in tokens:
-        if token.is_name and not token.context and token.name in _NAMES_OF_THE_ALGEBRA:
+
+class _Operands:
+    """Reads the tokens of a sum of terms from left to right."""
+
+    def __init__(self, algebra: _Algebra, tokens: Sequence[Token], minus: bool) -> None:
+        self.algebra = algebra
+        self.tokens = tokens
+        self.minus = minus
+        self.place = 0
+
+    def read(self) -> _Set:
+        found = self.operation(1)
+        if self.place < len(self.tokens):
+            raise _misplaced(self.tokens[self.place])
+        return found
+
+    def operation(self, least: int) -> _Set:
+        """Return what an operation of at least so much strength makes."""
+        left = self.operand()
+        while self.place < len(self.tokens):
+            operator = self.tokens[self.place]
+            strength = _STRENGTHS.get(operator.text, 0) if operator.kind == "operator" else 0
+            if strength < max(least, 1):
+                break
+            self.place += 1
+            if strength == 5:
+                left = self.algebra.power(left, self.exponent(operator), operator.span)
+                continue
+            if operator.text == "-":
+                self.minus = not self.minus
+            right = self.operation(strength + 1)
+            if operator.text == "-":
+                self.minus = not self.minus
+            left = self.combined(operator, left, right)
+        return left
+
+    def combined(self, operator: Token, left: _Set, right: _Set) -> _Set:
+        algebra, where = self.algebra, operator.span
+        match operator.text:
+            case "+":
+                return algebra.union(left, right, where)
+            case "-":
+                return _without(left, right)
+            case "*":
+                both = algebra.union(left, right, where)
+                return algebra.union(both, algebra.product(left, right, where), where)
+            case "/":
+                return algebra.union(left, algebra.product(_all(left), right, where), where)
+            case _:
+                return algebra.product(left, right, where)
+
+    def exponent(self, operator: Token) -> int:
+        token = self.tokens[self.place] if self.place < len(self.tokens) else operator
+        most = self.algebra.limits.power
+        whole = token.kind == "number" and token.text.isdecimal()
+        if not whole or not 1 <= int(token.text[:9]) <= most:
+            more = self.algebra.limits.hint("power") if whole else ""
             raise formula_error(
                 token.span,
-                f"a column named {token.name!r} cannot be told from "
-                f"{_NAMES_OF_THE_ALGEBRA[token.name]}. Rename it, as in "
-                f"data.rename(columns={{{token.name!r}: 'x'}}).",
+                f"expected a whole number from 1 to {most} after {operator.text!r}, which takes "
+                f"interactions; the power of a column is I(x ** 2). {more}".rstrip(),
             )
+        self.place += 1
+        return int(token.text)
+
+    def operand(self) -> _Set:
+        if self.place >= len(self.tokens):
+            last = self.tokens[-1]
+            raise formula_error(last.span, f"expected a term after {last.text!r}, got nothing.")
+        token = self.tokens[self.place]
+        if token.kind == "number":
+            return self.constant(token)
+        if token.is_operator("+", "-"):
+            return self.signed(token)
+        if token.is_name:
+            return self.factor(
+                2 if token.kind == "name" and is_call(self.tokens, self.place) else 1
+            )
+        if token.text == "(":
+            return self.parentheses()
+        if token.text == "{":
+            return self.factor(1)
+        raise _misplaced(token)
+
+    def signed(self, token: Token) -> _Set:
+        self.place += 1
+        if self.place < len(self.tokens) and self.tokens[self.place].is_operator("+", "-"):
+            raise _nothing_after(token)
+        if token.text == "+":
+            return self.operation(2)
+        self.minus = not self.minus
+        self.operation(2)
+        self.minus = not self.minus
+        return {}
+
+    def constant(self, token: Token) -> _Set:
+        if token.text not in ("0", "1"):
+            raise formula_error(
+                token.span,
+                "expected 0 or 1, which say whether there is an intercept, or a column. Numbers "
+                "to compute with stand within I(...).",
+            )
+        self.place += 1
+        self.algebra.intercept = (token.text == "1") != self.minus
+        return {}
+
+    def factor(self, opening: int) -> _Set:
+        """Return a factor: a name, or all up to the bracket that closes the one that opens."""
+        first, last = self.place, self.place + opening - 1
+        if self.tokens[last].kind == "open":
+            last = self._closing(last)
+        tokens = self.tokens[first : last + 1]
+        self.place = last + 1
+        limits = self.algebra.limits
+        if opening == 1 and len(tokens) > 1:
+            return self.algebra.factor(node_of(tokens[1:-1], span_of(tokens), limits))
+        return self.algebra.factor(node_of(tokens, span_of(tokens), limits))
+
+    def parentheses(self) -> _Set:
+        last = self._closing(self.place)
+        inner = self.tokens[self.place + 1 : last]
+        where = span_of(self.tokens[self.place : last + 1])
+        if not inner:
+            raise formula_error(where, "expected a term within the parentheses, got nothing.")
+        self.place = last + 1
+        if any(each.is_operator(*COMPARISONS) and not each.context for each in inner):
+            return self.algebra.factor(node_of(inner, where, self.algebra.limits))
+        return _Operands(self.algebra, inner, self.minus).read()
+
+    def _closing(self, opening: int) -> int:
+        depth = self.tokens[opening].depth
+        return next(
+            place
+            for place in range(opening + 1, len(self.tokens))
+            if self.tokens[place].kind == "close" and self.tokens[place].depth == depth
+        )
+
+
+def _all(left: _Set) -> _Set:
+    """Return the product of all terms of a set, which `/` nests in."""
+    names = tuple(dict.fromkeys(name for each in left.values() for name in each))
+    return {frozenset(names): names}
+
+
+def _without(left: _Set, right: _Set) -> _Set:
+    return {key: each for key, each in left.items() if key not in right}
+
+
+def _misplaced(token: Token) -> Exception:
+    if token.is_operator("."):
+        return formula_error(token.span, "'.' is not expanded. Write the columns out.")
+    if token.is_operator(*COMPARISONS):
+        return formula_error(
+            token.span, "a comparison stands in parentheses where terms do, as in (x > 0)."
+        )
+    if token.kind == "string":
+        return formula_error(
+            token.span,
+            "expected a column, got a text. A column whose name is no Python name stands in "
+            "backticks.",
+        )
+    return formula_error(token.span, f"expected a term or an operator, got {token.text!r}.")
 
 
 def _signed(sign: Token | None, tokens: Sequence[Token]) -> SignedTerm:
@@ -199,35 +409,3 @@ def _joined(terms: Sequence[tuple[str, str]]) -> str:
         return "1"
     first = "" if terms[0][0] == "+" else "-"
     return first + terms[0][1] + "".join(f" {sign} {text}" for sign, text in terms[1:])
-
-
-def _respell(token: Token, columns: Collection[str]) -> str:
-    if not token.context:
-        return token.text
-    if token.is_operator("^"):
-        return "**"
-    dotted = token.kind == "name" and "." in token.text and token.text in columns
-    return f"`{token.text}`" if dotted else token.text
-
-
-def _is_keyword(tokens: Sequence[Token], place: int) -> bool:
-    following = tokens[place + 1] if place + 1 < len(tokens) else None
-    return bool(tokens[place].context) and following is not None and following.is_operator("=")
-
-
-def _is_python_name(token: Token, functions: Collection[str]) -> bool:
-    """Return whether a name inside of a call is a constant or a function given by name."""
-    root = token.text.split(".")[0]
-    known = token.text in _CONSTANTS or root in functions
-    return bool(token.context) and token.kind == "name" and known and "__" not in token.text
-
-
-def _check_function(token: Token, functions: Collection[str]) -> None:
-    if token.text.split(".")[0] in functions and "__" not in token.text:
-        return
-    hint = did_you_mean(token.text, functions)
-    raise formula_error(
-        token.span,
-        f"expected a known function, got {token.text!r}.{hint} Functions: "
-        f"{listed(sorted(functions))}; or add the result to the data as a column.",
-    )

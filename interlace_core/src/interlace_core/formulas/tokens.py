@@ -6,8 +6,26 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from interlace_core.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace_core.messages.errors import FormulaError
 from interlace_core.messages.names import did_you_mean, listed
+
+_PATTERN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<name>\.?[^\W\d][\w.]*)
+  | (?P<backtick>`[^`]*`)
+  | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
+  | (?P<operator>%\w+%|%%|%|\|\||\*\*|//|[=!<>]=|[-+*/:^|~<>=,.@&!])
+  | (?P<open>[(\[{])
+  | (?P<close>[)\]}])
+    """,
+    re.VERBOSE,
+)
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
+_MAX_SHOWN = 500
+"""Characters of the user's text that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +67,17 @@ class Span:
 
     @property
     def marker(self) -> str:
-        """Two lines in plain characters: the user's text, and ^^^ under the span."""
-        line = "".join(" " if char.isspace() else char for char in self.source.text)
-        width = max(self.stop - self.start, 1)
-        return f"    {line}\n    {' ' * self.start}{'^' * width}"
+        """Two lines in plain characters: the user's text, and ^^^ under the span.
+
+        Of a long text only what stands around the span is shown.
+        """
+        first, text = 0, self.source.text
+        if len(text) > _MAX_SHOWN:
+            first = max(0, min(self.start, len(text) - _MAX_SHOWN))
+            text = text[first : first + _MAX_SHOWN]
+        line = "".join(char if char.isprintable() else " " for char in text)
+        width = max(min(self.stop - self.start, len(text)), 1)
+        return f"    {line}\n    {' ' * (self.start - first)}{'^' * width}"
 
     def __str__(self) -> str:
         """Return the characters themselves."""
@@ -88,22 +113,6 @@ def unknown_column(span: Span, name: str, columns: Iterable[str]) -> FormulaErro
         f"expected the name of a column, got {name!r}, which is not in the data.{hint} "
         f"Columns available: {listed(known)}.",
     )
-
-
-_PATTERN = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<name>\.?[^\W\d][\w.]*)
-  | (?P<backtick>`[^`]*`)
-  | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
-  | (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-  | (?P<operator>%\w+%|\|\||\*\*|//|[=!<>]=|[-+*/:^|~<>=,.@&!])
-  | (?P<open>[(\[{])
-  | (?P<close>[)\]}])
-    """,
-    re.VERBOSE,
-)
-_CLOSES = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
@@ -146,15 +155,21 @@ class Token:
         return self.kind == "operator" and self.text in texts
 
 
-def tokenise(source: Source) -> list[Token]:
+def tokenise(source: Source, limits: Limits = DEFAULT_LIMITS) -> list[Token]:
     """Return the tokens of a text, each with the brackets around it counted.
 
     Raises
     ------
     FormulaError
         If a character has no meaning, a quote is not closed, or brackets do not match; it
-        points at the one that stands alone.
+        points at the one that stands alone. If the text or its nesting is beyond the limits.
     """
+    if len(source.text) > limits.length:
+        raise formula_error(
+            Span(source, 0, _MAX_SHOWN),
+            f"expected at most {limits.length} characters, got {len(source.text)}. "
+            f"{limits.hint('length')}",
+        )
     tokens: list[Token] = []
     stack: list[tuple[Token, str]] = []
     for token in _cut(source):
@@ -164,12 +179,28 @@ def tokenise(source: Source) -> list[Token]:
         tokens.append(replace(token, depth=len(stack), context=context))
         if token.kind == "open":
             stack.append((token, _context_inside(tokens, context)))
+            if len(stack) > limits.nesting:
+                raise formula_error(
+                    token.span,
+                    f"expected at most {limits.nesting} brackets within each other. "
+                    f"{limits.hint('nesting')}",
+                )
     if stack:
         alone = stack[-1][0]
         raise formula_error(
             alone.span, f"{alone.text!r} is never closed. Add {_CLOSES[alone.text]!r}."
         )
     return tokens
+
+
+def tokens_within(span: Span, limits: Limits = DEFAULT_LIMITS) -> list[Token]:
+    """Return a span's tokens with their places in the whole text."""
+    tokens = tokenise(Source(span.text, span.source.argument), limits)
+    moved = (
+        Span(span.source, span.start + each.span.start, span.start + each.span.stop)
+        for each in tokens
+    )
+    return [replace(each, span=where) for each, where in zip(tokens, moved, strict=True)]
 
 
 def span_of(tokens: Sequence[Token]) -> Span:

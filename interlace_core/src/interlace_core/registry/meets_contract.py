@@ -95,6 +95,26 @@ def check_class(kind: Kind, offered: object) -> None:
         kind.check(build_sample(kind, offered))
 
 
+def require_methods(component: Any, contract: type[Any], who: str) -> Any:
+    """Return a component, if none of its own attributes hides a method of its contract.
+
+    Raises
+    ------
+    PluginError
+        If one does, such as a field of a dataclass.
+    """
+    for name, member in vars(contract).items():
+        if name.startswith("_") or not inspect.isroutine(member):
+            continue
+        if not callable(getattr(component, name)):
+            raise PluginError(
+                f"{who}: {type(component).__name__} has {name} = {_shown(getattr(component, name))}"
+                f", which hides the method {name}() of interlace_core.contract."
+                f"{contract.__name__}. Give the field another name."
+            )
+    return component
+
+
 def own_aliases(cls: type[Any]) -> tuple[str, ...]:
     """Return the aliases that stand beside the class's name; those of a base are the base's."""
     named: type[Any] = next(each for each in cls.__mro__ if "name" in vars(each))

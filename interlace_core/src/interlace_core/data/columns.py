@@ -1,0 +1,136 @@
+"""Columns as a model reads them: numbers, booleans, or levels with their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interlace_core.records import Array, BoolArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column of the data, not to be written to.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    values : ndarray, shape (n,)
+        Numbers in their own type (whole numbers stay exact, those beyond 64 bits are objects),
+        booleans, or codes of levels, -1 where missing.
+    levels : Index or None
+        The categories in order; None for numbers and booleans.
+    ordered : bool
+        Whether the user gave the categories an order.
+    holes : ndarray of bool, shape (n,), or None
+        Where whole numbers or booleans are missing; None if nowhere. Real numbers are NaN there,
+        codes -1.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    levels: pd.Index[Any] | None = None
+    ordered: bool = False
+    holes: BoolArray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.values)
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it holds True and False."""
+        return self.levels is None and self.values.dtype == bool
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds levels that are no numbers."""
+        return self.levels is not None and not pd.api.types.is_numeric_dtype(self.levels.dtype)
+
+    @cached_property
+    def numbers(self) -> Array:
+        """The values as float64, NaN where missing; categories of numbers count as these.
+
+        Raises
+        ------
+        TypeError
+            If it holds text.
+        """
+        if self.levels is None:
+            numbers: Array = self.values.astype(np.float64, copy=False)
+            return numbers if self.holes is None else np.where(self.holes, np.nan, numbers)
+        if self.is_text:
+            raise TypeError(f"text in column {self.name}")
+        levels = np.append(np.asarray(self.levels, dtype=np.float64), np.nan)
+        return np.asarray(levels[self.values])
+
+    @cached_property
+    def missing(self) -> BoolArray:
+        """Whether each value is missing, shape (n,)."""
+        if self.levels is not None:
+            return np.asarray(self.values < 0)
+        if self.holes is not None:
+            return self.holes
+        if self.values.dtype.kind == "f":
+            return np.asarray(np.isnan(self.values))
+        return np.zeros(len(self.values), dtype=bool)
+
+    def take(self, rows: npt.NDArray[Any]) -> Column:
+        """Return the rows at some places, or where a mask is true."""
+        holes = None if self.holes is None else self.holes[rows]
+        holes = holes if holes is not None and holes.any() else None
+        return replace(self, values=self.values[rows], holes=holes)
+
+    def factorise(self) -> tuple[IntArray, pd.Index[Any]]:
+        """Return codes, shape (n,), -1 where missing, and levels.
+
+        Categories keep their order, other values are sorted; every level of a column of numbers
+        occurs.
+        """
+        if self.levels is not None:
+            return self.values.astype(np.intp, copy=False), self.levels
+        if self.holes is None:
+            codes, levels = pd.factorize(self.values, sort=True)
+            return codes, pd.Index(levels)
+        codes = np.full(len(self.values), -1, dtype=np.intp)
+        codes[~self.holes], levels = pd.factorize(self.values[~self.holes], sort=True)
+        return codes, pd.Index(levels)
+
+
+class Frame(Mapping[str, Column]):
+    """Columns of one length, by name.
+
+    Parameters
+    ----------
+    columns : mapping from str to Column
+    n : int
+        Rows.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], n: int) -> None:
+        self._columns = dict(columns)
+        self.n = n
+
+    def __getitem__(self, name: str) -> Column:
+        """Return a column."""
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns."""
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._columns)
+
+    def take(self, rows: npt.NDArray[Any]) -> Frame:
+        """Return the rows at some places, or where a mask is true."""
+        n = int(np.count_nonzero(rows)) if rows.dtype == bool else len(rows)
+        return Frame({name: each.take(rows) for name, each in self._columns.items()}, n)
