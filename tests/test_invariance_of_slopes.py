@@ -35,6 +35,9 @@ does change."""
 
 ALWAYS = ("+1e4", "1e-9*(x+1e5)")
 SCALED = ("*1e9",)
+LOOSER = {"clmm nAGQ=0": 1e-3}
+"""Thresholds are no part of the joint mode: which of them are held while coefficients are sought
+depends on the zero point, and so does the criterion."""
 QUICK = ("poisson", "binomial", "gaussian", "gamma", "cumulative")
 """Families that are tried in every run."""
 
@@ -147,7 +150,7 @@ def test_units_and_zero_point_of_a_slope_do_not_matter(model, change):
     # the restricted likelihood has log|X'V^-1 X| / 2 in it
     constant = -np.log(abs(a)) if known.restricted else 0.0
     assert_same_words(words, expected_words)
-    assert found.llf == pytest.approx(known.llf + constant, abs=TOL_LOGLIK)
+    assert found.llf == pytest.approx(known.llf + constant, abs=LOOSER.get(model, TOL_LOGLIK))
     expected = z_values(known)
     assert expected
     for key, z in z_values(found).items():
