@@ -156,6 +156,31 @@ def authors(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitize(session: nox.Session) -> None:
+    """C code under the sanitizers of addresses and undefined behaviour; needs gcc."""
+    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    others = [
+        f"-e./{path}" for path in (CORE, *PLUGINS) if not path.endswith(("kernels", "template"))
+    ]
+    session.install("--no-deps", *others, "-e.")
+    session.install(
+        "formulaic", "narwhals", "pandas", "pluggy", "py-bobyqa", "scipy", *group("test")
+    )
+    session.install(
+        *("--no-deps", "--no-cache", "./plugins/interlace-kernels"),
+        env={"CC": "gcc", "CFLAGS": flags, "INTERLACE_KERNELS": "required"},
+    )
+    library = session.run("gcc", "-print-file-name=libasan.so", external=True, silent=True)
+    preload = {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    # the baseline: wider registers change nothing about addresses, and compile for minutes
+    session.run(
+        *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
+        *("-k", "not library_is_there and not builds_differ", *session.posargs),
+        env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Benchmarks: time, log-likelihood and memory beside the peers; see benchmarks/README.md."""
     session.install(*EVERYTHING, *group("bench"))
