@@ -3,7 +3,8 @@
 With `W` the inverse of the known covariance V of the errors and `P = W - W X (X'WX)^-1 X'W`, the
 typical sampling variance of k studies with p coefficients is `(k - p) / tr(P)` (Higgins & Thompson
 2002, https://doi.org/10.1002/sim.1186, in its form for moderators), I squared of a variance its
-share of all variances and the typical one, and `Q = y'P y` Cochran's test of whether all of them are 0.
+share of all variances and the typical one, and `Q = y'P y` Cochran's test of whether all of them
+are 0.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ class AfterFit:
         parameter : int or str
             Distributional parameter whose formula is meant.
         """
-        from interlace.inference.compare import drop1
+        from interlace.inference.drop1 import drop1
 
         return drop1(_whole(self), terms, parameter=parameter)
 

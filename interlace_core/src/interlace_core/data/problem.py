@@ -26,11 +26,8 @@ from interlace_core.data.correlation import (
 from interlace_core.data.design import DesignBuilder
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.known_variance import (
-    known_errors,
-    with_known_variance,
-)
-from interlace_core.data.levels import drop_unused_levels
+from interlace_core.data.known_variance import known_errors, with_known_variance
+from interlace_core.data.levels import drop_unused_levels, numbers_among_text
 from interlace_core.data.request import ModelRequest
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
 from interlace_core.data.rows import (
@@ -127,6 +124,7 @@ def build_problem(
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
     refuse_infinite(frame, rows)
+    _warn_text(specification.covariates, frame, rows)
     raw = read_response(specification.response, frame, family, rows)
     response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
     bound = family.bind(response.y)
@@ -234,6 +232,13 @@ def _problem(
         terms=design.terms,
         correlation=correlation,
     )
+
+
+def _warn_text(covariates: Sequence[str], frame: Frame, rows: Rows) -> None:
+    for name in covariates:
+        suspicion = numbers_among_text(frame[name], rows)
+        if suspicion:
+            warn(suspicion, DataWarning)
 
 
 def _warn_dropped(dropped: Sequence[str], advice: Sequence[str]) -> None:

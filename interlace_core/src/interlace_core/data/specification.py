@@ -89,6 +89,16 @@ class Specification:
         return tuple(dict.fromkeys([*expressions, *self.mean.columns, *parts]))
 
     @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns that stand alone as factors of fixed or random effects, each once."""
+        parts = (self.mean, *self.parameters.values())
+        formulas = [part.fixed for part in parts] + [
+            bar.left for part in parts for bar in part.bars
+        ]
+        nodes = [node for each in formulas for node in each.expanded.factors.values()]
+        return tuple(dict.fromkeys(str(node.value) for node in nodes if node.kind == "name"))
+
+    @property
     def arrays(self) -> dict[str, Array]:
         """Weights and offset given as arrays, by argument."""
         vectors = {

@@ -25,8 +25,8 @@ LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
 
 REL_FLOOR = 1e-13
-"""Eigenvalue of the information, its diagonal 1, below which rounding is all that it holds. A
-column at a mean of 1e6 standard deviations has one of 1e-12."""
+"""Eigenvalue of the information, its diagonal 1, below which rounding is all that it holds.
+Columns have a tenth of their own at least; what the data do not determine has less."""
 
 
 @dataclass(frozen=True)

@@ -259,6 +259,8 @@ def _weighted_least_squares(X: Array, target: Array, weights: Array | None) -> A
 
 def least_squares(X: Array, target: Array) -> Array:
     """Return the coefficients nearest to a target, whatever the units of the columns."""
+    if not X.shape[1]:
+        return np.zeros(0)
     size = np.sqrt(np.einsum("ij,ij->j", X, X))
     unit = np.where(size > 0, size, 1.0)
     gram = (X.T @ X) / unit / unit[:, None]
