@@ -234,7 +234,8 @@ def clmm(
     approximation: str | Approximation | None = None,
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -274,7 +275,7 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
@@ -310,7 +311,8 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
-        theta0=theta0,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,
