@@ -159,7 +159,7 @@ def _structure_rows(
     covariance, place = own
     for quantity in structure_quantities(covariance, place, term):
         row = {**common, "term": quantity.name, "estimate": quantity.value(result.fit.psi)}
-        yield row | _by_delta(result, quantity, level)
+        yield row | by_delta(result, quantity, level)
     for name, value in term.held.items():
         yield {**common, "term": name, "estimate": value}
 
