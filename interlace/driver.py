@@ -1,0 +1,137 @@
+"""A fit in two steps: a model and its components made ready, and fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from interlace.data.assembly import CovarianceLookup
+from interlace.data.problem import Model, build_problem
+from interlace.data.request import ModelRequest
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Compiled
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.errors import NotAvailableError, OptionError
+from interlace_core.records import Array
+from interlace_core.registry.answers import require_answers
+from interlace_core.registry.blame import guard
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a fit needs.
+
+    Attributes
+    ----------
+    model : Model
+    approximation : Approximation
+    optimizer : Optimizer
+    theta0 : ndarray, shape (n_theta,), or None
+        Start for the covariance parameters, if the call gives one.
+    """
+
+    model: Model
+    approximation: Approximation
+    optimizer: Optimizer
+    theta0: Array | None = None
+
+
+def prepare(
+    request: ModelRequest,
+    family: Family,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    covariance: CovarianceLookup,
+    compiled: Compiled | None = None,
+) -> Prepared:
+    """Return what a fit needs: the model as arrays beside the components that fit it.
+
+    Parameters
+    ----------
+    request : ModelRequest
+    family : Family
+        The one that the request names.
+    approximation : Approximation
+    optimizer : Optimizer
+    covariance : callable
+        From the name of a covariance structure to its class.
+    compiled : Compiled, optional
+        Compiled code that may serve the family; without any, NumPy does all.
+
+    Raises
+    ------
+    InterlaceError
+        If formula or data cannot be used (see `build_problem`), the approximation does not take
+        the model, the optimizer cannot run here, or `theta0` does not fit the model.
+    """
+    _require_available(optimizer, request.who)
+    with guard(None, "data"):
+        model = build_problem(request, family, covariance=covariance)
+        model = replace(model, problem=replace(model.problem, compiled=compiled))
+    require_answers(model.problem)
+    with guard(approximation, "check"):
+        approximation.require(standard_of(model.problem).problem)
+    theta0 = _checked_theta0(request.theta0, model.problem, request.who)
+    return Prepared(model, approximation, optimizer, theta0)
+
+
+def fit_prepared(
+    ready: Prepared,
+    *,
+    starts: int = 0,
+    tol_decrement: float = 1e-7,
+    report: Callable[[str], None] | None = None,
+) -> Fit:
+    """Return the maximum likelihood fit of a model, with the verdict on it.
+
+    Nobody is warned here, and nothing asks whether the data can tell all variances apart.
+
+    Parameters
+    ----------
+    ready : Prepared
+    starts, tol_decrement, report
+        As for `fit_problem`.
+
+    Raises
+    ------
+    NumericalError
+        If the likelihood cannot be evaluated at the start.
+    PluginError
+        If a plugin raises.
+    """
+    return fit_problem(
+        ready.model.problem,
+        ready.approximation,
+        ready.optimizer,
+        theta0=ready.theta0,
+        starts=starts,
+        tol_decrement=tol_decrement,
+        report=report,
+    )
+
+
+def _require_available(optimizer: Optimizer, who: str) -> None:
+    with guard(optimizer, "unavailable"):
+        why = optimizer.unavailable
+    if why:
+        raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
+
+
+def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
+    if theta0 is None:
+        return None
+    values = np.asarray(theta0, dtype=np.float64)
+    if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
+        raise OptionError(
+            f"{who}: theta0 must be {problem.n_theta} finite number(s), the entries of the "
+            f"terms' templates in order, got {theta0!r}."
+        )
+    return values
