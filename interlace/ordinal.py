@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,18 @@ from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from interlace.choices import (
+        CategoryColumn,
+        CategoryTable,
+        IntervalOf,
+        NewLevels,
+        OrdinalLink,
+        PandasRows,
+        RowOptions,
+        ThresholdStructure,
+    )
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
 
@@ -55,13 +67,46 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
 
+    @overload  # type: ignore[override]
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryTable = "prob",
+        include_re: bool | str | Sequence[str] = True,
+        new_levels: NewLevels | None = None,
+        offset: Any = None,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryColumn,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[RowOptions],
+    ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "prob",
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Any: ...
+
     def predict(
         self,
         newdata: Any = None,
         *,
         type: str = "prob",
         include_re: bool | str | Sequence[str] = True,
-        new_levels: str | None = None,
+        new_levels: NewLevels | None = None,
         offset: Any = None,
         **uncertainty: Any,
     ) -> Any:
@@ -158,8 +203,8 @@ def clmm(
     groups: str | Sequence[str] | None = None,
     *,
     random: str | Sequence[str] | None = None,
-    link: str = "logit",
-    threshold: str = "flexible",
+    link: OrdinalLink = "logit",
+    threshold: ThresholdStructure = "flexible",
     nAGQ: int | None = None,
     weights: Any = None,
     offset: Any = None,
