@@ -67,6 +67,24 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
 
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit, with ordinal's clmm() or clm().
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model has no counterpart there.
+        """
+        from interlace.reporting.rcode import clmm_code
+
+        family: Any = self.family
+        return clmm_code(self, data, family.threshold)
+
     @overload  # type: ignore[override]
     def predict(
         self,

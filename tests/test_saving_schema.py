@@ -13,7 +13,7 @@ from interlace.results.result import GLMMResult
 from interlace.saving import designs, schema
 from interlace_core.contract.problem import RowReport
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.levels import FactorEncoder
+from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
@@ -23,6 +23,7 @@ RECORDS = {
     PredictorEncoder: designs.predictor,
     TermEncoder: designs.term,
     FactorEncoder: designs.factor,
+    ColumnCode: designs.column_code,
     Fit: schema.fit,
     Verdict: schema.verdict,
     OptimizerResult: schema.optimizer_result,
