@@ -13,7 +13,7 @@ PandasRows: TypeAlias = "pd.DataFrame | Mapping[str, Any] | None"
 
 LinearMethod = Literal["REML", "ML"]
 DegreesOfFreedom = Literal["satterthwaite", "kenward-roger", "none"]
-OrdinalLink = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
+OrdinalLink = Literal["logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz"]
 ThresholdStructure = Literal["flexible", "symmetric", "equidistant"]
 IntervalOf = Literal["confidence", "prediction"]
 NewLevels = Literal["population", "error", "marginal", "sample"]

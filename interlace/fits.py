@@ -9,6 +9,7 @@ from typing import Any
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
+from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.priors import Prior, penalise, settings_of_approximation
@@ -110,6 +111,7 @@ def prepared(
     )
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
+        refuse_carried_twice(model.problem, request.who)
         notes = identification_notes(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
