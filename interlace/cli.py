@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from interlace_core.messages.errors import InterlaceError
 
@@ -97,7 +98,15 @@ def _fit(options: argparse.Namespace) -> None:
 
     import interlace
 
-    data = pd.read_csv(options.data, dtype={column: str for column in options.text})
+    data = pd.read_csv(
+        options.data,
+        dtype={column: str for column in options.text},
+        keep_default_na=False,
+        na_values=[""],
+    )
+    for column in data.columns.difference(options.text):
+        if not pd.api.types.is_numeric_dtype(data[column].dtype):
+            data[column] = _without_words(data[column])
     model = interlace.glmer(
         options.formula,
         data,
@@ -111,6 +120,32 @@ def _fit(options: argparse.Namespace) -> None:
         verbose=options.verbose,
     )
     print(model.summary())
+
+
+MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", ".")
+"""Words for what is missing among numbers; among text each of them may be a level."""
+
+
+def _without_words(column: Any) -> Any:
+    """Return a column as numbers or booleans if nothing but words for what is missing is text."""
+    import pandas as pd
+
+    words = column.isin(MISSING)
+    rest = column.where(~words)
+    if not words.any() or rest.isna().all():
+        return column
+    if rest.dropna().isin(["True", "False", "TRUE", "FALSE", True, False]).all():
+        return rest.map(lambda value: str(value).lower() == "true", na_action="ignore")
+    try:
+        return pd.to_numeric(rest)
+    except ValueError:
+        found = ", ".join(sorted(set(column[words])))
+        print(
+            f"interlace: column {column.name!r}: {found} taken as a level, since the column is "
+            f"text ({words.sum()} row(s)). Leave the field empty where the value is missing.",
+            file=sys.stderr,
+        )
+        return column
 
 
 def _plugins(options: argparse.Namespace) -> None:

@@ -279,7 +279,8 @@ def clmm(
     approximation: str | Approximation | None = None,
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -319,7 +320,7 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
@@ -355,7 +356,8 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
-        theta0=theta0,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,

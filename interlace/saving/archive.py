@@ -151,6 +151,10 @@ def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+MOST_AXES = 4
+"""Axes of an array: one more than any that is saved has."""
+
+
 def _npy(array: AnyArray) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
@@ -167,11 +171,13 @@ def _read_npy(content: bytes, name: str) -> AnyArray:
         raise _damaged(f"{name} is no array ({str(error)[:100]})") from error
     if dtype.str not in DTYPES or fortran:
         raise _damaged(f"{name} is an array of type {dtype}, Fortran order {fortran}")
+    if len(shape) > MOST_AXES or not all(type(k) is int and 0 <= k < 2**31 for k in shape):
+        raise _damaged(f"{name} is an array of shape {str(shape)[:60]}")
     data = content[buffer.tell() :]
     size = dtype.itemsize
     for length in shape:
         size *= length
-    if len(data) != size or min(shape, default=0) < 0:
+    if len(data) != size:
         raise _damaged(f"{name} has {len(data)} bytes of data, not {size}")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
 
