@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
 
 from interlace.data.assembly import CovarianceLookup
+from interlace.data.held import hold_family, hold_in
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
+from interlace.data.starting import named_start
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
-from interlace_core.messages.errors import NotAvailableError, OptionError
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
@@ -34,14 +32,14 @@ class Prepared:
     model : Model
     approximation : Approximation
     optimizer : Optimizer
-    theta0 : ndarray, shape (n_theta,), or None
-        Start for the covariance parameters, if the call gives one.
+    given : callable, or None
+        From the usual start to the one that the call asks for.
     """
 
     model: Model
     approximation: Approximation
     optimizer: Optimizer
-    theta0: Array | None = None
+    given: Callable[[Array], Array] | None = None
 
 
 def prepare(
@@ -70,17 +68,19 @@ def prepare(
     ------
     InterlaceError
         If formula or data cannot be used (see `build_problem`), the approximation does not take
-        the model, the optimizer cannot run here, or `theta0` does not fit the model.
+        the model, the optimizer cannot run here, or `hold` or `start` do not fit the model.
     """
     _require_available(optimizer, request.who)
     with guard(None, "data"):
+        family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = build_problem(request, family, covariance=covariance)
+        model = hold_in(model, hold, request.who)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
     require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
-    theta0 = _checked_theta0(request.theta0, model.problem, request.who)
-    return Prepared(model, approximation, optimizer, theta0)
+    given = named_start(model.problem, request.start, request.who)
+    return Prepared(model, approximation, optimizer, given)
 
 
 def fit_prepared(
@@ -111,7 +111,7 @@ def fit_prepared(
         ready.model.problem,
         ready.approximation,
         ready.optimizer,
-        theta0=ready.theta0,
+        given=ready.given,
         starts=starts,
         tol_decrement=tol_decrement,
         report=report,
@@ -123,15 +123,3 @@ def _require_available(optimizer: Optimizer, who: str) -> None:
         why = optimizer.unavailable
     if why:
         raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
-
-
-def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
-    if theta0 is None:
-        return None
-    values = np.asarray(theta0, dtype=np.float64)
-    if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
-        raise OptionError(
-            f"{who}: theta0 must be {problem.n_theta} finite number(s), the entries of the "
-            f"terms' templates in order, got {theta0!r}."
-        )
-    return values

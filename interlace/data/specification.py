@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from interlace.data.frames import Table
 from interlace.data.levels import check_distinct
 from interlace.data.request import ModelRequest
@@ -17,7 +20,7 @@ from interlace.formulas.formula import ParsedFormula, parse_formula, parse_group
 from interlace.formulas.terms import LinearFormula
 from interlace.formulas.tokens import Source, unknown_column, whole
 from interlace_core.contract.family import Family
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
 
@@ -58,8 +61,12 @@ class Specification:
         The first parameter's part, with the terms of `groups` and `random`.
     parameters : mapping from str to ParameterFormula
         The other parameters' parts by the user's key, a name or a role.
-    weights, offset : Expression, ndarray of shape (n_given,), or None
-        As given.
+    weights, offset, known_variance : Expression, ndarray of shape (n_given,), or None
+        As given; the diagonal of a known covariance.
+    known_covariance : ndarray, shape (n_given, n_given), or None
+        Of the rows' errors.
+    correlated : bool
+        Whether a correlation of the rows' errors is asked for.
     """
 
     formula: str
@@ -68,11 +75,15 @@ class Specification:
     parameters: Mapping[str, ParameterFormula]
     weights: Vector | None
     offset: Vector | None
+    known_variance: Vector | None = None
+    known_covariance: Array | None = None
+    correlated: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the data that the model uses, each once."""
-        vectors = [each for each in (self.weights, self.offset) if isinstance(each, Expression)]
+        given = (self.weights, self.offset, self.known_variance)
+        vectors = [each for each in given if isinstance(each, Expression)]
         expressions = [name for each in (*self.response, *vectors) for name in each.columns]
         parts = [name for each in self.parameters.values() for name in each.columns]
         return tuple(dict.fromkeys([*expressions, *self.mean.columns, *parts]))
@@ -90,7 +101,11 @@ class Specification:
     @property
     def arrays(self) -> dict[str, Array]:
         """Weights and offset given as arrays, by argument."""
-        vectors = {"weights": self.weights, "offset": self.offset}
+        vectors = {
+            "weights": self.weights,
+            "offset": self.offset,
+            "known_variance": self.known_variance,
+        }
         return {
             name: each
             for name, each in vectors.items()
@@ -131,6 +146,8 @@ def read_specification(
         _read_parameters(request.parameters, vocabulary),
         request.covariance,
     )
+    matrix = read_matrix(request.known_variance, len(table.index))
+    variances = request.known_variance if matrix is None else np.diagonal(matrix).copy()
     return Specification(
         formula=request.formula,
         response=parse_response(parsed.response, vocabulary),
@@ -138,7 +155,36 @@ def read_specification(
         parameters=others,
         weights=read_vector(request.weights, "weights", table, vocabulary),
         offset=read_vector(request.offset, "offset", table, vocabulary),
+        known_variance=read_vector(variances, "known_variance", table, vocabulary),
+        known_covariance=matrix,
+        correlated=request.correlation is not None,
     )
+
+
+def read_matrix(given: Any, n_given: int) -> Array | None:
+    """Return a covariance of all rows given, shape (n_given, n_given); None for what is none.
+
+    Raises
+    ------
+    DataError
+        If it has another shape, or is not symmetric.
+    """
+    if not isinstance(given, (pd.DataFrame, np.ndarray)) or np.ndim(given) != 2:
+        return None
+    try:
+        V = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        V = np.zeros((0, 0))
+    if V.shape != (n_given, n_given):
+        raise DataError(
+            f"known_variance: expected a column, a number for each of the {n_given} rows, or a "
+            f"covariance of shape {(n_given, n_given)}, got shape {np.shape(given)}."
+        )
+    apart = np.abs(V - V.T)
+    finite = np.isfinite(apart)
+    if np.any(apart[finite] > 1e-8 * np.max(np.abs(V[finite]), initial=0.0)):
+        raise DataError("known_variance: expected a symmetric matrix, got one that is not.")
+    return 0.5 * (V + V.T)
 
 
 def assign_parameters(specification: Specification, family: Family) -> tuple[ParameterFormula, ...]:
