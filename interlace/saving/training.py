@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.known_variance import KnownErrors
 from interlace.inference.parameters import term_covariances
 from interlace.priors import Normal, Penalised
 from interlace.results.estimates import Estimates
@@ -35,7 +36,6 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.row_correlation import RowCorrelation
-from interlace_core.data.known_variance import KnownErrors
 from interlace_core.families.correlated_rows import CorrelatedRows
 from interlace_core.messages.errors import SavedFileError, UnknownNameError
 from interlace_core.records import IntArray
