@@ -88,6 +88,15 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def public_types(session: nox.Session) -> None:
+    """Public types: pyright knows the type of every public name, and takes a user's code."""
+    session.install(*EVERYTHING, *group("types"), *group("public-types"))
+    session.run("python", "tests/typing/public_names.py")
+    python = f"{session.virtualenv.location}/{SCRIPTS}/python"
+    session.run("pyright", "--pythonpath", python, "tests/typing/user_code.py")
+
+
+@nox.session
 def layers(session: nox.Session) -> None:
     """Layers: which way the imports run, and that the core knows nothing by name."""
     session.install(*EVERYTHING, *group("test"))
@@ -107,6 +116,13 @@ def tests(session: nox.Session) -> None:
     """Whole models: everything installed, held against the reference fits."""
     session.install(*EVERYTHING, *group("test"))
     run_tests(session, "tests", *ELSEWHERE, *NOT_SLOW)
+
+
+@nox.session
+def standardised(session: nox.Session) -> None:
+    """Invariance: the tests once more, every design in other columns, ordinary or not."""
+    session.install(*EVERYTHING, *group("test"))
+    run_tests(session, "--standardised", *NOT_SLOW, *NOT_INSTALLED, *ELSEWHERE[:2])
 
 
 @nox.session
@@ -146,6 +162,31 @@ def authors(session: nox.Session) -> None:
     # the tests live beside those of the core, whose package pytest has to know
     session.install("build", f"./{CORE}", *group("test"))
     session.run("pytest", "tests/install", *session.posargs)
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """C code under the sanitizers of addresses and undefined behaviour; needs gcc."""
+    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    others = [
+        f"-e./{path}" for path in (CORE, *PLUGINS) if not path.endswith(("kernels", "template"))
+    ]
+    session.install("--no-deps", *others, "-e.")
+    session.install(
+        "formulaic", "narwhals", "pandas", "pluggy", "py-bobyqa", "scipy", *group("test")
+    )
+    session.install(
+        *("--no-deps", "--no-cache", "./plugins/interlace-kernels"),
+        env={"CC": "gcc", "CFLAGS": flags, "INTERLACE_KERNELS": "required"},
+    )
+    library = session.run("gcc", "-print-file-name=libasan.so", external=True, silent=True)
+    preload = {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    # the baseline: wider registers change nothing about addresses, and compile for minutes
+    session.run(
+        *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
+        *("-k", "not library_is_there and not builds_differ", *session.posargs),
+        env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
+    )
 
 
 @nox.session

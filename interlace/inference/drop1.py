@@ -10,7 +10,7 @@ from interlace.inference.compare import REFITTED
 from interlace.inference.nested import within
 from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
-from interlace.refits.refit import refit_ml, refit_problem
+from interlace.refits.refit import psi_of_smaller, refit_ml, refit_problem
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
@@ -33,8 +33,8 @@ def drop1(
     rows = {"<none>": (0, result.llf, result.aic, np.nan, np.nan)}
     for term in _to_drop(present, terms):
         problem = _without(training.problem, k, term)
-        columns = training.problem.beta_slices()[k].start + term.columns
-        fit = refit_problem(training, problem, np.delete(result.fit.psi, columns))
+        start = psi_of_smaller(training.problem, problem, result.fit.psi)
+        fit = refit_problem(training, problem, start)
         npar = term.columns.size
         statistic = max(2.0 * (fit.value - result.fit.value), 0.0)
         aic = 2.0 * fit.psi.size + 2.0 * fit.value

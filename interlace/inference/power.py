@@ -14,18 +14,18 @@ import pandas as pd
 from scipy.stats import beta as beta_distribution
 
 from interlace.config.fit_options import FitOptions
+from interlace.data.request import ModelRequest
+from interlace.driver import Prepared
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.parts import drop_columns
 from interlace.inference.quadratic_forms import chi_square
 from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
-from interlace.refits.refit import refit_problem, with_response
+from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
-from interlace_core.data.request import ModelRequest
-from interlace_core.driver import Prepared
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
@@ -36,7 +36,7 @@ from interlace_core.messages.errors import (
 )
 from interlace_core.records import Array
 
-FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
+FAILURES: tuple[type[Exception], ...] = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
 """What a single simulation may raise and be counted as failed."""
 
 PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))
@@ -291,7 +291,9 @@ class _Work:
 
     def _without(self, psi: Array) -> Array:
         """Return psi of the model without the tested columns."""
-        return np.delete(psi, self.whole.training.problem.beta_slices()[0].start + self.columns)
+        assert self.smaller is not None
+        whole, smaller = self.whole.training.problem, self.smaller.training.problem
+        return psi_of_smaller(whole, smaller, psi)
 
     def _pvalue(self, y: Array) -> tuple[float, str]:
         from scipy.stats import chi2
