@@ -36,7 +36,7 @@ GLMER_FAMILIES = ("binomial", "poisson")
 binomial and parts for zeros are not among its families."""
 
 
-FIXED_DISPERSION = ("Gamma", "beta_family", "betabinomial", "nbinom1", "nbinom2")
+FIXED_DISPERSION = ("Gamma", "ziGamma", "beta_family", "betabinomial", "nbinom1", "nbinom2")
 """Families of glmmTMB whose dispersion parameter is ours, on the scale of its predictor; that of a
 normal distribution is the logarithm of a variance in some versions and of a deviation in others."""
 
