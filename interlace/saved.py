@@ -35,8 +35,8 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
         If the file is damaged, altered, unsafe, no saved result, or from a newer version.
     UnknownNameError
         If the plugin that provides the family, or another component, is not installed.
-    OSError
-        If the file cannot be read.
+    FileAccessError
+        If the file cannot be read; it is an OSError too.
     """
     result = saving.load(path, GLMMResult)
     found = RETURNED.get(result.settings.returned)

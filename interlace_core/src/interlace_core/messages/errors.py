@@ -73,6 +73,14 @@ class SavedFileError(InterlaceError, ValueError):
     """A result cannot be saved as it is, or a saved file is damaged, unsafe or too new."""
 
 
+class FileAccessError(SavedFileError, OSError):
+    """A file cannot be read or written: there is none, no permission, no space."""
+
+
+class OutOfMemoryError(InterlaceError, MemoryError):
+    """What is asked for does not fit into the memory of the machine."""
+
+
 class InterlaceWarning(UserWarning):
     """Root of every warning that interlace issues."""
 
@@ -83,6 +91,10 @@ class DataWarning(InterlaceWarning):
 
 class ConvergenceWarning(InterlaceWarning):
     """The fit did not reach an optimum, or its optimum is not to be trusted."""
+
+
+class ConfigurationWarning(InterlaceWarning):
+    """A configuration file was left aside, since it belongs to somebody else."""
 
 
 class PluginWarning(InterlaceWarning):
