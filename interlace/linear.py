@@ -19,6 +19,7 @@ from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 METHODS = ("REML", "ML")
 DF_METHODS = ("satterthwaite", "kenward-roger", "none")
@@ -222,6 +223,8 @@ def fit(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -253,7 +256,8 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, threads, kernels, verbose
+    optimizer, optimizer_options, theta0, known, covariance, starts, threads, kernels, max_seconds,
+    callback, verbose
         As for `glmer`.
 
     Returns
@@ -318,9 +322,10 @@ def fit(
         starts=starts,
         threads=threads,
         kernels=kernels,
+        max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=LMMResult)
+    result = fitted(request, options, returns=LMMResult, callback=callback)
     settings = replace(result.settings, df_method=df_method, returned="fit")
     return replace(result, settings=settings).with_derived()
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 
 @entrance
@@ -45,6 +46,8 @@ def glmer(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -111,6 +114,12 @@ def glmer(
         Functions of your own that the formulas call, by name: `{"f": f}` for `f(x)`. Each gets
         columns as arrays and returns one value per row. `predict` calls them again, so that they
         must not depend on the other rows; a fit with them is pickled, but not saved.
+    max_seconds : float, optional
+        Time after which the fit ends at the best point so far, with the status "stopped". It is
+        looked at after each evaluation of the likelihood.
+    callback : callable, optional
+        Is told where the fit is after each evaluation, by a `Step` with `evaluations`, `llf`,
+        `best_llf` and `seconds`; the fit ends, as by `max_seconds`, where it returns True.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -165,12 +174,13 @@ def glmer(
         optimizer_options=optimizer_options,
         nAGQ=nAGQ,
         approximation=approximation,
+        max_seconds=max_seconds,
         verbose=verbose,
         starts=starts,
         threads=threads,
         kernels=kernels,
     )
-    return fitted(request, options, returns=GLMMResult, priors=priors)
+    return fitted(request, options, returns=GLMMResult, priors=priors, callback=callback)
 
 
 def _parameter_formulas(

@@ -18,6 +18,7 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 PREDICTIONS = ("prob", "cum.prob", "class", "population", "linear.predictor")
 OF_ANY_FIT = ("link", "response", "mean")
@@ -173,6 +174,8 @@ def clmm(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -199,7 +202,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
-    covariance, starts, threads, kernels, verbose
+    covariance, starts, threads, kernels, max_seconds, callback, verbose
         As for `glmer`.
 
     Returns
@@ -247,7 +250,8 @@ def clmm(
         starts=starts,
         threads=threads,
         kernels=kernels,
+        max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=CLMMResult)
+    result = fitted(request, options, returns=CLMMResult, callback=callback)
     return replace(result, settings=replace(result.settings, returned="clmm"))

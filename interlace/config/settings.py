@@ -136,6 +136,12 @@ def _read_number(number: Callable[[str], Any], text: str) -> Any:
         return text
 
 
+def _seconds(value: Any) -> float:
+    if not is_real(value) or not value > 0.0:
+        raise ValueError
+    return float(value)
+
+
 def _gain(value: Any) -> float:
     if not is_real(value) or not 0.0 < value <= MAX_GAIN:
         raise ValueError
@@ -248,6 +254,13 @@ SETTINGS = (
         "how large a formula may be",
         read=read_toml_value,
         table=True,
+    ),
+    Setting(
+        "max_seconds",
+        "a number above 0",
+        _seconds,
+        "the time after which a fit ends at the best point so far",
+        read=partial(_read_number, float),
     ),
     Setting(
         "starts",

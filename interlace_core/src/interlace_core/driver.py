@@ -19,6 +19,7 @@ from interlace_core.data.request import ModelRequest
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.fitting.stopping import Stopping
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
@@ -89,6 +90,7 @@ def fit_prepared(
     starts: int = 0,
     tol_decrement: float = 1e-7,
     report: Callable[[str], None] | None = None,
+    stopping: Stopping | None = None,
 ) -> Fit:
     """Return the maximum likelihood fit of a model, with the verdict on it.
 
@@ -97,7 +99,7 @@ def fit_prepared(
     Parameters
     ----------
     ready : Prepared
-    starts, tol_decrement, report
+    starts, tol_decrement, report, stopping
         As for `fit_problem`.
 
     Raises
@@ -115,6 +117,7 @@ def fit_prepared(
         starts=starts,
         tol_decrement=tol_decrement,
         report=report,
+        stopping=stopping,
     )
 
 
