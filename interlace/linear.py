@@ -13,7 +13,7 @@ from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, numbers_of, require_choice, require_mapping
 from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -111,16 +111,9 @@ class LMMResult(GLMMResult):
         OptionError
             If it has not one number for each coefficient.
         """
-        p = len(self.fe_params)
-        try:
-            L = np.asarray(contrast, dtype=np.float64)
-        except (TypeError, ValueError):
-            L = np.zeros(0)
-        if L.shape != (p,):
-            raise OptionError(
-                f"contrast_df: contrast needs one number for each of the {p} coefficients "
-                f"({', '.join(self.fe_params.index)}), got {contrast!r}."
-            )
+        names = ", ".join(self.fe_params.index)
+        what = f"one finite number for each coefficient ({names})"
+        L = numbers_of(contrast, "contrast_df: contrast", what, (len(self.fe_params),))
         spread = self._spread()
         return float("inf") if spread is None else degrees_of_freedom(L, spread)
 
@@ -193,6 +186,29 @@ class LMMResult(GLMMResult):
         free = ~np.isnan(np.diagonal(A))
         slopes = extras["covariance_slopes"][free]
         return Spread(extras["coefficient_covariance"], slopes, A[np.ix_(free, free)])
+
+    def require_whole(self) -> None:
+        """Raise an OptionError unless what tests need of the fit has the sizes that it must have.
+
+        Asked of a result that was read from a file.
+        """
+        extras, p = self.settings.extras, len(self.fe_params)
+        r = self._variance_parameter_covariance().shape[0]
+        shapes: dict[str, tuple[int, ...]] = {
+            "coefficient_covariance": (p, p),
+            "covariance_slopes": (r, p, p),
+        }
+        given: dict[str, Any] = {name: extras[name] for name in shapes if name in extras}
+        if "kenward_roger" in extras:
+            small = require_mapping(extras["kenward_roger"], "kenward_roger", "a table")
+            given |= small
+            m = np.asarray(small.get("W")).shape[:1]
+            shapes |= {"covariance": (p, p), "adjusted": (p, p), "W": m * 2, "slopes": (*m, p, p)}
+        if ("coefficient_covariance" in extras) != ("covariance_slopes" in extras):
+            raise OptionError("extras must have both coefficient_covariance and covariance_slopes.")
+        for name, shape in shapes.items():
+            if name in given or "kenward_roger" in extras:
+                numbers_of(given.get(name), f"extras.{name}", "numbers", shape, finite=False)
 
     def _variance_parameter_covariance(self) -> Array:
         """Return the covariance of theta and the residuals' parameters, NaN at a bound."""
@@ -283,8 +299,8 @@ def fit(
     from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
-    _require("method", method, METHODS)
-    _require("df_method", df_method, DF_METHODS)
+    require_choice(method, METHODS, "fit: method")
+    require_choice(df_method, DF_METHODS, "fit: df_method")
     if df_method == "kenward-roger" and method != "REML":
         raise UnsupportedModelError(
             f'fit: df_method="kenward-roger" goes with method="REML", got method={method!r}. '
@@ -344,14 +360,7 @@ def _quantile(level: float, df: Any) -> Any:
     """Return how many standard errors an interval extends to each side."""
     from scipy.special import ndtri, stdtrit
 
-    check_level(level, "conf_int")
+    level = check_level(level, "conf_int")
     p = 0.5 + 0.5 * level
     finite = np.isfinite(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), p), ndtri(p))
-
-
-def _require(argument: str, given: Any, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise OptionError(
-            f"fit: {argument} must be one of {', '.join(map(repr, known))}, got {given!r}."
-        )

@@ -261,6 +261,7 @@ def power(
     from interlace.fits import options_in_force
     from interlace.inference.power import Assumptions, simulate_power
     from interlace_core.data.request import ModelRequest
+    from interlace_core.messages.checks import names_of, require_mapping
 
     request = ModelRequest(
         formula, data, family, weights=weights, offset=offset, link=link, who="power"
@@ -268,8 +269,16 @@ def power(
     return simulate_power(
         request,
         options_in_force(nAGQ=nAGQ),
-        Assumptions(fixed, sd, parameters or {}),
-        test=[test] if isinstance(test, str) else list(test),
+        Assumptions(
+            require_mapping(fixed, "power: fixed", "a mapping from coefficients to numbers"),
+            require_mapping(sd, "power: sd", "a mapping from grouping factors to numbers"),
+            require_mapping(
+                {} if parameters is None else parameters,
+                "power: parameters",
+                "a mapping from parameters to numbers",
+            ),
+        ),
+        test=names_of(test, "power: test", "a coefficient"),
         n=n,
         alpha=alpha,
         method=method,

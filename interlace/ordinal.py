@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.entrances import entrance, entrances
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, as_series, thresholds_of
+from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -88,11 +89,12 @@ class CLMMResult(GLMMResult):
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
-        if uncertainty and type in PREDICTIONS[:4]:
+        if uncertainty and isinstance(type, str) and type in PREDICTIONS[:4]:
             raise OptionError(
                 f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
                 f"not with {type!r}. Leave them out, or bootstrap the probabilities."
             )
+        require_type(type, str, "predict: type", "a text")
         if type not in (*PREDICTIONS, *OF_ANY_FIT):
             raise OptionError(
                 f"predict: type must be one of {', '.join(map(repr, PREDICTIONS))}, or of "

@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from interlace_core.formulas.limits import Limits
-from interlace_core.messages.checks import MOST, is_real, is_whole
+from interlace_core.messages.checks import MOST, is_real, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.meets_contract import KINDS
@@ -77,7 +79,8 @@ class Setting:
             return self.check(value)
         except (ValueError, TypeError, OverflowError) as error:
             raise OptionError(
-                f"{origin}: {self.key}: expected {self.expected}, got {value!r}. It is {self.help}."
+                f"{origin}: {self.key}: expected {self.expected}, got {shown(value)}. It is "
+                f"{self.help}."
             ) from error
 
 
@@ -119,9 +122,9 @@ def _count(value: Any, least: int = 0, most: int = MOST) -> int:
 
 
 def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError
-    return value
+    return bool(value)
 
 
 def _read_flag(text: str) -> bool | str:
@@ -155,7 +158,7 @@ def _one_of(choices: tuple[str, ...], value: Any) -> Any:
 
 
 def _kernels(value: Any) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return KERNELS[0] if value else KERNELS[1]
     return str(_one_of(KERNELS, value))
 

@@ -24,6 +24,8 @@ from interlace.results.fitted_model import require_training
 from interlace.results.thresholds import thresholds_of
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.checks import names_of as list_of_names
+from interlace_core.messages.checks import require_flag, shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
@@ -98,9 +100,9 @@ def anova(
         raise OptionError("anova: expected two fits or more to compare.")
     for each in results:
         if not isinstance(each, Estimates):
-            raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
-    if refit not in (None, True, False):
-        raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
+            raise OptionError(f"anova: expected fits, got {shown(each)}.")
+    if refit is not None:
+        require_flag(refit, "anova: refit")
     heading = _heading(results, refit)
     if heading == REFITTED:
         results = tuple(refit_ml(each) for each in results)
@@ -121,11 +123,10 @@ def _labels(results: Sequence[Estimates], names: Sequence[str] | None) -> list[s
         from interlace.reporting.differences import names_of
 
         return names_of(results)
-    given = [names] if isinstance(names, str) else list(names)
-    if len(given) != len(results) or not all(isinstance(each, str) for each in given):
-        raise OptionError(
-            f"anova: names must be {len(results)} texts, one for each fit, got {names!r}."
-        )
+    what = f"{len(results)} texts, one for each fit"
+    given = list_of_names(names, "anova: names", what)
+    if len(given) != len(results):
+        raise OptionError(f"anova: names must be {what}, got {len(given)}.")
     return given
 
 
@@ -400,7 +401,7 @@ def drop1(
 
 def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[FixedTerm]:
     if terms is not None:
-        names = [terms] if isinstance(terms, str) else list(terms)
+        names = list_of_names(terms, "drop1: terms", "a term of the formula")
         chosen = [find_term(present, name, "drop1") for name in names]
     else:
         chosen = [t for t in present if t.factors and not any(t.inside(o) for o in present)]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.messages.errors import NotAvailableError
+from interlace.results.estimates import Estimates
+from interlace_core.messages.checks import require_type, shown
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
 INK, ACCENT, PALE = "#1f3b57", "#c8553d", "#9aa5b1"
@@ -17,7 +19,10 @@ INK, ACCENT, PALE = "#1f3b57", "#c8553d", "#9aa5b1"
 def new_axes(ax: Any = None, *, size: tuple[float, float] = (6.0, 4.0)) -> Any:
     """Return the axes given, or those of a new figure."""
     if ax is not None:
-        return ax
+        panels = drawn_on(ax)
+        if len(panels) != 1:
+            raise OptionError(f"plots: ax must be one Axes of matplotlib, got {len(panels)}.")
+        return panels[0]
     return _pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
@@ -27,6 +32,26 @@ def new_grid(rows: int, columns: int, *, size: tuple[float, float], share_x: boo
         rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=share_x
     )
     return made[1]
+
+
+def require_result(result: Any, who: str) -> None:
+    """Raise an OptionError unless something is a fit."""
+    require_type(result, Estimates, f"{who}: result", "the fit that glmer, fit or clmm returned")
+
+
+def drawn_on(axes: Any) -> Any:
+    """Return the axes that the user gives as an array.
+
+    Raises
+    ------
+    OptionError
+        If something among them is no axes of matplotlib.
+    """
+    panels = np.ravel(np.asarray(axes, dtype=object))
+    for each in panels:
+        if not hasattr(each, "axhline") or not hasattr(each, "set_xlabel"):
+            raise OptionError(f"plots: axes must be Axes of matplotlib, got {shown(each)}.")
+    return panels
 
 
 def intervals(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import intervals, new_axes, new_grid
+from interlace.plots.canvas import drawn_on, intervals, new_axes, new_grid, require_result
 from interlace.reporting.blocks import half_widths
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, require_flag
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def coefficients(
     -------
     Axes
     """
+    require_result(result, "plots.coefficients")
     half_width(level)
+    require_flag(exponentiate, "plots.coefficients: exponentiate")
+    require_flag(intercept, "plots.coefficients: intercept")
     estimates, errors = result.params_of(parameter), result.bse_of(parameter)
     half = half_widths(result.wald_tests(parameter)[1], level)
     shown = [name for name in estimates.index if intercept or name != "Intercept"]
@@ -101,12 +104,13 @@ def caterpillar(
     -------
     Axes, or array of them where the factor has several columns
     """
+    require_result(result, "plots.caterpillar")
     half = half_width(level)
     group = _chosen_group(result, group)
     effects = result.effects[group]
     c = len(effects.names)
     height = 1.2 + 0.2 * min(len(effects.levels), 40)
-    axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else np.ravel(ax)
+    axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else drawn_on(ax)
     if len(axes) != c:
         raise OptionError(
             f"caterpillar: {group!r} has {c} column(s) of random effects "
@@ -127,7 +131,7 @@ def _chosen_group(result: GLMMResult, group: str | None) -> str:
     known = list(result.effects)
     if group is None and len(known) == 1:
         return known[0]
-    if group not in known:
+    if not isinstance(group, str) or group not in known:
         raise OptionError(
             f"caterpillar: group must be one of {', '.join(map(repr, known)) or 'none'}, "
             f"got {group!r}."
@@ -143,5 +147,5 @@ def half_width(level: float) -> float:
     OptionError
         If the level is not between 0 and 1.
     """
-    check_level(level, "plots")
+    level = check_level(level, "plots")
     return NormalDist().inv_cdf(0.5 + 0.5 * level)

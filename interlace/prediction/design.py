@@ -12,7 +12,7 @@ import pandas as pd
 from interlace.prediction.new_data import NewDesign, encode
 from interlace.results.fitted_model import require_training
 from interlace_core.data.factors import INTERCEPT
-from interlace_core.data.rows import read_array
+from interlace_core.data.rows import value_or_array
 from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.names import listed
@@ -240,9 +240,7 @@ def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
                 "offset(...) in the formula."
             )
         return np.zeros(len(index))
-    if np.ndim(offset) == 0 and not isinstance(offset, str):
-        offset = np.full(len(index), offset)
-    return read_array(offset, "predict: offset", index)
+    return value_or_array(offset, "predict: offset", index)
 
 
 def _report_without_estimate(result: Estimates, coded: NewDesign) -> None:

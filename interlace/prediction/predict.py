@@ -17,7 +17,7 @@ from interlace.prediction.design import (
     new_rows,
 )
 from interlace.prediction.target import Predicted, Target, target_of
-from interlace_core.messages.checks import check_seed
+from interlace_core.messages.checks import check_seed, require_choice, require_flag
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -47,10 +47,9 @@ def predict(
     check_seed(seed)
     target = target_of(result, type)
     included = included_terms(result, False if target.over_all else include_re)
-    if interval is not None and interval not in INTERVALS:
-        raise OptionError(
-            f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
-        )
+    require_flag(se, "predict: se")
+    if interval is not None:
+        require_choice(interval, INTERVALS, "predict: interval")
     if interval == "prediction" and type not in ("response", "population"):
         raise OptionError(
             'predict: interval="prediction" is for an observation, on its own scale: it goes with '
@@ -106,11 +105,7 @@ def population_averages(
 
 def _policy(result: Estimates, new_levels: str | None) -> str:
     policy = new_levels if new_levels is not None else result.settings.new_levels
-    if not isinstance(policy, str) or policy not in NEW_LEVELS:
-        raise OptionError(
-            f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
-            f"got {policy!r}."
-        )
+    require_choice(policy, NEW_LEVELS, "predict: new_levels")
     return policy
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlace_core.formulas.formula import parse_formula
 from interlace_core.formulas.tokens import Source, Token, is_call, rewrite, tokenise
+from interlace_core.messages.checks import require_text
 from interlace_core.messages.errors import NotAvailableError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else
 
 def r_code(result: Estimates, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
+    require_text(data, "r_code: data", "the name of a data frame in R")
     if result.settings.priors:
         raise _no_counterpart("a penalised fit")
     if any(effects.scales is not None for effects in result.effects.values()):

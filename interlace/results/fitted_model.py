@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_to import Training
@@ -93,6 +95,29 @@ class FittedModel:
     dropped_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     training: Training | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make all arrays read-only: a result is looked at, never changed."""
+        freeze([getattr(self, each.name) for each in fields(self) if each.name != "training"])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle, whose arrays can be written to."""
+        self.__dict__.update(state)
+        FittedModel.__post_init__(self)
+
+
+def freeze(value: Any) -> None:
+    """Make all arrays in a value read-only, in records, mappings and sequences alike."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, Mapping) and not is_dataclass(value):
+        freeze(tuple(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            if not isinstance(each, (str, float, int)):
+                freeze(each)
+    elif is_dataclass(value) and type(value).__module__.startswith("interlace"):
+        freeze([getattr(value, each.name) for each in fields(value)])
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -20,7 +18,8 @@ from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Stopping
-from interlace_core.messages.errors import NotAvailableError, OptionError
+from interlace_core.messages.checks import numbers_of
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
@@ -131,10 +130,5 @@ def _require_available(optimizer: Optimizer, who: str) -> None:
 def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
     if theta0 is None:
         return None
-    values = np.asarray(theta0, dtype=np.float64)
-    if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
-        raise OptionError(
-            f"{who}: theta0 must be {problem.n_theta} finite number(s), the entries of the "
-            f"terms' templates in order, got {theta0!r}."
-        )
-    return values
+    what = "the entries of the terms' templates in order, finite numbers"
+    return numbers_of(theta0, f"{who}: theta0", what, (problem.n_theta,))

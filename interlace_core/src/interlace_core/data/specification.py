@@ -17,6 +17,7 @@ from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.formulas.tokens import Source, unknown_column, whole
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
@@ -196,18 +197,9 @@ def _random_bars(random: str | Sequence[str] | None, vocabulary: Vocabulary) -> 
 
 def _texts(values: str | Sequence[str] | None, argument: str, example: str) -> Sequence[str]:
     """Return one text or several as a list."""
-    texts = [values] if isinstance(values, str) else values if values is not None else []
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        wrong: object = texts
-    else:
-        texts = list(texts)
-        wrong = next((each for each in texts if not isinstance(each, str)), None)
-    if wrong is not None:
-        raise OptionError(
-            f"{argument}: expected text such as {example}, or a list of those, got a "
-            f"{type(wrong).__name__}. Write the names out."
-        )
-    return texts
+    if values is None:
+        return []
+    return names_of(values, argument, f"text such as {example}")
 
 
 def _find_parameter(key: str, family: Family) -> str:

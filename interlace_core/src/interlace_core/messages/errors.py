@@ -1,8 +1,18 @@
 """Errors and warnings: one root, children that also inherit the builtin a user expects."""
 
+MOST_SHOWN = 2000
+"""Characters of a message; what a user gave may be of any length."""
+
 
 class InterlaceError(Exception):
     """Root of every error that interlace raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message, its middle left out if it is long, as it can be written."""
+        text = super().__str__()
+        if len(text) > MOST_SHOWN:
+            text = f"{text[: MOST_SHOWN // 2]} [...] {text[-MOST_SHOWN // 2 :]}"
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class FormulaError(InterlaceError, ValueError):
