@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("data", help="CSV file with a header line")
     fit.add_argument("formula", help="such as 'y ~ x + (1 | g)'")
     fit.add_argument("--family", required=True, help="name of an installed family")
+    fit.add_argument("--link", help="link of the mean (default: the family's first)")
     fit.add_argument("--groups", action="append", help="grouping column (may be repeated)")
     fit.add_argument("--weights", help="column of weights (trials of a proportion)")
     fit.add_argument("--offset", help="column or expression of the offset")
@@ -122,6 +123,7 @@ def _fit(options: argparse.Namespace) -> None:
         options.formula,
         data,
         options.family,
+        link=options.link,
         groups=options.groups,
         weights=options.weights,
         offset=options.offset,

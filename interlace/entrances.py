@@ -8,7 +8,7 @@ calls, also where a program asks it to raise (`np.errstate(all="raise")`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cached_property, wraps
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
@@ -56,6 +56,10 @@ def entrances(cls: Class) -> Class:
             setattr(cls, name, entrance(member))
         elif isinstance(member, property) and member.fget is not None:
             setattr(cls, name, _property(member))
+        elif isinstance(member, cached_property):
+            made: Any = cached_property(entrance(member.func))
+            made.__set_name__(cls, name)
+            setattr(cls, name, made)
     return cls
 
 

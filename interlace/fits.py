@@ -9,14 +9,14 @@ from typing import Any
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
+from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
-from interlace.results.fitted_model import AnyFit, Coefficients
-from interlace.results.fitted_to import Training, fitted_state
-from interlace.results.random_effects import term_places
+from interlace.results.fitted_model import AnyFit, Coefficients, Training
+from interlace.results.random_effects import fitted_state, term_places
 from interlace.threads import blas_threads, threads_of
 from interlace_core import driver
 from interlace_core.contract.family import Family
@@ -120,6 +120,7 @@ def prepared(
     )
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
+        refuse_carried_twice(model.problem, request.who)
         notes = identification_notes(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
@@ -235,7 +236,7 @@ def record_of(
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
-        notes=model.notes,
+        known_notes=model.notes,
         training=training,
     )
 

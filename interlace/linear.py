@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 METHODS = ("REML", "ML")
 DF_METHODS = ("satterthwaite", "kenward-roger", "none")
 
+DDF = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "none": "lme4"}
+"""lmerTest's names of the methods for degrees of freedom."""
+
 
 @entrances
 class LMMResult(GLMMResult):
@@ -62,17 +65,28 @@ class LMMResult(GLMMResult):
         return replace(self, fit=_with_covariance(self.fit, self.coefficients[0].place, covariance))
 
     def r_code(self, data: str = "data") -> str:
-        """Return R code that should reproduce the fit; see `GLMMResult.r_code`.
+        """Return R code that should reproduce the fit, with lmer() or else glmmTMB.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
 
         Raises
         ------
         NotAvailableError
-            If there are weights: those of glmmTMB multiply log-densities, and are no precisions.
+            If the model has no counterpart in R; weights have none in glmmTMB, where they multiply
+            log-densities and are no precisions.
         """
+        from interlace.reporting.rcode import is_lmer, lmer_code
+
+        if is_lmer(self):
+            return lmer_code(self, data, DDF[self.df_method])
         if self.weights is not None:
             raise NotAvailableError(
                 "r_code: the fit has weights, which are precisions here and in lme4's lmer(), but "
-                "not in glmmTMB. Call lmer() with the same formula and weights."
+                "not in glmmTMB, and is none that lmer() fits. Write the call by hand: without "
+                "random effects that of lm() or nlme's gls()."
             )
         return super().r_code(data)
 

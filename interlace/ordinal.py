@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 
 from interlace.entrances import entrance, entrances
+from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
-from interlace.results.thresholds import Thresholds, as_series, thresholds_of
+from interlace.results.thresholds import Thresholds, thresholds_of
+from interlace_core.calculus.links import LINKS
 from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
+from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -41,21 +44,90 @@ class CLMMResult(GLMMResult):
 
     @property
     def thresholds(self) -> pd.Series:
-        """Thresholds alpha_k between neighbouring categories, on the latent scale."""
+        """Thresholds alpha_k between neighbouring categories, on the latent scale.
+
+        With effects on them (`nominal`), those where the covariates of these are 0.
+        """
         found = self._thresholds()
-        return as_series(found, found.estimates(self.fit.psi))
+        return found.table(found.estimates(self.fit.psi))["Intercept"].rename(None)
 
     @property
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         found = self._thresholds()
-        return as_series(found, found.errors(self.fit.covariance()))
+        return found.table(found.errors(self.fit.covariance()))["Intercept"].rename(None)
+
+    @property
+    def nominal_effects(self) -> pd.DataFrame:
+        """Effects on the thresholds: a row for each of these, a column for each of `nominal`'s."""
+        found = self._thresholds()
+        return found.table(found.estimates(self.fit.psi)).drop(columns="Intercept")
+
+    @property
+    def nominal_bse(self) -> pd.DataFrame:
+        """Standard errors of the effects on the thresholds."""
+        found = self._thresholds()
+        return found.table(found.errors(self.fit.covariance())).drop(columns="Intercept")
+
+    def nominal_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
+        """Return the test of each fixed term whether its effect differs between thresholds.
+
+        Parameters
+        ----------
+        terms : str or list of str, optional
+            As written in the formula; all by default.
+
+        Returns
+        -------
+        DataFrame
+            A row for the fit and one for each term: `npar` parameters more, `loglik`, `aic`, `lrt`
+            and `pvalue` of the likelihood-ratio test; NaN where the model cannot have such effects.
+            A small p-value speaks against proportional odds (of the link logit) in that term.
+        """
+        from interlace.inference.proportional_odds import nominal_test
+
+        return nominal_test(self, terms)
+
+    def scale_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
+        """Return the test of each fixed term whether the latent scale depends on it.
+
+        Parameters
+        ----------
+        terms : str or list of str, optional
+            As written in the formula; all by default.
+
+        Returns
+        -------
+        DataFrame
+            As for `nominal_test`.
+        """
+        from interlace.inference.proportional_odds import scale_test
+
+        return scale_test(self, terms)
 
     @property
     def family_words(self) -> str:
         """The family with its link and what its thresholds are."""
         family: Any = self.family
-        return f"{family.name} (link {family.latent_link}, {family.threshold} thresholds)"
+        return super().family_words.removesuffix(")") + f", {family.threshold} thresholds)"
+
+    def r_code(self, data: str = "data") -> str:
+        """Return R code that should reproduce the fit, with ordinal's clmm() or clm().
+
+        Parameters
+        ----------
+        data : str
+            Name of the data frame in R.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model has no counterpart there.
+        """
+        from interlace.reporting.rcode import clmm_code
+
+        family: Any = self.family
+        return clmm_code(self, data, family.threshold)
 
     def predict(
         self,
@@ -82,18 +154,15 @@ class CLMMResult(GLMMResult):
         include_re, new_levels, offset
             As for `GLMMResult.predict`.
         **uncertainty
-            `se`, `interval`, `level`, `seed` and others, for the types of `GLMMResult.predict`.
+            `se`, `interval`, `level`, `seed` and others, as for `GLMMResult.predict`. With `se` or
+            `interval="confidence"` (made on the logit scale) probabilities have columns
+            (category, fit), (category, se) and so on.
 
         Returns
         -------
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
-        if uncertainty and isinstance(type, str) and type in PREDICTIONS[:4]:
-            raise OptionError(
-                f"predict: {', '.join(uncertainty)} go with the types of any fit, such as 'link', "
-                f"not with {type!r}. Leave them out, or bootstrap the probabilities."
-            )
         require_type(type, str, "predict: type", "a text")
         if type not in (*PREDICTIONS, *OF_ANY_FIT):
             raise OptionError(
@@ -102,42 +171,39 @@ class CLMMResult(GLMMResult):
                 f"got {type!r}."
             )
         from interlace.prediction.kinds import as_asked
-        from interlace.prediction.predict import predict
+        from interlace.prediction.predict import predict, predict_each
 
-        if type == "population":
-            return as_asked(newdata, self._population(newdata, offset))
-        asked = "link" if type in PREDICTIONS else type
-        found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
-        if type in PREDICTIONS[:3]:
-            found = self._of_categories(type, found)
-        return as_asked(newdata, found)
-
-    def _of_categories(self, type: str, eta: pd.Series | pd.DataFrame) -> Any:
-        """Return what is predicted of the categories from the mean's linear predictor."""
-        probabilities = self._probabilities(eta.to_numpy())
+        if type not in PREDICTIONS[:4]:
+            asked = "link" if type == "linear.predictor" else type
+            found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
+            return as_asked(newdata, found)
+        if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
+            raise OptionError(
+                f"predict: type={type!r} is no observation, and has no "
+                f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
+            )
+        each = predict_each(
+            self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
+        )
         if type == "class":
-            return self._most_probable(probabilities, eta.index)
-        table = probabilities if type == "prob" else np.cumsum(probabilities, axis=1)
-        if type == "cum.prob":
-            table[:, -1] = np.where(np.isnan(table[:, -1]), np.nan, 1.0)
-        return pd.DataFrame(table, index=eta.index, columns=list(self.levels))
+            return as_asked(newdata, self._most_probable(np.stack(each, axis=1), each[0].index))
+        return as_asked(newdata, pd.concat(each, axis=1, keys=self.levels))
 
-    def _population(self, newdata: Any, offset: Any) -> pd.DataFrame:
-        """Return the probability of each category, averaged over all random effects."""
-        from interlace.prediction.predict import population_averages
+    def _targets(self, type: str) -> list[Target]:
+        """Return the probability of each category, or of it and those below."""
+        family: Any = self.family
 
-        def probability(j: int) -> Any:
-            return lambda eta: self.family.probabilities(eta)[j]  # type: ignore[attr-defined]
+        def probability(j: int) -> Callable[[list[Array]], Array]:
+            if type != "cum.prob":
+                return lambda eta: np.asarray(family.probabilities(eta)[j])
+            if j == len(self.levels) - 1:
+                return lambda eta: 1.0 + 0.0 * eta[0]
+            return lambda eta: np.asarray(family.cumulative(eta)[j])
 
-        transforms = [probability(j) for j in range(len(self.levels))]
-        values, index = population_averages(self, newdata, offset, transforms)
-        return pd.DataFrame(np.stack(values, axis=1), index=index, columns=list(self.levels))
-
-    def _probabilities(self, eta: Array) -> Array:
-        """Return the probability of each category, shape (n, J)."""
-        gamma = self.fit.psi[self._thresholds().places]
-        rows = [eta, *(np.full(eta.size, value) for value in gamma)]
-        return np.asarray(self.family.probabilities(rows).T)  # type: ignore[attr-defined]
+        return [
+            Target(probability(j), LINKS["logit"], type == "population")
+            for j in range(len(self.levels))
+        ]
 
     def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
         missing = np.any(np.isnan(probabilities), axis=1)
@@ -163,6 +229,8 @@ def clmm(
     random: str | Sequence[str] | None = None,
     link: str = "logit",
     threshold: str = "flexible",
+    nominal: str | None = None,
+    scale: str | None = None,
     nAGQ: int | None = None,
     weights: Any = None,
     offset: Any = None,
@@ -200,7 +268,15 @@ def clmm(
     link : str
         "logit" (default), "probit", "cloglog", "loglog" or "cauchit".
     threshold : str
-        "flexible" (default), "symmetric" or "equidistant".
+        "flexible" (default), "symmetric", "symmetric2" (about 0) or "equidistant".
+    nominal : str, optional
+        One-sided formula of effects that differ between the thresholds, such as `"~ contact"`:
+        partial proportional odds, `alpha_k(x) = alpha_k + x' gamma_k`. With thresholds in a
+        structure, each of its parameters has these effects. What is here has no place among the
+        fixed effects, which it contains.
+    scale : str, optional
+        One-sided formula of the logarithm of the latent distribution's scale, without intercept:
+        `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, theta0, known,
@@ -233,11 +309,12 @@ def clmm(
     request = ModelRequest(
         formula=formula,
         data=data,
-        family=build(link=link, threshold=threshold),
+        family=build(link=link, threshold=threshold, scaled=scale is not None),
         groups=groups,
         random=random,
         weights=weights,
         offset=offset,
+        parameters=_formulas(nominal, scale),
         theta0=theta0,
         known=known,
         covariance=covariance,
@@ -257,3 +334,9 @@ def clmm(
     )
     result = fitted(request, options, returns=CLMMResult, callback=callback)
     return replace(result, settings=replace(result.settings, returned="clmm"))
+
+
+def _formulas(nominal: str | None, scale: str | None) -> dict[str, str]:
+    """Return the formulas of thresholds and scale, by the role of what they are of."""
+    named = {"threshold": nominal, "dispersion": scale}
+    return {role: formula for role, formula in named.items() if formula is not None}

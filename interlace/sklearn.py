@@ -52,6 +52,8 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     family : str or Family
         As for `interlace.glmer`.
+    link : str, optional
+        Of the mean, as for `interlace.glmer`.
     formula : str, optional
         The right-hand side, such as "~ x + (1 | herd)", over the columns of X. Without it all
         columns of X enter linearly.
@@ -79,12 +81,14 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self,
         family: Any = "gaussian",
         *,
+        link: Any = None,
         formula: str | None = None,
         random: Any = None,
         nAGQ: int = 1,
         include_re: bool = True,
     ) -> None:
         self.family = family
+        self.link = link
         self.formula = formula
         self.random = random
         self.nAGQ = nAGQ
@@ -137,6 +141,7 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self._group_name = _free_name(GROUP, data.columns)
             data = data.assign(**{self._group_name: np.asarray(groups)})
         options = {
+            "link": self.link,
             "groups": self._group_name,
             "random": self.random,
             "weights": sample_weight,
@@ -145,7 +150,7 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         try:
             self.result_ = interlace.glmer(f"{response} {right}", data, self.family, **options)
         except ExactResponseError:
-            family = _with_small_residual(self.family, data[response])
+            family = _with_small_residual(self.family, self.link, data[response])
             if family is None:
                 raise
             self.result_ = interlace.glmer(f"{response} {right}", data, family, **options)
@@ -196,7 +201,7 @@ class MixedModelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _with_small_residual(family: Any, y: Any) -> Any:
+def _with_small_residual(family: Any, link: Any, y: Any) -> Any:
     """Return a normal family with a residual of next to nothing, or None for other families.
 
     A response that is predicted exactly, as in a fold of few rows, has no best residual: the
@@ -205,7 +210,7 @@ def _with_small_residual(family: Any, y: Any) -> Any:
     from interlace.components import as_family
     from interlace_core.registry.registry import default_registry
 
-    chosen: Any = as_family(family, default_registry(), {}, "MixedModelRegressor")
+    chosen: Any = as_family(family, default_registry(), {}, "MixedModelRegressor", link)
     dispersion = chosen.parameters[-1]
     if not chosen.linear_normal or dispersion.fixed is not None:
         return None

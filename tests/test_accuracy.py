@@ -107,3 +107,15 @@ def test_search_that_followed_laplace_error_is_told_so(seed):
     assert not any("approximation's error" in note for note in exact.notes)
     without = interlace.glmer("y ~ 1", data, "truncated_negativebinomial1")
     assert exact.llf == pytest.approx(without.llf, abs=1e-6)
+
+
+def test_a_note_that_nobody_has_read_yet_is_kept(tmp_path):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.logseries(0.7, size=300), "g": np.repeat(np.arange(30), 10)})
+    with pytest.warns(ConvergenceWarning):
+        fit = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1")
+    small = fit.without_training()
+    fit.save(tmp_path / "fit.interlace")
+    again = interlace.load(tmp_path / "fit.interlace")
+    assert any("followed the approximation's error" in note for note in small.notes)
+    assert small.notes == again.notes == fit.notes

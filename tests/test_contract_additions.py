@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 import interlace
 from interlace_core.contract import NotAvailableError
@@ -69,7 +69,24 @@ LATENT = {
 def test_latent_variances_are_those_of_the_distributions(link):
     family = default_registry().family("cumulative")(link=link)
     wanted = np.inf if link == "cauchit" else LATENT[link].var()
-    assert family.latent_variance == pytest.approx(wanted, rel=1e-14)
+    eta = [np.zeros(3)] * len(family.parameters)
+    assert family.latent_variance(eta) == pytest.approx(wanted, rel=1e-14)
+
+
+def test_the_latent_variance_of_aranda_ordaz_is_that_of_its_density():
+    """lambda 1 is the logistic; another by integrating the density numerically."""
+    family = default_registry().family("cumulative")(link="aranda-ordaz", scaled=True)
+    log_scale, lam = 0.3, 0.4
+
+    def density(x):
+        return np.exp(x) * (1.0 + lam * np.exp(x)) ** (-1.0 / lam - 1.0)
+
+    moments = [integrate.quad(lambda x, k=k: x**k * density(x), -60, 60)[0] for k in range(3)]
+    variance = (moments[2] - moments[1] ** 2) * np.exp(2.0 * log_scale)
+    assert moments[0] == pytest.approx(1.0, abs=1e-8)
+    eta = [np.zeros(2)] * (len(family.parameters) - 2)
+    eta += [np.full(2, log_scale), np.full(2, np.log(lam))]
+    assert family.latent_variance(eta) == pytest.approx(variance, rel=1e-7)
 
 
 @pytest.mark.parametrize("threshold", ["flexible", "symmetric", "equidistant"])

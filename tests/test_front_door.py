@@ -3,6 +3,7 @@
 import ast
 import copy
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from interlace import fits
 from interlace.elsewhere import FUNCTIONS, OF_A_FIT
 from interlace.errors import (
     AmbiguousNameError,
+    FormulaError,
     InterlaceError,
     NotAvailableError,
     OptionError,
@@ -415,6 +417,38 @@ def test_what_is_answered_is_there(logit):
                     break
                 found = getattr(found, part)
         assert not hasattr(logit, name)
+
+
+@pytest.mark.parametrize(
+    ("written", "here"),
+    [
+        ("factor(period)", r"C\(x\)"),
+        ("as.factor(period)", r"C\(x\)"),
+        ("ns(size, 3)", r"cr\(x, df=4\)"),
+    ],
+)
+def test_functions_of_r_formulas_are_answered(cbpp, written, here):
+    with pytest.raises(FormulaError, match=f"What R calls so is here {here}"):
+        interlace.glmer(f"incidence / size ~ {written}", cbpp, "binomial", weights="size")
+
+
+def test_what_is_said_of_r_formulas_can_be_written(cbpp):
+    from interlace_core.formulas.allowed import OF_R
+
+    words = " ".join(OF_R.values())
+    written = {
+        "C(x)": "C(period)",
+        "C(x, Treatment('base'))": "C(period, Treatment('2'))",
+        "cr(x, df=4)": "cr(size, df=4)",
+        "a:b": "size:period",
+        "(x > 0)": "(size > 9)",
+    }
+    assert {part for part in written if part in words} == set(written)
+    for text in written.values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = interlace.glmer(f"incidence / size ~ {text}", cbpp, "binomial", weights="size")
+        assert fitted.nobs == len(cbpp)
 
 
 def test_a_property_that_fails_keeps_its_own_error(logit):

@@ -67,7 +67,7 @@ def test_ends_with_what_failed(registry):
 
 def test_has_all_that_is_installed():
     table = interlace.plugins()
-    assert set(table["kind"]) == {
+    assert set(table["kind"]) >= {
         "family", "approximation", "optimizer", "covariance", "composition"
     }  # fmt: skip
     assert set(table.loc[table["kind"] == "covariance", "name"]) >= {"us", "diag"}

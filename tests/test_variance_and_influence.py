@@ -180,7 +180,9 @@ def test_a_family_of_others_states_its_latent_variance():
 
     class Cut(default_registry().family("binomial")):
         name = "cut"
-        latent_variance = 2.5
+
+        def latent_variance(self, eta):
+            return np.float64(2.5)
 
     fit = interlace.glmer("y ~ week + (1 | ID)", load_data("bacteria"), Cut())
     random = fit.variance_components["ID"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace.results.fitted_to import Training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
@@ -29,19 +28,19 @@ NOTE_GROUPS = 100
 mean tells the order of the whole, in some milliseconds."""
 
 
-def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
+def accuracy_notes(problem: Problem, approximation: Approximation, fit: Fit) -> tuple[str, ...]:
     """Return a note where more quadrature points would move an estimate much; at a glance.
 
     One evaluation with more points at the estimates, over some of the groups where there are
     many: the Newton step from the change of the gradient tells how far they would move. Where
     the search did not reach an optimum, the value tells whether there is an optimum to be reached.
     """
-    standard = standard_of(training.problem)
+    standard = standard_of(problem)
     problem, psi, vcov = standard.problem, standard.psi(fit.psi), standard.covariance(fit.vcov)
     if not problem.terms:
         return ()
-    place = training.approximation.profiled(problem)
-    if place.stop > place.start or training.approximation.penalty(problem, psi) != 0.0:
+    place = approximation.profiled(problem)
+    if place.stop > place.start or approximation.penalty(problem, psi) != 0.0:
         return ()
     finer = finer_approximation(problem, NOTE_POINTS)
     if finer is None:
@@ -50,7 +49,7 @@ def accuracy_notes(training: Training, fit: Fit) -> tuple[str, ...]:
     better = finer.objective(part)(psi)
     value, gradient = fit.value, standard.gradient(fit.gradient)
     if share < 1.0:
-        usual = training.approximation.objective(part)(psi)
+        usual = approximation.objective(part)(psi)
         value, gradient = usual.value, usual.gradient
     if not fit.verdict.converged:
         return _breakdown_notes((better.value - value) / share)

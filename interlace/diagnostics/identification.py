@@ -17,7 +17,6 @@ import numpy as np
 
 from interlace.diagnostics.identification_words import (
     confounded,
-    count_effects,
     is_residual,
     notes_on_levels_of_rows,
     of_outcomes,
@@ -120,7 +119,7 @@ def row_spread(problem: Problem) -> Spread:
 
 
 def _suspicious(problem: Problem, terms: Sequence[RandomTerm], fitting: Fitting) -> bool:
-    q = sum(count_effects(term) for term in terms)
+    q = sum(term.n_effects for term in terms)
     mean = terms[0].predictor == 0
     if q >= problem.n or (mean and problem.correlation is not None):
         return True
@@ -189,7 +188,7 @@ def _dependence(
     used = np.arange(problem.n)
     if problem.weights is not None and np.any(problem.weights == 0.0):
         used = np.flatnonzero(problem.weights > 0.0)
-    largest = max(terms, key=count_effects)
+    largest = max(terms, key=lambda term: term.n_effects)
     few = used[_some_rows(used.size, largest.codes[used], FEW_ROWS)]
     for rows in (few, used):
         slopes = [TermSlopes(term, rows) for term in terms]

@@ -30,11 +30,11 @@ def confounded(problem: Problem, mixed: Involved) -> str:
             f"can be told from random effects, got {names}, which correlates the same rows in the "
             "same way. Leave one of the two out."
         )
-    most = max(terms, key=count_effects)
+    most = max(terms, key=lambda term: term.n_effects)
     count = sum(number for _, number in mixed)
     return (
         f"random effects {names}: expected variances that can be told from the residual variance, "
-        f"got {count_effects(most)} random effects in {problem.n} rows: the {count} parameter(s) "
+        f"got {most.n_effects} random effects in {problem.n} rows: the {count} parameter(s) "
         "of their covariance and the residual variance are more than the data show. Leave out an "
         "effect or its correlations, (1 | g) or (x || g), or take more rows of each level."
     )
@@ -101,17 +101,12 @@ def is_residual(problem: Problem, term: RandomTerm) -> bool:
     return term.Z.shape[1] == 1 and int(term.codes.max()) + 1 == problem.n
 
 
-def count_effects(term: RandomTerm) -> int:
-    """Return the number of effects of a term."""
-    return int(term.Z.shape[1] * (int(term.codes.max()) + 1))
-
-
 def _reach(problem: Problem, mixed: Involved) -> str:
-    term = max((each for each, _ in mixed), key=count_effects)
+    term = max((each for each, _ in mixed), key=lambda term: term.n_effects)
     levels = int(term.codes.max()) + 1
     if levels == problem.n:
         return f"{_written(term)} has a level for each row"
-    return f"{_written(term)} has {count_effects(term)} effects for {problem.n} rows"
+    return f"{_written(term)} has {term.n_effects} effects for {problem.n} rows"
 
 
 def _written(term: RandomTerm) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace.diagnostics.approximation_error import accuracy_notes
 from interlace.diagnostics.separation import separation_notes
 from interlace.priors import held_by_priors
 from interlace.results.fitted_model import AnyFit, require_training
@@ -38,11 +37,13 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
-    more = (*limit_notes(problem, fit), *(() if separated else accuracy_notes(training, fit)))
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return replace(
-        result, fit=replace(fit, verdict=verdict), notes=(*result.notes, *separated, *more)
+        result,
+        fit=replace(fit, verdict=verdict),
+        known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
+        look_closer=not separated,
     )
 
 

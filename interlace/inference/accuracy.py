@@ -17,8 +17,7 @@ from interlace.diagnostics.approximation_error import POINTS, finer_approximatio
 from interlace.inference.parts import independent_rows
 from interlace.refits.refit import refit_problem
 from interlace.reporting.showing import Part, Showing
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.inference.quantities import Quantity
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.fitting.objective import FAILED_RISE
 from interlace_core.fitting.standard import Standard, standard_of

@@ -18,8 +18,7 @@ from interlace.inference.bootstrap import Failure
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
 from interlace.reporting.showing import Part, Showing, as_table
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard
 from interlace_core.messages.checks import require_count

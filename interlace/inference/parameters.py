@@ -15,7 +15,7 @@ from interlace.inference.quantities import (
     StandardDeviation,
     StructureNumber,
 )
-from interlace.results.thresholds import thresholds_of
+from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
@@ -36,9 +36,9 @@ def quantities(result: Estimates) -> list[Quantity]:
     """
     found: list[Quantity] = []
     natural = set(result.family_params.index)
-    cut = thresholds_of(result) is not None
+    own = threshold_predictors(result)
     for k, part in enumerate(result.coefficients):
-        if k and (cut or part.parameter.name in natural):
+        if k and (k in own or part.parameter.name in natural):
             continue
         prefix = "" if k == 0 else f"{part.parameter.name}: "
         found += [

@@ -21,7 +21,7 @@ from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, with_response
 from interlace.reporting.showing import Part, Showing
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.data.frames import open_table
 from interlace_core.data.request import ModelRequest

@@ -106,13 +106,14 @@ def _prior_variance(result: Estimates, design: RowDesign) -> Array:
 def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
     """Return the distribution-specific variance on the scale of the mean's predictor."""
     family, link = result.family, result.coefficients[0].parameter.link
-    if family.latent_variance is not None:
-        if not np.isfinite(family.latent_variance):
+    latent = family.latent_variance(list(result.eta_fixed))
+    if latent is not None:
+        if not np.all(np.isfinite(latent)):
             raise NotAvailableError(
                 f"r2: the latent distribution of family {family.name!r} has no variance, so that "
                 "there are no shares of it. Choose scale='response', or another link."
             )
-        return family.latent_variance, f"latent variance of family {family.name!r}"
+        return float(np.mean(latent)), f"latent variance of family {family.name!r}"
     binary = "two-level" in family.response_forms and len(result.coefficients) == 1
     if binary and link.latent_variance is not None:
         return link.latent_variance, f"latent variance of the {link.name} link"

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.data.levels import level_names

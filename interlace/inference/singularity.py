@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.refits.refit import refit_problem
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.covariances import Diagonal
 from interlace_core.fitting.standard import standard_of

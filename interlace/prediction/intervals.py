@@ -8,6 +8,7 @@ that are not known from their estimated distribution, and the response from the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +41,8 @@ def with_uncertainty(
     result: Estimates,
     design: RowDesign,
     rows: Predicted,
-    target: Target,
-    values: Array,
+    targets: Sequence[Target],
+    values: Sequence[Array],
     *,
     interval: str | None,
     level: float,
@@ -49,22 +50,24 @@ def with_uncertainty(
     weights: Any,
     n_sim: int,
     seed: int | None,
-) -> pd.DataFrame:
+) -> list[pd.Series | pd.DataFrame]:
     """Return predictions with `se` and, for an interval, `lower` and `upper`."""
     level = check_level(level, "predict")
     uncertain = spread(result, design, rows.included)
-    frame = pd.DataFrame({"fit": values}, index=design.index)
-    variance = response_variance(result, design, rows, target, uncertain)
-    frame["se"] = np.sqrt(variance)
-    if interval == "confidence":
-        half = float(ndtri(0.5 + 0.5 * level)) * frame["se"].to_numpy()
-        frame["lower"], frame["upper"] = confidence_ends(values, half, target.link)
-    elif interval == "prediction":
-        require_count(n_sim, "predict: n_sim")
-        family = _family_of_rows(result, len(design.index), in_sample, weights)
-        draws = _Draws(family, rows, uncertain, n_sim, seed)
-        frame["lower"], frame["upper"] = draws.quantiles(level)
-    return frame
+    frames: list[pd.Series | pd.DataFrame] = []
+    for target, fit in zip(targets, values, strict=True):
+        frame = pd.DataFrame({"fit": fit}, index=design.index)
+        frame["se"] = np.sqrt(response_variance(result, design, rows, target, uncertain))
+        if interval == "confidence":
+            half = float(ndtri(0.5 + 0.5 * level)) * frame["se"].to_numpy()
+            frame["lower"], frame["upper"] = confidence_ends(fit, half, target.link)
+        elif interval == "prediction":
+            require_count(n_sim, "predict: n_sim")
+            family = _family_of_rows(result, len(design.index), in_sample, weights)
+            draws = _Draws(family, rows, uncertain, n_sim, seed)
+            frame["lower"], frame["upper"] = draws.quantiles(level)
+        frames.append(frame)
+    return frames
 
 
 def confidence_ends(values: Array, half: Array, link: Link | None) -> tuple[Array, Array]:

@@ -30,7 +30,9 @@ def as_asked(data: Any, found: pd.Series | pd.DataFrame) -> Any:
         return found
     if isinstance(found, pd.Series):
         return _series(data, str(found.name or ""), found).to_native()
-    columns = {str(name): _series(data, str(name), found[name]) for name in found.columns}
+    texts = [".".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in found]
+    parts = [found.iloc[:, i] for i in range(found.shape[1])]
+    columns = {text: _series(data, text, each) for text, each in zip(texts, parts, strict=True)}
     return nw.from_dict(columns, native_namespace=_namespace(data)).to_native()
 
 

@@ -183,7 +183,7 @@ def _coded(code: ColumnCode, column: Column) -> Column:
     names = level_names(code.levels)
     codes = _match_levels(column, pd.Index(names, dtype=object))
     _refuse_unseen(code, names, column, codes)
-    return Column(code.name, codes, code.levels)
+    return Column(code.name, codes, code.levels, code.ordered)
 
 
 def _refuse_unseen(code: ColumnCode, names: Sequence[str], column: Column, codes: IntArray) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from interlace.priors import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
-from interlace.results.fitted_model import require_training
-from interlace.results.fitted_to import Training, fitted_state
+from interlace.results.fitted_model import Training, require_training
+from interlace.results.random_effects import fitted_state
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
@@ -96,7 +96,8 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
             **settings_of_approximation(training.approximation, problem, fit.psi),
         ),
         fitted_by=training.approximation.method,
-        notes=(),
+        known_notes=(),
+        look_closer=False,
     )
     return found.with_derived()
 

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from interlace.reporting.meanings import link_of
 from interlace.results.estimates import normal_pvalues
-from interlace.results.thresholds import Thresholds, thresholds_of
+from interlace.results.thresholds import Thresholds, threshold_predictors, thresholds_of
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def blocks(result: Estimates, *, constants: bool = False) -> list[Block]:
     """
     thresholds, natural = thresholds_of(result), set(result.family_params.index)
     found = [block_of(result, 0)] if result.coefficients[0].names else []
+    own = threshold_predictors(result)
     if thresholds is not None:
-        return [*found, _threshold_block(result, thresholds)]
+        found.append(_threshold_block(result, thresholds))
     for k, each in enumerate(result.coefficients[1:], start=1):
-        if each.names and (constants or each.parameter.name not in natural):
+        if k not in own and each.names and (constants or each.parameter.name not in natural):
             found.append(block_of(result, k))
     return found
 

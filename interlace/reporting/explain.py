@@ -14,7 +14,7 @@ from interlace.reporting.blocks import Block, blocks
 from interlace.reporting.latex import escape
 from interlace.reporting.meanings import Meaning, link_of, meaning_of
 from interlace.reporting.render import number
-from interlace.results.thresholds import Thresholds, thresholds_of
+from interlace.results.thresholds import Thresholds, threshold_predictors, thresholds_of
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -261,12 +261,21 @@ def _laws(result: Estimates, response: str) -> list[str]:
 def _cuts(result: Estimates, cut: Thresholds, response: str) -> list[str]:
     """Return the equations of ordered categories: their probabilities, effects, thresholds."""
     link = rf"\operatorname{{{escape(link_of(result, 0))}}}"
-    values = ", ".join(_math(float(value)) for value in cut.estimates(result.fit.psi))
-    return [
-        rf"{link} P({response} \le k \mid b) &= \alpha_k - \eta_i",
-        rf"\eta_i &= {_sum(result, 0)}",
-        rf"\alpha &= ({values})",
+    table = cut.table(cut.estimates(result.fit.psi))
+    vectors = [
+        f"({', '.join(_math(float(value)) for value in table[column])})"
+        + ("" if column == "Intercept" else rf"\,\text{{{escape(str(column))}}}_i")
+        for column in table
     ]
+    difference, further = r"\alpha_k - \eta_i", len(threshold_predictors(result)) + 1
+    lines = [rf"\eta_i &= {_sum(result, 0)}", rf"\alpha &= {' + '.join(vectors)}"]
+    for k, found in enumerate(result.coefficients[further:], start=further):
+        name = _symbol(found.parameter.name)
+        if found.parameter.role == "dispersion":
+            difference = rf"({difference}) / {name}_i"
+        left = rf"\operatorname{{{escape(found.parameter.link.name)}}}({name}_i)"
+        lines.append(f"{left} &= {_sum(result, k)}")
+    return [rf"{link} P({response} \le k \mid b) &= {difference}", *lines]
 
 
 def _sum(result: Estimates, k: int) -> str:

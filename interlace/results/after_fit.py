@@ -382,7 +382,7 @@ class AfterFit:
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""
-        return cast("Self", replace(_whole(self), training=None))
+        return cast("Self", replace(_whole(self), training=None, known_notes=_whole(self).notes))
 
 
 def _whole(part: AfterFit) -> Estimates:

@@ -12,7 +12,7 @@ from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
-from interlace.results.thresholds import thresholds_of
+from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.calculus.jets.density import differentiate
 from interlace_core.messages.checks import check_level, shown
 from interlace_core.messages.errors import OptionError
@@ -35,7 +35,10 @@ class Estimates(FittedModel):
     def family_words(self) -> str:
         """The family with its links; of ordered categories with the latent one."""
         if thresholds_of(self) is not None:
-            return f"{self.family.name} (link {self.family.latent_link})"
+            own = (0, *threshold_predictors(self))
+            more = (each for k, each in enumerate(self.coefficients) if k not in own)
+            links = (f", {each.parameter.name}: {each.parameter.link.name}" for each in more)
+            return f"{self.family.name} (link {self.family.latent_link}{''.join(links)})"
         links = (f"{each.parameter.name}: {each.parameter.link.name}" for each in self.coefficients)
         return f"{self.family.name} ({', '.join(links)})"
 
@@ -160,9 +163,10 @@ class Estimates(FittedModel):
         thresholds between ordered categories.
         """
         rows = {}
-        if thresholds_of(self) is not None:
-            return pd.DataFrame(columns=["value", "se", "fixed"])
+        own = threshold_predictors(self)
         for k, found in enumerate(self.coefficients[1:], start=1):
+            if k in own:
+                continue
             if found.parameter.fixed is not None:
                 rows[found.parameter.name] = (
                     float(found.parameter.fixed),
@@ -316,14 +320,18 @@ class Estimates(FittedModel):
     def psi_names(self) -> list[str]:
         """Return a label for each entry of psi."""
         labels = [f"theta_{i + 1}" for i in range(self.theta.size)]
-        cut = thresholds_of(self)
-        if cut is not None:
-            own = [each.parameter.name for each in self.coefficients[1:]]
-            own = list(cut.names) if cut.by_themselves else own
-            return [*labels, *self.coefficients[0].names, *own]
         for k, found in enumerate(self.coefficients):
             prefix = "" if k == 0 else f"{found.parameter.name}: "
             labels += [prefix + name for name in found.names]
+        cut = thresholds_of(self)
+        if cut is None:
+            return labels
+        if cut.by_themselves:
+            for name, place in zip(cut.names, cut.places, strict=True):
+                labels[place] = name
+        elif cut.columns == ("Intercept",):
+            for k, place in zip(threshold_predictors(self), cut.places, strict=True):
+                labels[place] = self.coefficients[k].parameter.name
         return labels
 
     def _has_effects(self, k: int) -> bool:

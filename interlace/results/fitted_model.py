@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from interlace.results.fit_settings import FitSettings
-from interlace.results.fitted_to import Training
 from interlace.results.random_effects import GroupEffects, TermPlace
-from interlace_core.contract.approximation import Method
+from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
-from interlace_core.contract.problem import RowReport
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem, RowReport
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
@@ -39,6 +40,34 @@ class Coefficients:
     names: tuple[str, ...]
     estimates: Array
     place: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The data of a fit as arrays, and how it was fitted.
+
+    Prediction does not need it; profiles, refits, simulation and influence do. A result without
+    it (`without_training`) is small.
+
+    Attributes
+    ----------
+    problem : Problem
+    approximation : Approximation
+    optimizer : Optimizer
+    tol_decrement : float
+        Log-likelihood that a fit may leave to gain.
+    threads : int or None
+        Threads of BLAS that the call asked for.
+    """
+
+    problem: Problem
+    approximation: Approximation
+    optimizer: Optimizer
+    tol_decrement: float = 1e-7
+    threads: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Training: {self.problem.n} rows, by {self.approximation!r}, {self.optimizer!r}>"
 
 
 @dataclass(frozen=True)
@@ -70,8 +99,10 @@ class FittedModel:
         What was used: approximation, optimizer, elimination structure and more.
     dropped_columns : tuple of str
         Collinear columns left out.
-    notes : tuple of str
-        What the user should know about the data or the fit.
+    known_notes : tuple of str
+        What the user should know about the data or the fit, as it was known when the fit ended.
+    look_closer : bool
+        Whether `notes` looks, when first read, at what a finer approximation would change.
     fitted_by : Method
         By what the likelihood was computed.
     training : Training, or None
@@ -93,7 +124,8 @@ class FittedModel:
     settings: FitSettings
     fitted_by: Method
     dropped_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    known_notes: tuple[str, ...] = ()
+    look_closer: bool = False
     training: Training | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +136,20 @@ class FittedModel:
         """Take the state of a pickle, whose arrays can be written to."""
         self.__dict__.update(state)
         FittedModel.__post_init__(self)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the data or the fit.
+
+        An evaluation or two of a finer approximation are among it, which many fits never need:
+        those of a bootstrap, or of a search among models.
+        """
+        if not self.look_closer or self.training is None:
+            return self.known_notes
+        from interlace.diagnostics.approximation_error import accuracy_notes
+
+        found = accuracy_notes(self.training.problem, self.training.approximation, self.fit)
+        return (*self.known_notes, *found)
 
 
 def freeze(value: Any) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.effects_covariance import covariance_of_rows
+from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.records import Array
+from interlace_core.registry.blame import guard
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def group_effects(
     if shortcuts:
         spread = shortcuts.effects_covariance(inside)
     else:
-        spread = covariance_of_rows(standard.problem, inside, u)
+        spread = effects_covariance(standard.problem, inside, u)
     found = {}
     for index, (factor, part) in enumerate(
         zip(structure.factors, structure.spread(u), strict=True)
@@ -209,3 +210,32 @@ def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str,
         prefix = "" if term.predictor == 0 else f"{parameter.name}: "
         names += [prefix + name for name in term.names]
     return tuple(names)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Random effects and linear predictors at the estimates.
+
+    Attributes
+    ----------
+    effects : dict from group to GroupEffects
+    eta, eta_fixed : ndarray, shape (K, n)
+        With and without random effects, rows as given.
+    """
+
+    effects: dict[str, GroupEffects]
+    eta: Array
+    eta_fixed: Array
+
+
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
+    """Return what a fit implies for its groups and rows."""
+    with guard(problem.family, "result"):
+        effects = group_effects(problem, fit.psi, fit.mode, approximation)
+    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    eta = eta_fixed.copy()
+    for term, place in zip(problem.terms, term_places(problem), strict=True):
+        b = effects[term.group].values[:, place.columns]
+        for z, b_column in zip(term.Z.T, b.T, strict=True):
+            eta[term.predictor] += z * b_column[term.codes]
+    return Fitted(effects, eta, eta_fixed)

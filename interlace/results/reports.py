@@ -152,6 +152,8 @@ class Reports:
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit, with glmmTMB, or lme4 for quadrature.
 
+        Linear mixed models have a call of lmer(), ordinal ones of ordinal's clmm().
+
         Parameters
         ----------
         data : str

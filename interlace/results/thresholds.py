@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """Thresholds as linear functions of entries of psi.
+    """Thresholds, and effects on them, as linear functions of entries of psi.
 
     Attributes
     ----------
-    names : tuple of str, length J - 1
+    cuts : tuple of str, length J - 1
         Such as "1|2", between the first category and the second.
-    matrix : ndarray, shape (J - 1, m)
-    places : ndarray of intp, shape (m,)
+    columns : tuple of str, length p
+        Of the formula that thresholds have in common; "Intercept" alone where they are constants.
+    names : tuple of str, length p (J - 1)
+        Of thresholds and effects, by column: "1|2", and "1|2.x" for the effect of x on it.
+    matrix : ndarray, shape (p (J - 1), p m)
+    places : ndarray of intp, shape (p m,)
         The entries of psi.
     """
 
+    cuts: tuple[str, ...]
+    columns: tuple[str, ...]
     names: tuple[str, ...]
     matrix: Array
     places: IntArray
@@ -38,28 +44,47 @@ class Thresholds:
         return np.array_equal(self.matrix, np.eye(len(self.matrix)))
 
     def estimates(self, psi: Array) -> Array:
-        """Return the thresholds on the latent scale, shape (J - 1,)."""
+        """Return them on the latent scale, shape (p (J - 1),)."""
         return np.asarray(self.matrix @ psi[self.places])
 
     def errors(self, vcov: Array) -> Array:
-        """Return their standard errors by the covariance of psi, shape (J - 1,)."""
+        """Return their standard errors by the covariance of psi, shape (p (J - 1),)."""
         block = vcov[np.ix_(self.places, self.places)]
         return np.sqrt([quadratic_form(row, block) for row in self.matrix])
 
+    def table(self, values: Array) -> pd.DataFrame:
+        """Return one number for each threshold and column, shape (J - 1, p)."""
+        shaped = values.reshape(len(self.columns), len(self.cuts)).T
+        return pd.DataFrame(shaped, index=pd.Index(self.cuts), columns=list(self.columns))
+
+
+def threshold_predictors(result: FittedModel) -> range:
+    """Return which predictors make the thresholds of a fit, by one formula; none if none do so."""
+    matrix = result.family.threshold_matrix()
+    own = range(1, 1 if matrix is None else 1 + matrix.shape[1])
+    one = len({result.coefficients[k].names for k in own}) <= 1
+    return own if one else range(0)
+
 
 def thresholds_of(result: FittedModel) -> Thresholds | None:
-    """Return the thresholds of a fit; None where it has none, or where they are not constants."""
+    """Return the thresholds of a fit; None where it has none, or where their formulas differ."""
     matrix = result.family.threshold_matrix()
-    others = result.coefficients[1:]
-    varying = {term.predictor for term in result.terms} - {0}
-    if matrix is None or varying or any(each.names != ("Intercept",) for each in others):
+    own = [result.coefficients[k] for k in threshold_predictors(result)]
+    if matrix is None or len(own) != matrix.shape[1]:
         return None
+    columns = own[0].names if own else ("Intercept",)
     levels = result.settings.response_levels or tuple(map(str, range(len(matrix) + 1)))
-    names = tuple(f"{low}|{high}" for low, high in zip(levels, levels[1:], strict=False))
-    places = np.array([each.place.start for each in others], dtype=np.intp)
-    return Thresholds(names, matrix, places)
-
-
-def as_series(found: Thresholds, values: Array) -> pd.Series:
-    """Return one number for each threshold by its name."""
-    return pd.Series(values, index=pd.Index(found.names), dtype=float)
+    cuts = tuple(f"{low}|{high}" for low, high in zip(levels, levels[1:], strict=False))
+    return Thresholds(
+        cuts=cuts,
+        columns=columns,
+        names=tuple(
+            cut if column == "Intercept" else f"{cut}.{column}"
+            for column in columns
+            for cut in cuts
+        ),
+        matrix=np.asarray(np.kron(np.eye(len(columns)), matrix), dtype=np.float64),
+        places=np.array(
+            [each.place.start + j for j in range(len(columns)) for each in own], dtype=np.intp
+        ),
+    )

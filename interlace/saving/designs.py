@@ -185,7 +185,7 @@ def _refuse_functions(expression: Expression) -> None:
 
 design = Codec(_design_entries.write, _read_design)
 expression = Codec(_write_expression, _read_expression)
-column_code = record(ColumnCode, name=text, levels=_levels)
+column_code = record(ColumnCode, name=text, levels=_levels, ordered=flag)
 predictor = record(
     PredictorEncoder, design=maybe(design), offsets=tuple_of(expression), constant=number
 )

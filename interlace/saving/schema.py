@@ -162,6 +162,8 @@ FIELDS: dict[str, Codec] = {
 WITH_DATA = ("training",)
 """The arrays of the fit and its components, without which a result does not fit again; apart from
 the others, since it is read with what they say."""
+LATE = ("look_closer", "known_notes")
+"""What notes are made of when asked; they are saved whole."""
 
 _entries = entries(FIELDS)
 
@@ -205,7 +207,7 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
     fields["coefficients"] = tuple(
         Coefficients(parameter, **each) for parameter, each in zip(parameters, found, strict=True)
     )
-    result = returns(**fields)
+    result = returns(known_notes=fields.pop("notes"), **fields)
     for where, expected, got in _contradictions(result):
         raise wrong(f"result.{where}", expected, got)
     if training is None:

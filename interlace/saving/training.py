@@ -15,7 +15,7 @@ import numpy as np
 from interlace.inference.parameters import term_covariances
 from interlace.priors import Normal, Penalised
 from interlace.results.estimates import Estimates
-from interlace.results.fitted_to import Training
+from interlace.results.fitted_model import Training
 from interlace.saving.codecs import (
     Codec,
     Store,

@@ -13,8 +13,8 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import find_start
 from interlace_core.messages.errors import UnsupportedModelError
@@ -249,7 +249,7 @@ class Doubled(Shortcuts):
 
     def effects_covariance(self, psi):
         mode = Small().objective(self.problem)(psi).mode
-        return [self.factor * each for each in covariance_of_rows(self.problem, psi, mode)]
+        return [self.factor * each for each in effects_covariance(self.problem, psi, mode)]
 
 
 class Singular(Doubled):

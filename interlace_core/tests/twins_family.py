@@ -30,7 +30,8 @@ class CapabilityIsMethod(Hurdle):
 
 
 class NegativeVariance(Hurdle):
-    latent_variance = -1.0
+    def latent_variance(self, eta):
+        return np.float64(-1.0)
 
 
 class OneWord(Hurdle):

@@ -4,7 +4,7 @@ import pytest
 
 from interlace_core.testing import family_checks
 from interlace_ordinal.cumulative import CumulativeFamily
-from interlace_ordinal.latent import LATENT
+from interlace_ordinal.latent import LATENT, WITH_SHAPE
 
 # in order, as a fit keeps them: at others the density is 0
 ORDERED = {"threshold_1": (-1.5, -0.8), "threshold_2": (-0.4, 0.3), "threshold_3": (0.7, 1.6)}
@@ -18,11 +18,17 @@ SPACED = {
 CHECKS = [
     *(
         check
-        for link in LATENT
+        for link in (*LATENT, *WITH_SHAPE)
         for check in family_checks(CumulativeFamily(link=link), ranges=ORDERED)
     ),
     *family_checks(CumulativeFamily(threshold="symmetric"), ranges=SPACED),
     *family_checks(CumulativeFamily(threshold="equidistant"), ranges=SPACED),
+    *family_checks(CumulativeFamily(threshold="symmetric2", scaled=True), ranges=SPACED),
+    *(
+        check
+        for link in (*LATENT, *WITH_SHAPE)
+        for check in family_checks(CumulativeFamily(link=link, scaled=True), ranges=ORDERED)
+    ),
 ]
 
 

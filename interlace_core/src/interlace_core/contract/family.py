@@ -43,7 +43,8 @@ class Parameter:
         Value on the natural scale when the user fixes it; None means estimated.
     role : str
         What users call it whatever its name: `mean` (always the first), `dispersion` (target
-        of `dispformula`), `zero` (target of `ziformula`), or `shape`.
+        of `dispformula`), `zero` (target of `ziformula`), `threshold` (a cut of a latent scale:
+        a formula for the role is one for each parameter that has it), or `shape`.
     at_lower, at_upper : str
         What the family becomes where the parameter tends to the lower or upper end of its scale,
         such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
@@ -147,14 +148,16 @@ class Family(ABC):
         """
         return None
 
-    @property
-    def latent_variance(self) -> float | None:
-        """Variance of a latent variable about the mean's predictor, cut into the response.
+    def latent_variance(self, eta: Sequence[Array]) -> Array | None:
+        """Return the variance of a latent variable about the mean's predictor, by row.
 
         On the scale of the mean's predictor: pi^2 / 3 of ordered categories with the link logit;
         infinite where the latent distribution has none. What shares of variance are of, in place
-        of the variance of codes. None, the default, if the response is no such cut. May be an
-        attribute.
+        of the variance of codes. None, the default, if the response is no cut of such a variable.
+
+        Returns
+        -------
+        ndarray, broadcastable to shape (n,), or None
         """
         return None
 
@@ -166,16 +169,17 @@ class Family(ABC):
     parameter's own link is it. May be a property."""
 
     def threshold_matrix(self) -> Array | None:
-        """Return how the further predictors make the thresholds between ordered categories.
+        """Return how further predictors make the thresholds between ordered categories.
 
-        The matrix T for which alpha = `T @ [eta_1, ..., eta_{K - 1}]`, lowest first, are those of
-        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link`. None, the default,
-        if the family has no thresholds. Asked of the family bound to the data; reports then show
-        thresholds in place of those predictors.
+        The matrix T for which alpha = `T @ [eta_1, ..., eta_m]`, lowest first, are those of
+        `P(Y <= k) = F(alpha_k - eta_0)`, with F the inverse of `latent_link` unless predictors
+        beyond m, such as a scale, change it. None, the default, if the family has no thresholds.
+        Asked of the family bound to the data; reports then show thresholds in place of those
+        predictors.
 
         Returns
         -------
-        ndarray, shape (J - 1, K - 1), or None
+        ndarray, shape (J - 1, m), or None
         """
         return None
 
@@ -407,11 +411,12 @@ class Family(ABC):
 
         Where several predictors together bound an interval, as location and thresholds do, a row
         is not open in one of them at a time: its log-density never falls along a direction of its
-        predictors exactly if none of its forms does, and then tends to its supremum. None, the
-        default, says that each predictor may be looked at by itself; the core then finds out from
-        `derivatives` at its ends. Called before a fit with an offset and no intercept (predictors
-        move together where no form changes), and after one whose data look separated, which they
-        are if some direction of the coefficients lets no form fall and lifts one.
+        predictors exactly if none of its forms does, and then tends to its supremum; a predictor
+        that is in no form, such as a scale, is held meanwhile. None, the default, says that each
+        predictor may be looked at by itself; the core then finds out from `derivatives` at its
+        ends. Called before a fit with an offset and no intercept (predictors move together where
+        no form changes), and after one whose data look separated, which they are if some direction
+        of the coefficients lets no form fall and lifts one.
 
         Parameters
         ----------

@@ -88,6 +88,11 @@ class RandomTerm:
     column_levels: tuple[str, ...] = ()
     points: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def n_effects(self) -> int:
+        """Number of its random effects: of all columns and levels."""
+        return int(self.Z.shape[1]) * len(self.levels)
+
     @cached_property
     def sizes(self) -> Array:
         """Root mean square of each column of Z, times that of the levels, shape (c,)."""

@@ -76,10 +76,13 @@ class ColumnCode:
         The column.
     levels : Index or None
         Its categories in order, of type bool for True and False; None for a column of numbers.
+    ordered : bool
+        Whether the user gave the categories an order.
     """
 
     name: str
     levels: pd.Index[Any] | None
+    ordered: bool = False
 
     @property
     def is_boolean(self) -> bool:
@@ -96,7 +99,7 @@ def column_code(column: Column) -> ColumnCode:
     if column.levels is None:
         return ColumnCode(column.name, BOOLEANS if column.is_boolean else None)
     unique_level_names(column.name, column.levels)
-    return ColumnCode(column.name, column.levels)
+    return ColumnCode(column.name, column.levels, column.ordered)
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,16 @@ def assign_parameters(specification: Specification, family: Family) -> tuple[Par
     Raises
     ------
     OptionError
-        If a key is no name or role of a parameter beyond the first, stands for several of
-        them, or belongs to a parameter that is fixed.
+        If a key is no name or role of a parameter beyond the first, stands for several that
+        differ, or belongs to a parameter that is fixed.
     """
-    asked = {_find_parameter(key, family): part for key, part in specification.parameters.items()}
-    if len(asked) < len(specification.parameters):
+    found = [
+        (name, part)
+        for key, part in specification.parameters.items()
+        for name in _find_parameters(key, family)
+    ]
+    asked = dict(found)
+    if len(asked) < len(found):
         raise OptionError(
             f"parameters: expected one formula per parameter, got "
             f"{listed(specification.parameters)}, which mean the same. Keep one of them."
@@ -202,13 +207,14 @@ def _texts(values: str | Sequence[str] | None, argument: str, example: str) -> S
     return names_of(values, argument, f"text such as {example}")
 
 
-def _find_parameter(key: str, family: Family) -> str:
-    """Return the name of the parameter that a key means."""
+def _find_parameters(key: str, family: Family) -> list[str]:
+    """Return the names of the parameters that a key means: one, or all that are of one kind."""
     first, *others = family.parameters
     found = [each for each in others if each.name == key]
     found = found or [each for each in others if each.role == key]
-    if len(found) == 1 and found[0].fixed is None:
-        return found[0].name
+    free = all(each.fixed is None for each in found)
+    if free and (len(found) == 1 or (found and key == "threshold")):
+        return [each.name for each in found]
     known = [each.name for each in others if each.fixed is None]
     if key in (first.name, first.role):
         got = f"{key!r}, which is modelled by the formula itself. Put its terms there."

@@ -1,8 +1,7 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
 from interlace_core.engine.compiled import compiled_objective
-from interlace_core.engine.elimination.correlated_levels import factorise_posterior
-from interlace_core.engine.elimination.factorisation import Factorisation
+from interlace_core.engine.elimination.factorisation import Factorisation, factorise_posterior
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
 from interlace_core.engine.gram import triangular_factor
 from interlace_core.engine.joint_density import (

@@ -14,12 +14,16 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import compiled_derivatives
-from interlace_core.engine.elimination.correlated_levels import (
+from interlace_core.engine.elimination.factorisation import (
+    Factorisation,
     factorise_posterior,
 )
-from interlace_core.engine.elimination.factorisation import Factorisation
-from interlace_core.engine.elimination.smallblocks import apply, sandwich
-from interlace_core.engine.layout import Layout
+from interlace_core.engine.elimination.smallblocks import (
+    NotPositiveDefiniteError,
+    apply,
+    sandwich,
+)
+from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.structure import Blocks, Structure
 from interlace_core.records import Array, Derivatives
 
@@ -137,6 +141,20 @@ class Conditional:
         if concave:
             return np.maximum(-second, 0.0) if k == m else None
         return -second
+
+
+def effects_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
+    """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
+
+    Of R H^-1 R' where levels are correlated, R the root of their covariance.
+    """
+    conditional = Conditional(layout_of(problem), psi)
+    point = conditional.evaluate(u, 3)
+    try:
+        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
+    except NotPositiveDefiniteError:
+        return None
+    return [inverse[f, f] for f in range(len(layout_of(problem).structure.factors))]
 
 
 def add_random_part(

@@ -10,8 +10,7 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_rows
-from interlace_core.engine.elimination.correlated_levels import BorderedPlan, choose_plan
-from interlace_core.engine.elimination.factorisation import Plan
+from interlace_core.engine.elimination.factorisation import Plan, build_plan
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import Factor, Structure, build_structure, sort_rows
 from interlace_core.records import Array, IntArray
@@ -44,7 +43,7 @@ class Layout:
 
     problem: Problem
     structure: Structure
-    plan: Plan | BorderedPlan
+    plan: Plan
     groups: IntArray | None = None
     order: IntArray | None = None
 
@@ -95,6 +94,15 @@ class Layout:
                     psi[thetas[index]], derivative[place, place]
                 )
         return gradient
+
+
+def choose_plan(structure: Structure) -> Plan:
+    """Return the way to factorise H for a structure."""
+    if any(factor.relation is not None for factor in structure.factors):
+        from interlace_core.engine.elimination.correlated_levels import bordered_plan
+
+        return bordered_plan(structure)
+    return build_plan(structure)
 
 
 def _with_columns(factor: Factor, problem: Problem) -> Factor:

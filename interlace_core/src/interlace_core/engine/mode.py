@@ -102,8 +102,13 @@ class ModeMemory:
 
     def remember(self, conditional: Conditional, mode: Mode) -> None:
         """Keep of a mode that was found what `predict` needs: the rest is as large as the data."""
-        derivatives = mode.point.derivatives
-        partials = {key: values for key, values in derivatives.partials.items() if len(key) < 3}
+        found, random = (
+            mode.point.derivatives.partials,
+            conditional.layout.structure.random_predictors,
+        )
+        # a family may compute each when it is asked for: the others are left alone
+        wanted = [key for key in found if len(key) < 3 and any(k in random for k in key)]
+        partials = {key: found[key] for key in wanted}
         slim = Derivatives(np.zeros(0), partials)
         self._last = conditional, replace(mode.point, derivatives=slim, order=2)
         self._factorisation = mode.factorisation

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
 from interlace_core.records import Array
-
-if TYPE_CHECKING:
-    pass
 
 
 class RowRoots:

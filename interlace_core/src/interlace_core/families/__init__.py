@@ -20,7 +20,6 @@ from interlace_core.calculus.stirling import (
 from interlace_core.families.poisson_density import (
     MAX_LOG_MEAN,
     binomial_around,
-    has_large_counts,
     poisson_log_density,
     poisson_log_link_terms,
 )
@@ -29,6 +28,7 @@ from interlace_core.families.responses import (
     check_options,
     check_trials,
     draw_successes,
+    has_large_counts,
     log_choose,
     observed_proportion,
     overall_proportion,

@@ -7,22 +7,12 @@ from typing import Any
 import numpy as np
 
 from interlace_core.calculus.special import exp_excess, log_factorial
+from interlace_core.families.responses import has_large_counts
 from interlace_core.records import Array, Derivatives
 
 MAX_LOG_MEAN = 600.0
 """Means are taken at most exp(600), so that they and their products stay finite: exp overflows at
 709, and the log-density of any count is below -1e260 from here on."""
-
-
-LARGE_COUNT = 1000.0
-"""From here on y log y and log y! are of more than 6,900, and their difference loses so many
-digits that a search notices: densities of larger counts are written without it."""
-
-
-def has_large_counts(y: Array) -> bool:
-    """Return whether some count is too large for y log(mu) - log(y!) to keep its digits."""
-    # called in every iteration: the ufunc's own reduction costs a third of np.max
-    return bool(np.maximum.reduce(y, axis=None, initial=0.0) > LARGE_COUNT)
 
 
 def poisson_log_density(y: Array, log_mu: Any) -> Any:

@@ -9,14 +9,14 @@ grows; only then is the model refused, in words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.messages.errors import ExactResponseError
-from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Status
+from interlace_core.records import Array, Derivatives, Evaluation, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
@@ -61,7 +61,7 @@ class Watch:
 
     def __init__(self, problem: Problem, value: float) -> None:
         self._problem = problem
-        effects = sum(term.Z.shape[1] * len(term.levels) for term in problem.terms)
+        effects = sum(term.n_effects for term in problem.terms)
         rows = max(problem.n - effects, problem.n / 8.0)
         mean_weight = 1.0 if problem.weights is None else float(np.mean(problem.weights))
         self._ceiling = value + RISE * rows * mean_weight
@@ -184,75 +184,40 @@ def _is_predicted(problem: Problem, eta: Array) -> bool:
     by as much as that of the rows rises, but for rows of a weight above 1.
     """
     mean = problem.predictors[0]
-    rest = _least_squares_rest(_Columns.of(problem), eta - mean.offset)
+    rest = _least_squares_rest(_columns(problem), eta - mean.offset)
     mu, slope = (np.abs(np.asarray(each)) for each in mean.parameter.link.derivatives(eta)[:2])
     size = np.max(np.abs(eta)) + np.max(np.abs(mean.offset))
     return bool(np.all(np.abs(rest) <= EXACT * (size + mu / slope)))
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Fixed and random effects' columns of the mean, orthonormal by design matrix.
+def _columns(problem: Problem) -> Any:
+    """Return the mean's fixed and random effects' columns, sparse, shape (n, effects).
 
-    What they span together with a level's indicator is the same, and columns are of like size.
+    Orthonormal by design matrix: what they span together with a level's indicator is the same,
+    and columns are of like size. Without the random effects where these can give any response.
     """
+    from scipy.sparse import csr_array, hstack
 
-    X: Array
-    terms: tuple[tuple[IntArray, int, Array], ...]
-
-    @classmethod
-    def of(cls, problem: Problem) -> _Columns:
-        terms = [term for term in problem.terms if term.predictor == 0]
-        effects = sum(term.Z.shape[1] * len(term.levels) for term in terms)
-        if min(effects, problem.n) >= _weight_inside(problem):
-            terms = []
-        made = [
-            (each.codes, len(each.levels), np.linalg.qr(each.Z)[0] * np.sqrt(len(each.levels)))
-            for each in terms
-        ]
-        return cls(np.linalg.qr(problem.predictors[0].X)[0], tuple(made))
-
-    def times(self, b: list[Array]) -> Array:
-        """Return the sum of all effects, shape (n,)."""
-        total = self.X @ b[0]
-        for (codes, _, Q), own in zip(self.terms, b[1:], strict=True):
-            total = total + np.einsum("nc,cn->n", Q, own[:, codes])
-        return np.asarray(total)
-
-    def transposed(self, r: Array) -> list[Array]:
-        """Return the products of every column with r."""
-        parts = [np.asarray(self.X.T @ r)]
-        for codes, size, Q in self.terms:
-            sums = [np.bincount(codes, q * r, size) for q in Q.T]
-            parts.append(np.asarray(sums, dtype=np.float64))
-        return parts
+    blocks = [csr_array(np.linalg.qr(problem.predictors[0].X)[0])]
+    terms = [term for term in problem.terms if term.predictor == 0]
+    effects = sum(term.n_effects for term in terms)
+    if min(effects, problem.n) >= _weight_inside(problem):
+        terms = []
+    for term in terms:
+        shape = problem.n, len(term.levels)
+        for q in np.linalg.qr(term.Z)[0].T * np.sqrt(len(term.levels)):
+            blocks.append(csr_array((q, (np.arange(problem.n), term.codes)), shape))
+    return hstack(blocks, "csr")
 
 
-def _least_squares_rest(columns: _Columns, rest: Array) -> Array:
-    """Return what a least-squares fit leaves, by conjugate gradients on the normal equations.
+def _least_squares_rest(columns: Any, rest: Array) -> Array:
+    """Return what a least-squares fit leaves.
 
     Begun anew a few times: what is left is then computed from effects, and not carried along.
     """
-    for _ in range(SOLVES):
-        residual, b = rest, [np.zeros_like(each) for each in columns.transposed(rest)]
-        gradient = direction = columns.transposed(residual)
-        square = first = _square(gradient)
-        for _ in range(STEPS):
-            if square <= 1e-30 * first or square == 0.0:
-                break
-            moved = columns.times(direction)
-            along = float(moved @ moved)
-            if not along > 0.0:  # no columns, or nothing but rounding is left
-                break
-            length = square / along
-            b = [each + length * d for each, d in zip(b, direction, strict=True)]
-            residual = residual - length * moved
-            gradient = columns.transposed(residual)
-            before, square = square, _square(gradient)
-            direction = [g + square / before * d for g, d in zip(gradient, direction, strict=True)]
-        rest = rest - columns.times(b)
+    from scipy.sparse.linalg import lsqr
+
+    for _ in range(SOLVES if columns.shape[1] else 0):
+        solved = lsqr(columns, rest, atol=1e-15, btol=1e-15, conlim=0.0, iter_lim=STEPS)
+        rest = rest - columns @ solved[0]
     return rest
-
-
-def _square(parts: list[Array]) -> float:
-    return float(sum(np.sum(np.square(each)) for each in parts))

@@ -18,7 +18,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import sandwich
-from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, find_mode
 from interlace_core.engine.other_modes import (
@@ -28,7 +28,6 @@ from interlace_core.engine.other_modes import (
     one_effect_per_level,
     other_modes,
 )
-from interlace_core.fitting.effects_covariance import covariance_of_rows
 from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search
 from interlace_core.fitting.polish import polish
@@ -167,7 +166,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     predictors = tuple(sorted({term.predictor for term in problem.terms}))
     if not predictors or problem.family.log_concave(predictors):
         return ""
-    blocks = covariance_of_rows(problem, psi, mode)
+    blocks = effects_covariance(problem, psi, mode)
     words = []
     for index, factor in enumerate(layout_of(problem).structure.factors):
         if blocks is None:

@@ -53,6 +53,22 @@ from interlace_core.formulas.tokens import (
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 
+OF_R = {
+    "factor": "C(x)",
+    "as.factor": "C(x)",
+    "ordered": "C(x), of an ordered categorical",
+    "relevel": "C(x, Treatment('base'))",
+    "ns": "cr(x, df=4)",
+    "rcs": "cr(x, df=4)",
+    "s": "cr(x, df=4), whose number of knots is fixed",
+    "as.numeric": "x itself, made a number in the data",
+    "as.integer": "x itself, made a number in the data",
+    "cut": "C(x), of a column that pandas.cut made",
+    "interaction": "a:b",
+    "ifelse": "the comparison itself, as in (x > 0)",
+}
+"""What functions of R's formulas are in ours."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -270,7 +286,8 @@ class _Checker:
 
     def unknown(self, node: Node) -> Exception:
         known = self.vocabulary.known_functions
-        hint = did_you_mean(node.value, known)
+        here = OF_R.get(str(node.value))
+        hint = f" What R calls so is here {here}." if here else did_you_mean(node.value, known)
         name = Span(node.span.source, node.span.start, node.span.start + len(str(node.value)))
         return formula_error(
             name,

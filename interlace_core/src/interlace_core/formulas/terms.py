@@ -213,10 +213,9 @@ class _Algebra:
     def power(self, base: _Set, exponent: int, where: Span) -> _Set:
         found = base
         for _ in range(exponent - 1):
-            more = self.product(found, base, where)
-            if more.keys() == found.keys():
-                break
-            found = more
+            before, found = found, self.product(found, base, where)
+            if found.keys() == before.keys():
+                break  # further factors are all there
         return found
 
     def require_few(self, count: int, where: Span) -> None:

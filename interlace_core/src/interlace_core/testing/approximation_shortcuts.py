@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.approximation import Shortcuts
-from interlace_core.fitting.effects_covariance import covariance_of_rows
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import natural_units
 from interlace_core.testing.approximation_case import Trial
@@ -25,7 +25,7 @@ def check_shortcuts(trial: Trial) -> None:
     _check_beginning(trial, shortcuts)
     evaluation = trial.evaluation()
     psi = trial.case.completed(trial.problem, trial.psi, evaluation)
-    by_rows = covariance_of_rows(trial.problem, psi, evaluation.mode)
+    by_rows = effects_covariance(trial.problem, psi, evaluation.mode)
     found = shortcuts.effects_covariance(psi)
     expect(
         found is not None and by_rows is not None and len(found) == len(by_rows),

@@ -16,7 +16,7 @@ from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
-ROLES = ("mean", "dispersion", "zero", "shape")
+ROLES = ("mean", "dispersion", "zero", "shape", "threshold")
 
 TOL_ABS_ROUND_TRIP = 1e-9
 """In units of eta."""
@@ -56,10 +56,11 @@ def check_capabilities(case: FamilyCase) -> None:
 def check_answers(case: FamilyCase) -> None:
     """Require that what reports and the standardised problem ask is answered as declared."""
     family, y, eta = case.sample.family, case.sample.y, case.sample.eta
-    variance = family.latent_variance
+    variance = family.latent_variance(list(eta))
+    shapes = ((), (eta.shape[1],))
     expect(
-        variance is None or (isinstance(variance, float) and variance > 0.0),
-        "latent_variance to be None or a positive number",
+        variance is None or (np.shape(variance) in shapes and bool(np.all(variance > 0.0))),
+        "latent_variance() to be None or a positive number for each row",
         variance,
         "See interlace_core.contract.family.Family.latent_variance.",
     )
@@ -111,11 +112,11 @@ def _check_thresholds(sample: Sample) -> None:
         return
     advice = "See interlace_core.contract.family.Family.threshold_matrix."
     shape, further = np.shape(T), len(eta) - 1
-    well = len(shape) == 2 and shape[0] >= 1 and shape[1] == further
-    expect(well, f"threshold_matrix() of shape (J - 1, {further})", shape, advice)
+    well = len(shape) == 2 and shape[0] >= 1 and shape[1] <= further
+    expect(well, f"threshold_matrix() of shape (J - 1, m), m at most {further}", shape, advice)
     link = LINKS.get(family.latent_link)
     lowest = sample.y == 0
-    if link is None or not np.any(lowest):
+    if link is None or shape[1] < further or not np.any(lowest):
         return
     expect_close(
         np.exp(sample.log_density()[lowest]),

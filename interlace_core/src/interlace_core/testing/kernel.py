@@ -22,6 +22,9 @@ COUNTS = (0, 1, 3, 50, 999, 1000, 1001, 5000, 1e5, 1e6, 1e8, 1e9)
 """Counts beyond those that families are checked with: on both sides of where log y! is too large
 to be subtracted, and the largest that any data hold."""
 
+SWEEP = 10_007
+"""Values of a predictor over 40 units, 0.004 apart; a prime, so that each meets every response."""
+
 TOL_REL = 1e-10
 """Agreement with `derivatives`, of the derivative itself."""
 
@@ -67,6 +70,7 @@ def kernel_checks(
         return collect(shown(offered), {}, None)
     checks = {
         "every slot is that of derivatives": partial(_check_moderate, offered, case),
+        "slots along each predictor": partial(_check_sweep, offered, case),
         "slots at extremes of eta": partial(_check_extremes, offered, case),
         "slots of large counts": partial(_check_counts, offered, case),
         "a slot is the same alone": partial(_check_alone, offered, case),
@@ -111,6 +115,17 @@ def _check_moderate(kernels: Kernels, case: FamilyCase) -> None:
     _agree(kernels, case.sample)
 
 
+def _check_sweep(kernels: Kernels, case: FamilyCase) -> None:
+    """Compare at many values of each predictor, so that no seam between two forms is missed."""
+    examples = case.support.examples()
+    raw = np.resize(examples, (SWEEP, *examples.shape[1:]))
+    sample = case.sample_of(raw)
+    for k in sample.every:
+        eta = sample.eta.copy()
+        eta[k] = np.linspace(-20.0, 20.0, SWEEP)
+        _agree(kernels, Sample(sample.family, sample.y, eta))
+
+
 def _check_extremes(kernels: Kernels, case: FamilyCase) -> None:
     for sample in _extremes(case, case.sample):
         _agree(kernels, sample)
@@ -121,7 +136,7 @@ def _check_counts(kernels: Kernels, case: FamilyCase) -> None:
     raw = _large(case.support)
     if raw is None:
         return
-    sample = case.sample_of(np.repeat(raw, 6, axis=0))
+    sample = case.sample_of(np.repeat(raw, 3, axis=0))
     _agree(kernels, sample)
     rng = np.random.default_rng(1)
     if sample.y.ndim == 1:

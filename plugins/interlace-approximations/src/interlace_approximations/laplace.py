@@ -26,6 +26,7 @@ from interlace_core.engine import (
     Mode,
     ModeMemory,
     ModeSettings,
+    compiled_objective,
     layout_of,
     lowest_mode,
     sandwich,
@@ -55,11 +56,20 @@ class Laplace(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return LaplaceObjective(layout_of(problem), self.mode)
+        return self._objective(problem, None)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""
-        return LaplaceObjective(layout_of(problem), self.mode, mode)
+        return self._objective(problem, mode)
+
+    def _objective(self, problem: Problem, mode: Array | None) -> Callable[[Array], Evaluation]:
+        return compiled_objective(
+            self.name,
+            problem,
+            self.mode,
+            mode,
+            lambda: LaplaceObjective(layout_of(problem), self.mode, mode),
+        )
 
     def at_mode(
         self,

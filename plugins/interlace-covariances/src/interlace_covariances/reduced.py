@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interlace_core.contract import Array, BoolArray, Covariance, Kind, OptionError
+from interlace_core.contract import Array, BoolArray, Covariance, Kind, OptionError, is_whole
 
 
 class ReducedRank(Covariance):
@@ -30,7 +30,7 @@ class ReducedRank(Covariance):
     def __init__(self, size: int, d: int | None = None) -> None:
         super().__init__(size)
         d = min(2, size) if d is None else d
-        if isinstance(d, bool) or not isinstance(d, int) or d < 1:
+        if not is_whole(d, 1):
             raise OptionError(f"rr: expected d, the number of factors, from 1, got {d!r}.")
         if d > size:
             raise OptionError(

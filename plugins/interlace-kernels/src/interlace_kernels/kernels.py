@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlace_core.contract import Array, Evaluation, Family, Kernels, RowKernel
-from interlace_kernels import rows
+from interlace_kernels import laplace
+from interlace_kernels import rows as row_kernels
 from interlace_kernels.library import library
 
 
@@ -16,7 +17,7 @@ class CompiledKernels(Kernels):
     """Rows of the families for counts, proportions, categories and continuous responses."""
 
     name = "interlace-kernels"
-    families = frozenset(rows.FAMILIES)
+    families = frozenset(row_kernels.FAMILIES)
 
     @property
     def build(self) -> str:
@@ -27,10 +28,13 @@ class CompiledKernels(Kernels):
     def rows(self, family: Family, y: Array) -> RowKernel | None:
         """Return the compiled rows of a family."""
         found = library()
-        return None if found is None else rows.row_kernel(found, family, y)
+        return None if found is None else row_kernels.row_kernel(found, family, y)
 
     def objective(
         self, approximation: str, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
     ) -> Callable[[Array], Evaluation] | None:
         """Return the compiled objective of a structure that is served."""
-        return None
+        found = library()
+        if found is None or approximation != "laplace" or not laplace.serves(layout):
+            return None
+        return laplace.LaplaceObjective(found, layout, rows, settings, mode)

@@ -98,15 +98,15 @@ def _beta(library: Library, family: Family, y: Array) -> RowKernel:
 
 
 def _cumulative(library: Library, family: Any, y: Array) -> RowKernel | None:
-    if family.link not in ("logit", "probit"):
-        return None
-    T = family.design[0]
+    T = family.threshold_matrix()
     J, m = len(T) + 1, T.shape[1]
+    if family.latent_link not in ("logit", "probit") or len(family.parameters) != m + 1:
+        return None
     none = np.zeros((1, m))
     ends = np.concatenate([np.vstack([T, none]).ravel(), np.vstack([none, T]).ravel()])
     head = np.array([J, m], dtype=np.int64).view(np.float64)
     data = np.concatenate([head, ends])
-    return _kernel(library, f"ik_cumulative_{family.link}", y, data=data)
+    return _kernel(library, f"ik_cumulative_{family.latent_link}", y, data=data)
 
 
 _MAKERS: dict[str, Callable[[Library, Any, Array], RowKernel | None]] = {

@@ -1,4 +1,4 @@
-"""Cumulative models for ordered categories: P(Y <= k) = F(alpha_k - eta)."""
+"""Cumulative models for ordered categories: P(Y <= k) = F((alpha_k - eta) / scale)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ from interlace_core.contract import (
     is_whole,
 )
 from interlace_core.families import require_counts, value_of
-from interlace_ordinal.latent import LATENT, Latent
-from interlace_ordinal.partials import Interval, PredictorPartials, interval_terms
+from interlace_ordinal.latent import LATENT, WITH_SHAPE, Latent
+from interlace_ordinal.partials import Interval, PredictorPartials, Scaled, interval_terms
 from interlace_ordinal.thresholds import STRUCTURES, threshold_design
+
+LEAST, MOST = -150.0, 600.0
+"""Bounds of a logarithm of the scale: beyond them the ends, or what lies between, leave doubles."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,20 @@ class CumulativeFamily(Family):
     Parameters
     ----------
     link : str
-        logit (default), probit, cloglog, loglog or cauchit: the latent distribution F.
+        logit (default), probit, cloglog, loglog or cauchit: the latent distribution F; or
+        aranda-ordaz, whose shape lambda is estimated (1: logit, to 0: cloglog).
     threshold : str
-        flexible (default), symmetric or equidistant.
+        flexible (default), symmetric, symmetric2 (about 0) or equidistant.
     categories : int, optional
         Number of categories; by default learned from the data, where each occurs.
+    scaled : bool
+        Whether the latent distribution has a scale with a formula of its own (Cox 1995), 1 where
+        the formula's covariates are 0.
     """
 
     name = "cumulative"
     aliases = ("ordinal",)
-    links = ("logit", "probit", "cloglog", "loglog", "cauchit")
+    links = ("logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz")
     response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
     support = "categories"
     observation_level_confounded = True
@@ -54,6 +61,7 @@ class CumulativeFamily(Family):
     link: str = "logit"
     threshold: str = "flexible"
     categories: int | None = None
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         for argument, given, known in (
@@ -77,22 +85,27 @@ class CumulativeFamily(Family):
         """The location, which has no intercept, and what makes the thresholds."""
         identity = LINKS["identity"]
         location = Parameter("location", identity, role="mean", intercept=False, latent=True)
-        return (location, *(Parameter(name, identity) for name in self.design[1]))
+        cuts = (Parameter(name, identity, role="threshold") for name in self.design[1])
+        scale = Parameter("scale", LINKS["log"], role="dispersion", intercept=False)
+        shape = Parameter("lambda", LINKS["log"], at_lower="the link cloglog")
+        more = ((scale, self.scaled), (shape, self.link in WITH_SHAPE))
+        return (location, *cuts, *(each for each, wanted in more if wanted))
 
-    @property
-    def latent(self) -> Latent:
-        """The latent distribution."""
-        return LATENT[self.link]
+    def latent(self, eta: Sequence[Any]) -> Latent:
+        """Return the latent distribution of each row."""
+        return LATENT[self.link] if self.link in LATENT else WITH_SHAPE[self.link](eta[-1])
 
     @property
     def design(self) -> tuple[Array, tuple[str, ...]]:
         """The matrix from threshold parameters to thresholds, shape (J - 1, m), and their names."""
         return threshold_design(self.threshold, (self.categories or 2) - 1)
 
-    @property
-    def latent_variance(self) -> float:
-        """The variance of the latent distribution; infinite of a Cauchy distribution."""
-        return self.latent.variance
+    def latent_variance(self, eta: Sequence[Array]) -> Array:
+        """Return the variance of the latent distribution; infinite of a Cauchy distribution."""
+        variance = np.asarray(self.latent(eta).variance)
+        return (
+            variance * np.exp(2.0 * eta[self.design[0].shape[1] + 1]) if self.scaled else variance
+        )
 
     @property
     def latent_link(self) -> str:  # type: ignore[override]
@@ -105,14 +118,17 @@ class CumulativeFamily(Family):
 
     def ratio_words(self, k: int) -> tuple[str, str] | None:
         """Return what a proportional-odds model multiplies; of other links nothing."""
-        if k == 0 and self.link == "logit":
+        if k == 0 and self.link == "logit" and not self.scaled:
             return "the odds of a category above any threshold", "odds ratio"
         return None
 
-    def intercept_stand_in(self) -> Array:
-        """Return what moves every threshold by 1."""
+    def intercept_stand_in(self) -> Array | None:
+        """Return what moves every threshold by 1; nothing does if they lie about 0."""
         T = self.design[0]
-        return np.asarray(np.linalg.lstsq(T, np.ones(len(T)), rcond=None)[0])
+        s = np.linalg.pinv(T) @ np.ones(len(T))
+        if not np.allclose(T @ s, 1.0):
+            return None
+        return np.concatenate([s, np.zeros(len(self.parameters) - 1 - len(s))])
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept the numbers of categories."""
@@ -130,7 +146,7 @@ class CumulativeFamily(Family):
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the log-probability of the category."""
         where = self._interval(y, eta)
-        latent, a, b = self.latent, where.upper, where.lower
+        latent, a, b = self.latent(eta), where.upper, where.lower
         below = where.first | (~where.last & (value_of(a + b) < 0.0))
         near = np.where(below, latent.log_cdf(a), latent.log_sf(b))
         far = np.where(below, latent.log_cdf(b), latent.log_sf(a))
@@ -142,17 +158,28 @@ class CumulativeFamily(Family):
         """Return whether the latent density is log-concave: with every link but cauchit.
 
         F(a) - F(b) is then log-concave in both ends jointly, which are linear in location and
-        threshold parameters (Prekopa 1973; Burridge 1981; Pratt 1981).
+        threshold parameters (Prekopa 1973; Burridge 1981; Pratt 1981), but not in the scale.
         """
-        return self.latent.log_concave
+        concave = self.link not in LATENT or LATENT[self.link].log_concave
+        return concave and max(wrt) <= self.design[0].shape[1]
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives through the two ends that each observation depends on."""
-        value, terms = interval_terms(self.latent, self._interval(y, eta), order)
+        if self.link not in LATENT:
+            return super().derivatives(y, eta, order, wrt)
+        where = self._interval(y, eta)
+        value, terms = interval_terms(LATENT[self.link], where, order)
         upper, lower = self._ends()
-        return Derivatives(value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt))
+        scaled = None
+        if self.scaled:
+            log_scale = eta[upper.shape[1] + 1]
+            inside = (log_scale > LEAST) & (log_scale < MOST)
+            scaled = Scaled(where.upper, where.lower, _rate(log_scale), inside)
+        return Derivatives(
+            value, PredictorPartials(terms, _codes(y), upper, lower, order, wrt, scaled)
+        )
 
     def recession_forms(self, y: Array) -> tuple[IntArray, Array]:
         """Return upper end minus location, and location minus lower end, where there is one."""
@@ -165,14 +192,18 @@ class CumulativeFamily(Family):
                 np.column_stack([np.ones(above.size), -lower[codes[above]]]),
             ]
         )
-        return np.concatenate([below, above]), forms
+        held = np.zeros((len(forms), len(self.parameters) - forms.shape[1]))
+        return np.concatenate([below, above]), np.column_stack([forms, held])
 
     def cumulative(self, eta: Sequence[Array]) -> Array:
         """Return P(Y <= k) for every category but the last, shape (J - 1, ..., n)."""
         T = self.design[0]
-        thresholds = [sum(t * e for t, e in zip(row, eta[1:], strict=True)) for row in T]
+        m = T.shape[1]
+        thresholds = [sum(t * e for t, e in zip(row, eta[1 : m + 1], strict=True)) for row in T]
         with np.errstate(under="ignore", divide="ignore"):
-            return np.stack([np.exp(self.latent.log_cdf(a - eta[0])) for a in thresholds])
+            ends = [self._standard(a - eta[0], eta) for a in thresholds]
+            latent = self.latent(eta)
+            return np.stack([np.exp(latent.log_cdf(end)) for end in ends])
 
     def probabilities(self, eta: Sequence[Array]) -> Array:
         """Return the probability of each category, shape (J, ..., n)."""
@@ -216,8 +247,9 @@ class CumulativeFamily(Family):
         T = self.design[0]
         counts = np.bincount(_codes(y), weights, len(T) + 1) + 0.5
         below = np.cumsum(counts)[:-1] / np.sum(counts)
-        gamma = np.linalg.lstsq(T, self.latent.quantile(below), rcond=None)[0]
-        return np.concatenate([[0.0], gamma])
+        more = np.zeros(len(self.parameters) - 1 - T.shape[1])
+        gamma = np.linalg.pinv(T) @ self.latent(list(more)).quantile(below)
+        return np.concatenate([[0.0], gamma, more])
 
     def _ends(self) -> tuple[Array, Array]:
         """Return how the parameters move each category's upper and lower end, shape (J, m)."""
@@ -228,10 +260,20 @@ class CumulativeFamily(Family):
     def _interval(self, y: Array, eta: Sequence[Any]) -> Interval:
         codes, (upper, lower) = _codes(y), self._ends()
         first, last = codes == 0, codes == len(upper) - 1
-        a = _combined(upper, codes, eta[1:]) - eta[0]
-        b = _combined(lower, codes, eta[1:]) - eta[0]
+        m = upper.shape[1]
+        a = self._standard(_combined(upper, codes, eta[1 : m + 1]) - eta[0], eta)
+        b = self._standard(_combined(lower, codes, eta[1 : m + 1]) - eta[0], eta)
         # a stand-in on the right side, whose terms are then left out
         return Interval(np.where(last, b + 1.0, a), np.where(first, a - 1.0, b), first, last)
+
+    def _standard(self, end: Any, eta: Sequence[Any]) -> Any:
+        """Return an end less the location in units of the scale."""
+        return end * _rate(eta[self.design[0].shape[1] + 1]) if self.scaled else end
+
+
+def _rate(log_scale: Any) -> Any:
+    """Return one over the scale, within what doubles hold."""
+    return np.exp(-np.minimum(np.maximum(log_scale, LEAST), MOST))
 
 
 def _codes(y: Array) -> IntArray:

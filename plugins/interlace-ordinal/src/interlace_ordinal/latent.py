@@ -29,7 +29,7 @@ class Latent(ABC):
 
     log_concave: ClassVar[bool] = True
     """Whether the logarithm of its density is concave."""
-    variance: ClassVar[float]
+    variance: Any
     """Of the distribution; infinite where it has none."""
 
     @abstractmethod
@@ -39,6 +39,14 @@ class Latent(ABC):
     @abstractmethod
     def log_sf(self, x: Any) -> Any:
         """Return log(1 - F(x))."""
+
+    @abstractmethod
+    def quantile(self, p: Array) -> Array:
+        """Return x with F(x) = p."""
+
+
+class Standard(Latent):
+    """A distribution without parameters, with its derivatives."""
 
     @abstractmethod
     def reversed_hazard(self, x: Array) -> Array:
@@ -52,12 +60,8 @@ class Latent(ABC):
     def slopes(self, x: Array) -> tuple[Array, Array]:
         """Return f'(x) / f(x) and its derivative."""
 
-    @abstractmethod
-    def quantile(self, p: Array) -> Array:
-        """Return x with F(x) = p."""
 
-
-class Symmetric(Latent):
+class Symmetric(Standard):
     """A distribution that is the same mirrored at 0."""
 
     def log_sf(self, x: Any) -> Any:
@@ -149,7 +153,7 @@ class Cauchy(Symmetric):
         return np.tan(np.pi * (p - 0.5))
 
 
-class GumbelMinimum(Latent):
+class GumbelMinimum(Standard):
     """The link cloglog, F(x) = 1 - exp(-exp(x)): proportional hazards."""
 
     variance = np.pi**2 / 6.0
@@ -183,7 +187,7 @@ class GumbelMinimum(Latent):
         return np.log(-np.log1p(-p))
 
 
-class GumbelMaximum(Latent):
+class GumbelMaximum(Standard):
     """The link loglog, F(x) = exp(-exp(-x)): the mirror image of cloglog."""
 
     variance = np.pi**2 / 6.0
@@ -216,7 +220,48 @@ class GumbelMaximum(Latent):
         return -np.log(-np.log(p))
 
 
-LATENT: dict[str, Latent] = {
+class ArandaOrdaz(Latent):
+    """The link of Aranda-Ordaz (1983), F(x) = 1 - (1 + lambda exp(x))^(-1 / lambda).
+
+    Logistic where lambda is 1; tends to cloglog with lambda to 0. Its density is log-concave:
+    log f(x) = x - (1 / lambda + 1) log(1 + lambda exp(x)).
+
+    Parameters
+    ----------
+    log_lambda : array-like
+        That of each row; may be a truncated Taylor number.
+    """
+
+    def __init__(self, log_lambda: Any) -> None:
+        self._log_lambda = log_lambda
+
+    @property
+    def variance(self) -> Array:
+        """Of the logarithm of a Burr variable, trigamma(1) + trigamma(1 / lambda)."""
+        from scipy.special import polygamma
+
+        return np.asarray(polygamma(1, 1.0) + polygamma(1, np.exp(-self._log_lambda)))
+
+    def log_cdf(self, x: Any) -> Any:
+        """Return log(1 - (1 + lambda exp(x))^(-1 / lambda))."""
+        inside = np.log(-np.expm1(self.log_sf(np.maximum(x, _F_IS_EXP))))
+        return np.where(value_of(x) < _F_IS_EXP, x, inside)
+
+    def log_sf(self, x: Any) -> Any:
+        """Return -log(1 + lambda exp(x)) / lambda."""
+        log_lambda = np.clip(self._log_lambda, -_MOST_LOG_LAMBDA, _MOST_LOG_LAMBDA)
+        return -np.logaddexp(0.0, log_lambda + x) * np.exp(-log_lambda)
+
+    def quantile(self, p: Array) -> Array:
+        """Return log(((1 - p)^-lambda - 1) / lambda)."""
+        scale = np.exp(self._log_lambda)
+        return np.asarray(np.log(np.expm1(-scale * np.log1p(-p)) / scale))
+
+
+_MOST_LOG_LAMBDA = 600.0
+"""exp of it is not yet infinite, nor one over it 0."""
+
+LATENT: dict[str, Standard] = {
     "logit": Logistic(),
     "probit": Normal(),
     "cloglog": GumbelMinimum(),
@@ -224,6 +269,9 @@ LATENT: dict[str, Latent] = {
     "cauchit": Cauchy(),
 }
 """By the name of the link."""
+
+WITH_SHAPE = {"aranda-ordaz": ArandaOrdaz}
+"""By the name of the link: distributions with a parameter, given by its logarithm."""
 
 
 def _exp(x: Any) -> Any:

@@ -23,7 +23,6 @@ from interlace_core.engine.elimination.factorisation import (
     Factorisation,
     Plan,
     build_plan,
-    factorise,
 )
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
 from interlace_core.engine.structure import Blocks, Factor, Structure
@@ -34,8 +33,8 @@ CHUNK = 4_000_000
 
 
 @dataclass(frozen=True)
-class BorderedPlan:
-    """How to factorise a structure with correlated levels; computed once per fit.
+class BorderedPlan(Plan):
+    """How to factorise a structure with correlated levels.
 
     Attributes
     ----------
@@ -69,12 +68,14 @@ class BorderedPlan:
             return dense
         return f"{self.plain.describe(structure)}; {dense}"
 
+    def factorise(self, H: Blocks) -> Factorisation:
+        """Return the factorisation of H."""
+        return _Bordered(self, H)
 
-def choose_plan(structure: Structure) -> Plan | BorderedPlan:
-    """Return the way to factorise H for a structure."""
+
+def bordered_plan(structure: Structure) -> BorderedPlan:
+    """Return the plan of a structure of which some factors have correlated levels."""
     first = sum(factor.relation is None for factor in structure.factors)
-    if first == len(structure.factors):
-        return build_plan(structure)
     plain = replace(
         structure,
         factors=structure.factors[:first],
@@ -84,32 +85,13 @@ def choose_plan(structure: Structure) -> Plan | BorderedPlan:
     return BorderedPlan(build_plan(plain), structure, first)
 
 
-def factorise_posterior(
-    plan: Plan | BorderedPlan, structure: Structure, H: Blocks
-) -> Factorisation:
-    """Return the factorised H = Lambda' A Lambda + I from the blocks of Lambda' A Lambda.
-
-    The blocks are overwritten.
-
-    Raises
-    ------
-    NotPositiveDefiniteError
-        If H is not positive definite.
-    """
-    for index, factor in enumerate(structure.factors):
-        if factor.relation is None:
-            diagonal = np.arange(len(factor.columns))
-            H[index, index][diagonal, diagonal] += 1.0
-    return factorise(plan, H) if isinstance(plan, Plan) else _Bordered(plan, H)
-
-
 class _Bordered(Factorisation):
     """Factors with independent levels in front of a dense block of correlated ones."""
 
     def __init__(self, plan: BorderedPlan, H: Blocks) -> None:
         self._plan, first = plan, plan.first
-        self._inner = factorise(
-            plan.plain, {key: block for key, block in H.items() if max(key) < first}
+        self._inner = plan.plain.factorise(
+            {key: block for key, block in H.items() if max(key) < first}
         )
         C = self._border(H)
         self._W = np.column_stack([self._solve_plain(c) for c in C.T]) if len(C) else C

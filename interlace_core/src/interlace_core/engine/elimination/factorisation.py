@@ -50,6 +50,46 @@ class Factorisation(ABC):
         """Return the entries of H^-1 on the pattern of Z'WZ."""
 
 
+class Plan(ABC):
+    """How to factorise H for a structure; made once per fit."""
+
+    @property
+    @abstractmethod
+    def costly(self) -> bool:
+        """Whether a factorisation takes longer than a few passes over the data."""
+
+    @abstractmethod
+    def describe(self, structure: Structure) -> str:
+        """Return the chosen elimination in words."""
+
+    @abstractmethod
+    def factorise(self, H: Blocks) -> Factorisation:
+        """Return the factorisation of H; the blocks given are not modified.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If H is not positive definite.
+        """
+
+
+def factorise_posterior(plan: Plan, structure: Structure, H: Blocks) -> Factorisation:
+    """Return the factorised H = Lambda' A Lambda + I from the blocks of Lambda' A Lambda.
+
+    The blocks are overwritten.
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        If H is not positive definite.
+    """
+    for index, factor in enumerate(structure.factors):
+        if factor.relation is None:
+            diagonal = np.arange(len(factor.columns))
+            H[index, index][diagonal, diagonal] += 1.0
+    return plan.factorise(H)
+
+
 @dataclass(frozen=True)
 class NestedStep:
     """How to eliminate a factor that nests in all later ones.
@@ -71,8 +111,8 @@ class NestedStep:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Elimination order of a structure; computed once per fit.
+class EliminationPlan(Plan):
+    """Elimination order of a structure with independent levels.
 
     Attributes
     ----------
@@ -104,33 +144,26 @@ class Plan:
             words.append(f"{rest} ({self.crossed.complement.describe()})")
         return "; ".join(words)
 
+    def factorise(self, H: Blocks) -> Factorisation:
+        """Return the factorisation of H."""
+        return _factorise(self, 0, dict(H))
 
-def build_plan(structure: Structure) -> Plan:
+
+def build_plan(structure: Structure) -> EliminationPlan:
     """Return the elimination order for a structure."""
     count = len(structure.factors)
     steps: list[NestedStep] = []
     for i in range(count):
         later = tuple(range(i + 1, count))
         if not later:
-            return Plan(tuple(steps), i, None)
+            return EliminationPlan(tuple(steps), i, None)
         if not all(structure.pairs[i, j].nested for j in later):
-            return Plan(tuple(steps), i, CrossedPattern.of(structure, i))
+            return EliminationPlan(tuple(steps), i, CrossedPattern.of(structure, i))
         steps.append(_nested_step(structure, i, later))
-    return Plan((), -1, None)
+    return EliminationPlan((), -1, None)
 
 
-def factorise(plan: Plan, H: Blocks) -> Factorisation:
-    """Return the factorisation of H; the blocks given are not modified.
-
-    Raises
-    ------
-    NotPositiveDefiniteError
-        If H is not positive definite.
-    """
-    return _factorise(plan, 0, dict(H))
-
-
-def _factorise(plan: Plan, depth: int, H: Blocks) -> Factorisation:
+def _factorise(plan: EliminationPlan, depth: int, H: Blocks) -> Factorisation:
     if depth < len(plan.nested):  # 1.
         return _Nested(plan, depth, H)
     if plan.crossed is not None:  # 2.
@@ -188,7 +221,7 @@ class _Leaf(Factorisation):
 class _Nested(Factorisation):
     """A nested factor in front of the factorisation of what remains."""
 
-    def __init__(self, plan: Plan, depth: int, H: Blocks) -> None:
+    def __init__(self, plan: EliminationPlan, depth: int, H: Blocks) -> None:
         step = self._step = plan.nested[depth]
         i = step.factor
         self._inverse, logdet = invert(H[i, i])

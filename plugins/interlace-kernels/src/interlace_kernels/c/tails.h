@@ -31,7 +31,7 @@ IK_INLINE tails cloglog_tails(double x)
     double series = e * (-0.5 - e * (1.0 / 12.0 - e * e * (1.0 / 720.0 - e * e / 30240.0)));
     double decay = e < 0.05 ? series : 1.0 - e - r, second = r * decay;
     double by_some = ik_log(tiny), by_none = ik_log1p(-(none < 0.5 ? none : 0.5));
-    t.u = x < -37.0 ? x : (e < 0.69 ? by_some : by_none);
+    t.u = x < -37.0 ? x : (none > 0.5 ? by_some : by_none);
     t.u1 = r;
     t.u2 = second;
     t.u3 = second * decay - r * (e + second);

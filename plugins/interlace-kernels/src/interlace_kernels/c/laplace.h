@@ -1,0 +1,43 @@
+/* A model with one grouping factor, as the objectives take it. Mirrored in model.py. */
+#ifndef LAPLACE_H
+#define LAPLACE_H
+#include "../include/interlace_kernel.h"
+#include "../include/interlace_math.h"
+
+#define LARGEST_C 4
+
+typedef struct {
+    const double *X;      /* n x p, by column */
+    const double *offset; /* one number, or n of them */
+    int64_t p;
+    int64_t offset_step; /* 0 where the offset is one number */
+    int64_t constant;    /* 1 where it is the same for all rows, whatever beta is */
+    int64_t active;      /* 1 where it is estimated */
+} ik_predictor;
+
+typedef struct {
+    ik_rows rows;
+    const void *data;
+    const double *y; /* columns of the kernel, ldy apart */
+    int64_t ldy;
+    const double *weights; /* n, or NULL for ones */
+    int64_t n, K, G, c;
+    int64_t random;             /* predictor with the effects */
+    const int64_t *starts;      /* G + 1: first row of each level */
+    const double *z[LARGEST_C]; /* covariates; the first may be NULL, for ones */
+    const ik_predictor *predictors;
+    double *u; /* c x G by effect: the last mode, and the start of the next search */
+    double tol;
+    int64_t max_iterations, max_halvings;
+    int64_t ld;       /* most rows of a block, padded */
+    double *rows_at;  /* ld x (K + 1 + slots + c (c + 3)) */
+    double *levels_at; /* for the levels of a block: ld x (2 c^2 + 4 c) */
+    uint8_t *want;    /* two times slots */
+} ik_model;
+
+/* 0, or why there is no value: 1 the mode was not found, 2 it is not finite, 100 + what the rows
+ * returned. */
+IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *beta, double *value,
+                             double *dT, double *dbeta, int64_t *iterations);
+
+#endif

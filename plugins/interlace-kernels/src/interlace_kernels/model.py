@@ -1,0 +1,143 @@
+"""A problem's arrays as the structs that C reads: see c/laplace.h."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from interlace_core.contract import Array, Predictor, RowKernel
+
+LARGEST_C = 4
+BLOCK_ROWS = 1024
+"""Rows of a block: with a dozen columns of 8 kB each they stay in the first two caches."""
+
+Int, Double, Pointer = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+class PredictorStruct(ctypes.Structure):
+    """`ik_predictor`."""
+
+    _fields_ = (
+        ("X", Pointer),
+        ("offset", Pointer),
+        ("p", Int),
+        ("offset_step", Int),
+        ("constant", Int),
+        ("active", Int),
+    )
+
+
+class ModelStruct(ctypes.Structure):
+    """`ik_model`."""
+
+    _fields_ = (
+        ("rows", Pointer),
+        ("data", Pointer),
+        ("y", Pointer),
+        ("ldy", Int),
+        ("weights", Pointer),
+        ("n", Int),
+        ("K", Int),
+        ("G", Int),
+        ("c", Int),
+        ("random", Int),
+        ("starts", Pointer),
+        ("z", Pointer * LARGEST_C),
+        ("predictors", Pointer),
+        ("u", Pointer),
+        ("tol", Double),
+        ("max_iterations", Int),
+        ("max_halvings", Int),
+        ("ld", Int),
+        ("rows_at", Pointer),
+        ("levels_at", Pointer),
+        ("want", Pointer),
+    )
+
+
+class Model:
+    """A model with one factor, with all arrays that its struct points to.
+
+    Parameters
+    ----------
+    layout : engine.Layout
+        With rows sorted by its one grouping factor.
+    rows : RowKernel
+    settings : engine.ModeSettings
+    mode : ndarray, shape (q,), or None
+        Where the first search for the mode begins.
+
+    Attributes
+    ----------
+    struct : ModelStruct
+    u : ndarray, shape (q,)
+        The last mode, which C overwrites.
+    """
+
+    def __init__(self, layout: Any, rows: RowKernel, settings: Any, mode: Array | None) -> None:
+        problem, (factor,) = layout.problem, layout.structure.factors
+        c, G = factor.shape
+        K, n = len(problem.predictors), problem.n
+        (random,) = layout.structure.random_predictors
+        self._keep: list[Any] = [rows]
+        self.u = np.zeros(c * G) if mode is None else np.array(mode, dtype=np.float64)
+        starts = np.append(factor.rows.starts, n).astype(np.int64)
+        ld = leading_dimension(max(BLOCK_ROWS, int(np.diff(starts).max())))
+        slots = (K + 1) * (K + 2) * (K + 3) // 6
+        struct = self.struct = ModelStruct()
+        columns = np.asfortranarray(rows.columns)
+        struct.rows, struct.y, struct.ldy = rows.address, self._at(columns), len(columns)
+        if rows.data is not None:
+            struct.data = self._at(np.frombuffer(rows.data, dtype=np.uint8))  # type: ignore[call-overload]
+        struct.weights = None if problem.weights is None else self._at(problem.weights)
+        struct.n, struct.K, struct.G, struct.c, struct.random = n, K, G, c, random
+        struct.starts = self._at(starts)
+        for a, z in enumerate(covariates(factor, n)):
+            struct.z[a] = None if z is None else self._at(z)
+        struct.predictors = self._predictors(problem.predictors, random)
+        struct.u = self.u.ctypes.data
+        struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
+        struct.max_halvings, struct.ld = settings.max_halvings, ld
+        struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
+        struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
+        struct.want = self._at(np.zeros(2 * slots, dtype=np.uint8))
+
+    def _predictors(self, predictors: tuple[Predictor, ...], random: int) -> int:
+        structs = (PredictorStruct * len(predictors))()
+        for k, (struct, predictor) in enumerate(zip(structs, predictors, strict=True)):
+            X, offset = np.asfortranarray(predictor.X), predictor.offset
+            one = is_constant(offset)
+            offset = np.array(offset[:1]) if one else np.ascontiguousarray(offset)
+            struct.X, struct.p = self._at(X), X.shape[1]
+            struct.offset, struct.offset_step = self._at(offset), int(not one)
+            struct.constant = int(one and k != random and all(map(is_constant, X.T)))
+            struct.active = int(predictor.parameter.fixed is None)
+        self._keep.append(structs)
+        return ctypes.addressof(structs)
+
+    def _at(self, array: Any) -> int:
+        """Return the address of an array, which is kept as long as the model."""
+        self._keep.append(array)
+        return int(array.ctypes.data)
+
+
+def covariates(factor: Any, n: int) -> list[Array | None]:
+    """Return the columns of a factor; None, for ones, where the first is that."""
+    columns: list[Array | None] = []
+    for a, column in enumerate(factor.columns):
+        ones = column.z is None
+        columns.append(None if ones and a == 0 else np.ones(n) if ones else column.z)
+    return [None if z is None else np.ascontiguousarray(z) for z in columns]
+
+
+def is_constant(values: Array) -> bool:
+    """Return whether all are the same number; most that are not differ at the ends."""
+    return bool(values[0] == values[-1] and np.all(values == values[0]))
+
+
+def leading_dimension(n: int) -> int:
+    """Return n, or a little more where columns would share sets of the cache."""
+    padded = n + -n % 8
+    return padded + 8 if padded % 512 == 0 else padded

@@ -1,0 +1,300 @@
+"""Compiled objectives against those of NumPy, and which models take which way."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace.fits import options_in_force, prepared
+from interlace_approximations.laplace import Laplace
+from interlace_core.contract import Status
+from interlace_core.data.request import ModelRequest
+from interlace_core.engine import ModeSettings, layout_of
+from interlace_core.engine.compiled import WithSecondOpinion, kernel_words
+from interlace_core.messages.errors import OptionError
+from interlace_core.registry.registry import default_registry
+
+(REGISTERED,) = default_registry().classes("kernel")
+BUILT = bool(REGISTERED.cls().build)
+built = pytest.mark.skipif(not BUILT, reason="nothing was built here")
+EXACT = ModeSettings(tol_sq_decrement=1e-23)
+"""The mode to rounding: at the usual tolerance gradients differ by its error, 1e-8."""
+
+TOL_VALUE, TOL_GRADIENT = 1e-10, 1e-9
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model by formula; the response is drawn for its family."""
+
+    family: str
+    formula: str = "y ~ x + (1 | g)"
+    options: tuple[tuple[str, object], ...] = ()
+    family_options: tuple[tuple[str, object], ...] = ()
+
+
+def frame(family, n=400, groups=23, seed=3):
+    """Return data with unequal groups, one of them a single row, in shuffled order."""
+    rng = np.random.default_rng(seed)
+    g = np.concatenate([[0], 1 + rng.integers(0, groups - 1, n - 1)])
+    data = pd.DataFrame(
+        {
+            "g": [f"g{i:02d}" for i in g],
+            "h": rng.integers(0, 7, n).astype(str),
+            "x": rng.normal(size=n),
+            "z": rng.uniform(-1.0, 1.0, n),
+            "w": rng.uniform(0.5, 2.0, n),
+            "e": rng.normal(size=n) * 0.3,
+            "trials": rng.integers(1, 9, n).astype(float),
+        }
+    )
+    eta = 0.3 + 0.5 * data.x + rng.normal(size=groups)[g] * 0.7
+    return data.assign(y=drawn(family, eta.to_numpy(), data.trials.to_numpy(), rng))
+
+
+def drawn(family, eta, trials, rng):
+    if family == "binomial":
+        return rng.binomial(trials.astype(int), 1 / (1 + np.exp(-eta))) / trials
+    if family == "beta":
+        return np.clip(rng.beta(2 + eta**2, 3.0), 1e-4, 1 - 1e-4)
+    if family == "gaussian":
+        return eta + rng.normal(size=eta.size)
+    if family in ("gamma", "inversegaussian"):
+        return np.exp(eta) * rng.gamma(2.0, 0.5, eta.size)
+    if family == "cumulative":
+        return np.clip(np.round(eta + rng.logistic(size=eta.size)), -1, 2) + 1
+    counts = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, eta.size)).astype(float)
+    return np.maximum(counts, 1.0) if family.startswith("truncated") else counts
+
+
+def problem_of(case, **data):
+    table = frame(case.family, **data)
+    options = dict(case.options)
+    if case.family == "binomial":
+        options = {"weights": "trials", **options}
+    family = default_registry().family(case.family)(**dict(case.family_options))
+    if case.family == "cumulative":
+        table["y"] = pd.Categorical(table.y, ordered=True)
+    request = ModelRequest(formula=case.formula, data=table, family=family, **options)
+    return prepared(request, options_in_force()).model.problem
+
+
+def points(problem, count=3, seed=5):
+    """Return a few psi: about the family's start, variances of about 0.5."""
+    rng = np.random.default_rng(seed)
+    intercepts = problem.family.start(problem.y, problem.weights)
+    for _ in range(count):
+        psi = 0.2 * rng.normal(size=problem.n_psi)
+        for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+            psi[place] += 0.6 * np.asarray(term.covariance.start())
+        for predictor, place, start in zip(
+            problem.predictors, problem.beta_slices(), intercepts, strict=True
+        ):
+            if place.stop > place.start and np.all(predictor.X[:, 0] == 1.0):
+                psi[place.start] = start
+        yield psi
+
+
+SERVED = [
+    Case("binomial"),
+    Case("binomial", family_options=(("link", "probit"),)),
+    Case("binomial", family_options=(("link", "cloglog"),)),
+    Case("binomial", "y ~ x + (1 + x | g)"),
+    Case("binomial", "y ~ x + (0 + x | g)"),
+    Case("binomial", "y ~ x + (1 | g) + (0 + x | g)"),
+    Case("poisson"),
+    Case("poisson", "y ~ x + (1 + x + z | g)"),
+    Case("poisson", "y ~ x + (0 + x + z | g)"),
+    Case("poisson", "y ~ x + (1 + x + z + e | g)"),
+    Case("poisson", "y ~ x + (0 + w + x + z + e | g)"),
+    Case("poisson", options=(("weights", "w"), ("offset", "e"))),
+    Case("poisson", "y ~ x + z + e + w + I(x**2) + I(z**2) + (1 | g)"),
+    Case("poisson", "y ~ 1 + (1 | g)"),
+    Case("negativebinomial"),
+    Case("negativebinomial", "y ~ x + (1 + x | g)"),
+    Case("negativebinomial", options=(("parameters", {"theta": "~ z"}),)),
+    Case("negativebinomial", family_options=(("theta", 1.5),)),
+    Case("gamma"),
+    Case("gamma", options=(("weights", "w"), ("parameters", {"shape": "~ z"}))),
+    Case("gaussian", "y ~ x + (1 + x | g)"),
+    Case("gaussian", "y ~ x", (("parameters", {"sigma": "~ z + (1 | g)"}),)),
+    Case("cumulative"),
+    Case("cumulative", "y ~ x + (1 + x | g)", family_options=(("link", "probit"),)),
+    Case("cumulative", family_options=(("threshold", "equidistant"),)),
+]
+
+
+@built
+@pytest.mark.parametrize("case", SERVED, ids=str)
+def test_the_compiled_objective_is_that_of_numpy(case):
+    problem = problem_of(case)
+    compiled = Laplace(EXACT).objective(problem)
+    plain = Laplace(EXACT).objective(replace(problem, compiled=None))
+    assert isinstance(compiled, WithSecondOpinion)
+    assert not isinstance(plain, WithSecondOpinion)
+    for psi in points(problem):
+        got, expected = compiled(psi), plain(psi)
+        assert got.status is expected.status is Status.OK
+        assert got.value == pytest.approx(expected.value, rel=TOL_VALUE)
+        size = np.max(np.abs(expected.gradient))
+        np.testing.assert_allclose(
+            got.gradient, expected.gradient, rtol=0, atol=TOL_GRADIENT * size
+        )
+        np.testing.assert_allclose(got.mode, expected.mode, atol=1e-9)
+    assert compiled._second is None  # nothing was asked of the other one
+    assert kernel_words(problem).endswith(": objective")
+
+
+@built
+@pytest.mark.parametrize("n, groups", [(5000, 3), (5000, 1500)])
+def test_blocks_of_rows_are_those_of_numpy(n, groups):
+    """Groups larger than a block, and more groups than a block holds."""
+    require_same(problem_of(Case("poisson", "y ~ x + (1 + x | g)"), n=n, groups=groups))
+
+
+@built
+def test_collapsed_rows_are_served():
+    table = frame("poisson", n=6000, groups=40)
+    table["x"] = np.round(table.x)
+    request = ModelRequest(formula="y ~ x + (1 | g)", data=table, family="poisson")
+    problem = prepared(request, options_in_force()).model.problem
+    assert layout_of(problem).groups is not None
+    require_same(problem)
+
+
+def require_same(problem):
+    psi = next(points(problem))
+    got, expected = (
+        Laplace(EXACT).objective(each)(psi) for each in (problem, replace(problem, compiled=None))
+    )
+    assert got.value == pytest.approx(expected.value, rel=TOL_VALUE)
+    size = np.max(np.abs(expected.gradient))
+    np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
+
+
+NOT_SERVED = {
+    "crossed": Case("poisson", "y ~ x + (1 | g) + (1 | h)"),
+    "five effects": Case("poisson", "y ~ x + (1 + x + z + e + w | g)"),
+    "effects on two predictors": Case(
+        "gaussian", "y ~ x + (1 | g)", (("parameters", {"sigma": "~ (1 | g)"}),)
+    ),
+    "a mode that is not unique": Case("beta"),
+    "a link without kernel": Case("binomial", family_options=(("link", "cauchit"),)),
+    "a family without kernel": Case("inversegaussian"),
+}
+
+
+@built
+@pytest.mark.parametrize("case", NOT_SERVED.values(), ids=list(NOT_SERVED))
+def test_what_is_not_served_takes_the_other_way(case):
+    assert not isinstance(Laplace().objective(problem_of(case)), WithSecondOpinion)
+
+
+@built
+def test_correlated_levels_take_the_other_way():
+    table = frame("poisson")
+    names = sorted(set(table.g))
+    known = pd.DataFrame(np.eye(len(names)) + 0.1, index=names, columns=names)
+    request = ModelRequest("y ~ x + (1 | g)", table, "poisson", known={"g": known})
+    problem = prepared(request, options_in_force()).model.problem
+    assert not isinstance(Laplace().objective(problem), WithSecondOpinion)
+
+
+@pytest.mark.parametrize("off", [False, "off"])
+def test_the_switch_turns_everything_off(off):
+    m = interlace.glmer("y ~ x + (1 | g)", frame("poisson"), "poisson", kernels=off)
+    assert m.settings["kernel"] == "none"
+    assert m.training.problem.compiled is None
+
+
+def test_what_was_used_is_said():
+    m = interlace.glmer("y ~ x + (1 | g)", frame("poisson"), "poisson")
+    crossed = interlace.glmer("y ~ x + (1 | g) + (1 | h)", frame("poisson"), "poisson")
+    if BUILT:
+        assert m.settings["kernel"].startswith("interlace-kernels, ")
+        assert m.settings["kernel"].endswith(": objective")
+        assert crossed.settings["kernel"].endswith(": rows")
+    else:
+        assert m.settings["kernel"] == crossed.settings["kernel"] == "none"
+
+
+def test_kernels_can_be_required(monkeypatch):
+    arguments = ("y ~ x + (1 | g)", frame("poisson"), "poisson")
+    if BUILT:
+        assert interlace.glmer(*arguments, kernels="required").settings["kernel"] != "none"
+    monkeypatch.setattr("interlace_kernels.kernels.library", lambda: None)
+    with pytest.raises(OptionError, match="kernels='required'.*none are built"):
+        interlace.glmer(*arguments, kernels="required")
+    assert interlace.glmer(*arguments).settings["kernel"] == "none"
+
+
+@built
+@pytest.mark.parametrize("far", [np.nan, np.inf, 1e3, -1e5])
+def test_where_the_mode_is_not_found_numpy_has_the_last_word(far):
+    problem = problem_of(Case("poisson"))
+    compiled = Laplace().objective(problem)
+    plain = Laplace().objective(replace(problem, compiled=None))
+    psi = next(points(problem))
+    before = compiled(psi)
+    bad = psi.copy()
+    bad[-1] = far
+    got, expected = compiled(bad), plain(bad)
+    assert got.status is expected.status
+    assert got.value == pytest.approx(expected.value, rel=1e-8, nan_ok=True)
+    again = compiled(psi)
+    assert again.status is Status.OK
+    assert again.value == pytest.approx(before.value, rel=1e-13)
+
+
+@built
+def test_an_evaluation_does_not_depend_on_the_ones_before():
+    problem = problem_of(Case("binomial", "y ~ x + (1 + x | g)"))
+    here, *others = points(problem, 4)
+    fresh = Laplace(EXACT).objective(problem)(here)
+    used = Laplace(EXACT).objective(problem)
+    for psi in others:
+        used(psi)
+    again = used(here)
+    assert again.value == pytest.approx(fresh.value, rel=1e-14)
+    np.testing.assert_allclose(again.gradient, fresh.gradient, rtol=1e-9, atol=1e-9)
+
+
+@built
+def test_fits_agree_with_and_without():
+    for case in (Case("binomial"), Case("negativebinomial", "y ~ x + (1 + x | g)"), Case("gamma")):
+        table = frame(case.family)
+        weights = "trials" if case.family == "binomial" else None
+        fast, plain = (
+            interlace.glmer(case.formula, table, case.family, weights=weights, kernels=each)
+            for each in (True, False)
+        )
+        assert fast.llf == pytest.approx(plain.llf, abs=1e-9)
+        np.testing.assert_allclose(fast.fit.psi, plain.fit.psi, atol=2e-6)
+        ratio = np.sqrt(np.diag(fast.fit.vcov) / np.diag(plain.fit.vcov))
+        np.testing.assert_allclose(ratio, 1.0, atol=1e-4)
+
+
+@built
+def test_builds_differ_in_the_last_bits_only():
+    """The baseline, in a process of its own."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_compiled_objective import Case, Laplace, EXACT, points, problem_of\n"
+        "p = problem_of(Case('negativebinomial', 'y ~ x + (1 + x | g)'))\n"
+        "print(repr(Laplace(EXACT).objective(p)(next(points(p))).value))\n"
+    )
+    values = []
+    for build in ("base", ""):
+        variables = {**os.environ, "IK_LEVEL": build}
+        folder = os.path.dirname(__file__)
+        done = subprocess.run(
+            [sys.executable, "-c", code, folder],
+            capture_output=True, text=True, env=variables, check=True,
+        )  # fmt: skip
+        values.append(float(done.stdout))
+    assert values[0] == pytest.approx(values[1], rel=1e-12)
