@@ -110,6 +110,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def standardised(session: nox.Session) -> None:
+    """Invariance: the tests once more, every design in other columns, ordinary or not."""
+    session.install(*EVERYTHING, *group("test"))
+    run_tests(session, "--standardised", *NOT_SLOW, *NOT_INSTALLED, *ELSEWHERE[:2])
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Docs: every code block of the README and of docs/ runs."""
     session.install(*EVERYTHING, *group("test"))
@@ -146,6 +153,31 @@ def authors(session: nox.Session) -> None:
     # the tests live beside those of the core, whose package pytest has to know
     session.install("build", f"./{CORE}", *group("test"))
     session.run("pytest", "tests/install", *session.posargs)
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """C code under the sanitizers of addresses and undefined behaviour; needs gcc."""
+    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    others = [
+        f"-e./{path}" for path in (CORE, *PLUGINS) if not path.endswith(("kernels", "template"))
+    ]
+    session.install("--no-deps", *others, "-e.")
+    session.install(
+        "formulaic", "narwhals", "pandas", "pluggy", "py-bobyqa", "scipy", *group("test")
+    )
+    session.install(
+        *("--no-deps", "--no-cache", "./plugins/interlace-kernels"),
+        env={"CC": "gcc", "CFLAGS": flags, "INTERLACE_KERNELS": "required"},
+    )
+    library = session.run("gcc", "-print-file-name=libasan.so", external=True, silent=True)
+    preload = {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    # the baseline: wider registers change nothing about addresses, and compile for minutes
+    session.run(
+        *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
+        *("-k", "not library_is_there and not builds_differ", *session.posargs),
+        env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
+    )
 
 
 @nox.session

@@ -151,7 +151,12 @@ def _read_csv(path: str, text: Sequence[str]) -> Any:
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             data = pd.read_csv(
-                path, dtype=dict.fromkeys(text, str), index_col=False, low_memory=False
+                path,
+                dtype=dict.fromkeys(text, str),
+                index_col=False,
+                low_memory=False,
+                keep_default_na=False,
+                na_values=[""],
             )
         except (ValueError, pd.errors.ParserWarning, OverflowError) as error:
             first = next(iter(str(error).splitlines()), "")
@@ -160,7 +165,36 @@ def _read_csv(path: str, text: Sequence[str]) -> Any:
     if strange:
         hint = did_you_mean(strange[0], data.columns)
         raise DataError(f"fit: --text names {strange[0]!r}, which is no column of {path!r}.{hint}")
+    for column in data.columns.difference(list(text)):
+        if not pd.api.types.is_numeric_dtype(data[column].dtype):
+            data[column] = _without_words(data[column])
     return data
+
+
+MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", ".")
+"""Words for what is missing among numbers; among text each of them may be a level."""
+
+
+def _without_words(column: Any) -> Any:
+    """Return a column as numbers or booleans if nothing but words for what is missing is text."""
+    import pandas as pd
+
+    words = column.isin(MISSING)
+    rest = column.where(~words)
+    if not words.any() or rest.isna().all():
+        return column
+    if rest.dropna().isin(["True", "False", "TRUE", "FALSE", True, False]).all():
+        return rest.map(lambda value: str(value).lower() == "true", na_action="ignore")
+    try:
+        return pd.to_numeric(rest)
+    except ValueError:
+        found = ", ".join(sorted(set(column[words])))
+        print(
+            f"interlace: column {column.name!r}: {found} taken as a level, since the column is "
+            f"text ({words.sum()} row(s)). Leave the field empty where the value is missing.",
+            file=sys.stderr,
+        )
+        return column
 
 
 def _plugins(options: argparse.Namespace) -> None:

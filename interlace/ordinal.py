@@ -14,7 +14,7 @@ from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
 from interlace_core.calculus.links import LINKS
-from interlace_core.messages.checks import require_type
+from interlace_core.messages.checks import require_text, require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
@@ -126,6 +126,7 @@ class CLMMResult(GLMMResult):
         """
         from interlace.reporting.rcode import clmm_code
 
+        require_text(data, "r_code: data", "the name of a data frame in R")
         family: Any = self.family
         return clmm_code(self, data, family.threshold)
 
@@ -171,7 +172,9 @@ class CLMMResult(GLMMResult):
                 f"got {type!r}."
             )
         from interlace.prediction.kinds import as_asked
-        from interlace.prediction.predict import predict, predict_each
+        from interlace.prediction.predict import predict, predict_each, require_interval
+
+        require_interval(uncertainty.get("interval"))
 
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
@@ -237,7 +240,8 @@ def clmm(
     approximation: str | Approximation | None = None,
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -279,7 +283,7 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, max_seconds, callback, verbose
         As for `glmer`.
 
@@ -315,7 +319,8 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
-        theta0=theta0,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,

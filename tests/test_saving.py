@@ -347,6 +347,35 @@ def test_saved_file_with_a_hostile_offset_is_refused(text: str) -> None:
         unpack_result(forged(change), GLMMResult)
 
 
+@pytest.mark.parametrize(
+    "shape", ["(0, 9223372036854775807)", "(True,)", "(1,) * 100", "(-1,)", "(1, 1, 1, 1, 1, 1)"]
+)
+def test_arrays_of_impossible_shapes_are_refused(shape: str) -> None:
+    shape = str((1,) * 100) if "*" in shape else shape
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    array = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+    with pytest.raises(SavedFileError):
+        unpack_result(rebuilt({**members(small()), "arrays/a0.npy": array}), GLMMResult)
+
+
+@pytest.mark.parametrize("stop", [10**10, 2**63, 2**70])
+def test_levels_and_rows_by_the_million_of_a_few_bytes_are_refused(stop: int) -> None:
+    few = {"names": [None], "kind": "range", "labels": [0, stop, 1]}
+
+    def levels(document: Any) -> None:
+        for column in document["encoder"]["columns"].values():
+            column["levels"] = few
+
+    def index(document: Any) -> None:
+        document["rows"]["index"] = few
+
+    with pytest.raises(SavedFileError):
+        unpack_result(forged(levels), GLMMResult)
+    with pytest.raises(SavedFileError):
+        unpack_result(forged(index), GLMMResult)
+
+
 def test_truncated_files_are_all_refused() -> None:
     content = small()
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Comparison of fits: likelihood-ratio tests, information criteria, terms dropped one at a time.
+"""Comparison of fits: likelihood-ratio tests and information criteria.
 
 A variance tested against 0 lies on the boundary of its range, where the likelihood ratio is a
 mixture of chi-squares (Self & Liang 1987; Stram & Lee 1994): for one further random effect with
@@ -16,22 +16,15 @@ import pandas as pd
 from scipy.stats import chi2
 
 from interlace.entrances import entrance
-from interlace.inference.parts import drop_columns
-from interlace.inference.terms import FixedTerm, find_term, fixed_terms
-from interlace.refits.refit import refit_ml, refit_problem
+from interlace.inference.nested import not_nested
+from interlace.refits.refit import refit_ml
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
-from interlace.results.thresholds import thresholds_of
-from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import names_of as list_of_names
 from interlace_core.messages.checks import require_flag, shown
-from interlace_core.messages.errors import OptionError, UnsupportedModelError
+from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
-
-TOL_REL_SPAN = 1e-7
-"""Residual, relative, below which a column counts as a combination of others."""
-
 
 TOL_REL_SAME = 1e-8
 """Difference, relative, of two evaluations of one exact likelihood at one point."""
@@ -234,7 +227,7 @@ def _no_test(why: str) -> dict[str, object]:
 def likelihood_ratio(small: Estimates, large: Estimates) -> dict[str, object]:
     """Return chisq, chi_df, pvalue and reference of a test; without p where it is not nested."""
     statistic = 2.0 * (large.llf - small.llf)
-    why = _not_nested(small, large)
+    why = not_nested(small, large)
     if why:
         return _no_test(why)
     reference = reference_distribution(small, large)
@@ -245,108 +238,6 @@ def likelihood_ratio(small: Estimates, large: Estimates) -> dict[str, object]:
         "pvalue": reference.pvalue(statistic),
         "reference": reference.words,
     }
-
-
-def _not_nested(small: Estimates, large: Estimates) -> str:
-    if large.df == small.df:
-        return "not nested: as many parameters"
-    if small.family.name != large.family.name:
-        return "not tested: different families; compare AIC"
-    if small.family.latent_link != large.family.latent_link:
-        return "not nested: different links"
-    a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
-    if a.correlation is not None and not _same_correlation(a, b):
-        return f"not nested: residual correlation {a.correlation.label}"
-    added = 0 if a.correlation or not b.correlation else len(b.correlation.parameters)
-    cuts = [thresholds_of(each) for each in (small, large)]
-    if cuts[0] is not None and cuts[1] is not None:
-        if not _within(cuts[0].matrix, cuts[1].matrix):
-            return "not nested: thresholds"
-        pairs = [(a.predictors[0], b.predictors[0])]
-    elif len(a.predictors) + added != len(b.predictors):
-        return "not tested: different families; compare AIC"
-    else:
-        pairs = list(zip(a.predictors, b.predictors, strict=False))
-    for one, other in pairs:
-        if one.parameter.link != other.parameter.link:
-            return "not nested: different links"
-        if one.parameter.fixed is None and not _within(one.X, other.X):
-            return f"not nested: fixed effects of {one.parameter.name}"
-        if other.parameter.fixed is not None and one.parameter.fixed != other.parameter.fixed:
-            return f"not nested: {one.parameter.name} is fixed"
-    if not np.allclose(a.predictors[0].offset, b.predictors[0].offset):
-        return "not nested: different offsets"
-    for term in a.terms:
-        if not any(_term_within(term, other) for other in b.terms):
-            return f"not nested: random effects ({term.label})"
-    return ""
-
-
-def _same_correlation(a: Problem, b: Problem) -> bool:
-    one, two = a.correlation, b.correlation
-    return one is not None and two is not None and one.label == two.label
-
-
-def _term_within(term: RandomTerm, other: RandomTerm) -> bool:
-    return (
-        term.group == other.group
-        and term.predictor == other.predictor
-        and _within(term.Z, other.Z)
-        and _same_relation(term, other)
-        and _structure_within(term, other)
-    )
-
-
-def _structure_within(term: RandomTerm, other: RandomTerm) -> bool:
-    """Return whether every covariance of one term's structure is one of the other's.
-
-    By looking for a covariance of the one, at a theta of no importance, among those of the other.
-    """
-    one, two, c = term.covariance, other.covariance, term.Z.shape[1]
-    if one.name == two.name or two.n_theta == other.Z.shape[1] * (other.Z.shape[1] + 1) // 2:
-        return True
-    if other.Z.shape[1] != c:
-        return False
-    from scipy.optimize import least_squares
-
-    T = one.template(one.canonical(one.start() + 0.1 * np.sin(1.0 + np.arange(one.n_theta))))
-    wanted, lower = T @ T.T, np.tril_indices(c)
-
-    def missing(theta: Array) -> Array:
-        found = two.template(theta)
-        return np.asarray((found @ found.T - wanted)[lower])
-
-    found = least_squares(missing, two.start(), xtol=1e-14, ftol=1e-14, gtol=1e-14)
-    return bool(np.max(np.abs(found.fun)) <= TOL_REL_SPAN * np.max(np.abs(wanted)))
-
-
-def _same_relation(term: RandomTerm, other: RandomTerm) -> bool:
-    """Return whether the levels of two terms have the same covariance."""
-    one, two = term.relation, other.relation
-    if one is None or two is None:
-        return one is two
-    return bool(np.allclose(one.covariance(), two.covariance(), rtol=1e-8, atol=1e-10))
-
-
-def _within(A: Array, B: Array) -> bool:
-    """Return whether every column of A is a combination of B's."""
-    if A.shape[1] == 0:
-        return True
-    if B.shape[1] == 0:
-        return False
-    Q = np.linalg.qr(_of_length_1(B))[0]
-    rest = _of_length_1(A)
-    for _ in range(2):  # the second removes what rounding left in the first
-        rest = rest - Q @ (Q.T @ rest)
-    return bool(np.all(np.linalg.norm(rest, axis=0) <= TOL_REL_SPAN))
-
-
-def _of_length_1(X: Array) -> Array:
-    """Return the columns divided by their lengths, whatever their units; zeros stay."""
-    largest = np.max(np.abs(X), axis=0, initial=0.0)
-    unit = X / np.where(largest > 0.0, largest, 1.0)
-    length = np.linalg.norm(unit, axis=0)
-    return np.asarray(unit / np.where(length > 0.0, length, 1.0))
 
 
 def reference_distribution(small: Estimates, large: Estimates) -> Reference:
@@ -369,60 +260,3 @@ def aicc(result: Estimates) -> float:
     """Return AIC with Hurvich & Tsai's correction for few rows; NaN where rows are too few."""
     k, n = result.df, result.nobs
     return result.aic + 2.0 * k * (k + 1.0) / (n - k - 1.0) if n > k + 1 else float("nan")
-
-
-def drop1(
-    result: Estimates, terms: str | list[str] | None, *, parameter: int | str
-) -> pd.DataFrame:
-    """Return the likelihood-ratio test of each term that can go; see `GLMMResult.drop1`."""
-    if result.penalised:
-        raise OptionError(
-            "drop1: the fit has priors, so that its optimum is no maximum of the likelihood and "
-            "there is no likelihood-ratio test. Fit without priors, or use term_tests."
-        )
-    heading, result = REFITTED if result.restricted else None, refit_ml(result)
-    training = require_training(result, "drop1")
-    k = result.parameter_index(parameter)
-    present = fixed_terms(result, k)
-    rows = {"<none>": (0, result.llf, result.aic, np.nan, np.nan)}
-    for term in _to_drop(present, terms):
-        problem = _without(training.problem, k, term)
-        columns = training.problem.beta_slices()[k].start + term.columns
-        fit = refit_problem(training, problem, np.delete(result.fit.psi, columns))
-        npar = term.columns.size
-        statistic = max(2.0 * (fit.value - result.fit.value), 0.0)
-        aic = 2.0 * fit.psi.size + 2.0 * fit.value
-        pvalue = float(chi2.sf(statistic, npar)) if fit.verdict.converged else np.nan
-        rows[term.name] = (npar, -fit.value, aic, statistic, pvalue)
-    columns_ = ["npar", "loglik", "aic", "lrt", "pvalue"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns_)
-    return table.rename_axis(columns=heading)
-
-
-def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[FixedTerm]:
-    if terms is not None:
-        names = list_of_names(terms, "drop1: terms", "a term of the formula")
-        chosen = [find_term(present, name, "drop1") for name in names]
-    else:
-        chosen = [t for t in present if t.factors and not any(t.inside(o) for o in present)]
-    for term in chosen:
-        holding = [other.name for other in present if term.inside(other)]
-        if holding:
-            raise OptionError(
-                f"drop1: {term.name!r} is part of {', '.join(map(repr, holding))}; a model without "
-                "it, but with that, depends on the coding. Drop the interaction first, or use "
-                "term_tests."
-            )
-    return chosen
-
-
-def _without(problem: Problem, k: int, term: FixedTerm) -> Problem:
-    smaller = drop_columns(problem, k, term.columns)
-    one = np.ones((problem.n, 1))
-    if _within(one, problem.predictors[k].X) and not _within(one, smaller.predictors[k].X):
-        raise UnsupportedModelError(
-            f"drop1: {term.name!r} carries the constant of this formula, which has none of its "
-            "own; without it the other factors would be coded anew. Write the formula with its "
-            "intercept, or fit the smaller model and use anova."
-        )
-    return smaller

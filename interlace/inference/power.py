@@ -19,7 +19,7 @@ from interlace.inference.parts import drop_columns
 from interlace.inference.quadratic_forms import chi_square
 from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
-from interlace.refits.refit import refit_problem, with_response
+from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
@@ -314,7 +314,9 @@ class _Work:
 
     def _without(self, psi: Array) -> Array:
         """Return psi of the model without the tested columns."""
-        return np.delete(psi, self.whole.training.problem.beta_slices()[0].start + self.columns)
+        assert self.smaller is not None
+        whole, smaller = self.whole.training.problem, self.smaller.training.problem
+        return psi_of_smaller(whole, smaller, psi)
 
     def _pvalue(self, y: Array) -> tuple[float, str]:
         from scipy.stats import chi2

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interlace_core.data.columns import Column, Frame
-from interlace_core.data.design import DesignEncoder, design_of
+from interlace_core.data.design import DesignEncoder, columns_left, design_of
 from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace_core.data.evaluation import evaluate
 from interlace_core.data.factors import INTERCEPT
@@ -227,6 +227,8 @@ def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> Ne
     if encoder.design is None:
         return NewPredictor(np.zeros((n, 0)), offset, without_estimate)
     X = _design(encoder.design, frame, without_estimate)
+    if encoder.known is not None and encoder.known_values.size:
+        offset = offset + _design(encoder.known, frame) @ encoder.known_values
     X[without_estimate] = np.nan
     return NewPredictor(X, offset, without_estimate)
 
@@ -283,7 +285,7 @@ def _design(
     if encoder.points is not None:
         X[complete] = at_points(full, encoder.points, encoder.text)
     else:
-        X[complete] = full if encoder.kept is None else full[:, encoder.kept]
+        X[complete] = columns_left(encoder, full)
     return X
 
 

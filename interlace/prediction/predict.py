@@ -88,8 +88,7 @@ def predict_each(
     over_all = targets[0].over_all
     included = included_terms(result, False if over_all else include_re)
     require_flag(se, "predict: se")
-    if interval is not None:
-        require_choice(interval, INTERVALS, "predict: interval")
+    require_interval(interval)
     if newdata is None and offset is not None:
         raise OptionError("predict: offset goes with newdata; the fit has its own.")
     plain = not se and interval is None
@@ -112,6 +111,12 @@ def predict_each(
         result, design, rows, targets, values, interval=interval, level=level,
         in_sample=newdata is None, weights=weights, n_sim=n_sim, seed=seed,
     )  # fmt: skip
+
+
+def require_interval(interval: object) -> None:
+    """Raise an OptionError unless an interval is None or one of those there are."""
+    if interval is not None:
+        require_choice(interval, INTERVALS, "predict: interval")
 
 
 def _policy(result: Estimates, new_levels: str | None) -> str:

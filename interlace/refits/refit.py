@@ -18,7 +18,13 @@ from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
-from interlace_core.fitting.start import START_SIZE, Start, natural_units, unit_theta
+from interlace_core.fitting.start import (
+    START_SIZE,
+    Start,
+    least_squares,
+    natural_units,
+    unit_theta,
+)
 from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import ConvergenceWarning, DataError
 from interlace_core.messages.warn import warn
@@ -169,6 +175,33 @@ def refit_problem(
             start=warm_start(standard.problem, standard.psi(psi), shortcuts),
             tol_decrement=training.tol_decrement,
         )
+
+
+def psi_of_smaller(problem: Problem, smaller: Problem, psi: Array) -> Array:
+    """Return where a model without some fixed effects begins: with the predictors nearest to psi's.
+
+    To leave coefficients out and keep the others would not do: of a covariate far from 0, the
+    intercept goes with its coefficient.
+
+    Parameters
+    ----------
+    problem, smaller : Problem
+        With the same terms.
+    psi : ndarray, shape (n_psi,) of `problem`
+
+    Returns
+    -------
+    ndarray, shape (n_psi,) of `smaller`
+    """
+    whole, part = standard_of(problem), standard_of(smaller)
+    psi = whole.psi(psi)
+    found = [psi[: problem.n_theta]]
+    for old, new, place in zip(
+        whole.problem.predictors, part.problem.predictors, problem.beta_slices(), strict=True
+    ):
+        same = old.X.shape == new.X.shape
+        found.append(psi[place] if same else least_squares(new.X, old.X @ psi[place]))
+    return part.given_psi(np.concatenate(found))
 
 
 def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None) -> Start:

@@ -154,6 +154,10 @@ def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+MOST_AXES = 4
+"""Axes of an array: one more than any that is saved has."""
+
+
 def _npy(array: AnyArray) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
@@ -174,6 +178,8 @@ def _read_npy(content: bytes, name: str) -> AnyArray:
         raise _damaged(f"{name} has the shape {str(shape)[:60]}")
     if dtype.str not in DTYPES or fortran:
         raise _damaged(f"{name} is an array of type {dtype}, Fortran order {fortran}")
+    if len(shape) > MOST_AXES or not all(type(k) is int and 0 <= k < 2**31 for k in shape):
+        raise _damaged(f"{name} is an array of shape {str(shape)[:60]}")
     data = content[buffer.tell() :]
     size = dtype.itemsize
     for length in shape:

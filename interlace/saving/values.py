@@ -149,6 +149,7 @@ def _read_index(given: Any, store: Store, where: str) -> pd.Index[Any]:
     try:
         index = _read_labels(given, store, where)
         index.names = names
+        len(index)  # a range may have more labels than any machine counts
     except SavedFileError:
         raise
     # Whatever pandas says of labels that do not fit together.

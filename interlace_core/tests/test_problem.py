@@ -1,3 +1,5 @@
+import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -689,3 +691,46 @@ def test_group_names_do_not_depend_on_a_missing_value(data):
 def test_fractional_response_is_not_truncated(data):
     data["y"] = data["y"] + 0.5
     assert build("y ~ x", data, FakeFamily(phi=0.3)).problem.y[0] == data["y"][0]
+
+
+# Numbers with a slip of the pen
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (["1.5O", *np.arange(1, 24) / 2], "23 of 24 values are numbers, and '1.5O' in row 0"),
+        ([*map(str, range(23)), "?"], "23 of 24 values are numbers, and '\\?' in row 23"),
+        ([*map(str, range(24))], "24 of 24 values are numbers. For a covariate"),
+    ],
+)
+@pytest.mark.parametrize("formula", ["y ~ v + (1 | g)", "y ~ v:x", "y ~ x + (0 + v | h)"])
+def test_numbers_that_are_text_are_warned_about(data, column, words, formula):
+    data["v"] = pd.Series(column, dtype=object)
+    with pytest.warns(DataWarning) as caught:
+        build(formula, data)
+    (found,) = [each for each in caught if "'v': text" in str(each.message)]
+    assert re.search(
+        f"column 'v': text, taken as 24 categories, though {words}", str(found.message)
+    )
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.tile(["1", "2", "3"], 8),
+        np.tile([f"t{k}" for k in range(12)], 2),
+        np.tile([*map(str, range(12))], 2),
+        pd.Categorical(["?", *map(str, range(23))]),
+    ],
+)
+def test_text_that_stands_for_categories_is_not_warned_about(data, column):
+    data["v"] = column
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        warnings.filterwarnings("default", message="formula: dropped")
+        build("y ~ v", data)
+    data["v"] = ["?", *map(str, range(23))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        build("y ~ x + (1 | v)", data)  # a group may have any labels

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,32 +32,37 @@ MSVC_LEVELS = {"base": "", "v3": "/arch:AVX2", "v4": "/arch:AVX512"}
 
 
 class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts the libraries beside the package, which serves editable installations too."""
+    """Puts the libraries into the wheel; beside the sources for an editable installation."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and name the platform in the wheel's tag if that succeeded."""
         wish = os.environ.get("INTERLACE_KERNELS", "")
-        for old in PACKAGE.glob("libinterlace_*"):
+        folder = PACKAGE if version == "editable" else Path(tempfile.mkdtemp())
+        for old in folder.glob("libinterlace_*"):
             old.unlink()
         if wish == "off":
             return
         tag = os.environ.get("INTERLACE_KERNELS_TARGET") or sysconfig.get_platform()
         tag = tag.replace("-", "_").replace(".", "_")
         try:
-            compile_all(tag)
+            made = compile_all(tag, folder)
         except OSError as reason:
-            for made in PACKAGE.glob("libinterlace_*"):
-                made.unlink()
+            for part in folder.glob("libinterlace_*"):
+                part.unlink()
             if wish == "required":
                 raise
             self.app.display_warning(f"interlace-kernels goes without its library: {reason}")
             return
+        if version != "editable":
+            build_data["force_include"] |= {
+                str(each): f"interlace_kernels/{each.name}" for each in made
+            }
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{tag}"
 
 
-def compile_all(tag: str) -> None:
-    """Compile every build.
+def compile_all(tag: str, folder: Path) -> list[Path]:
+    """Compile every build into a folder, and return their paths.
 
     Raises
     ------
@@ -65,27 +71,26 @@ def compile_all(tag: str) -> None:
     """
     levels = list(LEVELS) if tag.endswith(("x86_64", "amd64")) else ["base"]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda level: compile_one(level, tag), levels))
+        return list(pool.map(lambda level: compile_one(level, tag, folder), levels))
 
 
-def compile_one(level: str, tag: str) -> None:
-    """Compile one build."""
-    done = subprocess.run(
-        command(level, tag), capture_output=True, text=True, cwd=PACKAGE, check=False
-    )
+def compile_one(level: str, tag: str, folder: Path) -> Path:
+    """Compile one build and return its path."""
+    suffix = "dll" if tag.startswith("win") else "dylib" if tag.startswith("macosx") else "so"
+    out = folder / f"libinterlace_{level}.{suffix}"
+    line = command(level, tag, out)
+    done = subprocess.run(line, capture_output=True, text=True, cwd=folder, check=False)
     if done.returncode:
-        raise OSError(f"{' '.join(command(level, tag))}\n{done.stdout}{done.stderr}")
+        raise OSError(f"{' '.join(line)}\n{done.stdout}{done.stderr}")
+    return out
 
 
-def command(level: str, tag: str) -> list[str]:
+def command(level: str, tag: str, out: Path) -> list[str]:
     """Return the compiler's command line for one build."""
-    windows = tag.startswith("win")
-    suffix = "dll" if windows else "dylib" if tag.startswith("macosx") else "so"
-    out = PACKAGE / f"libinterlace_{level}.{suffix}"
     compiler = shlex.split(os.environ.get("CC") or ("cl" if sys.platform == "win32" else "cc"))
     own, sources = shlex.split(os.environ.get("CFLAGS", "")), [str(path) for path in SOURCES]
     if Path(compiler[0]).stem == "cl":
         flags = [*MSVC_FLAGS.split(), *MSVC_LEVELS[level].split()]
         return [*compiler, *flags, *own, *sources, f"/Fe{out}"]
-    flags = [*FLAGS.split(), *LEVELS[level].split(), *([] if windows else ["-fPIC"])]
+    flags = [*FLAGS.split(), *LEVELS[level].split(), *([] if tag.startswith("win") else ["-fPIC"])]
     return [*compiler, *flags, *own, *sources, "-o", str(out)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
@@ -12,14 +11,17 @@ from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.data.assembly import CovarianceLookup
+from interlace_core.data.held import hold_family, hold_in
 from interlace_core.data.problem import Model, build_problem
 from interlace_core.data.request import ModelRequest
+from interlace_core.data.starting import named_start
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Stopping
-from interlace_core.messages.checks import numbers_of
 from interlace_core.messages.errors import NotAvailableError
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
@@ -34,14 +36,14 @@ class Prepared:
     model : Model
     approximation : Approximation
     optimizer : Optimizer
-    theta0 : ndarray, shape (n_theta,), or None
-        Start for the covariance parameters, if the call gives one.
+    given : callable, or None
+        From the usual start to the one that the call asks for.
     """
 
     model: Model
     approximation: Approximation
     optimizer: Optimizer
-    theta0: Array | None = None
+    given: Callable[[Array], Array] | None = None
 
 
 def prepare(
@@ -70,17 +72,20 @@ def prepare(
     ------
     InterlaceError
         If formula or data cannot be used (see `build_problem`), the approximation does not take
-        the model, the optimizer cannot run here, or `theta0` does not fit the model.
+        the model, the optimizer cannot run here, or `hold` or `start` do not fit the model.
     """
     _require_available(optimizer, request.who)
     with guard(None, "data"):
+        family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = build_problem(request, family, covariance=covariance)
+        model = hold_in(model, hold, request.who)
         model = replace(model, problem=replace(model.problem, compiled=compiled))
     require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
-    theta0 = _checked_theta0(request.theta0, model.problem, request.who)
-    return Prepared(model, approximation, optimizer, theta0)
+    _require_memory(standard_of(model.problem).problem, request.who)
+    given = named_start(model.problem, request.start, request.who)
+    return Prepared(model, approximation, optimizer, given)
 
 
 def fit_prepared(
@@ -112,7 +117,7 @@ def fit_prepared(
         ready.model.problem,
         ready.approximation,
         ready.optimizer,
-        theta0=ready.theta0,
+        given=ready.given,
         starts=starts,
         tol_decrement=tol_decrement,
         report=report,
@@ -127,8 +132,23 @@ def _require_available(optimizer: Optimizer, who: str) -> None:
         raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
 
 
-def _checked_theta0(theta0: Any, problem: Problem, who: str) -> Array | None:
-    if theta0 is None:
-        return None
-    what = "the entries of the terms' templates in order, finite numbers"
-    return numbers_of(theta0, f"{who}: theta0", what, (problem.n_theta,))
+def _require_memory(problem: Problem, who: str) -> None:
+    """Refuse a model whose fit would not fit into memory, by a lower bound of what it holds.
+
+    Designs twice (as given and in standard units), a dozen numbers for each row and predictor, and
+    what is held of the matrix of random effects.
+
+    Raises
+    ------
+    OutOfMemoryError
+        Saying how much is needed, and how much there is.
+    """
+    columns = sum(each.X.shape[1] for each in problem.predictors)
+    columns += sum(term.Z.shape[1] for term in problem.terms)
+    rows = problem.n * (2.0 * columns + 12.0 * len(problem.predictors))
+    effects = layout_of(problem).plan.held() if problem.terms else 0.0
+    what = f"a model of {problem.n} rows and {columns} columns"
+    if problem.terms:
+        levels = " and ".join(f"{len(each.levels)} of {each.group}" for each in problem.terms)
+        what += f" with the levels {levels}"
+    require_memory(8.0 * (rows + effects), who, what)

@@ -29,6 +29,8 @@ class Column:
         The categories in order; None for numbers and booleans.
     ordered : bool
         Whether the user gave the categories an order.
+    chosen : bool
+        Whether the user made categories of it, as text alone is not.
     holes : ndarray of bool, shape (n,), or None
         Where whole numbers or booleans are missing; None if nowhere. Real numbers are NaN there,
         codes -1.
@@ -38,6 +40,7 @@ class Column:
     values: npt.NDArray[Any]
     levels: pd.Index[Any] | None = None
     ordered: bool = False
+    chosen: bool = False
     holes: BoolArray | None = None
 
     def __len__(self) -> int:

@@ -51,6 +51,10 @@ class DesignEncoder:
     points : ndarray, shape (p, k), or None
         Distinct values of k covariates, one of which each column stands for; None where columns
         are what the formula makes.
+    mix : ndarray, shape (len(kept), p), or None
+        By which the columns left are multiplied, where coefficients are held equal.
+    shared : mapping from str to str
+        Coefficients that are held equal to another, by its name.
     dependence : Dependence, or None
         How the columns that were dropped depend on the others; None if none were.
     """
@@ -62,6 +66,8 @@ class DesignEncoder:
     factors: Mapping[str, DesignFactor] = field(default_factory=dict)
     kept: IntArray | None = None
     points: Array | None = None
+    mix: Array | None = None
+    shared: Mapping[str, str] = field(default_factory=dict)
     dependence: Dependence | None = None
 
     @property
@@ -211,6 +217,12 @@ def design_of(encoder: DesignEncoder, frame: Frame) -> Array:
         found = code_factor(name, factor.expression, frame, states)
         coded[name] = as_trained(name, factor, found)
     return Columns(encoder.factors, coded, frame.n).matrix(encoder.terms)
+
+
+def columns_left(encoder: DesignEncoder, full: Array) -> Array:
+    """Return the columns that have coefficients, shape (n, p), from all of a design's."""
+    X = full if encoder.kept is None else full[:, encoder.kept]
+    return X if encoder.mix is None else X @ encoder.mix
 
 
 def drop_collinear(

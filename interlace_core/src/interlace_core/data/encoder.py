@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,11 +26,17 @@ class PredictorEncoder:
         Parts of the offset that can be computed from columns; they add up.
     constant : float
         Known constant on the scale of eta: the value of a fixed parameter.
+    known : DesignEncoder or None
+        Columns whose coefficients are held; None if none are.
+    known_values : ndarray, shape (h,)
+        At these values.
     """
 
     design: DesignEncoder | None
     offsets: tuple[Expression, ...] = ()
     constant: float = 0.0
+    known: DesignEncoder | None = None
+    known_values: Array = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from interlace_core.formulas.functions import (
     is_constant,
 )
 from interlace_core.formulas.tokens import formula_error
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import DataError, InterlaceError
 from interlace_core.records import Array
 
@@ -183,7 +184,7 @@ class _Evaluation:
         if isinstance(value, Basis):
             return value.values
         if isinstance(value, str):
-            raise self.failed(f"the text {value!r}")
+            raise self.failed(f"the text {shown(value)}")
         return np.asarray(value, dtype=np.float64)
 
     def arithmetic(self, node: Node) -> Value:

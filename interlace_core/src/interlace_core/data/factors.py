@@ -278,8 +278,8 @@ class Columns:
             start += 1
         return start
 
-    def values(self, name: str, reduced: bool) -> Array:
-        """Return the columns of one factor, shape (n, k)."""
+    def values(self, name: str, reduced: bool) -> npt.NDArray[Any]:
+        """Return the columns of one factor, shape (n, k): numbers, or true and false."""
         coded = self.coded[name]
         if coded.levels is None:
             values = coded.values if coded.values.ndim == 2 else coded.values[:, None]
@@ -287,5 +287,5 @@ class Columns:
         coding = self.coding(name, reduced)
         if coding.matrix is not None:
             return np.asarray(coding.matrix[coded.values])
-        levels = np.arange(len(coded.levels))
-        return np.asarray(coded.values[:, None] == levels[levels != coding.place], dtype=np.float64)
+        levels = np.arange(len(coded.levels), dtype=coded.values.dtype)
+        return np.asarray(coded.values[:, None] == levels[levels != coding.place])

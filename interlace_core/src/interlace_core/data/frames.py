@@ -191,7 +191,10 @@ def as_column(name: str, values: Any) -> Column:
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         return Column(name, np.asarray(values))
     if isinstance(dtype, pd.CategoricalDtype):
-        return Column(name, values.codes, values.categories, bool(values.ordered))
+        levels = values.categories
+        if isinstance(levels.dtype, pd.StringDtype):  # whose items are made one by one
+            levels = pd.Index(levels.to_numpy(dtype=object), dtype=object)
+        return Column(name, values.codes, levels, bool(values.ordered), chosen=True)
     try:
         kind = pd.api.types.infer_dtype(values, skipna=True)
         if kind == "complex":
@@ -238,8 +241,9 @@ def _levels(name: str, values: Any) -> Column:
     """Return text, dates or whatever else can be told apart, as levels in their order."""
     codes, found = pd.factorize(values)
     labels = np.asarray(found, dtype=object)
+    names = labels.tolist()
     try:
-        order = np.argsort(labels, kind="stable")
+        order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.intp)
     except TypeError:  # values of several types have no order but that of their appearance
         return Column(name, codes, pd.Index(found))
     places = np.empty(len(order) + 1, dtype=np.intp)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from interlace_core.data.columns import Column, Frame
+from interlace_core.data.rows import Rows
 from interlace_core.formulas.bars import Bar
 from interlace_core.formulas.tokens import formula_error
 from interlace_core.messages.errors import DataError
@@ -64,6 +65,48 @@ def drop_unused_levels(frame: Frame) -> tuple[Frame, list[str]]:
                 column, values=places[column.values], levels=column.levels[counts > 0]
             )
     return Frame({**frame, **used}, frame.n) if used else frame, notes
+
+
+def numbers_among_text(column: Column, rows: Rows) -> str:
+    """Return a warning if nearly all values of a column of text are numbers; "" if not.
+
+    A typo among measurements makes categories of them all, of which a covariate has few.
+    """
+    if column.levels is None or column.chosen or len(column.levels) < MANY_LEVELS:
+        return ""
+    if not column.is_text:
+        return ""
+    are_numbers = np.array([_is_number(each) for each in column.levels.tolist()])
+    counts = np.bincount(column.values, minlength=len(column.levels))
+    n, found = int(counts.sum()), int(counts[are_numbers].sum())
+    each_row = 2 * len(column.levels) > n
+    if found < MOST_ARE_NUMBERS * n or (found == n and not each_row):
+        return ""
+    odd = ""
+    if found < n:
+        row = int(np.flatnonzero(~are_numbers[column.values])[0])
+        text = str(column.levels[int(column.values[row])])
+        odd = f", and {text!r} in {rows.describe(row)} is none"
+    return (
+        f"column {column.name!r}: text, taken as {len(column.levels)} categories, though {found} "
+        f"of {n} values are numbers{odd}. For a covariate correct these values and convert the "
+        f"column, as by pandas.to_numeric; for categories make it a Categorical."
+    )
+
+
+MANY_LEVELS = 10
+"""Fewer levels may well be names that happen to be numbers, such as years or doses."""
+
+MOST_ARE_NUMBERS = 0.8
+"""Share of values that are numbers from which a column of text looks like a mistake."""
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,8 @@ from interlace_core.data.correlation import (
 from interlace_core.data.design import DesignBuilder
 from interlace_core.data.encoder import Encoder
 from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.levels import drop_unused_levels
+from interlace_core.data.known_variance import known_errors, with_known_variance
+from interlace_core.data.levels import drop_unused_levels, numbers_among_text
 from interlace_core.data.request import ModelRequest
 from interlace_core.data.response import RawResponse, read_response, refuse_constant
 from interlace_core.data.rows import (
@@ -93,7 +94,7 @@ def build_problem(
     Parameters
     ----------
     request : ModelRequest
-        Its family is not looked at; nor are theta0 and priors.
+        Its family is not looked at; nor are hold, start and priors.
     family : Family
         Decides on the response and on the parameters.
     covariance : callable
@@ -123,9 +124,11 @@ def build_problem(
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
     refuse_infinite(frame, rows)
+    _warn_text(specification.covariates, frame, rows)
     raw = read_response(specification.response, frame, family, rows)
     response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
     bound = family.bind(response.y)
+    errors = known_errors(specification, family, frame, rows, request.who)
     correlated = None if serial is None else build_correlation(serial, frame, rows, covariance)
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
@@ -135,6 +138,10 @@ def build_problem(
     design = assemble(
         parts, bound, specification.offset, designs, covariance, request.known, informative
     )
+    if errors is not None:
+        values, correlated = errors
+        predictors, encoder = with_known_variance(design.predictors, design.encoder, bound, values)
+        design = replace(design, predictors=predictors, encoder=encoder)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped, design.advice)
@@ -150,8 +157,8 @@ def build_problem(
             *notes,
             *overlap_notes(design.terms),
             *relation_notes(design.terms),
-            *_correlation_notes(correlated),
-            *_known_notes(design),
+            *(_correlation_notes(correlated) if errors is None else _error_notes(correlated)),
+            *(_known_notes(design) if errors is None else ()),
             *_uninformative_notes(problem),
         ),
         response_levels=raw.levels,
@@ -175,6 +182,12 @@ def _checked(family: Family, raw: RawResponse, weights: Array | None, rows: Rows
         if error.row is None:
             raise
         raise error.at(rows.describe(error.row)) from None
+
+
+def _error_notes(correlation: RowCorrelation | None) -> list[str]:
+    """Return a note on errors that are known."""
+    also = "" if correlation is None else ", and their covariances"
+    return [f"the residual variances of the rows{also} are known"]
 
 
 def _correlation_notes(correlation: RowCorrelation | None) -> list[str]:
@@ -219,6 +232,13 @@ def _problem(
         terms=design.terms,
         correlation=correlation,
     )
+
+
+def _warn_text(covariates: Sequence[str], frame: Frame, rows: Rows) -> None:
+    for name in covariates:
+        suspicion = numbers_among_text(frame[name], rows)
+        if suspicion:
+            warn(suspicion, DataWarning)
 
 
 def _warn_dropped(dropped: Sequence[str], advice: Sequence[str]) -> None:

@@ -36,8 +36,10 @@ class ModelRequest:
     parameters : mapping from str to str
         Formulas such as `"~ x + (1 | g)"` by the name or role of the family's parameters other
         than the first, those of `dispformula` and `ziformula` among them; `~ 1` by default.
-    theta0 : array-like, shape (n_theta,), optional
-        Start for the covariance parameters.
+    hold : mapping, optional
+        Parameters held at values, by the names that results print.
+    start : mapping, optional
+        Where the search begins, by the same names.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of grouping factors, labelled by them.
     covariance : mapping from str to str, optional
@@ -46,6 +48,8 @@ class ModelRequest:
         Link of the mean, for a family given by name or class.
     correlation : str, optional
         Correlation of the rows' errors, such as "ar1(time | subject)".
+    known_variance : str, array-like of shape (n_given,) or (n_given, n_given), optional
+        Known variances, or the covariance, of the rows' errors.
     functions : mapping from str to callable, optional
         Functions of the user's that formulas may call, by name.
     limits : Limits
@@ -67,8 +71,10 @@ class ModelRequest:
     weights: Any = None
     offset: Any = None
     parameters: Mapping[str, str] = field(default_factory=dict)
-    theta0: Any = None
+    hold: Any = None
+    start: Any = None
     known: Mapping[str, Any] | None = None
+    known_variance: Any = None
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
     functions: Mapping[str, Callable[..., Any]] | None = None

@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from interlace_core.contract.family import Family
 from interlace_core.data.frames import Table
 from interlace_core.data.levels import check_distinct
@@ -17,8 +20,8 @@ from interlace_core.formulas.expressions import Expression
 from interlace_core.formulas.formula import ParsedFormula, parse_formula, parse_group, parse_random
 from interlace_core.formulas.terms import LinearFormula
 from interlace_core.formulas.tokens import Source, unknown_column, whole
-from interlace_core.messages.checks import names_of
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.checks import names_of, shown
+from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
 
@@ -59,8 +62,12 @@ class Specification:
         The first parameter's part, with the terms of `groups` and `random`.
     parameters : mapping from str to ParameterFormula
         The other parameters' parts by the user's key, a name or a role.
-    weights, offset : Expression, ndarray of shape (n_given,), or None
-        As given.
+    weights, offset, known_variance : Expression, ndarray of shape (n_given,), or None
+        As given; the diagonal of a known covariance.
+    known_covariance : ndarray, shape (n_given, n_given), or None
+        Of the rows' errors.
+    correlated : bool
+        Whether a correlation of the rows' errors is asked for.
     """
 
     formula: str
@@ -69,19 +76,37 @@ class Specification:
     parameters: Mapping[str, ParameterFormula]
     weights: Vector | None
     offset: Vector | None
+    known_variance: Vector | None = None
+    known_covariance: Array | None = None
+    correlated: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the data that the model uses, each once."""
-        vectors = [each for each in (self.weights, self.offset) if isinstance(each, Expression)]
+        given = (self.weights, self.offset, self.known_variance)
+        vectors = [each for each in given if isinstance(each, Expression)]
         expressions = [name for each in (*self.response, *vectors) for name in each.columns]
         parts = [name for each in self.parameters.values() for name in each.columns]
         return tuple(dict.fromkeys([*expressions, *self.mean.columns, *parts]))
 
     @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns that stand alone as factors of fixed or random effects, each once."""
+        parts = (self.mean, *self.parameters.values())
+        formulas = [part.fixed for part in parts] + [
+            bar.left for part in parts for bar in part.bars
+        ]
+        nodes = [node for each in formulas for node in each.expanded.factors.values()]
+        return tuple(dict.fromkeys(str(node.value) for node in nodes if node.kind == "name"))
+
+    @property
     def arrays(self) -> dict[str, Array]:
         """Weights and offset given as arrays, by argument."""
-        vectors = {"weights": self.weights, "offset": self.offset}
+        vectors = {
+            "weights": self.weights,
+            "offset": self.offset,
+            "known_variance": self.known_variance,
+        }
         return {
             name: each
             for name, each in vectors.items()
@@ -122,6 +147,8 @@ def read_specification(
         _read_parameters(request.parameters, vocabulary),
         request.covariance,
     )
+    matrix = read_matrix(request.known_variance, len(table.index))
+    variances = request.known_variance if matrix is None else np.diagonal(matrix).copy()
     return Specification(
         formula=request.formula,
         response=parse_response(parsed.response, vocabulary),
@@ -129,7 +156,36 @@ def read_specification(
         parameters=others,
         weights=read_vector(request.weights, "weights", table, vocabulary),
         offset=read_vector(request.offset, "offset", table, vocabulary),
+        known_variance=read_vector(variances, "known_variance", table, vocabulary),
+        known_covariance=matrix,
+        correlated=request.correlation is not None,
     )
+
+
+def read_matrix(given: Any, n_given: int) -> Array | None:
+    """Return a covariance of all rows given, shape (n_given, n_given); None for what is none.
+
+    Raises
+    ------
+    DataError
+        If it has another shape, or is not symmetric.
+    """
+    if not isinstance(given, (pd.DataFrame, np.ndarray)) or np.ndim(given) != 2:
+        return None
+    try:
+        V = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        V = np.zeros((0, 0))
+    if V.shape != (n_given, n_given):
+        raise DataError(
+            f"known_variance: expected a column, a number for each of the {n_given} rows, or a "
+            f"covariance of shape {(n_given, n_given)}, got shape {np.shape(given)}."
+        )
+    apart = np.abs(V - V.T)
+    finite = np.isfinite(apart)
+    if np.any(apart[finite] > 1e-8 * np.max(np.abs(V[finite]), initial=0.0)):
+        raise DataError("known_variance: expected a symmetric matrix, got one that is not.")
+    return 0.5 * (V + V.T)
 
 
 def assign_parameters(specification: Specification, family: Family) -> tuple[ParameterFormula, ...]:
@@ -254,7 +310,7 @@ def structured(
     if not isinstance(given, Mapping):
         raise OptionError(
             "covariance: expected a dict from grouping factor to structure, such as "
-            f"{{'g': 'ar1'}}, got {given!r}."
+            f"{{'g': 'ar1'}}, got {shown(given)}."
         )
     read = {str(group): _read(str(group), each) for group, each in given.items()}
     bars = [bar for part in (mean, *others.values()) for bar in part.bars]
@@ -298,5 +354,5 @@ def _read(group: str, given: Any) -> tuple[str, tuple[tuple[str, Any], ...]]:
         return given[0], tuple((str(name), value) for name, value in given[1].items())
     raise OptionError(
         f"covariance[{group!r}]: expected the name of a structure, such as 'ar1', or a name with "
-        f"options, such as ('ar1', {{...}}), got {given!r}."
+        f"options, such as ('ar1', {{...}}), got {shown(given)}."
     )

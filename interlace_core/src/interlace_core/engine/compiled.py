@@ -17,8 +17,11 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
 from interlace_core.records import Array, Derivatives, Evaluation, RowKernel, Status
 
-BLOCK_ROWS = 4096
-"""Rows per call: with a dozen columns of 32 kB each a block stays in the second-level cache."""
+BLOCK_ROWS = 2048
+"""Rows per call: with a dozen columns of 16 kB each a block stays in the second-level cache."""
+
+LEADING = BLOCK_ROWS + 8
+"""Numbers from one column to the next: a multiple of 4 kB would have them share cache sets."""
 
 NOT_OFFERED = 2
 """What a kernel returns for a slot that it does not compute."""
@@ -113,8 +116,11 @@ class CompiledRows:
         self.kernel, self.origin, self.used = kernel, origin, False
         self._call = ctypes.CFUNCTYPE(*SIGNATURE)(kernel.address)
         self._columns = np.asfortranarray(kernel.columns)
-        data = kernel.data
-        self._data = None if data is None else np.frombuffer(data, dtype=np.uint8)  # type: ignore[call-overload]
+        self._columns_at = self._columns.ctypes.data
+        data: Any = kernel.data
+        self._data = None if data is None else np.frombuffer(data, dtype=np.uint8)
+        self._data_at = None if self._data is None else self._data.ctypes.data
+        self._spare: list[_Scratch] = []  # one for each thread that has been here
         self._places = slots(K)
         self._K = K
 
@@ -135,51 +141,61 @@ class CompiledRows:
         """
         start, stop, _ = rows.indices(len(self._columns))
         shape = np.broadcast_shapes(*(each.shape for each in eta), (stop - start,))
-        nodes = int(np.prod(shape[:-1], dtype=np.intp))
         flat = [each.reshape(-1, each.shape[-1]) for each in eta]
-        want = np.zeros(len(self._places), dtype=np.uint8)
-        want[[0, *(self._places[key] for key in keys)]] = 1
-        out = np.empty((want.size, _leading_dimension(nodes * (stop - start))))
-        for node in range(nodes):
+        places = [0, *(self._places[key] for key in keys)]
+        found = [np.empty(shape) for _ in places]
+        lines = [each.reshape(-1, stop - start) for each in found]
+        scratch = self._spare.pop() if self._spare else _Scratch(self._K, len(self._places))
+        scratch.want[:] = 0
+        scratch.want[places] = 1
+        for node in range(len(lines[0])):
             at = [each[node if len(each) > 1 else 0] for each in flat]
-            failed = self._block(start, at, stop - start, want, out[:, node * (stop - start) :])
-            if failed == NOT_OFFERED:
-                return None
-            if failed:
-                out[0, node * (stop - start) : (node + 1) * (stop - start)] = np.nan
-        size, self.used = nodes * (stop - start), True
-        return Derivatives(
-            out[0, :size].reshape(shape),
-            {key: out[self._places[key], :size].reshape(shape) for key in keys},
+            for first in range(start, stop, BLOCK_ROWS):
+                m = min(BLOCK_ROWS, stop - first)
+                block = slice(first - start, first - start + m)
+                code = self._evaluate(scratch, first, [_part(each, block) for each in at], m)
+                if code == NOT_OFFERED:
+                    return None
+                for line, place in zip(lines, places, strict=True):
+                    line[node, block] = np.nan if code else scratch.out[place, :m]
+        self._spare.append(scratch)
+        self.used = True
+        return Derivatives(found[0], dict(zip(keys, found[1:], strict=True)))
+
+    def _evaluate(self, scratch: _Scratch, first: int, eta: list[Array], m: int) -> int:
+        """Evaluate m rows from `first` on into the scratch, and return the kernel's code."""
+        constant = 0
+        for k, each in enumerate(eta):
+            scratch.eta[k, :m] = each
+            if each[0] == each[-1] and (each.size == 1 or np.all(each == each[0])):
+                constant |= 1 << k
+        return int(
+            self._call(
+                self._data_at,
+                m,
+                self._columns_at + 8 * first,
+                len(self._columns),
+                scratch.eta_at,
+                LEADING,
+                constant,
+                scratch.want_at,
+                scratch.out_at,
+            )
         )
 
-    def _block(self, start: int, eta: list[Array], n: int, want: Any, out: Array) -> int:
-        """Evaluate n rows from `start` on into the slots of `out`, BLOCK_ROWS at a time."""
-        ld = out.strides[0] // 8
-        buffer = np.empty((self._K, ld))  # of which the first rows are used
-        columns, ldy = self._columns, len(self._columns)
-        data = None if self._data is None else self._data.ctypes.data
-        for first in range(0, n, BLOCK_ROWS):
-            m, constant = min(BLOCK_ROWS, n - first), 0
-            for k, each in enumerate(eta):
-                values = each[first : first + m] if each.size > 1 else each
-                buffer[k, :m] = values
-                if values[0] == values[-1] and (values.size == 1 or np.all(values == values[0])):
-                    constant |= 1 << k
-            code = self._call(
-                data,
-                m,
-                columns.ctypes.data + 8 * (start + first),
-                ldy,
-                buffer.ctypes.data,
-                ld,
-                constant,
-                want.ctypes.data,
-                out.ctypes.data + 8 * first,
-            )
-            if code:
-                return int(code)
-        return 0
+
+class _Scratch:
+    """Where a kernel reads and writes: kept, since so much memory is slow to get each time."""
+
+    def __init__(self, K: int, slots: int) -> None:
+        self.eta, self.out = np.empty((K, LEADING)), np.empty((slots, LEADING))
+        self.want = np.zeros(slots, dtype=np.uint8)
+        self.eta_at, self.out_at = self.eta.ctypes.data, self.out.ctypes.data
+        self.want_at = self.want.ctypes.data
+
+
+def _part(values: Array, rows: slice) -> Array:
+    return values[rows] if values.size > 1 else values
 
 
 def compiled_derivatives(
@@ -303,11 +319,6 @@ def _made(problem: Problem) -> CompiledRows | None:
     assert problem.compiled is not None
     found = problem.compiled.row_kernel(problem.family, problem.y)
     return None if found is None else CompiledRows(*found, len(problem.predictors))
-
-
-def _leading_dimension(n: int) -> int:
-    """Return n or a little more: columns a multiple of 4 kB apart would share cache sets."""
-    return n + 8 if n % 512 == 0 else n
 
 
 class WithSecondOpinion:

@@ -132,6 +132,8 @@ def whitened(problem: Problem, psi: Array) -> Problem:
         predictors=(replace(mean, X=np.asfortranarray(X), offset=offset[:, 0]), *others),
         terms=tuple(replace(term, Z=z) for term, z in zip(problem.terms, Z, strict=True)),
         correlation=None,
+        # the family has the correlation's parameters too, of which no kernel of its name knows
+        compiled=None,
     )
 
 

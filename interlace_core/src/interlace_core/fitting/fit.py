@@ -63,7 +63,7 @@ def fit_problem(
     approximation: Approximation,
     optimizer: Optimizer,
     *,
-    theta0: Array | None = None,
+    given: Callable[[Array], Array] | None = None,
     start: Start | None = None,
     starts: int = 0,
     tol_decrement: float = 1e-7,
@@ -72,18 +72,21 @@ def fit_problem(
 ) -> Fit:
     """Return the maximum likelihood fit of a problem: the highest point of one search or several.
 
-    All searches are of the problem in standard units (`interlace_core.fitting.standard`).
-
-    One search is enough where it ends at an optimum at which the data determine every direction.
-    Otherwise there are others from elsewhere, see `interlace_core.fitting.elsewhere`.
+    1. The problem in standard units, of which all searches are (`interlace_core.fitting.standard`).
+    2. A start: the model without random effects (`interlace_core.fitting.start`).
+    3. A search from there; it is enough where it ends at an optimum at which the data determine
+       every direction.
+    4. Otherwise searches from elsewhere (`interlace_core.fitting.elsewhere`), of which the highest
+       point is kept.
+    5. The estimates in the units given, and the verdict in words.
 
     Parameters
     ----------
     problem : Problem
     approximation : Approximation
     optimizer : Optimizer
-    theta0 : ndarray, shape (n_theta,), optional
-        Start for the covariance parameters.
+    given : callable, optional
+        From the usual start, shape (n_psi,), to one that is asked for.
     start : Start, optional
         A complete start in units of `standard_of(problem)`, such as the estimates of a similar
         fit; found anew if None.
@@ -103,13 +106,16 @@ def fit_problem(
     PluginError
         If a plugin raises.
     """
+    # 1. standard units
     standard = standard_of(problem)
-    inside, given = standard.problem, start is not None or theta0 is not None
+    inside, asked = standard.problem, start is not None or given is not None
+    # 2. the start
     if start is None:
-        theta0 = None if theta0 is None else standard.theta(theta0)
+        inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, theta0, approximation.shortcuts(inside))
+            start = find_start(inside, inner, approximation.shortcuts(inside))
 
+    # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
         if stopping is not None:
             stopping.require_running()
@@ -119,13 +125,15 @@ def fit_problem(
     try:
         fit = search(start)
     except StartError:
-        if given:
+        if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
+    # 4. from elsewhere
     running = stopping is None or not stopping.reason
     if running and (starts or is_doubtful(inside, fit) or is_crowded(inside, fit)):
         with guard(approximation, "fit"):
             fit = highest(inside, approximation, fit, search, start.units, starts)
+    # 5. as given
     fit = standard.given_fit(fit)
     if stopping is not None and stopping.reason:
         reached = None if fit.verdict.status == "stopped" else fit.verdict
@@ -177,13 +185,22 @@ def _fit_from(
 ) -> Fit:
     """Return the fit that one search reaches; the optimizer may take so many evaluations.
 
+    1. The objective at the start, which refuses what cannot be evaluated there.
+    2. Coordinates in which the curvature is near 1.
+    3. The optimizer.
+    4. Newton steps to the optimum, and further searches where that looks doubtful.
+    5. The same from a lower conditional mode, if there is one.
+    6. The verdict, and the covariance of the estimates.
+
     A search that is stopped ends at the best point so far, of which nothing else is known.
     """
     began, problem = time.perf_counter(), standard.problem
     with guard(approximation, "fit"):
+        # 1. the objective
         profiled = approximation.profiled(problem)
         evaluate = watched(problem, possible_objective(approximation, problem))
         first = evaluate(start.psi)
+        # 2. coordinates
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)
         )
@@ -193,14 +210,18 @@ def _fit_from(
         try:
             objective.record(start.psi, first)
             _require_start(objective, start.psi)
+            # 3. the optimizer
             result = _minimise(optimizer, objective, coordinates)
+            # 4. the optimum
             optimum = _best_optimum(search, optimizer, tol_decrement)
+            # 5. a lower mode
             optimum, competition = search_from_lower_mode(
                 search, optimum, approximation, optimizer, tol_decrement
             )
         except FitStopped as end:
             optimum, result = _best_so_far(search), _ended(objective, str(end))
         final = optimum.evaluation
+    # 6. the verdict
     at_bound = ~optimum.free[: problem.n_theta]
     boundary = boundary_words(
         standard.given, standard.given_psi(optimum.psi), at_bound, start.units
@@ -250,7 +271,7 @@ def _require_start(objective: Objective, psi: Array) -> None:
         raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
             f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
-            "covariates for extreme scales, or give theta0."
+            "covariates for extreme scales, or give a start."
         )
 
 

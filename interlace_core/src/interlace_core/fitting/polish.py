@@ -50,18 +50,24 @@ MAX_FLAT_MOVES = 6
 def polish(search: Search, tol_decrement: float) -> Optimum:
     """Return the optimum reached by Newton steps from the best point seen.
 
-    The Hessian is taken anew until a round starts with next to nothing to gain, so that the one
-    returned belongs to the optimum.
+    1. Newton rounds: the Hessian is taken anew until a round starts with next to nothing to gain,
+       so that the one returned belongs to the optimum.
+    2. The same in coordinates scaled by that Hessian, where its differences were not of its size.
+    3. Along directions that look flat, to see whether they are.
+    4. Where degrees of freedom rest on it, the Hessian once more, centrally, where that ended.
     """
+    # 1. rounds
     optimum = _reach(search, tol_decrement)
+    # 2. rescaled
     if _out_of_scale(optimum):
         search = replace(search, coordinates=_rescaled(optimum))
         optimum = _reach(search, tol_decrement)
+    # 3. flat directions
     optimum = _along_flat(search, optimum, tol_decrement)
+    # 4. the Hessian of the end
     rough = optimum.profiled_slope is not None and optimum.free.size
     if not rough or optimum.decrement > tol_decrement:
         return optimum
-    # degrees of freedom rest on the Hessian: it is taken where the last step ended, and centrally
     return measure(search, np.diagonal(optimum.hessian))
 
 

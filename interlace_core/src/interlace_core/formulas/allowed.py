@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -417,16 +417,17 @@ def _fold(node: Node) -> Any:
     return np.float64(node.value)
 
 
-def _pair(span: Span, limits: Limits) -> list[Span]:
+@lru_cache(maxsize=256)
+def _pair(span: Span, limits: Limits) -> tuple[Span, ...]:
     """Return the places of successes and failures; none if the response is no pair."""
     tokens = tokens_within(span, limits)
     named = bool(tokens) and tokens[0].text == PAIR_FUNCTION and is_call(tokens, 0)
     inner: list[Token] = tokens[1:] if named else tokens
     parts = split_at(inner[1:-1], ",") if is_enclosed(inner) else []
     if not named and len(parts) < 2:
-        return []
+        return ()
     if len(parts) != 2 or not all(parts):
         raise formula_error(
             span, "expected two parts, successes and failures, as in cbind(s, n - s)."
         )
-    return [span_of(part) for part in parts]
+    return tuple(span_of(part) for part in parts)

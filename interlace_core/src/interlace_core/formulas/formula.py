@@ -153,7 +153,12 @@ def parse_random(
     FormulaError
         If it cannot be read or holds anything but random-effects terms.
     """
-    source = Source(check_text(text, argument, "a term such as '(1 + x | g)'"), argument)
+    checked = check_text(text, argument, "a term such as '(1 + x | g)'")
+    return _parsed_random(Source(checked, argument), limits)
+
+
+@lru_cache(maxsize=256)
+def _parsed_random(source: Source, limits: Limits) -> tuple[Bar, ...]:
     tokens = tokenise(source, limits)
     _refuse_empty(tokens, source, "a random-effects term such as (1 + x | g)")
     if is_term(tokens):
@@ -171,7 +176,13 @@ def parse_random(
 
 def parse_group(text: str, *, argument: str = "groups") -> tuple[Bar, ...]:
     """Return the random intercepts that a name in `groups=` means: `g`, `a:b` or `a/b`."""
-    source = Source(check_text(text, argument, "the name of a grouping column"), argument)
+    return _parsed_group(
+        Source(check_text(text, argument, "the name of a grouping column"), argument)
+    )
+
+
+@lru_cache(maxsize=256)
+def _parsed_group(source: Source) -> tuple[Bar, ...]:
     tokens = tokenise(source)
     _refuse_empty(tokens, source, "the name of a grouping column")
     return tuple(read_groups(tokens))

@@ -35,6 +35,7 @@ class CompiledKernels(Kernels):
     ) -> Callable[[Array], Evaluation] | None:
         """Return the compiled objective of a structure that is served."""
         found = library()
-        if found is None or approximation != "laplace" or not laplace.serves(layout):
+        served = laplace.serves(layout) or laplace.serves_nested(layout)
+        if found is None or approximation != "laplace" or not served:
             return None
         return laplace.LaplaceObjective(found, layout, rows, settings, mode)

@@ -10,6 +10,9 @@ import numpy as np
 from interlace_core.contract import Array, Predictor, RowKernel
 
 LARGEST_C = 4
+MOST_LEVELS, COLUMNS = 8, 8
+"""Of c/nested.c: nested factors, and numbers of each node."""
+
 BLOCK_ROWS = 1024
 """Rows of a block: with a dozen columns of 8 kB each they stay in the first two caches."""
 
@@ -57,13 +60,28 @@ class ModelStruct(ctypes.Structure):
     )
 
 
+class Tree(ctypes.Structure):
+    """`ik_tree` of c/nested.c."""
+
+    _fields_ = (
+        ("m", ModelStruct),
+        ("D", Int),
+        ("N", Int * MOST_LEVELS),
+        ("parent", Pointer * MOST_LEVELS),
+        ("nodes", Pointer),
+        ("stored", Pointer),
+    )
+
+
 class Model:
-    """A model with one factor, with all arrays that its struct points to.
+    """A model as C reads it, with all arrays that its struct points to.
+
+    Of several factors, the finest is the one that the struct describes.
 
     Parameters
     ----------
     layout : engine.Layout
-        With rows sorted by its one grouping factor.
+        With rows sorted by its first grouping factor.
     rows : RowKernel
     settings : engine.ModeSettings
     mode : ndarray, shape (q,), or None
@@ -77,16 +95,17 @@ class Model:
     """
 
     def __init__(self, layout: Any, rows: RowKernel, settings: Any, mode: Array | None) -> None:
-        problem, (factor,) = layout.problem, layout.structure.factors
+        problem, factor = layout.problem, layout.structure.factors[0]
         c, G = factor.shape
         K, n = len(problem.predictors), problem.n
         (random,) = layout.structure.random_predictors
         self._keep: list[Any] = [rows]
-        self.u = np.zeros(c * G) if mode is None else np.array(mode, dtype=np.float64)
+        self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
         starts = np.append(factor.rows.starts, n).astype(np.int64)
         ld = leading_dimension(max(BLOCK_ROWS, int(np.diff(starts).max())))
         slots = (K + 1) * (K + 2) * (K + 3) // 6
-        struct = self.struct = ModelStruct()
+        self.tree = Tree()
+        struct = self.struct = self.tree.m
         columns = np.asfortranarray(rows.columns)
         struct.rows, struct.y, struct.ldy = rows.address, self._at(columns), len(columns)
         if rows.data is not None:
@@ -103,6 +122,18 @@ class Model:
         struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
         struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
         struct.want = self._at(np.zeros(2 * slots, dtype=np.uint8))
+
+    def nest(self, layout: Any) -> None:
+        """Fill in the tree of nested factors."""
+        factors, pairs, tree = layout.structure.factors, layout.structure.pairs, self.tree
+        K, n, tree.D = self.struct.K, self.struct.n, len(factors)
+        for level, factor in enumerate(factors):
+            tree.N[level] = factor.rows.size
+            if level + 1 < len(factors):
+                parent = np.ascontiguousarray(pairs[level, level + 1].second, dtype=np.int64)
+                tree.parent[level] = self._at(parent)
+        tree.nodes = self._at(np.empty(COLUMNS * layout.structure.q))
+        tree.stored = self._at(np.empty(n * (2 + 3 * K)))
 
     def _predictors(self, predictors: tuple[Predictor, ...], random: int) -> int:
         structs = (PredictorStruct * len(predictors))()

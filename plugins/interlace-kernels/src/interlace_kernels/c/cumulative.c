@@ -119,6 +119,9 @@ static void ends_of(const thresholds *cut, int64_t rows, const double *category,
     }
 }
 
+/* What is needed of both tails, from columns: all in one loop is more than a compiler keeps. */
+#define READ(x) {(x)[0][i], (x)[1][i], (x)[2][i], 0.0, (x)[3][i], (x)[4][i], 0.0, 0.0}
+
 #define CUMULATIVE(NAME, TAILS, H, DH)                                                             \
     IK_EXPORT int32_t NAME(const void *data, int64_t n, const double *y, int64_t ldy,              \
                            const double *eta, int64_t ld, uint64_t constant, const uint8_t *want,  \
@@ -126,6 +129,7 @@ static void ends_of(const thresholds *cut, int64_t rows, const double *category,
     {                                                                                              \
         const thresholds *cut = data;                                                              \
         double a[CHUNK], b[CHUNK], first[CHUNK], last[CHUNK], d[10][CHUNK];                        \
+        double at_a[5][CHUNK], at_b[5][CHUNK];                                                     \
         int64_t at, i, rows;                                                                       \
         (void)constant, (void)ldy;                                                                 \
         for (at = 0; at < n; at += CHUNK) {                                                        \
@@ -133,7 +137,19 @@ static void ends_of(const thresholds *cut, int64_t rows, const double *category,
             ends_of(cut, rows, y + at, eta + at, ld, a, b, first, last);                           \
             IK_SIMD for (i = 0; i < rows; i++)                                                     \
             {                                                                                      \
-                tails ta = TAILS(a[i]), tb = TAILS(b[i]);                                          \
+                tails t = TAILS(a[i]);                                                             \
+                at_a[0][i] = t.u, at_a[1][i] = t.u1, at_a[2][i] = t.u2, at_a[3][i] = t.v,          \
+                at_a[4][i] = t.v1;                                                                 \
+            }                                                                                      \
+            IK_SIMD for (i = 0; i < rows; i++)                                                     \
+            {                                                                                      \
+                tails t = TAILS(b[i]);                                                             \
+                at_b[0][i] = t.u, at_b[1][i] = t.u1, at_b[2][i] = t.u2, at_b[3][i] = t.v,          \
+                at_b[4][i] = t.v1;                                                                 \
+            }                                                                                      \
+            IK_SIMD for (i = 0; i < rows; i++)                                                     \
+            {                                                                                      \
+                tails ta = READ(at_a), tb = READ(at_b);                                            \
                 interval r = interval_terms(a[i], b[i], first[i], last[i], ta, tb, H(ta, a[i]),    \
                                             DH(ta), H(tb, b[i]), DH(tb));                          \
                 d[0][i] = r.value, d[1][i] = r.A, d[2][i] = r.B, d[3][i] = r.aa;                   \

@@ -48,17 +48,16 @@ IK_INLINE double ik_exp(double x)
     k.value = inside * 1.4426950408889634074 + shift;
     r = k.value - shift;
     r = (inside - r * IK_LN2_HIGH) - r * IK_LN2_LOW; /* |r| <= log(2) / 2 */
-    p = 1.0 / 6227020800.0;                          /* Taylor's series: 14 terms leave 4e-18 */
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
+    /* 1 + r + r^2 / 2 + r^3 p(r), p from a Chebyshev expansion: 4e-17 is left */
+    p = 2.51003861863978143e-8;
+    p = p * r + 2.76138078979534487e-7;
+    p = p * r + 2.75572684583370608e-6;
+    p = p * r + 2.48015365118451845e-5;
+    p = p * r + 1.98412698630548633e-4;
+    p = p * r + 1.38888889058828513e-3;
+    p = p * r + 8.33333333333006153e-3;
+    p = p * r + 4.16666666666513531e-2;
+    p = p * r + 0.166666666666666675;
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
@@ -72,17 +71,14 @@ IK_INLINE double ik_exp(double x)
 IK_INLINE double ik_log_near(double f)
 {
     double s = f / (2.0 + f), z = s * s, tail;
-    tail = 1.0 / 23.0; /* |s| < 0.172: the next term is 2e-19 */
-    tail = tail * z + 1.0 / 21.0;
-    tail = tail * z + 1.0 / 19.0;
-    tail = tail * z + 1.0 / 17.0;
-    tail = tail * z + 1.0 / 15.0;
-    tail = tail * z + 1.0 / 13.0;
-    tail = tail * z + 1.0 / 11.0;
-    tail = tail * z + 1.0 / 9.0;
-    tail = tail * z + 1.0 / 7.0;
-    tail = tail * z + 1.0 / 5.0;
-    tail = tail * z + 1.0 / 3.0;
+    /* (artanh(s) / s - 1) / z from a Chebyshev expansion: 2e-16 is left, times z < 0.03 */
+    tail = 7.30922603635740087e-2;
+    tail = tail * z + 7.66577737164045658e-2;
+    tail = tail * z + 9.0914471600421393e-2;
+    tail = tail * z + 0.111111055302822052;
+    tail = tail * z + 0.142857143132263111;
+    tail = tail * z + 0.199999999999491946;
+    tail = tail * z + 0.333333333333333486;
     /* 2 s = f - s f, so that what is rounded is small beside f */
     return f - s * (f - 2.0 * z * tail);
 }
@@ -106,6 +102,13 @@ IK_INLINE double ik_log1p(double x)
 {
     double u = 1.0 + x;
     return ik_log(u) + (x - (u - 1.0)) / u * (x < 1e15 ? 1.0 : 0.0);
+}
+
+/* log(1 + x) for x from 0 to 1, without a second quotient. */
+IK_INLINE double ik_log1p_unit(double x)
+{
+    double half = 0.5 * x - 0.5, high = ik_log_near(x > 0.41421356237309505 ? half : x);
+    return x > 0.41421356237309505 ? 0.69314718055994530942 + high : high;
 }
 
 /* exp(x) - 1 - x without the cancellation near 0. */
@@ -142,7 +145,7 @@ IK_INLINE double ik_softplus(double x, double *p, double *q)
     double e = ik_exp(-fabs(x)), larger = 1.0 / (1.0 + e), smaller = e * larger;
     *p = x >= 0.0 ? larger : smaller;
     *q = x >= 0.0 ? smaller : larger;
-    return (x > 0.0 ? x : 0.0) + ik_log1p(e);
+    return (x > 0.0 ? x : 0.0) + ik_log1p_unit(e);
 }
 
 #endif
