@@ -92,6 +92,7 @@ def lmer_code(result: Estimates, data: str, ddf: str) -> str:
     NotAvailableError
         If lmer does not fit such a model.
     """
+    require_text(data, "r_code: data", "the name of a data frame in R")
     _require_counterpart(result)
     rights = formulas(result)
     REML = "TRUE" if result.restricted else "FALSE"

@@ -131,7 +131,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 
 
 def _json(document: Any) -> bytes:
-    return json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False).encode()
+    return json.dumps(document, allow_nan=False, indent=1).encode()
 
 
 def _parse(content: bytes, name: str) -> Any:

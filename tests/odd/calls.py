@@ -200,6 +200,7 @@ def _models() -> list[Door]:
         "optimizer": never,
         "optimizer_options": never,
         "hold": mapping,
+        "known_variance": either(WEIGHTS, numbers((ROWS, ROWS))),
         "start": mapping,
         "starts": is_whole(0, 3),
         "threads": is_whole(1),
