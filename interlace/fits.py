@@ -106,12 +106,13 @@ def prepared(
     """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who, request.link)
+    limits = Limits(**options.formula_limits)
     parameters = dict(request.parameters)
     if "zero" in parameters:
-        parameters, family = with_asked_zero_part(parameters, family, registry)
+        parameters, family = with_asked_zero_part(parameters, family, registry, limits)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
-        replace(request, parameters=parameters, limits=Limits(**options.formula_limits)),
+        replace(request, parameters=parameters, limits=limits),
         family,
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 import pandas as pd
 
+from interlace.choices import DegreesOfFreedom, LinearMethod
 from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
 
-METHODS = ("REML", "ML")
-DF_METHODS = ("satterthwaite", "kenward-roger", "none")
+METHODS = get_args(LinearMethod)
+DF_METHODS = get_args(DegreesOfFreedom)
 
 DDF = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "none": "lme4"}
 """lmerTest's names of the methods for degrees of freedom."""
@@ -238,11 +239,11 @@ def fit(
     groups: str | Sequence[str] | None = None,
     *,
     random: str | Sequence[str] | None = None,
-    method: str = "REML",
+    method: LinearMethod = "REML",
     weights: Any = None,
     offset: Any = None,
     dispformula: str | None = None,
-    df_method: str = "satterthwaite",
+    df_method: DegreesOfFreedom = "satterthwaite",
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     known_variance: Any = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,18 @@ from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from interlace.choices import (
+        CategoryColumn,
+        CategoryTable,
+        IntervalOf,
+        NewLevels,
+        OrdinalLink,
+        PandasRows,
+        RowOptions,
+        ThresholdStructure,
+    )
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
@@ -130,13 +142,46 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return clmm_code(self, data, family.threshold)
 
+    @overload  # type: ignore[override]
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryTable = "prob",
+        include_re: bool | str | Sequence[str] = True,
+        new_levels: NewLevels | None = None,
+        offset: Any = None,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryColumn,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[RowOptions],
+    ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "prob",
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Any: ...
+
     def predict(
         self,
         newdata: Any = None,
         *,
         type: str = "prob",
         include_re: bool | str | Sequence[str] = True,
-        new_levels: str | None = None,
+        new_levels: NewLevels | None = None,
         offset: Any = None,
         **uncertainty: Any,
     ) -> Any:
@@ -230,8 +275,8 @@ def clmm(
     groups: str | Sequence[str] | None = None,
     *,
     random: str | Sequence[str] | None = None,
-    link: str = "logit",
-    threshold: str = "flexible",
+    link: OrdinalLink = "logit",
+    threshold: ThresholdStructure = "flexible",
     nominal: str | None = None,
     scale: str | None = None,
     nAGQ: int | None = None,

@@ -184,7 +184,7 @@ def test_names_of_another_type_are_no_slip():
         (r"0(\.0)? < (level|alpha) < 1", None),
         (r"isinstance\([^()]*, bool\) or not isinstance", None),
         (r"and not isinstance\([^()]*, bool\)", "messages/checks.py"),
-        (r"\"population\", \"error\"", "config/settings.py"),
+        (r"\"population\", \"error\"", "interlace/choices.py"),
         (r"\bobjective\.best(_psi)?\b[^=<>!\n]* = ", None),
         (r"\bobjective\.coordinates\b[^=<>!\n]* = ", None),
     ],

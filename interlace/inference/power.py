@@ -43,7 +43,7 @@ from interlace_core.messages.errors import (
 )
 from interlace_core.records import Array
 
-FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
+FAILURES: tuple[type[Exception], ...] = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
 """What a single simulation may raise and be counted as failed."""
 
 PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))

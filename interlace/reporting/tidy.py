@@ -161,7 +161,7 @@ def _structure_rows(
     covariance, place = own
     for quantity in structure_quantities(covariance, place, term):
         row = {**common, "term": quantity.name, "estimate": quantity.value(result.fit.psi)}
-        yield row | _by_delta(result, quantity, level)
+        yield row | by_delta(result, quantity, level)
     for name, value in term.held.items():
         yield {**common, "term": name, "estimate": value}
 
@@ -179,11 +179,12 @@ def _uncertainty(
     """
     if own is None:
         return {}
-    return _by_delta(result, make(label="", kind="", covariance=own[0], place=own[1], **which),
+    return by_delta(result, make(label="", kind="", covariance=own[0], place=own[1], **which),
                      level)  # fmt: skip
 
 
-def _by_delta(result: Estimates, quantity: Quantity, level: float) -> dict[str, float]:
+def by_delta(result: Estimates, quantity: Quantity, level: float) -> dict[str, float]:
+    """Return standard error and limits of a quantity by the delta method."""
     psi, vcov = result.fit.psi, result.fit.covariance()
     limits = wald_limits(quantity, psi, vcov, level)
     with np.errstate(invalid="ignore"):
@@ -207,7 +208,7 @@ def _family_row(result: Estimates, name: str, level: float) -> dict[str, float]:
     row = {"estimate": float(result.family_params["value"][name])}
     for quantity in family_quantities(result):
         if quantity.label == name:
-            return row | _by_delta(result, quantity, level)
+            return row | by_delta(result, quantity, level)
     return row
 
 

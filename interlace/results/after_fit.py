@@ -15,6 +15,7 @@ from interlace.entrances import entrances
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace.choices import ConfintMethod, Scale
     from interlace.inference.accuracy import Accuracy
     from interlace.inference.bootstrap import Bootstrap
     from interlace.inference.heterogeneity import Heterogeneity
@@ -34,7 +35,7 @@ class AfterFit:
         self,
         parm: str | list[str] | None = None,
         *,
-        method: str = "wald",
+        method: ConfintMethod = "wald",
         level: float = 0.95,
         n_boot: int = 500,
         seed: int | None = None,
@@ -306,7 +307,7 @@ class AfterFit:
 
         return scaled_residuals(_whole(self), n, seed=seed, conditional=conditional)
 
-    def r2(self, scale: str = "link") -> VarianceShares:
+    def r2(self, scale: Scale = "link") -> VarianceShares:
         """Return marginal and conditional R2 and the intra-class correlation.
 
         Parameters

@@ -231,9 +231,11 @@ def _models() -> list[Door]:
         "correlation": never,
     }
     ordinal = {
-        **shared,
+        **{name: rule for name, rule in shared.items() if name != "known_variance"},
         "link": never,
         "threshold": never,
+        "nominal": names("~ x", "x"),
+        "scale": names("~ x", "x"),
         "nAGQ": is_whole(0, 100),
         "approximation": never,
     }
@@ -467,6 +469,23 @@ def _after(kind: str) -> list[Door]:
             {"path": _path, "data": flag},
         ),
         Door("r_code", m.r_code, {}, {"data": text}),
+        Door(
+            "tabled",
+            m.tabled,
+            {},
+            {"exponentiate": flag, "random": flag, "level": is_real(0.0, 1.0)},
+        ),
+        Door(
+            "summary",
+            m.summary,
+            {},
+            {
+                "digits": is_whole(1, 15),
+                "level": is_real(0.0, 1.0),
+                "exponentiate": flag,
+                "show": names("head", "tables", "notes", "random", "fixed", "family"),
+            },
+        ),
         Door("conf_int", m.conf_int, {}, {"level": is_real(0.0, 1.0)}),
         Door("params_of", m.params_of, {"parameter": 0}, {"parameter": parameter}),
         Door("bse_of", m.bse_of, {"parameter": 0}, {"parameter": parameter}),
@@ -506,8 +525,16 @@ def _after(kind: str) -> list[Door]:
             Door(
                 "plots.coefficients",
                 plots.coefficients,
-                {"result": m},
-                {"result": never, "ax": axes},
+                {"results": m},
+                {
+                    "results": never,
+                    "parameter": either(parameter, one_of("all"), lambda v: v == [0]),
+                    "level": is_real(0.0, 1.0),
+                    "exponentiate": flag,
+                    "intercept": flag,
+                    "labels": mapping,
+                    "ax": axes,
+                },
             ),
             Door(
                 "plots.caterpillar", plots.caterpillar, {"result": m}, {"result": never, "ax": axes}

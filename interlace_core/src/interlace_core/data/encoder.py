@@ -78,5 +78,10 @@ class Encoder:
 
 
 def total_offset(encoder: PredictorEncoder, values: Sequence[Array], n: int) -> Array:
-    """Return a predictor's constant and the values of its offsets added up, shape (n,)."""
+    """Return a predictor's constant and the values of its offsets added up, shape (n,).
+
+    Where there are none, every row is the same number in memory.
+    """
+    if not values:
+        return np.broadcast_to(np.float64(encoder.constant), (n,))
     return frozen(np.sum([np.full(n, encoder.constant), *values], axis=0))

@@ -63,7 +63,7 @@ def term_columns(
         If the structure is one of levels and the columns are none, or are too many for it.
     """
     if not structure.takes_levels_only:
-        return TermColumns(design.X, design.encoder)
+        return TermColumns(_shared(design), design.encoder)
     factors = [each for each in design.encoder.factors.values() if each.levels is not None]
     numeric = not factors and design.X.shape[1] == len(bar.left.covariates)
     if bar.left.has_intercept or (factors and not _are_indicators(design.X)):
@@ -73,6 +73,13 @@ def term_columns(
     if structure.largest is not None and c > structure.largest:
         raise formula_error(bar.span, _too_many(structure, c))
     return found
+
+
+def _shared(design: Design) -> Array:
+    """Return the columns of a design; ones are the same number in memory."""
+    if design.encoder.is_intercept:
+        return np.broadcast_to(np.float64(1.0), design.X.shape)
+    return design.X
 
 
 def at_points(values: Array, points: Array, text: str) -> Array:

@@ -61,3 +61,5 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+NO_LIMITS = Limits(**{each.name: 2**31 - 1 for each in fields(Limits)})
+"""For formulas that a fit has accepted."""
