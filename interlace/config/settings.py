@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from interlace.choices import NewLevels
-from interlace_core.formulas.limits import Limits
+from interlace.formulas.limits import Limits
 from interlace_core.messages.checks import MOST, is_real, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean

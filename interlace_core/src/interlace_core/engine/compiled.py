@@ -58,6 +58,7 @@ def compiled_objective(
     settings: Any,
     mode: Array | None,
     otherwise: Callable[[], Callable[[Array], Evaluation]],
+    nodes: tuple[Array, Array] | None = None,
 ) -> Callable[[Array], Evaluation]:
     """Return an approximation's objective, compiled where that serves the problem.
 
@@ -75,6 +76,8 @@ def compiled_objective(
         Where the first search for the mode begins; 0 if None.
     otherwise : callable
         Returns the objective without compiled code.
+    nodes : pair of ndarrays, optional
+        Of an integral around the mode; see `Kernels.objective`.
     """
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms or problem.correlation is not None:
@@ -85,7 +88,7 @@ def compiled_objective(
     if rows is None or related or not layout.log_concave:
         return otherwise()
     for each in kernels:
-        made = each.objective(approximation, layout, rows.kernel, settings, mode)
+        made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
             return WithSecondOpinion(made, otherwise)

@@ -14,7 +14,6 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -116,9 +115,9 @@ def names_of(value: object, who: str, what: str) -> list[str]:
     """
     if isinstance(value, str):
         return [value]
-    several = isinstance(value, (Sequence, pd.Index, pd.Series, np.ndarray, Set))
-    flat = not isinstance(value, np.ndarray) or value.ndim == 1
-    if not several or isinstance(value, (bytes, bytearray)) or not flat:
+    # a list, a set, an array, an index or a column: this room knows no data frames
+    several = isinstance(value, (Sequence, Set)) or getattr(value, "ndim", None) == 1
+    if not several or isinstance(value, (bytes, bytearray)):
         raise OptionError(f"{who} must be {what}, or a list of such names, got {shown(value)}.")
     names: list[str] = list(value)  # type: ignore[call-overload]
     for each in names:
