@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from interlace.config.options import Config
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -35,6 +36,7 @@ from interlace_core.data.levels import ColumnCode, FactorEncoder, level_names
 from interlace_core.data.rank import Dependence
 from interlace_core.formulas.allowed import Vocabulary, parse_expression
 from interlace_core.formulas.expressions import Expression
+from interlace_core.formulas.limits import Limits
 from interlace_core.formulas.tokens import Source, Span, whole
 from interlace_core.messages.errors import FormulaError, SavedFileError
 
@@ -167,7 +169,8 @@ def _parsed(
     parse: Callable[[Vocabulary], Expression], parts: dict[str, Any], where: str
 ) -> Expression:
     try:
-        found = parse(Vocabulary(parts["columns"]))
+        limits = Limits(**(Config({}).resolve("formula_limits") or {}))
+        found = parse(Vocabulary(parts["columns"], limits=limits))
     except (FormulaError, RecursionError) as error:
         raise SavedFileError(
             f"load: {where}: expected a formula of columns, operators and known functions. Running "
