@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from interlace.config.fit_options import FitOptions
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import Limits
 from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.limits import Limits
 from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
 from interlace_core.messages.names import did_you_mean, plain, similar_name
 from interlace_core.registry.blame import guard

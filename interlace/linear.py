@@ -297,8 +297,8 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
-    from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)

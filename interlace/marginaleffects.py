@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.data.frames import open_table
+from interlace.data.levels import level_names
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import NO_LIMITS
+from interlace.formulas.tokens import Source, tokenise
 from interlace.prediction.new_data import encode
 from interlace.prediction.target import target_of
-from interlace_core.data.frames import open_table
-from interlace_core.data.levels import level_names
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.limits import NO_LIMITS
-from interlace_core.formulas.tokens import Source, tokenise
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.records import Array
 

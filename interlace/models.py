@@ -153,9 +153,9 @@ def glmer(
     >>> round(model.llf, 3)
     -92.026
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
     from interlace.results.result import GLMMResult
-    from interlace_core.data.request import ModelRequest
 
     request = ModelRequest(
         formula=formula,
@@ -262,9 +262,9 @@ def power(
     OptionError
         If a name is none of the model's, or a parameter has no assumed value.
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import options_in_force
     from interlace.inference.power import Assumptions, simulate_power
-    from interlace_core.data.request import ModelRequest
 
     request = ModelRequest(
         formula, data, family, weights=weights, offset=offset, link=link, who="power"

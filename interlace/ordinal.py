@@ -342,8 +342,8 @@ def clmm(
     >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
     ['1|2', '2|3']
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
-    from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
     build: Any = default_registry().family("cumulative")

@@ -11,9 +11,9 @@ import pytest
 import interlace
 from interlace import plots
 from interlace.config.settings import NEW_LEVELS
+from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force
 from interlace.results.fit_settings import FitSettings
-from interlace_core.data.request import ModelRequest
 from interlace_core.messages.errors import DataError, DataWarning, InterlaceError, OptionError
 from interlace_core.messages.names import did_you_mean
 

@@ -239,6 +239,12 @@ REFUSED: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any
         glmer, HERDS, "cbpp", "binomial", {"priors": {"fixed": interlace.normal(0.0, 2.5)}},
         "penalised",
     ),
+    "held": (glmer, COUNTS, "Salamanders", "negativebinomial", {"hold": {"mined[T.no]": 1.0}},
+             r"held \(mined\[T.no\]\)"),
+    "held sd": (glmer, HERDS, "cbpp", "binomial", {"hold": {"sd": {"herd": 0.5}}}, "held"),
+    "known variances": (
+        fit, SLEEP, "sleep", None, {"known_variance": "10 * Days + 500"}, "known 'sigma' of each"
+    ),
     "precisions alone": (
         fit, "Reaction ~ Days", "sleep", None, {"weights": "w", "random": []}, r"lm\(\)"
     ),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, get_args
 
 from interlace.choices import NewLevels
-from interlace_core.formulas.limits import Limits
+from interlace.formulas.limits import Limits
 from interlace_core.messages.checks import MOST, is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean

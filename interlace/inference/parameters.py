@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.data.named import number_label
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import (
     Coordinate,
@@ -20,7 +21,6 @@ from interlace.inference.quantities import (
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.held import with_held
-from interlace_core.data.named import number_label
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from interlace.formulas.bars import DEFAULT_STRUCTURE
 from interlace.reporting.rformulas import (
     factors,
     formulas,
@@ -19,7 +20,6 @@ from interlace.reporting.rformulas import (
     response,
     weights,
 )
-from interlace_core.formulas.bars import DEFAULT_STRUCTURE
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -186,8 +186,23 @@ def _require_counterpart(result: Estimates) -> None:
             f"the correlation of rows {result.settings.correlation!r} beside random effects",
             "glmmTMB or lme4 (nlme's lme() has some, as corAR1)",
         )
+    _require_free(result)
     for term in result.terms:
         require_structure(term)
+
+
+def _require_free(result: Estimates) -> None:
+    """Refuse coefficients, variances and parts of structures that are known and not estimated."""
+    for k, found in enumerate(result.coefficients):
+        names = [*result.held_coefficients(k), *result.equal_coefficients(k)]
+        if names:
+            raise no_counterpart(f"a coefficient that is held ({', '.join(names)})")
+        unasked = result.encoder.predictors[k].design is None and not found.names
+        if k and unasked and found.parameter.fixed is None:
+            raise no_counterpart(f"a known {found.parameter.name!r} of each row")
+    places = [term.theta for term in result.terms]
+    if any(term.held for term in result.terms) or any(places.count(each) > 1 for each in places):
+        raise no_counterpart("a standard deviation or correlation that is held")
 
 
 def _is_by_glmmTMB(result: Estimates) -> bool:

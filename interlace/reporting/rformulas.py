@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.formulas.bars import DEFAULT_STRUCTURE
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.limits import NO_LIMITS
-from interlace_core.formulas.tokens import Source, Token, is_call, rewrite, tokenise
+from interlace.formulas.bars import DEFAULT_STRUCTURE
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import NO_LIMITS
+from interlace.formulas.tokens import Source, Token, is_call, rewrite, tokenise
 from interlace_core.messages.errors import NotAvailableError
 
 if TYPE_CHECKING:

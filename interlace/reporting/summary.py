@@ -253,7 +253,10 @@ def _coefficient_table(result: Estimates, block: Block, shown: Shown) -> Table:
         [number(value, shown.digits) for value in estimates],
         [number(value, shown.digits) for value in errors],
         *([number(value, shown.digits) for value in each] for each in limits),
-        *([f"{value:.3f}" for value in each] for each in middle),
+        *(
+            [f"{value:.2e}" if abs(value) >= 1e6 else f"{value:.3f}" for value in each]
+            for each in middle
+        ),
         [pvalue(value) for value in last],
     ]
     scale = f"exp of {block.scale}" if ratio else block.scale

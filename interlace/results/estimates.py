@@ -8,13 +8,13 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from interlace.data.named import number_label
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.calculus.jets.density import differentiate
-from interlace_core.data.named import number_label
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array

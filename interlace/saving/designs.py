@@ -12,6 +12,15 @@ from typing import Any
 import pandas as pd
 
 from interlace.config.options import Config
+from interlace.data.design import DesignEncoder
+from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder
+from interlace.data.factors import DesignFactor, DesignTerm
+from interlace.data.levels import ColumnCode, FactorEncoder, level_names
+from interlace.data.rank import Dependence
+from interlace.formulas.allowed import Vocabulary, parse_expression
+from interlace.formulas.expressions import Expression
+from interlace.formulas.limits import Limits
+from interlace.formulas.tokens import Source, Span, whole
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -29,15 +38,6 @@ from interlace.saving.codecs import (
     wrong,
 )
 from interlace.saving.values import maybe_index, value
-from interlace_core.data.design import DesignEncoder
-from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.factors import DesignFactor, DesignTerm
-from interlace_core.data.levels import ColumnCode, FactorEncoder, level_names
-from interlace_core.data.rank import Dependence
-from interlace_core.formulas.allowed import Vocabulary, parse_expression
-from interlace_core.formulas.expressions import Expression
-from interlace_core.formulas.limits import Limits
-from interlace_core.formulas.tokens import Source, Span, whole
 from interlace_core.messages.errors import FormulaError, SavedFileError
 
 _texts = tuple_of(text)
