@@ -88,6 +88,15 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def public_types(session: nox.Session) -> None:
+    """Public types: pyright knows the type of every public name, and takes a user's code."""
+    session.install(*EVERYTHING, *group("types"), *group("public-types"))
+    session.run("python", "tests/typing/public_names.py")
+    python = f"{session.virtualenv.location}/{SCRIPTS}/python"
+    session.run("pyright", "--pythonpath", python, "tests/typing/user_code.py")
+
+
+@nox.session
 def layers(session: nox.Session) -> None:
     """Layers: which way the imports run, and that the core knows nothing by name."""
     session.install(*EVERYTHING, *group("test"))

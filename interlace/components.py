@@ -9,11 +9,12 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from interlace.config.fit_options import FitOptions
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import Limits
 from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.formulas.formula import parse_formula
 from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
 from interlace_core.messages.names import did_you_mean, plain, similar_name
 from interlace_core.registry.blame import guard
@@ -121,7 +122,7 @@ def _name_of_other(given: Any, known: Sequence[Registered]) -> str:
 
 
 def with_asked_zero_part(
-    parameters: dict[str, str], family: Family, registry: Registry
+    parameters: dict[str, str], family: Family, registry: Registry, limits: Limits
 ) -> tuple[dict[str, str], Family]:
     """Return formulas and family with the zero part that was asked for; `~ 0` asks for none.
 
@@ -133,7 +134,7 @@ def with_asked_zero_part(
         If the family's response is not a count.
     """
     text = parameters["zero"]
-    if not parse_formula(text, response=False, argument="ziformula").is_empty:
+    if not parse_formula(text, response=False, argument="ziformula", limits=limits).is_empty:
         return parameters, composed(family, "zero", registry)
     if any(parameter.role == "zero" for parameter in family.parameters):
         raise OptionError(

@@ -6,28 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from interlace import driver
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
+from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import require_residual, with_notes
+from interlace.driver import Prepared
+from interlace.formulas.limits import Limits
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
 from interlace.results.random_effects import fitted_state, term_places
 from interlace.threads import blas_threads, threads_of
-from interlace_core import driver
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
-from interlace_core.data.request import ModelRequest
-from interlace_core.driver import Prepared
 from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
-from interlace_core.formulas.limits import Limits
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -97,12 +97,13 @@ def prepared(
     """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who, request.link)
+    limits = Limits(**options.formula_limits)
     parameters = dict(request.parameters)
     if "zero" in parameters:
-        parameters, family = with_asked_zero_part(parameters, family, registry)
+        parameters, family = with_asked_zero_part(parameters, family, registry, limits)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
-        replace(request, parameters=parameters, limits=Limits(**options.formula_limits)),
+        replace(request, parameters=parameters, limits=limits),
         family,
         penalise(approximation, priors),
         as_optimizer(registry, options, request.who),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 import pandas as pd
 
+from interlace.choices import DegreesOfFreedom, LinearMethod
 from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
@@ -20,8 +21,8 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
 
-METHODS = ("REML", "ML")
-DF_METHODS = ("satterthwaite", "kenward-roger", "none")
+METHODS = get_args(LinearMethod)
+DF_METHODS = get_args(DegreesOfFreedom)
 
 DDF = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "none": "lme4"}
 """lmerTest's names of the methods for degrees of freedom."""
@@ -97,16 +98,14 @@ class LMMResult(GLMMResult):
     @property
     def fe_tvalues(self) -> pd.Series:
         """Coefficients over standard errors."""
-        return self.fe_params / self.fe_bse
+        return self.fe_zvalues
 
     @property
     def fe_df(self) -> pd.Series:
         """Degrees of freedom of each coefficient's t test; infinite for a normal test."""
-        return pd.Series(
-            [self.contrast_df(row) for row in np.eye(len(self.fe_params))],
-            index=self.fe_params.index,
-            dtype=float,
-        )
+        names = self.coefficients[0].names
+        df = [self.contrast_df(row) for row in np.eye(len(names))]
+        return self._with_held(pd.Series(df, index=pd.Index(names), dtype=float), np.nan)
 
     def contrast_df(self, contrast: Any) -> float:
         """Return the degrees of freedom of a linear combination of the mean's coefficients.
@@ -124,7 +123,8 @@ class LMMResult(GLMMResult):
         OptionError
             If it has not one number for each coefficient.
         """
-        p = len(self.fe_params)
+        names = self.coefficients[0].names
+        p = len(names)
         try:
             L = np.asarray(contrast, dtype=np.float64)
         except (TypeError, ValueError):
@@ -132,7 +132,7 @@ class LMMResult(GLMMResult):
         if L.shape != (p,):
             raise OptionError(
                 f"contrast_df: contrast needs one number for each of the {p} coefficients "
-                f"({', '.join(self.fe_params.index)}), got {contrast!r}."
+                f"({', '.join(names)}), got {contrast!r}."
             )
         spread = self._spread()
         return float("inf") if spread is None else degrees_of_freedom(L, spread)
@@ -171,9 +171,11 @@ class LMMResult(GLMMResult):
 
     def wald_tests(self, parameter: int | str) -> tuple[str, pd.DataFrame]:
         """Return t tests of the mean's coefficients, z tests of others'."""
-        if self.parameter_index(parameter) or not np.all(np.isfinite(self.fe_df)):
+        names = list(self.coefficients[0].names)
+        if self.parameter_index(parameter) or not np.all(np.isfinite(self.fe_df[names])):
             return super().wald_tests(parameter)
         table = pd.DataFrame({"t": self.fe_tvalues, "df": self.fe_df, "P>|t|": self.fe_pvalues})
+        table = table.loc[names]
         whose = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}
         return f"t tests with {whose[self.df_method]} degrees of freedom", table
 
@@ -221,14 +223,16 @@ def fit(
     groups: str | Sequence[str] | None = None,
     *,
     random: str | Sequence[str] | None = None,
-    method: str = "REML",
+    method: LinearMethod = "REML",
     weights: Any = None,
     offset: Any = None,
     dispformula: str | None = None,
-    df_method: str = "satterthwaite",
+    df_method: DegreesOfFreedom = "satterthwaite",
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    known_variance: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -264,10 +268,14 @@ def fit(
         times t and s (whole numbers, gaps allowed), or "cs(1 | subject)", one correlation; with
         1 as time, rows are taken in their order. Its groups must be nested in those of the
         random effects.
+    known_variance : str or array, optional
+        Known variances of the rows' errors in place of one to estimate, such as squared standard
+        errors of studies: a column, a number for each row, or their covariance, a
+        matrix with a row for each row of the data.
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, theta0, known, covariance, starts, threads, kernels, verbose
+    optimizer, optimizer_options, hold, start, known, covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
     Returns
@@ -289,8 +297,8 @@ def fit(
     >>> round(model.llf, 3)
     -871.814
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
-    from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
     _require("method", method, METHODS)
@@ -318,7 +326,9 @@ def fit(
         weights=weights,
         offset=offset,
         parameters={} if dispformula is None else {"dispersion": dispformula},
-        theta0=theta0,
+        known_variance=known_variance,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,

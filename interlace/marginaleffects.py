@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.data.frames import open_table
+from interlace.data.levels import level_names
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import NO_LIMITS
+from interlace.formulas.tokens import Source, tokenise
 from interlace.prediction.new_data import encode
 from interlace.prediction.target import target_of
-from interlace_core.data.frames import open_table
-from interlace_core.data.levels import level_names
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.tokens import Source, tokenise
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -190,9 +191,9 @@ def _plain(column: pd.Series[Any], levels: tuple[str, ...] | None) -> Any:
 
 
 def _response_column(result: GLMMResult, columns: list[str]) -> str:
-    response = parse_formula(result.formula).response
+    response = parse_formula(result.formula, limits=NO_LIMITS).response
     assert response is not None
-    named = [each.name for each in tokenise(Source(response.text)) if each.is_name]
+    named = [each.name for each in tokenise(Source(response.text), NO_LIMITS) if each.is_name]
     found = [name for name in named if name in columns]
     if not found:
         raise DataError(f"adapt: data lack the response {response.text!r}. Add its column(s).")

@@ -37,7 +37,9 @@ def glmer(
     dispformula: str | None = None,
     ziformula: str | None = None,
     parameters: Mapping[str, str] | None = None,
-    theta0: Any = None,
+    known_variance: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -84,8 +86,18 @@ def glmer(
         One-sided formulas for the family's dispersion and zero-inflation parameters.
     parameters : mapping, optional
         One-sided formulas for any further parameters, by name: `{"theta": "~ x"}`.
-    theta0 : array, optional
-        Start for the covariance parameters.
+    known_variance : str or array, optional
+        Known variances of the rows' errors in place of one to estimate, such as squared standard
+        errors of studies: a column, a number for each row, or (in `fit`) their covariance, a
+        matrix with a row for each row of the data.
+    hold : mapping, optional
+        Parameters that are not estimated, by the names that results print: coefficients, the
+        family's parameters, and numbers of the random effects' structures by group (and column),
+        `{"x": 1.0, "sd": {"herd": 0.5}, "theta": 2.0}`; labels such as `"sd(x | g)"` serve too.
+        With a name in the place of a number the two are equal, `{"x1": "x2"}`,
+        `{"sd": {"g": "h"}}`. They are printed as fixed, and do not count in `df`.
+    start : mapping, optional
+        Where the search begins, by the same names; what is not named starts as usual.
     starts : int, optional
         Searches from random starts beside the usual ones; the highest point of all is kept, and
         `summary()` says how many of them reached it. The starts are the same in every call.
@@ -141,9 +153,9 @@ def glmer(
     >>> round(model.llf, 3)
     -92.026
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
     from interlace.results.result import GLMMResult
-    from interlace_core.data.request import ModelRequest
 
     request = ModelRequest(
         formula=formula,
@@ -155,7 +167,9 @@ def glmer(
         weights=weights,
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
-        theta0=theta0,
+        known_variance=known_variance,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,
@@ -248,9 +262,9 @@ def power(
     OptionError
         If a name is none of the model's, or a parameter has no assumed value.
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import options_in_force
     from interlace.inference.power import Assumptions, simulate_power
-    from interlace_core.data.request import ModelRequest
 
     request = ModelRequest(
         formula, data, family, weights=weights, offset=offset, link=link, who="power"

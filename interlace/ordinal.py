@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,18 @@ from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from interlace.choices import (
+        CategoryColumn,
+        CategoryTable,
+        IntervalOf,
+        NewLevels,
+        OrdinalLink,
+        PandasRows,
+        RowOptions,
+        ThresholdStructure,
+    )
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
 
@@ -127,13 +139,46 @@ class CLMMResult(GLMMResult):
         family: Any = self.family
         return clmm_code(self, data, family.threshold)
 
+    @overload  # type: ignore[override]
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryTable = "prob",
+        include_re: bool | str | Sequence[str] = True,
+        new_levels: NewLevels | None = None,
+        offset: Any = None,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        type: CategoryColumn,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[RowOptions],
+    ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        type: str = "prob",
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Any: ...
+
     def predict(
         self,
         newdata: Any = None,
         *,
         type: str = "prob",
         include_re: bool | str | Sequence[str] = True,
-        new_levels: str | None = None,
+        new_levels: NewLevels | None = None,
         offset: Any = None,
         **uncertainty: Any,
     ) -> Any:
@@ -224,8 +269,8 @@ def clmm(
     groups: str | Sequence[str] | None = None,
     *,
     random: str | Sequence[str] | None = None,
-    link: str = "logit",
-    threshold: str = "flexible",
+    link: OrdinalLink = "logit",
+    threshold: ThresholdStructure = "flexible",
     nominal: str | None = None,
     scale: str | None = None,
     nAGQ: int | None = None,
@@ -234,7 +279,8 @@ def clmm(
     approximation: str | Approximation | None = None,
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
-    theta0: Any = None,
+    hold: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -274,7 +320,7 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
-    weights, offset, approximation, optimizer, optimizer_options, theta0, known,
+    weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, verbose
         As for `glmer`.
 
@@ -296,8 +342,8 @@ def clmm(
     >>> interlace.clmm("rating ~ 1", wine, groups="judge").thresholds.index.tolist()
     ['1|2', '2|3']
     """
+    from interlace.data.request import ModelRequest
     from interlace.fits import fitted, options_in_force
-    from interlace_core.data.request import ModelRequest
     from interlace_core.registry.registry import default_registry
 
     build: Any = default_registry().family("cumulative")
@@ -310,7 +356,8 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
-        theta0=theta0,
+        hold=hold,
+        start=start,
         known=known,
         covariance=covariance,
         functions=functions,

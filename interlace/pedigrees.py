@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interlace.data.levels import level_names
 from interlace.entrances import entrance
-from interlace_core.data.levels import level_names
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 

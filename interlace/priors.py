@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.factors import INTERCEPT
 from interlace.entrances import entrance
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
-from interlace_core.data.factors import INTERCEPT
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError, UnsupportedModelError

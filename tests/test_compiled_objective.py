@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force, prepared
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract import Status
-from interlace_core.data.request import ModelRequest
 from interlace_core.engine import ModeSettings, layout_of
 from interlace_core.engine.compiled import WithSecondOpinion, kernel_words
 from interlace_core.messages.errors import OptionError

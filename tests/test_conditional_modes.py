@@ -97,9 +97,9 @@ def around(result, count, seed):
 
 
 def test_a_fit_from_a_far_start_is_not_that_of_another_mode(data_85):
-    """Once 26.79 and "optimum" from theta0=0.05, where the integral is -42.88."""
+    """Once 26.79 and "optimum" from theta = 0.05, where the integral is -42.88."""
     usual = interlace.glmer(MODEL_85, data_85, SD_ON_DATA_SCALE)
-    far = interlace.glmer(MODEL_85, data_85, SD_ON_DATA_SCALE, theta0=[0.05])
+    far = interlace.glmer(MODEL_85, data_85, SD_ON_DATA_SCALE, start={"theta": [0.05]})
     assert usual.converged and far.converged
     assert far.llf == pytest.approx(usual.llf, abs=1e-5)  # both are optima to 1e-7
     # Laplace's error here is 0.03; another mode of a level is off by tens
@@ -110,7 +110,9 @@ def test_a_fit_from_a_far_start_is_not_that_of_another_mode(data_85):
 def test_two_slopes_from_a_far_start_end_at_the_integrals_value():
     """The integral at this optimum is -146.43, by a grid over both effects of each level."""
     data = pd.read_csv(DATA / "model_54.csv")
-    found = interlace.glmer("y ~ x*f + (1 + x || g)", data, SD_ON_DATA_SCALE, theta0=[1.5, 1.5])
+    found = interlace.glmer(
+        "y ~ x*f + (1 + x || g)", data, SD_ON_DATA_SCALE, start={"theta": [1.5, 1.5]}
+    )
     assert found.converged
     assert found.llf == pytest.approx(-146.43, abs=0.05)
     assert_pure(found, Laplace(), around(found, 40, 1))

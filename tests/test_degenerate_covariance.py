@@ -69,7 +69,7 @@ def test_glmer_finds_one_effect_behind_three():
     assert fit.converged
     assert fit.status.startswith("boundary: the covariance of Intercept, x, z | g is singular")
     others = [
-        interlace.glmer("y ~ x + (1 + x + z | g)", data, "binomial", theta0=theta0).llf
-        for theta0 in np.random.default_rng(7).normal(0.0, 0.4, (3, 6))
+        interlace.glmer("y ~ x + (1 + x + z | g)", data, "binomial", start={"theta": theta}).llf
+        for theta in np.random.default_rng(7).normal(0.0, 0.4, (3, 6))
     ]
     assert fit.llf >= max(others) - TOL_ABS_LOGLIK

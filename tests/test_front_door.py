@@ -433,7 +433,7 @@ def test_functions_of_r_formulas_are_answered(cbpp, written, here):
 
 
 def test_what_is_said_of_r_formulas_can_be_written(cbpp):
-    from interlace_core.formulas.allowed import OF_R
+    from interlace.formulas.allowed import OF_R
 
     words = " ".join(OF_R.values())
     written = {

@@ -377,10 +377,10 @@ def test_values_of_options_are_checked(counts):
 
 def test_start_for_theta_leads_to_the_same_optimum(counts):
     expected = interlace.glmer("y ~ x", counts, "poisson", groups="g")
-    fit = interlace.glmer("y ~ x", counts, "poisson", groups="g", theta0=[2.0])
+    fit = interlace.glmer("y ~ x", counts, "poisson", groups="g", start={"theta": [2.0]})
     assert fit.llf == pytest.approx(expected.llf, abs=1e-7)
-    with pytest.raises(OptionError, match=r"theta0 must be 1 finite number"):
-        interlace.glmer("y ~ x", counts, "poisson", groups="g", theta0=[1.0, 2.0])
+    with pytest.raises(OptionError, match=r"theta must be 1 finite number"):
+        interlace.glmer("y ~ x", counts, "poisson", groups="g", start={"theta": [1.0, 2.0]})
 
 
 # --- approximations

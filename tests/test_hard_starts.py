@@ -85,7 +85,7 @@ def test_a_start_that_cannot_be_evaluated_gives_way_to_another(monkeypatch):
     monkeypatch.setattr(fitting, "find_start", nowhere)
     assert interlace.glmer("y ~ x + (1 | g)", counts(), "poisson").llf == pytest.approx(usual.llf)
     with pytest.raises(StartError, match="start of the fit"):  # the user's own is not replaced
-        interlace.glmer("y ~ x + (1 | g)", counts(), "poisson", theta0=[1.0])
+        interlace.glmer("y ~ x + (1 | g)", counts(), "poisson", start={"theta": [1.0]})
 
 
 @pytest.mark.parametrize("family", ["poisson", "binomial"])

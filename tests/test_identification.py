@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import NumericFamily, ResidualFamily, build
 
 import interlace
+from fakes import NumericFamily, ResidualFamily, build
+from interlace.data.request import ModelRequest
 from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.fits import options_in_force, prepared
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
-from interlace_core.data.request import ModelRequest
 from interlace_core.messages.errors import DataError, FormulaError, ResponseError
 from interlace_families.gaussian import GaussianFamily
 
@@ -409,7 +409,7 @@ class OfLevels(Diagonal):
 
 def test_the_rule_is_asked_of_the_contract(frames):
     assert not Covariance.takes_levels_only and not Unstructured.takes_levels_only
-    from interlace_core.data.problem import build_problem
+    from interlace.data.problem import build_problem
 
     def build(term):
         request = ModelRequest(f"count ~ 1 + {term}", frames["all"], Foreign())

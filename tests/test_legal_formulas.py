@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.formulas.functions import FUNCTIONS
 from interlace.linear import LMMResult
 from interlace.saving import pack_result, unpack_result
-from interlace_core.formulas.functions import FUNCTIONS
 
 ROWS = 120
 

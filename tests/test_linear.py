@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from interlace.data.problem import build_problem
+from interlace.data.request import ModelRequest
 from interlace_approximations import linear_point
 from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.linear_point import LinearPoint
-from interlace_core.data.problem import build_problem
-from interlace_core.data.request import ModelRequest
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import ModeSettings, find_mode

@@ -193,8 +193,8 @@ CALLS = {
 @pytest.mark.parametrize("who", CALLS)
 def test_messages_name_the_function_that_was_called(who):
     call = CALLS[who]
-    with pytest.raises(OptionError, match=f"^{who}: theta0"):
-        call(theta0=[1.0, 2.0])
+    with pytest.raises(OptionError, match=f"^{who}: start: theta"):
+        call(start={"theta": [1.0, 2.0]})
     optimizer = default_registry().optimizer("lbfgsb")()
     with pytest.raises(OptionError, match=f"^{who}: optimizer_options"):
         call(optimizer=optimizer, optimizer_options={"memory": 3})

@@ -11,13 +11,13 @@ from scipy.optimize import linprog
 from scipy.special import gammaln
 
 import interlace
+from interlace.data.request import ModelRequest
 from interlace.diagnostics.recession import Cone
 from interlace.fits import options_in_force, prepared
 from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
-from interlace_core.data.request import ModelRequest
 
 N, LEVELS_G, LEVELS_H = 60, 6, 5
 PSI = np.array([0.7, -0.3, 0.5, 0.4, 0.3, -0.2])

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.data.problem import build_problem
-from interlace_core.data.request import ModelRequest
+from interlace.data.problem import build_problem
+from interlace.data.request import ModelRequest
 from interlace_core.engine.elimination import sparsity
 from interlace_core.engine.layout import layout_of
 from interlace_core.records import Status

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from fakes import FakeFamily, build
 
+from fakes import FakeFamily, build
 from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError
 

@@ -11,9 +11,9 @@ import pytest
 import interlace
 from interlace import plots
 from interlace.config.settings import NEW_LEVELS
+from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force
 from interlace.results.fit_settings import FitSettings
-from interlace_core.data.request import ModelRequest
 from interlace_core.messages.errors import DataError, DataWarning, InterlaceError, OptionError
 from interlace_core.messages.names import did_you_mean
 
@@ -184,7 +184,7 @@ def test_names_of_another_type_are_no_slip():
         (r"0(\.0)? < (level|alpha) < 1", None),
         (r"isinstance\([^()]*, bool\) or not isinstance", None),
         (r"and not isinstance\([^()]*, bool\)", "messages/checks.py"),
-        (r"\"population\", \"error\"", "config/settings.py"),
+        (r"\"population\", \"error\"", "interlace/choices.py"),
         (r"\bobjective\.best(_psi)?\b[^=<>!\n]* = ", None),
         (r"\bobjective\.coordinates\b[^=<>!\n]* = ", None),
     ],

@@ -1,7 +1,7 @@
 """What the pages name exists: files, functions, modules, rooms, links.
 
 A name is written `file.py:function` (or `Class.method`), a path from the root or from the sources
-of a distribution, as in `interlace_core/driver.py`.
+of a distribution, as in `interlace/driver.py`.
 """
 
 import ast
@@ -59,7 +59,7 @@ def test_every_dotted_name_of_ours_can_be_imported(page):
 
 
 def test_faulty_names_paths_and_modules_are_seen():
-    assert lacks("interlace_core/driver.py", "no_such_function")
+    assert lacks("interlace/driver.py", "no_such_function")
     assert lacks("interlace_core/no_such_file.py", "fit_glmm")
     assert lacks("interlace_core/engine/joint_density.py", "Conditional.no_such_method")
     assert not lacks("interlace_core/engine/joint_density.py", "Conditional.evaluate")

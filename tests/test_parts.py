@@ -13,12 +13,12 @@ import pytest
 from scipy.special import expit
 
 import interlace
+from interlace.data.request import ModelRequest
 from interlace.diagnostics.approximation_error import finer_approximation
 from interlace.fits import options_in_force, prepared
 from interlace.inference.accuracy import independent_parts
 from interlace.inference.parts import independent_rows
 from interlace_approximations import groups
-from interlace_core.data.request import ModelRequest
 from interlace_core.engine import collapse
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.parts import subset

@@ -26,7 +26,7 @@ def test_data_keep_missing_values_only_where_r_has_them():
 
 
 def test_every_fit_belongs_to_a_data_set():
-    assert len(fit_ids()) == 181
+    assert len(fit_ids()) == 214
     assert {load_fit(each)["dataset"] for each in fit_ids()} <= set(load_schema())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import interlace
 from interlace import fits
+from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force
 from interlace.results.estimates import Estimates
 from interlace_core.calculus.links import LINKS
@@ -16,7 +17,6 @@ from interlace_core.contract.family import Parameter
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.covariances import Diagonal
-from interlace_core.data.request import ModelRequest
 from interlace_core.messages.errors import (
     DataError,
     FormulaError,

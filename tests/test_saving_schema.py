@@ -7,13 +7,13 @@ from dataclasses import fields
 import pytest
 
 from interlace.config.fit_options import ConfiguredOption
+from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder
+from interlace.data.levels import ColumnCode, FactorEncoder
 from interlace.results.fit_settings import FitSettings
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace.results.result import GLMMResult
 from interlace.saving import designs, schema
 from interlace_core.contract.problem import RowReport
-from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.levels import ColumnCode, FactorEncoder
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult

@@ -42,7 +42,7 @@ SEVERAL_OPTIMA = {
 
 
 @pytest.mark.parametrize("number", SEVERAL_OPTIMA)
-@pytest.mark.parametrize("more", [{}, {"theta0": [1.0]}], ids=["alone", "theta0"])
+@pytest.mark.parametrize("more", [{}, {"start": {"theta": [1.0]}}], ids=["alone", "start"])
 def test_fit_ends_at_the_highest_of_several_optima(number, more):
     (formula, family, further), right = SEVERAL_OPTIMA[number]
     fit = interlace.glmer(formula, model(number), family, **further, **more)

@@ -34,6 +34,8 @@ def test_effects_on_every_part_end_at_the_best_of_several_starts(seed, sd):
     }
     data = drawn(seed, sd)
     fit = interlace.glmer("y ~ x + (1 | g)", data, "negativebinomial", **model)
-    for theta0 in ([0.05, 0.05, 0.05], [1.0, 0.1, 1.0], [0.1, 1.5, 0.1]):
-        other = interlace.glmer("y ~ x + (1 | g)", data, "negativebinomial", theta0=theta0, **model)
-        assert fit.llf > other.llf - SAME, (theta0, fit.theta, other.theta)
+    for theta in ([0.05, 0.05, 0.05], [1.0, 0.1, 1.0], [0.1, 1.5, 0.1]):
+        other = interlace.glmer(
+            "y ~ x + (1 | g)", data, "negativebinomial", start={"theta": theta}, **model
+        )
+        assert fit.llf > other.llf - SAME, (theta, fit.theta, other.theta)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.data.problem import build_problem
-from interlace_core.data.request import ModelRequest
+from interlace.data.problem import build_problem
+from interlace.data.request import ModelRequest
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.registry.registry import default_registry
 from reference_fits import coefficient_name, load_data, load_fit

@@ -6,9 +6,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
-from interlace_core.formulas.limits import Limits
+from interlace.choices import NewLevels
+from interlace.formulas.limits import Limits
 from interlace_core.messages.checks import MOST, is_real, is_whole
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -20,7 +21,7 @@ FALSE_TEXTS = frozenset({"0", "false", "no", "off"})
 KERNELS = ("auto", "off", "required")
 """Whether compiled kernels are used: where there are any, never, or not without them."""
 
-NEW_LEVELS = ("population", "error", "marginal", "sample")
+NEW_LEVELS: tuple[str, ...] = get_args(NewLevels)
 """What prediction can do with a level that the fit has not seen; see `GLMMResult.predict`."""
 
 MAX_GAIN = 1e-2

@@ -94,8 +94,9 @@ def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
     """
     notes: list[str] = []
     for k in dict.fromkeys(term.predictor for term in problem.terms):
-        terms = [term for term in problem.terms if term.predictor == k]
-        if _suspicious(problem, terms, fitting):
+        free = [term for term in problem.terms if term.covariance.n_theta]
+        terms = [term for term in free if term.predictor == k]
+        if terms and _suspicious(problem, terms, fitting):
             notes += _examined(problem, terms, fitting)
     return tuple(notes)
 
@@ -106,6 +107,8 @@ def row_spread(problem: Problem) -> Spread:
     free = _free(problem)
     estimated = [each for each in free if each.parameter.role == "dispersion"]
     confounded = family.observation_level_confounded and bool(estimated)
+    if family.linear_normal and not free:
+        return Spread.KNOWN
     if family.linear_normal or (confounded and _is_identity(problem)):
         return Spread.ESTIMATED
     if free and _is_quadratic(problem):
@@ -222,7 +225,7 @@ def _free(problem: Problem) -> list[Predictor]:
     if problem.correlation is not None:
         count -= len(problem.correlation.parameters)
     own = problem.predictors[1:count]
-    free = [each for each in own if each.parameter.fixed is None]
+    free = [each for each in own if each.parameter.fixed is None and each.X.shape[1]]
     return [each for each in free if each.parameter.role == "dispersion"] or free
 
 

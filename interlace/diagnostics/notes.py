@@ -133,7 +133,8 @@ def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
         Whether the search ended at a boundary, or short of an optimum.
     """
     observed = problem.family.observed(problem.y)
-    if problem.family.is_discrete or len(problem.active()) < 2 or observed.shape != (problem.n,):
+    estimated = [k for k in problem.active() if k and problem.predictors[k].X.shape[1]]
+    if problem.family.is_discrete or not estimated or observed.shape != (problem.n,):
         return
     close = MEETS * float(np.ptp(observed))
     for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell

@@ -12,11 +12,11 @@ from math import isfinite
 
 import numpy as np
 
+from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Predictor, Problem
-from interlace_core.data.factors import INTERCEPT
 from interlace_core.engine.gram import CHUNK_NUMBERS
 from interlace_core.fitting.fitted import Fit
 from interlace_core.records import Array, IntArray

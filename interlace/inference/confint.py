@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.choices import ConfintMethod
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
@@ -20,7 +21,7 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
-METHODS = ("wald", "profile", "boot")
+METHODS = get_args(ConfintMethod)
 
 
 def confint(

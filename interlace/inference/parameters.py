@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.data.named import number_label
+from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import (
     Coordinate,
     Correlation,
@@ -18,6 +20,7 @@ from interlace.inference.quantities import (
 )
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.held import with_held
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
 
@@ -78,24 +81,47 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
 
     None for a result without its data whose structures' plugins are not installed.
     """
-    from interlace_core.registry.registry import default_registry
-
     if result.training is not None:
         covariances = [term.covariance for term in result.training.problem.terms]
     else:
         try:
-            covariances = [
-                default_registry()
-                .covariance(term.structure)
-                .from_columns(term.names, term.column_levels, term.points, **term.options)
-                for term in result.terms
-            ]
+            covariances = [_rebuilt(term) for term in result.terms]
         except InterlaceError:
             return None
-    ends = np.cumsum([each.n_theta for each in covariances]).tolist()
-    return [
-        (each, slice(end - each.n_theta, end)) for each, end in zip(covariances, ends, strict=True)
-    ]
+    return [(each, term.theta) for each, term in zip(covariances, result.terms, strict=True)]
+
+
+def structure_numbers(
+    result: Estimates,
+) -> list[tuple[TermPlace, list[tuple[str, float, float]]]]:
+    """Return the numbers that structures of levels, times or places print, with their errors.
+
+    Of terms whose structure is more than standard deviations and correlations of its columns:
+    name, value and standard error (NaN at a bound). Nothing of one whose plugin is not installed.
+    """
+    found = []
+    vcov = result.fit.covariance()
+    known = term_covariances(result)
+    for term, own in zip(result.terms, known or (), strict=known is not None):
+        covariance, place = own
+        if not term.column_levels and {"sd", "correlation"} >= set(covariance.kinds()):
+            continue
+        numbers = []
+        for each in structure_quantities(covariance, place, term):
+            with np.errstate(invalid="ignore"):
+                error = np.sqrt(quadratic_form(each.gradient(result.fit.psi), vcov))
+            numbers.append((each.name, each.value(result.fit.psi), float(error)))
+        found.append((term, numbers))
+    return found
+
+
+def _rebuilt(term: TermPlace) -> Covariance:
+    """Return the structure of a term as it was made from the data."""
+    from interlace_core.registry.registry import default_registry
+
+    cls = default_registry().covariance(term.structure)
+    made = cls.from_columns(term.names, term.column_levels, term.points, **term.options)
+    return with_held(made, term.names, term.held)
 
 
 def _random(result: Estimates) -> list[Quantity]:
@@ -110,8 +136,8 @@ def _random(result: Estimates) -> list[Quantity]:
     for term, (covariance, place) in zip(result.terms, known, strict=True):
         k = term.predictor
         prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
-        if covariance.takes_levels_only:
-            found += _numbers(covariance, place, term, prefix)
+        if covariance.takes_levels_only or term.held:
+            found += structure_quantities(covariance, place, term, prefix)
             continue
         for i, name in enumerate(term.names):
             label = f"sd({prefix}{name} | {term.group})"
@@ -149,30 +175,15 @@ def _thresholds(result: Estimates) -> list[Quantity]:
     return list(found)
 
 
-def number_label(name: str, group: str, prefix: str = "") -> str:
-    """Return the label of a number that a structure prints: `rho | g`, `sd(x | g)`.
-
-    Parameters
-    ----------
-    name : str
-        As `Covariance.names` gives it.
-    group : str
-        Grouping factor.
-    prefix : str
-        The parameter whose predictor the term is in, with a colon; nothing for the mean.
-    """
-    if not name.endswith(")"):
-        return f"{prefix}{name} | {group}"
-    head, _, rest = name.partition("(")
-    return f"{head}({prefix}{rest[:-1]} | {group})"
-
-
-def _numbers(covariance: Covariance, place: slice, term: TermPlace, prefix: str) -> list[Quantity]:
-    """Return the numbers of a structure of levels, times or places."""
+def structure_quantities(
+    covariance: Covariance, place: slice, term: TermPlace, prefix: str = ""
+) -> list[StructureNumber]:
+    """Return the free numbers of a term's structure."""
     kinds = {"sd": "sd", "correlation": "correlation"}
     return [
         StructureNumber(
             label=number_label(name, term.group, prefix),
+            name=name,
             kind=kinds.get(scale, "structure"),
             covariance=covariance,
             place=place,

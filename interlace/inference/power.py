@@ -14,6 +14,8 @@ import pandas as pd
 from scipy.stats import beta as beta_distribution
 
 from interlace.config.fit_options import FitOptions
+from interlace.data.request import ModelRequest
+from interlace.driver import Prepared
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.parts import drop_columns
@@ -24,8 +26,6 @@ from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
-from interlace_core.data.request import ModelRequest
-from interlace_core.driver import Prepared
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import is_real, require_count, require_share
 from interlace_core.messages.errors import (
@@ -36,7 +36,7 @@ from interlace_core.messages.errors import (
 )
 from interlace_core.records import Array
 
-FAILURES = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
+FAILURES: tuple[type[Exception], ...] = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
 """What a single simulation may raise and be counted as failed."""
 
 PLACEHOLDERS = ((0.0, 1.0), (1.0, 2.0), (0.25, 0.75))

@@ -228,6 +228,8 @@ class StructureNumber(Quantity):
 
     Attributes
     ----------
+    name : str
+        As the structure gives it.
     covariance : Covariance
     place : slice
         Of its theta in psi.
@@ -237,6 +239,7 @@ class StructureNumber(Quantity):
         What it is, as `Covariance.kinds` says.
     """
 
+    name: str
     covariance: Covariance
     place: slice
     number: int

@@ -10,10 +10,11 @@ mean of the family's own variance. Shares of one total: never outside 0 and 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from interlace.choices import Scale
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, fit_rows
 from interlace.reporting.showing import Part, Showing
@@ -23,7 +24,7 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
-SCALES = ("link", "response")
+SCALES = get_args(Scale)
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.data.levels import level_names
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
-from interlace_core.data.levels import level_names
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.checks import shown

@@ -1,17 +1,27 @@
-"""What all pictures share: axes, made when matplotlib is there, and how intervals are drawn."""
+"""What all pictures share: axes, colours, marks, readable ticks, and how intervals are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from interlace_core.messages.errors import NotAvailableError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
 INK, ACCENT, PALE = "#1f3b57", "#c8553d", "#9aa5b1"
 """Dark blue, red and grey: told apart in print and by colour-blind readers."""
+
+PALETTE = (INK, "#e69f00", "#0072b2", "#b2182b", "#88ccee", "#999999")
+"""For several models, parts or groups, in this order. `tests/test_plots_colours.py` holds how far
+apart they are for readers without one of the three kinds of cones."""
+
+MARKS = ("o", "s", "^", "D", "v", "P")
+"""Marks that go with the colours, so that no picture tells by colour alone."""
+
+LOG_TICKS = 7
+"""Most labelled ticks of a logarithmic axis."""
 
 
 def new_axes(ax: Any = None, *, size: tuple[float, float] = (6.0, 4.0)) -> Any:
@@ -21,12 +31,28 @@ def new_axes(ax: Any = None, *, size: tuple[float, float] = (6.0, 4.0)) -> Any:
     return _pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
-def new_grid(rows: int, columns: int, *, size: tuple[float, float], share_x: bool = False) -> Any:
+def new_grid(
+    rows: int,
+    columns: int,
+    *,
+    size: tuple[float, float],
+    share_x: bool = False,
+    heights: Sequence[float] | None = None,
+) -> Any:
     """Return an array of the axes of a new figure, shape (rows, columns)."""
     made = _pyplot().subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=share_x
-    )
+        rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=share_x,
+        height_ratios=heights,
+    )  # fmt: skip
     return made[1]
+
+
+def style_of(place: int) -> dict[str, Any]:
+    """Return colour and mark of the nth of several things; both repeat after the sixth."""
+    return {
+        "color": PALETTE[place % len(PALETTE)],
+        "marker": MARKS[(place + place // len(PALETTE)) % len(MARKS)],
+    }
 
 
 def intervals(
@@ -47,9 +73,14 @@ def intervals(
     ax.axvline(reference, color=PALE, linewidth=1.0)
     ax.hlines(places, low, high, color=INK, linewidth=1.5)
     ax.plot(centre, places, "o", color=INK, markersize=5 if len(names) <= 40 else 2)
+    name_rows(ax, names)
+
+
+def name_rows(ax: Any, names: Sequence[str]) -> None:
+    """Write the names of rows at the left, the first on top, unless they are too many."""
     ax.set_ylim(-0.7, len(names) - 0.3)
     if len(names) <= MAX_NAMES:
-        ax.set_yticks(places, names)
+        ax.set_yticks(np.arange(len(names))[::-1], names)
     else:
         ax.set_yticks([])
         ax.set_ylabel(f"{len(names)} levels, sorted")
@@ -63,6 +94,70 @@ MAX_NAMES = 60
 def tidy_up(ax: Any) -> None:
     """Take away the frame's upper and right side."""
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def readable_log(ax: Any, axis: str = "x") -> None:
+    """Make an axis logarithmic, with a few ticks in plain numbers: 0.2, 0.5, 1, 2, 5."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    getattr(ax, f"set_{axis}scale")("log")
+    one = getattr(ax, f"{axis}axis")
+    low, high = getattr(ax, f"get_{axis}lim")()
+    one.set_major_locator(FixedLocator(log_ticks(low, high)))
+    one.set_minor_locator(NullLocator())
+    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return at most `LOG_TICKS` round numbers within a range, about evenly spaced in its log.
+
+    Parameters
+    ----------
+    low, high : float
+        Above 0.
+    """
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    for steps in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        found = _within(low, high, [s * 10.0**k for k in range(first, last + 1) for s in steps])
+        if 3 <= len(found) <= LOG_TICKS:
+            return found
+    if len(found) > LOG_TICKS:  # many decades: every second, third, ... power of ten
+        return found[:: -(-len(found) // LOG_TICKS)]
+    from matplotlib.ticker import MaxNLocator  # less than a decade: as on a linear axis
+
+    return _within(low, high, [float(v) for v in MaxNLocator(5).tick_values(low, high)])
+
+
+def _within(low: float, high: float, values: Sequence[float]) -> list[float]:
+    slack = 1.0 + 1e-9
+    return [value for value in values if value > 0.0 and low / slack <= value <= high * slack]
+
+
+def labelled(name: str, labels: Mapping[str, str] | None) -> str:
+    """Return the label that the user gave a name, or the name."""
+    return name if labels is None else labels.get(name, name)
+
+
+def check_labels(labels: Mapping[str, str] | None, known: Sequence[str], who: str) -> None:
+    """Raise an OptionError if labels name what is not drawn.
+
+    Raises
+    ------
+    OptionError
+        Also if they are no mapping.
+    """
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        raise OptionError(
+            f"{who}: labels must be a mapping from names to texts, such as "
+            f"{{{known[0]!r}: 'Period 2'}}, got {labels!r}."
+        )
+    for name in labels:
+        if name not in known:
+            raise OptionError(
+                f"{who}: labels name {name!r}, which is not drawn. Drawn are: {', '.join(known)}."
+            )
 
 
 def _pyplot() -> Any:

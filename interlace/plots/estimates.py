@@ -1,4 +1,4 @@
-"""Estimates with their intervals: coefficients, and random effects as a caterpillar."""
+"""Random effects with their intervals, as a caterpillar."""
 
 from __future__ import annotations
 
@@ -7,71 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import intervals, new_axes, new_grid
-from interlace.reporting.blocks import half_widths
+from interlace.plots.canvas import intervals, new_grid
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     from interlace.results.result import GLMMResult
-
-ROW = 0.3
-"""Height of one estimate in inches."""
-
-
-def coefficients(
-    result: GLMMResult,
-    parameter: int | str = 0,
-    *,
-    level: float = 0.95,
-    exponentiate: bool = False,
-    intercept: bool = False,
-    ax: Any = None,
-) -> Any:
-    """Draw coefficients with Wald intervals, those of t tests in a linear model.
-
-    Parameters
-    ----------
-    result : GLMMResult
-        The fitted model.
-    parameter : int or str
-        Whose coefficients: index, name or role of a distributional parameter; the mean's by
-        default.
-    level : float
-        Of the intervals.
-    exponentiate : bool
-        Whether to draw exp(coefficient) on a logarithmic axis: odds ratios for a logit link,
-        ratios of means for a log link.
-    intercept : bool
-        Whether to include the intercept, which is seldom on the scale of the others.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-    """
-    half_width(level)
-    estimates, errors = result.params_of(parameter), result.bse_of(parameter)
-    half = half_widths(result.wald_tests(parameter)[1], level)
-    shown = [name for name in estimates.index if intercept or name != "Intercept"]
-    if not shown:
-        raise OptionError(
-            "coefficients: there is nothing but an intercept to draw. Give intercept=True."
-        )
-    centre, reach = estimates[shown].to_numpy(), (half * errors)[shown].to_numpy()
-    ends = np.array([centre, centre - reach, centre + reach])
-    if exponentiate:
-        with np.errstate(over="ignore"):
-            ends = np.exp(ends)
-    ax = new_axes(ax, size=(6.0, 1.2 + ROW * len(shown)))
-    intervals(ax, shown, *ends, reference=1.0 if exponentiate else 0.0)
-    link = result.coefficients[result.parameter_index(parameter)].parameter.link.name
-    what = f"exp(coefficient), {link} link" if exponentiate else f"coefficient ({link} scale)"
-    ax.set_xlabel(f"{what}, {100 * level:g}% interval")
-    if exponentiate:
-        ax.set_xscale("log")
-    return ax
 
 
 def caterpillar(

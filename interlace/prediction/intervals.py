@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.data.rows import read_array
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, level_scales
 from interlace.prediction.uncertainty import Spread, spread
 from interlace.results.fitted_model import require_training
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
-from interlace_core.data.rows import read_array
 from interlace_core.fitting.curvature import jacobian
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import check_level, require_count

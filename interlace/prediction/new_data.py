@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interlace_core.data.columns import Column, Frame
-from interlace_core.data.design import DesignEncoder, design_of
-from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
-from interlace_core.data.evaluation import evaluate
-from interlace_core.data.factors import INTERCEPT
-from interlace_core.data.frames import open_table, read_columns
-from interlace_core.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
-from interlace_core.data.points import at_points
+from interlace.data.columns import Column, Frame
+from interlace.data.design import DesignEncoder, columns_left, design_of
+from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
+from interlace.data.evaluation import evaluate
+from interlace.data.factors import INTERCEPT
+from interlace.data.frames import open_table, read_columns
+from interlace.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
+from interlace.data.points import at_points
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
@@ -227,6 +227,8 @@ def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> Ne
     if encoder.design is None:
         return NewPredictor(np.zeros((n, 0)), offset, without_estimate)
     X = _design(encoder.design, frame, without_estimate)
+    if encoder.known is not None and encoder.known_values.size:
+        offset = offset + _design(encoder.known, frame) @ encoder.known_values
     X[without_estimate] = np.nan
     return NewPredictor(X, offset, without_estimate)
 
@@ -283,7 +285,7 @@ def _design(
     if encoder.points is not None:
         X[complete] = at_points(full, encoder.points, encoder.text)
     else:
-        X[complete] = full if encoder.kept is None else full[:, encoder.kept]
+        X[complete] = columns_left(encoder, full)
     return X
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from interlace.choices import IntervalOf
 from interlace.config.settings import NEW_LEVELS
 from interlace.prediction.average import average
 from interlace.prediction.design import (
@@ -23,7 +24,7 @@ from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
-INTERVALS = ("confidence", "prediction")
+INTERVALS = get_args(IntervalOf)
 
 
 def predict(

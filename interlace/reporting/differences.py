@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interlace.formulas.bars import DEFAULT_STRUCTURE
 from interlace.reporting.meanings import link_of
-from interlace_core.formulas.bars import DEFAULT_STRUCTURE
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from interlace.formulas.bars import DEFAULT_STRUCTURE
 from interlace.reporting.rformulas import (
     factors,
     formulas,
@@ -19,7 +20,6 @@ from interlace.reporting.rformulas import (
     response,
     weights,
 )
-from interlace_core.formulas.bars import DEFAULT_STRUCTURE
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates

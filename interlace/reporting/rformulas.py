@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace_core.formulas.bars import DEFAULT_STRUCTURE
-from interlace_core.formulas.formula import parse_formula
-from interlace_core.formulas.tokens import Source, Token, is_call, rewrite, tokenise
+from interlace.formulas.bars import DEFAULT_STRUCTURE
+from interlace.formulas.formula import parse_formula
+from interlace.formulas.limits import NO_LIMITS
+from interlace.formulas.tokens import Source, Token, is_call, rewrite, tokenise
 from interlace_core.messages.errors import NotAvailableError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def formulas(result: Estimates) -> list[str]:
 
 def response(result: Estimates) -> str:
     """Return the left side of the formula."""
-    response = parse_formula(result.formula).response
+    response = parse_formula(result.formula, limits=NO_LIMITS).response
     assert response is not None
     text = _translated(response.text)
     return f"cbind{text}" if _is_pair(text) else text
@@ -72,7 +73,7 @@ def factors(result: Estimates, data: str) -> list[str]:
     lines = []
     levels = result.settings.response_levels
     if levels and set(levels) != {"False", "True"}:  # which R has as logical
-        response = parse_formula(result.formula).response
+        response = parse_formula(result.formula, limits=NO_LIMITS).response
         assert response is not None
         column = f"{data}[[{_quoted(response.text.strip('`'))}]]"
         lines.append(_factor(column, levels, ordered=len(levels) > 2))
@@ -126,7 +127,7 @@ def _translated_term(term: TermPlace) -> str:
 
 def _translated(text: str) -> str:
     """Return part of a formula with Python's functions and operators replaced by R's."""
-    tokens = tokenise(Source(text))
+    tokens = tokenise(Source(text), NO_LIMITS)
     spelt = {id(token): _spelt(tokens, place) for place, token in enumerate(tokens)}
     return rewrite(tokens, lambda token: spelt[id(token)])
 
@@ -142,6 +143,8 @@ def _spelt(tokens: list[Token], place: int) -> str:
         raise no_counterpart(f"the contrast {token.text!r}")
     if token.is_operator("**"):
         return "^"
+    if token.is_operator("//", "%"):  # R's bind more strongly than its products
+        raise no_counterpart(f"the operator {token.text!r}")
     if token.context == "call" and token.text in ("True", "False", "None"):
         return {"True": "TRUE", "False": "FALSE", "None": "NULL"}[token.text]
     if token.text in ("{", "}"):

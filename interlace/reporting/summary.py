@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interlace.inference.parameters import structure_numbers
 from interlace.reporting.blocks import Block, blocks, residual_parameter
 from interlace.reporting.differences import whole_formula
 from interlace.reporting.latex import escape as latex
@@ -223,7 +224,8 @@ def _rows_used(result: Estimates) -> str:
 def _tables(result: Estimates, shown: Shown) -> tuple[Table, ...]:
     tables = []
     if result.effects and "random" in shown.show:
-        tables.append(_variance_table(result, shown))
+        found = (_variance_table(result, shown), _structure_table(result, shown))
+        tables += [table for table in found if table.rows]
     for block in blocks(result):
         part = "thresholds" if block.kind == "intercept" else "parameters"
         if ("fixed" if block.predictor == 0 and block.kind == "location" else part) in shown.show:
@@ -259,8 +261,20 @@ def _coefficient_table(result: Estimates, block: Block, shown: Shown) -> Table:
         f"{block.title} ({scale}, {block.test})",
         ("", meaning.name if ratio else "estimate", "std. error", *_percents(shown),
          *map(str, block.tests.columns)),
-        tuple(zip(block.names, *columns, strict=True)),
+        (*zip(block.names, *columns, strict=True), *_held_rows(result, block, shown, len(columns))),
     )  # fmt: skip
+
+
+def _held_rows(result: Estimates, block: Block, shown: Shown, width: int) -> tuple[Row, ...]:
+    """Return a row for each coefficient that is held, or held equal to another."""
+    if block.kind != "location":
+        return ()
+    held = result.held_coefficients(block.predictor)
+    rows = [(name, number(value, shown.digits), "(fixed)") for name, value in held.items()]
+    estimates = dict(zip(block.names, block.estimates, strict=True))
+    for name, other in result.equal_coefficients(block.predictor).items():
+        rows.append((name, number(estimates[other], shown.digits), f"(= {other})"))
+    return tuple((*row, *[""] * (width - 2)) for row in rows)
 
 
 def _percents(shown: Shown) -> Sequence[str]:
@@ -276,9 +290,10 @@ def _variance_table(result: Estimates, shown: Shown) -> Table:
     widest = 0
     for group, effects in result.effects.items():
         sd = np.sqrt(np.diagonal(effects.prior))
-        for i, name in enumerate(effects.names):
-            correlations = []
-            for j in range(i):
+        listed, held = _listed(result, group), _held_numbers(result, group)
+        for i in listed:
+            name, correlations = effects.names[i], []
+            for j in (each for each in listed if each < i):
                 scale = sd[i] * sd[j]
                 if not _same_term(result, group, i, j):
                     correlations.append("")
@@ -287,14 +302,45 @@ def _variance_table(result: Estimates, shown: Shown) -> Table:
             while correlations and not correlations[-1]:
                 correlations.pop()
             widest = max(widest, len(correlations))
-            numbers = (number(sd[i] ** 2, shown.digits), number(sd[i], shown.digits))
-            rows.append([group if i == 0 else "", name, *numbers, *correlations])
+            fixed = " (fixed)" if f"sd({name})" in held else ""
+            numbers = (number(sd[i] ** 2, shown.digits), number(sd[i], shown.digits) + fixed)
+            rows.append([group if i == listed[0] else "", name, *numbers, *correlations])
     if residual_parameter(result) is not None:
         values = (result.scale, result.scale**0.5)
         rows.append(["Residual", "", *(number(value, shown.digits) for value in values)])
     header = ["group", "effect", "variance", "std. dev."] + ["corr."] * widest
     padded = tuple(tuple(row + [""] * (len(header) - len(row))) for row in rows)
     return Table("Random effects", tuple(header), padded, left=2)
+
+
+LONG = 6
+"""Columns of a structure of levels, times or places beyond which its numbers say it all."""
+
+
+def _listed(result: Estimates, group: str) -> list[int]:
+    """Return the columns of a group that are listed one by one."""
+    listed: list[int] = []
+    for term in result.terms:
+        if term.group == group and (not term.column_levels or len(term.names) <= LONG):
+            listed += range(term.columns.start, term.columns.stop)
+    return listed
+
+
+def _held_numbers(result: Estimates, group: str) -> set[str]:
+    return {name for term in result.terms if term.group == group for name in term.held}
+
+
+def _structure_table(result: Estimates, shown: Shown) -> Table:
+    """Return the numbers of structures that are no standard deviations and correlations alone."""
+    rows: list[Row] = []
+    for term, numbers in structure_numbers(result):
+        fixed = [(name, value, "(fixed)") for name, value in term.held.items()]
+        found = [(name, value, number(error, shown.digits)) for name, value, error in numbers]
+        for i, (name, value, error) in enumerate([*found, *fixed]):
+            head = (term.group, term.structure) if i == 0 else ("", "")
+            rows.append((*head, name, number(value, shown.digits), error))
+    header = ("group", "structure", "", "value", "std. error")
+    return Table("Structures of random effects", header, tuple(rows), left=3)
 
 
 def _same_term(result: Estimates, group: str, i: int, j: int) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.data.frames import open_table
 from interlace.prediction.kinds import has_own_kind, with_columns
-from interlace_core.data.frames import open_table
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
 

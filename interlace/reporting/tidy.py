@@ -11,7 +11,11 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.inference.confint import wald_limits
-from interlace.inference.parameters import family_quantities, term_covariances
+from interlace.inference.parameters import (
+    family_quantities,
+    structure_quantities,
+    term_covariances,
+)
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Correlation, Quantity, StandardDeviation
 from interlace.reporting.blocks import Block, blocks, component_of, residual_parameter
@@ -21,6 +25,7 @@ from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+    from interlace.results.random_effects import TermPlace
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals", "family")
 _NUMBERS = ("estimate", "std.error", "statistic", "df", "p.value")
@@ -95,6 +100,21 @@ def _fixed_rows(result: Estimates, level: float) -> Iterator[dict[str, Any]]:
                 "coef.type": block.kind if ordered else None,
                 **dict(zip((*_NUMBERS, *_LIMITS), row, strict=True)),
             }
+        own = {"effect": "fixed", "component": block.component}
+        for name, value in held_with_equal(result, block).items():
+            yield {**own, "term": _term(name), "estimate": value}
+
+
+def held_with_equal(result: Estimates, block: Block) -> dict[str, float]:
+    """Return the coefficients of a block's predictor that are held, or equal to another."""
+    if block.kind != "location":
+        return {}
+    estimates = dict(zip(block.names, block.estimates.tolist(), strict=True))
+    equal = result.equal_coefficients(block.predictor)
+    return {
+        **{name: estimates[other] for name, other in equal.items()},
+        **result.held_coefficients(block.predictor),
+    }
 
 
 def _ran_pars_rows(result: Estimates, level: float) -> Iterator[dict[str, Any]]:
@@ -109,6 +129,9 @@ def _ran_pars_rows(result: Estimates, level: float) -> Iterator[dict[str, Any]]:
             "component": component_of(result, term.predictor),
             "group": term.group,
         }
+        if term.column_levels and own is not None:
+            yield from _structure_rows(result, term, own, level, common)
+            continue
         for i, (name, value) in enumerate(zip(names, sd, strict=True)):
             row = {**common, "term": f"sd__{name}", "estimate": value}
             yield row | _uncertainty(result, own, level, StandardDeviation, row=i)
@@ -125,6 +148,22 @@ def _ran_pars_rows(result: Estimates, level: float) -> Iterator[dict[str, Any]]:
         yield {"effect": "ran_pars", **names_of_row, **_family_row(result, residual, level)}
 
 
+def _structure_rows(
+    result: Estimates,
+    term: TermPlace,
+    own: tuple[Covariance, slice],
+    level: float,
+    common: dict[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """Yield the numbers of a structure of levels, times or places; held ones without errors."""
+    covariance, place = own
+    for quantity in structure_quantities(covariance, place, term):
+        row = {**common, "term": quantity.name, "estimate": quantity.value(result.fit.psi)}
+        yield row | by_delta(result, quantity, level)
+    for name, value in term.held.items():
+        yield {**common, "term": name, "estimate": value}
+
+
 def _uncertainty(
     result: Estimates,
     own: tuple[Covariance, slice] | None,
@@ -138,11 +177,12 @@ def _uncertainty(
     """
     if own is None:
         return {}
-    return _by_delta(result, make(label="", kind="", covariance=own[0], place=own[1], **which),
+    return by_delta(result, make(label="", kind="", covariance=own[0], place=own[1], **which),
                      level)  # fmt: skip
 
 
-def _by_delta(result: Estimates, quantity: Quantity, level: float) -> dict[str, float]:
+def by_delta(result: Estimates, quantity: Quantity, level: float) -> dict[str, float]:
+    """Return standard error and limits of a quantity by the delta method."""
     psi, vcov = result.fit.psi, result.fit.covariance()
     limits = wald_limits(quantity, psi, vcov, level)
     with np.errstate(invalid="ignore"):
@@ -166,7 +206,7 @@ def _family_row(result: Estimates, name: str, level: float) -> dict[str, float]:
     row = {"estimate": float(result.family_params["value"][name])}
     for quantity in family_quantities(result):
         if quantity.label == name:
-            return row | _by_delta(result, quantity, level)
+            return row | by_delta(result, quantity, level)
     return row
 
 

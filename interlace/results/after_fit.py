@@ -15,8 +15,10 @@ from interlace.entrances import entrances
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace.choices import ConfintMethod, Scale
     from interlace.inference.accuracy import Accuracy
     from interlace.inference.bootstrap import Bootstrap
+    from interlace.inference.heterogeneity import Heterogeneity
     from interlace.inference.influence import Influence
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
@@ -33,7 +35,7 @@ class AfterFit:
         self,
         parm: str | list[str] | None = None,
         *,
-        method: str = "wald",
+        method: ConfintMethod = "wald",
         level: float = 0.95,
         n_boot: int = 500,
         seed: int | None = None,
@@ -305,7 +307,7 @@ class AfterFit:
 
         return scaled_residuals(_whole(self), n, seed=seed, conditional=conditional)
 
-    def r2(self, scale: str = "link") -> VarianceShares:
+    def r2(self, scale: Scale = "link") -> VarianceShares:
         """Return marginal and conditional R2 and the intra-class correlation.
 
         Parameters
@@ -318,6 +320,41 @@ class AfterFit:
         from interlace.inference.r2 import variance_shares
 
         return variance_shares(_whole(self), scale)
+
+    def heterogeneity(self) -> Heterogeneity:
+        """Return how much studies differ beyond their known sampling variances.
+
+        Of a fit with `known_variance`: I squared of each random-effects term and in total, the
+        typical sampling variance, and Cochran's Q.
+        """
+        from interlace.inference.heterogeneity import heterogeneity
+
+        return heterogeneity(_whole(self))
+
+    def prediction_interval(
+        self, newdata: Any = None, *, level: float = 0.95, df: float | None = None
+    ) -> pd.DataFrame:
+        """Return average effects with intervals for them, and for the effect of a new study.
+
+        Of a fit with `known_variance`. The second interval has the variances of the random effects
+        beside that of the estimate, but no sampling error.
+
+        Parameters
+        ----------
+        newdata : data frame or mapping, optional
+            Values of the moderators; by default the average effect, or those of the data.
+        level : float
+        df : float, optional
+            Degrees of freedom of a t distribution; by default normal.
+
+        Returns
+        -------
+        DataFrame
+            Columns `estimate`, `std.error`, `conf.low`, `conf.high`, `pred.low`, `pred.high`.
+        """
+        from interlace.inference.heterogeneity import effect_intervals
+
+        return effect_intervals(_whole(self), newdata, level, df)
 
     def influence(self, cluster: Any = None, *, exact: int = 3) -> Influence:
         """Return what each group does to the estimates.

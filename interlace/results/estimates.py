@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from interlace.data.named import number_label
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
@@ -83,19 +84,72 @@ class Estimates(FittedModel):
         return "Wald z tests", pd.DataFrame({"z": z, "P>|z|": p})
 
     @property
+    def held(self) -> pd.Series:
+        """What is held and not estimated, by name: it does not count in `df`.
+
+        Coefficients and further parameters of the family, held by the call or by the family's
+        constructor, and numbers of the random effects' structures.
+        """
+        values: dict[str, float] = {}
+        for k, found in enumerate(self.coefficients):
+            prefix = "" if k == 0 else f"{found.parameter.name}: "
+            values |= {prefix + name: each for name, each in self.held_coefficients(k).items()}
+            if found.parameter.fixed is not None:
+                values[found.parameter.name] = float(found.parameter.fixed)
+        for term in self.terms:
+            k = term.predictor
+            prefix = "" if k == 0 else f"{self.coefficients[k].parameter.name}: "
+            for name, value in term.held.items():
+                values[number_label(name, term.group, prefix)] = float(value)
+        return pd.Series(values, dtype=float)
+
+    def held_coefficients(self, k: int) -> dict[str, float]:
+        """Return one parameter's held coefficients by name, on the scale of its predictor."""
+        coder = self.encoder.predictors[k]
+        known = () if coder.known is None else coder.known.names
+        return dict(zip(known, coder.known_values.tolist(), strict=True))
+
+    def equal_coefficients(self, k: int) -> dict[str, str]:
+        """Return one parameter's coefficients that are held equal to another, with its name."""
+        design = self.encoder.predictors[k].design
+        return {} if design is None else dict(design.shared)
+
+    def _with_held(self, values: pd.Series, of_held: float | None = None) -> pd.Series:
+        """Return numbers of the mean's coefficients with those of the held and the equal ones.
+
+        Parameters
+        ----------
+        values : Series
+        of_held : float, optional
+            The number of each held one; by default its value.
+        """
+        held = pd.Series(self.held_coefficients(0), dtype=float)
+        if of_held is not None:
+            held[:] = of_held
+        shared = self.equal_coefficients(0)
+        equal = pd.Series({name: values[other] for name, other in shared.items()}, dtype=float)
+        if held.empty and equal.empty:
+            return values
+        found: pd.Series = pd.concat([values, equal, held])
+        return found
+
+    @property
     def fe_params(self) -> pd.Series:
-        """Coefficients of the mean's linear predictor."""
-        return self.params_of(0)
+        """Coefficients of the mean's linear predictor; held ones, which have no tests, last."""
+        return self._with_held(self.params_of(0))
 
     @property
     def fe_bse(self) -> pd.Series:
-        """Standard errors of the mean's coefficients, from the joint Hessian with theta."""
-        return self.bse_of(0)
+        """Standard errors of the mean's coefficients, from the joint Hessian with theta.
+
+        0 for those that are held.
+        """
+        return self._with_held(self.bse_of(0), 0.0)
 
     @property
     def fe_zvalues(self) -> pd.Series:
         """Coefficients over standard errors."""
-        return self.fe_params / self.fe_bse
+        return self.fe_params / self.fe_bse.where(self.fe_bse > 0.0)
 
     @property
     def fe_pvalues(self) -> pd.Series:

@@ -18,7 +18,7 @@ from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace_core.data.encoder import Encoder
+    from interlace.data.encoder import Encoder
 
 
 @dataclass(frozen=True)

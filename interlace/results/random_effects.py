@@ -39,6 +39,10 @@ class TermPlace:
         Its place among the group's columns.
     options, column_levels, points
         What the structure was made with; see `RandomTerm`.
+    held : mapping from str to float
+        Numbers of the structure that are held, by name.
+    theta : slice
+        Place of its parameters in psi.
     """
 
     label: str
@@ -50,6 +54,8 @@ class TermPlace:
     options: Mapping[str, Any] = field(default_factory=dict)
     column_levels: tuple[str, ...] = ()
     points: Mapping[str, Array] = field(default_factory=dict)
+    held: Mapping[str, float] = field(default_factory=dict)
+    theta: slice = field(default_factory=lambda: slice(0, 0))
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
     """Return each term's place among the columns of its group."""
     used: dict[str, int] = {}
     places = []
-    for term in problem.terms:
+    for term, theta in zip(problem.terms, problem.theta_slices(), strict=True):
         start = used.get(term.group, 0)
         used[term.group] = start + len(term.names)
         columns = slice(start, used[term.group])
@@ -112,6 +118,8 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
                 dict(term.options),
                 term.column_levels,
                 term.points,
+                dict(term.covariance.fixed),
+                theta,
             )
         )
     return tuple(places)

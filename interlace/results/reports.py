@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interlace.reporting.explain import Explanation
+    from interlace.reporting.tabled import Tabled
     from interlace.results.estimates import Estimates
 
 
@@ -113,6 +114,51 @@ class Reports:
         return augment(
             _whole(self), data, newdata=newdata, type=type, residuals=residuals, se_fit=se_fit
         )
+
+    def tabled(
+        self, *, exponentiate: bool = False, random: bool = True, level: float = 0.95
+    ) -> Tabled:
+        """Return the result as a column of a table of several models, for the package maketables.
+
+        Its `ETable` takes results as they are as well: `maketables.ETable([m1, m2])`.
+
+        Parameters
+        ----------
+        exponentiate : bool
+            Whether coefficients whose exponential has a meaning (odds ratio, rate ratio, ...) are
+            shown as that.
+        random : bool
+            Whether standard deviations, correlations and constant parameters of the family have
+            rows below the coefficients.
+        level : float
+            Of intervals.
+        """
+        from interlace.reporting.tabled import Tabled
+
+        return Tabled(_whole(self), exponentiate=exponentiate, random=random, level=level)
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        return self.tabled().__maketables_coef_table__
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return self.tabled().__maketables_depvar__
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, str]:
+        return self.tabled().__maketables_vcov_info__
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return self.tabled().__maketables_default_stat_keys__
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        return self.tabled().__maketables_stat_labels__
+
+    def __maketables_stat__(self, key: str) -> int | float | str | None:
+        return self.tabled().__maketables_stat__(key)
 
     def save(self, path: str | PathLike[str], *, data: bool = True) -> None:
         """Write the result to a file that holds no code; `interlace.load` reads it.

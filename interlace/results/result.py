@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from interlace.entrances import entrances
 from interlace.results.after_fit import AfterFit
@@ -11,6 +11,11 @@ from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    import pandas as pd
+
+    from interlace.choices import IntervalOf, NewLevels, PandasRows, PredictOptions
     from interlace.reporting.summary import Summary
 
 
@@ -22,16 +27,56 @@ class GLMMResult(Reports, AfterFit, Estimates):
     data; what fits again does, and finds it in `training`.
     """
 
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[PredictOptions],
+    ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        se: Literal[True],
+        interval: IntervalOf | None = None,
+        **options: Unpack[PredictOptions],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: PandasRows = None,
+        *,
+        se: bool = False,
+        interval: IntervalOf,
+        **options: Unpack[PredictOptions],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: Any,
+        *,
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[PredictOptions],
+    ) -> Any: ...
+
     def predict(
         self,
         newdata: Any = None,
         *,
         type: str = "response",
         include_re: bool | str | Sequence[str] = True,
-        new_levels: str | None = None,
+        new_levels: NewLevels | None = None,
         offset: Any = None,
         se: bool = False,
-        interval: str | None = None,
+        interval: IntervalOf | None = None,
         level: float = 0.95,
         weights: Any = None,
         n_sim: int = 1000,

@@ -2,7 +2,7 @@
 
 A file holds no code. Loading builds the records of this package, the classes of installed plugins
 with the options in the file, and nothing else; formulas are let through only if they are made of
-what `interlace_core.formulas.allowed` lists.
+what `interlace.formulas.allowed` lists.
 """
 
 from __future__ import annotations

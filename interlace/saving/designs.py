@@ -11,6 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+from interlace.data.design import DesignEncoder
+from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder
+from interlace.data.factors import DesignFactor, DesignTerm
+from interlace.data.levels import ColumnCode, FactorEncoder, level_names
+from interlace.data.rank import Dependence
+from interlace.formulas.allowed import Vocabulary, parse_expression
+from interlace.formulas.expressions import Expression
+from interlace.formulas.tokens import Source, Span, whole
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -28,14 +36,6 @@ from interlace.saving.codecs import (
     wrong,
 )
 from interlace.saving.values import maybe_index, value
-from interlace_core.data.design import DesignEncoder
-from interlace_core.data.encoder import Encoder, PredictorEncoder, TermEncoder
-from interlace_core.data.factors import DesignFactor, DesignTerm
-from interlace_core.data.levels import ColumnCode, FactorEncoder, level_names
-from interlace_core.data.rank import Dependence
-from interlace_core.formulas.allowed import Vocabulary, parse_expression
-from interlace_core.formulas.expressions import Expression
-from interlace_core.formulas.tokens import Source, Span, whole
 from interlace_core.messages.errors import FormulaError, SavedFileError
 
 _texts = tuple_of(text)
@@ -99,6 +99,8 @@ _design_entries = record(
     factors=mapping_of(_factor),
     kept=maybe(array(1, "i")),
     points=maybe(array(2)),
+    mix=maybe(array(2)),
+    shared=mapping_of(text),
     dependence=maybe(
         record(Dependence, kept=array(1, "i"), dropped=array(1, "i"), relations=array(2))
     ),
@@ -123,6 +125,9 @@ def _read_design(given: Any, store: Store, where: str) -> DesignEncoder:
     if points is not None:
         if kept is not None or points.shape != (len(design.names), width):
             raise wrong(f"{where}.points", f"{len(design.names)} points", points.shape)
+    elif design.mix is not None:
+        if kept is None or design.mix.shape != (len(kept), len(design.names)):
+            raise wrong(f"{where}.mix", f"{len(design.names)} columns", design.mix.shape)
     elif len(design.names) != (width if kept is None else len(kept)):
         raise wrong(f"{where}.names", f"{width} columns", design.names)
     return design
@@ -187,7 +192,12 @@ design = Codec(_design_entries.write, _read_design)
 expression = Codec(_write_expression, _read_expression)
 column_code = record(ColumnCode, name=text, levels=_levels, ordered=flag)
 predictor = record(
-    PredictorEncoder, design=maybe(design), offsets=tuple_of(expression), constant=number
+    PredictorEncoder,
+    design=maybe(design),
+    offsets=tuple_of(expression),
+    constant=number,
+    known=maybe(design),
+    known_values=array(1),
 )
 factor = record(
     FactorEncoder,

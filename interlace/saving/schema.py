@@ -87,6 +87,8 @@ term_place = record(
     options=mapping_of(value),
     column_levels=_texts,
     points=mapping_of(array(1)),
+    held=mapping_of(number),
+    theta=place,
 )
 group_effects = record(
     GroupEffects,

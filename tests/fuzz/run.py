@@ -139,11 +139,11 @@ def others_of(model: Model, result: Any, in_r_result: dict[str, Any] | None) -> 
 
 def again(model: Model, result: Any) -> float | None:
     """Return the log-likelihood of our own search from covariances a third as large."""
-    theta0 = np.maximum(np.abs(result.theta) / 3, 0.1) * np.where(result.theta < 0, -1, 1)
+    theta = np.maximum(np.abs(result.theta) / 3, 0.1) * np.where(result.theta < 0, -1, 1)
     try:
         with warnings.catch_warnings(), within(LIMIT):
             warnings.simplefilter("ignore")
-            return float(model.fit(theta0=theta0).llf)
+            return float(model.fit(start={"theta": theta}).llf)
     except (InterlaceError, TypeError, TimeoutError):
         return None
 

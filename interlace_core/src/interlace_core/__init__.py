@@ -1,4 +1,4 @@
-"""The core of interlace: contract, engine, registry, driver. It knows no family by name."""
+"""The core of interlace: contract, registry, engine, fitting. It knows no family by name."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

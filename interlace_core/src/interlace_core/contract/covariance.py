@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -228,13 +228,23 @@ def _reach(covariance: Covariance, theta: Array, sizes: Array) -> Array:
 
     The largest over the covariates, by the template's response to the entry.
     """
-    c = sizes.size
-    reach = np.zeros(theta.size)
-    for a in range(c):
-        unit = np.zeros((c, c))
-        unit[a] = 1.0
-        reach = np.maximum(reach, sizes[a] * np.abs(covariance.pullback(theta, unit)))
+    reach = np.array(
+        [
+            float(np.max(sizes * np.abs(np.sum(slope, axis=1)), initial=0.0))
+            for slope in template_slopes(covariance, theta)
+        ]
+    )
     return np.where(reach > 0, reach, np.inf)
+
+
+def template_slopes(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield dT / d theta_k, shape (c, c), for each k: by differences, to six digits."""
+    for k in range(theta.size):
+        step = 1e-4 * max(1.0, abs(float(theta[k])))
+        ahead, behind = theta.copy(), theta.copy()
+        ahead[k] += step
+        behind[k] -= step
+        yield (covariance.template(ahead) - covariance.template(behind)) / (2.0 * step)
 
 
 def solve_natural(covariance: Covariance, values: Array) -> Array:

@@ -73,6 +73,8 @@ class RandomTerm:
         Levels or points that the columns stand for; empty where they are covariates.
     points : mapping from str to ndarray, shape (c,)
         What `Covariance.from_columns` was told of them.
+    theta_of : int, or None
+        The term of the problem whose theta it shares; None if it has its own.
     """
 
     label: str
@@ -87,6 +89,7 @@ class RandomTerm:
     options: tuple[tuple[str, Any], ...] = ()
     column_levels: tuple[str, ...] = ()
     points: Mapping[str, Array] = field(default_factory=dict)
+    theta_of: int | None = None
 
     @property
     def n_effects(self) -> int:
@@ -177,7 +180,7 @@ class Problem:
     @property
     def n_theta(self) -> int:
         """Number of covariance parameters of all terms together."""
-        return sum(term.covariance.n_theta for term in self.terms)
+        return sum(term.covariance.n_theta for term in self.terms if term.theta_of is None)
 
     @property
     def n_beta(self) -> int:
@@ -191,7 +194,12 @@ class Problem:
 
     def theta_slices(self) -> tuple[slice, ...]:
         """Return the place of each term's theta within psi."""
-        return _slices(0, [term.covariance.n_theta for term in self.terms])
+        own = [term.covariance.n_theta if term.theta_of is None else 0 for term in self.terms]
+        places = _slices(0, own)
+        return tuple(
+            places[t if term.theta_of is None else term.theta_of]
+            for t, term in enumerate(self.terms)
+        )
 
     def beta_slices(self) -> tuple[slice, ...]:
         """Return the place of each predictor's beta within psi."""

@@ -21,6 +21,8 @@ class ResidualCorrelation(ABC):
     contract_version: ClassVar[int] = 1
     whole_times: ClassVar[bool] = False
     """Whether times must be whole numbers."""
+    stationary: ClassVar[bool] = True
+    """Whether only differences of times matter: times then count from the group's first."""
 
     @abstractmethod
     def parameters(self, largest: int) -> tuple[Parameter, ...]:

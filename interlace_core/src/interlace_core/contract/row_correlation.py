@@ -77,7 +77,9 @@ class RowCorrelation:
         for m in np.unique(sizes[sizes > 0]):
             first = starts[sizes == m]
             rows = order[first[:, None] + np.arange(m)]
-            times = self.times[rows] - self.times[rows[:, :1]]  # only differences matter
+            times = self.times[rows]
+            if self.structure.stationary:
+                times = times - times[:, :1]
             patterns, pattern = np.unique(times, axis=0, return_inverse=True)
             batches.append(Batch(rows, patterns, np.ravel(pattern).astype(np.intp)))
         return tuple(batches)

@@ -202,14 +202,12 @@ def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array
     for (i, j), pair in structure.pairs.items():
         first, second = structure.factors[i].columns, structure.factors[j].columns
         block = np.zeros((len(first), len(second), pair.first.size))
-        for a, column_a in enumerate(first):
-            for b, column_b in enumerate(second):
-                if i == j and b < a:
-                    block[a, b] = block[b, a]
-                    continue
-                W = weight(column_a.predictor, column_b.predictor)
-                if W is not None:
-                    block[a, b] = pair.rows.sum(scaled(W, column_a.z, column_b.z))
+        for a, b in structure.products(i, j):
+            W = weight(first[a].predictor, second[b].predictor)
+            if W is not None:
+                block[a, b] = pair.rows.sum(scaled(W, first[a].z, second[b].z))
+                if i == j and a != b:
+                    block[b, a] = block[a, b]
         blocks[i, j] = block
     return blocks
 

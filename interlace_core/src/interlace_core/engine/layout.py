@@ -12,7 +12,13 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
 from interlace_core.engine.row_correlation import whitened
-from interlace_core.engine.structure import Factor, Structure, build_structure, sort_rows
+from interlace_core.engine.structure import (
+    Factor,
+    Structure,
+    build_structure,
+    meetings_of,
+    sort_rows,
+)
 from interlace_core.records import Array, IntArray
 
 
@@ -86,11 +92,11 @@ class Layout:
     def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
         """Return dF/dtheta of all terms from dF/dT of each factor."""
         thetas = self.problem.theta_slices()
-        gradient = np.empty(self.problem.n_theta)
+        gradient = np.zeros(self.problem.n_theta)
         for factor, derivative in zip(self.structure.factors, dT, strict=True):
             for index, place in factor.terms:
                 covariance = self.problem.terms[index].covariance
-                gradient[thetas[index]] = covariance.pullback(
+                gradient[thetas[index]] += covariance.pullback(
                     psi[thetas[index]], derivative[place, place]
                 )
         return gradient
@@ -111,4 +117,5 @@ def _with_columns(factor: Factor, problem: Problem) -> Factor:
     for index, place in factor.terms:
         for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
             columns[a] = replace(columns[a], z=z.copy())
-    return replace(factor, columns=tuple(columns))
+    # whitened rows mix: columns that did not meet may do so now
+    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns))

@@ -7,15 +7,20 @@ the number of levels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.elimination.complement import index_array
 from interlace_core.engine.parts import subset
 from interlace_core.records import Array, IntArray
+
+FEW_COLUMNS = 4
+"""Below so many columns it is not asked which of them meet."""
 
 Blocks = dict[tuple[int, int], Array]
 """Upper block triangle of a symmetric matrix: (i, j), i <= j -> shape (c_i, c_j, P_ij)."""
@@ -95,6 +100,9 @@ class Factor:
         Its place in u; there u is laid out column by column, reshape to (c, L).
     relation : Relation, or None
         Known covariance of its levels; None where they are independent.
+    meetings : tuple of (int, int)
+        Columns a <= b that are both other than 0 in some row: all other products are 0, as those
+        of the levels of a factor.
     """
 
     name: str
@@ -103,6 +111,7 @@ class Factor:
     terms: tuple[tuple[int, slice], ...]
     place: slice
     relation: Relation | None = None
+    meetings: tuple[tuple[int, int], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -181,6 +190,12 @@ class Structure:
             [factor.gather(part) for factor, part in zip(self.factors, parts, strict=True)]
         )
 
+    def products(self, i: int, j: int) -> Iterable[tuple[int, int]]:
+        """Return the columns of two factors whose products are not all 0; of one, a <= b."""
+        if i == j:
+            return self.factors[i].meetings
+        return np.ndindex(len(self.factors[i].columns), len(self.factors[j].columns))
+
     def join(self, parts: list[Array]) -> Array:
         """Return u, shape (q,), from one array per factor."""
         return np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
@@ -236,7 +251,19 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     levels = len(terms[0][1].levels)
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)
-    return Factor(name, rows, tuple(columns), tuple(places), place, terms[0][1].relation)
+    meetings = meetings_of(columns)
+    return Factor(name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings)
+
+
+def meetings_of(columns: list[Column]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of columns that are both other than 0 in some row."""
+    c = len(columns)
+    if any(column.z is None for column in columns) or c < FEW_COLUMNS:
+        return tuple((a, b) for a in range(c) for b in range(a, c))
+    some = csr_array(np.array([column.z for column in columns], dtype=bool).astype(np.float32))
+    first, second = (some @ some.T).nonzero()
+    kept = first <= second
+    return tuple(zip(first[kept].tolist(), second[kept].tolist(), strict=True))
 
 
 def _pairs(factors: list[Factor]) -> dict[tuple[int, int], Pair]:

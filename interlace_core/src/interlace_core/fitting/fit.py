@@ -55,7 +55,7 @@ def fit_problem(
     approximation: Approximation,
     optimizer: Optimizer,
     *,
-    theta0: Array | None = None,
+    given: Callable[[Array], Array] | None = None,
     start: Start | None = None,
     starts: int = 0,
     tol_decrement: float = 1e-7,
@@ -76,8 +76,8 @@ def fit_problem(
     problem : Problem
     approximation : Approximation
     optimizer : Optimizer
-    theta0 : ndarray, shape (n_theta,), optional
-        Start for the covariance parameters.
+    given : callable, optional
+        From the usual start, shape (n_psi,), to one that is asked for.
     start : Start, optional
         A complete start in units of `standard_of(problem)`, such as the estimates of a similar
         fit; found anew if None.
@@ -97,12 +97,12 @@ def fit_problem(
     """
     # 1. standard units
     standard = standard_of(problem)
-    inside, given = standard.problem, start is not None or theta0 is not None
+    inside, asked = standard.problem, start is not None or given is not None
     # 2. the start
     if start is None:
-        theta0 = None if theta0 is None else standard.theta(theta0)
+        inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, theta0, approximation.shortcuts(inside))
+            start = find_start(inside, inner, approximation.shortcuts(inside))
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
@@ -111,7 +111,7 @@ def fit_problem(
     try:
         fit = search(start)
     except StartError:
-        if given:
+        if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
     # 4. from elsewhere
@@ -229,7 +229,7 @@ def _require_start(objective: Objective, psi: Array) -> None:
         raise StartError(
             f"the log-likelihood could not be evaluated at the start of the fit: "
             f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
-            "covariates for extreme scales, or give theta0."
+            "covariates for extreme scales, or give a start."
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from interlace_core.contract.approximation import Information, Shortcuts
+from interlace_core.contract.covariance import template_slopes
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
@@ -94,6 +95,7 @@ def precondition(
     scales = [
         _theta_scale(term, start.units[term.predictor], each)
         for term, each in zip(problem.terms, counts, strict=True)
+        if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
@@ -237,16 +239,15 @@ def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
     levels : ndarray, shape (c,)
         Levels that tell about each column.
     """
-    covariance, c = term.covariance, term.Z.shape[1]
     size = term.sizes * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
     theta = unit_theta(term, START_SIZE * eta_unit)
-    reach = np.zeros(theta.size)
-    for a in range(c):
-        for b in range(c):
-            unit = np.zeros((c, c))
-            unit[a, b] = 1.0
-            reach += size[a] * np.abs(covariance.pullback(theta, unit))
+    reach = np.array(
+        [
+            float(np.sum(size * np.sum(np.abs(slope), axis=1)))
+            for slope in template_slopes(term.covariance, theta)
+        ]
+    )
     return np.asarray(START_SIZE * eta_unit / _positive(reach))
 
 

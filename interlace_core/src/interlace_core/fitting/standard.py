@@ -65,10 +65,9 @@ class Standard:
         """Return derivatives in the given psi from those in the standard one (the last axis)."""
         return gradient if self.forth is None else np.asarray(gradient @ self.forth)
 
-    def theta(self, given: Array) -> Array:
-        """Return the standard theta from the given one, shape (n_theta,)."""
-        m = given.size
-        return given if self.forth is None else np.asarray(self.forth[:m, :m] @ given)
+    def inside(self, change: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """Return what a function from psi to psi does to the standard one."""
+        return lambda psi: self.psi(change(self.given_psi(psi)))
 
     def covariance(self, given: Array) -> Array:
         """Return the covariance of the standard psi from that of the given one; NaN stays."""
@@ -198,7 +197,12 @@ class _Part:
 def _changed(problem: Problem) -> tuple[Problem, Array, Array] | None:
     """Return the problem in other columns with both maps; None where columns are ordinary."""
     shift = _stand_in(problem)
-    terms = [_of_term(term) for term in problem.terms]
+    shared = {term.theta_of for term in problem.terms}
+    terms = [
+        # of two terms with one theta neither can have units of its own
+        None if term.theta_of is not None or t in shared else _of_term(term)
+        for t, term in enumerate(problem.terms)
+    ]
     predictors = [
         _of_predictor(each, centred=k == 0 and shift is not None)
         for k, each in enumerate(problem.predictors)

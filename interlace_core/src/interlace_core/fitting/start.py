@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,18 +49,18 @@ class Start:
 
 def find_start(
     problem: Problem,
-    theta0: Array | None = None,
+    given: Callable[[Array], Array] | None = None,
     shortcuts: Shortcuts | None = None,
     *,
     constants: bool = False,
 ) -> Start:
-    """Return unit-size random effects (or theta0) and the coefficients without them.
+    """Return unit-size random effects and the coefficients without them, or what is given.
 
     Parameters
     ----------
     problem : Problem
-    theta0 : ndarray, shape (n_theta,), optional
-        The user's start for theta.
+    given : callable, optional
+        From this start to the user's.
     shortcuts : Shortcuts, optional
         The approximation's own.
     constants : bool
@@ -76,9 +77,7 @@ def find_start(
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
-    if theta0 is not None:
-        psi[: problem.n_theta] = theta0
-    return Start(psi, units)
+    return Start(psi if given is None else given(psi), units)
 
 
 def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:

@@ -7,13 +7,12 @@ neither fails nor floods a terminal, whatever is given.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -93,28 +92,6 @@ def is_writable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def names_of(value: object, who: str, what: str) -> list[str]:
-    """Return a list of names from one name or several.
-
-    Raises
-    ------
-    OptionError
-        If it is neither; `what` says what the names are of.
-    """
-    if isinstance(value, str):
-        return [value]
-    several = isinstance(value, (Sequence, pd.Index, pd.Series, np.ndarray, Set))
-    if not several or isinstance(value, (bytes, bytearray)) or np.ndim(value) > 1:  # type: ignore[arg-type]
-        raise OptionError(f"{who} must be {what}, or a list of such names, got {shown(value)}.")
-    names: list[str] = list(value)  # type: ignore[call-overload]
-    for each in names:
-        if not isinstance(each, str):
-            raise OptionError(
-                f"{who} must be {what}, or a list of such names, got {shown(each)} among them."
-            )
-    return names
 
 
 def require_mapping(value: object, who: str, what: str) -> Mapping[str, Any]:

@@ -92,6 +92,11 @@ class CrossProducts:
             0.0 if w is None else float(np.sum(np.log(w))),
         )  # fmt: skip
 
+    @property
+    def estimates_sigma(self) -> bool:
+        """Whether the residual standard deviation is a parameter, and not known row by row."""
+        return bool(self.layout.problem.predictors[1].X.shape[1])
+
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.
 

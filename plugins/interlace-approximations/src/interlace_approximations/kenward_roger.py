@@ -54,6 +54,12 @@ def kenward_roger(problem: Problem, psi: Array) -> KenwardRoger:
             "a column for each. With so many rows Satterthwaite's degrees of freedom hardly "
             'differ: use df_method="satterthwaite".'
         )
+    shared = any(term.theta_of is not None for term in problem.terms)
+    if shared or not problem.predictors[1].X.shape[1]:
+        raise UnsupportedModelError(
+            "Kenward-Roger: for variances that are all estimated, each by itself; here some are "
+            'held, known or equal. Use df_method="satterthwaite".'
+        )
     residual = np.ones(problem.n) if problem.weights is None else 1.0 / problem.weights
     G = [np.diag(residual)]
     V = np.exp(2.0 * psi[-1]) * G[0]

@@ -256,7 +256,7 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     """Return sum_p A_p T N_p'."""
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
-    return np.asarray(np.tensordot(A, np.einsum("bd,edp->bep", T, N), axes=((1, 2), (0, 2))))
+    return np.asarray(np.tensordot(A, np.tensordot(T, N, axes=(1, 1)), axes=((1, 2), (0, 2))))
 
 
 def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:
@@ -266,15 +266,13 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     for (i, j), N in inverse.items():
         V = sandwich(T[i].T, N, T[j].T)
         pair = structure.pairs[i, j]
-        for a, first in enumerate(structure.factors[i].columns):
-            for b, second in enumerate(structure.factors[j].columns):
-                if i == j and b < a:
-                    continue
-                twice = 1.0 if i == j and a == b else 2.0
-                rows = scaled((twice * V[a, b])[pair.rows.codes], first.z, second.z)
-                key = (
-                    min(first.predictor, second.predictor),
-                    max(first.predictor, second.predictor),
-                )
-                h[key] = h[key] + rows if key in h else rows
+        for a, b in structure.products(i, j):
+            first, second = structure.factors[i].columns[a], structure.factors[j].columns[b]
+            twice = 1.0 if i == j and a == b else 2.0
+            rows = scaled((twice * V[a, b])[pair.rows.codes], first.z, second.z)
+            key = (
+                min(first.predictor, second.predictor),
+                max(first.predictor, second.predictor),
+            )
+            h[key] = h[key] + rows if key in h else rows
     return h

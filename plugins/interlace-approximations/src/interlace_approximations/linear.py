@@ -168,15 +168,15 @@ class LinearShortcuts(Shortcuts):
         w = precisions(self.data.layout.problem)
         average = 1.0 if w is None else float(np.mean(w))
         units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
-        return StartingValues(np.append(self.data.beta, log_sigma), units)
+        own = [log_sigma] if self.data.estimates_sigma else []
+        return StartingValues(np.append(self.data.beta, own), units)
 
     def information(self, psi: Array) -> Information:
         """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
         point = LinearPoint(self.data, psi)
         p = self.data.beta.size
-        coefficients = np.zeros((p + 1, p + 1))
+        coefficients = 2.0 * self.data.n * np.eye(p + self.data.estimates_sigma)
         coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
-        coefficients[p, p] = 2.0 * self.data.n
         factors = range(len(self.data.layout.structure.factors))
         effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
         return Information(coefficients, effects)
@@ -206,7 +206,9 @@ class LinearObjective:
             value = point.deviance(self.restricted)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)
-        dT, gradient[-1] = point.gradient(self.restricted)
+        dT, in_log_sigma = point.gradient(self.restricted)
+        if self.data.estimates_sigma:
+            gradient[-1] = in_log_sigma
         gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
@@ -243,7 +245,9 @@ def _require_linear(approximation: Approximation, problem: Problem) -> None:
 
 def _require_residual(approximation: Approximation, problem: Problem) -> None:
     """Refuse data whose fixed or random effects leave nothing for the residual."""
-    mean = problem.predictors[0]
+    mean, dispersion, *_ = problem.predictors
+    if not dispersion.X.shape[1]:
+        return  # known
     n, p = mean.X.shape
     y, wrong = problem.y - mean.offset, ""
     if n <= p:
@@ -284,7 +288,7 @@ def _require_nested(approximation: Approximation, problem: Problem) -> None:
 def _by_rows(problem: Problem) -> bool:
     """Return whether rows are correlated, or have a formula for their standard deviation."""
     dispersion = problem.predictors[1]
-    one = dispersion.X.shape[1] == 1 and bool(np.all(dispersion.X == 1.0))
+    one = dispersion.X.shape[1] <= 1 and bool(np.all(dispersion.X == 1.0))
     return problem.correlation is not None or not one
 
 

@@ -31,6 +31,8 @@ division costs as many digits as the condition has, and a gradient needs no more
 class LinearPoint:
     """A linear mixed model at one psi = (theta, beta, log sigma); beta is not looked at.
 
+    Without the last where the residual variances are known.
+
     1. Factorise `H = tau T' A T + I`.
     2. Solve for u of each column of [Q r]: `U = H^-1 tau T' Z'w [Q r]`.
     3. `M = [Q r]'V^-1 [Q r]` is what that leaves; its factor gives beta, its last entry the
@@ -39,7 +41,7 @@ class LinearPoint:
 
     def __init__(self, data: CrossProducts, psi: Array) -> None:
         self.data = data
-        self.log_sigma = float(psi[-1])
+        self.log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
         self.tau = np.exp(-2.0 * self.log_sigma)
         self.T = data.layout.templates(psi)
         # 1. H
@@ -163,11 +165,12 @@ class LinearPoint:
         ]
         dT = [-(d + d.transpose(0, 1, 3, 2)) for d in half]
         inner = columns.T @ self.lengths @ columns
-        slopes = np.empty((layout.problem.n_theta + 1, p, p))
-        slopes[-1] = -2.0 * (np.eye(p) - inner)
+        n_theta = layout.problem.n_theta
+        slopes = np.empty((n_theta + self.data.estimates_sigma, p, p))
+        slopes[n_theta:] = -2.0 * (np.eye(p) - inner)
         for m in range(p):
             for k in range(p):
-                slopes[:-1, m, k] = layout.template_pullback(psi, [d[:, :, m, k] for d in dT])
+                slopes[:n_theta, m, k] = layout.template_pullback(psi, [d[:, :, m, k] for d in dT])
         # d(M^-1) = -B (B' dM B) B' where B B' = M^-1
         B = solve_triangular(self.data.R, self.inverse_root)
         return np.asarray(-np.einsum("im,rmk,jk->rij", B, slopes, B))
@@ -223,10 +226,11 @@ class LinearPoint:
         out = [np.zeros_like(T) for T in self.T]
         for (i, j), A in self.data.A.items():
             N = inverse[i, j]
-            out[i] += self.tau * np.einsum("adp,edp->ae", np.einsum("abp,bd->adp", A, self.T[j]), N)
+            pulled = np.tensordot(A, self.T[j], axes=(1, 0))  # (a, p, d)
+            out[i] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (1, 2)))
             if i != j:
-                pulled = np.einsum("bap,bd->adp", A, self.T[i])
-                out[j] += self.tau * np.einsum("adp,dep->ae", pulled, N)
+                pulled = np.tensordot(A, self.T[i], axes=(0, 0))  # (a, p, d)
+                out[j] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (0, 2)))
         return out
 
 

@@ -167,7 +167,8 @@ def covariance_slopes(layout: Layout, psi: Array) -> Array:
     """
     problem, here = layout.problem, RowPoint.at(layout, psi)
     half, Q = here.half, here.residuals()[1]
-    slopes = list(here.point.covariance_slopes(np.append(psi[: problem.n_theta], 0.0))[:-1])
+    slopes = list(here.point.covariance_slopes(np.append(psi[: problem.n_theta], 0.0)))
+    slopes = slopes[: problem.n_theta]
     left, right = here.roots.whiten_transposed(Q), here.roots.colour(Q)
     for x in problem.predictors[1].X.T:
         inner = (left * x[:, None]).T @ right

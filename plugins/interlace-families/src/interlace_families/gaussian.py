@@ -64,8 +64,8 @@ class GaussianFamily(Family):
 
     @property
     def linear_normal(self) -> bool:
-        """Whether the link is the identity and sigma is estimated."""
-        return self.parameters[0].link.name == "identity" and self.sigma is None
+        """Whether the link is the identity, sigma estimated or known."""
+        return self.parameters[0].link.name == "identity"
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return the normal log-density."""

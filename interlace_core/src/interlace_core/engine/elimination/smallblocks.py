@@ -7,6 +7,9 @@ import numpy as np
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 
+MANY_COLUMNS = 16
+"""Columns from which products of templates are matrix products, and no longer loops over levels."""
+
 
 class NotPositiveDefiniteError(NumericalError):
     """A matrix that has to be positive definite is not."""
@@ -36,7 +39,10 @@ def sandwich(T: Array, A: Array, S: Array) -> Array:
     """Return T' A S level by level for templates T, shape (a, a), and S, shape (c, c)."""
     if T.shape == (1, 1) and S.shape == (1, 1):
         return np.asarray(A * (T[0, 0] * S[0, 0]))
-    return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
+    if min(T.shape[0], S.shape[0]) < MANY_COLUMNS:
+        return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
+    half = np.tensordot(A, S, axes=(1, 0))  # (a, l, d)
+    return np.ascontiguousarray(np.tensordot(T, half, axes=(0, 0)).transpose(0, 2, 1))
 
 
 def apply(T: Array, x: Array) -> Array:

@@ -1,0 +1,87 @@
+"""What is kept of a fit's designs, by which new data are coded as its data were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from interlace.data.design import DesignEncoder
+from interlace.data.levels import ColumnCode, FactorEncoder
+from interlace.data.rows import frozen
+from interlace.formulas.expressions import Expression
+from interlace_core.records import Array
+
+
+@dataclass(frozen=True)
+class PredictorEncoder:
+    """Codes one linear predictor of new data.
+
+    Attributes
+    ----------
+    design : DesignEncoder or None
+        Fixed effects; None for a parameter fixed by the user.
+    offsets : tuple of Expression
+        Parts of the offset that can be computed from columns; they add up.
+    constant : float
+        Known constant on the scale of eta: the value of a fixed parameter.
+    known : DesignEncoder or None
+        Columns whose coefficients are held; None if none are.
+    known_values : ndarray, shape (h,)
+        At these values.
+    """
+
+    design: DesignEncoder | None
+    offsets: tuple[Expression, ...] = ()
+    constant: float = 0.0
+    known: DesignEncoder | None = None
+    known_values: Array = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class TermEncoder:
+    """Codes one random-effects term of new data.
+
+    Attributes
+    ----------
+    design : DesignEncoder
+        Columns of Z.
+    factor : FactorEncoder
+        Groups.
+    """
+
+    design: DesignEncoder
+    factor: FactorEncoder
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Everything needed to code new data; it holds no training data and can be pickled.
+
+    Attributes
+    ----------
+    columns : mapping from str to ColumnCode
+        How the columns of designs and offsets were read.
+    predictors : tuple of PredictorEncoder
+        One per distributional parameter.
+    terms : tuple of TermEncoder
+        One per random-effects term.
+    external_offset : bool
+        Whether the fit had an offset given as an array, which cannot be computed for new data.
+    """
+
+    columns: Mapping[str, ColumnCode]
+    predictors: tuple[PredictorEncoder, ...]
+    terms: tuple[TermEncoder, ...]
+    external_offset: bool = False
+
+
+def total_offset(encoder: PredictorEncoder, values: Sequence[Array], n: int) -> Array:
+    """Return a predictor's constant and the values of its offsets added up, shape (n,).
+
+    Where there are none, every row is the same number in memory.
+    """
+    if not values:
+        return np.broadcast_to(np.float64(encoder.constant), (n,))
+    return frozen(np.sum([np.full(n, encoder.constant), *values], axis=0))

@@ -1,0 +1,105 @@
+"""Where the user wants a search to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from interlace.data.named import Coefficient, resolved
+from interlace_core.contract.problem import Problem
+from interlace_core.messages.errors import OptionError
+from interlace_core.records import Array
+
+
+def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Array] | None:
+    """Return what changes the usual start to the user's; None if there is none.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : mapping, or None
+        From names (see `named`) to values; a list for `theta` is all covariance parameters.
+    who : str
+        The call, for messages.
+
+    Raises
+    ------
+    OptionError
+        If a name or a value is none of the model's.
+    """
+    if start is None:
+        return None
+    theta = None
+    if isinstance(start, Mapping) and "theta" in start and not _is_number(start["theta"]):
+        theta = _theta(start["theta"], problem, who)
+        start = {name: value for name, value in start.items() if name != "theta"}
+    coefficients: dict[int, float] = {}
+    numbers: dict[int, dict[int, float]] = {}
+    for target, name, value in resolved(start, problem, f"{who}: start", shared=False):
+        assert isinstance(value, float)
+        if isinstance(target, Coefficient):
+            eta = target.on_eta(problem, value)
+            if not np.isfinite(eta):
+                raise OptionError(
+                    f"{who}: start: expected a value of {name!r} within its range, got {value:g}."
+                )
+            coefficients[problem.beta_slices()[target.predictor].start + target.column] = eta
+        else:
+            numbers.setdefault(target.term, {})[target.number] = value
+    given = _Given(problem, theta, coefficients, numbers, who)
+    given(np.concatenate([*(term.covariance.start() for term in _own(problem)),
+                          np.zeros(problem.n_beta)]))  # fmt: skip
+    return given
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """A start with the user's values in it."""
+
+    problem: Problem
+    theta: Array | None
+    coefficients: dict[int, float]
+    numbers: dict[int, dict[int, float]]
+    who: str
+
+    def __call__(self, psi: Array) -> Array:
+        psi = psi.copy()
+        if self.theta is not None:
+            psi[: self.problem.n_theta] = self.theta
+        for entry, value in self.coefficients.items():
+            psi[entry] = value
+        for t, chosen in self.numbers.items():
+            term, place = self.problem.terms[t], self.problem.theta_slices()[t]
+            values = np.array(term.covariance.natural(psi[place]), dtype=np.float64)
+            values[list(chosen)] = list(chosen.values())
+            try:
+                psi[place] = term.covariance.from_natural(values)
+            except ValueError as error:
+                raise OptionError(f"{self.who}: start: ({term.label}): expected {error}.") from None
+        return psi
+
+
+def _own(problem: Problem) -> list[Any]:
+    return [term for term in problem.terms if term.theta_of is None]
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is one number, as of a family's parameter of that name."""
+    return isinstance(value, (Real, str))
+
+
+def _theta(given: Any, problem: Problem, who: str) -> Array:
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros((0, 0))
+    if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
+        raise OptionError(
+            f"{who}: start: theta must be {problem.n_theta} finite number(s), the entries of the "
+            f"terms' templates in order, got {given!r}."
+        )
+    return values

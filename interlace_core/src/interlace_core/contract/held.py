@@ -1,0 +1,239 @@
+"""A covariance structure some of whose numbers are held at values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from interlace_core.contract.covariance import Covariance, Kind, natural_slopes
+from interlace_core.records import Array, BoolArray, IntArray
+
+ABOUT = ("name", "crosses_bounds", "takes_levels_only", "takes_matrix", "largest", "full_rank")
+
+
+def with_held(
+    covariance: Covariance, columns: Sequence[str], held: Mapping[str, float]
+) -> Covariance:
+    """Return a structure with some of its numbers, by name, held at values.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    columns : sequence of str
+        Names of the term's columns.
+    held : mapping from name to value
+
+    Raises
+    ------
+    ValueError
+        If no covariance of the structure has these values.
+    """
+    if not held:
+        return covariance
+    names = covariance.names(columns)
+    places = np.array([names.index(name) for name in held], dtype=np.intp)
+    natural = np.array(covariance.natural(covariance.start()), dtype=np.float64)
+    natural[places] = list(held.values())
+    _check_kinds(covariance, names, held)
+    theta = covariance.from_natural(natural)
+    moved = _moved_by(covariance)[places].any(axis=0)
+    if int(moved.sum()) == places.size:
+        return HeldEntries(covariance, dict(held), places, np.flatnonzero(~moved), theta)
+    return HeldNumbers(covariance, dict(held), places, natural)
+
+
+class Held(Covariance):
+    """What both ways of holding share: names and numbers of what is free."""
+
+    def __init__(self, inner: Covariance, held: dict[str, float], places: IntArray) -> None:
+        super().__init__(inner.size)
+        self.inner, self.held = inner, held
+        self.places = places
+        self.free = np.setdiff1d(np.arange(inner.n_theta), places)
+        for each in ABOUT:
+            setattr(self, each, getattr(inner, each))
+
+    @property
+    def n_theta(self) -> int:
+        """Those of the structure that are not held."""
+        return int(self.free.size)
+
+    @property
+    def fixed(self) -> Mapping[str, float]:
+        """What is held."""
+        return {**self.inner.fixed, **self.held}
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of what is free."""
+        names = self.inner.names(columns)
+        return tuple(names[k] for k in self.free)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of what is free."""
+        kinds = self.inner.kinds()
+        return tuple(kinds[k] for k in self.free)
+
+
+class HeldEntries(Held):
+    """Held numbers that are entries of theta: the others stay as they are.
+
+    Parameters
+    ----------
+    inner : Covariance
+    held : dict from name to value
+    places : ndarray of intp
+        Of the held among the structure's numbers.
+    entries : ndarray of intp
+        Of theta that are free.
+    theta : ndarray
+        A theta of the structure with the held values.
+    """
+
+    def __init__(
+        self,
+        inner: Covariance,
+        held: dict[str, float],
+        places: IntArray,
+        entries: IntArray,
+        theta: Array,
+    ) -> None:
+        super().__init__(inner, held, places)
+        self.entries, self.theta = entries, theta
+
+    def whole(self, theta: Array) -> Array:
+        """Return the structure's theta from the free entries."""
+        found = self.theta.copy()
+        found[self.entries] = theta
+        return found
+
+    def template(self, theta: Array) -> Array:
+        """Return the structure's template."""
+        return self.inner.template(self.whole(theta))
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the free entries' derivatives."""
+        return np.asarray(self.inner.pullback(self.whole(theta), dT)[self.entries])
+
+    def start(self) -> Array:
+        """Return the structure's own."""
+        return np.asarray(self.inner.start()[self.entries])
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return the free entries' bounds."""
+        lower, upper = self.inner.bounds()
+        return lower[self.entries], upper[self.entries]
+
+    def canonical(self, theta: Array) -> Array:
+        """Return the free entries within bounds."""
+        return np.asarray(self.inner.canonical(self.whole(theta))[self.entries])
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the free entries of the structure's own."""
+        return np.asarray(self.inner.nearest(covariance)[self.entries])
+
+    def natural(self, theta: Array) -> Array:
+        """Return the free numbers."""
+        return np.asarray(self.inner.natural(self.whole(theta))[self.free])
+
+    def from_natural(self, values: Array) -> Array:
+        """Return the free entries."""
+        natural = self.inner.natural(self.theta)
+        natural[self.places] = list(self.held.values())
+        natural[self.free] = values
+        return np.asarray(self.inner.from_natural(natural)[self.entries])
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return which free entries are at a bound."""
+        found = self.inner.at_bound(self.whole(theta), sizes, tol_sd_eta)
+        return np.asarray(found[self.entries])
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return the structure's answer, where it leaves what is held."""
+        found = self.inner.snapped(self.whole(theta), sizes, tol_sd_eta)
+        kept = np.array_equal(self.whole(found[self.entries]), found)
+        return np.asarray(found[self.entries]) if kept else theta
+
+
+class HeldNumbers(Held):
+    """Held numbers that several entries of theta make: theta is the free numbers themselves.
+
+    Correlations as the sine of an angle, so that a singular covariance is no edge.
+    """
+
+    def __init__(
+        self, inner: Covariance, held: dict[str, float], places: IntArray, natural: Array
+    ) -> None:
+        super().__init__(inner, held, places)
+        self.base = natural
+        self.angles = np.array([kind == "correlation" for kind in self.kinds()], dtype=bool)
+        self.positive = np.array([kind in ("sd", "positive") for kind in self.kinds()], dtype=bool)
+        self.crosses_bounds = False  # type: ignore[misc]
+
+    def inside(self, theta: Array) -> Array:
+        """Return the structure's theta; NaN where there is none."""
+        values = self.base.copy()
+        values[self.free] = self.natural(theta)
+        try:
+            return self.inner.from_natural(values)
+        except ValueError:
+            return np.full(self.inner.n_theta, np.nan)
+
+    def template(self, theta: Array) -> Array:
+        """Return the structure's template."""
+        return self.inner.template(self.inside(theta))
+
+    def pullback(self, theta: Array, dT: Array) -> Array:
+        """Return the derivatives in the free numbers, by the inverse of their slopes."""
+        inside = self.inside(theta)
+        if not np.all(np.isfinite(inside)):
+            return np.full(self.n_theta, np.nan)
+        slopes = natural_slopes(self.inner, inside)
+        in_numbers = np.linalg.lstsq(slopes.T, self.inner.pullback(inside, dT), rcond=None)[0]
+        return np.asarray(in_numbers[self.free] * np.where(self.angles, np.cos(theta), 1.0))
+
+    def start(self) -> Array:
+        """Return the numbers of the structure's start."""
+        return self.from_natural(self.base[self.free])
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Return 0 and infinity for what is positive; angles have none."""
+        return np.where(self.positive, 0.0, -np.inf), np.full(self.n_theta, np.inf)
+
+    def canonical(self, theta: Array) -> Array:
+        """Return theta with its angles folded into their range."""
+        return np.where(self.angles, np.arcsin(np.sin(theta)), theta)
+
+    def nearest(self, covariance: Array) -> Array:
+        """Return the free numbers of the structure's own."""
+        found = self.inner.natural(self.inner.nearest(covariance))
+        return self.from_natural(found[self.free])
+
+    def natural(self, theta: Array) -> Array:
+        """Return the free numbers."""
+        return np.where(self.angles, np.sin(theta), theta)
+
+    def from_natural(self, values: Array) -> Array:
+        """Return theta of the free numbers."""
+        values = np.asarray(values, dtype=np.float64)
+        return np.where(self.angles, np.arcsin(np.clip(values, -1.0, 1.0)), values)
+
+
+def _check_kinds(covariance: Covariance, names: Sequence[str], held: Mapping[str, float]) -> None:
+    for name, kind in zip(names, covariance.kinds(), strict=True):
+        value = held.get(name, 0.0)
+        if kind in ("sd", "positive") and value < 0.0:
+            raise ValueError(f"{name} of at least 0, got {value:g}")
+        if kind == "correlation" and abs(value) > 1.0:
+            raise ValueError(f"{name} from -1 to 1, got {value:g}")
+
+
+def _moved_by(covariance: Covariance) -> BoolArray:
+    """Return which entries of theta move which numbers, shape (n_theta, n_theta)."""
+    rng = np.random.default_rng(8)
+    found = np.zeros((covariance.n_theta,) * 2, dtype=bool)
+    for _ in range(2):
+        theta = covariance.start() * (1.0 + 0.2 * rng.random(covariance.n_theta))
+        theta = covariance.canonical(theta + 0.1 * rng.random(covariance.n_theta))
+        found |= np.abs(natural_slopes(covariance, theta)) > 1e-7
+    return found

@@ -1,0 +1,163 @@
+"""Parameters held at values, and starts by name: against offsets, other models and the optimum."""
+
+import numpy as np
+import pytest
+
+import interlace
+from interlace_core.contract.held import with_held
+from interlace_core.covariances import Unstructured
+from interlace_core.messages.errors import OptionError
+from interlace_core.testing.differences import gradient
+from reference_fits import load_data
+
+MAP = load_data("sim_map")
+SLOPES = "yg ~ x1 + x2 + (1 + x1 | g)"
+
+
+def test_a_held_coefficient_is_an_offset():
+    held = interlace.glmer("yb ~ x1 + x2 + (1 | g)", MAP, "binomial", hold={"x1": 0.5})
+    offset = interlace.glmer("yb ~ x2 + offset(0.5 * x1) + (1 | g)", MAP, "binomial")
+    assert held.llf == pytest.approx(offset.llf, abs=1e-9)
+    assert held.df == offset.df
+    assert held.fe_params["x1"] == 0.5 and held.fe_bse["x1"] == 0.0
+    assert np.isnan(held.fe_pvalues["x1"])
+    assert held.held.to_dict() == {"x1": 0.5}
+    new = MAP.iloc[:7]
+    assert held.predict(new).to_numpy() == pytest.approx(offset.predict(new).to_numpy(), rel=1e-7)
+    assert "(fixed)" in str(held.summary())
+
+
+def test_equal_coefficients_are_one_of_the_sum():
+    equal = interlace.fit("yg ~ x1 + x2 + (1 | g)", MAP, hold={"x1": "x2"})
+    total = interlace.fit("yg ~ x2 + (1 | g)", MAP.assign(x2=MAP["x1"] + MAP["x2"]))
+    assert equal.llf == pytest.approx(total.llf, abs=1e-9)
+    assert equal.fe_params["x1"] == equal.fe_params["x2"]
+    assert equal.fe_bse["x1"] == pytest.approx(total.fe_bse["x2"], rel=1e-6)
+    predicted = equal.predict(MAP.iloc[:5]).to_numpy()
+    assert predicted == pytest.approx(equal.fittedvalues.to_numpy()[:5], rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_the_residual_held_at_its_estimate_changes_nothing(method):
+    free = interlace.fit(SLOPES, MAP, method=method)
+    held = interlace.fit(SLOPES, MAP, method=method, hold={"sigma": free.scale**0.5})
+    assert held.llf == pytest.approx(free.llf, abs=1e-8)
+    assert held.df == free.df - 1
+    assert held.fe_params.to_numpy() == pytest.approx(free.fe_params.to_numpy(), rel=1e-5)
+    same = interlace.glmer(SLOPES, MAP, "gaussian", hold={"sigma": held.scale**0.5})
+    if method == "ML":
+        assert same.llf == pytest.approx(free.llf, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("hold", "free"),
+    [
+        ({"sd": {"g": {"Intercept": None}}}, "sd(Intercept | g)"),
+        ({"sd": {"g": {"x1": None}}}, "sd(x1 | g)"),
+        ({"cor": {"g": None}}, "cor(x1, Intercept | g)"),
+        ({"sd(x1 | g)": None}, "sd(x1 | g)"),
+        ({"cor(Intercept, x1 | g)": None}, "cor(x1, Intercept | g)"),
+    ],
+)
+def test_a_number_held_at_its_estimate_changes_nothing(hold, free):
+    data = load_data("sleepstudy").rename(columns={"Days": "x1", "Subject": "g"})
+    whole = interlace.glmer("Reaction ~ x1 + (1 + x1 | g)", data, "gaussian")
+    value = float(whole.confint().loc[free, "estimate"])
+    held = interlace.glmer(
+        "Reaction ~ x1 + (1 + x1 | g)", data, "gaussian", hold=filled(hold, value)
+    )
+    assert held.llf == pytest.approx(whole.llf, abs=1e-7)
+    assert held.df == whole.df - 1
+    assert held.held.iloc[0] == value
+    assert free.split("(")[0] not in held.confint().index
+    # and at another value it costs
+    away = interlace.glmer(
+        "Reaction ~ x1 + (1 + x1 | g)", data, "gaussian", hold=filled(hold, 0.5 * value + 0.3)
+    )
+    assert away.llf < whole.llf - 1e-3
+
+
+def filled(hold, value):
+    return {key: value if inner is None else filled(inner, value) for key, inner in hold.items()}
+
+
+def test_everything_held_is_the_likelihood_there():
+    free = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson")
+    values = free.fe_params.to_dict() | {"sd": {"g": float(free.theta[0])}}
+    held = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=values)
+    assert held.df == 0
+    assert held.llf == pytest.approx(free.llf, abs=1e-10)
+
+
+def test_what_is_held_survives_a_file(tmp_path):
+    hold = {"sd": {"g": {"x1": 0.2}}, "x2": 0.4}
+    fit = interlace.glmer(SLOPES, MAP, "gaussian", hold=hold)
+    fit.save(tmp_path / "held.interlace")
+    again = interlace.load(tmp_path / "held.interlace")
+    assert again.held.to_dict() == fit.held.to_dict()
+    assert again.predict(MAP).to_numpy() == pytest.approx(fit.predict(MAP).to_numpy(), abs=1e-12)
+    assert again.confint("sd").equals(fit.confint("sd"))
+
+
+def test_profiles_and_refits_leave_what_is_held():
+    fit = interlace.glmer("yp ~ x1 + (1 | g) + (1 | h)", MAP, "poisson", hold={"sd": {"h": 0.3}})
+    limits = fit.confint("sd(Intercept | g)", method="profile")
+    assert 0.3 < limits["lower"].iloc[0] < limits["upper"].iloc[0] < 1.5
+    again = fit.refit(fit.simulate(1, seed=1, raw=True)[0])
+    assert again.held.to_dict() == fit.held.to_dict()
+    assert again.variance_components["h"] == pytest.approx(0.09)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [{"sd(b)": 0.7}, {"cor(a, b)": 0.4}, {"sd(b)": 0.7, "cor(a, b)": -0.4}, {"cor(b, c)": 0.2}],
+)
+def test_slopes_of_structures_with_held_numbers(held):
+    columns = ["a", "b", "c"]
+    structure = with_held(Unstructured(3), columns, held)
+    assert structure.n_theta == 6 - len(held)
+    rng = np.random.default_rng(2)
+    theta = structure.start() + 0.1 * rng.normal(size=structure.n_theta)
+    dT = np.tril(rng.normal(size=(3, 3)))
+    found = structure.pullback(theta, dT)
+    wanted = gradient(lambda t: float(np.sum(dT * structure.template(t))), theta, 1e-4)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    T = structure.template(theta)
+    natural = Unstructured(3).natural(Unstructured(3).nearest(T @ T.T))
+    names = Unstructured(3).names(columns)
+    for name, value in held.items():
+        assert natural[names.index(name)] == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hold", "words"),
+    [
+        ({"q": 1.0}, "expected a parameter of the model, got 'q'"),
+        ({"sd": {"q": 1.0}}, "sd of q"),
+        ({"sd": {"g": -1.0}}, "at least 0"),
+        ({"sd": 1.0}, "got 'sd'"),
+        ([1.0], "expected a dict"),
+        ({"sigma": -1.0}, "within its range"),
+        ({"x1": True}, "expected a number"),
+        ({"x1": "two"}, "got 'two'"),
+        ({"x1": float("nan")}, "expected a number"),
+        ({"x1": "x2", "x2": 1.0}, "free one"),
+        ({"x1": 1.0, "sd": {"g": "x1"}}, "cannot be equal"),
+    ],
+)
+def test_mistakes_are_named(hold, words):
+    with pytest.raises(OptionError, match="^fit: hold") as caught:
+        interlace.fit("yg ~ x1 + x2 + (1 | g)", MAP, hold=hold)
+    assert words in str(caught.value)
+
+
+def test_starts_by_name_lead_to_the_same_optimum():
+    usual = interlace.glmer(SLOPES, MAP, "gaussian")
+    start = {"x1": 3.0, "sd": {"g": {"x1": 1.0, "Intercept": 2.0}}, "cor": {"g": 0.5}, "sigma": 2.0}
+    other = interlace.glmer(SLOPES, MAP, "gaussian", start=start)
+    assert other.llf == pytest.approx(usual.llf, abs=1e-7)
+    assert other.fit.path != usual.fit.path
+    with pytest.raises(OptionError, match="^glmer: start: "):
+        interlace.glmer(SLOPES, MAP, "gaussian", start={"cor": {"g": 2.0}})
+    with pytest.raises(OptionError, match="^glmer: start: theta must be 3"):
+        interlace.glmer(SLOPES, MAP, "gaussian", start={"theta": [1.0]})

@@ -1,0 +1,163 @@
+"""Known sampling variances: metafor's fits, and its I squared, Q and intervals in closed form."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+import interlace
+from interlace_core.messages.errors import (
+    DataError,
+    NotAvailableError,
+    OptionError,
+    UnsupportedModelError,
+)
+from reference_fits import load_data, load_fit
+
+BCG = load_data("meta_bcg")
+FORMULAS = {
+    "meta_bcg_ml": "yi ~ 1 + (1 | trial)",
+    "meta_bcg_reml": "yi ~ 1 + (1 | trial)",
+    "meta_bcg_mods_ml": "yi ~ ablat + (1 | trial)",
+    "meta_bcg_mods_reml": "yi ~ ablat + alloc + (1 | trial)",
+    "meta_school_3level_mods_ml": "yi ~ I(year - 1990) + (1 | district/school)",
+    "meta_school_3level_reml": "yi ~ 1 + (1 | district/school)",
+}
+
+
+def fit(fit_id, **options):
+    reference = load_fit(fit_id)
+    method = "REML" if reference["REML"] else "ML"
+    data = load_data(reference["dataset"])
+    found = interlace.fit(FORMULAS[fit_id], data, method=method, known_variance="vi", **options)
+    return found, reference
+
+
+@pytest.mark.parametrize("fit_id", FORMULAS)
+def test_fits_agree_with_metafor(fit_id):
+    ours, reference = fit(fit_id)
+    assert ours.converged
+    assert ours.llf == pytest.approx(reference["logLik"], abs=1e-5)
+    assert ours.df == reference["df"]
+    se = np.array(list(reference["se"].values()))
+    assert ours.fe_params.to_numpy() == pytest.approx(
+        np.array(list(reference["fixef"].values())), abs=2e-3 * se.min()
+    )
+    assert ours.fe_bse.to_numpy() == pytest.approx(se, rel=1e-5)
+    variances = [np.ravel(each["cov"])[0] for each in reference["varcor"].values()]
+    assert list(ours.variance_components.values()) == pytest.approx(variances, rel=5e-3)
+
+
+@pytest.mark.parametrize("fit_id", ["meta_bcg_ml", "meta_school_3level_mods_ml"])
+def test_laplace_of_a_normal_response_is_the_same(fit_id):
+    reference = load_fit(fit_id)
+    data = load_data(reference["dataset"])
+    ours = interlace.glmer(FORMULAS[fit_id], data, "gaussian", known_variance="vi")
+    assert ours.llf == pytest.approx(reference["logLik"], abs=1e-6)
+    assert ours.df == reference["df"]
+
+
+def sampling_covariance():
+    data = load_data("meta_berkey")
+    V = np.zeros((10, 10))
+    for i in range(0, 10, 2):
+        V[i : i + 2, i : i + 2] = data[["v1i", "v2i"]].to_numpy()[i : i + 2]
+    return data, V
+
+
+def test_known_covariances_within_studies():
+    reference = load_fit("meta_berkey_us_ml")
+    data, V = sampling_covariance()
+    model = "yi ~ 0 + outcome + (0 + outcome | trial)"
+    ours = interlace.fit(model, data, method="ML", known_variance=V)
+    assert ours.llf == pytest.approx(reference["logLik"], abs=1e-6)
+    assert ours.df == 5
+    expected = np.array(reference["varcor"]["trial"]["cov"])
+    assert ours.variance_components["trial"].to_numpy() == pytest.approx(expected, rel=1e-3)
+    order = np.random.default_rng(1).permutation(10)
+    other = interlace.fit(
+        model, data.iloc[order], method="ML", known_variance=V[np.ix_(order, order)]
+    )
+    assert other.llf == pytest.approx(ours.llf, abs=1e-8)
+    missing = data.assign(yi=data["yi"].where(data.index != 3))
+    fewer = interlace.fit(model, missing, method="ML", known_variance=V)
+    rest = [0, 1, 2, *range(4, 10)]
+    same = interlace.fit(model, data.iloc[rest], method="ML", known_variance=V[np.ix_(rest, rest)])
+    assert fewer.llf == pytest.approx(same.llf, abs=1e-8)
+
+
+def test_heterogeneity_is_that_of_higgins_and_thompson():
+    """metafor prints for dat.bcg by REML: I2 92.22 %, H2 12.86, Q 152.2330 with 12 df."""
+    ours, _ = fit("meta_bcg_reml")
+    found = ours.heterogeneity()
+    assert 100 * found.I2 == pytest.approx(92.22, abs=0.01)
+    assert found.H2 == pytest.approx(12.86, abs=0.01)
+    assert found.Q == pytest.approx(152.2330, abs=1e-3)
+    assert found.df == 12 and found.pvalue < 1e-4
+    w = 1.0 / BCG["vi"]
+    typical = 12 * w.sum() / (w.sum() ** 2 - (w**2).sum())
+    assert found.typical_variance == pytest.approx(typical, rel=1e-10)
+    assert "I2" in str(found)
+
+
+def test_known_covariances_enter_the_test_of_heterogeneity():
+    data, V = sampling_covariance()
+    ours = interlace.fit("yi ~ 0 + outcome + (1 | trial)", data, known_variance=V)
+    W, X = np.linalg.inv(V), np.column_stack([data["outcome"] == "AL", data["outcome"] == "PD"])
+    P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W)
+    found = ours.heterogeneity()
+    assert found.Q == pytest.approx(data["yi"] @ P @ data["yi"], rel=1e-8)
+    assert found.typical_variance == pytest.approx(8 / np.trace(P), rel=1e-8)
+
+
+def test_levels_share_the_total():
+    ours, _ = fit("meta_school_3level_reml")
+    table = ours.heterogeneity().table
+    assert table["I2"].iloc[:-1].sum() == pytest.approx(table["I2"].iloc[-1])
+    assert list(table.index) == ["1 | district", "1 | district:school", "total"]
+
+
+def test_prediction_intervals():
+    """metafor's predict: ci -1.0669 to -0.3622, pi -1.8667 to 0.4376."""
+    ours, _ = fit("meta_bcg_reml")
+    row = ours.prediction_interval().iloc[0]
+    assert row[["conf.low", "conf.high"]].tolist() == pytest.approx([-1.0669, -0.3622], abs=2e-4)
+    assert row[["pred.low", "pred.high"]].tolist() == pytest.approx([-1.8667, 0.4376], abs=2e-4)
+    assert ours.prediction_interval(df=11).iloc[0]["pred.low"] < row["pred.low"]
+    mods, _ = fit("meta_bcg_mods_ml")
+    new = mods.prediction_interval({"ablat": [10.0, 50.0]}, level=0.9)
+    X = np.array([[1.0, 10.0], [1.0, 50.0]])
+    V = mods.vcov().to_numpy()[-2:, -2:]
+    se = np.sqrt(np.einsum("ij,jk,ik->i", X, V, X))
+    assert new["estimate"].to_numpy() == pytest.approx(X @ mods.fe_params.to_numpy())
+    half = (new["conf.high"] - new["estimate"]).to_numpy()
+    assert half == pytest.approx(ndtri(0.95) * se, rel=1e-6)
+    assert mods.predict({"ablat": [10.0]}, include_re=False).iloc[0] == pytest.approx(
+        new["estimate"].iloc[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "error", "words"),
+    [
+        ("yi", {}, DataError, "positive numbers"),
+        (np.ones(3), {}, DataError, "13"),
+        (np.ones((3, 3)), {}, DataError, "shape"),
+        ("vi", {"weights": "vi"}, OptionError, "leave out weights"),
+        ("vi", {"dispformula": "~ ablat"}, OptionError, "formula too"),
+        ("vi", {"hold": {"sigma": 1.0}}, OptionError, "leave out sigma"),
+        (np.ones((13, 13)), {}, DataError, "positive definite"),
+    ],
+)
+def test_mistakes_are_named(given, options, error, words):
+    with pytest.raises(error, match=words):
+        interlace.fit("yi ~ 1 + (1 | trial)", BCG, known_variance=given, **options)
+
+
+def test_what_has_no_residual_variance_takes_none():
+    with pytest.raises(UnsupportedModelError, match="normal response"):
+        interlace.glmer(
+            "r ~ 1 + (1 | trial)", BCG.assign(r=np.arange(13)), "poisson", known_variance="vi"
+        )
+    plain = interlace.fit("yi ~ ablat + (1 | alloc)", BCG)
+    with pytest.raises(NotAvailableError, match="known_variance"):
+        plain.heterogeneity()
