@@ -26,7 +26,11 @@ NOT_SLOW = ("-m", "not slow")
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
 ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 # Built or installed by sessions of their own.
-NOT_INSTALLED = ("--ignore=plugins/interlace-template", "--ignore=tests/install")
+NOT_INSTALLED = (
+    "--ignore=plugins/interlace-template",
+    "--ignore=plugins/interlace-template-covariance",
+    "--ignore=tests/install",
+)
 # Run by sessions of their own.
 ELSEWHERE = (
     "--ignore=tests/test_docs.py",

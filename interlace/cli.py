@@ -1,4 +1,4 @@
-"""The command line: `interlace demo | fit | plugins | config | new-family`."""
+"""The command line: `interlace demo | fit | plugins | config | new-family | new-covariance`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     family.add_argument("--into", type=Path, default=Path(), metavar="FOLDER",
                         help="where its folder is made (default: here)")  # fmt: skip
     family.set_defaults(run=_new_family)
+
+    covariance = commands.add_parser(
+        "new-covariance", help="write a package with a covariance structure of your own"
+    )
+    covariance.add_argument("name", help="of the structure, such as 'my_structure'")
+    covariance.add_argument("--into", type=Path, default=Path(), metavar="FOLDER",
+                            help="where its folder is made (default: here)")  # fmt: skip
+    covariance.set_defaults(run=_new_covariance)
     return parser
 
 
@@ -169,13 +177,23 @@ def _config(options: argparse.Namespace) -> None:
 
 
 def _new_family(options: argparse.Namespace) -> None:
-    from interlace.new_family import write_family
+    from interlace.new_plugin import FAMILY, write_plugin
 
-    folder = write_family(options.name, options.into)
+    folder = write_plugin(FAMILY, options.name, options.into)
     print(f"Wrote {folder}: a family {options.name!r} with the density of the template.")
     print(f"  pip install -e {folder} pytest   installs it; interlace finds it from then on")
     print(f"  pytest {folder}   holds it against the contract")
     print("Its density is in src/, in family.py: put yours in its place.")
+
+
+def _new_covariance(options: argparse.Namespace) -> None:
+    from interlace.new_plugin import COVARIANCE, write_plugin
+
+    folder = write_plugin(COVARIANCE, options.name, options.into)
+    print(f"Wrote {folder}: a structure {options.name!r} with the correlations of the template.")
+    print(f"  pip install -e {folder} pytest   installs it; interlace finds it from then on")
+    print(f"  pytest {folder}   holds it against the contract")
+    print("It is in src/, in structure.py: put yours in its place.")
 
 
 def _print_table(rows: list[list[str]]) -> None:
