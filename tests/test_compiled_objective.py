@@ -16,7 +16,7 @@ from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermit
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract import Status
 from interlace_core.engine import ModeSettings, layout_of
-from interlace_core.engine.compiled import WithSecondOpinion, kernel_words
+from interlace_core.engine.compiled import CompiledRows, WithSecondOpinion, kernel_words
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.registry import default_registry
 
@@ -268,6 +268,13 @@ def test_what_was_used_is_said():
         assert crossed.settings["kernel"].endswith(": rows")
     else:
         assert m.settings["kernel"] == crossed.settings["kernel"] == "none"
+
+
+def test_a_linear_model_says_that_none_was_used():
+    m = interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
+    assert m.settings["kernel"] == "none"
+    # nothing is made only to say so
+    assert CompiledRows not in layout_of(m.training.problem).problem.cache
 
 
 def test_kernels_can_be_required(monkeypatch):

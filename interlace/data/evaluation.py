@@ -295,7 +295,7 @@ class _Evaluation:
             return result.astype(np.float64)
         if result.dtype.kind == "b":
             return result
-        column = as_column(node.text, result.astype(object))
+        column = as_column(node.text, np.broadcast_to(result.astype(object), (self.frame.n,)))
         return column if column.levels is not None else column.numbers
 
     def argument(self, node: Node) -> Any:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 GREEK = frozenset({"alpha", "mu", "nu", "phi", "pi", "psi", "sigma", "theta"})
 """Names of parameters that LaTeX has a letter for."""
 
+ROLES = {"zero": " (the zero part)", "dispersion": " (the dispersion)"}
+"""What a parameter is for, beside its name."""
+
 LEVEL = 0.95
 """Of all intervals in words."""
 
@@ -136,7 +139,8 @@ def _coefficients(result: Estimates, block: Block) -> str:
         head = f"Thresholds on the latent scale ({block.scale}), with 95% {intervals}."
         return "\n".join([head, *(f"  - {_line(*row, Meaning())}" for row in rows)])
     meaning = meaning_of(result, k)
-    title = "Effects on the mean" if k == 0 else f"Effects on {found.parameter.name}"
+    what = ROLES.get(found.parameter.role, "")
+    title = "Effects on the mean" if k == 0 else f"Effects on {found.parameter.name}{what}"
     if k == 0 and thresholds_of(result) is not None:
         title = "Effects on the latent value"
     same = ", other things equal and in the same group" if result.terms else ", other things equal"

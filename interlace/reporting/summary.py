@@ -39,6 +39,9 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
+PART_NAMES = {"zero": "the zero part", "dispersion": "the dispersion"}
+"""What the roles of parameters are called in the head."""
+
 PARTS = ("head", "random", "fixed", "thresholds", "parameters", "family", "notes")
 """What a summary is made of: "parameters" are coefficients of other parameters than the mean,
 "family" those that are constant, on their natural scale."""
@@ -174,7 +177,10 @@ def _head(result: Estimates) -> tuple[Row, ...]:
     rows = [
         _heading(result),
         ("Formula", whole_formula(result)),
-        *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
+        *(
+            (f"Formula of {PART_NAMES.get(name, name)}", text)
+            for name, text in result.settings.parameters.items()
+        ),
         ("Family", result.family_words),
         *_given(result),
         ("Approximation", str(result.fitted_by)),
