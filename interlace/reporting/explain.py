@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,8 +60,16 @@ class Explanation:
 
     def _repr_markdown_(self) -> str:
         body = " \\\\\n".join(self.equations)
-        words = "\n\n".join(self.paragraphs)
+        words = "\n\n".join(_markdown(each) for each in self.paragraphs)
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$\n\n{words}"
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+
+
+def _markdown(text: str) -> str:
+    """Return a text with what means something to Markdown, or to HTML within it, escaped."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;")).replace("\\<", "&lt;")
 
 
 def explain(result: Estimates) -> Explanation:

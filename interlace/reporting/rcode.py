@@ -20,6 +20,7 @@ from interlace.reporting.rformulas import (
     response,
     weights,
 )
+from interlace_core.messages.checks import require_text
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -50,6 +51,7 @@ DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else
 
 def r_code(result: Estimates, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
+    require_text(data, "r_code: data", "the name of a data frame in R")
     _require_counterpart(result)
     nAGQ = result.fitted_by.nAGQ
     lme4 = bool(result.terms) and not _is_by_glmmTMB(result)
@@ -91,6 +93,7 @@ def lmer_code(result: Estimates, data: str, ddf: str) -> str:
     NotAvailableError
         If lmer does not fit such a model.
     """
+    require_text(data, "r_code: data", "the name of a data frame in R")
     _require_counterpart(result)
     rights = formulas(result)
     REML = "TRUE" if result.restricted else "FALSE"
