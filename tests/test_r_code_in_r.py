@@ -138,6 +138,9 @@ MODELS: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any]
     "clmm offset": (clmm, "rating ~ temp + offset(w) + (1 | judge)", "wine", None, {}),
     "clmm weights": (clmm, "rating ~ temp + (1 | judge)", "wine", None, {"weights": "w + 1"}),
     "clmm crossed": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None, {}),
+    "clmm cloglog": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None,
+                     {"link": "cloglog"}),
+    "clmm loglog": (clmm, "rating ~ temp + (0 + w | judge)", "wine", None, {"link": "loglog"}),
     "clm": (clmm, "rating ~ temp + contact", "wine", None, {"random": [], "link": "cloglog"}),
 }  # fmt: skip
 
