@@ -26,7 +26,11 @@ NOT_SLOW = ("-m", "not slow")
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
 ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 # Built or installed by sessions of their own.
-NOT_INSTALLED = ("--ignore=plugins/interlace-template", "--ignore=tests/install")
+NOT_INSTALLED = (
+    "--ignore=plugins/interlace-template",
+    "--ignore=plugins/interlace-template-covariance",
+    "--ignore=tests/install",
+)
 # Run by sessions of their own.
 ELSEWHERE = (
     "--ignore=tests/test_docs.py",
@@ -194,6 +198,15 @@ def bench(session: nox.Session) -> None:
     """Benchmarks: time, log-likelihood and memory beside the peers; see benchmarks/README.md."""
     session.install(*EVERYTHING, *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def odd(session: nox.Session) -> None:
+    """Call everything with odd values, load changed files, run odd commands: all end in words."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("python", "tests/odd/run.py", "--each", "40", *session.posargs)
+    session.run("python", "tests/odd/files.py", "--number", "5000")
+    session.run("python", "tests/odd/commands.py")
 
 
 @nox.session

@@ -63,10 +63,20 @@ def test_rows_of_one_formula_differ_by_their_zero_parts() -> None:
         ),
         (lambda: [sleep(), sleep(weights="Days + 1")], ["no weights", "weights Days + 1"]),
         (lambda: [sleep(), sleep(offset="Days")], ["Subject)", "offset Days"]),
+        (
+            lambda: [
+                salamanders("negativebinomial"),
+                interlace.glmer(
+                    "count ~ mined + (1 | site)", datasets.load("Salamanders"),
+                    "negativebinomial", hold={"theta": 1.0},
+                ),
+            ],
+            ["site)", "theta = 1"],
+        ),
         (lambda: [sleep(), sleep()], ["(1)", "(2)"]),
     ],
     ids=["family", "dispersion", "link", "thresholds", "method", "correlation", "weights",
-         "offset", "nothing"],
+         "offset", "held", "nothing"],
 )  # fmt: skip
 def test_names_have_what_differs(make, parts: list[str]) -> None:
     names = names_of(make())

@@ -12,10 +12,11 @@ import pytest
 import interlace
 from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force, prepared
+from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract import Status
 from interlace_core.engine import ModeSettings, layout_of
-from interlace_core.engine.compiled import WithSecondOpinion, kernel_words
+from interlace_core.engine.compiled import CompiledRows, WithSecondOpinion, kernel_words
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.registry import default_registry
 
@@ -187,6 +188,41 @@ def require_same(problem):
     np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
 
 
+QUADRATURE = [
+    (AdaptiveGaussHermite(1, EXACT), Case("poisson")),
+    (AdaptiveGaussHermite(7, EXACT), Case("binomial")),
+    (AdaptiveGaussHermite(25, EXACT), Case("negativebinomial")),
+    (AdaptiveGaussHermite(9, EXACT), Case("poisson", "y ~ x + (0 + x | g)")),
+    (
+        AdaptiveGaussHermite(9, EXACT),
+        Case("gamma", options=(("weights", "w"), ("parameters", {"shape": "~ z"}))),
+    ),
+    (AdaptiveGaussHermite(9, EXACT), Case("cumulative", family_options=(("link", "probit"),))),
+    (VectorGaussHermite(5, EXACT), Case("binomial", "y ~ x + (1 + x | g)")),
+    (VectorGaussHermite(3, EXACT), Case("poisson", "y ~ x + (1 + x + z | g)")),
+    (
+        AdaptiveGaussHermite(9, EXACT),
+        Case("gaussian", "y ~ x", (("parameters", {"sigma": "~ z + (1 | g)"}),)),
+    ),
+]
+
+
+@built
+@pytest.mark.parametrize("approximation, case", QUADRATURE, ids=str)
+def test_the_compiled_integral_is_that_of_numpy(approximation, case):
+    problem = problem_of(case)
+    compiled = approximation.objective(problem)
+    plain = approximation.objective(replace(problem, compiled=None))
+    assert isinstance(compiled, WithSecondOpinion)
+    for psi in points(problem):
+        got, expected = compiled(psi), plain(psi)
+        assert got.status is expected.status is Status.OK
+        assert got.value == pytest.approx(expected.value, rel=TOL_VALUE)
+        size = np.max(np.abs(expected.gradient))
+        np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
+    assert compiled._second is None
+
+
 NOT_SERVED = {
     "crossed": Case("poisson", "y ~ x + (1 | g) + (1 | h)"),
     "nested slopes": Case("poisson", "y ~ x + (1 + x | g/h)"),
@@ -204,6 +240,22 @@ NOT_SERVED = {
 @pytest.mark.parametrize("case", NOT_SERVED.values(), ids=list(NOT_SERVED))
 def test_what_is_not_served_takes_the_other_way(case):
     assert not isinstance(Laplace().objective(problem_of(case)), WithSecondOpinion)
+
+
+@built
+def test_a_level_of_too_many_rows_takes_the_other_way(monkeypatch):
+    monkeypatch.setattr("interlace_kernels.objectives.MOST_NUMBERS", 5)
+    for formula in ("y ~ x + (1 | g)", "y ~ x + (1 | g/h)"):
+        problem = problem_of(Case("poisson", formula))
+        assert not isinstance(Laplace().objective(problem), WithSecondOpinion)
+
+
+@built
+def test_weights_may_be_a_view():
+    problem = problem_of(Case("poisson", options=(("weights", "w"),)))
+    spread = np.repeat(problem.weights, 2)[::2]
+    assert not spread.flags.c_contiguous
+    require_same(replace(problem, weights=spread))
 
 
 @built
@@ -232,6 +284,13 @@ def test_what_was_used_is_said():
         assert crossed.settings["kernel"].endswith(": rows")
     else:
         assert m.settings["kernel"] == crossed.settings["kernel"] == "none"
+
+
+def test_a_linear_model_says_that_none_was_used():
+    m = interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
+    assert m.settings["kernel"] == "none"
+    # nothing is made only to say so
+    assert CompiledRows not in layout_of(m.training.problem).problem.cache
 
 
 def test_kernels_can_be_required(monkeypatch):

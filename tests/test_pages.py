@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CORE = ROOT / "interlace_core" / "src" / "interlace_core"
 SOURCES = [ROOT, ROOT / "interlace_core" / "src", *sorted(ROOT.glob("plugins/*/src"))]
+SOURCES += [ROOT / "plugins" / "interlace-template-covariance"]
 SOURCES += [ROOT / "plugins" / "interlace-template"]  # what the pages for authors are about
 PAGES = [
     ROOT / "README.md",

@@ -138,6 +138,9 @@ MODELS: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any]
     "clmm offset": (clmm, "rating ~ temp + offset(w) + (1 | judge)", "wine", None, {}),
     "clmm weights": (clmm, "rating ~ temp + (1 | judge)", "wine", None, {"weights": "w + 1"}),
     "clmm crossed": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None, {}),
+    "clmm cloglog": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None,
+                     {"link": "cloglog"}),
+    "clmm loglog": (clmm, "rating ~ temp + (0 + w | judge)", "wine", None, {"link": "loglog"}),
     "clm": (clmm, "rating ~ temp + contact", "wine", None, {"random": [], "link": "cloglog"}),
 }  # fmt: skip
 
@@ -238,6 +241,12 @@ REFUSED: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any
     "priors": (
         glmer, HERDS, "cbpp", "binomial", {"priors": {"fixed": interlace.normal(0.0, 2.5)}},
         "penalised",
+    ),
+    "held": (glmer, COUNTS, "Salamanders", "negativebinomial", {"hold": {"mined[T.no]": 1.0}},
+             r"held \(mined\[T.no\]\)"),
+    "held sd": (glmer, HERDS, "cbpp", "binomial", {"hold": {"sd": {"herd": 0.5}}}, "held"),
+    "known variances": (
+        fit, SLEEP, "sleep", None, {"known_variance": "10 * Days + 500"}, "known 'sigma' of each"
     ),
     "precisions alone": (
         fit, "Reaction ~ Days", "sleep", None, {"weights": "w", "random": []}, r"lm\(\)"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 
@@ -124,7 +125,7 @@ def resolved(
             continue
         if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             also = ", or the name of a parameter to be equal to" if shared else ""
-            raise OptionError(f"{who}: expected a number for {name!r}{also}, got {value!r}.")
+            raise OptionError(f"{who}: expected a number for {name!r}{also}, got {shown(value)}.")
         yield target, name, float(value)
 
 
@@ -226,5 +227,5 @@ def _partner(
         ]
     other = _one(found, value, problem, labels, who)
     if type(other) is not type(target) or other == target:
-        raise OptionError(f"{who}: {name!r} cannot be equal to {value!r}. Name one like it.")
+        raise OptionError(f"{who}: {name!r} cannot be equal to {shown(value)}. Name one like it.")
     return other

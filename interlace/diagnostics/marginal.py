@@ -227,7 +227,7 @@ def _directions(covariance: Covariance) -> list[Array]:
     rng = np.random.default_rng(3)
     low, high = covariance.bounds()
     margin = 0.05 * np.minimum(high - low, 1.0)
-    theta = covariance.start() + rng.normal(scale=0.2, size=covariance.n_theta)
+    theta = covariance.start() + rng.normal(scale=0.05, size=covariance.n_theta)
     theta = np.clip(theta, low + margin, high - margin)
     c = covariance.size
     slopes = np.zeros((covariance.n_theta, c * c))

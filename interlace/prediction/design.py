@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.factors import INTERCEPT
-from interlace.data.rows import read_array
+from interlace.data.rows import value_or_array
 from interlace.prediction.new_data import NewDesign, encode
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import shown
@@ -240,9 +240,7 @@ def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
                 "offset(...) in the formula."
             )
         return np.zeros(len(index))
-    if np.ndim(offset) == 0 and not isinstance(offset, str):
-        offset = np.full(len(index), offset)
-    return read_array(offset, "predict: offset", index)
+    return value_or_array(offset, "predict: offset", index)
 
 
 def _report_without_estimate(result: Estimates, coded: NewDesign) -> None:

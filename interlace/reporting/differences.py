@@ -36,8 +36,7 @@ def answers(result: Estimates) -> dict[str, str]:
         asked = FORMULAS.get(parameter.role, parameter.name)
         text = _formula_of(result, k)
         found[f"formula {asked}"] = f"{asked} {text}" if text else ""
-        fixed = parameter.fixed
-        found[f"fixed {parameter.name}"] = "" if fixed is None else f"{parameter.name} = {fixed:g}"
+    found["held"] = ", ".join(f"{name} = {value:g}" for name, value in result.held.items())
     found["family"] = result.family.name
     found["link"] = f"link {link_of(result, 0)}"
     found["options"] = result.family_words

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.known_variance import KnownErrors
 from interlace.inference.parameters import term_covariances
 from interlace.priors import Normal, Penalised
 from interlace.results.estimates import Estimates
@@ -21,6 +22,7 @@ from interlace.saving.codecs import (
     Store,
     array,
     entries,
+    integer,
     maybe,
     number,
     pair,
@@ -32,6 +34,7 @@ from interlace.saving.codecs import (
 from interlace.saving.values import value
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.families.correlated_rows import CorrelatedRows
 from interlace_core.messages.errors import SavedFileError, UnknownNameError
@@ -148,18 +151,41 @@ relation = record(
     Relation, root=array(2), others=tuple_of(text), weights=array(2), unexplained=array(1)
 )
 _predictor = entries({"X": array(2), "offset": array(1)})
-_term = entries({"codes": array(1, "i"), "Z": array(2), "relation": maybe(relation)})
-_correlation = entries({"label": text, "codes": array(1, "i"), "times": array(1)})
+_term = entries(
+    {
+        "codes": array(1, "i"),
+        "Z": array(2),
+        "relation": maybe(relation),
+        "theta_of": maybe(integer),
+    }
+)
+
+
+def _write_structure(given: Any, store: Store) -> Any:
+    """Return the known correlation of rows; nothing of a structure that the family has."""
+    return store.put(given.correlation) if isinstance(given, KnownErrors) else None
+
+
+_structure = Codec(_write_structure, maybe(array(2)).read)
+_correlation = entries(
+    {"label": text, "structure": _structure, "codes": array(1, "i"), "times": array(1)}
+)
 _problem = entries(
     {
         "predictors": tuple_of(_predictor),
         "terms": tuple_of(_term),
         "constants": maybe(array(1)),
         "correlation": maybe(_correlation),
+        "given": maybe(array(2)),
     }
 )
 _components = entries(
-    {"approximation": approximation, "optimizer": optimizer, "tol_decrement": number}
+    {
+        "approximation": approximation,
+        "optimizer": optimizer,
+        "tol_decrement": number,
+        "threads": maybe(integer),
+    }
 )
 
 
@@ -221,6 +247,7 @@ def _restored(arrays: dict[str, Any], result: Estimates) -> Problem:
                 options=tuple(term.options.items()),
                 column_levels=term.column_levels,
                 points=term.points,
+                theta_of=each["theta_of"],
             )
         )
     return Problem(
@@ -231,17 +258,23 @@ def _restored(arrays: dict[str, Any], result: Estimates) -> Problem:
         terms=tuple(terms),
         constants=arrays["constants"],
         correlation=_restored_correlation(arrays["correlation"], result),
+        compiled=default_registry().compiled(result.family),
+        given=arrays["given"],
     )
 
 
 def _restored_correlation(given: Any, result: Estimates) -> RowCorrelation | None:
     if given is None:
         return None
-    family = result.family
-    if not isinstance(family, CorrelatedRows):
+    family, known = result.family, given["structure"]
+    if known is not None:
+        structure: ResidualCorrelation = KnownErrors(known)
+    elif isinstance(family, CorrelatedRows):
+        structure = family.structure
+    else:
         raise wrong("result.training.correlation", "a family of correlated rows", family.name)
     codes = given["codes"].astype(np.intp)
-    return RowCorrelation(family.structure, given["label"], codes, given["times"])
+    return RowCorrelation(structure, given["label"], codes, given["times"])
 
 
 def _contradictions(arrays: dict[str, Any], result: Estimates) -> Iterator[tuple[str, Any, Any]]:
@@ -265,7 +298,10 @@ def _contradictions(arrays: dict[str, Any], result: Estimates) -> Iterator[tuple
         yield from _unless(f"{where}.relation", effects.scales is None, each["relation"] is None)
         if each["relation"] is not None:
             yield from _relation_sizes(f"{where}.relation", each["relation"], L, effects)
-    constants = arrays["constants"]
+        yield from _unless(f"{where}.theta_of", True, _is_other(each["theta_of"], t, result))
+    constants, given = arrays["constants"], arrays["given"]
+    P = result.fit.psi.size
+    yield from _unless("given", (P, P), (P, P) if given is None else given.shape)
     yield from _unless("constants", (n,), (n,) if constants is None else constants.shape)
     correlation = arrays["correlation"]
     if correlation is not None:
@@ -274,6 +310,11 @@ def _contradictions(arrays: dict[str, Any], result: Estimates) -> Iterator[tuple
         yield from _unless("correlation.codes", (n,), codes.shape)
         L = int(codes.max(initial=0)) + 1
         yield from _unless("correlation.codes", True, L <= n and _are_levels(codes, L))
+        known = correlation["structure"]
+        if known is not None:
+            yield from _unless("correlation.structure", (n, n), known.shape)
+            yield from _unless("correlation.structure", True, _finite(known))
+            yield from _unless("correlation.times", True, _are_rows(correlation["times"], n))
 
 
 def _relation_sizes(
@@ -290,6 +331,19 @@ def _relation_sizes(
 def _unless(where: str, expected: Any, got: Any) -> Iterator[tuple[str, Any, Any]]:
     if expected != got:
         yield where, expected, got
+
+
+def _is_other(theta_of: int | None, t: int, result: Estimates) -> bool:
+    """Return whether a term has its theta in its own place, or in that of the other it names."""
+    places = [term.theta for term in result.terms]
+    if theta_of is None:
+        return places[t] not in places[:t]
+    return 0 <= theta_of < len(places) and theta_of != t and places[theta_of] == places[t]
+
+
+def _are_rows(times: Any, n: int) -> bool:
+    """Return whether times are numbers of rows."""
+    return bool(np.all((times >= 0) & (times < n) & (times == np.round(times))))
 
 
 def _finite(*given: Any) -> bool:

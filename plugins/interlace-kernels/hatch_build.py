@@ -92,5 +92,8 @@ def command(level: str, tag: str, out: Path) -> list[str]:
     if Path(compiler[0]).stem == "cl":
         flags = [*MSVC_FLAGS.split(), *MSVC_LEVELS[level].split()]
         return [*compiler, *flags, *own, *sources, f"/Fe{out}"]
-    flags = [*FLAGS.split(), *LEVELS[level].split(), *([] if tag.startswith("win") else ["-fPIC"])]
+    level_flags = LEVELS[level]
+    if any("zig" in part for part in compiler):  # its clang has names of its own
+        level_flags = level_flags.replace("x86-64-", "x86_64_")
+    flags = [*FLAGS.split(), *level_flags.split(), *([] if tag.startswith("win") else ["-fPIC"])]
     return [*compiler, *flags, *own, *sources, "-o", str(out)]

@@ -30,6 +30,25 @@ assert by_points.converged
 print("used")
 """
 
+USE_OF_PLACES = """
+import numpy as np, pandas as pd, interlace
+
+rng = np.random.default_rng(1)
+places = rng.uniform(0.0, 10.0, size=(40, 2))
+apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
+root = np.linalg.cholesky(0.64 / (1.0 + (apart / 2.0) ** 2) + 1e-10 * np.eye(40))
+effects = (root @ rng.normal(size=(40, 6))).T.ravel()
+at, region = np.tile(places, (6, 1)), np.repeat(list("abcdef"), 40)
+data = pd.DataFrame({"x": at[:, 0], "y": at[:, 1], "region": region})
+data["count"] = rng.poisson(np.exp(0.5 + effects))
+model = interlace.glmer("count ~ 1 + slow_decay(0 + x + y | region)", data, "poisson")
+assert model.converged
+limits = model.confint()
+assert limits.loc["range | region", "lower"] < 2.0 < limits.loc["range | region", "upper"], limits
+assert abs(limits.loc["sd | region", "estimate"] - 0.8) < 0.25, limits
+print("used")
+"""
+
 MISS = """
 import interlace
 from interlace_core.messages.errors import UnknownNameError
@@ -67,5 +86,15 @@ def test_a_new_family_passes_its_own_tests_at_once(environment):
     assert "passed" in closing and "failed" not in closing
 
 
+def test_a_new_covariance_structure_passes_its_own_tests_and_fits(environment):
+    environment.install("pytest")
+    environment.run("interlace", "new-covariance", "slow_decay")
+    folder = environment.folder / "interlace-slow-decay"
+    environment.install(folder)
+    closing = environment.run("pytest", "-q", str(folder)).splitlines()[-1]
+    assert "passed" in closing and "failed" not in closing
+    assert environment.python(USE_OF_PLACES).strip() == "used"
+
+
 def test_the_wheels_for_users_hold_no_template_family(wheels):
-    assert len(for_users(wheels)) == len(wheels) - 1
+    assert len(for_users(wheels)) == len(wheels) - 2

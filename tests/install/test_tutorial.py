@@ -43,6 +43,23 @@ def test_the_tutorial_works_as_written(tmp_path, wheels):
     assert "'annual_maxima' is not provided by anything installed" in text
 
 
+def test_the_tutorial_of_structures_works_as_written(tmp_path, wheels):
+    environment = Environment.make(tmp_path)
+    environment.install(*for_users(wheels))
+    done = []
+    page = ROOT / "docs" / "publish-a-covariance-structure.md"
+    for language, code in steps(page.read_text("utf-8")):
+        if language == "sh":
+            done.append(environment.run("bash", "-euo", "pipefail", "-c", code))
+        else:
+            done.append(environment.python(code))
+    text = "\n".join(done)
+    assert "checks passed" in text
+    assert "Careless, check 'pullback matches differences': expected" in text
+    assert re.search(r"^\d+ passed", text, re.MULTILINE)
+    assert "range | region" in text and "(fixed)" in text
+
+
 def test_python_blocks_are_joined_between_commands():
     text = "```python\na\n```\n\n```python no-run\nb\n```\n```sh\nc\n```\n```text\nno\n```\n"
     assert list(steps(text)) == [("python", "a\n\nb\n"), ("sh", "c\n")]

@@ -43,6 +43,7 @@ from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm, RowReport
 from interlace_core.contract.residual_correlation import ResidualCorrelation
+from interlace_core.contract.roots import CorrelationRoot, correlation_root
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
@@ -75,7 +76,8 @@ from interlace_core.records import (
 # fmt: off
 __all__ = [
     # contracts, and how they are offered
-    "Approximation", "Composition", "Covariance", "Family", "Kernels", "Kind", "Optimizer",
+    "Approximation", "Composition", "Covariance", "Family", "Kernels", "Optimizer",
+    "CorrelationRoot", "Kind",
     "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
     "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
@@ -86,6 +88,7 @@ __all__ = [
     "Batch", "Compiled", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "Array", "BoolArray", "IntArray",
+    "correlation_root",
     # errors, and checks of arguments
     "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
     "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",

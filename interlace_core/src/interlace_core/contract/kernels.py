@@ -50,7 +50,13 @@ class Kernels(ABC):
         return None
 
     def objective(
-        self, approximation: str, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
+        self,
+        approximation: str,
+        layout: Any,
+        rows: RowKernel,
+        settings: Any,
+        mode: Array | None,
+        nodes: tuple[Array, Array] | None = None,
     ) -> Callable[[Array], Evaluation] | None:
         """Return an approximation's objective in compiled code, None where it does not serve.
 
@@ -69,6 +75,9 @@ class Kernels(ABC):
         settings : engine.ModeSettings
         mode : ndarray, shape (q,), or None
             Where the first search for the mode begins; 0 if None.
+        nodes : (ndarray, shape (c, J), and ndarray, shape (J,)), optional
+            Of an integral around the mode: standard nodes, and the logarithm of each weight divided
+            by exp(-|x|^2 / 2).
         """
         return None
 

@@ -58,6 +58,7 @@ def compiled_objective(
     settings: Any,
     mode: Array | None,
     otherwise: Callable[[], Callable[[Array], Evaluation]],
+    nodes: tuple[Array, Array] | None = None,
 ) -> Callable[[Array], Evaluation]:
     """Return an approximation's objective, compiled where that serves the problem.
 
@@ -75,6 +76,8 @@ def compiled_objective(
         Where the first search for the mode begins; 0 if None.
     otherwise : callable
         Returns the objective without compiled code.
+    nodes : pair of ndarrays, optional
+        Of an integral around the mode; see `Kernels.objective`.
     """
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms or problem.correlation is not None:
@@ -85,7 +88,7 @@ def compiled_objective(
     if rows is None or related or not layout.log_concave:
         return otherwise()
     for each in kernels:
-        made = each.objective(approximation, layout, rows.kernel, settings, mode)
+        made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
             return WithSecondOpinion(made, otherwise)
@@ -96,7 +99,8 @@ def kernel_words(problem: Problem) -> str:
     """Return in words which compiled code evaluated a problem, and what of it; "none" if none."""
     if WithSecondOpinion in problem.cache:
         return f"{problem.cache[WithSecondOpinion]}: objective"
-    rows = compiled_rows(layout_of(problem).problem)
+    kept: _Kept | None = layout_of(problem).problem.cache.get(CompiledRows)
+    rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     return "none" if rows is None or not rows.used else f"{rows.origin}: rows"
 
 

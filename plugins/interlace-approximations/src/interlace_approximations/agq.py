@@ -25,7 +25,12 @@ from interlace_core.contract import (
     UnsupportedModelError,
     is_whole,
 )
-from interlace_core.engine import DEFAULT_SETTINGS, ModeSettings, layout_of
+from interlace_core.engine import (
+    DEFAULT_SETTINGS,
+    ModeSettings,
+    compiled_objective,
+    layout_of,
+)
 
 MAX_POINTS = 100
 """Beyond this the smallest Gauss-Hermite weights underflow and nothing is gained."""
@@ -84,11 +89,11 @@ class AdaptiveGaussHermite(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return _objective(problem, self.points, self.mode)
+        return _objective(self.name, problem, self.points, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""
-        return _objective(problem, self.points, self.mode, mode)
+        return _objective(self.name, problem, self.points, self.mode, mode)
 
 
 @dataclass(frozen=True)
@@ -140,11 +145,11 @@ class VectorGaussHermite(Approximation):
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
-        return _objective(problem, self.points, self.mode)
+        return _objective(self.name, problem, self.points, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""
-        return _objective(problem, self.points, self.mode, mode)
+        return _objective(self.name, problem, self.points, self.mode, mode)
 
 
 def gauss_hermite(points: int, size: int) -> Nodes:
@@ -157,12 +162,19 @@ def gauss_hermite(points: int, size: int) -> Nodes:
 
 
 def _objective(
-    problem: Problem, points: int, settings: ModeSettings, start: Array | None = None
+    name: str, problem: Problem, points: int, settings: ModeSettings, start: Array | None = None
 ) -> Callable[[Array], Evaluation]:
     if not problem.terms:
         return Laplace(settings).objective(problem)  # exact, as any approximation is then
     nodes = gauss_hermite(points, _effects(problem))
-    return NodesObjective(layout_of(problem), nodes, settings, start)
+    return compiled_objective(
+        name,
+        problem,
+        settings,
+        start,
+        lambda: NodesObjective(layout_of(problem), nodes, settings, start),
+        (nodes.x, nodes.log_w),
+    )
 
 
 def _check_points(name: str, points: object) -> None:

@@ -7,20 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
 from scipy.special import gammaln, kve
 
-from interlace_core.contract import Array, DataError, Kind
+from interlace_core.contract import Array, DataError, Kind, correlation_root
 from interlace_covariances.ranges import RangeScale
 from interlace_covariances.scaled import ScaledCorrelation
 
 QUARTER = 0.5 * np.pi
 
 START_CORRELATION = 0.5
-
-NUGGET = 1e-10
-"""Share of the variance that each place has of its own: correlations of smooth processes are
-singular to rounding at once."""
 
 
 class PlaceCorrelation(ScaledCorrelation):
@@ -86,18 +81,13 @@ class PlaceCorrelation(ScaledCorrelation):
         """Return the Cholesky factor."""
         if not self.n_angles:
             return np.eye(self.size)
-        R = (self.kernel(angles) + NUGGET * np.eye(self.size)) / (1.0 + NUGGET)
-        return np.asarray(cholesky(R, lower=True))
+        return correlation_root(self.kernel(angles)).C
 
     def root_pullback(self, angles: Array, dC: Array) -> Array:
-        """Return the derivatives through the Cholesky factor (Murray 2016, arXiv:1602.07527)."""
+        """Return the derivatives through the Cholesky factor."""
         if not self.n_angles:
             return np.zeros(0)
-        C = self.root(angles)
-        inner = np.tril(C.T @ np.tril(dC))
-        inner[np.diag_indices(self.size)] *= 0.5
-        half = solve_triangular(C, inner.T, lower=True, trans="T").T  # inner C^-1
-        dR = solve_triangular(C, half, lower=True, trans="T") / (1.0 + NUGGET)
+        dR = correlation_root(self.kernel(angles)).pullback(dC)
         return np.array([np.sum(dR * slope) for slope in self.kernel_slopes(angles)])
 
     def angles_of(self, values: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlace_core.contract import Array, Evaluation, Family, Kernels, RowKernel
-from interlace_kernels import laplace
+from interlace_kernels import objectives
 from interlace_kernels import rows as row_kernels
 from interlace_kernels.library import library
 
@@ -31,11 +31,26 @@ class CompiledKernels(Kernels):
         return None if found is None else row_kernels.row_kernel(found, family, y)
 
     def objective(
-        self, approximation: str, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
+        self,
+        approximation: str,
+        layout: Any,
+        rows: RowKernel,
+        settings: Any,
+        mode: Array | None,
+        nodes: tuple[Array, Array] | None = None,
     ) -> Callable[[Array], Evaluation] | None:
         """Return the compiled objective of a structure that is served."""
         found = library()
-        served = laplace.serves(layout) or laplace.serves_nested(layout)
-        if found is None or approximation != "laplace" or not served:
+        if found is None:
             return None
-        return laplace.LaplaceObjective(found, layout, rows, settings, mode)
+        if approximation in ("agq", "agq-vector") and nodes is not None:
+            if not objectives.serves(layout, objectives.LARGEST_QUADRATURE, nodes[1].size):
+                return None
+            return objectives.NodesObjective(found, layout, rows, settings, mode, nodes)
+        if approximation != "laplace":
+            return None
+        if objectives.serves(layout):
+            return objectives.LaplaceObjective(found, layout, rows, settings, mode)
+        if objectives.serves_nested(layout):
+            return objectives.NestedObjective(found, layout, rows, settings, mode)
+        return None

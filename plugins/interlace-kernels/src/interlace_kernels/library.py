@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -29,16 +29,21 @@ class Library:
     handle : ctypes.CDLL
     build : str
         Which instructions it uses, in words.
+    addresses : dict
+        Of functions by name, as they were asked for: a refit asks again.
     """
 
     handle: ctypes.CDLL
     build: str
+    addresses: dict[str, int] = field(default_factory=dict, repr=False)
 
     def address(self, name: str) -> int:
         """Return the address of a function."""
-        found = ctypes.cast(getattr(self.handle, name), ctypes.c_void_p).value
-        assert found is not None
-        return found
+        if name not in self.addresses:
+            found = ctypes.cast(getattr(self.handle, name), ctypes.c_void_p).value
+            assert found is not None
+            self.addresses[name] = found
+        return self.addresses[name]
 
 
 @cache

@@ -53,6 +53,7 @@ class ModelStruct(ctypes.Structure):
         ("tol", Double),
         ("max_iterations", Int),
         ("max_halvings", Int),
+        ("block_rows", Int),
         ("ld", Int),
         ("rows_at", Pointer),
         ("levels_at", Pointer),
@@ -60,7 +61,7 @@ class ModelStruct(ctypes.Structure):
     )
 
 
-class Tree(ctypes.Structure):
+class TreeStruct(ctypes.Structure):
     """`ik_tree` of c/nested.c."""
 
     _fields_ = (
@@ -70,6 +71,21 @@ class Tree(ctypes.Structure):
         ("parent", Pointer * MOST_LEVELS),
         ("nodes", Pointer),
         ("stored", Pointer),
+    )
+
+
+class NodesStruct(ctypes.Structure):
+    """`ik_nodes` of c/quadrature.c."""
+
+    _fields_ = (
+        ("m", ModelStruct),
+        ("J", Int),
+        ("x", Pointer),
+        ("log_w", Pointer),
+        ("scores", Pointer),
+        ("q", Pointer),
+        ("Zl", Pointer),
+        ("mean", Pointer),
     )
 
 
@@ -86,6 +102,8 @@ class Model:
     settings : engine.ModeSettings
     mode : ndarray, shape (q,), or None
         Where the first search for the mode begins.
+    block_rows : int
+        Rows that whole levels fill before they are evaluated.
 
     Attributes
     ----------
@@ -94,7 +112,14 @@ class Model:
         The last mode, which C overwrites.
     """
 
-    def __init__(self, layout: Any, rows: RowKernel, settings: Any, mode: Array | None) -> None:
+    def __init__(
+        self,
+        layout: Any,
+        rows: RowKernel,
+        settings: Any,
+        mode: Array | None,
+        block_rows: int = BLOCK_ROWS,
+    ) -> None:
         problem, factor = layout.problem, layout.structure.factors[0]
         c, G = factor.shape
         K, n = len(problem.predictors), problem.n
@@ -102,15 +127,15 @@ class Model:
         self._keep: list[Any] = [rows]
         self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
         starts = np.append(factor.rows.starts, n).astype(np.int64)
-        ld = leading_dimension(max(BLOCK_ROWS, int(np.diff(starts).max())))
+        ld = leading_dimension(max(block_rows, int(np.diff(starts).max())))
         slots = (K + 1) * (K + 2) * (K + 3) // 6
-        self.tree = Tree()
-        struct = self.struct = self.tree.m
+        struct = self.struct = ModelStruct()
         columns = np.asfortranarray(rows.columns)
         struct.rows, struct.y, struct.ldy = rows.address, self._at(columns), len(columns)
         if rows.data is not None:
             struct.data = self._at(np.frombuffer(rows.data, dtype=np.uint8))  # type: ignore[call-overload]
-        struct.weights = None if problem.weights is None else self._at(problem.weights)
+        if problem.weights is not None:
+            struct.weights = self._at(np.ascontiguousarray(problem.weights))
         struct.n, struct.K, struct.G, struct.c, struct.random = n, K, G, c, random
         struct.starts = self._at(starts)
         for a, z in enumerate(covariates(factor, n)):
@@ -119,21 +144,34 @@ class Model:
         struct.u = self.u.ctypes.data
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
         struct.max_halvings, struct.ld = settings.max_halvings, ld
+        struct.block_rows = block_rows
         struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
         struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
-        struct.want = self._at(np.zeros(2 * slots, dtype=np.uint8))
+        struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
 
-    def nest(self, layout: Any) -> None:
-        """Fill in the tree of nested factors."""
-        factors, pairs, tree = layout.structure.factors, layout.structure.pairs, self.tree
-        K, n, tree.D = self.struct.K, self.struct.n, len(factors)
+    def tree(self, layout: Any) -> TreeStruct:
+        """Return the struct of nested factors, around that of the finest."""
+        factors, pairs, tree = layout.structure.factors, layout.structure.pairs, TreeStruct()
+        tree.m, tree.D = self.struct, len(factors)
         for level, factor in enumerate(factors):
             tree.N[level] = factor.rows.size
             if level + 1 < len(factors):
                 parent = np.ascontiguousarray(pairs[level, level + 1].second, dtype=np.int64)
                 tree.parent[level] = self._at(parent)
         tree.nodes = self._at(np.empty(COLUMNS * layout.structure.q))
-        tree.stored = self._at(np.empty(n * (2 + 3 * K)))
+        tree.stored = self._at(np.empty(self.struct.n * (2 + 3 * self.struct.K)))
+        return tree
+
+    def nodes(self, x: Array, log_w: Array) -> NodesStruct:
+        """Return the struct of an integral by nodes, shapes (c, J) and (J,), around the model's."""
+        c, J, ld, K = self.struct.c, log_w.size, self.struct.ld, self.struct.K
+        nodes = NodesStruct()
+        nodes.m, nodes.J = self.struct, J
+        nodes.x, nodes.log_w = self._at(np.ascontiguousarray(x.T)), self._at(np.array(log_w))
+        nodes.scores = self._at(np.empty(J * K * ld))
+        nodes.q, nodes.Zl = self._at(np.empty(J * ld)), self._at(np.empty(J * ld * c))
+        nodes.mean = self._at(np.empty(K * ld))
+        return nodes
 
     def _predictors(self, predictors: tuple[Predictor, ...], random: int) -> int:
         structs = (PredictorStruct * len(predictors))()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 
 MANY_COLUMNS = 16
 """Columns from which products of templates are matrix products, and no longer loops over levels."""
+
+
+LARGE_BLOCK = 48
+"""Columns from which one matrix is worth calls of its own."""
 
 
 class NotPositiveDefiniteError(NumericalError):
@@ -41,8 +46,17 @@ def sandwich(T: Array, A: Array, S: Array) -> Array:
         return np.asarray(A * (T[0, 0] * S[0, 0]))
     if min(T.shape[0], S.shape[0]) < MANY_COLUMNS:
         return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
-    half = np.tensordot(A, S, axes=(1, 0))  # (a, l, d)
+    half = _times(A, S)  # (a, l, d)
     return np.ascontiguousarray(np.tensordot(T, half, axes=(0, 0)).transpose(0, 2, 1))
+
+
+def _times(A: Array, S: Array) -> Array:
+    """Return A S level by level, shape (a, L, d); quicker where each A is diagonal."""
+    if A.shape[0] == A.shape[1]:
+        diagonal = np.einsum("aal->al", A)
+        if np.count_nonzero(A) == np.count_nonzero(diagonal):
+            return np.asarray(diagonal[:, :, None] * S[:, None, :])
+    return np.tensordot(A, S, axes=(1, 0))
 
 
 def apply(T: Array, x: Array) -> Array:
@@ -92,6 +106,8 @@ def invert_stack(A: Array) -> tuple[Array, float]:
     NotPositiveDefiniteError
         If one of them is not positive definite or not finite.
     """
+    if A.shape[1] >= LARGE_BLOCK:
+        return _invert_large(A)
     try:
         diagonal = np.diagonal(np.linalg.cholesky(A), axis1=1, axis2=2)
         _require_positive(diagonal)
@@ -100,6 +116,21 @@ def invert_stack(A: Array) -> tuple[Array, float]:
     except np.linalg.LinAlgError as error:
         raise NotPositiveDefiniteError("a diagonal block is not positive definite") from error
     return np.asarray(inverses), 2.0 * float(np.sum(np.log(diagonal)))
+
+
+def _invert_large(A: Array) -> tuple[Array, float]:
+    """Return the same one by one, from the Cholesky factor: at less than half the work."""
+    inverses, logdet = np.empty_like(A), 0.0
+    for i, each in enumerate(A):
+        factor, info = lapack.dpotrf(each, lower=0, clean=1)
+        diagonal = np.diagonal(factor)
+        # not every LAPACK reports what is not a number
+        if info != 0 or not np.all(np.isfinite(diagonal)):
+            raise NotPositiveDefiniteError("a diagonal block is not positive definite")
+        logdet += 2.0 * float(np.sum(np.log(diagonal)))
+        upper, _ = lapack.dpotri(factor, lower=0)
+        inverses[i] = upper + np.triu(upper, 1).T
+    return inverses, logdet
 
 
 def _invert_two(D: Array) -> tuple[Array, float]:

@@ -5,7 +5,6 @@
 #include "laplace.h"
 #include "small.h"
 
-#define BLOCK_ROWS 1024
 #define ROUNDING 4.440892098500626e-16 /* of a predictor: twice the machine's epsilon */
 #define ROUNDING_LOOKED_AT 1e-3
 
@@ -189,7 +188,7 @@ static void next_block(block *b)
     b->r0 = starts[b->first];
     b->levels = 1;
     while (b->first + b->levels < b->m->G &&
-           starts[b->first + b->levels + 1] - b->r0 <= BLOCK_ROWS)
+           starts[b->first + b->levels + 1] - b->r0 <= b->m->block_rows)
         b->levels++;
     b->rows = starts[b->first + b->levels] - b->r0;
 }

@@ -29,10 +29,11 @@ typedef struct {
     double *u; /* c x G by effect: the last mode, and the start of the next search */
     double tol;
     int64_t max_iterations, max_halvings;
+    int64_t block_rows; /* rows that whole levels fill before a block ends */
     int64_t ld;       /* most rows of a block, padded */
     double *rows_at;  /* ld x (K + 1 + slots + c (c + 3)) */
     double *levels_at; /* for the levels of a block: ld x (2 c^2 + 4 c) */
-    uint8_t *want;    /* two times slots */
+    uint8_t *want;    /* three times slots */
 } ik_model;
 
 /* 0, or why there is no value: 1 the mode was not found, 2 it is not finite, 100 + what the rows

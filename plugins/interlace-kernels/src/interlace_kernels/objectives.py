@@ -1,0 +1,147 @@
+"""Objectives in C: Laplace's for one grouping factor and for nested ones, integrals by nodes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from interlace_core.contract import Array, Evaluation, RowKernel, Status
+from interlace_kernels.library import Library
+from interlace_kernels.model import BLOCK_ROWS, LARGEST_C, MOST_LEVELS, Double, Int, Model
+
+MOST_PREDICTORS = 20
+"""Of nested.c, which keeps three slots of each by row."""
+
+LARGEST_QUADRATURE = 3
+"""Effects of a level that quadrature.c takes."""
+
+BLOCK_ELEMENTS = 1 << 14
+"""Rows times nodes of a block: first derivatives at all nodes stay in the second-level cache."""
+
+
+MOST_NUMBERS = 1 << 26
+"""Slots of a level's rows, at all nodes, that are kept at once: half a gigabyte."""
+
+
+def serves(layout: Any, most: int = LARGEST_C, nodes: int = 1) -> bool:
+    """Return whether the structure is one factor with so many effects at most on one predictor."""
+    structure = layout.structure
+    if len(structure.factors) != 1 or len(structure.random_predictors) != 1:
+        return False
+    (factor,) = structure.factors
+    few = factor.rows.starts is not None and len(factor.columns) <= most
+    return few and _fits(layout, nodes)
+
+
+def _fits(layout: Any, nodes: int = 1) -> bool:
+    """Return whether what is kept of the rows of the largest level is not too much."""
+    factor, K = layout.structure.factors[0], len(layout.problem.predictors)
+    largest = int(np.diff(np.append(factor.rows.starts, layout.problem.n)).max())
+    slots = (K + 1) * (K + 2) * (K + 3) // 6
+    return largest * max(slots, K * nodes) <= MOST_NUMBERS
+
+
+def serves_nested(layout: Any) -> bool:
+    """Return whether the structure is nested factors with an intercept each, on one predictor."""
+    structure = layout.structure
+    factors, count = structure.factors, len(structure.factors)
+    if not 2 <= count <= MOST_LEVELS or len(structure.random_predictors) != 1:
+        return False
+    intercepts = all(len(factor.columns) == 1 and factor.columns[0].z is None for factor in factors)
+    nested = all(structure.pairs[i, j].nested for j in range(count) for i in range(j))
+    few = len(layout.problem.predictors) <= MOST_PREDICTORS
+    sorted_rows = factors[0].rows.starts is not None
+    return intercepts and nested and few and sorted_rows and _fits(layout)
+
+
+class CompiledObjective:
+    """psi -> Evaluation by a C function; the last mode tells where the next search starts.
+
+    Parameters
+    ----------
+    function : ctypes function
+        Of a struct, templates, coefficients, and where to write value, gradients and steps.
+    layout : engine.Layout
+    model : Model
+    struct : ctypes.Structure
+        That the function takes, of the model.
+    """
+
+    def __init__(self, function: Any, layout: Any, model: Model, struct: Any) -> None:
+        self._layout, self._model, self._call = layout, model, function
+        problem, factors = layout.problem, layout.structure.factors
+        constants, c = problem.constants, len(factors[0].columns)
+        self._constant = 0.0 if constants is None else float(np.sum(constants))
+        self._T, self._dT = np.empty((len(factors), c, c)), np.empty((len(factors), c, c))
+        self._beta, self._dbeta = np.empty(problem.n_beta), np.empty(problem.n_beta)
+        self._value, self._iterations = Double(), Int()
+        self._arguments = (
+            ctypes.byref(struct),
+            *(ctypes.c_void_p(each.ctypes.data) for each in (self._T, self._beta)),
+            ctypes.byref(self._value),
+            *(ctypes.c_void_p(each.ctypes.data) for each in (self._dT, self._dbeta)),
+            ctypes.byref(self._iterations),
+        )
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient and mode at psi; a status other than OK where there is none."""
+        n_theta, u = self._layout.problem.n_theta, self._model.u
+        self._T[:] = self._layout.templates(psi)
+        self._beta[:] = psi[n_theta:]
+        before = u.copy()
+        if self._call(*self._arguments):
+            u[:] = before
+            return Evaluation(np.inf, np.zeros(psi.size), before, Status.MODE_NOT_FOUND)
+        gradient = np.empty(psi.size)
+        gradient[n_theta:] = self._dbeta
+        gradient[:n_theta] = self._layout.template_pullback(psi, self._dT)
+        status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
+        value = self._value.value - self._constant
+        return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
+
+
+class LaplaceObjective(CompiledObjective):
+    """Laplace's approximation for a layout that `serves`; arguments as for `Model`."""
+
+    def __init__(
+        self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
+    ) -> None:
+        model = Model(layout, rows, settings, mode)
+        super().__init__(library.handle.ik_laplace, layout, model, model.struct)
+
+
+class NestedObjective(CompiledObjective):
+    """Laplace's approximation for a layout that `serves_nested`; arguments as for `Model`."""
+
+    def __init__(
+        self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
+    ) -> None:
+        model = Model(layout, rows, settings, mode)
+        super().__init__(library.handle.ik_nested, layout, model, model.tree(layout))
+
+
+class NodesObjective(CompiledObjective):
+    """Integrals by nodes around the mode, for a layout that `serves`.
+
+    Parameters
+    ----------
+    library, layout, rows, settings, mode
+        As for `Model`.
+    nodes : pair of ndarrays, shapes (c, J) and (J,)
+        Standard nodes, and the logarithms of their weights.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        layout: Any,
+        rows: RowKernel,
+        settings: Any,
+        mode: Array | None,
+        nodes: tuple[Array, Array],
+    ) -> None:
+        block_rows = min(max(BLOCK_ELEMENTS // nodes[1].size, 64), BLOCK_ROWS)
+        model = Model(layout, rows, settings, mode, block_rows)
+        super().__init__(library.handle.ik_quadrature, layout, model, model.nodes(*nodes))

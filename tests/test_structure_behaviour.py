@@ -1,0 +1,182 @@
+"""Structures of times and places as models have them: gradients, recovery, limits, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace_core.messages.errors import DataError, FormulaError
+from interlace_core.registry.registry import default_registry
+from interlace_core.testing.differences import gradient
+from reference_fits import load_data
+
+GAP = load_data("sim_gap")
+AREAS = load_data("sim_areas")
+
+TERMS = {
+    "ar1": (GAP, "yp ~ x + ar1(0 + t | g)"),
+    "hetar1": (GAP[GAP["t"] <= 4], "yp ~ x + hetar1(0 + t | g)"),
+    "ou": (GAP, "yp ~ x + ou(0 + pos | g)"),
+    "homcs": (GAP[GAP["t"] <= 4], "yp ~ x + homcs(0 + tf | g)"),
+    "homtoep": (GAP[GAP["t"] <= 4], "yp ~ x + homtoep(0 + t | g)"),
+    "exp": (AREAS, "yp ~ z + exp(0 + xc + yc | area)"),
+    "gau": (AREAS, "yp ~ z + gau(0 + xc + yc | area)"),
+    "mat": (AREAS, "yp ~ z + mat(0 + xc + yc | area)"),
+    "rr": (GAP[GAP["t"] <= 4], "yp ~ x + rr(0 + tf | g, d = 2)"),
+}
+
+
+NO_RESIDUAL = ("homcs", "homtoep", "hetar1")
+"""Where each level has a row, the variance of the first two is the residual's as well; with the
+third the likelihood of these data is highest where nothing is left for a residual."""
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, "laplace") for name in TERMS]
+    + [(name, each) for name in TERMS if name not in NO_RESIDUAL for each in ("ml", "reml")],
+)
+def test_gradients_are_those_of_differences(name, method):
+    data, formula = TERMS[name]
+    data = data.assign(tf=data["t"].astype(str)) if "t" in data else data
+    if method == "laplace":
+        fit = interlace.glmer(formula, data, "poisson")
+    else:
+        fit = interlace.fit(formula.replace("yp", "yg"), data, method=method.upper())
+    training = fit.training
+    evaluate = training.approximation.objective(training.problem)
+    psi = fit.fit.psi + 0.05 * np.random.default_rng(3).normal(size=fit.fit.psi.size)
+    free = slice(0, training.problem.n_theta)
+    found = evaluate(psi).gradient[free]
+
+    def value(theta):
+        return evaluate(np.concatenate([theta, psi[free.stop :]])).value
+
+    wanted = gradient(value, psi[free].copy(), 1e-4)
+    assert found == pytest.approx(wanted, rel=1e-5, abs=1e-5 * np.max(np.abs(wanted)))
+
+
+def made(structure, frame, natural, groups, rng):
+    """Return counts of groups whose log means have this covariance, and the places."""
+    cls = default_registry().covariance(structure)
+    c = len(next(iter(frame.values())))
+    names = [str(k) for k in range(c)]
+    covariance = cls.from_columns(names, names, frame)
+    T = covariance.template(covariance.from_natural(np.array(natural)))
+    effects = (T @ rng.normal(size=(c, groups))).T.ravel()
+    data = pd.DataFrame({name: np.tile(values, groups) for name, values in frame.items()})
+    data["g"] = np.repeat([f"g{k}" for k in range(groups)], c)
+    data["y"] = rng.poisson(np.exp(1.0 + effects))
+    return data
+
+
+@pytest.mark.parametrize(
+    ("structure", "natural"),
+    [
+        ("ar1", [0.7, -0.6]),
+        ("ou", [0.7, 2.5]),
+        ("exp", [0.7, 2.0]),
+        ("gau", [0.7, 2.0]),
+    ],
+)
+def test_what_is_simulated_is_found_again(structure, natural):
+    rng = np.random.default_rng(11)
+    if structure in ("exp", "gau"):
+        frame = {"a": rng.uniform(0.0, 10.0, 30), "b": rng.uniform(0.0, 10.0, 30)}
+    else:
+        times = np.sort(rng.choice(60, size=30, replace=False)).astype(float)
+        frame = {"a": times if structure == "ar1" else times / 3.0}
+    data = made(structure, frame, natural, 12, rng)
+    fit = interlace.glmer(f"y ~ 1 + {structure}(0 + {' + '.join(frame)} | g)", data, "poisson")
+    assert fit.converged
+    found = fit.confint(["sd", "correlation" if structure == "ar1" else "structure"], level=0.999)
+    for (_, row), truth in zip(found.iterrows(), natural, strict=True):
+        assert row["lower"] < truth < row["upper"]
+    again = fit.refit(fit.simulate(1, seed=3, raw=True)[0])
+    assert again.converged
+
+
+def test_gaps_count_for_numbers_and_not_for_levels():
+    numbers = interlace.glmer("yp ~ x + ar1(0 + t | g)", GAP, "poisson")
+    levels = interlace.glmer("yp ~ x + ar1(0 + tf | g)", GAP, "poisson")
+    assert numbers.llf == pytest.approx(levels.llf, abs=1e-8)  # 1 to 12, all of them there
+    twice = interlace.glmer("yp ~ x + ar1(0 + t | g)", GAP.assign(t=2 * GAP["t"]), "poisson")
+    rho = numbers.confint("rho | g")["estimate"].iloc[0]
+    assert twice.llf == pytest.approx(numbers.llf, abs=1e-7)
+    assert twice.confint("rho | g")["estimate"].iloc[0] == pytest.approx(np.sqrt(rho), rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_other_units_of_time_and_place_are_other_units_of_the_range(unit):
+    for formula, data, columns in (
+        ("yp ~ x + ou(0 + pos | g)", GAP, ["pos"]),
+        ("yp ~ z + exp(0 + xc + yc | area)", AREAS, ["xc", "yc"]),
+    ):
+        one = interlace.glmer(formula, data, "poisson")
+        other = interlace.glmer(
+            formula, data.assign(**{c: unit * data[c] for c in columns}), "poisson"
+        )
+        ranges = [each.confint("structure")["estimate"].iloc[0] for each in (one, other)]
+        assert other.llf == pytest.approx(one.llf, abs=1e-7)
+        assert ranges[1] == pytest.approx(unit * ranges[0], rel=1e-4)
+
+
+def test_one_group_is_enough():
+    series = load_data("sim_series").assign(grp="all")
+    fit = interlace.glmer("yp ~ x + ou(0 + time | grp)", series, "poisson")
+    assert fit.converged and fit.ngroups == {"grp": 1}
+    with pytest.raises(DataError, match="two levels or more"):
+        interlace.glmer("yp ~ x + (1 | grp)", series, "poisson")
+
+
+def test_a_matern_of_smoothness_one_half_is_exponential():
+    exponential = interlace.glmer("yp ~ z + exp(0 + xc + yc | area)", AREAS, "poisson")
+    held = interlace.glmer(
+        "yp ~ z + mat(0 + xc + yc | area)",
+        AREAS,
+        "poisson",
+        hold={"smoothness": {"area": 0.5}},
+    )
+    assert held.llf == pytest.approx(exponential.llf, abs=1e-6)
+    assert held.df == exponential.df
+
+
+def test_a_saved_fit_keeps_its_places(tmp_path):
+    fit = interlace.glmer("yp ~ z + exp(0 + xc + yc | area)", AREAS, "poisson")
+    fit.save(tmp_path / "places.interlace")
+    again = interlace.load(tmp_path / "places.interlace")
+    assert again.confint().equals(fit.confint())
+    assert str(again.summary()) == str(fit.summary())
+    assert again.predict(AREAS).to_numpy() == pytest.approx(fit.fittedvalues.to_numpy(), rel=1e-9)
+    with pytest.raises(DataError, match="points of the training data"):
+        again.predict(AREAS.assign(xc=AREAS["xc"] + 0.5))
+    assert again.predict(AREAS.assign(xc=99.0), include_re=False).notna().all()
+
+
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        ("ou(0 + tf | g)", "expected numbers, the times"),
+        ("exp(0 + tf | g)", "the coordinates"),
+        ("ar1(0 + pos | g)", "whole numbers"),
+        ("ar1(0 + pos + t | g)", "one column of times"),
+        ("toep(0 + uneven | g)", "equally spaced"),
+        ("ou(pos | g)", "an intercept"),
+        ("rr(0 + tf | g, d = 40)", "at most as many factors"),
+        ("rr(0 + tf | g, d = 0)", "from 1"),
+        ("propto(0 + tf | g)", "argument known"),
+        ("ou(0 + pos | g, d = 2)", "does not take the option"),
+    ],
+)
+def test_what_a_structure_cannot_be_is_said(term, words):
+    data = GAP.assign(uneven=GAP["t"] ** 2)
+    with pytest.raises(FormulaError) as caught:
+        interlace.glmer(f"yp ~ x + {term}", data, "poisson")
+    assert words in str(caught.value)
+
+
+def test_too_many_places_are_refused_with_what_they_cost():
+    n = 2001
+    data = pd.DataFrame({"x": np.arange(n) * 1.0, "y": 1.0, "g": "all", "c": np.arange(n) % 3})
+    with pytest.raises(FormulaError, match=r"at most 2,000 levels or points, got 2,001.* s and"):
+        interlace.glmer("c ~ 1 + exp(0 + x + y | g)", data, "poisson")
