@@ -243,6 +243,22 @@ def test_what_is_not_served_takes_the_other_way(case):
 
 
 @built
+def test_a_level_of_too_many_rows_takes_the_other_way(monkeypatch):
+    monkeypatch.setattr("interlace_kernels.objectives.MOST_NUMBERS", 5)
+    for formula in ("y ~ x + (1 | g)", "y ~ x + (1 | g/h)"):
+        problem = problem_of(Case("poisson", formula))
+        assert not isinstance(Laplace().objective(problem), WithSecondOpinion)
+
+
+@built
+def test_weights_may_be_a_view():
+    problem = problem_of(Case("poisson", options=(("weights", "w"),)))
+    spread = np.repeat(problem.weights, 2)[::2]
+    assert not spread.flags.c_contiguous
+    require_same(replace(problem, weights=spread))
+
+
+@built
 def test_correlated_levels_take_the_other_way():
     table = frame("poisson")
     names = sorted(set(table.g))
