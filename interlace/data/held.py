@@ -135,9 +135,7 @@ def _require_distinct(
     who: str,
 ) -> None:
     """Refuse what is named twice, or equal to what is held or equal to another itself."""
-    places = [(type(t).__name__, getattr(t, "predictor", None), getattr(t, "column", None),
-               getattr(t, "term", None), getattr(t, "number", None)) for t in seen]  # fmt: skip
-    if len(set(places)) < len(places):
+    if len({each.place for each in seen}) < len(seen):
         raise OptionError(f"{who}: hold: a parameter is named twice. Name each once.")
     for k, pairs in shared.items():
         for other in pairs.values():

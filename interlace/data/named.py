@@ -43,6 +43,11 @@ class Coefficient:
             link = problem.predictors[self.predictor].parameter.link
             return float(link.eta(np.float64(value)))
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells it from others, by whatever name it is asked for."""
+        return "coefficient", self.predictor, self.column
+
 
 @dataclass(frozen=True)
 class Number:
@@ -60,6 +65,11 @@ class Number:
     head: str
     inside: str
     group: str
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells it from others, by whatever name it is asked for."""
+        return "number", self.term, self.number
 
 
 Target = Coefficient | Number
