@@ -93,6 +93,8 @@ MODELS: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any]
     "zip, random": (glmer, COUNTS, "Salamanders", "poisson",
                     {"ziformula": "~ mined + (1 | site)"}),
     "zinb": (glmer, COUNTS, "Salamanders", "negativebinomial", {"ziformula": "~ 1"}),
+    "zi binomial": (glmer, HERDS, "cbpp", "binomial", {"ziformula": "~ 1"}),
+    "hurdle genpois": (glmer, COUNTS, "Salamanders", "truncated_genpois", {"ziformula": "~ 1"}),
     "hurdle": (glmer, COUNTS, "Salamanders", "hurdle_poisson", {}),
     "hurdle nb": (glmer, COUNTS, "Salamanders", "hurdle_negativebinomial", {}),
     "genpois": (glmer, COUNTS, "Salamanders", "genpois", {}),
