@@ -201,6 +201,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def odd(session: nox.Session) -> None:
+    """Call everything with odd values, load changed files, run odd commands: all end in words."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("python", "tests/odd/run.py", "--each", "40", *session.posargs)
+    session.run("python", "tests/odd/files.py", "--number", "5000")
+    session.run("python", "tests/odd/commands.py")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random models of every family against R's stored results; see tests/fuzz/README.md."""
     session.install(*EVERYTHING, *group("test"))

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from interlace_core.messages.errors import InterlaceError
+from interlace_core.messages.errors import DataError, InterlaceError
+from interlace_core.messages.names import did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 1 after an error in words."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run the command line and return its exit status.
+
+    0; 1 after an error in words; 130 after Ctrl-C and 141 where nobody reads on, as shells have it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may have letters that a terminal has not
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        return 141
     except (InterlaceError, OSError) as error:
         print(f"interlace: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
+
+
+def _silence() -> None:
+    """Send what is still to be written nowhere, so that the end of the program does not fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,19 +124,9 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    import pandas as pd
-
     import interlace
 
-    data = pd.read_csv(
-        options.data,
-        dtype={column: str for column in options.text},
-        keep_default_na=False,
-        na_values=[""],
-    )
-    for column in data.columns.difference(options.text):
-        if not pd.api.types.is_numeric_dtype(data[column].dtype):
-            data[column] = _without_words(data[column])
+    data = _read_csv(options.data, options.text)
     model = interlace.glmer(
         options.formula,
         data,
@@ -128,6 +140,43 @@ def _fit(options: argparse.Namespace) -> None:
         verbose=options.verbose,
     )
     print(model.summary())
+
+
+def _read_csv(path: str, text: Sequence[str]) -> Any:
+    """Return the table in a CSV file.
+
+    Raises
+    ------
+    DataError
+        If it is no such file: empty, of another format or encoding, or with ragged lines.
+    """
+    import warnings
+
+    import pandas as pd
+
+    expected = f"fit: expected a CSV file in UTF-8 with a header line, got {path!r}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            data = pd.read_csv(
+                path,
+                dtype=dict.fromkeys(text, str),
+                index_col=False,
+                low_memory=False,
+                keep_default_na=False,
+                na_values=[""],
+            )
+        except (ValueError, pd.errors.ParserWarning, OverflowError) as error:
+            first = next(iter(str(error).splitlines()), "")
+            raise DataError(f"{expected}: {first} Save it as such a file.") from error
+    strange = [column for column in text if column not in data.columns]
+    if strange:
+        hint = did_you_mean(strange[0], data.columns)
+        raise DataError(f"fit: --text names {strange[0]!r}, which is no column of {path!r}.{hint}")
+    for column in data.columns.difference(list(text)):
+        if not pd.api.types.is_numeric_dtype(data[column].dtype):
+            data[column] = _without_words(data[column])
+    return data
 
 
 MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", ".")

@@ -15,7 +15,12 @@ from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.messages.errors import AmbiguousNameError, OptionError, UnknownNameError
+from interlace_core.messages.errors import (
+    AmbiguousNameError,
+    OptionError,
+    UnknownNameError,
+    UnsupportedModelError,
+)
 from interlace_core.messages.names import did_you_mean, plain, similar_name
 from interlace_core.registry.blame import guard
 from interlace_core.registry.lookup import answering
@@ -131,7 +136,7 @@ def with_asked_zero_part(
     OptionError
         If none is asked for of a family that has one.
     UnsupportedModelError
-        If the family's response is not a count.
+        If the family can have none.
     """
     text = parameters["zero"]
     if not parse_formula(text, response=False, argument="ziformula", limits=limits).is_empty:
@@ -147,7 +152,8 @@ def with_asked_zero_part(
 def composed(family: Family, role: str, registry: Registry) -> Family:
     """Return the family itself if it has a parameter of a role, else its composition with one.
 
-    The first composition that takes the family serves; without any, the family stays as it is.
+    The first composition that takes the family serves, those of the distribution that the family
+    is from before others; without any for the role, the family stays as it is.
 
     Raises
     ------
@@ -156,10 +162,39 @@ def composed(family: Family, role: str, registry: Registry) -> Family:
     """
     if any(parameter.role == role for parameter in family.parameters):
         return family
-    made = (
-        offer.cls.of(family) for offer in registry.classes("composition") if offer.cls.role == role
+    offers = [offer for offer in registry.classes("composition") if offer.cls.role == role]
+    known = registry.classes("family")
+    own = {each.distribution for each in known if each.cls is type(family)}
+    offers.sort(key=lambda offer: offer.distribution not in own)
+    found = _made_of(family, offers)
+    if found is not None or not offers:
+        return found or family
+    takes = [
+        each.name
+        for each in known
+        if any(p.role == role for p in each.cls().parameters) or _made_of(each.cls(), offers)
+    ]
+    raise UnsupportedModelError(
+        f"{_ARGUMENTS.get(role, role)}: expected a family that can have a {role} part, got "
+        f"{family.name!r}, whose response is {family.support or 'of no declared kind'}. "
+        f"These can: {', '.join(sorted(takes))}; so can a family of your own that declares its "
+        "support as that of one of these. Choose one, or leave "
+        f"{_ARGUMENTS.get(role, 'the formula')} out."
     )
-    return next((found for found in made if found is not None), family)
+
+
+_ARGUMENTS = {"zero": "ziformula", "dispersion": "dispformula"}
+"""Arguments of formulas for parameters of a role."""
+
+
+def _made_of(family: Family, offers: Sequence[Registered]) -> Family | None:
+    """Return what the first composition that takes a family makes of it."""
+    for offer in offers:
+        with guard(offer.cls, "of"):
+            found: Family | None = offer.cls.of(family)
+        if found is not None:
+            return found
+    return None
 
 
 def as_approximation(registry: Registry, options: FitOptions, who: str) -> Approximation:

@@ -14,10 +14,14 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.fitting.stopping import Stopping
 from interlace_core.messages.errors import NotAvailableError
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
@@ -79,6 +83,7 @@ def prepare(
     require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
+    _require_memory(standard_of(model.problem).problem, request.who)
     given = named_start(model.problem, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
 
@@ -89,6 +94,7 @@ def fit_prepared(
     starts: int = 0,
     tol_decrement: float = 1e-7,
     report: Callable[[str], None] | None = None,
+    stopping: Stopping | None = None,
 ) -> Fit:
     """Return the maximum likelihood fit of a model, with the verdict on it.
 
@@ -97,7 +103,7 @@ def fit_prepared(
     Parameters
     ----------
     ready : Prepared
-    starts, tol_decrement, report
+    starts, tol_decrement, report, stopping
         As for `fit_problem`.
 
     Raises
@@ -115,6 +121,7 @@ def fit_prepared(
         starts=starts,
         tol_decrement=tol_decrement,
         report=report,
+        stopping=stopping,
     )
 
 
@@ -123,3 +130,25 @@ def _require_available(optimizer: Optimizer, who: str) -> None:
         why = optimizer.unavailable
     if why:
         raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
+
+
+def _require_memory(problem: Problem, who: str) -> None:
+    """Refuse a model whose fit would not fit into memory, by a lower bound of what it holds.
+
+    Designs twice (as given and in standard units), a dozen numbers for each row and predictor, and
+    what is held of the matrix of random effects.
+
+    Raises
+    ------
+    OutOfMemoryError
+        Saying how much is needed, and how much there is.
+    """
+    columns = sum(each.X.shape[1] for each in problem.predictors)
+    columns += sum(term.Z.shape[1] for term in problem.terms)
+    rows = problem.n * (2.0 * columns + 12.0 * len(problem.predictors))
+    effects = layout_of(problem).plan.held() if problem.terms else 0.0
+    what = f"a model of {problem.n} rows and {columns} columns"
+    if problem.terms:
+        levels = " and ".join(f"{len(each.levels)} of {each.group}" for each in problem.terms)
+        what += f" with the levels {levels}"
+    require_memory(8.0 * (rows + effects), who, what)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.fitting.stopping import Step, Stopping
+from interlace_core.messages.checks import require_callable
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
 from interlace_core.registry.registry import Registry, default_registry
@@ -52,6 +54,7 @@ def fitted(
     returns: type[AnyFit],
     *,
     priors: Mapping[str, Prior] | None = None,
+    callback: Callable[[Step], object] | None = None,
     registry: Registry | None = None,
 ) -> AnyFit:
     """Return a fit with its notes; warns where it is no optimum or estimates are infinite.
@@ -64,9 +67,14 @@ def fitted(
         Of the result.
     priors : mapping from coefficient, or "fixed", to Prior, optional
         Makes the fit a penalised one.
+    callback : callable, optional
+        Is told each step; the fit ends where it returns True.
     registry : Registry, optional
         Where names are looked up; that of the process by default.
     """
+    if callback is not None:
+        require_callable(callback, f"{request.who}: callback", "a function that takes a Step")
+    stopping = Stopping(options.max_seconds, callback)
     with blas_threads(options.threads or 1):
         ready = prepared(request, options, priors=priors, registry=registry)
     threads = threads_of(ready.model.problem, options.threads)
@@ -77,6 +85,7 @@ def fitted(
                 starts=options.starts,
                 tol_decrement=options.tol_decrement,
                 report=progress.step,
+                stopping=stopping,
             )
         return with_notes(record_of(ready, fit, request, options, returns), request.who)
 

@@ -14,12 +14,13 @@ from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, numbers_of, require_choice, require_mapping
 from interlace_core.messages.errors import NotAvailableError, OptionError, UnsupportedModelError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 METHODS = get_args(LinearMethod)
 DF_METHODS = get_args(DegreesOfFreedom)
@@ -124,16 +125,8 @@ class LMMResult(GLMMResult):
             If it has not one number for each coefficient.
         """
         names = self.coefficients[0].names
-        p = len(names)
-        try:
-            L = np.asarray(contrast, dtype=np.float64)
-        except (TypeError, ValueError):
-            L = np.zeros(0)
-        if L.shape != (p,):
-            raise OptionError(
-                f"contrast_df: contrast needs one number for each of the {p} coefficients "
-                f"({', '.join(names)}), got {contrast!r}."
-            )
+        what = f"one finite number for each coefficient ({', '.join(names)})"
+        L = numbers_of(contrast, "contrast_df: contrast", what, (len(names),))
         spread = self._spread()
         return float("inf") if spread is None else degrees_of_freedom(L, spread)
 
@@ -209,6 +202,29 @@ class LMMResult(GLMMResult):
         slopes = extras["covariance_slopes"][free]
         return Spread(extras["coefficient_covariance"], slopes, A[np.ix_(free, free)])
 
+    def require_whole(self) -> None:
+        """Raise an OptionError unless what tests need of the fit has the sizes that it must have.
+
+        Asked of a result that was read from a file.
+        """
+        extras, p = self.settings.extras, len(self.fe_params)
+        r = self._variance_parameter_covariance().shape[0]
+        shapes: dict[str, tuple[int, ...]] = {
+            "coefficient_covariance": (p, p),
+            "covariance_slopes": (r, p, p),
+        }
+        given: dict[str, Any] = {name: extras[name] for name in shapes if name in extras}
+        if "kenward_roger" in extras:
+            small = require_mapping(extras["kenward_roger"], "kenward_roger", "a table")
+            given |= small
+            m = np.asarray(small.get("W")).shape[:1]
+            shapes |= {"covariance": (p, p), "adjusted": (p, p), "W": m * 2, "slopes": (*m, p, p)}
+        if ("coefficient_covariance" in extras) != ("covariance_slopes" in extras):
+            raise OptionError("extras must have both coefficient_covariance and covariance_slopes.")
+        for name, shape in shapes.items():
+            if name in given or "kenward_roger" in extras:
+                numbers_of(given.get(name), f"extras.{name}", "numbers", shape, finite=False)
+
     def _variance_parameter_covariance(self) -> Array:
         """Return the covariance of theta and the residuals' parameters, NaN at a bound."""
         others = [i for each in self.coefficients[1:] for i in range(*each.place.indices(10**9))]
@@ -240,6 +256,8 @@ def fit(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> LMMResult:
     """Fit a linear mixed model by (restricted) maximum likelihood.
@@ -275,7 +293,8 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
-    optimizer, optimizer_options, hold, start, known, covariance, starts, threads, kernels, verbose
+    optimizer, optimizer_options, hold, start, known, covariance, starts, threads, kernels,
+    max_seconds, callback, verbose
         As for `glmer`.
 
     Returns
@@ -301,8 +320,8 @@ def fit(
     from interlace.fits import fitted, options_in_force
     from interlace_core.registry.registry import default_registry
 
-    _require("method", method, METHODS)
-    _require("df_method", df_method, DF_METHODS)
+    require_choice(method, METHODS, "fit: method")
+    require_choice(df_method, DF_METHODS, "fit: df_method")
     if df_method == "kenward-roger" and method != "REML":
         raise UnsupportedModelError(
             f'fit: df_method="kenward-roger" goes with method="REML", got method={method!r}. '
@@ -342,9 +361,10 @@ def fit(
         starts=starts,
         threads=threads,
         kernels=kernels,
+        max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=LMMResult)
+    result = fitted(request, options, returns=LMMResult, callback=callback)
     settings = replace(result.settings, df_method=df_method, returned="fit")
     return replace(result, settings=settings).with_derived()
 
@@ -363,14 +383,7 @@ def _quantile(level: float, df: Any) -> Any:
     """Return how many standard errors an interval extends to each side."""
     from scipy.special import ndtri, stdtrit
 
-    check_level(level, "conf_int")
+    level = check_level(level, "conf_int")
     p = 0.5 + 0.5 * level
     finite = np.isfinite(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), p), ndtri(p))
-
-
-def _require(argument: str, given: Any, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise OptionError(
-            f"fit: {argument} must be one of {', '.join(map(repr, known))}, got {given!r}."
-        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.family import Family
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 
 @entrance
@@ -47,6 +48,8 @@ def glmer(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> GLMMResult:
     """Fit a generalised linear mixed model by maximum likelihood.
@@ -123,6 +126,12 @@ def glmer(
         Functions of your own that the formulas call, by name: `{"f": f}` for `f(x)`. Each gets
         columns as arrays and returns one value per row. `predict` calls them again, so that they
         must not depend on the other rows; a fit with them is pickled, but not saved.
+    max_seconds : float, optional
+        Time after which the fit ends at the best point so far, with the status "stopped". It is
+        looked at after each evaluation of the likelihood.
+    callback : callable, optional
+        Is told where the fit is after each evaluation, by a `Step` with `evaluations`, `llf`,
+        `best_llf` and `seconds`; the fit ends, as by `max_seconds`, where it returns True.
     verbose : bool, optional
         Show progress on standard error if the fit takes more than two seconds.
 
@@ -179,12 +188,13 @@ def glmer(
         optimizer_options=optimizer_options,
         nAGQ=nAGQ,
         approximation=approximation,
+        max_seconds=max_seconds,
         verbose=verbose,
         starts=starts,
         threads=threads,
         kernels=kernels,
     )
-    return fitted(request, options, returns=GLMMResult, priors=priors)
+    return fitted(request, options, returns=GLMMResult, priors=priors, callback=callback)
 
 
 def _parameter_formulas(
@@ -265,6 +275,7 @@ def power(
     from interlace.data.request import ModelRequest
     from interlace.fits import options_in_force
     from interlace.inference.power import Assumptions, simulate_power
+    from interlace_core.messages.checks import names_of, require_mapping
 
     request = ModelRequest(
         formula, data, family, weights=weights, offset=offset, link=link, who="power"
@@ -272,8 +283,16 @@ def power(
     return simulate_power(
         request,
         options_in_force(nAGQ=nAGQ),
-        Assumptions(fixed, sd, parameters or {}),
-        test=[test] if isinstance(test, str) else list(test),
+        Assumptions(
+            require_mapping(fixed, "power: fixed", "a mapping from coefficients to numbers"),
+            require_mapping(sd, "power: sd", "a mapping from grouping factors to numbers"),
+            require_mapping(
+                {} if parameters is None else parameters,
+                "power: parameters",
+                "a mapping from parameters to numbers",
+            ),
+        ),
+        test=names_of(test, "power: test", "a coefficient"),
         n=n,
         alpha=alpha,
         method=method,

@@ -14,6 +14,7 @@ from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
 from interlace_core.calculus.links import LINKS
+from interlace_core.messages.checks import require_text, require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
+    from interlace_core.fitting.stopping import Step
 
 PREDICTIONS = ("prob", "cum.prob", "class", "population", "linear.predictor")
 OF_ANY_FIT = ("link", "response", "mean")
@@ -136,6 +138,7 @@ class CLMMResult(GLMMResult):
         """
         from interlace.reporting.rcode import clmm_code
 
+        require_text(data, "r_code: data", "the name of a data frame in R")
         family: Any = self.family
         return clmm_code(self, data, family.threshold)
 
@@ -206,6 +209,7 @@ class CLMMResult(GLMMResult):
         DataFrame or Series
             Indexed as the data; missing where a covariate is.
         """
+        require_type(type, str, "predict: type", "a text")
         if type not in (*PREDICTIONS, *OF_ANY_FIT):
             raise OptionError(
                 f"predict: type must be one of {', '.join(map(repr, PREDICTIONS))}, or of "
@@ -213,7 +217,9 @@ class CLMMResult(GLMMResult):
                 f"got {type!r}."
             )
         from interlace.prediction.kinds import as_asked
-        from interlace.prediction.predict import predict, predict_each
+        from interlace.prediction.predict import predict, predict_each, require_interval
+
+        require_interval(uncertainty.get("interval"))
 
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
@@ -287,6 +293,8 @@ def clmm(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
+    max_seconds: float | None = None,
+    callback: Callable[[Step], object] | None = None,
     verbose: bool | None = None,
 ) -> CLMMResult:
     """Fit a cumulative mixed model for ordered categories by maximum likelihood.
@@ -321,7 +329,7 @@ def clmm(
     nAGQ : int, optional
         As for `glmer`.
     weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
-    covariance, starts, threads, kernels, verbose
+    covariance, starts, threads, kernels, max_seconds, callback, verbose
         As for `glmer`.
 
     Returns
@@ -371,9 +379,10 @@ def clmm(
         starts=starts,
         threads=threads,
         kernels=kernels,
+        max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=CLMMResult)
+    result = fitted(request, options, returns=CLMMResult, callback=callback)
     return replace(result, settings=replace(result.settings, returned="clmm"))
 
 

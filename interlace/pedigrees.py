@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import pandas as pd
 
 from interlace.data.levels import level_names
 from interlace.entrances import entrance
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import DataError
+from interlace_core.messages.memory import require_memory
 from interlace_core.messages.names import listed
 
 UNKNOWN = (0, "0", "", "NA")
@@ -57,8 +59,9 @@ def pedigree(
     >>> A.loc["e"].tolist()
     [0.5, 0.5, 0.75, 0.75, 1.25]
     """
-    nobody = {name for name in level_names(unknown)}
-    columns = [_names(each, nobody) for each in (animal, sire, dam)]
+    nobody = set(level_names(_values(unknown, "unknown")))
+    given = (("animal", animal), ("sire", sire), ("dam", dam))
+    columns = [_names(_values(each, name), nobody) for name, each in given]
     own = columns[0]
     if not len(own) == len(columns[1]) == len(columns[2]):
         lengths = ", ".join(str(len(each)) for each in columns)
@@ -73,6 +76,7 @@ def pedigree(
     labels = [*founders, *own]
     for founder in founders:
         parents[founder] = (None, None)
+    require_memory(8.0 * len(labels) ** 2, "pedigree", f"{len(labels)} animals")
     order = _ancestors_first(labels, parents)
     A = _relationship(order, parents)
     place = {name: i for i, name in enumerate(order)}
@@ -80,8 +84,28 @@ def pedigree(
     return pd.DataFrame(A[np.ix_(chosen, chosen)], index=labels, columns=labels)
 
 
-def _names(values: Iterable[Any], nobody: set[str]) -> list[str | None]:
-    given = list(values)
+def _values(values: Any, argument: str) -> list[Any]:
+    """Return labels as a list: numbers, texts, and what stands for a missing one.
+
+    Raises
+    ------
+    DataError
+        If they are no sequence of these.
+    """
+    expected = f"pedigree: expected {argument} to be a sequence of numbers or texts"
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise DataError(f"{expected}, got {shown(values)}.")
+    if isinstance(values, (np.ndarray, pd.DataFrame)) and values.ndim != 1:
+        raise DataError(f"{expected}, got {shown(values)}.")
+    found = list(values)
+    for each in found:
+        absent = each is None or each is pd.NA or each is pd.NaT
+        if not absent and not isinstance(each, (str, int, float, np.number)):
+            raise DataError(f"{expected}, got {shown(each)} among them.")
+    return found
+
+
+def _names(given: list[Any], nobody: set[str]) -> list[str | None]:
     missing = pd.isna(pd.Series(given, dtype=object)).to_numpy()
     known = iter(level_names([each for each, gone in zip(given, missing, strict=True) if not gone]))
     names = [None if gone else next(known) for gone in missing]

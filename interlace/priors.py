@@ -20,7 +20,7 @@ from interlace.entrances import entrance
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.standard import standard_of
-from interlace_core.messages.checks import is_real
+from interlace_core.messages.checks import is_real, require_mapping, require_type, shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, Evaluation
@@ -197,13 +197,13 @@ def penalise(approximation: Approximation, priors: Mapping[str, Prior] | None) -
     OptionError
         If priors is not a mapping from names to priors.
     """
+    if priors is None:
+        return approximation
+    example = 'a mapping such as {"fixed": interlace.normal(0, 2.5)}'
+    for prior in require_mapping(priors, "priors", example).values():
+        require_type(prior, Prior, "priors", example)
     if not priors:
         return approximation
-    if not isinstance(priors, Mapping) or not all(isinstance(p, Prior) for p in priors.values()):
-        raise OptionError(
-            'priors: expected a mapping such as {"fixed": interlace.normal(0, 2.5)}, '
-            f"got {priors!r}."
-        )
     return Penalised(approximation, tuple(priors.items()))
 
 
@@ -242,9 +242,9 @@ def _penalty(assigned: Mapping[int, Prior], psi: Array) -> tuple[float, Array]:
 
 def _check_numbers(who: str, **values: float) -> None:
     for name, value in values.items():
-        if not is_real(value) or not np.isfinite(value) or (name != "loc" and value <= 0):
+        if not is_real(value) or not np.isfinite(float(value)) or (name != "loc" and value <= 0):
             expected = "a finite number" if name == "loc" else "a positive number"
-            raise OptionError(f"{who}: {name} must be {expected}, got {value!r}.")
+            raise OptionError(f"{who}: {name} must be {expected}, got {shown(value)}.")
 
 
 def settings_of_approximation(

@@ -9,6 +9,7 @@ from importlib import import_module
 from interlace import saving
 from interlace.entrances import entrance
 from interlace.results.result import GLMMResult
+from interlace_core.messages.errors import OptionError, SavedFileError
 
 RETURNED = {
     "clmm": ("interlace.ordinal", "CLMMResult"),
@@ -35,13 +36,20 @@ def load(path: str | os.PathLike[str]) -> GLMMResult:
         If the file is damaged, altered, unsafe, no saved result, or from a newer version.
     UnknownNameError
         If the plugin that provides the family, or another component, is not installed.
-    OSError
-        If the file cannot be read.
+    FileAccessError
+        If the file cannot be read; it is an OSError too.
     """
     result = saving.load(path, GLMMResult)
-    found = RETURNED.get(result.settings.returned)
-    if found is None:
+    place = RETURNED.get(result.settings.returned)
+    if place is None:
         return result
-    module, name = found
+    module, name = place
     cls: type[GLMMResult] = getattr(import_module(module), name)
-    return cls(**{each.name: getattr(result, each.name) for each in fields(result)})
+    found = cls(**{each.name: getattr(result, each.name) for each in fields(result)})
+    try:
+        found.require_whole()
+    except OptionError as error:
+        raise SavedFileError(
+            f"load: result.settings: {error} The file is damaged or was not written by save()."
+        ) from error
+    return found

@@ -16,7 +16,7 @@ from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermit
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract import Status
 from interlace_core.engine import ModeSettings, layout_of
-from interlace_core.engine.compiled import WithSecondOpinion, kernel_words
+from interlace_core.engine.compiled import CompiledRows, WithSecondOpinion, kernel_words
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.registry import default_registry
 
@@ -243,6 +243,22 @@ def test_what_is_not_served_takes_the_other_way(case):
 
 
 @built
+def test_a_level_of_too_many_rows_takes_the_other_way(monkeypatch):
+    monkeypatch.setattr("interlace_kernels.objectives.MOST_NUMBERS", 5)
+    for formula in ("y ~ x + (1 | g)", "y ~ x + (1 | g/h)"):
+        problem = problem_of(Case("poisson", formula))
+        assert not isinstance(Laplace().objective(problem), WithSecondOpinion)
+
+
+@built
+def test_weights_may_be_a_view():
+    problem = problem_of(Case("poisson", options=(("weights", "w"),)))
+    spread = np.repeat(problem.weights, 2)[::2]
+    assert not spread.flags.c_contiguous
+    require_same(replace(problem, weights=spread))
+
+
+@built
 def test_correlated_levels_take_the_other_way():
     table = frame("poisson")
     names = sorted(set(table.g))
@@ -268,6 +284,13 @@ def test_what_was_used_is_said():
         assert crossed.settings["kernel"].endswith(": rows")
     else:
         assert m.settings["kernel"] == crossed.settings["kernel"] == "none"
+
+
+def test_a_linear_model_says_that_none_was_used():
+    m = interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
+    assert m.settings["kernel"] == "none"
+    # nothing is made only to say so
+    assert CompiledRows not in layout_of(m.training.problem).problem.cache
 
 
 def test_kernels_can_be_required(monkeypatch):

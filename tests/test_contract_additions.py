@@ -33,8 +33,11 @@ def test_natural_parameters_are_those_of_the_covariance(name, size):
     wanted = {"sd": sd[0]} | {f"sd(x{k})": sd[k] for k in range(size)}
     wanted |= {f"cor(x{j}, x{i})": R[i, j] for i in range(size) for j in range(i)}
     wanted |= {f"cor at distance {k}": R[k, 0] for k in range(1, size)}
-    wanted |= {"cor": R[-1, -2]} if size > 1 else {}
-    assert found == pytest.approx({key: wanted[key] for key in found}, abs=1e-12)
+    # of cs the correlation of all, of ar1 that of neighbours
+    wanted |= {"cor": R[-1, -2], "rho": R[-1, -2]} if size > 1 else {}
+    # ar1 keeps its precision finite at a correlation of 1 by a shock of variance 1e-10
+    tol = 1e-10 if name == "ar1" else 1e-12
+    assert found == pytest.approx({key: wanted[key] for key in found}, abs=tol)
 
 
 FOLLOWS = {

@@ -93,6 +93,8 @@ MODELS: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any]
     "zip, random": (glmer, COUNTS, "Salamanders", "poisson",
                     {"ziformula": "~ mined + (1 | site)"}),
     "zinb": (glmer, COUNTS, "Salamanders", "negativebinomial", {"ziformula": "~ 1"}),
+    "zi binomial": (glmer, HERDS, "cbpp", "binomial", {"ziformula": "~ 1"}),
+    "hurdle genpois": (glmer, COUNTS, "Salamanders", "truncated_genpois", {"ziformula": "~ 1"}),
     "hurdle": (glmer, COUNTS, "Salamanders", "hurdle_poisson", {}),
     "hurdle nb": (glmer, COUNTS, "Salamanders", "hurdle_negativebinomial", {}),
     "genpois": (glmer, COUNTS, "Salamanders", "genpois", {}),
@@ -138,6 +140,9 @@ MODELS: dict[str, tuple[Callable[..., GLMMResult], str, str, Any, dict[str, Any]
     "clmm offset": (clmm, "rating ~ temp + offset(w) + (1 | judge)", "wine", None, {}),
     "clmm weights": (clmm, "rating ~ temp + (1 | judge)", "wine", None, {"weights": "w + 1"}),
     "clmm crossed": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None, {}),
+    "clmm cloglog": (clmm, "rating ~ temp + (1 | judge) + (1 | bottle)", "wine", None,
+                     {"link": "cloglog"}),
+    "clmm loglog": (clmm, "rating ~ temp + (0 + w | judge)", "wine", None, {"link": "loglog"}),
     "clm": (clmm, "rating ~ temp + contact", "wine", None, {"random": [], "link": "cloglog"}),
 }  # fmt: skip
 

@@ -171,7 +171,7 @@ def test_restricted_likelihood_has_the_volume_of_the_columns_as_written():
 
 def test_a_start_of_the_users_is_in_the_users_units():
     usual, far = pair("poisson")
-    again = MODELS["poisson"](moved(), theta0=far.theta)
+    again = MODELS["poisson"](moved(), start={"theta": far.theta})
     assert again.llf == pytest.approx(usual.llf, rel=1e-11)
     assert again.fit.n_evaluations < far.fit.n_evaluations + 5
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import ConfigurationWarning, OptionError
+from interlace_core.messages.warn import warn
 
 FILE = "interlace.toml"
 SECTION = "tool.interlace"
@@ -37,7 +38,7 @@ def user_file(environ: Mapping[str, str], home: Path | None, windows: bool) -> C
     """
     folder = _user_folder(environ, home, windows)
     path = folder / "interlace" / FILE if folder else None
-    if path is None or not os.path.isfile(path):
+    if path is None or not os.path.isfile(path) or not _may_decide(path):
         return None
     return ConfigFile(_read_toml(path), str(path))
 
@@ -46,7 +47,8 @@ def project_file(cwd: Path | None) -> ConfigFile | None:
     """Return the file of the nearest folder, upwards, that configures interlace, or None.
 
     In one folder `interlace.toml` wins over `[tool.interlace]` of `pyproject.toml`; a
-    `pyproject.toml` without that table does not end the search.
+    `pyproject.toml` without that table does not end the search. A file or folder of another user
+    does: whoever can write there could choose the code that a fit runs.
 
     Raises
     ------
@@ -59,13 +61,45 @@ def project_file(cwd: Path | None) -> ConfigFile | None:
         return None
     for folder in (start, *start.parents):
         own, shared = folder / FILE, folder / "pyproject.toml"
+        if not is_own(folder):
+            _report_strange(own)
+            return None
         # os.path, since Path.is_file raises where a parent folder may not be read.
         if os.path.isfile(own):
+            if not _may_decide(own):
+                return None
             return ConfigFile(_read_toml(own), str(own))
-        section = _read_section(shared) if os.path.isfile(shared) else None
+        section = _read_section(shared) if os.path.isfile(shared) and is_own(shared) else None
         if section is not None:
             return ConfigFile(section, f"{shared} [{SECTION}]")
     return None
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file or folder belongs to the user who runs this; true on Windows."""
+    if not hasattr(os, "geteuid"):
+        return True
+    try:
+        return bool(path.stat().st_uid == os.geteuid())
+    except OSError:
+        return False
+
+
+def _may_decide(path: Path) -> bool:
+    """Return whether a configuration file and its folder are the user's; warn if not."""
+    if is_own(path) and is_own(path.parent):
+        return True
+    _report_strange(path)
+    return False
+
+
+def _report_strange(path: Path) -> None:
+    if os.path.isfile(path):
+        warn(
+            f"{path}: this configuration is left aside, since the file or its folder belongs to "
+            "another user. Copy it into a folder of your own, or give the options in the call.",
+            ConfigurationWarning,
+        )
 
 
 def _user_folder(environ: Mapping[str, str], home: Path | None, windows: bool) -> Path | None:

@@ -56,6 +56,8 @@ class FitOptions:
         Whether compiled kernels are used: "auto", "off" or "required".
     threads : int or None
         Threads of BLAS during a fit; None for one unless the crossed part is large.
+    max_seconds : float, or None
+        After which a fit ends at the best point so far.
     verbose : bool
         Whether a long fit shows its progress.
     formula_limits : mapping from str to int
@@ -74,6 +76,7 @@ class FitOptions:
     tol_decrement: float
     starts: int
     approximation: str | Approximation | None = None
+    max_seconds: float | None = None
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     kernels: str = "auto"
     threads: int | None = None

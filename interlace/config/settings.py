@@ -8,9 +8,11 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, get_args
 
+import numpy as np
+
 from interlace.choices import NewLevels
 from interlace.formulas.limits import Limits
-from interlace_core.messages.checks import MOST, is_real, is_whole
+from interlace_core.messages.checks import MOST, is_real, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.registry.meets_contract import KINDS
@@ -78,7 +80,8 @@ class Setting:
             return self.check(value)
         except (ValueError, TypeError, OverflowError) as error:
             raise OptionError(
-                f"{origin}: {self.key}: expected {self.expected}, got {value!r}. It is {self.help}."
+                f"{origin}: {self.key}: expected {self.expected}, got {shown(value)}. It is "
+                f"{self.help}."
             ) from error
 
 
@@ -120,9 +123,9 @@ def _count(value: Any, least: int = 0, most: int = MOST) -> int:
 
 
 def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError
-    return value
+    return bool(value)
 
 
 def _read_flag(text: str) -> bool | str:
@@ -135,6 +138,12 @@ def _read_number(number: Callable[[str], Any], text: str) -> Any:
         return number(text)
     except ValueError:
         return text
+
+
+def _seconds(value: Any) -> float:
+    if not is_real(value) or not value > 0.0:
+        raise ValueError
+    return float(value)
 
 
 def _gain(value: Any) -> float:
@@ -150,7 +159,7 @@ def _one_of(choices: tuple[str, ...], value: Any) -> Any:
 
 
 def _kernels(value: Any) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return KERNELS[0] if value else KERNELS[1]
     return str(_one_of(KERNELS, value))
 
@@ -249,6 +258,13 @@ SETTINGS = (
         "how large a formula may be",
         read=read_toml_value,
         table=True,
+    ),
+    Setting(
+        "max_seconds",
+        "a number above 0",
+        _seconds,
+        "the time after which a fit ends at the best point so far",
+        read=partial(_read_number, float),
     ),
     Setting(
         "starts",

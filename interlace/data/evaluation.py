@@ -33,6 +33,7 @@ from interlace.formulas.functions import (
     is_constant,
 )
 from interlace.formulas.tokens import formula_error
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import DataError, InterlaceError
 from interlace_core.records import Array
 
@@ -183,7 +184,7 @@ class _Evaluation:
         if isinstance(value, Basis):
             return value.values
         if isinstance(value, str):
-            raise self.failed(f"the text {value!r}")
+            raise self.failed(f"the text {shown(value)}")
         return np.asarray(value, dtype=np.float64)
 
     def arithmetic(self, node: Node) -> Value:
@@ -294,7 +295,7 @@ class _Evaluation:
             return result.astype(np.float64)
         if result.dtype.kind == "b":
             return result
-        column = as_column(node.text, result.astype(object))
+        column = as_column(node.text, np.broadcast_to(result.astype(object), (self.frame.n,)))
         return column if column.levels is not None else column.numbers
 
     def argument(self, node: Node) -> Any:

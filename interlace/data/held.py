@@ -14,6 +14,7 @@ from interlace.data.rows import frozen
 from interlace_core.contract.family import Family
 from interlace_core.contract.held import with_held
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError
 
 
@@ -36,7 +37,7 @@ def hold_family(family: Family, hold: Any, parameters: Any, who: str) -> tuple[F
             fits = np.isfinite(float(parameter.link.eta(np.float64(eta))))
         if not fits:
             raise OptionError(
-                f"{who}: hold: expected a value of {name!r} within its range, got {value!r}."
+                f"{who}: hold: expected a value of {name!r} within its range, got {shown(value)}."
             )
         if name in parameters or parameter.role in parameters:
             raise OptionError(
@@ -116,7 +117,7 @@ def _number(value: Any, name: str, who: str) -> float:
     except (TypeError, ValueError):
         found = np.nan
     if isinstance(value, bool) or not np.isfinite(found):
-        raise OptionError(f"{who}: hold: expected a number for {name!r}, got {value!r}.")
+        raise OptionError(f"{who}: hold: expected a number for {name!r}, got {shown(value)}.")
     return found
 
 
@@ -134,9 +135,7 @@ def _require_distinct(
     who: str,
 ) -> None:
     """Refuse what is named twice, or equal to what is held or equal to another itself."""
-    places = [(type(t).__name__, getattr(t, "predictor", None), getattr(t, "column", None),
-               getattr(t, "term", None), getattr(t, "number", None)) for t in seen]  # fmt: skip
-    if len(set(places)) < len(places):
+    if len({each.place for each in seen}) < len(seen):
         raise OptionError(f"{who}: hold: a parameter is named twice. Name each once.")
     for k, pairs in shared.items():
         for other in pairs.values():

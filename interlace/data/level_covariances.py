@@ -127,7 +127,12 @@ def _labelled(name: str, given: Any) -> tuple[tuple[str, ...], Array]:
             f"on one side only (shape {given.shape}). Label both by the levels of {name!r}."
         )
     place = {label: i for i, label in enumerate(columns)}
-    K = np.asarray(given, dtype=np.float64)[:, [place[label] for label in rows]]
+    try:
+        K = np.asarray(given, dtype=np.float64)[:, [place[label] for label in rows]]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"known[{name!r}]: expected finite numbers, got others: {error}."
+        ) from error
     if not np.all(np.isfinite(K)):
         i, j = np.argwhere(~np.isfinite(K))[0]
         raise DataError(

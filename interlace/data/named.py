@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 
@@ -42,6 +43,11 @@ class Coefficient:
             link = problem.predictors[self.predictor].parameter.link
             return float(link.eta(np.float64(value)))
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells it from others, by whatever name it is asked for."""
+        return "coefficient", self.predictor, self.column
+
 
 @dataclass(frozen=True)
 class Number:
@@ -59,6 +65,11 @@ class Number:
     head: str
     inside: str
     group: str
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells it from others, by whatever name it is asked for."""
+        return "number", self.term, self.number
 
 
 Target = Coefficient | Number
@@ -114,7 +125,7 @@ def resolved(
             continue
         if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             also = ", or the name of a parameter to be equal to" if shared else ""
-            raise OptionError(f"{who}: expected a number for {name!r}{also}, got {value!r}.")
+            raise OptionError(f"{who}: expected a number for {name!r}{also}, got {shown(value)}.")
         yield target, name, float(value)
 
 
@@ -216,5 +227,5 @@ def _partner(
         ]
     other = _one(found, value, problem, labels, who)
     if type(other) is not type(target) or other == target:
-        raise OptionError(f"{who}: {name!r} cannot be equal to {value!r}. Name one like it.")
+        raise OptionError(f"{who}: {name!r} cannot be equal to {shown(value)}. Name one like it.")
     return other

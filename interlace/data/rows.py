@@ -17,6 +17,7 @@ from interlace.formulas.allowed import Vocabulary, parse_text
 from interlace.formulas.expressions import Expression
 from interlace_core.contract.problem import RowReport
 from interlace_core.families.responses import first_offender
+from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -187,6 +188,25 @@ def read_array(values: object, argument: str, index: pd.Index[Any]) -> Array:
     return array
 
 
+def value_or_array(values: object, argument: str, index: pd.Index[Any]) -> Array:
+    """Return one number per row, shape (len(index),), from a number for all rows or from an array.
+
+    Raises
+    ------
+    DataError
+        If the length is wrong, or something is not a finite number.
+    """
+    if is_real(values):
+        array = np.full(len(index), float(values))
+    else:
+        array = read_array(values, argument, index)
+    if np.any(np.isinf(array)) or (is_real(values) and np.isnan(array[:1]).any()):
+        raise DataError(
+            f"{argument}: expected finite numbers, got others among them. Correct them."
+        )
+    return array
+
+
 def vector_values(vector: Vector, argument: str, frame: Frame, rows: Rows) -> Array:
     """Return the vector over the rows in use, shape (n,).
 
@@ -241,6 +261,8 @@ def _aligned(values: pd.Series[Any], index: pd.Index[Any]) -> pd.Series[Any]:
 
 def _numbers(values: object, argument: str) -> Array:
     try:
+        if np.asarray(values).dtype.kind == "c":
+            raise TypeError("complex numbers")
         if isinstance(values, pd.Series):
             return values.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.asarray(values, dtype=np.float64)

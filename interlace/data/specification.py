@@ -20,6 +20,7 @@ from interlace.formulas.formula import ParsedFormula, parse_formula, parse_group
 from interlace.formulas.terms import LinearFormula
 from interlace.formulas.tokens import Source, unknown_column, whole
 from interlace_core.contract.family import Family
+from interlace_core.messages.checks import names_of, shown
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import Array
@@ -257,18 +258,9 @@ def _random_bars(random: str | Sequence[str] | None, vocabulary: Vocabulary) -> 
 
 def _texts(values: str | Sequence[str] | None, argument: str, example: str) -> Sequence[str]:
     """Return one text or several as a list."""
-    texts = [values] if isinstance(values, str) else values if values is not None else []
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        wrong: object = texts
-    else:
-        texts = list(texts)
-        wrong = next((each for each in texts if not isinstance(each, str)), None)
-    if wrong is not None:
-        raise OptionError(
-            f"{argument}: expected text such as {example}, or a list of those, got a "
-            f"{type(wrong).__name__}. Write the names out."
-        )
-    return texts
+    if values is None:
+        return []
+    return names_of(values, argument, f"text such as {example}")
 
 
 def _find_parameters(key: str, family: Family) -> list[str]:
@@ -318,7 +310,7 @@ def structured(
     if not isinstance(given, Mapping):
         raise OptionError(
             "covariance: expected a dict from grouping factor to structure, such as "
-            f"{{'g': 'ar1'}}, got {given!r}."
+            f"{{'g': 'ar1'}}, got {shown(given)}."
         )
     read = {str(group): _read(str(group), each) for group, each in given.items()}
     bars = [bar for part in (mean, *others.values()) for bar in part.bars]
@@ -362,5 +354,5 @@ def _read(group: str, given: Any) -> tuple[str, tuple[tuple[str, Any], ...]]:
         return given[0], tuple((str(name), value) for name, value in given[1].items())
     raise OptionError(
         f"covariance[{group!r}]: expected the name of a structure, such as 'ar1', or a name with "
-        f"options, such as ('ar1', {{...}}), got {given!r}."
+        f"options, such as ('ar1', {{...}}), got {shown(given)}."
     )

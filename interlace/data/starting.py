@@ -11,6 +11,7 @@ import numpy as np
 
 from interlace.data.named import Coefficient, resolved
 from interlace_core.contract.problem import Problem
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -100,6 +101,6 @@ def _theta(given: Any, problem: Problem, who: str) -> Array:
     if values.shape != (problem.n_theta,) or not np.all(np.isfinite(values)):
         raise OptionError(
             f"{who}: start: theta must be {problem.n_theta} finite number(s), the entries of the "
-            f"terms' templates in order, got {given!r}."
+            f"terms' templates in order, got {shown(given)}."
         )
     return values

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interlace_core.messages.checks import require_text
 from interlace_core.messages.errors import UnknownNameError
 from interlace_core.messages.names import did_you_mean
 
@@ -88,6 +89,7 @@ _DTYPES: dict[str, type] = {"integer": np.int64, "float": np.float64, "factor": 
 
 
 def _entry(name: str) -> dict[str, Any]:
+    require_text(name, "datasets.load: name", "the name of a data set")
     index = _index()
     if name in index:
         entry: dict[str, Any] = index[name]

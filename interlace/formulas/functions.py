@@ -177,11 +177,11 @@ def arguments_of(node: Node, names: tuple[str, ...], skip: int = 0) -> dict[str,
     found = dict(zip(names, positional, strict=False))
     for name, part in zip(node.keywords, node.parts[split:], strict=True):
         if name not in names or name in found:
-            what = "once" if name in found else f"one of {', '.join(names) or 'no names at all'}"
+            if name in found:
+                raise formula_error(part.span, f"{node.value}: {name!r} is there twice.")
+            known = f"one of the arguments {', '.join(names)}" if names else "no named argument"
             hint = did_you_mean(name, names)
-            raise formula_error(
-                part.span, f"{node.value}: expected the argument {what}, got {name!r}.{hint}"
-            )
+            raise formula_error(part.span, f"{node.value}: expected {known}, got {name!r}.{hint}")
         found[name] = part
     return found
 

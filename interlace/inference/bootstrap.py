@@ -20,7 +20,17 @@ from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
-from interlace_core.messages.checks import check_level, is_whole, require_count
+from interlace_core.messages.checks import (
+    check_level,
+    is_real,
+    is_whole,
+    names_of,
+    require_callable,
+    require_choice,
+    require_count,
+    require_flag,
+    shown,
+)
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -122,11 +132,8 @@ class Bootstrap(Showing):
         some draws, as at a boundary, counts half of them as below.
         """
         names = self._columns(parm)
-        check_level(level, "confint")
-        if kind not in INTERVALS:
-            raise OptionError(
-                f"confint: kind must be one of {', '.join(map(repr, INTERVALS))}, got {kind!r}."
-            )
+        level = check_level(level, "confint")
+        require_choice(kind, INTERVALS, "confint: kind")
         ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
         limits = [
             INTERVALS[kind](self.values[name].dropna().to_numpy(), self.estimates[name], ends)
@@ -138,7 +145,7 @@ class Bootstrap(Showing):
 
     def _columns(self, parm: str | list[str] | None) -> list[str]:
         known = list(self.values.columns)
-        names = known if parm is None else [parm] if isinstance(parm, str) else list(parm)
+        names = known if parm is None else names_of(parm, "confint: parm", "a column of values")
         unknown = [name for name in names if name not in known]
         if unknown:
             raise OptionError(
@@ -197,6 +204,10 @@ def bootstrap(
 ) -> Bootstrap:
     """Return n refits to responses simulated from the fit; see `GLMMResult.bootstrap`."""
     require_count(n, "bootstrap: n")
+    require_flag(conditional, "bootstrap: conditional")
+    if statistic is not None:
+        what = "a function from a result to named numbers"
+        require_callable(statistic, "bootstrap: statistic", what)
     training = require_training(result, "bootstrap")
     wanted = quantities(result)
     known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
@@ -208,6 +219,10 @@ def bootstrap(
     failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
     frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
     return Bootstrap(frame, estimates, tuple(failures))
+
+
+MOST_JOBS = 10_000
+"""Processes asked for at once."""
 
 
 def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
@@ -222,10 +237,10 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
     NotAvailableError
         If joblib is wanted and not installed.
     """
-    if not is_whole(n_jobs) or n_jobs == 0:
+    if not is_whole(n_jobs) or n_jobs == 0 or abs(n_jobs) > MOST_JOBS:
         raise OptionError(
             "n_jobs must be a whole number of processes, or -1 for one on each core, got "
-            f"{n_jobs!r}."
+            f"{shown(n_jobs)}."
         )
     if n_jobs == 1:
         return [work(task) for task in tracked(tasks, "refits")]
@@ -288,10 +303,19 @@ class _Work:
         """Return the quantities, or the user's statistic, of a result."""
         if self.statistic is None:
             return {each.label: each.value(result.fit.psi) for each in self.wanted}
-        found = self.statistic(result)
-        if not isinstance(found, (Mapping, pd.Series)) or not len(found):
+        try:
+            found = self.statistic(result)
+        except InterlaceError:
+            raise
+        except Exception as error:
+            raise OptionError(
+                f"bootstrap: statistic raised {type(error).__name__}: {error}. Correct it; the "
+                "cause is chained."
+            ) from error
+        named = isinstance(found, (Mapping, pd.Series)) and len(found) > 0
+        if not named or not all(is_real(value) for _, value in found.items()):
             raise OptionError(
                 "bootstrap: statistic must return a mapping from names to numbers, such as "
-                f'{{"ratio": 1.5}}, got {found!r}.'
+                f'{{"ratio": 1.5}}, got {shown(found)}.'
             )
         return {str(name): float(value) for name, value in found.items()}

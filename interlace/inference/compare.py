@@ -21,6 +21,8 @@ from interlace.refits.refit import refit_ml
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.checks import names_of as list_of_names
+from interlace_core.messages.checks import require_flag, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -91,9 +93,9 @@ def anova(
         raise OptionError("anova: expected two fits or more to compare.")
     for each in results:
         if not isinstance(each, Estimates):
-            raise OptionError(f"anova: expected fits, got a {type(each).__name__}: {each!r}.")
-    if refit not in (None, True, False):
-        raise OptionError(f"anova: refit must be True, False or None, got {refit!r}.")
+            raise OptionError(f"anova: expected fits, got {shown(each)}.")
+    if refit is not None:
+        require_flag(refit, "anova: refit")
     heading = _heading(results, refit)
     if heading == REFITTED:
         results = tuple(refit_ml(each) for each in results)
@@ -114,11 +116,10 @@ def _labels(results: Sequence[Estimates], names: Sequence[str] | None) -> list[s
         from interlace.reporting.differences import names_of
 
         return names_of(results)
-    given = [names] if isinstance(names, str) else list(names)
-    if len(given) != len(results) or not all(isinstance(each, str) for each in given):
-        raise OptionError(
-            f"anova: names must be {len(results)} texts, one for each fit, got {names!r}."
-        )
+    what = f"{len(results)} texts, one for each fit"
+    given = list_of_names(names, "anova: names", what)
+    if len(given) != len(results):
+        raise OptionError(f"anova: names must be {what}, got {len(given)}.")
     return given
 
 

@@ -12,8 +12,9 @@ from interlace.choices import ConfintMethod
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
+from interlace.inference.wald import vcov_of
 from interlace.results.fitted_model import require_training
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, require_choice
 from interlace_core.messages.errors import ConvergenceWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
@@ -37,10 +38,8 @@ def confint(
     refit: bool | None,
 ) -> pd.DataFrame:
     """Return intervals; see `GLMMResult.confint`."""
-    if method not in METHODS:
-        options = ", ".join(map(repr, METHODS))
-        raise OptionError(f"confint: method must be one of {options}, got {method!r}.")
-    check_level(level, "confint")
+    require_choice(method, METHODS, "confint: method")
+    level = check_level(level, "confint")
     if vcov is not None and method != "wald":
         raise OptionError('confint: vcov goes with method="wald"; leave it out.')
     if refit is not None and method != "profile":
@@ -53,12 +52,7 @@ def confint(
         result, heading = fit_to_profile(result, parm, refit, "confint")
     chosen = select(quantities(result), parm, "confint")
     if method == "wald":
-        covariance = result.fit.covariance() if vcov is None else np.asarray(vcov, dtype=np.float64)
-        if covariance.shape != result.fit.vcov.shape:
-            raise OptionError(
-                f"confint: vcov must be of all parameters, shape {result.fit.vcov.shape} as "
-                f"vcov() returns it, got shape {covariance.shape}."
-            )
+        covariance = result.fit.covariance() if vcov is None else vcov_of(result, vcov, "confint")
         limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
     elif method == "profile":
         limits = profile_limits(result, chosen, level)

@@ -14,6 +14,7 @@ from interlace.refits.refit import psi_of_smaller, refit_ml, refit_problem
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 
 
@@ -47,7 +48,7 @@ def drop1(
 
 def _to_drop(present: list[FixedTerm], terms: str | list[str] | None) -> list[FixedTerm]:
     if terms is not None:
-        names = [terms] if isinstance(terms, str) else list(terms)
+        names = names_of(terms, "drop1: terms", "a term of the formula")
         chosen = [find_term(present, name, "drop1") for name in names]
     else:
         chosen = [t for t in present if t.factors and not any(t.inside(o) for o in present)]

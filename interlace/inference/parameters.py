@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from interlace.inference.quantities import (
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.held import with_held
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import InterlaceError, NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
 
@@ -62,7 +62,7 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
     if parm is None:
         return found
     chosen = []
-    for name in [parm] if isinstance(parm, str) or not isinstance(parm, Iterable) else list(parm):
+    for name in names_of(parm, f"{who}: parm", "a parameter's label or a kind"):
         matching = [each for each in found if name in (each.label, each.kind)]
         if not matching:
             labels = [each.label for each in found]
@@ -73,6 +73,8 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
                 f"{', '.join(labels)}."
             )
         chosen += matching
+    if not chosen:
+        raise OptionError(f"{who}: expected at least one parameter, got an empty list.")
     return list(dict.fromkeys(chosen))
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
 from scipy.stats import beta as beta_distribution
 
 from interlace.config.fit_options import FitOptions
+from interlace.data.frames import open_table
 from interlace.data.request import ModelRequest
 from interlace.driver import Prepared
 from interlace.fits import prepared
@@ -27,7 +27,14 @@ from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.fitted import Fit
-from interlace_core.messages.checks import is_real, require_count, require_share
+from interlace_core.messages.checks import (
+    is_real,
+    require_choice,
+    require_count,
+    require_share,
+    require_text,
+    shown,
+)
 from interlace_core.messages.errors import (
     InterlaceError,
     InterlaceWarning,
@@ -126,8 +133,9 @@ def simulate_power(
     """
     require_count(n, "power: n")
     require_share(alpha, "power: alpha")
-    if method not in ("wald", "lrt"):
-        raise OptionError(f"power: method must be 'wald' or 'lrt', got {method!r}.")
+    require_choice(method, ("wald", "lrt"), "power: method")
+    if not test:
+        raise OptionError("power: test must be a coefficient, or a list of them, got none.")
     ready = _with_placeholder(request, options)
     problem = ready.model.problem
     psi = _assumed_psi(problem, assumed)
@@ -151,9 +159,9 @@ def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, .
 
 def _with_placeholder(request: ModelRequest, options: FitOptions) -> Prepared:
     """Return the model with a stand-in response, whatever values the family takes."""
-    data = request.data
-    given_by_name = isinstance(data, Mapping)
-    frame = pd.DataFrame(data) if given_by_name else nw.from_native(data).to_pandas()
+    require_text(request.formula, "power: formula", "a formula")
+    native = open_table(request.data, argument="power: data").native
+    frame = native if isinstance(native, pd.DataFrame) else native.to_pandas()
     left = request.formula.split("~", 1)[0]
     named = re.findall(r"[^\W\d][\w.]*(?!\s*\(|[\w.])", left)
     missing = [name for name in dict.fromkeys(named) if name not in frame]
@@ -176,7 +184,8 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
     psi = np.zeros(problem.n_psi)
     mean = problem.beta_slices()[0].start
     for name, value in fixed.items():
-        psi[mean + _position(problem.predictors[0].names, name, "fixed")] = value
+        position = _position(problem.predictors[0].names, name, "fixed")
+        psi[mean + position] = _number(value, f"fixed[{name!r}]")
     groups = [term.group for term in problem.terms]
     for name in sd:
         _position(tuple(groups), name, "sd")
@@ -200,14 +209,28 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
                 f"power: parameters needs an assumed value of {parameter.name!r}, such as "
                 f"parameters={{{parameter.name!r}: 1.0}}, or fix it in the family."
             )
-        psi[place.start] = float(parameter.link.eta(np.float64(parameters[parameter.name])))
+        number = _number(parameters[parameter.name], f"parameters[{parameter.name!r}]")
+        eta = float(parameter.link.eta(np.float64(number)))
+        if not np.isfinite(eta):
+            raise OptionError(
+                f"power: parameters[{parameter.name!r}] must lie inside the parameter's range, "
+                f"got {number!r}."
+            )
+        psi[place.start] = eta
     return psi
 
 
+def _number(value: Any, what: str) -> float:
+    if not is_real(value) or not np.isfinite(value):
+        raise OptionError(f"power: {what} must be a finite number, got {shown(value)}.")
+    return float(value)
+
+
 def _deviation(value: Any, group: str) -> float:
-    if not is_real(value) or not value >= 0:
+    if not is_real(value) or not 0 <= value < np.inf:
         raise OptionError(
-            f"power: sd of {group!r} must be a standard deviation of at least 0, got {value!r}."
+            f"power: sd of {group!r} must be a standard deviation of at least 0, got "
+            f"{shown(value)}."
         )
     return float(value)
 

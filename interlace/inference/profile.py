@@ -21,7 +21,7 @@ from interlace.progress import tracked
 from interlace.refits.refit import refit_ml
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
-from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.checks import check_level, require_count, require_flag
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Profile(Showing):
         """Return intervals by interpolating value in zeta; NaN beyond the points taken."""
         from scipy.interpolate import PchipInterpolator
 
-        check_level(level, "profile")
+        level = check_level(level, "profile")
         target = float(ndtri(0.5 + 0.5 * level))
         limits = {}
         for name, part in self.points.groupby("parameter", sort=False):
@@ -91,7 +91,7 @@ def profile(
     refit: bool | None = None,
 ) -> Profile:
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
-    check_level(level, "profile")
+    level = check_level(level, "profile")
     require_count(points, "profile: points")
     require_training(result, "profile")
     result, heading = fit_to_profile(result, parm, refit, "profile")
@@ -117,8 +117,8 @@ def fit_to_profile(
     OptionError
         If `refit` is False where a profile has to be one of the likelihood.
     """
-    if refit not in (None, True, False):
-        raise OptionError(f"{who}: refit must be True, False or None, got {refit!r}.")
+    if refit is not None:
+        require_flag(refit, f"{who}: refit")
     if not result.restricted:
         return result, None
     training = require_training(result, who)

@@ -20,6 +20,7 @@ from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_problem
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Predictor, Problem
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -58,7 +59,7 @@ def _tests(
         )
     training = require_training(result, who)
     present = fixed_terms(result, 0)
-    names = [terms] if isinstance(terms, str) else terms
+    names = None if terms is None else names_of(terms, f"{who}: terms", "a term of the formula")
     chosen = present if names is None else [find_term(present, name, who) for name in names]
     rows = {"<none>": (0, result.llf, result.aic, np.nan, np.nan)}
     for term in chosen:

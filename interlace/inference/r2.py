@@ -18,7 +18,8 @@ from interlace.choices import Scale
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, fit_rows
 from interlace.reporting.showing import Part, Showing
-from interlace_core.messages.errors import NotAvailableError, OptionError
+from interlace_core.messages.checks import require_choice
+from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ class VarianceShares(Showing):
 
 def variance_shares(result: Estimates, scale: str) -> VarianceShares:
     """Return R2 and ICC; see `GLMMResult.r2`."""
-    if scale not in SCALES:
-        raise OptionError(f"r2: scale must be 'link' or 'response', got {scale!r}.")
+    require_choice(scale, SCALES, "r2: scale")
     design = fit_rows(result)
     variance = _prior_variance(result, design)
     if scale == "link":

@@ -17,8 +17,8 @@ from scipy.special import ndtri
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.joint_density import weighted_derivatives
-from interlace_core.messages.checks import check_seed
-from interlace_core.messages.errors import OptionError, UnsupportedModelError
+from interlace_core.messages.checks import check_seed, require_choice
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
@@ -38,10 +38,7 @@ MAX_MOVE = 5.0
 
 def residuals(result: Estimates, kind: str, *, seed: int | None) -> pd.Series:
     """Return residuals of one kind; see `GLMMResult.residuals`."""
-    if kind not in KINDS:
-        raise OptionError(
-            f"residuals: kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}."
-        )
+    require_choice(kind, KINDS, "residuals: kind")
     check_seed(seed)
     family, eta = result.family, list(result.eta)
     with guard(family, "residuals"), np.errstate(invalid="ignore", divide="ignore"):

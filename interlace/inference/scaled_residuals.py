@@ -18,7 +18,8 @@ from scipy.stats import kstest
 
 from interlace.inference.simulation import simulate
 from interlace.reporting.showing import Part, Showing, as_table
-from interlace_core.messages.checks import require_count
+from interlace_core.messages.checks import require_count, require_flag
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def scaled_residuals(
 ) -> ScaledResiduals:
     """Return simulation-scaled residuals; see `GLMMResult.scaled_residuals`."""
     require_count(n, "scaled_residuals: n")
+    require_flag(conditional, "scaled_residuals: conditional")
+    require_memory(8.0 * 2 * n * result.y.size, "scaled_residuals: n", f"{n} draws")
     frame = simulate(result, n, seed=seed, conditional=conditional)
     draws = np.asarray(frame, dtype=np.float64).T
     observed = np.asarray(result.family.observed(result.y), dtype=np.float64)
@@ -128,9 +131,8 @@ def scaled_residuals(
     # among n draws and itself: uniform on the n + 1 places, spread within one
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(n + 1)[n])
     values = (below + rng.uniform(size=observed.size) * (tied + 1.0)) / (n + 1.0)
-    return ScaledResiduals(
-        pd.Series(values, index=result.rows.index, name="scaled"), observed, draws, conditional
-    )
+    scaled = pd.Series(values, index=result.rows.index, name="scaled")
+    return ScaledResiduals(scaled, observed, draws, bool(conditional))
 
 
 def _two_sided(own: float, drawn: Array) -> float:

@@ -11,7 +11,8 @@ from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows
-from interlace_core.messages.checks import check_seed, require_count
+from interlace_core.messages.checks import check_seed, require_count, require_flag
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
@@ -24,6 +25,9 @@ def simulate(
 ) -> pd.DataFrame | Array:
     """Return n draws of the response; see `GLMMResult.simulate`."""
     require_count(n, "simulate: n")
+    require_flag(conditional, "simulate: conditional")
+    require_flag(raw, "simulate: raw")
+    require_memory(8.0 * 2 * n * result.y.size, "simulate: n", f"{n} draws")
     draws = []
     for rng in generators(seed, n):
         eta = result.eta if conditional else new_predictors(result, rng)

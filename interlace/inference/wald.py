@@ -16,6 +16,7 @@ import pandas as pd
 
 from interlace.inference.quadratic_forms import wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
+from interlace_core.messages.checks import numbers_of, require_choice
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -28,8 +29,7 @@ def term_tests(
 ) -> pd.DataFrame:
     """Return a Wald test of each term; see `GLMMResult.term_tests`."""
     kinds = {2: 2, 3: 3, "II": 2, "III": 3}
-    if type not in kinds:
-        raise OptionError(f"term_tests: type must be 2 or 3 (or 'II', 'III'), got {type!r}.")
+    require_choice(type, kinds, "term_tests: type")
     k = result.parameter_index(parameter)
     V = coefficient_vcov(result, k, vcov, "term_tests")
     beta = result.coefficients[k].estimates
@@ -49,14 +49,18 @@ def wald_test(
     """Return the joint test of L beta = value; see `GLMMResult.wald_test`."""
     k = result.parameter_index(parameter)
     beta = result.coefficients[k].estimates
-    matrix = np.atleast_2d(np.asarray(L, dtype=np.float64))
-    if matrix.shape[1] != beta.size:
-        raise OptionError(
-            f"wald_test: L needs one column for each of the {beta.size} coefficients, got shape "
-            f"{matrix.shape}."
-        )
+    what = f"rows of one number for each of the {beta.size} coefficients"
+    matrix = np.atleast_2d(numbers_of(L, "wald_test: L", what))
+    if matrix.ndim != 2 or matrix.shape[1] != beta.size or not len(matrix):
+        raise OptionError(f"wald_test: L must be {what}, got shape {np.shape(L)}.")
     V = coefficient_vcov(result, k, vcov, "wald_test")
-    shift = np.broadcast_to(np.asarray(value, dtype=np.float64), matrix.shape[:1])
+    shift = numbers_of(value, "wald_test: value", "a number, or one for each row of L")
+    if shift.shape not in ((), (1,), matrix.shape[:1]):
+        raise OptionError(
+            f"wald_test: value must be a number, or one for each of the {len(matrix)} row(s) of L, "
+            f"got shape {shift.shape}."
+        )
+    shift = np.broadcast_to(shift, matrix.shape[:1])
     return pd.Series(_test(result, k, matrix, shift, None if vcov is None else V))
 
 
@@ -72,13 +76,23 @@ def _test(
 def coefficient_vcov(result: Estimates, k: int, vcov: Any, who: str) -> Array:
     """Return the covariance of one predictor's coefficients, the model's or a given one."""
     place = result.coefficients[k].place
-    whole = result.fit.vcov if vcov is None else np.asarray(vcov, dtype=np.float64)
-    if whole.shape != result.fit.vcov.shape:
-        raise OptionError(
-            f"{who}: vcov must be of all parameters, shape {result.fit.vcov.shape} as vcov() "
-            f"returns it, got shape {whole.shape}."
-        )
+    whole = result.fit.vcov if vcov is None else vcov_of(result, vcov, who)
     return whole[place, place]
+
+
+def vcov_of(result: Estimates, vcov: Any, who: str) -> Array:
+    """Return a covariance of all parameters that the user gives, shape (n_psi, n_psi).
+
+    NaN stands for parameters at a boundary, as in `vcov()` itself.
+
+    Raises
+    ------
+    OptionError
+        If it is of another shape, or no numbers.
+    """
+    what = "the covariance of all parameters, as vcov() returns it"
+    shape = result.fit.vcov.shape
+    return numbers_of(vcov, f"{who}: vcov", what, shape, finite=False)
 
 
 def _rows_of(columns: Any, p: int) -> Array:

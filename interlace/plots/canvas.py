@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from interlace.results.estimates import Estimates
+from interlace_core.messages.checks import require_type, shown
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -27,7 +29,10 @@ LOG_TICKS = 7
 def new_axes(ax: Any = None, *, size: tuple[float, float] = (6.0, 4.0)) -> Any:
     """Return the axes given, or those of a new figure."""
     if ax is not None:
-        return ax
+        panels = drawn_on(ax)
+        if len(panels) != 1:
+            raise OptionError(f"plots: ax must be one Axes of matplotlib, got {len(panels)}.")
+        return panels[0]
     return _pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
@@ -45,6 +50,26 @@ def new_grid(
         height_ratios=heights,
     )  # fmt: skip
     return made[1]
+
+
+def require_result(result: Any, who: str) -> None:
+    """Raise an OptionError unless something is a fit."""
+    require_type(result, Estimates, f"{who}: result", "the fit that glmer, fit or clmm returned")
+
+
+def drawn_on(axes: Any) -> Any:
+    """Return the axes that the user gives as an array.
+
+    Raises
+    ------
+    OptionError
+        If something among them is no axes of matplotlib.
+    """
+    panels = np.ravel(np.asarray(axes, dtype=object))
+    for each in panels:
+        if not hasattr(each, "axhline") or not hasattr(each, "set_xlabel"):
+            raise OptionError(f"plots: axes must be Axes of matplotlib, got {shown(each)}.")
+    return panels
 
 
 def style_of(place: int) -> dict[str, Any]:
@@ -151,12 +176,15 @@ def check_labels(labels: Mapping[str, str] | None, known: Sequence[str], who: st
     if not isinstance(labels, Mapping):
         raise OptionError(
             f"{who}: labels must be a mapping from names to texts, such as "
-            f"{{{known[0]!r}: 'Period 2'}}, got {labels!r}."
+            f"{{{known[0]!r}: 'Period 2'}}, got {shown(labels)}."
         )
     for name in labels:
+        if not isinstance(labels[name], str):
+            raise OptionError(f"{who}: labels must be texts, got {shown(labels[name])}.")
         if name not in known:
             raise OptionError(
-                f"{who}: labels name {name!r}, which is not drawn. Drawn are: {', '.join(known)}."
+                f"{who}: labels name {shown(name)}, which is not drawn. Drawn are: "
+                f"{', '.join(known)}."
             )
 
 

@@ -12,16 +12,18 @@ from interlace.plots.canvas import (
     MAX_NAMES,
     PALE,
     check_labels,
+    drawn_on,
     labelled,
     name_rows,
     new_grid,
     readable_log,
+    require_result,
     style_of,
 )
 from interlace.reporting.blocks import Block, block_of, blocks
 from interlace.reporting.differences import names_of
 from interlace.reporting.meanings import meaning_of
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, require_flag
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -95,9 +97,11 @@ def coefficients(
     -------
     Axes, or array of them where several parts are asked for
     """
-    check_level(level, "plots")
+    level = check_level(level, "plots")
+    require_flag(exponentiate, "plots.coefficients: exponentiate")
+    require_flag(intercept, "plots.coefficients: intercept")
     models = _models(results)
-    one = not isinstance(parameter, list | tuple) and parameter != "all"
+    one = not isinstance(parameter, list | tuple) and not _is_all(parameter)
     panels = [
         panel
         for part in _parts(models, parameter)
@@ -122,22 +126,24 @@ def _models(results: Any) -> dict[str, GLMMResult]:
         found = {str(name): each for name, each in results.items()}
     else:
         given = list(results) if isinstance(results, list | tuple) else [results]
-        fits = all(hasattr(each, "coefficients") for each in given)
-        names = names_of(given) if fits and len(given) > 1 else [str(i) for i in range(len(given))]
+        for each in given:
+            require_result(each, "plots.coefficients")
+        names = names_of(given) if len(given) > 1 else [str(i) for i in range(len(given))]
         found = dict(zip(names, given, strict=True))
     for each in found.values():
-        if not hasattr(each, "coefficients"):
-            raise OptionError(
-                f"coefficients: expected one fit or several, got a {type(each).__name__}."
-            )
+        require_result(each, "plots.coefficients")
     if not found:
         raise OptionError("coefficients: expected one fit or several, got none.")
     return found
 
 
+def _is_all(parameter: Any) -> bool:
+    return isinstance(parameter, str) and parameter == "all"
+
+
 def _parts(models: Mapping[str, GLMMResult], parameter: Any) -> list[int | str]:
     """Return the parameters asked for; all that have coefficients in some model, by name."""
-    if parameter == "all":
+    if _is_all(parameter):
         found = [
             each.coefficients[block.predictor].parameter.role
             if block.predictor == 0
@@ -222,7 +228,7 @@ def _title(model: GLMMResult, block: Block) -> str:
 
 def _axes(ax: Any, panels: list[_Panel], count: int) -> Any:
     if ax is not None:
-        given = np.ravel(np.asarray(ax, dtype=object))
+        given = drawn_on(ax)
         if len(given) != len(panels):
             raise OptionError(
                 f"coefficients: expected {len(panels)} axes, one for each part "

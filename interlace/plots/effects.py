@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.plots.canvas import PALE, labelled, new_axes, style_of, tidy_up
+from interlace.plots.canvas import PALE, labelled, new_axes, require_result, style_of, tidy_up
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import did_you_mean
@@ -86,6 +86,7 @@ def effects(
     -------
     Axes
     """
+    require_result(result, "plots.effects")
     check_level(level, "plots")
     if type not in TYPES:
         raise OptionError(

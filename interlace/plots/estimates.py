@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import intervals, new_grid
+from interlace.plots.canvas import drawn_on, intervals, new_grid, require_result
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 
@@ -42,12 +42,13 @@ def caterpillar(
     -------
     Axes, or array of them where the factor has several columns
     """
+    require_result(result, "plots.caterpillar")
     half = half_width(level)
     group = _chosen_group(result, group)
     effects = result.effects[group]
     c = len(effects.names)
     height = 1.2 + 0.2 * min(len(effects.levels), 40)
-    axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else np.ravel(ax)
+    axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else drawn_on(ax)
     if len(axes) != c:
         raise OptionError(
             f"caterpillar: {group!r} has {c} column(s) of random effects "
@@ -68,7 +69,7 @@ def _chosen_group(result: GLMMResult, group: str | None) -> str:
     known = list(result.effects)
     if group is None and len(known) == 1:
         return known[0]
-    if group not in known:
+    if not isinstance(group, str) or group not in known:
         raise OptionError(
             f"caterpillar: group must be one of {', '.join(map(repr, known)) or 'none'}, "
             f"got {group!r}."
@@ -84,5 +85,5 @@ def half_width(level: float) -> float:
     OptionError
         If the level is not between 0 and 1.
     """
-    check_level(level, "plots")
+    level = check_level(level, "plots")
     return NormalDist().inv_cdf(0.5 + 0.5 * level)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import ACCENT, INK, PALE, new_axes, new_grid, tidy_up
+from interlace.plots.canvas import (
+    ACCENT,
+    INK,
+    PALE,
+    drawn_on,
+    new_axes,
+    new_grid,
+    require_result,
+    tidy_up,
+)
 from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
@@ -57,6 +66,7 @@ def fitted(
     -------
     Axes
     """
+    require_result(result, "plots.fitted")
     ax = new_axes(ax, size=(5.0, 5.0))
     predicted = result.predict(include_re=include_re).to_numpy()
     ax.set_xlabel("fitted" if include_re else "fitted without random effects")
@@ -93,10 +103,14 @@ def path(result: GLMMResult, *, axes: Any = None) -> Any:
     -------
     array of two Axes
     """
+    require_result(result, "plots.path")
     value, slope = np.array(result.fit.path).reshape(-1, 2).T
     count = np.arange(1, len(value) + 1)
-    panels = new_grid(2, 1, size=(6.0, 5.0), share_x=True) if axes is None else axes
-    upper, lower = np.ravel(panels)
+    panels = new_grid(2, 1, size=(6.0, 5.0), share_x=True) if axes is None else drawn_on(axes)
+    panels = np.ravel(panels)
+    if len(panels) != 2:
+        raise OptionError(f"path: expected two axes, got {len(panels)}.")
+    upper, lower = panels
     shortfall = np.maximum(value - result.fit.value, FLOOR)
     upper.semilogy(count, shortfall, ".-", color=INK, linewidth=1.0)
     upper.set_ylabel("log-likelihood short of\nthe optimum")
@@ -133,7 +147,7 @@ def _group_codes(result: GLMMResult, data: Any, group: str | None) -> tuple[str,
     from interlace.reporting.tables import augment
 
     known = result.ngroups
-    if not known or (group is not None and group not in known):
+    if not known or (group is not None and (not isinstance(group, str) or group not in known)):
         shown = ", ".join(map(repr, known)) or "none"
         raise OptionError(f"fitted: group must be one of {shown}, got {group!r}.")
     chosen = group or min(known, key=lambda name: known[name])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, tidy_up
+from interlace.plots.canvas import ACCENT, INK, PALE, drawn_on, new_grid, tidy_up
 from interlace.plots.estimates import half_width
 from interlace_core.messages.errors import OptionError
 
@@ -44,7 +44,7 @@ def profile(profile: Profile, *, level: float = 0.95, axes: Any = None) -> Any:
             f"{type(profile).__name__}. Write plots.profile(result.profile())."
         )
     names = list(profile.estimates.index)
-    panels = _panels(len(names)) if axes is None else np.ravel(axes)
+    panels = _panels(len(names)) if axes is None else drawn_on(axes)
     if len(panels) < len(names):
         raise OptionError(f"profile: expected {len(names)} axes, one each, got {len(panels)}.")
     groups = dict(list(profile.points.groupby("parameter", sort=False)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.factors import INTERCEPT
-from interlace.data.rows import read_array
+from interlace.data.rows import value_or_array
 from interlace.prediction.new_data import NewDesign, encode
 from interlace.results.fitted_model import require_training
-from interlace_core.messages.checks import shown
+from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.messages.warn import warn
@@ -133,7 +133,7 @@ def included_terms(result: Estimates, include_re: Any) -> Included:
     included = tuple(np.zeros(len(term.names), dtype=bool) for term in result.terms)
     if isinstance(include_re, (bool, np.bool_)):
         return tuple(each | bool(include_re) for each in included)
-    names = _names_of(
+    names = names_of(
         include_re, "predict: include_re", "True, False or the name of a random-effects term"
     )
     for name in names:
@@ -240,9 +240,7 @@ def _external_offset(result: Estimates, offset: Any, index: Any) -> Array:
                 "offset(...) in the formula."
             )
         return np.zeros(len(index))
-    if np.ndim(offset) == 0 and not isinstance(offset, str):
-        offset = np.full(len(index), offset)
-    return read_array(offset, "predict: offset", index)
+    return value_or_array(offset, "predict: offset", index)
 
 
 def _report_without_estimate(result: Estimates, coded: NewDesign) -> None:
@@ -269,25 +267,3 @@ def _report_new_levels(group: str, coded: Any, policy: str) -> None:
         raise DataError(f'{message} Use new_levels="population" to give them a random effect of 0.')
     if policy == "population":
         warn(f"{message} They contribute a random effect of 0.", DataWarning)
-
-
-def _names_of(value: object, who: str, what: str) -> list[str]:
-    """Return a list of names from one name or several.
-
-    Raises
-    ------
-    OptionError
-        If it is neither; `what` says what the names are of.
-    """
-    if isinstance(value, str):
-        return [value]
-    several = isinstance(value, (Sequence, pd.Index, pd.Series, np.ndarray, Set))
-    if not several or isinstance(value, (bytes, bytearray)) or np.ndim(value) > 1:  # type: ignore[arg-type]
-        raise OptionError(f"{who} must be {what}, or a list of such names, got {shown(value)}.")
-    names: list[str] = list(value)  # type: ignore[call-overload]
-    for each in names:
-        if not isinstance(each, str):
-            raise OptionError(
-                f"{who} must be {what}, or a list of such names, got {shown(each)} among them."
-            )
-    return names

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from interlace.data.rows import read_array
+from interlace.data.rows import value_or_array
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, level_scales
 from interlace.prediction.uncertainty import Spread, spread
@@ -24,7 +24,7 @@ from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
 from interlace_core.fitting.curvature import jacobian
 from interlace_core.fitting.standard import standard_of
-from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.checks import MOST, check_level, require_count
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
@@ -52,7 +52,7 @@ def with_uncertainty(
     seed: int | None,
 ) -> list[pd.Series | pd.DataFrame]:
     """Return predictions with `se` and, for an interval, `lower` and `upper`."""
-    check_level(level, "predict")
+    level = check_level(level, "predict")
     uncertain = spread(result, design, rows.included)
     frames: list[pd.Series | pd.DataFrame] = []
     for target, fit in zip(targets, values, strict=True):
@@ -173,10 +173,10 @@ def _family_of_rows(result: Estimates, n: int, in_sample: bool, weights: Any) ->
         return result.family
     if weights is None:
         trials = np.ones(n)
-    elif np.ndim(weights) == 0 and not isinstance(weights, str):
-        trials = np.full(n, float(weights))
     else:
-        trials = read_array(weights, "predict: weights", pd.RangeIndex(n))
+        trials = value_or_array(weights, "predict: weights", pd.RangeIndex(n))
+    if np.any(np.isnan(trials) | (trials < 0.0) | (trials > MOST)):
+        raise OptionError("predict: weights must be numbers of trials of 0 or more, got others.")
     response = result.family.check_response(np.zeros(n), trials)
     return result.family.bind(response.y)
 

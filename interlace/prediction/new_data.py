@@ -202,11 +202,11 @@ def _booleans(code: ColumnCode, column: Column) -> Column:
     """Return True and False, also where they are written as text or as 1 and 0."""
     if column.is_boolean:
         return column
-    names = level_names(BOOLEANS) if column.is_text else ("0", "1")
-    codes = _match_levels(column, pd.Index(names, dtype=object))
-    _refuse_unseen(code, names, column, codes)
+    spelt = pd.Index([*level_names(BOOLEANS), "0", "1"], dtype=object)
+    codes = _match_levels(column, spelt)
+    _refuse_unseen(code, level_names(BOOLEANS), column, codes)
     holes = codes < 0
-    return Column(code.name, codes == 1, holes=holes if holes.any() else None)
+    return Column(code.name, codes % 2 == 1, holes=holes if holes.any() else None)
 
 
 def _numbers(code: ColumnCode, column: Column) -> Column:

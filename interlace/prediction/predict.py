@@ -18,7 +18,7 @@ from interlace.prediction.design import (
     new_rows,
 )
 from interlace.prediction.target import Predicted, Target, target_of
-from interlace_core.messages.checks import check_seed
+from interlace_core.messages.checks import check_seed, require_choice, require_flag
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -44,7 +44,11 @@ def predict(
 ) -> pd.Series | pd.DataFrame:
     """Return predictions; see `GLMMResult.predict`."""
     target = target_of(result, type)
-    if interval == "prediction" and type not in ("response", "population"):
+    if (
+        isinstance(interval, str)
+        and interval == "prediction"
+        and type not in ("response", "population")
+    ):
         raise OptionError(
             'predict: interval="prediction" is for an observation, on its own scale: it goes with '
             f'type="response" (or "population"), got type={type!r}.'
@@ -84,10 +88,8 @@ def predict_each(
     check_seed(seed)
     over_all = targets[0].over_all
     included = included_terms(result, False if over_all else include_re)
-    if interval is not None and interval not in INTERVALS:
-        raise OptionError(
-            f"predict: interval must be one of {', '.join(map(repr, INTERVALS))}, got {interval!r}."
-        )
+    require_flag(se, "predict: se")
+    require_interval(interval)
     if newdata is None and offset is not None:
         raise OptionError("predict: offset goes with newdata; the fit has its own.")
     plain = not se and interval is None
@@ -112,13 +114,15 @@ def predict_each(
     )  # fmt: skip
 
 
+def require_interval(interval: object) -> None:
+    """Raise an OptionError unless an interval is None or one of those there are."""
+    if interval is not None:
+        require_choice(interval, INTERVALS, "predict: interval")
+
+
 def _policy(result: Estimates, new_levels: str | None) -> str:
     policy = new_levels if new_levels is not None else result.settings.new_levels
-    if not isinstance(policy, str) or policy not in NEW_LEVELS:
-        raise OptionError(
-            f"predict: new_levels must be one of {', '.join(map(repr, NEW_LEVELS))}, "
-            f"got {policy!r}."
-        )
+    require_choice(policy, NEW_LEVELS, "predict: new_levels")
     return policy
 
 

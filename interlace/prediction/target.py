@@ -20,6 +20,7 @@ from interlace.prediction.design import (
 )
 from interlace_core.calculus.links import Link
 from interlace_core.contract.family import Family
+from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, BoolArray
@@ -117,6 +118,7 @@ def target_of(result: Estimates, type: str) -> Target:
     OptionError
         If it names nothing of this model.
     """
+    require_type(type, str, "predict: type", "a text")
     family = result.family
     first = result.coefficients[0].parameter.link
     if type in ("response", "population"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 GREEK = frozenset({"alpha", "mu", "nu", "phi", "pi", "psi", "sigma", "theta"})
 """Names of parameters that LaTeX has a letter for."""
+
+ROLES = {"zero": " (the zero part)", "dispersion": " (the dispersion)"}
+"""What a parameter is for, beside its name."""
 
 LEVEL = 0.95
 """Of all intervals in words."""
@@ -56,8 +60,16 @@ class Explanation:
 
     def _repr_markdown_(self) -> str:
         body = " \\\\\n".join(self.equations)
-        words = "\n\n".join(self.paragraphs)
+        words = "\n\n".join(_markdown(each) for each in self.paragraphs)
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$\n\n{words}"
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+
+
+def _markdown(text: str) -> str:
+    """Return a text with what means something to Markdown, or to HTML within it, escaped."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;")).replace("\\<", "&lt;")
 
 
 def explain(result: Estimates) -> Explanation:
@@ -127,7 +139,8 @@ def _coefficients(result: Estimates, block: Block) -> str:
         head = f"Thresholds on the latent scale ({block.scale}), with 95% {intervals}."
         return "\n".join([head, *(f"  - {_line(*row, Meaning())}" for row in rows)])
     meaning = meaning_of(result, k)
-    title = "Effects on the mean" if k == 0 else f"Effects on {found.parameter.name}"
+    what = ROLES.get(found.parameter.role, "")
+    title = "Effects on the mean" if k == 0 else f"Effects on {found.parameter.name}{what}"
     if k == 0 and thresholds_of(result) is not None:
         title = "Effects on the latent value"
     same = ", other things equal and in the same group" if result.terms else ", other things equal"

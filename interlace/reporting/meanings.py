@@ -40,22 +40,22 @@ def meaning_of(result: Estimates, k: int) -> Meaning:
     counts = family.support.endswith("counts")
     trials = "pair" in family.response_forms
     zero = any(each.parameter.role == "zero" for each in result.coefficients)
+    part = " of the part beside the zeros" if zero else ""
     match parameter.link.name:
         case "log" if k:
             return Meaning(parameter.name, "ratio")
         case "log" if counts:
-            part = " of the part beside the zeros" if zero else ""
             return Meaning(f"the expected count{part}", "rate ratio")
         case "log" if trials:
-            return Meaning("the probability", "risk ratio")
+            return Meaning(f"the probability{part}", "risk ratio")
         case "log":
-            return Meaning("the mean", "ratio of means")
+            return Meaning(f"the mean{part}", "ratio of means")
         case "logit" if k:
             return Meaning(f"the odds of {parameter.name}", "odds ratio")
         case "logit" if trials:
-            return Meaning("the odds of success", "odds ratio")
+            return Meaning(f"the odds of success{part}", "odds ratio")
         case "logit":
-            return Meaning("mean / (1 - mean)", "odds ratio of the mean")
+            return Meaning(f"mean / (1 - mean){part}", "odds ratio of the mean")
         case "cloglog":
             return Meaning("-log(1 - probability), the integrated hazard", "hazard ratio")
     return Meaning()

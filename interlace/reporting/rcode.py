@@ -20,6 +20,7 @@ from interlace.reporting.rformulas import (
     response,
     weights,
 )
+from interlace_core.messages.checks import require_text
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -36,12 +37,13 @@ GLMER_FAMILIES = ("binomial", "poisson")
 binomial and parts for zeros are not among its families."""
 
 
-FIXED_DISPERSION = ("Gamma", "beta_family", "betabinomial", "nbinom1", "nbinom2")
+FIXED_DISPERSION = ("Gamma", "ziGamma", "beta_family", "betabinomial", "nbinom1", "nbinom2")
 """Families of glmmTMB whose dispersion parameter is ours, on the scale of its predictor; that of a
 normal distribution is the logarithm of a variance in some versions and of a deviation in others."""
 
 CLMM_LINKS = ("cauchit", "logit", "probit")
-"""Links of ordinal's clmm; version 2022.11-16 has its cloglog and loglog the wrong way round."""
+"""Links of ordinal's clmm that mean what they should in every model: version 2022.11-16 has its
+cloglog and loglog the wrong way round with one random intercept."""
 
 CENTER = "center <- function(x) x - mean(x)"
 DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else "betad"'
@@ -49,6 +51,7 @@ DISPERSION = 'disp <- if (packageVersion("glmmTMB") >= "1.1.10") "betadisp" else
 
 def r_code(result: Estimates, data: str = "data") -> str:
     """Return R code that should reproduce the fit; see `GLMMResult.r_code`."""
+    require_text(data, "r_code: data", "the name of a data frame in R")
     _require_counterpart(result)
     nAGQ = result.fitted_by.nAGQ
     lme4 = bool(result.terms) and not _is_by_glmmTMB(result)
@@ -90,6 +93,7 @@ def lmer_code(result: Estimates, data: str, ddf: str) -> str:
     NotAvailableError
         If lmer does not fit such a model.
     """
+    require_text(data, "r_code: data", "the name of a data frame in R")
     _require_counterpart(result)
     rights = formulas(result)
     REML = "TRUE" if result.restricted else "FALSE"
@@ -125,10 +129,10 @@ def clmm_code(result: Estimates, data: str, threshold: str) -> str:
     """
     _require_counterpart(result)
     link, nAGQ = result.family.latent_link, result.fitted_by.nAGQ
-    if result.terms and link not in CLMM_LINKS:
+    if [term.names for term in result.terms] == [("Intercept",)] and link not in CLMM_LINKS:
         raise no_counterpart(
-            f"the link {link!r} with random effects, which clmm of some versions of ordinal takes "
-            "for its mirror image,",
+            f"the link {link!r} with one random intercept, which clmm of some versions of ordinal "
+            "takes for its mirror image,",
             "ordinal",
         )
     if any(term.structure != DEFAULT_STRUCTURE for term in result.terms):

@@ -25,7 +25,13 @@ from interlace.reporting.render import (
     pvalue,
     text_pairs,
 )
-from interlace_core.messages.checks import check_level, require_count
+from interlace_core.messages.checks import (
+    check_level,
+    names_of,
+    require_choice,
+    require_count,
+    require_flag,
+)
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array
@@ -33,9 +39,16 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
+PART_NAMES = {"zero": "the zero part", "dispersion": "the dispersion"}
+"""What the roles of parameters are called in the head."""
+
 PARTS = ("head", "random", "fixed", "thresholds", "parameters", "family", "notes")
 """What a summary is made of: "parameters" are coefficients of other parameters than the mean,
 "family" those that are constant, on their natural scale."""
+
+
+MOST_DIGITS = 17
+"""Places that a number in double precision can have."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +73,12 @@ class Shown:
     show: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
-        require_count(self.digits, "summary: digits")
+        require_count(self.digits, "summary: digits", most=MOST_DIGITS)
+        require_flag(self.exponentiate, "summary: exponentiate")
         if self.level is not None:
             check_level(self.level, "summary")
         for each in self.show:
-            if each not in PARTS:
-                raise OptionError(
-                    f"summary: show must be among {', '.join(map(repr, PARTS))}, got {each!r}."
-                    f"{did_you_mean(each, PARTS)}"
-                )
+            require_choice(each, PARTS, "summary: show")
 
 
 class Summary:
@@ -157,7 +167,8 @@ def shown_as(shown: Shown, **changes: Any) -> Shown:
     if show is None:
         changes.pop("show", None)
     else:
-        changes["show"] = (show,) if isinstance(show, str) else tuple(show)
+        what = f"among {', '.join(map(repr, PARTS))}"
+        changes["show"] = tuple(names_of(show, "summary: show", what))
     return replace(shown, **changes)
 
 
@@ -166,7 +177,10 @@ def _head(result: Estimates) -> tuple[Row, ...]:
     rows = [
         _heading(result),
         ("Formula", whole_formula(result)),
-        *((f"Formula of {name}", text) for name, text in result.settings.parameters.items()),
+        *(
+            (f"Formula of {PART_NAMES.get(name, name)}", text)
+            for name, text in result.settings.parameters.items()
+        ),
         ("Family", result.family_words),
         *_given(result),
         ("Approximation", str(result.fitted_by)),

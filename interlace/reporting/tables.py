@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from interlace.data.frames import open_table
 from interlace.prediction.kinds import has_own_kind, with_columns
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, require_choice, require_flag
 from interlace_core.messages.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -62,10 +62,8 @@ def augment(
     se_fit: bool = False,
 ) -> Any:
     """Return the data with fitted values beside them; see `GLMMResult.augment`."""
-    if type not in SCALES:
-        raise OptionError(
-            f"augment: type must be one of {', '.join(map(repr, SCALES))}, got {type!r}."
-        )
+    require_choice(type, SCALES, "augment: type")
+    require_flag(se_fit, "augment: se_fit")
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
     new = None if newdata is None else _as_pandas(newdata, "newdata")
@@ -133,7 +131,7 @@ def _beside(data: pd.DataFrame, table: dict[str, pd.Series]) -> pd.DataFrame:
 
 def ranef(result: Estimates, level: float) -> pd.DataFrame:
     """Return one row per level and column; see `GLMMResult.ranef`."""
-    check_level(level, "ranef")
+    level = check_level(level, "ranef")
     half = float(ndtri(0.5 + 0.5 * level))
     frames = [pd.DataFrame(columns=["group", "term", "level", "value", "sd", "lower", "upper"])]
     for group, effects in result.effects.items():

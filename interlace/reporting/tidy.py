@@ -20,7 +20,7 @@ from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Correlation, Quantity, StandardDeviation
 from interlace.reporting.blocks import Block, blocks, component_of, residual_parameter
 from interlace_core.contract.covariance import Covariance
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, names_of, require_flag
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
@@ -42,13 +42,15 @@ def tidy(
     exponentiate: bool = False,
 ) -> pd.DataFrame:
     """Return one row per estimate; see `GLMMResult.tidy`."""
-    wanted = [effects] if isinstance(effects, str) else list(effects)
+    wanted = names_of(effects, "tidy: effects", f"among {', '.join(map(repr, EFFECTS))}")
+    require_flag(conf_int, "tidy: conf_int")
+    require_flag(exponentiate, "tidy: exponentiate")
     unknown = [each for each in wanted if each not in EFFECTS]
     if unknown or not wanted:
         raise OptionError(
             f"tidy: effects must be among {', '.join(map(repr, EFFECTS))}, got {effects!r}."
         )
-    check_level(level, "tidy")
+    level = check_level(level, "tidy")
     makers = {
         "fixed": _fixed_rows,
         "ran_pars": _ran_pars_rows,

@@ -15,7 +15,7 @@ from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.calculus.jets.density import differentiate
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -65,6 +65,12 @@ class Estimates(FittedModel):
         """
         found = self.coefficients[k]
         return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
+
+    def require_whole(self) -> None:
+        """Raise an OptionError unless the approximation's extras have the sizes that are needed.
+
+        Asked of a result that was read from a file; here nothing needs them.
+        """
 
     def with_derived(self) -> Self:
         """Return the result with all that its kind derives from a fit; here nothing more.
@@ -176,7 +182,7 @@ class Estimates(FittedModel):
         """
         from scipy.special import ndtri
 
-        check_level(level, "conf_int")
+        level = check_level(level, "conf_int")
         half = float(ndtri(0.5 + 0.5 * level)) * self.fe_bse
         return pd.DataFrame({"lower": self.fe_params - half, "upper": self.fe_params + half})
 
@@ -193,12 +199,13 @@ class Estimates(FittedModel):
 
     def parameter_index(self, parameter: int | str) -> int:
         """Return the index of a distributional parameter given by index, name or role."""
+        plain = isinstance(parameter, (str, int, np.integer)) and not isinstance(parameter, bool)
         for k, found in enumerate(self.coefficients):
-            if parameter in (k, found.parameter.name, found.parameter.role):
+            if plain and parameter in (k, found.parameter.name, found.parameter.role):
                 return k
         known = ", ".join(repr(found.parameter.name) for found in self.coefficients)
         raise OptionError(
-            f"family {self.family.name!r} has no distributional parameter {parameter!r}. "
+            f"family {self.family.name!r} has no distributional parameter {shown(parameter)}. "
             f"It has {known}."
         )
 
@@ -348,7 +355,7 @@ class Estimates(FittedModel):
     @property
     def fittedvalues(self) -> pd.Series:
         """Fitted means, random effects included, indexed as the data."""
-        return pd.Series(self.family.mean(list(self.eta)), index=self.rows.index)
+        return pd.Series(np.array(self.family.mean(list(self.eta))), index=self.rows.index)
 
     @property
     def resid(self) -> pd.Series:
@@ -362,7 +369,7 @@ class Estimates(FittedModel):
         data do not determine (`status` names it).
         """
         labels = self.psi_names()
-        return pd.DataFrame(self.fit.covariance(), index=labels, columns=labels)
+        return pd.DataFrame(self.fit.covariance().copy(), index=labels, columns=labels)
 
     def psi_names(self) -> list[str]:
         """Return a label for each entry of psi."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from interlace.results.fit_settings import FitSettings
 from interlace.results.random_effects import GroupEffects, TermPlace
@@ -126,6 +128,15 @@ class FittedModel:
     look_closer: bool = False
     training: Training | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Make all arrays read-only: a result is looked at, never changed."""
+        freeze([getattr(self, each.name) for each in fields(self) if each.name != "training"])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle, whose arrays can be written to."""
+        self.__dict__.update(state)
+        FittedModel.__post_init__(self)
+
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the data or the fit.
@@ -139,6 +150,20 @@ class FittedModel:
 
         found = accuracy_notes(self.training.problem, self.training.approximation, self.fit)
         return (*self.known_notes, *found)
+
+
+def freeze(value: Any) -> None:
+    """Make all arrays in a value read-only, in records, mappings and sequences alike."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, Mapping) and not is_dataclass(value):
+        freeze(tuple(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            if not isinstance(each, (str, float, int)):
+                freeze(each)
+    elif is_dataclass(value) and type(value).__module__.startswith("interlace"):
+        freeze([getattr(value, each.name) for each in fields(value)])
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)

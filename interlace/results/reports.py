@@ -7,6 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 from interlace.entrances import entrances
+from interlace_core.messages.checks import check_level, require_flag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,12 @@ class Reports:
         """
         from interlace.reporting.tabled import Tabled
 
-        return Tabled(_whole(self), exponentiate=exponentiate, random=random, level=level)
+        require_flag(exponentiate, "tabled: exponentiate")
+        require_flag(random, "tabled: random")
+        level = check_level(level, "tabled")
+        return Tabled(
+            _whole(self), exponentiate=bool(exponentiate), random=bool(random), level=level
+        )
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:

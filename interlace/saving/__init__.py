@@ -8,15 +8,15 @@ what `interlace.formulas.allowed` lists.
 from __future__ import annotations
 
 import os
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlace.saving.archive import pack, unpack
 from interlace.saving.codecs import Store
+from interlace.saving.files import read_whole, write_whole
 from interlace.saving.schema import SCHEMA, read_result, write_result
-from interlace_core.messages.errors import OptionError, SavedFileError
+from interlace_core.messages.checks import path_of, require_flag
+from interlace_core.messages.errors import SavedFileError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import AnyEstimates, Estimates
@@ -29,22 +29,8 @@ MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
 
 def save(result: Estimates, path: str | os.PathLike[str], *, data: bool = True) -> None:
     """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
-    if not isinstance(data, bool):
-        raise OptionError(f"save: data must be True or False, got {data!r}.")
-    content = pack_result(result, data=data)
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise SavedFileError(
-            f"save: there is no folder {str(target.parent)!r}. Make it first, or choose another."
-        )
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    require_flag(data, "save: data")
+    write_whole(path_of(path, "save: path"), pack_result(result, data=data), "save")
 
 
 def load(path: str | os.PathLike[str], returns: type[AnyEstimates]) -> AnyEstimates:
@@ -66,10 +52,10 @@ def load(path: str | os.PathLike[str], returns: type[AnyEstimates]) -> AnyEstima
         If the file is damaged, altered, unsafe, no saved result, or from a newer version.
     UnknownNameError
         If the plugin that provides the family is not installed.
-    OSError
-        If the file cannot be read.
+    FileAccessError
+        If the file cannot be read; it is an OSError too.
     """
-    return unpack_result(Path(path).read_bytes(), returns)
+    return unpack_result(read_whole(path_of(path, "load: path"), "load"), returns)
 
 
 def pack_result(result: Estimates, *, data: bool = True) -> bytes:

@@ -26,6 +26,9 @@ from interlace_core.messages.errors import SavedFileError
 
 FORMAT = "interlace result"
 MANIFEST, DOCUMENT, ARRAYS = "manifest.json", "result.json", "arrays/"
+LONGEST, MOST_AXES = 2**40, 8
+"""Entries along an axis of an array, and axes; an array without entries has these alone."""
+
 DATE = (1980, 1, 1, 0, 0, 0)
 """Every member's time, so that the same result gives the same bytes."""
 
@@ -128,7 +131,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 
 
 def _json(document: Any) -> bytes:
-    return json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False).encode()
+    return json.dumps(document, allow_nan=False, indent=1).encode()
 
 
 def _parse(content: bytes, name: str) -> Any:
@@ -167,8 +170,12 @@ def _read_npy(content: bytes, name: str) -> AnyArray:
     try:
         np.lib.format.read_magic(buffer)
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(buffer)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+    # Whatever the reading of a header raises: Python's own tokenizer is among what reads it.
+    except Exception as error:
         raise _damaged(f"{name} is no array ({str(error)[:100]})") from error
+    plain = all(type(length) is int and 0 <= length <= LONGEST for length in shape)
+    if not plain or len(shape) > MOST_AXES:
+        raise _damaged(f"{name} has the shape {str(shape)[:60]}")
     if dtype.str not in DTYPES or fortran:
         raise _damaged(f"{name} is an array of type {dtype}, Fortran order {fortran}")
     if len(shape) > MOST_AXES or not all(type(k) is int and 0 <= k < 2**31 for k in shape):

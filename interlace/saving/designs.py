@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from interlace.config.options import Config
 from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder
 from interlace.data.factors import DesignFactor, DesignTerm
@@ -18,6 +19,7 @@ from interlace.data.levels import ColumnCode, FactorEncoder, level_names
 from interlace.data.rank import Dependence
 from interlace.formulas.allowed import Vocabulary, parse_expression
 from interlace.formulas.expressions import Expression
+from interlace.formulas.limits import Limits
 from interlace.formulas.tokens import Source, Span, whole
 from interlace.saving.codecs import (
     Codec,
@@ -167,7 +169,8 @@ def _parsed(
     parse: Callable[[Vocabulary], Expression], parts: dict[str, Any], where: str
 ) -> Expression:
     try:
-        found = parse(Vocabulary(parts["columns"]))
+        limits = Limits(**(Config({}).resolve("formula_limits") or {}))
+        found = parse(Vocabulary(parts["columns"], limits=limits))
     except (FormulaError, RecursionError) as error:
         raise SavedFileError(
             f"load: {where}: expected a formula of columns, operators and known functions. Running "

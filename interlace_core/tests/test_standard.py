@@ -183,7 +183,7 @@ def test_singular_covariances_are_the_same_ones():
     problem = problem_of(far(1e4)[:, :2])
     standard = standard_of(problem)
     theta = np.array([1.3, -0.2, 0.0])
-    inside = standard.theta(theta)
+    inside = standard.psi(np.append(theta, np.zeros(problem.n_beta)))
     assert inside[2] == 0.0
     V = np.diag([1.0, 2.0, np.nan, 3.0, 4.0])
     V[2, :] = V[:, 2] = np.nan

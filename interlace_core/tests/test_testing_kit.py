@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 import twins_approximation
+import twins_composition
 import twins_covariance
 import twins_family
 import twins_laws
@@ -115,6 +116,22 @@ def test_checks_follow_what_a_family_offers():
     assert "variance is that of the density" not in names
     assert "cdf is that of the density" in names
     assert "domain errors name the row" not in dict(family_checks(twins_laws.OnTheLine))
+
+
+@pytest.mark.parametrize("twin", twins_composition.TWINS)
+def test_a_composition_is_made_of_its_parts_again(twin):
+    good = twins_composition.Doubled(twins_laws.Exponential())
+    assert failures(family_checks(good)) == {}
+    assert "is built without arguments" not in dict(family_checks(good))
+    found = failures(family_checks(twin(twins_laws.Exponential())))
+    assert list(found) == ["is made of its parts again"]
+
+
+def test_a_composition_offers_what_its_parts_do():
+    names = dict(family_checks(twins_composition.Doubled(twins_composition.Bare())))
+    assert "cdf is that of the density" not in names
+    full = dict(family_checks(twins_composition.Doubled(twins_laws.Exponential())))
+    assert "cdf is that of the density" in full
 
 
 def test_moderate_predictors_follow_the_links_domain():

@@ -230,7 +230,49 @@ class OwnSeries(OnTheLine):
         return Derivatives(got.value, got.partials)
 
 
+@dataclass(frozen=True)
+class NormalOrZero(OnTheLine):
+    """0 with probability 0.3, else normal."""
+
+    name = "normal-or-zero"
+    support = "real with 0"
+
+    def log_density(self, y, eta):
+        other = np.log(0.7) + super().log_density(y, eta)
+        return np.where(y == 0, np.log(0.3) - self.lost + 0.0 * other, other)
+
+    def mean(self, eta):
+        return 0.7 * np.asarray(eta[0])
+
+    def cdf(self, y, eta):
+        return 0.3 * (y >= 0) + 0.7 * super().cdf(y, eta)
+
+
+@dataclass(frozen=True)
+class UniformOrZero(Plain):
+    """0, or anywhere below 1 alike."""
+
+    name = "uniform-or-zero"
+    support = "unit interval with 0"
+    parameters = mean_and("identity")
+    lost: float = 0.0
+
+    def check_response(self, y, weights):
+        require(self, (y >= 0) & (y < 1), y, "at least 0 and below 1")
+        return Response(y, weights)
+
+    def log_density(self, y, eta):
+        return np.where(y == 0, log_expit(eta[0]), log_expit(-eta[0])) + self.lost
+
+    def mean(self, eta):
+        return 0.5 * expit(-eta[0])
+
+    def cdf(self, y, eta):
+        inside = expit(eta[0]) + expit(-eta[0]) * np.clip(y, 0.0, 1.0)
+        return np.where(y < 0, 0.0, np.minimum(inside, 1.0))
+
+
 KINDS = [
     OnTheLine, Exponential, ExponentialOrZero, Share, ShareOrAll, AtLeastOne, Trials, FourSteps,
-    OwnSeries,
+    NormalOrZero, UniformOrZero, OwnSeries,
 ]  # fmt: skip

@@ -9,6 +9,7 @@ for another system, such as `win_amd64`.
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -61,6 +62,12 @@ class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["tag"] = f"py3-none-{tag}"
 
 
+def fingerprint() -> int:
+    """Return what tells these sources from others, as the package finds it when it loads them."""
+    names: dict[str, Any] = runpy.run_path(str(PACKAGE / "sources.py"))
+    return int(names["fingerprint"]())
+
+
 def compile_all(tag: str, folder: Path) -> list[Path]:
     """Compile every build into a folder, and return their paths.
 
@@ -89,8 +96,12 @@ def command(level: str, tag: str, out: Path) -> list[str]:
     """Return the compiler's command line for one build."""
     compiler = shlex.split(os.environ.get("CC") or ("cl" if sys.platform == "win32" else "cc"))
     own, sources = shlex.split(os.environ.get("CFLAGS", "")), [str(path) for path in SOURCES]
+    own.append(f"-DIK_SOURCES={fingerprint():#x}ull")
     if Path(compiler[0]).stem == "cl":
         flags = [*MSVC_FLAGS.split(), *MSVC_LEVELS[level].split()]
         return [*compiler, *flags, *own, *sources, f"/Fe{out}"]
-    flags = [*FLAGS.split(), *LEVELS[level].split(), *([] if tag.startswith("win") else ["-fPIC"])]
+    level_flags = LEVELS[level]
+    if any("zig" in part for part in compiler):  # its clang has names of its own
+        level_flags = level_flags.replace("x86-64-", "x86_64_")
+    flags = [*FLAGS.split(), *level_flags.split(), *([] if tag.startswith("win") else ["-fPIC"])]
     return [*compiler, *flags, *own, *sources, "-o", str(out)]

@@ -2,20 +2,30 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 
 from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
 from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
-from interlace_counts.hurdle import HurdleNB1Family, HurdleNB2Family, HurdlePoissonFamily
+from interlace_counts.hurdle import (
+    HurdleConwayMaxwellPoissonFamily,
+    HurdleGeneralizedPoissonFamily,
+    HurdleNB1Family,
+    HurdleNB2Family,
+    HurdlePoissonFamily,
+)
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.negative_binomial12 import NegativeBinomial12Family
 from interlace_counts.truncated import (
+    TruncatedConwayMaxwellPoissonFamily,
+    TruncatedGeneralizedPoissonFamily,
     TruncatedNegativeBinomial1Family,
     TruncatedNegativeBinomial2Family,
     TruncatedPoissonFamily,
 )
 from interlace_counts.zero_inflated import (
+    ZeroInflatedConwayMaxwellPoissonFamily,
+    ZeroInflatedGeneralizedPoissonFamily,
     ZeroInflatedNB1Family,
     ZeroInflatedNB2Family,
     ZeroInflatedPoissonFamily,
@@ -34,6 +44,8 @@ BASES = {
     "poisson": ([np.log(MU)], stats.poisson(MU)),
     "nb1": ([np.log(MU), np.log(DISPERSION)], nb(MU, MU / DISPERSION)),
     "nb2": ([np.log(MU), np.log(DISPERSION)], nb(MU, DISPERSION)),
+    "genpois": ([np.log(MU), 0.0], stats.poisson(MU)),
+    "compois": ([np.log(MU), 60.0], stats.geom(1 / (1 + MU), loc=-1)),
 }
 PLAIN = [
     (NegativeBinomial1Family(), *BASES["nb1"]),
@@ -51,16 +63,22 @@ TRUNCATED = [
     (TruncatedPoissonFamily(), *BASES["poisson"]),
     (TruncatedNegativeBinomial1Family(), *BASES["nb1"]),
     (TruncatedNegativeBinomial2Family(), *BASES["nb2"]),
+    (TruncatedGeneralizedPoissonFamily(), *BASES["genpois"]),
+    (TruncatedConwayMaxwellPoissonFamily(), *BASES["compois"]),
 ]
 INFLATED = [
     (ZeroInflatedPoissonFamily(), *BASES["poisson"]),
     (ZeroInflatedNB1Family(), *BASES["nb1"]),
     (ZeroInflatedNB2Family(), *BASES["nb2"]),
+    (ZeroInflatedGeneralizedPoissonFamily(), *BASES["genpois"]),
+    (ZeroInflatedConwayMaxwellPoissonFamily(), *BASES["compois"]),
 ]
 HURDLES = [
     (HurdlePoissonFamily(), *BASES["poisson"]),
     (HurdleNB1Family(), *BASES["nb1"]),
     (HurdleNB2Family(), *BASES["nb2"]),
+    (HurdleGeneralizedPoissonFamily(), *BASES["genpois"]),
+    (HurdleConwayMaxwellPoissonFamily(), *BASES["compois"]),
 ]
 
 
@@ -148,3 +166,42 @@ def test_conway_maxwell_has_its_mean_and_its_shape(mu, phi):
     kept = y[1:][log_p[1:] > -300.0]
     steps = np.diff(log_p)[: kept.size] + np.log(kept) / phi
     assert steps == pytest.approx(steps[0], abs=1e-10)
+
+
+@pytest.mark.parametrize("log_mu", [-700.0, -30.0, -3.0, 1.0])
+@pytest.mark.parametrize("phi", [0.5, 3.0])
+def test_truncated_conway_maxwell_keeps_its_digits_where_all_are_zero(log_mu, phi):
+    """Its positive part is lambda^y / (y!)^nu with lambda about mu: 1 alone as mu vanishes."""
+    y, nu = np.arange(1.0, 200.0), 1.0 / phi
+    logs = np.cumsum(np.log(y))
+
+    def mean_of(log_lambda):  # with its sum, from 0 on
+        terms = np.exp(y * log_lambda - nu * logs)
+        return y @ terms / (1.0 + terms.sum())
+
+    if log_mu < -20.0:
+        log_lambda = log_mu  # to exp(-20)
+    else:
+        log_lambda = optimize.brentq(lambda x: mean_of(x) - np.exp(log_mu), -20.0, 3.0, xtol=1e-14)
+    log_p = y * log_lambda - nu * logs
+    log_p -= special.logsumexp(log_p)
+    family = TruncatedConwayMaxwellPoissonFamily()
+    eta = [np.full(y.size, log_mu), np.full(y.size, np.log(phi))]
+    got = family.log_density(y, eta)
+    assert got[:4] == pytest.approx(log_p[:4], rel=1e-9, abs=1e-9)
+    slopes = family.derivatives(y, eta, 1, (0,)).get(0)
+    step = 1e-4
+    ends = [family.log_density(y, [eta[0] + s, eta[1]]) for s in (step, -step)]
+    assert slopes[:4] == pytest.approx((ends[0] - ends[1])[:4] / (2 * step), abs=1e-6)
+
+
+@pytest.mark.parametrize("log_mu", [-40.0, -700.0])
+def test_truncated_generalised_poisson_ends_at_borel(log_mu):
+    """P(y) = exp(-lambda y) (lambda y)^(y - 1) / y!, the law of its limit's name."""
+    y, phi = np.arange(1.0, 8.0), 2.5
+    lam = 1.0 - 1.0 / np.sqrt(phi)
+    borel = -lam * y + (y - 1.0) * np.log(lam * y) - special.gammaln(y + 1.0)
+    eta = [np.full(y.size, log_mu), np.full(y.size, np.log(phi))]
+    assert TruncatedGeneralizedPoissonFamily().log_density(y, eta) == pytest.approx(
+        borel, rel=1e-12
+    )

@@ -1,6 +1,7 @@
 """What is built here, and what is said where nothing is."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 import interlace_kernels
 from interlace_core.contract import RowKernel
 from interlace_kernels import library as libraries
+from interlace_kernels import sources
 from interlace_kernels.kernels import CompiledKernels
 from interlace_kernels.library import library
+from interlace_kernels.sources import fingerprint
 
 PACKAGE = Path(interlace_kernels.__file__).parent
 built = pytest.mark.skipif(library() is None, reason="nothing was built here")
@@ -47,6 +50,30 @@ def test_a_build_can_be_chosen(build):
 @built
 def test_the_baseline_can_be_chosen():
     assert build_in_process("base") == "baseline"
+
+
+@built
+def test_a_library_of_other_sources_is_not_called(monkeypatch):
+    """As an update of a checkout leaves behind, whose functions want other arguments."""
+    assert library().handle.ik_sources() == fingerprint()
+    monkeypatch.setattr(libraries, "fingerprint", lambda: fingerprint() ^ 1)
+    assert library.__wrapped__() is None
+
+
+def test_the_fingerprint_changes_with_any_source(tmp_path, monkeypatch):
+    for folder in ("c", "include"):
+        shutil.copytree(PACKAGE / folder, tmp_path / folder)
+    monkeypatch.setattr(sources, "FOLDER", tmp_path)
+    assert fingerprint() == before()
+    with (tmp_path / "c" / "mode.h").open("a") as file:
+        file.write("/* another */")
+    assert fingerprint() != before()
+
+
+def before(folder=PACKAGE):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "FOLDER", folder)
+        return fingerprint()
 
 
 def build_in_process(build):

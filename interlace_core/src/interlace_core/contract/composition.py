@@ -23,12 +23,11 @@ class Composition(ABC):
     @classmethod
     @abstractmethod
     def of(cls, base: Family) -> Family | None:
-        """Return the family made of another one; None where another composition serves.
+        """Return the family made of another one; None for one that this composition does not take.
 
-        Raises
-        ------
-        UnsupportedModelError
-            If no composition of this role can be made of it.
+        The first composition of a role that takes a family serves, those of the distribution that
+        the family is from before others. What a family is made of tells its `support`, never its
+        name, so that families of others are taken as well.
         """
 
     @property

@@ -110,9 +110,11 @@ class Family(ABC):
 
     support: ClassVar[str] = ""
     """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
-    "categories", "real", "positive", "non-negative", "unit interval" or "closed unit interval";
-    empty if it is none of these or not said. The first four are probabilities: their
-    log-likelihood cannot be above 0."""
+    "categories", "real", "positive", "non-negative" (0 has a probability), "unit interval" (without
+    its ends) or "closed unit interval" (both have a probability), "real with 0" and "unit interval
+    with 0" (0 has a probability); empty if it is none of these or not said. The first four are
+    probabilities: their log-likelihood cannot be above 0. It also says which kind of zero part a
+    family can be given (`ziformula`)."""
 
     @property
     def is_discrete(self) -> bool:

@@ -99,7 +99,8 @@ def kernel_words(problem: Problem) -> str:
     """Return in words which compiled code evaluated a problem, and what of it; "none" if none."""
     if WithSecondOpinion in problem.cache:
         return f"{problem.cache[WithSecondOpinion]}: objective"
-    rows = compiled_rows(layout_of(problem).problem)
+    kept: _Kept | None = layout_of(problem).problem.cache.get(CompiledRows)
+    rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     return "none" if rows is None or not rows.used else f"{rows.origin}: rows"
 
 

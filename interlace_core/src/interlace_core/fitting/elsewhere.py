@@ -25,6 +25,7 @@ from interlace_core.fitting.start import (
     on_own_scale,
     random_start,
 )
+from interlace_core.fitting.stopping import FitStopped
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
 
@@ -231,7 +232,7 @@ def _higher_of(
     """Return the better of the best fit so far and one from a start, with the work of both."""
     try:
         found = search(start, limit)
-    except NumericalError:  # nothing can be computed there
+    except (NumericalError, FitStopped):  # nothing can be computed there, or no time is left
         return best
     searches.append(Searched(origin, found.value, found.verdict.converged))
     chosen = found if _is_better(found, best) else best

@@ -24,17 +24,25 @@ from interlace_core.fitting.elsewhere import (
 )
 from interlace_core.fitting.exact import watched
 from interlace_core.fitting.fitted import Fit
-from interlace_core.fitting.modes import search_from_lower_mode, searched, vanishing, with_unsound
+from interlace_core.fitting.modes import (
+    Competition,
+    search_from_lower_mode,
+    searched,
+    vanishing,
+    with_unsound,
+)
 from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.fitting.start import Start, find_start, unit_theta
+from interlace_core.fitting.stopping import FitStopped, Stopping
 from interlace_core.fitting.verdict import (
     Verdict,
     boundary_words,
     judge,
+    stopped,
     with_ceiling,
     with_lower_optima,
     with_undetermined,
@@ -60,6 +68,7 @@ def fit_problem(
     starts: int = 0,
     tol_decrement: float = 1e-7,
     report: Callable[[str], None] | None = None,
+    stopping: Stopping | None = None,
 ) -> Fit:
     """Return the maximum likelihood fit of a problem: the highest point of one search or several.
 
@@ -87,6 +96,8 @@ def fit_problem(
         The fit counts as an optimum if the log-likelihood has no more than this to gain.
     report : callable, optional
         Is told in words of each evaluation.
+    stopping : Stopping, optional
+        Ends the fit at the best point so far, with the status "stopped".
 
     Raises
     ------
@@ -106,7 +117,10 @@ def fit_problem(
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
-        return _fit_from(standard, approximation, optimizer, start, tol_decrement, report, limit)
+        if stopping is not None:
+            stopping.require_running()
+        tally = Tally(report, stopping=stopping)
+        return _fit_from(standard, approximation, optimizer, start, tol_decrement, tally, limit)
 
     try:
         fit = search(start)
@@ -115,11 +129,15 @@ def fit_problem(
             raise
         fit = _from_another_start(inside, approximation, search)
     # 4. from elsewhere
-    if starts or is_doubtful(inside, fit) or is_crowded(inside, fit):
+    running = stopping is None or not stopping.reason
+    if running and (starts or is_doubtful(inside, fit) or is_crowded(inside, fit)):
         with guard(approximation, "fit"):
             fit = highest(inside, approximation, fit, search, start.units, starts)
     # 5. as given
     fit = standard.given_fit(fit)
+    if stopping is not None and stopping.reason:
+        reached = None if fit.verdict.status == "stopped" else fit.verdict
+        return replace(fit, verdict=stopped(stopping.reason, reached))
     return replace(fit, verdict=_in_words(problem, approximation, fit, tol_decrement))
 
 
@@ -162,7 +180,7 @@ def _fit_from(
     optimizer: Optimizer,
     start: Start,
     tol_decrement: float,
-    report: Callable[[str], None] | None,
+    tally: Tally,
     limit: int | None,
 ) -> Fit:
     """Return the fit that one search reaches; the optimizer may take so many evaluations.
@@ -173,6 +191,8 @@ def _fit_from(
     4. Newton steps to the optimum, and further searches where that looks doubtful.
     5. The same from a lower conditional mode, if there is one.
     6. The verdict, and the covariance of the estimates.
+
+    A search that is stopped ends at the best point so far, of which nothing else is known.
     """
     began, problem = time.perf_counter(), standard.problem
     with guard(approximation, "fit"):
@@ -184,18 +204,22 @@ def _fit_from(
         coordinates = precondition(
             problem, start, profiled, first.mode, approximation.shortcuts(problem)
         )
-        objective = Objective(evaluate, coordinates, profiled, Tally(report), limit)
-        objective.record(start.psi, first)
-        _require_start(objective, start.psi)
-        # 3. the optimizer
-        result = _minimise(optimizer, objective, coordinates)
-        # 4. the optimum
+        objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(problem, start.units, objective, coordinates)
-        optimum = _best_optimum(search, optimizer, tol_decrement)
-        # 5. a lower mode
-        optimum, competition = search_from_lower_mode(
-            search, optimum, approximation, optimizer, tol_decrement
-        )
+        competition = Competition()
+        try:
+            objective.record(start.psi, first)
+            _require_start(objective, start.psi)
+            # 3. the optimizer
+            result = _minimise(optimizer, objective, coordinates)
+            # 4. the optimum
+            optimum = _best_optimum(search, optimizer, tol_decrement)
+            # 5. a lower mode
+            optimum, competition = search_from_lower_mode(
+                search, optimum, approximation, optimizer, tol_decrement
+            )
+        except FitStopped as end:
+            optimum, result = _best_so_far(search), _ended(objective, str(end))
         final = optimum.evaluation
     # 6. the verdict
     at_bound = ~optimum.free[: problem.n_theta]
@@ -203,8 +227,11 @@ def _fit_from(
         standard.given, standard.given_psi(optimum.psi), at_bound, start.units
     )
     verdict = judge(boundary, optimum.decrement, tol_decrement, result)
+    if np.isnan(optimum.decrement):
+        verdict = stopped(result.message, None)
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
-    lost = "" if verdict.converged else vanishing(problem, optimum.psi, final.mode)
+    unknown = verdict.converged or verdict.status == "stopped"
+    lost = "" if unknown else vanishing(problem, optimum.psi, final.mode)
     verdict, unsound = with_unsound(verdict, competition, lost)
     return Fit(
         psi=optimum.psi,
@@ -222,6 +249,21 @@ def _fit_from(
         seconds=time.perf_counter() - began,
         unsound=unsound,
     )
+
+
+def _best_so_far(search: Search) -> Optimum:
+    """Return the best point of all searches of the fit, as one of which nothing is known."""
+    psi, evaluation = search.objective.tally.best
+    assert psi is not None and evaluation is not None
+    search.objective.move_to(psi, evaluation)
+    return replace(unpolished(search), decrement=np.nan)
+
+
+def _ended(objective: Objective, why: str) -> OptimizerResult:
+    """Return what an optimizer that was stopped would say."""
+    assert objective.best is not None
+    n = objective.tally.n_evaluations
+    return OptimizerResult(np.zeros(0), objective.best.value, False, why, n)
 
 
 def _require_start(objective: Objective, psi: Array) -> None:
@@ -244,10 +286,8 @@ def _minimise(
             return optimizer.minimize(
                 objective, np.zeros(coordinates.lower.size), (coordinates.lower, coordinates.upper)
             )
-    except SearchStopped as stopped:
-        assert objective.best is not None
-        n = objective.tally.n_evaluations
-        return OptimizerResult(np.zeros(0), objective.best.value, False, str(stopped), n)
+    except SearchStopped as spent:
+        return _ended(objective, str(spent))
 
 
 def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:

@@ -11,6 +11,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.standard import log_volume
+from interlace_core.fitting.stopping import Stopping
 from interlace_core.messages.errors import InterlaceError
 from interlace_core.records import Array, Evaluation, Status
 
@@ -85,6 +86,10 @@ class Tally:
         Value and largest gradient entry in z of each successful evaluation.
     last_failure : Status
     latest : (psi, Evaluation), or (None, None)
+    best : (psi, Evaluation), or (None, None)
+        The highest point of all searches, complete.
+    stopping : Stopping, or None
+        Whether the fit is to end; asked after each evaluation.
     """
 
     report: Callable[[str], None] | None = None
@@ -94,6 +99,8 @@ class Tally:
     path: list[tuple[float, float]] = field(default_factory=list)
     last_failure: Status = Status.OK
     latest: tuple[Array | None, Evaluation | None] = (None, None)
+    best: tuple[Array | None, Evaluation | None] = (None, None)
+    stopping: Stopping | None = None
 
     def add(self, evaluation: Evaluation, slope: float) -> None:
         """Note a successful evaluation and the largest entry of its gradient in z."""
@@ -159,7 +166,7 @@ class Objective:
             Another function in place of the present one; points seen by that are forgotten.
         """
         if evaluate is not None:
-            self.tally.latest = (None, None)
+            self.tally.latest = self.tally.best = (None, None)
         return replace(self, evaluate=evaluate or self.evaluate, best=None, best_psi=None)
 
     def seen_in(self, coordinates: Coordinates) -> Objective:
@@ -189,9 +196,17 @@ class Objective:
         return self.record(psi, self.evaluate(psi))
 
     def record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
-        """Count an evaluation and remember it; return it with a status that tells all."""
+        """Count an evaluation and remember it; return it with a status that tells all.
+
+        Raises
+        ------
+        FitStopped
+            If the fit is to end here.
+        """
         evaluation = self._record(psi, evaluation)
         self.tally.latest = (psi.copy(), evaluation)
+        if self.tally.stopping is not None and evaluation.status is Status.OK:
+            self.tally.stopping.see(self.tally.n_evaluations, -evaluation.value)
         return evaluation
 
     def _record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
@@ -211,4 +226,6 @@ class Objective:
         tally.add(evaluation, slope)
         if self.best is None or evaluation.value < self.best.value:
             self.move_to(self.complete(psi, evaluation), evaluation)
+        if tally.best[1] is None or evaluation.value < tally.best[1].value:
+            tally.best = (self.complete(psi, evaluation), evaluation)
         return evaluation

@@ -22,9 +22,9 @@ class Verdict:
     Attributes
     ----------
     status : str
-        "optimum", "boundary", "not determined" or "not reached".
+        "optimum", "boundary", "not determined", "not reached" or "stopped".
     converged : bool
-        True for all but the last.
+        True for the first three.
     remaining_gain : float
         What the log-likelihood still has to gain, by the exact gradient and the Hessian.
     boundary : tuple of str
@@ -76,6 +76,26 @@ def judge(
         message = "boundary: " + "; ".join(boundary) + f" (remaining gain {decrement:.1e})"
         return Verdict("boundary", True, decrement, boundary, message)
     return Verdict("optimum", True, decrement, (), f"optimum (remaining gain {decrement:.1e})")
+
+
+def stopped(reason: str, reached: Verdict | None) -> Verdict:
+    """Return the verdict on a fit that was asked to end.
+
+    Parameters
+    ----------
+    reason : str
+        Why it ended, from `Stopping`.
+    reached : Verdict, or None
+        Where a search had ended before; None if none had.
+    """
+    if reached is None or not reached.converged:
+        message = f"stopped {reason}: the point is the best so far, and no optimum"
+        return Verdict("stopped", False, float("nan"), (), message)
+    message = (
+        f"stopped {reason}: one search ended at an optimum (remaining gain "
+        f"{reached.remaining_gain:.1e}), further ones were not made or not ended"
+    )
+    return replace(reached, status="stopped", converged=False, message=message)
 
 
 def boundary_words(problem: Problem, psi: Array, at: BoolArray, units: Array) -> tuple[str, ...]:

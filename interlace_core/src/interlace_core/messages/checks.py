@@ -7,7 +7,8 @@ neither fails nor floods a terminal, whatever is given.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+import sys
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -28,9 +29,12 @@ def is_whole(value: object, least: int | None = None) -> TypeGuard[int]:
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number, of Python's or NumPy's; True and False are not."""
-    real = isinstance(value, (int, float, np.integer, np.floating))
-    return real and not isinstance(value, bool)
+    """Return whether a value is a real number, of Python's or NumPy's; True and False are not.
+
+    Nor is an integer that no number with a decimal point can hold.
+    """
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return real and (not isinstance(value, int) or abs(value) <= sys.float_info.max)
 
 
 MOST = 10**9
@@ -59,14 +63,15 @@ def require_share(value: Any, who: str) -> None:
         raise OptionError(f"{who} must lie between 0 and 1, got {shown(value)}.")
 
 
-def check_level(level: Any, who: str) -> None:
-    """Raise an OptionError unless a level lies between 0 and 1."""
+def check_level(level: Any, who: str) -> float:
+    """Return a level in double precision; raise an OptionError unless it is between 0 and 1."""
     require_share(level, f"{who}: level")
+    return float(level)
 
 
 def require_choice(value: object, choices: Collection[object], who: str) -> None:
     """Raise an OptionError unless a value is one of some texts or numbers."""
-    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    plain = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
     if not plain or value not in choices:
         known = ", ".join(map(repr, choices))
         hint = did_you_mean(value, choices)
@@ -77,6 +82,12 @@ def require_flag(value: object, who: str) -> None:
     """Raise an OptionError unless a value is True or False, of Python's or NumPy's."""
     if not isinstance(value, (bool, np.bool_)):
         raise OptionError(f"{who} must be True or False, got {shown(value)}.")
+
+
+def require_type(value: object, kind: type | tuple[type, ...], who: str, what: str) -> None:
+    """Raise an OptionError unless a value is of a class; `what` says it in words."""
+    if not isinstance(value, kind):
+        raise OptionError(f"{who} must be {what}, got {shown(value)}.")
 
 
 def require_text(value: object, who: str, what: str = "text") -> None:
@@ -92,6 +103,29 @@ def is_writable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def names_of(value: object, who: str, what: str) -> list[str]:
+    """Return a list of names from one name or several.
+
+    Raises
+    ------
+    OptionError
+        If it is neither; `what` says what the names are of.
+    """
+    if isinstance(value, str):
+        return [value]
+    # a list, a set, an array, an index or a column: this room knows no data frames
+    several = isinstance(value, (Sequence, Set)) or getattr(value, "ndim", None) == 1
+    if not several or isinstance(value, (bytes, bytearray)):
+        raise OptionError(f"{who} must be {what}, or a list of such names, got {shown(value)}.")
+    names: list[str] = list(value)  # type: ignore[call-overload]
+    for each in names:
+        if not isinstance(each, str):
+            raise OptionError(
+                f"{who} must be {what}, or a list of such names, got {shown(each)} among them."
+            )
+    return names
 
 
 def require_mapping(value: object, who: str, what: str) -> Mapping[str, Any]:
@@ -116,8 +150,15 @@ def require_callable(value: object, who: str, what: str) -> None:
         raise OptionError(f"{who} must be {what}, got {shown(value)}.")
 
 
-def numbers_of(value: object, who: str, what: str, shape: tuple[int, ...] | None = None) -> Array:
-    """Return an array of finite numbers.
+def numbers_of(
+    value: object,
+    who: str,
+    what: str,
+    shape: tuple[int, ...] | None = None,
+    *,
+    finite: bool = True,
+) -> Array:
+    """Return an array of numbers.
 
     Parameters
     ----------
@@ -128,17 +169,21 @@ def numbers_of(value: object, who: str, what: str, shape: tuple[int, ...] | None
         What the numbers are, such as "one number for each coefficient".
     shape : tuple of int, optional
         The shape that it must have; any if None.
+    finite : bool
+        Whether all must be finite.
 
     Raises
     ------
     OptionError
-        If something is no finite number, or the shape is another.
+        If something is no such number, or the shape is another.
     """
     needs = what if shape is None else f"{what}, shape {shape}"
     found: Array | None = None
     try:
         given = np.asarray(value)
-        if given.dtype.kind in "fiub" or (given.dtype.kind == "O" and _all_real(given)):
+        if isinstance(value, (str, bytes)) or np.ma.is_masked(value):
+            pass
+        elif given.dtype.kind in "fiub" or (given.dtype.kind == "O" and _all_real(given)):
             found = given.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         pass
@@ -146,7 +191,7 @@ def numbers_of(value: object, who: str, what: str, shape: tuple[int, ...] | None
         raise OptionError(f"{who} must be {needs}, got {shown(value)}.")
     if shape is not None and found.shape != shape:
         raise OptionError(f"{who} must be {needs}, got shape {found.shape}.")
-    if not np.all(np.isfinite(found)):
+    if finite and not np.all(np.isfinite(found)):
         raise OptionError(f"{who} must be {needs}, got numbers that are not finite among them.")
     return found
 

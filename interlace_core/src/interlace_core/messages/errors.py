@@ -1,8 +1,18 @@
 """Errors and warnings: one root, children that also inherit the builtin a user expects."""
 
+MOST_SHOWN = 2000
+"""Characters of a message; what a user gave may be of any length."""
+
 
 class InterlaceError(Exception):
     """Root of every error that interlace raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message, its middle left out if it is long, as it can be written."""
+        text = super().__str__()
+        if len(text) > MOST_SHOWN:
+            text = f"{text[: MOST_SHOWN // 2]} [...] {text[-MOST_SHOWN // 2 :]}"
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class FormulaError(InterlaceError, ValueError):
@@ -73,6 +83,14 @@ class SavedFileError(InterlaceError, ValueError):
     """A result cannot be saved as it is, or a saved file is damaged, unsafe or too new."""
 
 
+class FileAccessError(SavedFileError, OSError):
+    """A file cannot be read or written: there is none, no permission, no space."""
+
+
+class OutOfMemoryError(InterlaceError, MemoryError):
+    """What is asked for does not fit into the memory of the machine."""
+
+
 class InterlaceWarning(UserWarning):
     """Root of every warning that interlace issues."""
 
@@ -83,6 +101,10 @@ class DataWarning(InterlaceWarning):
 
 class ConvergenceWarning(InterlaceWarning):
     """The fit did not reach an optimum, or its optimum is not to be trusted."""
+
+
+class ConfigurationWarning(InterlaceWarning):
+    """A configuration file was left aside, since it belongs to somebody else."""
 
 
 class PluginWarning(InterlaceWarning):

@@ -9,6 +9,9 @@ from difflib import get_close_matches
 # difflib's ratio: 0.7 accepts one slip in a short name, and refuses a different word.
 MIN_SIMILARITY = 0.7
 
+MOST_COMPARED = 200
+"""Characters of a name that can be a slip of another."""
+
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is closest, or None if none is close; spelling does not count."""
@@ -16,6 +19,8 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
     same = [each for each in names if plain(each) == plain(name)]
     if same:
         return same[0]
+    if len(name) > MOST_COMPARED:
+        return None
     by_lower = {each.lower(): each for each in names}
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=MIN_SIMILARITY)
     return by_lower[close[0]] if close else None

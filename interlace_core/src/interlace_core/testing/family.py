@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from interlace_core.contract.composition import Composition
 from interlace_core.contract.family import Family
 from interlace_core.testing import family_arrays as arrays
 from interlace_core.testing import family_concavity as concavity
@@ -42,7 +43,8 @@ def family_checks(
     support : str or Support, optional
         Where the response lies; by default what `family.support` declares. By name: `counts`,
         `positive counts`, `real`, `positive`, `non-negative`, `unit interval`,
-        `closed unit interval`, `trials` (pairs of successes and failures), `categories`.
+        `closed unit interval`, `real with 0`, `unit interval with 0`, `trials` (pairs of successes
+        and failures), `categories`.
     ranges : mapping from parameter names to (float, float), optional
         Moderate values of a linear predictor, where the default does not suit: moments exist,
         densities are integrable up to the ends of the support.
@@ -88,6 +90,9 @@ def _applicable(case: FamilyCase) -> dict[str, Callable[[], None]]:
     family = case.family
     own = {method for method in arrays.OPTIONAL if arrays.offers(family, method)}
     checks = dict(_ALWAYS)
+    if isinstance(family, Composition):  # which is not looked up by name
+        del checks["is built without arguments"]
+        checks["is made of its parts again"] = form.check_made_again
     if case.support.outside().size:
         checks["domain errors name the row"] = response.check_domain_errors
     if "pair" not in family.response_forms:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.contract.composition import Composition
 from interlace_core.contract.family import Family
 from interlace_core.records import Array
 from interlace_core.testing.family_sample import FamilyCase, Sample
@@ -23,9 +24,15 @@ MOMENTS = ("mean", "variance", "conditional_mean")
 OPTIONAL = ("variance", "conditional_mean", "simulate", "cdf", "recession_forms")
 
 
+NEEDS_PARTS = ("variance", "simulate", "cdf")
+"""What a composition can do only if the families that it is made of can."""
+
+
 def offers(family: Family, method: str) -> bool:
-    """Return whether a family has a method of its own."""
-    return getattr(type(family), method) is not getattr(Family, method)
+    """Return whether a family has a method of its own, and so have those that it is made of."""
+    own = getattr(type(family), method) is not getattr(Family, method)
+    parts = family.inside if isinstance(family, Composition) and method in NEEDS_PARTS else ()
+    return own and all(offers(part, method) for part in parts)
 
 
 def check_inputs(case: FamilyCase) -> None:

@@ -138,6 +138,55 @@ def check_built_without_arguments(case: FamilyCase) -> None:
     )
 
 
+def check_made_again(case: FamilyCase) -> None:
+    """Require of a composition that its fields make it again, and that `of` answers for anything.
+
+    Saved fits are read by the fields; `of` is asked of every family that gets a formula.
+    """
+    family: Any = case.family
+    cls = type(family)
+    fields = dataclasses.fields(family) if dataclasses.is_dataclass(family) else ()
+    given = {each.name: getattr(family, each.name) for each in fields if each.init}
+    held = [each for each in given.values() if isinstance(each, Family)]
+    advice = "Make it a frozen dataclass with its families as fields, and list them in `inside`."
+    expect(bool(held) and tuple(held) == family.inside, "families as fields", held, advice)
+    again = cls(**given)
+    expect(again.name == family.name, f"the name {family.name!r} again", again.name, advice)
+    y, eta = case.sample.copies()
+    expect_close(
+        again.bind(y).log_density(y, eta),
+        case.sample.log_density(),
+        what="the density of what the same fields make",
+        tol=0.0,
+        advice=advice,
+    )
+    named = isinstance(getattr(cls, "name", None), str) and bool(cls.name)
+    expect(named, f"{cls.__name__}.name to be a text", getattr(cls, "name", None), advice)
+    for base in (*family.inside, family, _Unknown()):
+        try:
+            made = cls.of(base)
+        except Exception as error:
+            what = f"an answer from of({base.name!r})"
+            expect(False, what, repr(error), "Return None for a family that it does not take.")
+        roles = [each.role for each in made.parameters] if isinstance(made, Family) else []
+        well = made is None or (isinstance(made, Family) and (not cls.role or cls.role in roles))
+        wanted = f"None, or a family with a parameter of role {cls.role!r}, from of({base.name!r})"
+        expect(well, wanted, made, "See interlace_core.contract.composition.Composition.of.")
+
+
+class _Unknown(Family):
+    """A family that says nothing of its response."""
+
+    name = "unknown"
+    parameters = (Parameter("mu", LINKS["identity"], role="mean"),)
+
+    def log_density(self, y: Any, eta: Any) -> Any:
+        return -0.5 * np.square(y - eta[0])
+
+    def mean(self, eta: Any) -> Any:
+        return eta[0]
+
+
 def check_links_offered(case: FamilyCase) -> None:
     """Require that each link that the class names can be asked for, and that there is no other."""
     cls: Any = type(case.family)

@@ -112,6 +112,8 @@ SUPPORTS = {
     "non-negative": Support(masses=(0.0,), interval=(0.0, np.inf)),
     "unit interval": Support(interval=(0.0, 1.0)),
     "closed unit interval": Support(masses=(0.0, 1.0), interval=(0.0, 1.0)),
+    "real with 0": Support(masses=(0.0,), interval=(-np.inf, np.inf)),
+    "unit interval with 0": Support(masses=(0.0,), interval=(0.0, 1.0)),
     "trials": Support(trials=7),
     "categories": Support(masses=(0.0, 1.0, 2.0, 3.0)),
 }

@@ -20,12 +20,18 @@ def interlace_families() -> list[type[Family]]:
         truncated.TruncatedPoissonFamily,
         truncated.TruncatedNegativeBinomial1Family,
         truncated.TruncatedNegativeBinomial2Family,
+        truncated.TruncatedGeneralizedPoissonFamily,
+        truncated.TruncatedConwayMaxwellPoissonFamily,
         zero_inflated.ZeroInflatedPoissonFamily,
         zero_inflated.ZeroInflatedNB1Family,
         zero_inflated.ZeroInflatedNB2Family,
+        zero_inflated.ZeroInflatedGeneralizedPoissonFamily,
+        zero_inflated.ZeroInflatedConwayMaxwellPoissonFamily,
         hurdle.HurdlePoissonFamily,
         hurdle.HurdleNB1Family,
         hurdle.HurdleNB2Family,
+        hurdle.HurdleGeneralizedPoissonFamily,
+        hurdle.HurdleConwayMaxwellPoissonFamily,
         GeneralizedPoissonFamily,
         ConwayMaxwellPoissonFamily,
     ]
@@ -33,8 +39,8 @@ def interlace_families() -> list[type[Family]]:
 
 @hookimpl
 def interlace_compositions() -> list[type[Composition]]:
-    """Return what makes a family with a zero part, or without zeros, of any family of counts."""
-    from interlace_counts.zeros.parts import Hurdle, ZeroInflated
+    """Return what makes a family with a zero part, or without zeros, of another one."""
+    from interlace_counts.zeros.compositions import Hurdle, ZeroInflated
     from interlace_counts.zeros.truncated import ZeroTruncated
 
     return [ZeroInflated, Hurdle, ZeroTruncated]

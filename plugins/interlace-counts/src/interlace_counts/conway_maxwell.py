@@ -14,6 +14,7 @@ from interlace_counts.conway_maxwell_rate import Rate, log_factorial_excess, sol
 from interlace_counts.conway_maxwell_slopes import Cumulants, cumulants, partial_derivatives
 from interlace_counts.nb_density import average_and_excess
 from interlace_counts.summation import draw_by_inversion, summation_grid
+from interlace_counts.zeros.partials import cloglog_partials
 
 MIN_LOG_MU, MAX_LOG_MU = -600.0, 300.0
 """Means are taken within these, so that they and their squares are ordinary numbers."""
@@ -74,6 +75,20 @@ class ConwayMaxwellPoissonFamily(Family):
         values = [value_of(each) for each in eta]
         order = max(getattr(each, "order", 0) for each in eta)
         return expand(self.derivatives(y, values, order, (0, 1) if order else ()), eta)
+
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(-log P(Y = 0)), with all its digits where nearly all counts are 0."""
+        from interlace_core.families import expand, value_of
+
+        values = [np.asarray(value_of(each), np.float64) for each in eta]
+        order = max(getattr(each, "order", 0) for each in eta)
+        zeros = np.zeros(max(np.shape(each)[-1:] for each in values))
+        found = self.derivatives(zeros, values, order, (0, 1) if order else ())
+        exact = _minus_log_zero(values, -found.value)
+        slopes = cloglog_partials(Derivatives(-exact, found.partials), order, (0, 1))
+        # below the smallest mean, log P(Y > 0) goes on like log mu
+        beyond = np.minimum(values[0] - MIN_LOG_MU, 0.0)
+        return expand(Derivatives(slopes.value + beyond, slopes.partials), eta)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
@@ -158,6 +173,19 @@ def _solved(eta: Sequence[Array]) -> tuple[Rate, IntArray, tuple[int, ...]]:
     distinct, index = np.unique(key, return_inverse=True)
     rate = solve_rate(np.exp(distinct.real), np.exp(-distinct.imag))
     return rate, index.astype(np.intp), pairs[0].shape
+
+
+def _minus_log_zero(eta: Sequence[Array], t: Array) -> Array:
+    """Return -log P(Y = 0), from P(Y > 0) where that is small and t has lost its digits."""
+    small = t < np.log(2.0)
+    if not np.any(small):
+        return t
+    rate, index, _ = _solved([np.broadcast_to(each, t.shape)[small] for each in eta])
+    counts = rate.grid.offset + rate.grid.spread(rate.k)
+    positive = rate.grid.sum(np.where(counts > 0.0, rate.mass, 0.0))[index]
+    exact = np.array(t)
+    exact[small] = -np.log1p(-positive)
+    return exact
 
 
 def _range(rate: Rate) -> tuple[Array, Array]:

@@ -27,6 +27,10 @@ LARGEST_SPREAD = 1e90
 """Derivatives of W in units of W are taken within this, so that their cubes are numbers: where W is
 as small as exp(-600), next to the end of the distribution."""
 
+BOREL = "the Borel distribution on the positive counts"
+"""What it becomes, truncated at 0, where its untruncated mean vanishes: theta is 0, and counts are
+the total progeny of one ancestor."""
+
 SPREADS = 40.0
 """Length of a tail in standard deviations: beyond it less than exp(-40) is left."""
 

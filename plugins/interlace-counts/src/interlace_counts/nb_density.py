@@ -51,10 +51,10 @@ class Pieces:
     E_m: Array
 
 
-def limit_of_truncation(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+def limit_of_truncation(parameters: tuple[Parameter, ...], limit: str) -> tuple[Parameter, ...]:
     """Return the parameters with the limit of a mean that tends to 0 named."""
     mean, *others = parameters
-    return (replace(mean, at_lower=LOG_SERIES), *others)
+    return (replace(mean, at_lower=limit), *others)
 
 
 def pieces(log_mu: Array, d: Array) -> Pieces:

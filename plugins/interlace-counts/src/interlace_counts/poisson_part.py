@@ -1,4 +1,4 @@
-"""The Poisson distribution as the count part of truncated, zero-inflated and hurdle families."""
+"""The Poisson distribution inside of truncated, zero-inflated and hurdle families."""
 
 from __future__ import annotations
 

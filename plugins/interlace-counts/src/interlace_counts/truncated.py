@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from interlace_core.contract import Family, Parameter
 from interlace_core.families import positive_or_none
-from interlace_counts.nb_density import limit_of_truncation
+from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
+from interlace_counts.generalized_poisson import BOREL, GeneralizedPoissonFamily
+from interlace_counts.nb_density import LOG_SERIES, limit_of_truncation
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.poisson_part import PoissonPart
@@ -24,7 +26,7 @@ class TruncatedPoissonFamily(ZeroTruncatedFamily):
     aliases = ("zero_truncated_poisson",)
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The Poisson distribution."""
         return PoissonPart()
 
@@ -57,10 +59,10 @@ class TruncatedNegativeBinomial1Family(ZeroTruncatedFamily):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Those of the parts, with the limit that truncation adds."""
-        return limit_of_truncation(super().parameters)
+        return limit_of_truncation(super().parameters, LOG_SERIES)
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The NB1 distribution."""
         return NegativeBinomial1Family(self.alpha)
 
@@ -86,9 +88,62 @@ class TruncatedNegativeBinomial2Family(ZeroTruncatedFamily):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Those of the parts, with the limit that truncation adds."""
-        return limit_of_truncation(super().parameters)
+        return limit_of_truncation(super().parameters, LOG_SERIES)
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The NB2 distribution."""
         return NegativeBinomial2Family(self.theta)
+
+
+@dataclass(frozen=True)
+class TruncatedGeneralizedPoissonFamily(ZeroTruncatedFamily):
+    """Positive counts: generalised Poisson given that it is not 0.
+
+    Parameters
+    ----------
+    phi : float, optional
+        As for `genpois`; mu and phi are those of the untruncated distribution.
+    """
+
+    name = "truncated_genpois"
+    aliases = ("truncated_generalized_poisson",)
+
+    phi: float | None = None
+
+    def __post_init__(self) -> None:
+        positive_or_none(self, "phi", self.phi)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the parts, with the limit that truncation adds."""
+        return limit_of_truncation(super().parameters, BOREL)
+
+    @property
+    def inner(self) -> Family:
+        """The generalised Poisson distribution."""
+        return GeneralizedPoissonFamily(self.phi)
+
+
+@dataclass(frozen=True)
+class TruncatedConwayMaxwellPoissonFamily(ZeroTruncatedFamily):
+    """Positive counts: Conway-Maxwell Poisson given that it is not 0.
+
+    Parameters
+    ----------
+    phi : float, optional
+        As for `compois`; mu and phi are those of the untruncated distribution.
+    """
+
+    name = "truncated_compois"
+    aliases = ("truncated_com_poisson",)
+
+    phi: float | None = None
+
+    def __post_init__(self) -> None:
+        positive_or_none(self, "phi", self.phi)
+
+    @property
+    def inner(self) -> Family:
+        """The Conway-Maxwell Poisson distribution."""
+        return ConwayMaxwellPoissonFamily(self.phi)

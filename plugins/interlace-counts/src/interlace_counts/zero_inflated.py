@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from interlace_core.contract import Family
 from interlace_core.families import positive_or_none
+from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
+from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
 from interlace_counts.negative_binomial import NegativeBinomial2Family
 from interlace_counts.negative_binomial1 import NegativeBinomial1Family
 from interlace_counts.poisson_part import PoissonPart
@@ -28,7 +30,7 @@ class ZeroInflatedPoissonFamily(ZeroInflatedFamily):
     pi: float | None = None
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The Poisson distribution."""
         return PoissonPart()
 
@@ -56,7 +58,7 @@ class ZeroInflatedNB1Family(ZeroInflatedFamily):
         positive_or_none(self, "alpha", self.alpha)
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The NB1 distribution."""
         return NegativeBinomial1Family(self.alpha)
 
@@ -84,6 +86,62 @@ class ZeroInflatedNB2Family(ZeroInflatedFamily):
         positive_or_none(self, "theta", self.theta)
 
     @property
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The NB2 distribution."""
         return NegativeBinomial2Family(self.theta)
+
+
+@dataclass(frozen=True)
+class ZeroInflatedGeneralizedPoissonFamily(ZeroInflatedFamily):
+    """Zero with probability pi, otherwise generalised Poisson.
+
+    Parameters
+    ----------
+    phi : float, optional
+        As for `genpois`.
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "zeroinflated_genpois"
+    aliases = ("zi_genpois",)
+
+    phi: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "phi", self.phi)
+
+    @property
+    def inner(self) -> Family:
+        """The generalised Poisson distribution."""
+        return GeneralizedPoissonFamily(self.phi)
+
+
+@dataclass(frozen=True)
+class ZeroInflatedConwayMaxwellPoissonFamily(ZeroInflatedFamily):
+    """Zero with probability pi, otherwise Conway-Maxwell Poisson.
+
+    Parameters
+    ----------
+    phi : float, optional
+        As for `compois`.
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    name = "zeroinflated_compois"
+    aliases = ("zi_compois",)
+
+    phi: float | None = None
+    pi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_or_none(self, "phi", self.phi)
+
+    @property
+    def inner(self) -> Family:
+        """The Conway-Maxwell Poisson distribution."""
+        return ConwayMaxwellPoissonFamily(self.phi)

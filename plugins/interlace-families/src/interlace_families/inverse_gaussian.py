@@ -61,7 +61,7 @@ class InverseGaussianFamily(Family):
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept positive numbers."""
-        require(self, y > 0, y, "positive numbers")
+        require(self, y > 0, y, "positive numbers (where zeros occur, give ziformula=)")
         return Response(y, weights)
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:

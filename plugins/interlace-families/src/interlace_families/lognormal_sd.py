@@ -66,7 +66,12 @@ class LognormalSDFamily(Family):
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept positive numbers."""
-        require(self, y > 0, y, "positive numbers (zeros need a family such as 'tweedie')")
+        require(
+            self,
+            y > 0,
+            y,
+            "positive numbers (where zeros occur, give ziformula= or the family 'tweedie')",
+        )
         return Response(y, weights)
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:

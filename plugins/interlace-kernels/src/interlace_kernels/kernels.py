@@ -44,7 +44,7 @@ class CompiledKernels(Kernels):
         if found is None:
             return None
         if approximation in ("agq", "agq-vector") and nodes is not None:
-            if not objectives.serves(layout, objectives.LARGEST_QUADRATURE):
+            if not objectives.serves(layout, objectives.LARGEST_QUADRATURE, nodes[1].size):
                 return None
             return objectives.NodesObjective(found, layout, rows, settings, mode, nodes)
         if approximation != "laplace":

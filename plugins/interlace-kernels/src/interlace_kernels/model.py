@@ -134,7 +134,8 @@ class Model:
         struct.rows, struct.y, struct.ldy = rows.address, self._at(columns), len(columns)
         if rows.data is not None:
             struct.data = self._at(np.frombuffer(rows.data, dtype=np.uint8))  # type: ignore[call-overload]
-        struct.weights = None if problem.weights is None else self._at(problem.weights)
+        if problem.weights is not None:
+            struct.weights = self._at(np.ascontiguousarray(problem.weights))
         struct.n, struct.K, struct.G, struct.c, struct.random = n, K, G, c, random
         struct.starts = self._at(starts)
         for a, z in enumerate(covariates(factor, n)):

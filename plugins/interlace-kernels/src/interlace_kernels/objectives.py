@@ -21,13 +21,26 @@ BLOCK_ELEMENTS = 1 << 14
 """Rows times nodes of a block: first derivatives at all nodes stay in the second-level cache."""
 
 
-def serves(layout: Any, most: int = LARGEST_C) -> bool:
+MOST_NUMBERS = 1 << 26
+"""Slots of a level's rows, at all nodes, that are kept at once: half a gigabyte."""
+
+
+def serves(layout: Any, most: int = LARGEST_C, nodes: int = 1) -> bool:
     """Return whether the structure is one factor with so many effects at most on one predictor."""
     structure = layout.structure
     if len(structure.factors) != 1 or len(structure.random_predictors) != 1:
         return False
     (factor,) = structure.factors
-    return factor.rows.starts is not None and len(factor.columns) <= most
+    few = factor.rows.starts is not None and len(factor.columns) <= most
+    return few and _fits(layout, nodes)
+
+
+def _fits(layout: Any, nodes: int = 1) -> bool:
+    """Return whether what is kept of the rows of the largest level is not too much."""
+    factor, K = layout.structure.factors[0], len(layout.problem.predictors)
+    largest = int(np.diff(np.append(factor.rows.starts, layout.problem.n)).max())
+    slots = (K + 1) * (K + 2) * (K + 3) // 6
+    return largest * max(slots, K * nodes) <= MOST_NUMBERS
 
 
 def serves_nested(layout: Any) -> bool:
@@ -39,7 +52,8 @@ def serves_nested(layout: Any) -> bool:
     intercepts = all(len(factor.columns) == 1 and factor.columns[0].z is None for factor in factors)
     nested = all(structure.pairs[i, j].nested for j in range(count) for i in range(j))
     few = len(layout.problem.predictors) <= MOST_PREDICTORS
-    return intercepts and nested and few and factors[0].rows.starts is not None
+    sorted_rows = factors[0].rows.starts is not None
+    return intercepts and nested and few and sorted_rows and _fits(layout)
 
 
 class CompiledObjective:

@@ -68,10 +68,11 @@ class CumulativeFamily(Family):
             ("link", self.link, self.links),
             ("threshold", self.threshold, STRUCTURES),
         ):
-            if given not in known:
+            if not isinstance(given, str) or given not in known:
+                got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
                 raise OptionError(
                     f"family {self.name!r}: {argument} must be one of "
-                    f"{', '.join(map(repr, known))}, got {given!r}.{did_you_mean(given, known)}"
+                    f"{', '.join(map(repr, known))}, got {got}.{did_you_mean(given, known)}"
                 )
         count = self.categories
         if count is not None and not is_whole(count, 2):

@@ -65,8 +65,8 @@ class BetaFamily(Family):
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept proportions strictly between 0 and 1."""
         expected = (
-            "proportions strictly between 0 and 1 (where 0 and 1 occur, the families "
-            "'zerooneinflated_beta' and 'ordered_beta' model them)"
+            "proportions strictly between 0 and 1 (where 0 occurs, give ziformula=; where 0 and 1 "
+            "occur, the families 'zerooneinflated_beta' and 'ordered_beta' model them)"
         )
         require(self, (y > 0) & (y < 1), y, expected)
         return Response(y, weights)

@@ -58,6 +58,13 @@ class Plan(ABC):
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
 
+    def held(self) -> float:
+        """Return how many numbers a factorisation holds at once beyond the blocks of H, at least.
+
+        Asked before a fit, which is refused where there is no memory for them. By default 0.
+        """
+        return 0.0
+
     @abstractmethod
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
@@ -143,6 +150,10 @@ class EliminationPlan(Plan):
             rest = ", ".join(names[self.last + 1 :])
             words.append(f"{rest} ({self.crossed.complement.describe()})")
         return "; ".join(words)
+
+    def held(self) -> float:
+        """Return the entries of the complement, of its factor and of its inverse."""
+        return 0.0 if self.crossed is None else 3.0 * self.crossed.complement.n_entries
 
     def factorise(self, H: Blocks) -> Factorisation:
         """Return the factorisation of H."""

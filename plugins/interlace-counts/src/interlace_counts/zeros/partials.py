@@ -146,6 +146,13 @@ def taken(eta: Sequence[Array], rows: Array | np.ndarray[Any, np.dtype[np.bool_]
     return [e[..., rows] if np.shape(e)[-1:] == rows.shape else e for e in map(np.asarray, eta)]
 
 
+def rows_of(whole: Derivatives, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Derivatives:
+    """Return the derivatives of some rows from those of all, in their last axis."""
+    shape = np.shape(whole.value)
+    partials = {key: np.broadcast_to(p, shape)[..., rows] for key, p in whole.partials.items()}
+    return Derivatives(whole.value[..., rows], partials)
+
+
 def merged(shape: tuple[int, ...], *parts: tuple[Any, Derivatives]) -> Derivatives:
     """Return the derivatives of all rows from those of complementary sets of rows."""
     value = np.empty(shape)

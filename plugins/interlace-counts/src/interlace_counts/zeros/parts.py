@@ -1,55 +1,55 @@
-"""Zero inflation, zero truncation and hurdles as compositions of any family of counts.
+"""Zero inflation and hurdles: families with a part for zeros.
 
 A zero part makes the response 0 with probability pi, and otherwise draws it from a conditional
-family: the count family itself (zero inflation: zeros come from both) or the count family given
-that it is positive (hurdle: pi is P(Y = 0)). That is the whole difference, and these classes know
-nothing but the contract of the family inside.
+family. Zero inflation: the inner family itself, which has zeros of its own (counts, successes among
+trials), so that zeros come from both. Hurdle: a family without zeros, so that pi is P(Y = 0): the
+inner family given that it is positive where it is one of counts, the inner family itself where it
+has a density at 0 and so no probability of it (positive numbers, proportions, real numbers). For
+the latter, zero inflation and hurdle are the same model. That is the whole difference, and these
+classes know nothing but the contract of the family inside.
 
 Subclass `ZeroInflatedFamily`, `ZeroTruncatedFamily` or `HurdleFamily` for a family with a name of
-its own; `ZeroInflated(base)`, `ZeroTruncated(base)` and `Hurdle(base)` serve for all others.
+its own; the compositions `ZeroInflated(base)`, `ZeroTruncated(base)` and `Hurdle(base)` serve for
+all others.
 
-Limit: the linear predictors of the count family stay those of its untruncated distribution, so
-that exp(eta) of a log link is not the mean of a truncated or zero-inflated response; ask `mean` or
+Limit: the linear predictors of the inner family stay those of its own distribution, so that
+exp(eta) of a log link is not the mean of a truncated or zero-inflated response; ask `mean` or
 `conditional_mean`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 
 from interlace_core.contract import (
     Array,
+    BoolArray,
     Derivatives,
     Family,
+    IntArray,
     Logit,
     OptionError,
     Parameter,
     Response,
-    Taylor,
-    UnsupportedModelError,
+    ResponseError,
     is_real,
 )
 from interlace_core.families import require_counts
-from interlace_counts.zeros.around_base import AroundBase
-from interlace_counts.zeros.partials import merged, mixture_at_zero, powers_of, taken, without
-from interlace_counts.zeros.positive import inner_parameters, start_inflated
-from interlace_counts.zeros.truncated import ZeroTruncated, ZeroTruncatedFamily
-
-__all__ = [
-    "Hurdle",
-    "HurdleFamily",
-    "ZeroInflated",
-    "ZeroInflatedFamily",
-    "ZeroPartFamily",
-    "ZeroTruncated",
-    "ZeroTruncatedFamily",
-    "probability_or_none",
-]
+from interlace_counts.zeros.partials import (
+    merged,
+    mixture_at_zero,
+    powers_of,
+    rows_of,
+    taken,
+    without,
+)
+from interlace_counts.zeros.positive import inner_parameters, is_zero, start_inflated
+from interlace_counts.zeros.truncated import ZeroTruncated
 
 LOGIT = Logit()
 
@@ -81,23 +81,23 @@ class ZeroPartFamily(Family):
 
     @property
     @abstractmethod
-    def count(self) -> Family:
-        """The count family, with all its parameters."""
+    def inner(self) -> Family:
+        """The family that the zeros are put to, with all its parameters."""
 
     @property
     @abstractmethod
     def conditional(self) -> Family:
-        """The family of the counts that are not from the zero part."""
+        """The family of the values that are not from the zero part."""
 
     @abstractmethod
     def log_density_at_zero(self, log_pi: Any, log_rest: Any, log_f: Any) -> Any:
         """Return log P(Y = 0) from log(pi), log(1 - pi) and log f(0); works on jets."""
 
     @abstractmethod
-    def derivatives_at_zero(
-        self, pi: tuple[Taylor, Taylor], eta: Sequence[Array], order: int, wrt: tuple[int, ...]
-    ) -> Derivatives:
-        """Return log P(Y = 0) and its partials, from log(pi), log(1 - pi) with derivatives."""
+    def parts(
+        self, y: Array, zero: BoolArray, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return the log-density with its partials for the rows that are 0, and for the others."""
 
     @property
     def r_family(self) -> str | None:
@@ -105,29 +105,79 @@ class ZeroPartFamily(Family):
         return self.conditional.r_family
 
     @property
+    def observation_level_confounded(self) -> bool:
+        """Whether the inner family is: a row that is 0 shows even less of an effect of its own."""
+        return self.inner.observation_level_confounded
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The count family's, then the zero probability."""
+        """The inner family's, then the zero probability."""
         pi = Parameter("pi", LOGIT, self.pi, role="zero", at_lower=self.without_zero_part)
-        return (*inner_parameters(self.count), pi)
+        return (*inner_parameters(self.inner), pi)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
-        """Accept counts."""
-        require_counts(self, y)
-        return self.count.check_response(y, weights)
+        """Accept what the inner family accepts."""
+        if self.support == "counts":
+            require_counts(self, y)
+        with self.as_own():
+            return self.inner.check_response(y, weights)
+
+    @contextmanager
+    def as_own(self, rows: IntArray | None = None) -> Iterator[None]:
+        """Let the inner family complain of a response in the name of the whole.
+
+        Parameters
+        ----------
+        rows : ndarray of intp, shape (m,), optional
+            Those of the whole response that it is given; all by default.
+        """
+        try:
+            yield
+        except ResponseError as error:
+            said = error.template.replace(repr(self.inner.name), repr(self.name))
+            row = error.row
+            if row is not None and rows is not None:
+                row = int(rows[row])
+            raise ResponseError(said, row) from error
+
+    def observed(self, y: Array) -> Array:
+        """Return the response as the inner family's mean has it."""
+        return self.inner.observed(y)
+
+    def natural(self, eta: Sequence[Any]) -> Sequence[Any]:
+        """Return the inner family's parameters and pi."""
+        return [*self.inner.natural(eta[:-1]), LOGIT.mu(eta[-1])]
+
+    def ratio_words(self, k: int) -> tuple[str, str] | None:
+        """Return the inner family's words for its own predictors."""
+        return self.inner.ratio_words(k) if k < len(self.inner.parameters) else None
+
+    def intercept_stand_in(self) -> Array | None:
+        """Return the inner family's change, which leaves pi as it is."""
+        change = self.inner.intercept_stand_in()
+        return None if change is None else np.append(change, 0.0)
+
+    def scale(self, eta: Sequence[float]) -> float:
+        """Return the inner family's scale."""
+        return self.inner.scale(eta[:-1])
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log(1 - pi) + log f(y), and at 0 the logarithm of what both parts give."""
-        log_f = self.conditional.log_density(y, eta[:-1])
+        log_f = self.conditional.log_density(self.beside_zeros(y), eta[:-1])
         log_pi, log_rest = LOGIT.log_mu(eta[-1]), LOGIT.log1m_mu(eta[-1])
         at_zero = self.log_density_at_zero(log_pi, log_rest, log_f)
-        return np.where(y == 0, at_zero, log_rest + log_f)
+        return np.where(is_zero(y), at_zero, log_rest + log_f)
+
+    def beside_zeros(self, y: Array) -> Array:
+        """Return the response as the conditional family takes it."""
+        return y
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return (1 - pi) times the conditional mean: the mean of the whole."""
         return np.asarray(LOGIT.mu(-eta[-1]) * self.conditional_mean(eta))
 
     def conditional_mean(self, eta: Sequence[Array]) -> Array:
-        """Return the mean of the counts that are not from the zero part."""
+        """Return the mean of the values that are not from the zero part."""
         return self.conditional.mean(eta[:-1])
 
     def variance(self, eta: Sequence[Array]) -> Array:
@@ -140,155 +190,120 @@ class ZeroPartFamily(Family):
         """Return draws of the conditional family, set to 0 with probability pi."""
         eta = np.broadcast_arrays(*eta)
         draws = self.conditional.simulate(eta[:-1], rng)
-        return np.where(rng.random(draws.shape) < LOGIT.mu(eta[-1]), 0.0, draws)
+        zero = rng.random(eta[0].shape) < LOGIT.mu(eta[-1])
+        if draws.ndim == zero.ndim:
+            return np.where(zero, 0.0, draws)
+        successes = np.where(zero, 0.0, draws[..., 0])  # of the trials in the second column
+        return np.stack([successes, draws[..., 1]], axis=-1)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
-        """Return pi + (1 - pi) F(y) from 0 on, F the conditional one."""
+        """Return pi + (1 - pi) F(y) from 0 on and (1 - pi) F(y) below, F the conditional one."""
         F = self.conditional.cdf(y, eta[:-1])
-        return np.where(y < 0, 0.0, LOGIT.mu(eta[-1]) + LOGIT.mu(-eta[-1]) * F)
+        pi = np.where((y if y.ndim == 1 else y[:, 0]) < 0, 0.0, LOGIT.mu(eta[-1]))
+        return np.asarray(np.minimum(pi + LOGIT.mu(-eta[-1]) * F, 1.0))
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
-        """Return derivatives by the chain rule, zero and positive rows apart."""
-        rows = y == 0
-        at_zero = taken(eta, rows)
-        terms = self.derivatives_at_zero(LOGIT.log_derivatives(at_zero[-1]), at_zero, order, wrt)
-        positive = self._derivatives_positive(y[~rows], taken(eta, ~rows), order, wrt)
-        shape = np.broadcast_shapes(y.shape, *(np.shape(each) for each in eta))
-        return merged(shape, (rows, terms), (~rows, positive))
-
-    def _derivatives_positive(
-        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
-    ) -> Derivatives:
-        """Return log(1 - pi) + log f(y): a sum without cross terms."""
-        index = len(eta) - 1
-        _, log_rest = LOGIT.log_derivatives(eta[-1])
-        part = self.conditional.derivatives(y, eta[:-1], order, without(wrt, index))
-        partials = dict(part.partials) | powers_of(log_rest, index, order, wrt)
-        return Derivatives(log_rest[0] + part.value, partials)
+        """Return derivatives by the chain rule, zeros and other rows apart."""
+        zero = is_zero(y)
+        shape = np.broadcast_shapes(y.shape[:1], *(np.shape(each) for each in eta))
+        at_zero, others = self.parts(y, zero, eta, order, wrt)
+        return merged(shape, (zero, at_zero), (~zero, others))
 
 
 class ZeroInflatedFamily(ZeroPartFamily):
-    """A count family with additional zeros."""
+    """A family with additional zeros."""
 
     without_zero_part = "its count part alone, without additional zeros"
 
     @property
     def conditional(self) -> Family:
-        """The count family itself: it has zeros of its own."""
-        return self.count
+        """The inner family itself: it has zeros of its own."""
+        return self.inner
 
     def log_density_at_zero(self, log_pi: Any, log_rest: Any, log_f: Any) -> Any:
         """Return log(pi + (1 - pi) f(0))."""
         return np.logaddexp(log_pi, log_rest + log_f)
 
-    def derivatives_at_zero(
-        self, pi: tuple[Taylor, Taylor], eta: Sequence[Array], order: int, wrt: tuple[int, ...]
-    ) -> Derivatives:
-        """Return log(pi + (1 - pi) f(0)) and its partials."""
+    def parts(
+        self, y: Array, zero: BoolArray, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return log(pi + (1 - pi) f(0)), and log(1 - pi) + log f(y)."""
         index = len(eta) - 1
-        y = np.zeros(np.shape(eta[-1])[-1:])
-        part = self.conditional.derivatives(y, eta[:-1], order, without(wrt, index))
-        return mixture_at_zero(part, pi, index, order, wrt)
+        whole = self.conditional.derivatives(y, eta[:-1], order, without(wrt, index))
+        pi = LOGIT.log_derivatives(*taken(eta[-1:], zero))
+        at_zero = mixture_at_zero(rows_of(whole, zero), pi, index, order, wrt)
+        others = _with_rest(rows_of(whole, ~zero), taken(eta, ~zero), order, wrt)
+        return at_zero, others
 
     def start(self, y: Array, weights: Array | None) -> Array:
-        """Return a start that tells the excess of zeros from the count family's own."""
-        return start_inflated(self.count, self.pi, y, weights)
+        """Return a start that tells the excess of zeros from the family's own."""
+        return start_inflated(self.inner, self.pi, y, weights)
 
 
 class HurdleFamily(ZeroPartFamily):
-    """Zero or not first, then a positive count; pi is P(Y = 0)."""
+    """Zero or not first, then another value; pi is P(Y = 0)."""
 
     without_zero_part = "its positive counts alone, without zeros"
+    typical: ClassVar[float] = 1.0
+    """A value that the conditional family takes."""
 
     @property
     def conditional(self) -> Family:
-        """The count family given that the count is positive."""
-        return ZeroTruncated(self.count)
+        """The inner family given that the count is positive."""
+        return ZeroTruncated(self.inner)
+
+    def conditional_part(self, y: Array) -> Family:
+        """Return the conditional family for some rows, none of them 0."""
+        return self.conditional
+
+    def beside_zeros(self, y: Array) -> Array:
+        """Return the response with its zeros, whose density is not asked for, replaced."""
+        zero = is_zero(y)
+        if not np.any(zero):
+            return y
+        others = y[~zero]
+        return np.where(zero, others[0] if others.size else self.typical, y)
 
     def log_density_at_zero(self, log_pi: Any, log_rest: Any, log_f: Any) -> Any:
         """Return log(pi)."""
         return log_pi
 
-    def derivatives_at_zero(
-        self, pi: tuple[Taylor, Taylor], eta: Sequence[Array], order: int, wrt: tuple[int, ...]
-    ) -> Derivatives:
-        """Return log(pi) and its derivatives."""
-        return Derivatives(pi[0][0], powers_of(pi[0], len(eta) - 1, order, wrt))
+    def parts(
+        self, y: Array, zero: BoolArray, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return log(pi), and log(1 - pi) + log f(y)."""
+        index = len(eta) - 1
+        log_pi, _ = LOGIT.log_derivatives(*taken(eta[-1:], zero))
+        at_zero = Derivatives(log_pi[0], powers_of(log_pi, index, order, wrt))
+        there, others = taken(eta, ~zero), y[~zero]
+        part = self.conditional_part(others)
+        positive = part.derivatives(others, there[:-1], order, without(wrt, index))
+        return at_zero, _with_rest(positive, there, order, wrt)
 
     def log_concave(self, wrt: tuple[int, ...]) -> bool:
-        """Return whether the positive counts are: log(pi) and log(1 - pi) are, and only added."""
+        """Return whether the other values are: log(pi) and log(1 - pi) are, and only added."""
         inside = without(wrt, len(self.parameters) - 1)
         return not inside or self.conditional.log_concave(inside)
 
     def start(self, y: Array, weights: Array | None) -> Array:
-        """Return the start of the positive counts and the share of zeros."""
+        """Return the start of the other values and the share of zeros."""
         w = np.ones(y.size) if weights is None else weights
         share = float(np.clip(np.average(y == 0, weights=w), 0.5 / y.size, 1.0 - 0.5 / y.size))
-        positive = y > 0
-        if np.any(positive & (w > 0)):
-            inside = self.conditional.start(y[positive], w[positive])
+        others = (y != 0) & (w > 0)
+        if np.any(others):
+            inside = self.conditional_part(y[others]).start(y[others], w[others])
         else:
-            inside = self.count.start(y, weights)
+            inside = self.conditional.start(np.full(y.size, self.typical), None)
         pi = share if self.pi is None else self.pi
         return np.append(inside, LOGIT.eta(pi))
 
 
-@dataclass(frozen=True)
-class ZeroInflated(AroundBase, ZeroInflatedFamily):
-    """Any count family with additional zeros.
-
-    Parameters
-    ----------
-    base : Family
-        The count family.
-    pi : float, optional
-        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
-    """
-
-    pi: float | None = None
-
-    name: ClassVar[str] = "zero_inflated"
-    prefix: ClassVar[str] = "zeroinflated"
-    role: ClassVar[str] = "zero"
-
-    @classmethod
-    def of(cls, base: Family) -> Family | None:
-        """Return the family with additional zeros; None for one truncated at 0.
-
-        Raises
-        ------
-        UnsupportedModelError
-            If the family's response is not a count.
-        """
-        if base.response_forms != {"numeric"}:
-            raise UnsupportedModelError(
-                f"ziformula: expected a family of counts, got {base.name!r}, whose response is "
-                "not a count. Leave ziformula out, or choose a family with a zero part."
-            )
-        return None if isinstance(base, ZeroTruncatedFamily) else cls(base)
-
-
-@dataclass(frozen=True)
-class Hurdle(AroundBase, HurdleFamily):
-    """Zero or not first, then a positive count of any family.
-
-    Parameters
-    ----------
-    base : Family
-        The count family.
-    pi : float, optional
-        P(Y = 0); fixed when given, estimated (logit scale) when not.
-    """
-
-    pi: float | None = None
-
-    name: ClassVar[str] = "hurdle"
-    prefix: ClassVar[str] = "hurdle"
-    role: ClassVar[str] = "zero"
-
-    @classmethod
-    def of(cls, base: Family) -> Family | None:
-        """Return the hurdle of a family that is truncated at 0; None for any other."""
-        return cls(base.count) if isinstance(base, ZeroTruncatedFamily) else None
+def _with_rest(
+    part: Derivatives, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+) -> Derivatives:
+    """Return log(1 - pi) + log f(y): a sum without cross terms."""
+    _, log_rest = LOGIT.log_derivatives(eta[-1])
+    partials = dict(part.partials) | powers_of(log_rest, len(eta) - 1, order, wrt)
+    return Derivatives(log_rest[0] + part.value, partials)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from interlace_core.contract import LINKS, Array, Derivatives, Family, OptionError, Parameter
+from interlace_core.contract import LINKS, Array, BoolArray, Derivatives, Family, Parameter
 from interlace_counts.zeros.partials import cloglog_partials, log_positive
 
 MIN_LOG_MEAN = -600.0
@@ -28,6 +28,9 @@ MAX_SUMMED = 10_000
 """Terms of such a sum. A count this large with a mean below 0.001 per row has a distribution with
 so long a tail that the difference is used again."""
 
+COMPLETE = 1.0 - 1e-15
+"""Such a sum is complete but for rounding."""
+
 REJECTION_ROUNDS = 30
 """Draws to try before the remaining rows, whose P(Y > 0) is then small, are drawn by inversion."""
 
@@ -35,37 +38,17 @@ START_STEPS = 20
 """EM steps of a start; a start needs one digit."""
 
 
-def require_count_family(composition: str, base: Family) -> None:
-    """Raise an OptionError unless a family can be the count part of a composition.
+def inner_parameters(inner: Family) -> tuple[Parameter, ...]:
+    """Return a family's parameters with their limits said of a part."""
+    where = "in its count part" if inner.support == "counts" else "beside its zeros"
 
-    Parameters
-    ----------
-    composition : str
-        Named in the message.
-    base : Family
-        A family of counts 0, 1, 2, ... without a zero part of its own.
-    """
-    counts = base.support == "counts" and base.response_forms == {"numeric"}
-    if not counts or any(parameter.role == "zero" for parameter in base.parameters):
-        raise OptionError(
-            f"{composition}: expected a family of counts from 0 on without a zero part, got "
-            f"{base.name!r} with the support {base.support!r}. Compose the family of the counts "
-            "themselves; it declares support = 'counts'."
-        )
+    def said(limit: str) -> str:
+        return limit and f"{limit} {where}"
 
-
-def inner_parameters(count: Family) -> tuple[Parameter, ...]:
-    """Return a count family's parameters with their limits said of a part."""
     return tuple(
-        replace(
-            parameter, at_lower=_of_part(parameter.at_lower), at_upper=_of_part(parameter.at_upper)
-        )
-        for parameter in count.parameters
+        replace(each, at_lower=said(each.at_lower), at_upper=said(each.at_upper))
+        for each in inner.parameters
     )
-
-
-def _of_part(limit: str) -> str:
-    return limit and f"{limit} in its count part"
 
 
 @runtime_checkable
@@ -170,49 +153,71 @@ def start_truncated(count: Family, y: Array, weights: Array | None) -> Array:
     return eta
 
 
-def start_inflated(count: Family, pi: float | None, y: Array, weights: Array | None) -> Array:
-    """Return the count family's start with the additional zeros removed, and their logit.
+def start_inflated(inner: Family, pi: float | None, y: Array, weights: Array | None) -> Array:
+    """Return a family's start with the additional zeros removed, and their logit.
 
     EM steps: the share of the zeros that the family does not explain, then its start without
     them.
 
     Parameters
     ----------
-    count : Family
+    inner : Family
         The family that the zeros are added to.
     pi : float, or None
         Probability of an additional zero where it is fixed.
     y, weights
         As for `Family.start`.
     """
-    w = np.ones(y.size) if weights is None else weights
-    zero = y == 0
+    w = np.ones(y.shape[0]) if weights is None else weights
+    zero = is_zero(y)
     share = float(np.average(zero, weights=w))
     mixing = float(np.clip(0.5 * share, 0.02, 0.9)) if pi is None else pi
-    eta = count.start(y, np.where(zero, 0.5 * w, w))
-    for _ in range(START_STEPS):
-        p0 = _probability_of_zero(count, eta)
-        own = max((1.0 - mixing) * p0 / (mixing + (1.0 - mixing) * p0), 1e-3)
-        eta = count.start(y, np.where(zero, own * w, w))
+    # zeros of as many trials are alike
+    kinds, kind = np.unique(y[zero], axis=0, return_inverse=True)
+    own = np.full(int(np.sum(zero)), 0.5)
+    eta = inner.start(y, _reweighted(w, zero, own))
+    for _ in range(START_STEPS if own.size else 0):
+        p0 = _probabilities(inner, kinds, eta)[kind.reshape(-1)]
+        own = np.maximum((1.0 - mixing) * p0 / (mixing + (1.0 - mixing) * p0), 1e-3)
+        eta = inner.start(y, _reweighted(w, zero, own))
         if pi is None:
-            mixing = float(np.clip(share * (1.0 - own), 0.01, 0.99))
+            added = float(np.average(1.0 - own, weights=np.maximum(w[zero], 1e-300)))
+            mixing = float(np.clip(share * added, 0.01, 0.99))
     return np.append(eta, LINKS["logit"].eta(mixing))
+
+
+def is_zero(y: Array) -> BoolArray:
+    """Return which rows are 0, shape (n,): of successes among trials, those without successes."""
+    return np.asarray((y if y.ndim == 1 else y[:, 0]) == 0)
+
+
+def _reweighted(w: Array, zero: BoolArray, own: Array) -> Array:
+    out = np.array(w, np.float64)
+    out[zero] *= own
+    return out
 
 
 def _probability_of_zero(count: Family, eta: Array) -> float:
     """Return f(0) at constant predictors, fixed parameters at their values."""
+    return float(_probabilities(count, np.zeros(1), eta)[0])
+
+
+def _probabilities(inner: Family, y: Array, eta: Array) -> Array:
+    """Return f(y) at constant predictors, fixed parameters at their values, shape (m,)."""
     values = [
-        np.array([e if p.fixed is None else p.fixed_eta()])
-        for p, e in zip(count.parameters, eta, strict=True)
+        np.full(y.shape[0], e if p.fixed is None else p.fixed_eta())
+        for p, e in zip(inner.parameters, eta, strict=True)
     ]
-    return float(np.exp(count.log_density(np.zeros(1), values))[0])
+    return np.asarray(np.exp(inner.bind_part(y).log_density(y, values)))
 
 
 def _summed_cdf(count: Family, y: Array, eta: Sequence[Array]) -> Array:
     log_p = log_positive(cloglog_positive(count, eta))
     total = np.zeros(y.shape)
     for k in range(1, int(np.max(y, initial=0.0)) + 1):
-        rows = np.flatnonzero(y >= k)
+        rows = np.flatnonzero((y >= k) & (total < COMPLETE))
+        if rows.size == 0:
+            break
         term = count.log_density(np.full(rows.size, float(k)), [each[rows] for each in eta])
         total[rows] += np.exp(term - log_p[rows])
     return total

@@ -7,7 +7,7 @@ not the mean of the positive counts; ask `mean`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,32 +35,32 @@ class ZeroTruncatedFamily(Family):
 
     @property
     @abstractmethod
-    def count(self) -> Family:
+    def inner(self) -> Family:
         """The count family, with all its parameters."""
 
     @property
     def r_family(self) -> str | None:
         """The count family's in R, truncated."""
-        return None if self.count.r_family is None else f"truncated_{self.count.r_family}"
+        return None if self.inner.r_family is None else f"truncated_{self.inner.r_family}"
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's."""
-        return inner_parameters(self.count)
+        return inner_parameters(self.inner)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept counts from 1 on."""
         require(self, (y >= 1) & (y == np.floor(y)), y, "positive counts 1, 2, 3, ...")
-        return self.count.check_response(y, weights)
+        return self.inner.check_response(y, weights)
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log f(y) - log(1 - f(0)), and -inf at 0."""
-        inside = self.count.log_density(y, eta) - log_positive(cloglog_positive(self.count, eta))
+        inside = self.inner.log_density(y, eta) - log_positive(cloglog_positive(self.inner, eta))
         return np.where(y == 0, -np.inf, inside)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return E[Y | Y > 0], which tends to its limit, not to 0, as eta falls."""
-        return truncated_moments(self.count, eta)[0]
+        return truncated_moments(self.inner, eta)[0]
 
     def conditional_mean(self, eta: Sequence[Array]) -> Array:
         """Return the mean: a truncated family is its own conditional part."""
@@ -68,26 +68,26 @@ class ZeroTruncatedFamily(Family):
 
     def variance(self, eta: Sequence[Array]) -> Array:
         """Return V / (1 - f(0)) - mean^2 f(0), V the untruncated variance."""
-        return truncated_moments(self.count, eta, variance=True)[1]
+        return truncated_moments(self.inner, eta, variance=True)[1]
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return positive draws of the count family."""
-        return simulate_positive(self.count, eta, rng)
+        return simulate_positive(self.inner, eta, rng)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return (F(y) - f(0)) / (1 - f(0)), without its cancellation where f(0) is near 1."""
-        return truncated_cdf(self.count, y, eta)
+        return truncated_cdf(self.inner, y, eta)
 
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the count family's start for the response with its missing zeros added."""
-        return start_truncated(self.count, y, weights)
+        return start_truncated(self.inner, y, weights)
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives by the chain rule from the count family's at y and at 0."""
-        full = self.count.derivatives(y, eta, order, wrt)
-        h = cloglog_positive_derivatives(self.count, y, eta, order, wrt)
+        full = self.inner.derivatives(y, eta, order, wrt)
+        h = cloglog_positive_derivatives(self.inner, y, eta, order, wrt)
         return truncated_derivatives(full, h, order, wrt)
 
 
@@ -103,8 +103,9 @@ class ZeroTruncated(AroundBase, ZeroTruncatedFamily):
 
     name: ClassVar[str] = "zero_truncated"
     prefix: ClassVar[str] = "truncated"
+    takes: ClassVar[Mapping[str, str]] = {"counts": "positive counts"}
 
     @classmethod
     def of(cls, base: Family) -> Family | None:
-        """Return the family given that the count is positive."""
-        return cls(base)
+        """Return the family given that the count is positive; None for one not of counts."""
+        return cls(base) if cls.serves(base) else None

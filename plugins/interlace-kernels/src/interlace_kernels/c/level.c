@@ -4,6 +4,12 @@
 
 IK_EXPORT int32_t ik_abi(void) { return IK_ABI; }
 
+/* What these sources are, by the build that compiled them. */
+#ifndef IK_SOURCES
+#define IK_SOURCES 0
+#endif
+IK_EXPORT uint64_t ik_sources(void) { return IK_SOURCES; }
+
 /* 0 for the baseline, 3 for x86-64-v3 (AVX2, FMA), 4 for x86-64-v4 (AVX-512). The system is asked
  * too, since it has to save the wider registers. */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))

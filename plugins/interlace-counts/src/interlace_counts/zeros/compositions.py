@@ -1,0 +1,145 @@
+"""A zero part for any family that can have one, by its support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from interlace_core.contract import Array, Family, Response
+from interlace_core.families import require, require_counts
+from interlace_counts.zeros.around_base import AroundBase
+from interlace_counts.zeros.parts import HurdleFamily, ZeroInflatedFamily
+from interlace_counts.zeros.truncated import ZeroTruncated, ZeroTruncatedFamily
+
+WITH_ZERO = {
+    "non-negative": "numbers of at least 0",
+    "unit interval with 0": "proportions of at least 0 and below 1",
+}
+"""What a response may be once zeros are put to it, where its sign tells, in words."""
+
+R_NAMES = {"Gamma": "ziGamma"}
+"""R's families that take zeros under another name."""
+
+
+@dataclass(frozen=True)
+class ZeroInflated(AroundBase, ZeroInflatedFamily):
+    """Any family that has zeros, with additional ones: counts, successes among trials, Tweedie.
+
+    Parameters
+    ----------
+    base : Family
+        The family with zeros of its own.
+    pi : float, optional
+        Probability of an additional zero; fixed when given, estimated (logit scale) when not.
+    """
+
+    pi: float | None = None
+
+    name: ClassVar[str] = "zero_inflated"
+    prefix: ClassVar[str] = "zeroinflated"
+    role: ClassVar[str] = "zero"
+    takes: ClassVar[Mapping[str, str]] = {
+        support: support for support in ("counts", "trials", "non-negative", "closed unit interval")
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.support != "counts":
+            alone = f"{self.base.name} alone, without additional zeros"
+            object.__setattr__(self, "without_zero_part", alone)
+
+    @classmethod
+    def of(cls, base: Family) -> Family | None:
+        """Return the family with additional zeros; None for one that has none, or a zero part."""
+        return cls(base) if cls.serves(base) else None
+
+
+@dataclass(frozen=True)
+class Hurdle(AroundBase, HurdleFamily):
+    """Zero or not first, then another value of any family; pi is P(Y = 0).
+
+    Of a family of counts it is a positive count. A family of positive numbers, of proportions
+    inside of (0, 1) or of real numbers is taken as it is: it has a density at 0, no probability, so
+    that a zero is always of the zero part, and this is also its zero-inflated form.
+
+    Parameters
+    ----------
+    base : Family
+        The family of the other values.
+    pi : float, optional
+        P(Y = 0); fixed when given, estimated (logit scale) when not.
+    """
+
+    pi: float | None = None
+
+    name: ClassVar[str] = "hurdle"
+    prefix: ClassVar[str] = "hurdle"
+    role: ClassVar[str] = "zero"
+    takes: ClassVar[Mapping[str, str]] = {
+        "counts": "counts",
+        "positive counts": "counts",
+        "positive": "non-negative",
+        "unit interval": "unit interval with 0",
+        "real": "real with 0",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base.support != "counts":
+            object.__setattr__(self, "without_zero_part", f"{self.base.name} alone, without zeros")
+        if self.base.support == "unit interval":
+            object.__setattr__(self, "typical", 0.5)
+
+    @classmethod
+    def of(cls, base: Family) -> Family | None:
+        """Return the hurdle of a family without zeros: of one truncated at 0, its inner one's."""
+        if isinstance(base, ZeroTruncatedFamily):
+            return cls(base.inner)
+        return cls(base) if cls.serves(base) and base.support != "counts" else None
+
+    @property
+    def conditional(self) -> Family:
+        """The base, given that the count is positive where it has zeros of its own."""
+        return ZeroTruncated(self.base) if self.base.support == "counts" else self.base
+
+    def conditional_part(self, y: Array) -> Family:
+        """Return the conditional family bound to some rows."""
+        part = self.base.bind_part(y)
+        return ZeroTruncated(part) if self.base.support == "counts" else part
+
+    @property
+    def r_family(self) -> str | None:
+        """R's name; None where R adds the probability of a zero to the density at 0."""
+        name = self.conditional.r_family
+        if self.base.support == "real" or name is None:
+            return None
+        return R_NAMES.get(name, name)
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Accept 0, and what the base accepts; weights multiply the log-density of their row."""
+        if self.base.support == "counts":
+            require_counts(self, y)
+            return self.base.check_response(y, weights)
+        if self.support in WITH_ZERO:
+            below = 1.0 if self.base.support == "unit interval" else np.inf
+            require(self, (y >= 0) & (y < below), y, WITH_ZERO[self.support])
+        rows = np.flatnonzero(y != 0)
+        with self.as_own(rows):
+            found = self.base.check_response(y[rows], None if weights is None else weights[rows])
+        checked = np.array(y, np.float64)
+        checked[rows] = found.y
+        return Response(checked, weights)
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy around the bound base, which zeros tell nothing unless it has them."""
+        return replace(self, base=self.base.bind(self._for_base(y)))
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(self._for_base(y)))
+
+    def _for_base(self, y: Array) -> Array:
+        return y if self.base.support == "counts" else self.beside_zeros(y)

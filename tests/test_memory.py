@@ -1,0 +1,64 @@
+"""What would not fit into memory is refused before it is tried, with how much it needs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace_core.messages import memory
+from interlace_core.messages.errors import OptionError, OutOfMemoryError
+
+
+@pytest.fixture
+def small_machine(monkeypatch):
+    """Return a function that leaves so many bytes."""
+
+    def leave(size):
+        monkeypatch.setattr(memory, "SMALL", 0.0)
+        monkeypatch.setattr(memory, "usable_memory", lambda: float(size))
+
+    return leave
+
+
+@pytest.fixture(scope="module")
+def crossed():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"a": rng.integers(0, 300, 3000), "b": rng.integers(0, 200, 3000)})
+    return data.assign(x=rng.normal(size=3000), y=rng.normal(size=3000))
+
+
+def test_a_crossed_model_is_refused_where_its_dense_part_does_not_fit(small_machine, crossed):
+    small_machine(900_000)  # 200 levels of b: their matrix, its factor and its inverse take 960,000
+    with pytest.raises(OutOfMemoryError, match="fit: expected what fits.*300 of a and 200 of b"):
+        interlace.fit("y ~ x + (1 | a) + (1 | b)", crossed)
+    with pytest.raises(MemoryError):
+        interlace.fit("y ~ x + (1 | a) + (1 | b)", crossed)
+    assert interlace.fit("y ~ x + (1 | b)", crossed).nobs == 3000
+
+
+def test_many_draws_are_refused_before_they_are_made(small_machine, crossed):
+    fit = interlace.fit("y ~ x + (1 | b)", crossed)
+    with pytest.raises(OptionError, match="simulate: n must be at most"):
+        fit.simulate(10**30)
+    with pytest.raises(OutOfMemoryError, match="simulate: n: .*1000000000 draws"):
+        fit.simulate(10**9)
+    with pytest.raises(OutOfMemoryError, match="scaled_residuals: n"):
+        fit.scaled_residuals(10**9)
+    with pytest.raises(OutOfMemoryError, match="pedigree: .*3000 animals"):
+        small_machine(10_000_000)
+        interlace.pedigree(range(1, 3001), ["0"] * 3000, ["0"] * 3000)
+
+
+def test_memory_that_runs_out_on_the_way_is_told_in_words(monkeypatch, crossed):
+    fit = interlace.fit("y ~ x + (1 | b)", crossed)
+
+    def full(*arguments, **options):
+        raise MemoryError("Unable to allocate 18.6 GiB")
+
+    monkeypatch.setattr("interlace.inference.simulation.simulate", full)
+    with pytest.raises(OutOfMemoryError, match="simulate: the memory.*18.6 GiB"):
+        fit.simulate(3)
+
+
+def test_the_machine_says_how_much_there_is():
+    assert memory.usable_memory() > 1e6

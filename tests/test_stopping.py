@@ -1,0 +1,124 @@
+"""A fit that is asked to end gives the best point so far, says so, and claims nothing."""
+
+import numpy as np
+import pytest
+
+import interlace
+from interlace.config.options import options
+from interlace_core.messages.errors import ConvergenceWarning, OptionError
+from reference_fits import load_data
+
+CALLS = {
+    "glmer": lambda **k: interlace.glmer(
+        "incidence / size ~ period + (1 | herd)", load_data("cbpp"), "binomial", weights="size", **k
+    ),
+    "fit": lambda **k: interlace.fit(
+        "Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"), **k
+    ),
+    "clmm": lambda **k: interlace.clmm("rating ~ temp + (1 | judge)", load_data("wine"), **k),
+    "quadrature": lambda **k: interlace.glmer(
+        "incidence / size ~ period + (1 | herd)",
+        load_data("cbpp"),
+        "binomial",
+        weights="size",
+        nAGQ=5,
+        **k,
+    ),
+    "bobyqa": lambda **k: interlace.glmer(
+        "incidence / size ~ period + (1 | herd)",
+        load_data("cbpp"),
+        "binomial",
+        weights="size",
+        optimizer="bobyqa",
+        **k,
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("after", [1, 3, 6])
+def test_a_callback_ends_a_fit_at_the_best_point_so_far(call, after):
+    steps = []
+
+    def enough(step):
+        steps.append(step)
+        return len(steps) >= after
+
+    with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
+        fit = CALLS[call](callback=enough)
+    assert len(steps) == after
+    assert fit.fit.verdict.status == "stopped"
+    assert not fit.converged
+    assert -fit.fit.value == pytest.approx(max(each.llf for each in steps), abs=1e-9)
+    assert steps[-1].best_llf == max(each.llf for each in steps)
+    assert [each.evaluations for each in steps] == sorted(each.evaluations for each in steps)
+    assert "stopped by its callback" in str(fit.summary())
+    assert len(fit.predict()) == fit.nobs  # what it has can be looked at
+    assert np.isnan(fit.fe_bse).all() or call == "fit"
+
+
+def test_a_callback_that_says_nothing_changes_nothing():
+    seen = []
+    fit = CALLS["glmer"](callback=lambda step: seen.append(step))
+    plain = CALLS["glmer"]()
+    assert fit.converged and fit.llf == plain.llf
+    assert max(each.llf for each in seen) == pytest.approx(plain.llf, abs=1e-9)
+    assert len(seen) <= fit.fit.n_evaluations
+
+
+def test_time_ends_a_fit_after_its_first_evaluation_at_the_soonest():
+    with pytest.warns(ConvergenceWarning, match=r"stopped after .* s \(max_seconds=1e-09\)"):
+        fit = CALLS["glmer"](max_seconds=1e-9)
+    assert fit.fit.n_evaluations == 1
+    with options(max_seconds=1e-9), pytest.warns(ConvergenceWarning, match="stopped after"):
+        again = CALLS["glmer"]()
+    assert again.llf == fit.llf
+    assert CALLS["glmer"](max_seconds=1e9).converged
+
+
+def test_nothing_further_is_searched_after_a_stop():
+    """Of ten random starts the callback lets one search end and a second one begin."""
+    counts = [0]
+
+    def in_the_second_search(step):
+        counts[0] += step.evaluations == 1
+        return counts[0] == 2
+
+    with pytest.warns(ConvergenceWarning, match="one search ended at an optimum"):
+        fit = CALLS["glmer"](starts=10, callback=in_the_second_search)
+    assert counts[0] == 2
+    assert fit.llf == pytest.approx(CALLS["glmer"]().llf, abs=1e-6)
+    assert fit.fit.verdict.status == "stopped" and not fit.converged
+    assert np.isfinite(fit.fe_bse).all()  # of the optimum that was reached
+
+
+def test_a_callback_that_fails_is_named_and_no_plugin_is():
+    def broken(step):
+        raise KeyError("mine")
+
+    with pytest.raises(OptionError, match="callback: .*raised KeyError: 'mine'") as caught:
+        CALLS["glmer"](callback=broken)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+    def interrupted(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CALLS["glmer"](callback=interrupted)
+
+
+@pytest.mark.parametrize("call", ["glmer", "fit", "clmm"])
+@pytest.mark.parametrize(
+    "wrong", [{"max_seconds": 0}, {"max_seconds": "1"}, {"max_seconds": np.nan}, {"callback": 3}]
+)
+def test_what_is_no_time_and_no_function_is_refused(call, wrong):
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        CALLS[call](**wrong)
+
+
+def test_a_stopped_fit_is_saved_as_one(tmp_path):
+    with pytest.warns(ConvergenceWarning, match="stopped"):
+        fit = CALLS["glmer"](callback=lambda step: True)
+    fit.save(tmp_path / "m.interlace")
+    again = interlace.load(tmp_path / "m.interlace")
+    assert again.status == fit.status and not again.converged
