@@ -43,7 +43,7 @@ data = pd.DataFrame({"x": at[:, 0], "y": at[:, 1], "region": region})
 data["count"] = rng.poisson(np.exp(0.5 + effects))
 model = interlace.glmer("count ~ 1 + slow_decay(0 + x + y | region)", data, "poisson")
 assert model.converged
-limits = model.confint()
+limits = model.confint(level=0.99)
 assert limits.loc["range | region", "lower"] < 2.0 < limits.loc["range | region", "upper"], limits
 assert abs(limits.loc["sd | region", "estimate"] - 0.8) < 0.25, limits
 print("used")
