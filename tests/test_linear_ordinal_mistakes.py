@@ -49,14 +49,14 @@ def test_a_small_residual_beside_a_large_mean_is_fitted(sleep, model):
 
 @pytest.mark.parametrize("contrast", [[1.0], "Days", [[1.0, 0.0]], None])
 def test_a_contrast_has_a_number_for_each_coefficient(model, contrast):
-    with pytest.raises(OptionError, match="contrast_df: contrast needs one number for each of"):
+    with pytest.raises(OptionError, match="contrast_df: contrast must be one finite number"):
         model.contrast_df(contrast)
 
 
 def test_anova_takes_fits_and_a_choice(model):
-    with pytest.raises(OptionError, match="anova: expected fits, got a int: 3"):
+    with pytest.raises(OptionError, match="anova: expected fits, got 3"):
         interlace.anova(model, 3)
-    with pytest.raises(OptionError, match="anova: refit must be True, False or None, got 'yes'"):
+    with pytest.raises(OptionError, match="anova: refit must be True or False, got 'yes'"):
         interlace.anova(model, model, refit="yes")
 
 

@@ -265,8 +265,10 @@ def test_everything_after_the_fit_works_or_is_refused_in_words(tmp_path):
     loaded = interlace.load(tmp_path / "fit.interlace")
     np.testing.assert_array_equal(loaded.predict(data.head(4)), predicted["fit"])
     np.testing.assert_allclose(loaded.fe_df, found.fe_df)
+    np.testing.assert_array_equal(loaded.simulate(1, seed=1), found.simulate(1, seed=1))
+    found.save(tmp_path / "small.interlace", data=False)
     with pytest.raises(NotAvailableError):
-        loaded.simulate(1, seed=1)
+        interlace.load(tmp_path / "small.interlace").simulate(1, seed=1)
     with pytest.raises(NotAvailableError):
         found.r_code()
     with pytest.raises(UnsupportedModelError):

@@ -119,7 +119,7 @@ def test_what_cannot_be_profiled_is_refused_in_words() -> None:
     model = fitted("dyestuff_reml_lme4")
     with pytest.raises(OptionError, match=r"'Intercept' has no profile .*Leave out refit=False"):
         model.confint(method="profile", refit=False)
-    with pytest.raises(OptionError, match="refit must be True, False or None, got 'ML'"):
+    with pytest.raises(OptionError, match="refit must be True or False, got 'ML'"):
         model.profile(refit="ML")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match='refit goes with method="profile"'):
         model.confint(refit=True)

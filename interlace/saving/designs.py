@@ -173,8 +173,8 @@ def _parsed(
         found = parse(Vocabulary(parts["columns"], limits=limits))
     except (FormulaError, RecursionError) as error:
         raise SavedFileError(
-            f"load: {where}: expected a formula of columns, operators and known functions. Running "
-            f"another could run code that came with the file; do not use this file. {error}"
+            f"load: {where[:200]}: expected a formula of columns, operators and known functions. "
+            f"Running another could run code that came with the file; do not use this file. {error}"
         ) from error
     if found.columns != parts["columns"]:
         raise wrong(f"{where}.columns", ", ".join(found.columns), parts["columns"])

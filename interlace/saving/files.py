@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from interlace_core.messages.errors import FileAccessError, SavedFileError
+from interlace_core.messages.errors import FileAccessError, MissingFileError, SavedFileError
 
 NEW_MODE = 0o666
 """Permissions of a new file, of which the process's umask takes its share."""
@@ -21,8 +21,10 @@ def read_whole(path: Path, who: str) -> bytes:
 
     Raises
     ------
+    MissingFileError
+        If there is none.
     FileAccessError
-        If there is none, or it cannot be read.
+        If it cannot be read.
     """
     with _told(f"{who}: {str(path)!r} cannot be read"):
         return path.read_bytes()
@@ -92,6 +94,8 @@ def _told(what: str) -> Iterator[None]:
     """Say in one sentence what failed, and why."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{what}: {error.strerror}. Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: a path that the system has no letters for
         why = getattr(error, "strerror", None) or str(error)
         raise FileAccessError(f"{what}: {why}. Check path, permissions and space.") from error

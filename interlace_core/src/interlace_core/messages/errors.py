@@ -87,6 +87,10 @@ class FileAccessError(SavedFileError, OSError):
     """A file cannot be read or written: there is none, no permission, no space."""
 
 
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """There is no such file."""
+
+
 class OutOfMemoryError(InterlaceError, MemoryError):
     """What is asked for does not fit into the memory of the machine."""
 
