@@ -109,7 +109,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     fits = [salamanders("poisson", "~ mined"), salamanders("poisson", "~ 1")]
     for call, said in (
         (lambda: plots.coefficients([]), "got none"),
-        (lambda: plots.coefficients(["m"]), "got a str"),
+        (lambda: plots.coefficients(["m"]), "got 'm'"),
         (lambda: plots.coefficients(fits[0], labels={"minned": "x"}), "'minned', which is not"),
         (lambda: plots.coefficients(fits[0], labels=["x"]), "must be a mapping"),
         (lambda: plots.coefficients(fits[0], "all", ax=pyplot.figure().subplots()), "2 axes"),

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
-from interlace_core.messages.checks import shown
+from interlace_core.messages.checks import is_real, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 
@@ -123,7 +122,7 @@ def resolved(
             other = _partner(value, target, name, problem, labels, who)
             yield target, name, other
             continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        if not is_real(value) or not np.isfinite(float(value)):
             also = ", or the name of a parameter to be equal to" if shared else ""
             raise OptionError(f"{who}: expected a number for {name!r}{also}, got {shown(value)}.")
         yield target, name, float(value)

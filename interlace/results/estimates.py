@@ -15,7 +15,7 @@ from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.calculus.jets.density import differentiate
-from interlace_core.messages.checks import check_level, shown
+from interlace_core.messages.checks import check_level, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -199,7 +199,7 @@ class Estimates(FittedModel):
 
     def parameter_index(self, parameter: int | str) -> int:
         """Return the index of a distributional parameter given by index, name or role."""
-        plain = isinstance(parameter, (str, int, np.integer)) and not isinstance(parameter, bool)
+        plain = isinstance(parameter, str) or is_whole(parameter)
         for k, found in enumerate(self.coefficients):
             if plain and parameter in (k, found.parameter.name, found.parameter.role):
                 return k

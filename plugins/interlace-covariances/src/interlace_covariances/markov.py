@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from interlace_core.contract import Array, DataError, Kind, ResidualCorrelation
-from interlace_covariances.ranges import RangeScale
+from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.residuals import AutoregressiveResiduals
 from interlace_covariances.scaled import ScaledCorrelation
 
@@ -225,10 +225,14 @@ class OrnsteinUhlenbeck(MarkovSequence):
 
     @property
     def start_angles(self) -> Array:
-        """The angle that gives neighbours the start's correlation."""
+        """The angle that gives neighbours the start's correlation, or a range of some of the span.
+
+        Times of many groups together lie closer than those of any one.
+        """
         if not self.n_angles:
             return np.zeros(0)
-        return self.scale.angle(np.array([np.median(self.gaps) / -np.log(START_CORRELATION)]))
+        near = np.median(self.gaps) / -np.log(START_CORRELATION)
+        return self.scale.angle(np.array([max(near, np.sum(self.gaps) * SHARE_OF_SPAN)]))
 
     def steps(self, angles: Array) -> tuple[Array, Array]:
         """Return exponentials of the gaps."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import gammaln, kve
 
 from interlace_core.contract import Array, DataError, Kind, correlation_root
-from interlace_covariances.ranges import RangeScale
+from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.scaled import ScaledCorrelation
 
 QUARTER = 0.5 * np.pi
@@ -75,7 +75,9 @@ class PlaceCorrelation(ScaledCorrelation):
         if not self.n_angles:
             return np.zeros(0)
         nearest = np.min(np.where(self._off, self.distances, np.inf), axis=1)
-        return self.scale.angle(np.array([1.5 * np.median(nearest)]))
+        # places of many groups together lie closer than those of any one
+        span = float(np.max(self.distances)) * SHARE_OF_SPAN
+        return self.scale.angle(np.array([max(1.5 * np.median(nearest), span)]))
 
     def root(self, angles: Array) -> Array:
         """Return the Cholesky factor."""

@@ -18,6 +18,10 @@ IDENTICAL = 1e4
 0.9999."""
 
 
+SHARE_OF_SPAN = 1.0 / 30.0
+"""Of the largest distance: the least range that a search begins with."""
+
+
 @dataclass(frozen=True)
 class RangeScale:
     """log(range) = middle + half sin(angle).
