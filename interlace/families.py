@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from interlace_counts.generalized_poisson import (
         GeneralizedPoissonFamily as GeneralizedPoissonFamily,
     )
+    from interlace_counts.hurdle import (
+        HurdleConwayMaxwellPoissonFamily as HurdleConwayMaxwellPoissonFamily,
+    )
+    from interlace_counts.hurdle import (
+        HurdleGeneralizedPoissonFamily as HurdleGeneralizedPoissonFamily,
+    )
     from interlace_counts.hurdle import HurdleNB1Family as HurdleNB1Family
     from interlace_counts.hurdle import HurdleNB2Family as HurdleNB2Family
     from interlace_counts.hurdle import HurdlePoissonFamily as HurdlePoissonFamily
@@ -30,12 +36,24 @@ if TYPE_CHECKING:
         NegativeBinomial12Family as NegativeBinomial12Family,
     )
     from interlace_counts.truncated import (
+        TruncatedConwayMaxwellPoissonFamily as TruncatedConwayMaxwellPoissonFamily,
+    )
+    from interlace_counts.truncated import (
+        TruncatedGeneralizedPoissonFamily as TruncatedGeneralizedPoissonFamily,
+    )
+    from interlace_counts.truncated import (
         TruncatedNegativeBinomial1Family as TruncatedNegativeBinomial1Family,
     )
     from interlace_counts.truncated import (
         TruncatedNegativeBinomial2Family as TruncatedNegativeBinomial2Family,
     )
     from interlace_counts.truncated import TruncatedPoissonFamily as TruncatedPoissonFamily
+    from interlace_counts.zero_inflated import (
+        ZeroInflatedConwayMaxwellPoissonFamily as ZeroInflatedConwayMaxwellPoissonFamily,
+    )
+    from interlace_counts.zero_inflated import (
+        ZeroInflatedGeneralizedPoissonFamily as ZeroInflatedGeneralizedPoissonFamily,
+    )
     from interlace_counts.zero_inflated import ZeroInflatedNB1Family as ZeroInflatedNB1Family
     from interlace_counts.zero_inflated import ZeroInflatedNB2Family as ZeroInflatedNB2Family
     from interlace_counts.zero_inflated import (

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.messages.errors import InterlaceError
+from interlace_core.messages.errors import InterlaceError, OptionError
 from reference_fits import load_data
 
 
@@ -20,7 +20,7 @@ def cbpp():
 
 NEW = pd.DataFrame({"period": ["1"], "herd": ["1"]})
 MISTAKES = {
-    "parm": (lambda m: m.confint(3), "confint: expected a parameter's label.*got 3"),
+    "parm": (lambda m: m.confint(3), "confint: parm must be a parameter's label.*got 3"),
     "vcov": (lambda m: m.confint(vcov=np.eye(2)), r"vcov must be.*\(5, 5\).*got shape \(2, 2\)"),
     "seed": (lambda m: m.bootstrap(2, seed="a"), "seed must be None or a whole number.*'a'"),
     "seed below 0": (lambda m: m.simulate(seed=-1), "seed must be.*-1"),
@@ -55,8 +55,11 @@ def test_mistake_in_a_statistic_costs_no_draws(cbpp):
         calls.append(fit)
         return {"a": fit.no_such_thing}
 
-    with pytest.raises(AttributeError, match="no_such_thing"):
+    with pytest.raises(
+        OptionError, match="statistic raised AttributeError.*no_such_thing"
+    ) as caught:
         cbpp.bootstrap(50, statistic=counted)
+    assert isinstance(caught.value.__cause__, AttributeError)
     assert len(calls) == 1
 
 

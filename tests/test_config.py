@@ -289,6 +289,7 @@ def test_origins_tell_each_value_and_place(project: Path) -> None:
         "new_levels": ("population", "built in"),
         "verbose": (True, "options()"),
         "starts": (None, "not set"),
+        "max_seconds": (None, "not set"),
         "kernels": (None, "not set"),
         "threads": (None, "not set"),
         "formula_limits": (None, "not set"),

@@ -84,7 +84,7 @@ def test_priors_are_checked(separated):
     call = ("y ~ x + (1 | g)", separated, "binomial")
     with pytest.raises(OptionError, match="'xx'.*Coefficients: Intercept, x"):
         interlace.glmer(*call, priors={"xx": interlace.normal()})
-    with pytest.raises(OptionError, match="expected a mapping"):
+    with pytest.raises(OptionError, match="must be a mapping"):
         interlace.glmer(*call, priors={"x": 2.5})
     with pytest.raises(OptionError, match="scale must be a positive number"):
         interlace.normal(0, -1)

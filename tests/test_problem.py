@@ -611,9 +611,9 @@ def test_interaction_without_observations_is_dropped(data):
     [
         ({"formula": 3}, "formula: .* got a int"),
         ({"formula": ["y ~ x"]}, "formula: .* got a list"),
-        ({"groups": 3}, "groups: .* got a int"),
-        ({"groups": ["g", 3]}, "groups: .* got a int"),
-        ({"random": {"g": "1"}}, "random: .* got a dict"),
+        ({"groups": 3}, "groups must be text.* got 3"),
+        ({"groups": ["g", 3]}, "groups must be text.* got 3"),
+        ({"random": {"g": "1"}}, "random must be text.* got {"),
         ({"parameters": "~ x"}, "parameters: .* got a str"),
         ({"parameters": {"phi": 1}}, r"parameters\['phi'\]: .* got a int"),
     ],

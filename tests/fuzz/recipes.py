@@ -386,6 +386,33 @@ RECIPES: dict[str, Recipe] = {
     ),
     "genpois": count(draw_genpois, genpois, extra=(0.8,), r="genpois", most=400, **NB),
     "compois": count(draw_compois, None, extra=(0.4,), r="compois", most=150, **NB),
+    "truncated_genpois": count(
+        positive(draw_genpois), truncated(genpois), extra=(0.8,), most=300, **NB
+    ),
+    "truncated_compois": count(positive(draw_compois), None, extra=(0.4,), most=120, **NB),
+    "hurdle_genpois": count(
+        with_zeros(positive(draw_genpois)),
+        hurdle(genpois),
+        extra=(0.8, -0.7),
+        most=300,
+        **NB,
+        **ZERO,
+    ),
+    "hurdle_compois": count(
+        with_zeros(positive(draw_compois)), None, extra=(0.4, -0.7), most=120, **NB, **ZERO
+    ),
+    "zeroinflated_genpois": count(
+        with_zeros(draw_genpois),
+        inflated(genpois),
+        extra=(0.8, -0.8),
+        limit=(0.8, -30.0),
+        most=300,
+        **NB,
+        **ZERO,
+    ),
+    "zeroinflated_compois": count(
+        with_zeros(draw_compois), None, extra=(0.4, -0.8), most=120, **NB, **ZERO
+    ),
     "truncated_poisson": count(positive(draw_poisson), truncated(poisson), r="truncated_poisson"),
     "truncated_negativebinomial": count(
         positive(draw_nb2),
