@@ -62,7 +62,7 @@ def engine_of(model: Model) -> str | None:
     )
     if model.recipe.r is None or "approximation" in options:
         return None
-    if model.family.endswith(SLOW) and special_structure:
+    if model.family in SLOW and special_structure:
         return None
     if model.family == "cumulative":
         plain = not special_structure and "||" not in model.random and options.get("nAGQ") != 0
@@ -78,7 +78,7 @@ def engine_of(model: Model) -> str | None:
 
 
 SLOW = ("genpois", "compois", "tweedie")
-"""Families, and bases of families, that take glmmTMB a minute, or no end, with a structure."""
+"""Families that take glmmTMB a minute, or no end, with a covariance structure."""
 
 
 def formula_of(model: Model) -> str:

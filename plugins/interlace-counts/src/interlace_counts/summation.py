@@ -75,7 +75,8 @@ def summation_grid(origin: Array, lower: Array, upper: Array, widest: Array) -> 
     widest : ndarray, shape (rows,)
         Longest block that the function's curvature allows, about two standard deviations.
     """
-    rows, starts, levels = [], [], []
+    rows: list[IntArray] = []
+    starts, levels = [], []
     row, start = np.arange(origin.size), np.array(lower, dtype=np.float64)
     while row.size or not rows:  # once without any row too
         room = np.minimum(np.minimum(widest[row], origin[row] + start), upper[row] - start + 1.0)
