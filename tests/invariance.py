@@ -19,7 +19,7 @@ COUNTS_BY_SUMS = tuple(f"{part}compois" for part in ("", "truncated_", "hurdle_"
 SUMS = (*COUNTS_BY_SUMS, "tweedie", "skewnormal")
 SALT = {"negativebinomial12": 4, "truncated_compois": 2}
 """Another draw for data whose optimum is at a limit: on the flat line to it, searches end at
-different points, after many steps."""
+different points. And one for data that take seconds to fit, `truncated_compois`."""
 
 TOL_LOGLIK = 1e-6
 """Searches end with less than 1e-7 to gain."""
