@@ -15,10 +15,11 @@ from interlace_core.registry.registry import default_registry
 ROWS, GROUPS = 400, 25
 FEWER = 160
 """Rows for families whose density is a sum: enough for a slope, and quick."""
-SUMS = ("compois", "tweedie", "skewnormal")
-SALT = {"negativebinomial12": 4}
+COUNTS_BY_SUMS = tuple(f"{part}compois" for part in ("", "truncated_", "hurdle_", "zeroinflated_"))
+SUMS = (*COUNTS_BY_SUMS, "tweedie", "skewnormal")
+SALT = {"negativebinomial12": 4, "truncated_compois": 2}
 """Another draw for data whose optimum is at a limit: on the flat line to it, searches end at
-different points."""
+different points. And one for data that take seconds to fit, `truncated_compois`."""
 
 TOL_LOGLIK = 1e-6
 """Searches end with less than 1e-7 to gain."""

@@ -45,3 +45,9 @@ def test_infinite_exponent_is_on_the_two_counts_around_the_mean(log_mu, log_phi)
 def test_log_factorial_excess_is_exactly_zero_at_its_zeros(k):
     """An exponent of exp(250) multiplies it."""
     assert np.array_equal(log_factorial_excess(np.full(2, k), np.array([0.0, 1.0])), [0.0, 0.0])
+
+
+def test_no_rows_have_no_draws_and_no_moments():
+    family, eta = ConwayMaxwellPoissonFamily(), [np.empty(0), np.empty(0)]
+    assert family.simulate(eta, np.random.default_rng(0)).shape == (0,)
+    assert family.variance(eta).shape == (0,)

@@ -2,7 +2,8 @@
 
 All densities are written on the scale of the linear predictors: `eta` holds one entry per
 distributional parameter, in the order of `Family.parameters`; each entry broadcasts against
-`y` along its last axis (n rows), and may have leading axes (quadrature nodes).
+`y` along its last axis (n rows), and may have leading axes (quadrature nodes). Densities and
+derivatives are also asked of parts of the rows, and such a part may be empty.
 """
 
 from __future__ import annotations

@@ -73,8 +73,12 @@ def _expect_untouched(name: str, call: Callable[[], object], arrays: dict[str, A
 
 
 def check_shapes(case: FamilyCase) -> None:
-    """Require float64 of shape (n,), and of (J, n) where one predictor has J leading rows."""
+    """Require float64 of shape (n,), and of (J, n) where one predictor has J leading rows.
+
+    Also of n = 0: of a group whose responses are all zeros, a hurdle has no other rows.
+    """
     sample = case.sample
+    _check_no_rows(sample)
     n = sample.y.shape[0]
     for name, call in _methods(sample).items():
         _expect_array(name, call(sample.copies()[1]), [(n,)])
@@ -95,6 +99,22 @@ def check_shapes(case: FamilyCase) -> None:
                 scale=1.0 + np.abs(layers),
                 advice="Sum or select along the last axis only.",
             )
+
+
+def _check_no_rows(sample: Sample) -> None:
+    """Require empty answers for an empty part of the rows."""
+    none = Sample(sample.family, sample.y[:0], sample.eta[:, :0])
+    for name, call in _methods(none).items():
+        if name in MOMENTS:  # of every row that the family is bound to
+            continue
+        for shape in ((0,), (LAYERS.size, 0)):
+            what = f"{name} of no rows, with predictors of shape {shape},"
+            try:
+                answer = call([np.empty(shape) for _ in sample.eta])
+            except (ValueError, IndexError) as error:
+                expect(False, f"{what} to be empty", repr(error), "Let n be 0.")
+            else:
+                _expect_array(what, answer, [shape])
 
 
 def _layer(sample: Sample, k: int, shift: float) -> list[Array]:

@@ -190,7 +190,7 @@ def _minus_log_zero(eta: Sequence[Array], t: Array) -> Array:
 
 def _range(rate: Rate) -> tuple[Array, Array]:
     """Return the ends of each distribution's range, relative to k."""
-    last = np.append(rate.grid.first[1:], rate.grid.row.size) - 1
+    last = np.append(rate.grid.first, rate.grid.row.size)[1:] - 1
     return rate.grid.offset[rate.grid.first, 0], np.floor(rate.grid.offset[last, -1])
 
 

@@ -75,9 +75,10 @@ def summation_grid(origin: Array, lower: Array, upper: Array, widest: Array) -> 
     widest : ndarray, shape (rows,)
         Longest block that the function's curvature allows, about two standard deviations.
     """
-    rows, starts, levels = [], [], []
+    rows: list[IntArray] = []
+    starts, levels = [], []
     row, start = np.arange(origin.size), np.array(lower, dtype=np.float64)
-    while row.size:
+    while row.size or not rows:  # once without any row too
         room = np.minimum(np.minimum(widest[row], origin[row] + start), upper[row] - start + 1.0)
         # far from the origin counts are no longer told apart
         shortest = np.maximum(NODES, 4.0 * np.spacing(np.abs(start)))
@@ -127,6 +128,8 @@ def draw_by_inversion(
     ends = np.cumsum(cells)
     # rows at a time, so that a table holds at most a few million cells
     for chunk in np.split(np.arange(cells.size), np.flatnonzero(np.diff(ends // (1 << 22))) + 1):
+        if chunk.size == 0:
+            continue
         wanted = np.flatnonzero((index >= chunk[0]) & (index <= chunk[-1]))
         if wanted.size == 0:
             continue
@@ -159,8 +162,8 @@ def _tables(levels: IntArray) -> tuple[Array, Array]:
     """Return nodes and weights for blocks of 2^level counts, shape (blocks, 16) each."""
     present, position = np.unique(levels, return_inverse=True)
     tables = [_gauss(int(level)) for level in present]
-    nodes = np.array([table[0] for table in tables])
-    weights = np.array([table[1] for table in tables])
+    nodes = np.array([table[0] for table in tables]).reshape(-1, NODES)
+    weights = np.array([table[1] for table in tables]).reshape(-1, NODES)
     return nodes[position], weights[position]
 
 
