@@ -18,6 +18,7 @@ from interlace_kernels.library import library
 from interlace_kernels.sources import fingerprint
 
 PACKAGE = Path(interlace_kernels.__file__).parent
+SOURCES = Path(__file__).parents[1] / "src" / "interlace_kernels"
 built = pytest.mark.skipif(library() is None, reason="nothing was built here")
 
 
@@ -55,14 +56,15 @@ def test_the_baseline_can_be_chosen():
 @built
 def test_a_library_of_other_sources_is_not_called(monkeypatch):
     """As an update of a checkout leaves behind, whose functions want other arguments."""
-    assert library().handle.ik_sources() == fingerprint()
-    monkeypatch.setattr(libraries, "fingerprint", lambda: fingerprint() ^ 1)
+    made = library().handle.ik_sources()
+    assert fingerprint() in (None, made)  # none in a wheel, which has no sources
+    monkeypatch.setattr(libraries, "fingerprint", lambda: made ^ 1)
     assert library.__wrapped__() is None
 
 
 def test_the_fingerprint_changes_with_any_source(tmp_path, monkeypatch):
     for folder in ("c", "include"):
-        shutil.copytree(PACKAGE / folder, tmp_path / folder)
+        shutil.copytree(SOURCES / folder, tmp_path / folder)
     monkeypatch.setattr(sources, "FOLDER", tmp_path)
     assert fingerprint() == before()
     with (tmp_path / "c" / "mode.h").open("a") as file:
@@ -70,7 +72,7 @@ def test_the_fingerprint_changes_with_any_source(tmp_path, monkeypatch):
     assert fingerprint() != before()
 
 
-def before(folder=PACKAGE):
+def before(folder=SOURCES):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "FOLDER", folder)
         return fingerprint()
