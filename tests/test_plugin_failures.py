@@ -122,4 +122,6 @@ def test_a_continuous_family_that_does_not_say_its_support_is_not_taken_for_coun
     Silent = dataclass(frozen=True)(type("Silent", (gaussian,), {"support": "", "name": "silent"}))
     sleep = interlace.datasets.load("sleepstudy")
     call = ("Reaction ~ Days + (1 | Subject)", sleep)
-    assert interlace.glmer(*call, Silent()).llf == interlace.glmer(*call, "gaussian").llf
+    # a class of its own has no compiled rows, which round differently
+    named = interlace.glmer(*call, "gaussian").llf
+    assert interlace.glmer(*call, Silent()).llf == pytest.approx(named, rel=1e-12)
