@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlace_core.contract import Array, Evaluation, Family, Kernels, RowKernel
-from interlace_kernels import objectives
+from interlace_kernels import objectives, several
 from interlace_kernels import rows as row_kernels
 from interlace_kernels.library import library
 
@@ -53,4 +53,6 @@ class CompiledKernels(Kernels):
             return objectives.LaplaceObjective(found, layout, rows, settings, mode)
         if objectives.serves_nested(layout):
             return objectives.NestedObjective(found, layout, rows, settings, mode)
+        if several.serves_several(layout):
+            return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
