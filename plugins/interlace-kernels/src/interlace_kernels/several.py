@@ -50,9 +50,7 @@ class SeveralModel(Model):
     """
 
     def __init__(self, layout: Any, rows: RowKernel, settings: Any, mode: Array | None) -> None:
-        self._begin(
-            layout, rows, settings, mode, BLOCK_ROWS, leading_dimension(BLOCK_ROWS), c=1
-        )
+        self._begin(layout, rows, settings, mode, BLOCK_ROWS, leading_dimension(BLOCK_ROWS), c=1)
         structure, n, K = layout.structure, layout.problem.n, len(layout.problem.predictors)
         self.elimination = Elimination(layout)
         several = self.several = SeveralStruct()
@@ -85,12 +83,13 @@ class SeveralObjective(CompiledObjective):
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
     ) -> None:
         model = SeveralModel(layout, rows, settings, mode)
+        self._elimination = model.elimination
         super().__init__(library.handle.ik_laplace_several, layout, model, model.several)
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
         found = super().__call__(psi)
-        self._model.elimination.finish()
+        self._elimination.finish()
         return found
 
 
