@@ -12,19 +12,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from interlace_core.messages.errors import NotAvailableError
 
-if TYPE_CHECKING:
-    from interlace_core.contract.problem import Problem
-
 Question = Callable[..., Any]
 """A function of a module, `question(part, *given)`, whose answers add up. What it is given and what
 it answers can be pickled. It may remember things in `part.cache`, which may be lost at any time:
 that may make an answer slower, and not another one."""
+
+
+Part = Any
+"""Some of a problem's rows, a `Problem` by itself."""
+
+Change = Callable[[Part], Part]
+"""From a part to the same rows in other units."""
 
 
 class Engine(ABC):
@@ -55,7 +59,7 @@ class PartsHere(Engine):
     parts : sequence of Problem
     """
 
-    def __init__(self, parts: Sequence[Problem]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = parts
 
     def ask(self, question: Question, *given: Any) -> list[Any]:
@@ -80,7 +84,7 @@ class Parts:
 
     engine: Engine
     n: int
-    change: Callable[[Problem], Problem] | None = None
+    change: Change | None = None
 
     def total(self, question: Question, *given: Any) -> Any:
         """Return the sum of the answers of all parts."""
@@ -90,18 +94,24 @@ class Parts:
         """Return the answers of all parts, in order."""
         return self.engine.ask(_asked, self.change, question, *given)
 
-    def changed(self, change: Callable[[Problem], Problem]) -> Parts:
+    def changed(self, change: Change) -> Parts:
         """Return the parts in other units."""
         return replace(self, change=change)
 
 
-def _asked(
-    part: Problem, change: Callable[[Problem], Problem] | None, question: Question, *given: Any
-) -> Any:
+class InParts(Protocol):
+    """A problem, of which nothing is looked at but where its rows are."""
+
+    @property
+    def parts(self) -> Parts | None:
+        """Where they are if they are not here."""
+
+
+def _asked(part: Part, change: Change | None, question: Question, *given: Any) -> Any:
     return question(part if change is None else change(part), *given)
 
 
-def total(problem: Problem, question: Question, *given: Any) -> Any:
+def total(problem: InParts, question: Question, *given: Any) -> Any:
     """Return a question's answer for all rows of a problem, wherever these are."""
     if problem.parts is None:
         return question(problem, *given)
@@ -162,7 +172,7 @@ class Levels(Sequence[str]):
         raise NotAvailableError("the names of the levels are where the parts of the data are")
 
 
-def require_here(problem: Problem) -> None:
+def require_here(problem: InParts) -> None:
     """Refuse a problem in parts, for what needs all rows at once.
 
     Raises

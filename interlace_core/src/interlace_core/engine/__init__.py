@@ -26,8 +26,8 @@ from interlace_core.engine.mode import (
 from interlace_core.engine.other_modes import MAX_ROUNDS, lower_mode, lowest_mode
 from interlace_core.engine.parts import subset
 from interlace_core.engine.row_correlation import RowRoots, row_deviations, row_roots
+from interlace_core.engine.shares import Share, mode_at, share, summed
 from interlace_core.engine.structure import Blocks, Factor, Segments
-from interlace_core.engine.summed import Share, mode_at, share, summed
 
 # fmt: off
 __all__ = [

@@ -29,7 +29,7 @@ from interlace_core.engine.other_modes import (
     one_effect_per_level,
     other_modes,
 )
-from interlace_core.engine.summed import mode_at
+from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search
 from interlace_core.fitting.polish import polish

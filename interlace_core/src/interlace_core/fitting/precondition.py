@@ -19,7 +19,7 @@ from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
-from interlace_core.engine.summed import mode_at
+from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.start import START_SIZE, Start, unit_theta
 from interlace_core.records import Array, IntArray
