@@ -154,11 +154,13 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
     return compiled
 
 
-def options_in_force(**call: Any) -> FitOptions:
+def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
     """Return the options of a fit.
 
     Parameters
     ----------
+    who : str
+        The function that the user called, for messages.
     **call
         The call's own values for configurable options; None means not given.
 
@@ -168,7 +170,7 @@ def options_in_force(**call: Any) -> FitOptions:
         If a key or a value, here or in any place consulted, is not acceptable.
     """
     given = {key: value for key, value in call.items() if value is not None}
-    values, configured = Config(DEFAULTS).decided(given)
+    values, configured = Config(DEFAULTS, who=who).decided(given)
     found = {key: each for key, each in values.items() if each is not None}
     chosen = frozenset(given).union(each.key.partition(".")[0] for each in configured)
     rows = _configured(configured, given, found)

@@ -95,6 +95,8 @@ class Config:
         Environment variables.
     windows : bool, optional
         Whether the user's file is looked for as on Windows.
+    who : str
+        The function whose arguments are the strongest, for messages and as their origin.
     """
 
     def __init__(
@@ -105,7 +107,9 @@ class Config:
         environ: Mapping[str, str] | None = None,
         home: Path | None = None,
         windows: bool | None = None,
+        who: str = CALL,
     ) -> None:
+        self._who = who
         self._builtin = _layer(builtin or {}, BUILT_IN, from_python=True)
         self._cwd = cwd
         self._environ = os.environ if environ is None else environ
@@ -152,7 +156,7 @@ class Config:
                 values[key][name[0]] = each.value
             else:
                 values[key] = each.value
-        return values, _from_elsewhere(entries)
+        return values, self._from_elsewhere(entries)
 
     def origins(self, call: Mapping[str, Any] | None = None) -> tuple[Origin, ...]:
         """Return a row for each value in force, in the order of the settings."""
@@ -167,10 +171,17 @@ class Config:
 
     def configured(self, call: Mapping[str, Any] | None = None) -> tuple[Origin, ...]:
         """Return a row for each value in force that is neither built in nor the call's."""
-        return _from_elsewhere(self._merged(call or {}))
+        return self._from_elsewhere(self._merged(call or {}))
+
+    def _from_elsewhere(self, entries: Iterable[_Entry]) -> tuple[Origin, ...]:
+        return tuple(
+            Origin(".".join(each.path), each.value, each.origin)
+            for each in entries
+            if each.origin not in (BUILT_IN, self._who)
+        )
 
     def _merged(self, call: Mapping[str, Any]) -> list[_Entry]:
-        last = _layer(call, CALL, from_python=True)
+        last = _layer(call, self._who, from_python=True)
         return _merge([self._builtin, *self._surroundings, *_options.get(), last])
 
     @cached_property
@@ -233,14 +244,6 @@ def _changes(
     old, new = held[path].value, given[path].value
     # Objects are not compared by value: their equality may be anything.
     return old is not new and not (isinstance(old, str) and isinstance(new, str) and old == new)
-
-
-def _from_elsewhere(entries: Iterable[_Entry]) -> tuple[Origin, ...]:
-    return tuple(
-        Origin(".".join(each.path), each.value, each.origin)
-        for each in entries
-        if each.origin not in (BUILT_IN, CALL)
-    )
 
 
 def _file_layer(found: ConfigFile | None) -> _Layer:
