@@ -163,6 +163,11 @@ class Elimination:
         self.struct.solve = SOLVE(_guarded(own.solve, own, 1))
         self.struct.inverse = INVERSE(_guarded(own.inverse, own, None))
 
+    @property
+    def calls_back(self) -> bool:
+        """Whether C calls a complement of Python."""
+        return self._complement is not None
+
     def finish(self) -> None:
         """Let go of what was for one evaluation, and raise what a complement raised within C."""
         if self._complement is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Evaluation, RowKernel
+from interlace_core.contract import Array, CompiledFunction, Evaluation, RowKernel
 from interlace_kernels.elimination import (
     MOST_COLUMNS,
     MOST_FACTORS,
@@ -18,7 +19,7 @@ from interlace_kernels.elimination import (
 )
 from interlace_kernels.library import Library
 from interlace_kernels.model import BLOCK_ROWS, Int, Model, ModelStruct, Pointer, leading_dimension
-from interlace_kernels.objectives import MOST_PREDICTORS, CompiledObjective
+from interlace_kernels.objectives import MOST_PREDICTORS, ModeObjective
 
 VECTORS = 11
 """Vectors of c/several.c, of q numbers each."""
@@ -76,7 +77,7 @@ class SeveralModel(Model):
         return self._at(np.ascontiguousarray(values, dtype=np.int32))
 
 
-class SeveralObjective(CompiledObjective):
+class SeveralObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves_several`; arguments as for `Model`."""
 
     def __init__(
@@ -84,7 +85,12 @@ class SeveralObjective(CompiledObjective):
     ) -> None:
         model = SeveralModel(layout, rows, settings, mode)
         self._elimination = model.elimination
-        super().__init__(library.handle.ik_laplace_several, layout, model, model.several)
+        super().__init__(library, "ik_laplace_several", layout, model, model.several)
+
+    @cached_property
+    def function(self) -> CompiledFunction | None:
+        """The same in C; None where Python factorises, and can be interrupted between points."""
+        return None if self._elimination.calls_back else super().function
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
