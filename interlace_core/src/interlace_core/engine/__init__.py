@@ -1,6 +1,7 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
 from interlace_core.engine.compiled import compiled_objective
+from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import Factorisation, factorise_posterior
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
 from interlace_core.engine.gram import triangular_factor
@@ -30,7 +31,7 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
-    "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
+    "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
     "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments", "compiled_objective", "curvature", "factorise_posterior",
     "is_converged", "layout_of", "lower_mode", "lowest_mode", "products_on_pattern",

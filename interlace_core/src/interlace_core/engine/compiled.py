@@ -84,7 +84,7 @@ def compiled_objective(
         return otherwise()
     layout = layout_of(problem)
     rows = compiled_rows(layout.problem)
-    related = any(factor.relation is not None for factor in layout.structure.factors)
+    related = any(not factor.independent for factor in layout.structure.factors)
     if rows is None or related or not layout.log_concave:
         return otherwise()
     for each in kernels:

@@ -144,7 +144,7 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
 
 def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
     """Return the information at psi from the mode of the random effects; None if not found."""
-    conditional = Conditional(layout_of(problem), psi)
+    conditional = Conditional(layout_of(problem, chains=True), psi)
     mode = find_mode(conditional, u, LOOSE)
     if mode is None:
         return None
@@ -152,7 +152,9 @@ def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information |
         np.einsum("aal->al", mode.information[f, f])
         for f in range(len(conditional.layout.structure.factors))
     ]
-    return Information(marginal_information(conditional, mode), effects)
+    return Information(
+        marginal_information(conditional, mode), conditional.layout.by_term(effects)
+    )
 
 
 def _levels_that_tell(problem: Problem, start: Start, known: Information | None) -> list[Array]:

@@ -63,13 +63,13 @@ class JointMode(Approximation):
         """
         if not _moves(problem):
             return Laplace(self.mode).objective(problem)
-        return JointModeObjective(layout_of(problem), self.mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the criterion that looks for its first joint mode from a given u."""
         if not _moves(problem):
             return Laplace(self.mode).objective_from(problem, mode)
-        return JointModeObjective(layout_of(problem), self.mode, mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode, mode)
 
 
 def _moves(problem: Problem) -> bool:
