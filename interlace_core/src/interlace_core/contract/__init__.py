@@ -46,8 +46,8 @@ from interlace_core.contract.problem import Predictor, Problem, RandomTerm, RowR
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.roots import CorrelationRoot, correlation_root
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
-from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.contract.sequence import Chain
+from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
     DataWarning,

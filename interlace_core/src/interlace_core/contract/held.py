@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from interlace_core.contract.sequence import Chain
 from interlace_core.contract.covariance import Covariance, Kind, natural_slopes
+from interlace_core.contract.sequence import Chain
 from interlace_core.records import Array, BoolArray, IntArray
 
 ABOUT = ("name", "crosses_bounds", "takes_levels_only", "takes_matrix", "largest", "full_rank")

@@ -18,7 +18,11 @@ from interlace_core.engine.elimination.chain_elimination import (
     chain_plan,
     nests_above,
 )
-from interlace_core.engine.elimination.factorisation import EliminationPlan, nested_step
+from interlace_core.engine.elimination.factorisation import (
+    EliminationPlan,
+    Plan,
+    nested_step,
+)
 from interlace_core.engine.structure import (
     Column,
     Factor,
@@ -59,7 +63,11 @@ def chained_structure(
     """
     if problem.correlation is not None:
         return None
-    found = [place for place in _places(problem, structure) if _size(place) >= (FEW_TIMES if few is None else few)]
+    found = [
+        place
+        for place in _places(problem, structure)
+        if _size(place) >= (FEW_TIMES if few is None else few)
+    ]
     found.sort(key=lambda place: -_size(place) * structure.factors[place.factor].rows.size)
     for place in found:
         at = _times(problem.terms[place.term])
@@ -69,12 +77,12 @@ def chained_structure(
     return None
 
 
-def at_theta(structure: Structure, plan: EliminationPlan, root: ChainRoot) -> tuple[Structure, EliminationPlan]:
+def at_theta(structure: Structure, plan: Plan, root: ChainRoot) -> tuple[Structure, Plan]:
     """Return both with the chain at some theta."""
     factors = tuple(
         each if each.chain is None else replace(each, chain=root) for each in structure.factors
     )
-    assert isinstance(plan.then, ChainPlan)
+    assert isinstance(plan, EliminationPlan) and isinstance(plan.then, ChainPlan)
     return replace(structure, factors=factors), replace(plan, then=replace(plan.then, root=root))
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from interlace_core.contract.sequence import Chain
 from interlace_core.contract.problem import Problem
+from interlace_core.contract.sequence import Chain
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.factorisation import Plan, build_plan

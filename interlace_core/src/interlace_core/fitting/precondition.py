@@ -152,9 +152,7 @@ def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information |
         np.einsum("aal->al", mode.information[f, f])
         for f in range(len(conditional.layout.structure.factors))
     ]
-    return Information(
-        marginal_information(conditional, mode), conditional.layout.by_term(effects)
-    )
+    return Information(marginal_information(conditional, mode), conditional.layout.by_term(effects))
 
 
 def _levels_that_tell(problem: Problem, start: Start, known: Information | None) -> list[Array]:

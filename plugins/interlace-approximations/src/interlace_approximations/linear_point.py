@@ -137,7 +137,11 @@ class LinearPoint:
             columns = np.hstack([columns, np.vstack([self.inverse_root, none])])
         moved, d_sigma = self.quadratic_gradient(columns)
         dT = [d + 0.5 * np.sum(m, axis=-1) for d, m in zip(dT, moved, strict=True)]
-        return dT, self._chain_gradient(columns), self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma))
+        return (
+            dT,
+            self._chain_gradient(columns),
+            self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma)),
+        )
 
     def quadratic_gradient(self, columns: Array) -> tuple[list[Array], Array]:
         """Return derivatives of s'V^-1 s for combinations s of [Q r].

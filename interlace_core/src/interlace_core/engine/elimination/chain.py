@@ -191,9 +191,7 @@ class ChainSystem:
         before = np.zeros_like(pull)
         before[1:] = self.variances[:-1]
         seen = r * before * pull
-        return ChainSlopes(
-            np.sum(seen[1:], axis=1), np.sum(d * pull * (1.0 - r * seen), axis=1)
-        )
+        return ChainSlopes(np.sum(seen[1:], axis=1), np.sum(d * pull * (1.0 - r * seen), axis=1))
 
 
 def _information(root: ChainRoot, w: Array) -> Array:

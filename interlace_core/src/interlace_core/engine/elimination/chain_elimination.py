@@ -191,7 +191,7 @@ class _ChainFirst(_Chained):
         return parts
 
     def selected_inverse(self) -> Blocks:
-        N, i, plan = dict(self._inverse_of_rest), self._i, self._plan
+        N, i = dict(self._inverse_of_rest), self._i
         moved = self._with_others(self._v)
         for r, place in self._places.items():
             N[i, r] = -moved[place][None]
@@ -222,7 +222,7 @@ class _ChainFirst(_Chained):
     def _by_group(self, a: Array, b: Array) -> Array:
         """Return the sums over times of products of columns, shape (m, k, L)."""
         c, L = self._plan.root.shape
-        return np.einsum("mtl,ktl->mkl", a.reshape(-1, c, L), b.reshape(-1, c, L))
+        return np.asarray(np.einsum("mtl,ktl->mkl", a.reshape(-1, c, L), b.reshape(-1, c, L)))
 
 
 class _ChainBordered(_Chained):

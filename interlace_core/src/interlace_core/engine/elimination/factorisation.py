@@ -207,6 +207,7 @@ def _factorise(plan: EliminationPlan, depth: int, H: Blocks) -> Factorisation:
 
 
 def nested_step(structure: Structure, i: int, later: tuple[int, ...]) -> NestedStep:
+    """Return how to eliminate a factor that nests in all later ones."""
     parents = tuple(_segments(structure, i, j) for j in later)
     links = {}
     for r in later:
