@@ -32,7 +32,8 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 # fmt: off
 __all__ = [
     "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation",
-    "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
+    "Layout", "MAX_ROUNDS",
+    "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments", "compiled_objective", "curvature", "factorise_posterior",
     "is_converged", "layout_of", "lower_mode", "lowest_mode", "products_on_pattern",
     "row_deviations", "row_roots",

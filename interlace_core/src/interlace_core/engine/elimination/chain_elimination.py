@@ -143,8 +143,8 @@ class _Chained(Factorisation):
         moved = self._with_others(self._relative).reshape(-1, *shape)
         relative, v = self._relative.reshape(-1, *shape), self._v.reshape(-1, *shape)
         return own + ChainSlopes(
-            np.einsum("mtl,mtl->t", moved[:, 1:], -v[:, :-1]),
-            np.einsum("mtl,mtl->t", moved, -d * relative),
+            np.einsum("atl,atl->t", moved[:, 1:], -v[:, :-1]),
+            np.einsum("atl,atl->t", moved, -d * relative),
         )
 
     def _with_others(self, x: Array) -> Array:
@@ -184,7 +184,7 @@ class _ChainFirst(_Chained):
         c, L = plan.root.shape
         for r, place in self._places.items():
             x = parts[r][:, plan.above[r].codes]
-            y = y - np.einsum("mtl,ml->tl", self._relative[place].reshape(-1, c, L), x).reshape(
+            y = y - np.einsum("atl,al->tl", self._relative[place].reshape(-1, c, L), x).reshape(
                 -1
             ) * np.repeat(plan.root.shocks, L)
         parts[i] = y[None]
@@ -195,7 +195,7 @@ class _ChainFirst(_Chained):
         moved = self._with_others(self._v)
         for r, place in self._places.items():
             N[i, r] = -moved[place][None]
-        own = self._system.variances.reshape(-1) + np.einsum("mp,mp->p", moved, self._v)
+        own = self._system.variances.reshape(-1) + np.einsum("ap,ap->p", moved, self._v)
         N[i, i] = own[None, None]
         return N
 
@@ -222,7 +222,7 @@ class _ChainFirst(_Chained):
     def _by_group(self, a: Array, b: Array) -> Array:
         """Return the sums over times of products of columns, shape (m, k, L)."""
         c, L = self._plan.root.shape
-        return np.asarray(np.einsum("mtl,ktl->mkl", a.reshape(-1, c, L), b.reshape(-1, c, L)))
+        return np.asarray(np.einsum("atl,btl->abl", a.reshape(-1, c, L), b.reshape(-1, c, L)))
 
 
 class _ChainBordered(_Chained):
@@ -272,7 +272,7 @@ class _ChainBordered(_Chained):
             columns = self._scalars(s, pair.second) if s > self._i else None
             if columns is None:
                 own = self._system.variances.reshape(-1)
-                found[r, s] = (own + np.einsum("mp,mp->p", moved, self._v))[None, None]
+                found[r, s] = (own + np.einsum("ap,ap->p", moved, self._v))[None, None]
             elif r == self._i:
                 found[r, s] = -moved[columns, pair.first[None, :]][None]
             else:
