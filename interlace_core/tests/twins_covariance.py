@@ -225,6 +225,11 @@ class ChainPullbackOff(Alike):
         return np.array([1.0001 * slopes.scale])
 
 
+class PlacesOne(Independent):
+    def placement(self):
+        return np.zeros((1, 3), dtype=np.intp)
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
@@ -232,6 +237,7 @@ TWINS = {
     "natural parameters have kinds": [OfNoKind],
     "natural parameters lead back": [NaturalOfSquares],
     "other units are a linear map": [FollowsEverything],
+    "placement is the template": [PlacesOne],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],
