@@ -149,11 +149,13 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
     return compiled
 
 
-def options_in_force(**call: Any) -> FitOptions:
+def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
     """Return the options of a fit.
 
     Parameters
     ----------
+    who : str
+        The function that the user called, for messages.
     **call
         The call's own values for configurable options; None means not given.
 
@@ -163,7 +165,7 @@ def options_in_force(**call: Any) -> FitOptions:
         If a key or a value, here or in any place consulted, is not acceptable.
     """
     given = {key: value for key, value in call.items() if value is not None}
-    config = Config(DEFAULTS)
+    config = Config(DEFAULTS, who=who)
     found = {key: each for key, each in config.resolve_all(given).items() if each is not None}
     return FitOptions(**found, given=frozenset(given), configured=_configured(config, given, found))
 

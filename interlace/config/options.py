@@ -92,6 +92,8 @@ class Config:
         Environment variables.
     windows : bool, optional
         Whether the user's file is looked for as on Windows.
+    who : str
+        The function whose arguments are the strongest, for messages and as their origin.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class Config:
         environ: Mapping[str, str] | None = None,
         home: Path | None = None,
         windows: bool | None = None,
+        who: str = CALL,
     ) -> None:
+        self._who = who
         self._builtin = _layer(builtin or {}, BUILT_IN, from_python=True)
         self._cwd = cwd
         self._environ = os.environ if environ is None else environ
@@ -152,11 +156,11 @@ class Config:
         return tuple(
             Origin(".".join(each.path), each.value, each.origin)
             for each in self._merged(call or {})
-            if each.origin not in (BUILT_IN, CALL)
+            if each.origin not in (BUILT_IN, self._who)
         )
 
     def _merged(self, call: Mapping[str, Any]) -> list[_Entry]:
-        last = _layer(call, CALL, from_python=True)
+        last = _layer(call, self._who, from_python=True)
         return _merge([self._builtin, *self._surroundings, *_options.get(), last])
 
     @cached_property

@@ -166,7 +166,7 @@ def group_effects(
             own_spread = np.ascontiguousarray(np.moveaxis(spread[index], -1, 0))
         term = problem.terms[factor.terms[0][0]]
         own = GroupEffects(
-            term.levels,
+            tuple(term.levels),
             _names(problem, factor.terms),
             b.T.copy(),
             own_spread,

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from interlace_core.contract.parts import require_here
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
@@ -23,8 +24,15 @@ from interlace_core.records import Array, IntArray
 
 
 def layout_of(problem: Problem) -> Layout:
-    """Return rows sorted, structure and elimination plan: the symbolic work, done once."""
+    """Return rows sorted, structure and elimination plan: the symbolic work, done once.
+
+    Raises
+    ------
+    NotAvailableError
+        If the rows lie in parts, each of which has a layout of its own.
+    """
     if Layout not in problem.cache:
+        require_here(problem)
         problem.cache[Layout] = Layout.of(problem)
     found: Layout = problem.cache[Layout]
     return found

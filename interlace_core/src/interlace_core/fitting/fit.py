@@ -36,7 +36,7 @@ from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.standard import Standard, standard_of
-from interlace_core.fitting.start import Start, find_start, unit_theta
+from interlace_core.fitting.start import Start, find_start, shortcuts_of, unit_theta
 from interlace_core.fitting.stopping import FitStopped, Stopping
 from interlace_core.fitting.verdict import (
     Verdict,
@@ -113,7 +113,7 @@ def fit_problem(
     if start is None:
         inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, inner, approximation.shortcuts(inside))
+            start = find_start(inside, inner, shortcuts_of(approximation, inside))
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
@@ -202,7 +202,7 @@ def _fit_from(
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(
-            problem, start, profiled, first.mode, approximation.shortcuts(problem)
+            problem, start, profiled, first.mode, shortcuts_of(approximation, problem)
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(problem, start.units, objective, coordinates)

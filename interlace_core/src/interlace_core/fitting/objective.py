@@ -42,7 +42,9 @@ def possible_objective(
     evaluate : callable, optional
         An objective that the approximation has made already.
     """
-    evaluate = evaluate or approximation.objective(problem)
+    if evaluate is None:
+        here = problem.parts is None
+        evaluate = (approximation.objective if here else approximation.over_parts)(problem)
     volume = log_volume(approximation, problem)
     if volume:
         evaluate = _raised(evaluate, volume)
