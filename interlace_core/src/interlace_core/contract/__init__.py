@@ -39,9 +39,14 @@ from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.hooks import hookimpl
-from interlace_core.contract.kernels import Compiled, Kernels
+from interlace_core.contract.kernels import (
+    Compiled,
+    CompiledObjective,
+    Kernels,
+    LinearProducts,
+)
 from interlace_core.contract.level_covariance import Relation
-from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
 from interlace_core.contract.parts import (
     Engine,
     Largest,
@@ -74,6 +79,8 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledFunction,
+    CompiledPath,
     Derivatives,
     Evaluation,
     IntArray,
@@ -91,12 +98,13 @@ __all__ = [
     "CorrelationRoot", "Kind",
     "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
-    "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
+    "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "QuasiNewton", "RowKernel",
     # links
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Largest", "Levels", "Parts",
     "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",

@@ -1,6 +1,6 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
-from interlace_core.engine.compiled import compiled_objective
+from interlace_core.engine.compiled import compiled_linear, compiled_objective
 from interlace_core.engine.elimination.factorisation import Factorisation, factorise_posterior
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
 from interlace_core.engine.gram import Triangle, triangular_factor
@@ -33,8 +33,8 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 __all__ = [
     "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
     "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
-    "RowRoots", "Segments", "Share", "Triangle", "compiled_objective", "curvature",
-    "factorise_posterior",
+    "RowRoots", "Segments", "Share", "Triangle", "compiled_linear", "compiled_objective",
+    "curvature", "factorise_posterior",
     "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "triangular_factor",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, Problem
+from interlace_core.contract import Array, LinearProducts, Problem
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -100,6 +100,13 @@ class CrossProducts:
     def estimates_sigma(self) -> bool:
         """Whether the residual standard deviation is a parameter, and not known row by row."""
         return bool(self.layout.problem.predictors[1].X.shape[1])
+
+    def record(self) -> LinearProducts:
+        """Return them as compiled code is given them."""
+        return LinearProducts(
+            self.A, self.Zs, self.SS, self.R, self.beta, self.n, self.log_weights,
+            self.estimates_sigma,
+        )  # fmt: skip
 
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.

@@ -38,7 +38,7 @@ from interlace_core.contract import (
     require_here,
     total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, layout_of
+from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
 
 
 class MaximumLikelihood(Approximation):
@@ -112,7 +112,10 @@ class MaximumLikelihood(Approximation):
         """Return the negative (restricted) log-likelihood as a function of psi."""
         if _by_rows(problem):
             return RowObjective(layout_of(problem), self.restricted)
-        return LinearObjective(cross_products_of(problem), self.restricted)
+        data = cross_products_of(problem)
+        return compiled_linear(
+            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
+        )
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
