@@ -129,6 +129,12 @@ class Penalised(Approximation):
             self.inner.objective(problem), self._assigned(problem), problem.given
         )
 
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the inner objective over all parts, plus the penalty, once."""
+        return _PenalisedObjective(
+            self.inner.over_parts(problem), self._assigned(problem), problem.given
+        )
+
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the inner objective from a given mode, plus the penalty."""
         return _PenalisedObjective(

@@ -155,7 +155,7 @@ def group_effects(
             covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
         term = problem.terms[factor.terms[0][0]]
         own = GroupEffects(
-            term.levels,
+            tuple(term.levels),
             _names(problem, factor.terms),
             b.T.copy(),
             covariance,

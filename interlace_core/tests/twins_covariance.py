@@ -171,6 +171,11 @@ class NaturalOfSquares(Independent):
         return np.square(values)
 
 
+class PlacesOne(Independent):
+    def placement(self):
+        return np.zeros((1, 3), dtype=np.intp)
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
@@ -178,6 +183,7 @@ TWINS = {
     "natural parameters have kinds": [OfNoKind],
     "natural parameters lead back": [NaturalOfSquares],
     "other units are a linear map": [FollowsEverything],
+    "placement is the template": [PlacesOne],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],

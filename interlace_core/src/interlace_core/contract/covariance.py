@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from interlace_core.records import Array, BoolArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from interlace_core.contract.residual_correlation import ResidualCorrelation
@@ -128,6 +128,19 @@ class Covariance(ABC):
         Returns
         -------
         ndarray, shape (n_theta, n_theta), or None
+        """
+        return None
+
+    def placement(self) -> IntArray | None:
+        """Return where theta stands in T, if all that `template` does is to put it there.
+
+        Compiled code then knows T and its slope without asking. None, the default, says that it
+        does more.
+
+        Returns
+        -------
+        ndarray of intp, shape (e, 3), or None
+            Rows (k, i, j) with `T[i, j] = theta[k]`, each (i, j) once; T is 0 elsewhere.
         """
         return None
 

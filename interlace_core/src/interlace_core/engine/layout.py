@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.parts import require_here
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
@@ -23,8 +25,15 @@ from interlace_core.records import Array, IntArray
 
 
 def layout_of(problem: Problem) -> Layout:
-    """Return rows sorted, structure and elimination plan: the symbolic work, done once."""
+    """Return rows sorted, structure and elimination plan: the symbolic work, done once.
+
+    Raises
+    ------
+    NotAvailableError
+        If the rows lie in parts, each of which has a layout of its own.
+    """
     if Layout not in problem.cache:
+        require_here(problem)
         problem.cache[Layout] = Layout.of(problem)
     found: Layout = problem.cache[Layout]
     return found
@@ -89,6 +98,30 @@ class Layout:
             templates.append(T)
         return templates
 
+    def template_entries(self) -> IntArray | None:
+        """Return where theta stands in the templates, (from, to) in psi and in all T by row.
+
+        None where a structure's theta are no entries of its T.
+
+        Returns
+        -------
+        ndarray of intp, shape (e, 2), or None
+            `T.ravel()[to] = psi[from]` of the templates of all factors, one after the other.
+        """
+        thetas, found, before = self.problem.theta_slices(), [], 0
+        for factor in self.structure.factors:
+            c = len(factor.columns)
+            for index, place in factor.terms:
+                covariance, start = self.problem.terms[index].covariance, thetas[index].start
+                entries = covariance.placement()
+                if entries is None or not _only_places(covariance, entries):
+                    return None
+                k, i, j = entries.T
+                to = before + (place.start + i) * c + place.start + j
+                found.append(np.stack([start + k, to], axis=1))
+            before += c * c
+        return np.concatenate(found) if found else None
+
     def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
         """Return dF/dtheta of all terms from dF/dT of each factor."""
         thetas = self.problem.theta_slices()
@@ -100,6 +133,14 @@ class Layout:
                     psi[thetas[index]], derivative[place, place]
                 )
         return gradient
+
+
+def _only_places(covariance: Covariance, entries: IntArray) -> bool:
+    """Return whether a template is what its structure says of it: one may inherit the claim."""
+    theta = np.sqrt(2.0 + np.arange(covariance.n_theta))
+    T = np.zeros((covariance.size, covariance.size))
+    T[entries[:, 1], entries[:, 2]] = theta[entries[:, 0]]
+    return np.array_equal(covariance.template(theta), T)
 
 
 def choose_plan(structure: Structure) -> Plan:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.curvature import measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -152,12 +153,10 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
 def _reach_on_eta(search: Search, move: Array) -> float:
     """Return by how much a move of psi moves a predictor at the most, in its natural units."""
     problem, units, reach = search.problem, search.units, [1e-300]
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
+    for k, place in enumerate(problem.beta_slices()):
         if place.stop > place.start:
-            eta = predictor.X @ move[place]
-            reach.append(float(np.sqrt(np.mean(np.square(eta)))) / units[k])
+            square = float(move[place] @ mean_gram(problem, k) @ move[place])
+            reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
         reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)

@@ -16,6 +16,7 @@ from interlace_core.testing.covariance_scales import (
     check_from_natural,
     check_kinds,
     check_natural,
+    check_placement,
     check_rescaled,
 )
 from interlace_core.testing.differences import gradient
@@ -272,6 +273,7 @@ _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "natural parameters have kinds": check_kinds,
     "natural parameters lead back": check_from_natural,
     "other units are a linear map": check_rescaled,
+    "placement is the template": check_placement,
     "bounds hold the start": check_bounds,
     "template is finite and theta untouched": check_template,
     "pullback matches differences": check_pullback,

@@ -32,6 +32,7 @@ from interlace_core.engine import (
     sandwich,
     scaled,
     scatter,
+    summed,
 )
 
 
@@ -57,6 +58,10 @@ class Laplace(Approximation):
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
         return self._objective(problem, None)
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives."""
+        return summed(self, problem)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from interlace_approximations.cross_products import CrossProducts
+from interlace_approximations.reduced import Reduced
 from interlace_core.contract import Array, IntArray
 from interlace_core.engine import Factor, Factorisation, factorise_posterior, sandwich
 
@@ -28,7 +29,7 @@ MAX_CONDITION = 1e6
 division costs as many digits as the condition has, and a gradient needs no more than eight."""
 
 
-class LinearPoint:
+class LinearPoint(Reduced):
     """A linear mixed model at one psi = (theta, beta, log sigma); beta is not looked at.
 
     Without the last where the residual variances are known.
@@ -41,8 +42,8 @@ class LinearPoint:
 
     def __init__(self, data: CrossProducts, psi: Array) -> None:
         self.data = data
-        self.log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
-        self.tau = np.exp(-2.0 * self.log_sigma)
+        log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
+        self.tau = np.exp(-2.0 * log_sigma)
         self.T = data.layout.templates(psi)
         # 1. H
         self.factorisation = self._factorise()
@@ -57,9 +58,11 @@ class LinearPoint:
         ]
         self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
         # 3. M
-        self.M = self.tau * data.SS
+        M = self.tau * data.SS
         for part, u in zip(pulled, self.U, strict=True):
-            self.M = self.M - sum(a @ b.T for a, b in zip(part, u, strict=True))
+            M = M - sum(a @ b.T for a, b in zip(part, u, strict=True))
+        logdet = self.factorisation.logdet
+        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights)
 
     @property
     def _factors(self) -> tuple[Factor, ...]:
@@ -72,63 +75,17 @@ class LinearPoint:
         }
         return factorise_posterior(self.data.layout.plan, self.data.layout.structure, H)
 
-    @cached_property
-    def root(self) -> Array:
-        """The lower Cholesky factor of Q'V^-1 Q, shape (p, p)."""
-        return np.asarray(np.linalg.cholesky(self.M[:-1, :-1]))
-
-    @cached_property
-    def gamma(self) -> Array:
-        """Generalised least squares in the orthonormal columns, shape (p,)."""
-        half = solve_triangular(self.root, self.M[:-1, -1], lower=True)
-        return np.asarray(solve_triangular(self.root.T, half))
-
-    @property
-    def beta(self) -> Array:
-        """Generalised least-squares coefficients, shape (p,)."""
-        return np.asarray(self.data.beta + solve_triangular(self.data.R, self.gamma))
-
-    @cached_property
-    def inverse_root(self) -> Array:
-        """B with B B' = (X'V^-1 X)^-1 in the orthonormal columns, shape (p, p)."""
-        return np.asarray(solve_triangular(self.root.T, np.eye(len(self.root))))
-
-    def covariance(self) -> Array:
-        """Return (X'V^-1 X)^-1, shape (p, p)."""
-        half = solve_triangular(self.data.R, self.inverse_root)
-        return np.asarray(half @ half.T)
-
-    @cached_property
-    def residual(self) -> Array:
-        """The combination of [Q r] that is the response less X beta, shape (p + 1,)."""
-        return np.append(-self.gamma, 1.0)
-
     @property
     def mode(self) -> Array:
         """Conditional mode of u, shape (q,)."""
         return self.data.layout.structure.join([self.residual @ u for u in self.U])
 
-    def deviance(self, restricted: bool) -> float:
-        """Return the negative (restricted) log-likelihood, with all constants."""
-        data, p = self.data, len(self.root)
-        rank = data.n - p if restricted else data.n
-        total = rank * np.log(2.0 * np.pi) + 2.0 * data.n * self.log_sigma - data.log_weights
-        total += self.factorisation.logdet + float(self.residual @ self.M @ self.residual)
-        if restricted:
-            logs = np.log(np.diagonal(self.root)), np.log(np.abs(np.diagonal(data.R)))
-            total += 2.0 * float(np.sum(logs))
-        return 0.5 * float(total)
-
     def gradient(self, restricted: bool) -> tuple[list[Array], float]:
         """Return the derivatives of `deviance` in each factor's T and in log sigma."""
-        dT = self._logdet_pullback()
+        dT = self.logdet_pullback()
         # tr(H^-1 T' tau A T), which is what a change of tau does to log|H|
         shrinkage = sum(float(np.sum(T * d)) for T, d in zip(self.T, dT, strict=True))
-        columns = self.residual[:, None]
-        if restricted:
-            none = np.zeros((1, len(self.root)))
-            columns = np.hstack([columns, np.vstack([self.inverse_root, none])])
-        moved, d_sigma = self.quadratic_gradient(columns)
+        moved, d_sigma = self.quadratic_gradient(self.columns(restricted))
         dT = [d + 0.5 * np.sum(m, axis=-1) for d, m in zip(dT, moved, strict=True)]
         return dT, self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma))
 
@@ -158,7 +115,7 @@ class LinearPoint:
     def covariance_slopes(self, psi: Array) -> Array:
         """Return the derivatives of `covariance` in theta and log sigma, (n_theta + 1, p, p)."""
         layout, p = self.data.layout, len(self.root)
-        columns = np.vstack([self.inverse_root, np.zeros((1, p))])
+        columns = self.fixed_columns()
         half = [
             np.einsum("ajbk,jm,kn->abmn", r, columns, columns, optimize=True)
             for r, _ in self.moments
@@ -220,7 +177,7 @@ class LinearPoint:
                 total -= _spread(block.transpose(1, 0, 2), b, pair.second, total)
         return np.asarray(self.tau * total)
 
-    def _logdet_pullback(self) -> list[Array]:
+    def logdet_pullback(self) -> list[Array]:
         """Return d(log|H| / 2) / dT, tau A T H^-1 on the templates."""
         inverse = self.factorisation.selected_inverse()
         out = [np.zeros_like(T) for T in self.T]
