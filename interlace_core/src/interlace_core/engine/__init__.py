@@ -1,6 +1,7 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
 from interlace_core.engine.compiled import compiled_linear, compiled_objective
+from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import Factorisation, factorise_posterior
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
 from interlace_core.engine.gram import Triangle, triangular_factor
@@ -31,7 +32,8 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
-    "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
+    "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation",
+    "Layout", "MAX_ROUNDS",
     "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments", "Share", "Triangle", "compiled_linear", "compiled_objective",
     "curvature", "factorise_posterior",
