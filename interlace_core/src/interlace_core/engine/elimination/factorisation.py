@@ -37,7 +37,7 @@ class Factorisation(ABC):
     Attributes
     ----------
     logdet : float
-        log |H|.
+        `log det H`.
     """
 
     logdet: float
