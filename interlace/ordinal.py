@@ -216,7 +216,7 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
-        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.kinds import as_asked, of_the_fit
         from interlace.prediction.predict import predict, predict_each, require_interval
 
         require_interval(uncertainty.get("interval"))
@@ -224,7 +224,7 @@ class CLMMResult(GLMMResult):
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
             found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
-            return as_asked(newdata, found)
+            return of_the_fit(self, found) if newdata is None else as_asked(newdata, found)
         if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
             raise OptionError(
                 f"predict: type={type!r} is no observation, and has no "
@@ -233,9 +233,10 @@ class CLMMResult(GLMMResult):
         each = predict_each(
             self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
         )
+        table: pd.Series | pd.DataFrame = pd.concat(each, axis=1, keys=self.levels)
         if type == "class":
-            return as_asked(newdata, self._most_probable(np.stack(each, axis=1), each[0].index))
-        return as_asked(newdata, pd.concat(each, axis=1, keys=self.levels))
+            table = self._most_probable(np.stack(each, axis=1), each[0].index)
+        return of_the_fit(self, table) if newdata is None else as_asked(newdata, table)
 
     def _targets(self, type: str) -> list[Target]:
         """Return the probability of each category, or of it and those below."""

@@ -287,8 +287,10 @@ class AfterFit:
             For the randomisation.
         """
         from interlace.inference.residuals import residuals
+        from interlace.prediction.kinds import of_the_fit
 
-        return residuals(_whole(self), kind, seed=seed)
+        found: pd.Series = of_the_fit(_whole(self), residuals(_whole(self), kind, seed=seed))
+        return found
 
     def scaled_residuals(
         self, n: int = 250, *, seed: int | None = 0, conditional: bool = False

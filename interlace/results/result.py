@@ -123,8 +123,9 @@ class GLMMResult(Reports, AfterFit, Estimates):
         -------
         Series or DataFrame
             Indexed as the data; NaN where a covariate is missing. With `se` or `interval` a
-            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For newdata of polars or
-            pyarrow, a column or a frame of the same library.
+            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For data of polars or
+            pyarrow, a column or a frame of the same library; for the rows of the fit (those used,
+            in their order: `rows.index` has their places) by the data it was fitted to.
 
         Raises
         ------
@@ -134,7 +135,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
         OptionError
             If an argument is not one of those listed.
         """
-        from interlace.prediction.kinds import as_asked
+        from interlace.prediction.kinds import as_asked, of_the_fit
         from interlace.prediction.predict import predict
 
         found = predict(
@@ -151,7 +152,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
-        return as_asked(newdata, found)
+        return of_the_fit(self, found) if newdata is None else as_asked(newdata, found)
 
     if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
 
