@@ -12,7 +12,7 @@ import numpy as np
 
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.hooks import hookimpl
-from interlace_core.records import Array, BoolArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 
 class Unstructured(Covariance):
@@ -41,6 +41,10 @@ class Unstructured(Covariance):
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return the entries of dF/dT on the lower triangle."""
         return np.asarray(dT[self._rows, self._columns])
+
+    def placement(self) -> IntArray:
+        """Return the lower triangle, column by column."""
+        return np.stack([np.arange(self.n_theta), self._rows, self._columns], axis=1)
 
     def start(self) -> Array:
         """Return the identity's parameters."""
@@ -163,6 +167,10 @@ class Diagonal(Covariance):
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return the diagonal of dF/dT."""
         return np.diag(dT).copy()
+
+    def placement(self) -> IntArray:
+        """Return the diagonal."""
+        return np.stack([np.arange(self.size)] * 3, axis=1)
 
     def start(self) -> Array:
         """Return unit standard deviations."""
