@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import narwhals.stable.v1 as nw
 import pandas as pd
 
-if TYPE_CHECKING:
-    from interlace.results.estimates import AnyEstimates, Estimates
+AnyResult = TypeVar("AnyResult")
 
 
 def has_own_kind(data: Any) -> bool:
@@ -30,38 +29,44 @@ def library_of(data: Any) -> str:
     return str(nw.from_native(data, eager_only=True).implementation.value)
 
 
-def as_asked(data: Any, found: pd.Series | pd.DataFrame) -> Any:
+def as_asked(data: Any, found: pd.Series | pd.DataFrame, library: str = PANDAS) -> Any:
     """Return what was found for the rows of a frame in the library of that frame.
 
     Parameters
     ----------
-    data : data frame or mapping
+    data : data frame, mapping or None
         What was asked with. Of pandas and of a dict the answer stays as it is.
     found : Series or DataFrame
         One entry for each row, in order. Other libraries have no index: it is left out.
+    library : str
+        That of the frame of the fit, whose rows None means.
     """
+    if data is None:
+        return of_library(library, found)
     return _in_library(_namespace(data), found) if has_own_kind(data) else found
 
 
-def of_the_fit(result: Estimates, found: pd.Series | pd.DataFrame) -> Any:
+def of_library(library: str, found: pd.Series | pd.DataFrame) -> Any:
     """Return what was found for the rows of a fit in the library of the frame it was fitted to.
 
     In pandas where that library is not installed, as may be where a saved fit is loaded.
     """
-    if result.settings.frames == PANDAS:
+    if library == PANDAS:
         return found
     try:
-        space = nw.Implementation.from_string(result.settings.frames).to_native_namespace()
+        space = nw.Implementation.from_string(library).to_native_namespace()
     except (ImportError, ValueError, AssertionError):
         return found
     return _in_library(space, found)
 
 
-def in_pandas(result: AnyEstimates) -> AnyEstimates:
+def in_pandas(result: AnyResult) -> AnyResult:
     """Return the result as one that answers for its rows in pandas, for use within the library."""
-    if result.settings.frames == PANDAS:
+    own: Any = result
+    if own.settings.frames == PANDAS:
         return result
-    return replace(result, settings=replace(result.settings, frames=PANDAS))
+    found: AnyResult = replace(own, settings=replace(own.settings, frames=PANDAS))
+    return found
 
 
 def _in_library(space: Any, found: pd.Series | pd.DataFrame) -> Any:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.data.frames import open_table
-from interlace.prediction.kinds import has_own_kind, in_pandas, of_the_fit, with_columns
+from interlace.prediction.kinds import has_own_kind, in_pandas, of_library, with_columns
 from interlace_core.messages.checks import check_level, require_choice, require_flag
 from interlace_core.messages.errors import DataError, OptionError
 
@@ -83,8 +83,9 @@ def augment(
             return with_columns(data, table, [int(label) for label in used.index])
         return _beside(used, table)
     observed = result.family.observed(result.y)
-    return of_the_fit(
-        given, pd.DataFrame({".observed": observed, **table}, index=result.rows.index)
+    return of_library(
+        given.settings.frames,
+        pd.DataFrame({".observed": observed, **table}, index=result.rows.index),
     )
 
 

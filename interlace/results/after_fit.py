@@ -287,9 +287,11 @@ class AfterFit:
             For the randomisation.
         """
         from interlace.inference.residuals import residuals
-        from interlace.prediction.kinds import of_the_fit
+        from interlace.prediction.kinds import of_library
 
-        found: pd.Series = of_the_fit(_whole(self), residuals(_whole(self), kind, seed=seed))
+        found: pd.Series = of_library(
+            self.settings.frames, residuals(_whole(self), kind, seed=seed)
+        )
         return found
 
     def scaled_residuals(

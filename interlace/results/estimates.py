@@ -365,9 +365,11 @@ class Estimates(FittedModel):
 
     def _of_rows(self, values: Array) -> pd.Series:
         """Return one value for each row of the fit, in the library of its data."""
-        from interlace.prediction.kinds import of_the_fit
+        from interlace.prediction.kinds import of_library
 
-        found: pd.Series = of_the_fit(self, pd.Series(values, index=self.rows.index))
+        found: pd.Series = of_library(
+            self.settings.frames, pd.Series(values, index=self.rows.index)
+        )
         return found
 
     def vcov(self) -> pd.DataFrame:
