@@ -214,7 +214,7 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
-        from interlace.prediction.kinds import as_asked, of_library
+        from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict, predict_each, require_interval
         from interlace.prediction.target import category_targets
 
@@ -223,11 +223,7 @@ class CLMMResult(GLMMResult):
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
             found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
-            return (
-                of_library(self.settings.frames, found)
-                if newdata is None
-                else as_asked(newdata, found)
-            )
+            return as_asked(newdata, found, self.settings.frames)
         if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
             raise OptionError(
                 f"predict: type={type!r} is no observation, and has no "
@@ -245,9 +241,7 @@ class CLMMResult(GLMMResult):
         table: pd.Series | pd.DataFrame = pd.concat(each, axis=1, keys=self.levels)
         if type == "class":
             table = self._most_probable(np.stack(each, axis=1), each[0].index)
-        return (
-            of_library(self.settings.frames, table) if newdata is None else as_asked(newdata, table)
-        )
+        return as_asked(newdata, table, self.settings.frames)
 
     def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
         missing = np.any(np.isnan(probabilities), axis=1)

@@ -289,9 +289,9 @@ class AfterFit:
         from interlace.inference.residuals import residuals
         from interlace.prediction.kinds import of_library
 
-        found: pd.Series = of_library(
-            self.settings.frames, residuals(_whole(self), kind, seed=seed)
-        )
+        whole = _whole(self)
+        values = residuals(whole, kind, seed=seed)
+        found: pd.Series = of_library(whole.settings.frames, values)
         return found
 
     def scaled_residuals(

@@ -135,7 +135,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
         OptionError
             If an argument is not one of those listed.
         """
-        from interlace.prediction.kinds import as_asked, of_library
+        from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict
 
         found = predict(
@@ -152,9 +152,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
-        return (
-            of_library(self.settings.frames, found) if newdata is None else as_asked(newdata, found)
-        )
+        return as_asked(newdata, found, self.settings.frames)
 
     if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
 
