@@ -200,7 +200,7 @@ def rule_of(known: Known, tol_decrement: float) -> QuasiNewton:
 
 
 def _compiled(
-    problem: Problem, objective: Objective, known: Known, psi: Array, tol_decrement: float
+    problem: Problem, given: Objective, known: Known, psi: Array, tol_decrement: float
 ) -> Optimum | None:
     """Return the optimum that a compiled search reached, None if there is none or it did not.
 
@@ -209,7 +209,7 @@ def _compiled(
     if has_bounds(known):
         return None
     coordinates, rule = replace(known.coordinates, origin=psi), rule_of(known, tol_decrement)
-    objective = objective.seen_in(coordinates)
+    objective = given.seen_in(coordinates)
     ended = search_by(objective, rule)
     if ended is None or objective.best is None:
         return None
@@ -217,7 +217,10 @@ def _compiled(
     decrement = 0.5 * float(slope @ slope)
     if not decrement <= SHARE_OF_TOLERANCE * tol_decrement:
         return None
-    return _inside_optimum(problem, objective, known, decrement)
+    optimum = _inside_optimum(problem, objective, known, decrement)
+    if optimum is not None:
+        given.move_to(optimum.psi, objective.best)
+    return optimum
 
 
 def _descend(
