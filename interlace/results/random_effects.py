@@ -10,8 +10,9 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
-from interlace_core.engine.joint_density import Conditional, effects_covariance
+from interlace_core.engine.effects import effects_covariance
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
+from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
@@ -152,7 +153,7 @@ def group_effects(
         if spread is None:
             covariance = np.full((L, c, c), np.nan)
         else:
-            covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
+            covariance = np.ascontiguousarray(np.moveaxis(spread[index], -1, 0))
         term = problem.terms[factor.terms[0][0]]
         own = GroupEffects(
             tuple(term.levels),

@@ -321,11 +321,10 @@ class Shortcuts(ABC):
 
     @abstractmethod
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the covariance of u given the data at the optimum, level by level.
+        """Return the covariance of the effects b = Lambda u given the data, level by level.
 
-        Of the levels' effects before the template where levels are correlated.
-
-        Called once per fit.
+        Of columns as the user wrote them, see `Problem.given`: with `covariance_by_term` of
+        `interlace_core.engine` from a factorised H. Called once per fit, at the optimum.
 
         Returns
         -------

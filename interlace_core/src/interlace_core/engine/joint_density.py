@@ -143,7 +143,7 @@ class Conditional:
         return -second
 
 
-def effects_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
+def standardised_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
     """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
 
     Of R H^-1 R' where levels are correlated, R the root of their covariance.

@@ -19,7 +19,7 @@ from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.elimination.smallblocks import sandwich
-from interlace_core.engine.joint_density import Conditional, effects_covariance
+from interlace_core.engine.joint_density import Conditional, standardised_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, find_mode
 from interlace_core.engine.other_modes import (
@@ -206,7 +206,7 @@ class _Lost:
 
     @classmethod
     def at(cls, problem: Problem, psi: Array, mode: Array) -> _Lost:
-        blocks = effects_covariance(problem, psi, _own_mode(problem, psi, mode))
+        blocks = standardised_covariance(problem, psi, _own_mode(problem, psi, mode))
         found = {}
         for index, factor in enumerate(layout_of(problem).structure.factors):
             if blocks is None:

@@ -38,7 +38,12 @@ from interlace_core.contract import (
     require_here,
     total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
+from interlace_core.engine import (
+    NotPositiveDefiniteError,
+    compiled_linear,
+    covariance_by_term,
+    layout_of,
+)
 
 
 class MaximumLikelihood(Approximation):
@@ -218,14 +223,13 @@ class LinearShortcuts(Shortcuts):
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
-        plain = self.data.layout.plain
-        data = self.data if plain is None else CrossProducts.of(plain)
+        """Return the diagonal blocks of Lambda H^-1 Lambda'."""
         try:
-            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
+            point = LinearPoint(self.data, psi)
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
+        given = self.data.layout.problem.given_psi(psi)
+        return covariance_by_term(point.layout, point.factorisation, given)
 
 
 class LinearObjective:

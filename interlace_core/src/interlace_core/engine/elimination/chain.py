@@ -185,6 +185,15 @@ class ChainSystem:
         """The diagonal of C H^-1 C', shape (c, L)."""
         return Recursion(np.square(self._gain)).forward(np.square(self.root.shocks) / self.p)
 
+    def covariance(self) -> Array:
+        """Return C H^-1 C', shape (c, c, L): what is carried on from the variances."""
+        c, L = self.root.shape
+        found = np.empty((c, c, L))
+        for t in range(c):
+            found[t, t] = self.variances[t]
+            found[t, :t] = found[:t, t] = self._gain[t] * found[t - 1, :t]
+        return found
+
     def slopes(self) -> ChainSlopes:
         """Return the derivatives of log|H| / 2 at fixed w."""
         d, r, pull = self.root.shocks, self.root.carry, self.J / self.p

@@ -147,6 +147,14 @@ class _Chained(Factorisation):
             np.einsum("atl,atl->t", moved, -d * relative),
         )
 
+    def chain_covariance(self) -> Array:
+        own = self._system.covariance()
+        if len(self._K):
+            shape = (-1, *self._plan.root.shape)
+            moved = self._with_others(self._v).reshape(shape)
+            own += np.einsum("atl,asl->tsl", moved, self._v.reshape(shape), optimize=True)
+        return own
+
     def _with_others(self, x: Array) -> Array:
         """Return N x with N the covariance of the others that K's columns belong to."""
         raise NotImplementedError

@@ -54,6 +54,10 @@ class Factorisation(ABC):
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
         return None
 
+    def chain_covariance(self) -> Array:
+        """Return C H^-1 C' of the structure's chain, times by times in each group, (c, c, L)."""
+        raise NotImplementedError
+
 
 class Plan(ABC):
     """How to factorise H for a structure; made once per fit."""
@@ -306,6 +310,9 @@ class _Nested(Factorisation):
 
     def chain_slopes(self) -> ChainSlopes | None:
         return self._rest.chain_slopes()
+
+    def chain_covariance(self) -> Array:
+        return self._rest.chain_covariance()
 
 
 class _Crossed(Factorisation):
