@@ -107,7 +107,12 @@ def unknown_variance(result: Estimates, design: RowDesign, unknown: Sequence[Boo
     roots = [result.effects[t.group].root[t.columns] for t in result.terms]
     at = [term.predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
-    return prior_variance(roots, at, Z, unknown, design.offset.shape, level_scales(result, design))
+    scales = level_scales(result, design)
+    variance = prior_variance(roots, at, Z, unknown, design.offset.shape, scales)
+    for k, term, which in zip(at, design.terms, unknown, strict=True):
+        if term.unexplained is not None:
+            variance[k] += np.where(np.all(which, axis=1), term.unexplained, 0.0)
+    return variance
 
 
 def target_of(result: Estimates, type: str) -> Target:
@@ -160,5 +165,12 @@ def _draw_new(
             scale = unrelated_scale(result.effects[place.group])
             effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
-        drawn.append(weighted_effects(term.Z, b[term.groups][:, place.columns], wanted))
+        own = weighted_effects(term.Z, b[term.groups][:, place.columns], wanted)
+        if term.new is not None and term.unexplained is not None:
+            # rows of one group at one place share theirs
+            key = np.stack([term.groups[term.new.rows], term.new.at])
+            _, cell = np.unique(key, axis=1, return_inverse=True)
+            e = rng.standard_normal(int(cell.max(initial=0)) + 1)[np.ravel(cell)]
+            own[term.new.rows] += np.sqrt(term.unexplained[term.new.rows]) * e
+        drawn.append(own)
     return drawn

@@ -37,6 +37,10 @@ REL_STEP = 1e-2
 the mode is exact to 1e-8."""
 
 
+MANY_COLUMNS = 16
+"""Columns of a group from which its rows are taken together."""
+
+
 @dataclass(frozen=True)
 class Spread:
     """How uncertain the linear predictors of some rows are.
@@ -77,6 +81,8 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
     D, V = np.zeros((K, n, result.fit.psi.size)), result.fit.vcov
     for k, (X, found) in enumerate(zip(design.X, result.coefficients, strict=True)):
         D[k][:, found.place] = X
+    if are_some(included):
+        _add_new_places(result, design, included, D)
     if result.training is not None:
         standard = standard_of(result.training.problem)
         D, V = standard.gradient(D), standard.covariance(V)
@@ -96,7 +102,25 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
             conditional = _one_factor(result, design, loadings, K)
         else:
             conditional = _many_factors(result, standard, design, loadings, K)
+        for term, place, wanted in zip(design.terms, result.terms, included, strict=True):
+            if term.unexplained is not None and wanted.all():
+                known = np.where(term.codes >= 0, term.unexplained, 0.0)
+                conditional[place.predictor, place.predictor] += known
     return Spread(D, conditional, V)
+
+
+def _add_new_places(result: Estimates, design: RowDesign, included: Included, D: Array) -> None:
+    """Add what theta does to the weights of known places at new ones, at fixed effects."""
+    for term, place, wanted in zip(design.terms, result.terms, included, strict=True):
+        if term.new is None or not wanted.all():
+            continue
+        rows, codes = term.new.rows, term.codes[term.new.rows]
+        b = result.effects[place.group].values[:, place.columns]
+        b = np.vstack([b, np.zeros(b.shape[1])])[codes]  # code -1 finds the zero row
+        with np.errstate(invalid="ignore"):
+            free = np.diagonal(result.fit.vcov)[place.theta] > 0.0
+        slopes = term.new.effect_slopes(result.fit.psi[place.theta], free, b)
+        D[place.predictor][rows, place.theta] += slopes
 
 
 def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
@@ -109,7 +133,7 @@ def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[s
     structure = layout.structure
 
     def effects(x: Array) -> Array:
-        conditional = Conditional(layout, x)
+        conditional = Conditional(layout_of(standard.problem, chains=True), x)
         found = find_mode(conditional, mode)
         if found is None:
             raise NumericalError(
@@ -152,10 +176,15 @@ def _codes(result: Estimates, design: RowDesign, group: str) -> Array:
 
 def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array], K: int) -> Array:
     ((group, a),) = loadings.items()
-    covariance = result.effects[group].covariance
-    covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
-    blocks = covariance[_codes(result, design, group)]
-    return np.asarray(np.einsum("kna,nab,lnb->kln", a, blocks, a, optimize=True))
+    covariance, codes = result.effects[group].covariance, _codes(result, design, group)
+    if covariance.shape[-1] < MANY_COLUMNS:
+        covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
+        return np.asarray(np.einsum("kna,nab,lnb->kln", a, covariance[codes], a, optimize=True))
+    found = np.zeros((K, K, codes.size))
+    for level in np.unique(codes[codes >= 0]):  # a matrix for each row would be large
+        rows = codes == level
+        found[:, :, rows] = np.einsum("kna,lna->kln", a[:, rows] @ covariance[level], a[:, rows])
+    return found
 
 
 def _many_factors(
