@@ -10,7 +10,7 @@ import interlace
 from interlace.data.problem import build_problem
 from interlace.data.request import ModelRequest
 from interlace_core.engine import chained
-from interlace_core.engine.effects import effects_covariance
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import choose_plan, layout_of
 from interlace_core.registry.registry import default_registry
 

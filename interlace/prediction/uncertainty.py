@@ -175,15 +175,18 @@ def _codes(result: Estimates, design: RowDesign, group: str) -> Array:
 
 
 def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array], K: int) -> Array:
+    """Return a' T spread T' a; T'a first, whose terms cancel where a covariate is far from 0."""
     ((group, a),) = loadings.items()
-    covariance, codes = result.effects[group].covariance, _codes(result, design, group)
-    if covariance.shape[-1] < MANY_COLUMNS:
-        covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
-        return np.asarray(np.einsum("kna,nab,lnb->kln", a, covariance[codes], a, optimize=True))
+    effects, codes = result.effects[group], _codes(result, design, group)
+    pulled = a @ effects.root
+    if effects.spread.shape[-1] < MANY_COLUMNS:
+        spread = np.concatenate([effects.spread, np.zeros((1, *effects.spread.shape[1:]))])
+        blocks = spread[codes]
+        return np.asarray(np.einsum("kna,nab,lnb->kln", pulled, blocks, pulled, optimize=True))
     found = np.zeros((K, K, codes.size))
     for level in np.unique(codes[codes >= 0]):  # a matrix for each row would be large
-        rows = codes == level
-        found[:, :, rows] = np.einsum("kna,lna->kln", a[:, rows] @ covariance[level], a[:, rows])
+        own = pulled[:, codes == level]
+        found[:, :, codes == level] = np.einsum("kna,lna->kln", own @ effects.spread[level], own)
     return found
 
 
@@ -216,7 +219,8 @@ def _many_factors(
             if any(part.any() for part in parts):
                 pulled[k] = parts
         for i, (factor, T) in enumerate(zip(structure.factors, templates, strict=True)):
-            own += _unexplained(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
+            loading = a[i][:, row] @ T
+            own += _unexplained(factor, codes[i][row]) * (loading @ loading.T)
         for k, parts in pulled.items():
             solved = factorisation.solve([part.copy() for part in parts])
             for m, others in pulled.items():

@@ -41,7 +41,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -95,7 +95,7 @@ group_effects = record(
     levels=_texts,
     names=_texts,
     values=array(2),
-    covariance=array(3),
+    spread=array(3),
     root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
@@ -130,6 +130,7 @@ settings = record(
     returned=text,
     kernel=text,
     configured=tuple_of(configured_option),
+    frames=text,
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})

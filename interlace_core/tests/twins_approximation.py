@@ -13,7 +13,7 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
-from interlace_core.engine.effects import effects_covariance
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import find_start

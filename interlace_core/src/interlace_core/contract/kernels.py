@@ -126,13 +126,32 @@ class Kernels(ABC):
             Where the first search for the mode begins; 0 if None.
         nodes : (ndarray, shape (c, J), and ndarray, shape (J,)), optional
             Of an integral around the mode: standard nodes, and the logarithm of each weight divided
-            by exp(-|x|^2 / 2).
+            by `exp(-x'x / 2)`.
 
         Returns
         -------
         callable, or None
             From psi to an Evaluation. A `CompiledObjective` may be a function in C, which a
             compiled search calls.
+        """
+        return None
+
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return a way to factorise H in compiled code, None where it does not serve.
+
+        Called once per layout, whatever the family. Every objective without compiled code then
+        factorises by it; it agrees with the given one to rounding.
+
+        Parameters
+        ----------
+        structure : engine.Structure
+            Of independent levels.
+        plan : engine.Plan
+            The way without compiled code.
+
+        Returns
+        -------
+        engine.Plan, or None
         """
         return None
 

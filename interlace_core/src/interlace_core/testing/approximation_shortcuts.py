@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.approximation import Shortcuts
-from interlace_core.engine.effects import effects_covariance
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import natural_units
 from interlace_core.testing.approximation_case import Trial
@@ -37,10 +37,10 @@ def check_shortcuts(trial: Trial) -> None:
         expect_close(
             one,
             other,
-            what=f"covariance of the effects of the model {trial.name!r}, as from the rows,",
+            what=f"covariance of u of the model {trial.name!r}, as from the rows,",
             tol=TOL_REL_COVARIANCE,
             scale=float(np.max(np.abs(other))),
-            advice="Return the diagonal blocks of Lambda H^-1 Lambda' at psi.",
+            advice="Return the diagonal blocks of H^-1 at psi.",
         )
     known = information_of_rows(trial.problem, psi, evaluation.mode)
     expect(known is not None, "a mode at a moderate psi", None, "See the mode of the evaluation.")

@@ -223,13 +223,12 @@ class LinearShortcuts(Shortcuts):
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of Lambda H^-1 Lambda'."""
+        """Return the diagonal blocks of H^-1."""
         try:
             point = LinearPoint(self.data, psi)
         except NotPositiveDefiniteError:
             return None
-        given = self.data.layout.problem.given_psi(psi)
-        return covariance_by_term(point.layout, point.factorisation, given)
+        return covariance_by_term(point.layout, point.factorisation)
 
 
 class LinearObjective:

@@ -186,12 +186,23 @@ class ChainSystem:
         return Recursion(np.square(self._gain)).forward(np.square(self.root.shocks) / self.p)
 
     def covariance(self) -> Array:
-        """Return C H^-1 C', shape (c, c, L): what is carried on from the variances."""
+        """Return H^-1 within each group, shape (c, c, L).
+
+        Given what was before it u_t is `- beta_t v_(t-1)` and noise of variance 1 / p_t, and v
+        hands on its covariance with u_s.
+        """
         c, L = self.root.shape
-        found = np.empty((c, c, L))
+        beta = self.root.shocks * self._gain * self.J
+        found, with_v = np.empty((c, c, L)), np.zeros((c, L))
         for t in range(c):
-            found[t, t] = self.variances[t]
-            found[t, :t] = found[:t, t] = self._gain[t] * found[t - 1, :t]
+            found[t, :t] = found[:t, t] = -beta[t] * with_v[:t]
+            found[t, t] = 1.0 / self.p[t]
+            with_v[:t] *= self._gain[t]
+            if t:
+                before = -beta[t] * self.variances[t - 1]
+                found[t, t] -= beta[t] * before
+                with_v[t] = self.root.carry[t] * before
+            with_v[t] += self.root.shocks[t] * found[t, t]
         return found
 
     def slopes(self) -> ChainSlopes:

@@ -37,7 +37,7 @@ class Factorisation(ABC):
     Attributes
     ----------
     logdet : float
-        log |H|.
+        `log det H`.
     """
 
     logdet: float
@@ -54,8 +54,18 @@ class Factorisation(ABC):
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
         return None
 
-    def chain_covariance(self) -> Array:
-        """Return C H^-1 C' of the structure's chain, times by times in each group, (c, c, L)."""
+    def chain_covariance(self, r: int) -> Array:
+        """Return the covariance of u of the structure's chain with a factor's, in each group.
+
+        Parameters
+        ----------
+        r : int
+            The chain's factor, or a later one with the chain's groups as levels.
+
+        Returns
+        -------
+        ndarray, shape (times, c_r, L)
+        """
         raise NotImplementedError
 
 
@@ -311,8 +321,8 @@ class _Nested(Factorisation):
     def chain_slopes(self) -> ChainSlopes | None:
         return self._rest.chain_slopes()
 
-    def chain_covariance(self) -> Array:
-        return self._rest.chain_covariance()
+    def chain_covariance(self, r: int) -> Array:
+        return self._rest.chain_covariance(r)
 
 
 class _Crossed(Factorisation):
