@@ -10,8 +10,8 @@ from interlace.entrances import entrance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace.fits import Priors
     from interlace.inference.power import Power
-    from interlace.priors import Prior
     from interlace.results.result import GLMMResult
     from interlace_core.calculus.links import Link
     from interlace_core.contract.approximation import Approximation
@@ -44,7 +44,7 @@ def glmer(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -110,10 +110,15 @@ def glmer(
     kernels : bool or str, optional
         False, or "off", leaves all to NumPy; "required" refuses to do without compiled kernels.
         By default they serve where they are built: see `result.settings["kernel"]`.
-    priors : mapping, optional
-        Weak priors on coefficients of linear predictors, such as
-        `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
-        coefficient. The fit is then penalised, and called so: no likelihood-ratio tests, no AIC.
+    priors : mapping or "weak", optional
+        Prior densities of what is estimated, by the names that results print, as for `hold`:
+        coefficients, parameters of the family, `"sd(x | g)"`; and by keys for several: "fixed"
+        (the mean's coefficients but the intercept; `"zi: fixed"` those of another parameter),
+        "sd" and "cor" (also by group, `{"sd": {"g": interlace.half_normal(1)}}`). Densities:
+        `normal`, `student_t`, `cauchy`; `exponential`, `gamma`, `half_normal`, `half_t`,
+        `half_cauchy` for what is positive; `lkj` for correlations. They are densities of the
+        numbers themselves, in their units, without a Jacobian. "weak" has published scales. The
+        optimum is a posterior mode (MAP), and called so: no likelihood-ratio tests, no AIC.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of a grouping factor, up to the variance that is estimated:
         `{"animal": A}`, with rows and columns labelled by the levels (see `pedigree`). It may

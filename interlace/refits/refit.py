@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.priors import settings_of_approximation
+from interlace.priors.penalised import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
 from interlace.results.fitted_model import Training, require_training

@@ -121,7 +121,7 @@ def _method(result: Estimates) -> str:
     if not priors:
         return result.fitted_by.words
     words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())
-    return f"{result.fitted_by.words}, with priors {words},"
+    return f"{result.fitted_by.words}, whose optimum is a posterior mode, with priors {words},"
 
 
 def _explained(block: Block) -> bool:
