@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from interlace.entrances import entrance
+from interlace_core.messages.checks import require_flag
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,7 @@ def glmer(
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     nAGQ: int | None = None,
+    REML: bool = False,
     approximation: str | Approximation | None = None,
     dispformula: str | None = None,
     ziformula: str | None = None,
@@ -83,6 +86,9 @@ def glmer(
     nAGQ : int, optional
         1 (default): Laplace. 2 and more: adaptive Gauss-Hermite quadrature with so many
         points, for one scalar random effect. 0: a fast approximate fit.
+    REML : bool
+        Whether the mean's coefficients are integrated out of the likelihood too, by Laplace with a
+        flat prior, as glmmTMB defines it: variances are less too small where there are few groups.
     approximation : str or Approximation, optional
         An approximation by name, instead of by `nAGQ`.
     dispformula, ziformula : str, optional
@@ -188,6 +194,9 @@ def glmer(
         covariance=covariance,
         functions=functions,
     )
+    require_flag(REML, "glmer: REML")
+    if REML:
+        nAGQ, approximation = None, _restricted(nAGQ, approximation)
     options = options_in_force(
         optimizer=optimizer,
         optimizer_options=optimizer_options,
@@ -200,6 +209,23 @@ def glmer(
         kernels=kernels,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors, callback=callback)
+
+
+def _restricted(nAGQ: int | None, approximation: Any) -> str:
+    """Return the name of the approximation that REML asks for.
+
+    Raises
+    ------
+    OptionError
+        If another is asked for beside.
+    """
+    if nAGQ not in (None, 1) or approximation is not None:
+        other = "approximation" if approximation is not None else f"nAGQ={nAGQ!r}"
+        raise OptionError(
+            f"glmer: REML=True integrates by Laplace's approximation (nAGQ=1), got {other} beside "
+            "it. Leave one of them out."
+        )
+    return "laplace-reml"
 
 
 def _parameter_formulas(

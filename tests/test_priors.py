@@ -1,7 +1,7 @@
 """Priors: densities against SciPy, posterior modes against stored fits and against brute force.
 
-The stored fits are those of own code in R, each checked there against glmmTMB, and blme where it has
-the prior (`extras.checks` of each). Brute force shares nothing with the engine: Gauss-Hermite
+The stored fits are those of own code in R, each checked there against glmmTMB, and blme where it
+has the prior (`extras.checks` of each). Brute force shares nothing with the engine: Gauss-Hermite
 sums over the prior of the effects, maximised by Nelder and Mead's search.
 """
 

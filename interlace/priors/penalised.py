@@ -136,7 +136,8 @@ class Penalised(Approximation):
             return self.inner
         inner = self.inner.joint(problem)
         if inner is None:
-            remedy = 'method="ML"' if self.inner.method.restricted else "nAGQ=1 or more"
+            restricted = self.inner.method.restricted
+            remedy = 'maximum likelihood (method="ML")' if restricted else "nAGQ=1 or more"
             raise UnsupportedModelError(
                 f"priors: {self.inner.method.name!r} determines coefficients by itself and takes "
                 f"no prior on them. Use {remedy}, or priors on other parameters."
