@@ -128,7 +128,8 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
         for term, coded in zip(result.terms, design.terms, strict=True) if effects else ():
             b = result.effects[term.group].values[:, term.columns]
             b = np.vstack([b, np.zeros(b.shape[1])])  # code -1, a new group, finds zeros
-            known[term.predictor] += np.sum(coded.Z * b[coded.codes], axis=1)
+            for k, own in term.by_predictor:
+                known[k] += np.sum(coded.Z[:, own] * b[coded.codes][:, own], axis=1)
         return np.hstack([*(predictor.X for predictor in design.predictors), known.T])
 
     def get_predict(self, params: Array, newdata: Any) -> Any:

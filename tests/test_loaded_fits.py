@@ -327,7 +327,7 @@ FORGERIES: dict[str, tuple[Callable[[Any], Any], str]] = {
         "optimizer",
     ),
     "a prior on nothing": (
-        lambda t: t["components"]["approximation"].update(priors=[["x", {}]]), "loc, scale"
+        lambda t: t["components"]["approximation"].update(priors=[["x", {}]]), "a density among"
     ),
     "nothing": (lambda t: t.clear(), "components and problem"),
 }  # fmt: skip

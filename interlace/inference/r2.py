@@ -98,10 +98,11 @@ def variance_shares(result: Estimates, scale: str) -> VarianceShares:
 
 
 def _prior_variance(result: Estimates, design: RowDesign) -> Array:
-    from interlace.prediction.target import unknown_variance
+    from interlace.prediction.target import unknown_covariance
 
     everywhere = [np.ones((term.codes.size, 1), dtype=bool) for term in design.terms]
-    return unknown_variance(result, design, everywhere)
+    covariance = unknown_covariance(result, design, everywhere)
+    return np.array([covariance[k, k] for k in range(len(covariance))])
 
 
 def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:

@@ -39,7 +39,7 @@ def singularity(result: Estimates) -> pd.DataFrame:
         if not np.any(at[place]):
             continue
         term = problem.terms[index]
-        gone = vanished(term, psi[place], units[term.predictor])
+        gone = vanished(term, psi[place], term.own(units))
         if gone.any():
             names = ", ".join(np.array(term.names, dtype=object)[gone])
             found = f"variance of {names} | {term.group} is 0"
@@ -65,6 +65,7 @@ def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:
             Z=term.Z[:, kept],
             names=tuple(term.names[i] for i in kept),
             covariance=type(term.covariance)(kept.size, **dict(term.options)),
+            along=tuple(term.along[i] for i in kept) if term.along else (),
         )
     return replace(problem, terms=tuple(terms))
 

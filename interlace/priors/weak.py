@@ -53,11 +53,11 @@ def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
             continue
         term = problem.terms[target.term]
         if term.theta_of is None and term.covariance.kinds()[target.number] == "sd":
-            reach = (
-                term.reach[term.names.index(target.inside)] if target.inside in term.names else 1
-            )
-            unit = units[term.predictor]
-            found[label] = Gamma(SHAPE, float(RATE * (reach if reach > 0.0 else 1.0) / unit))
+            reach, unit = 1.0, units[term.predictor]
+            if target.inside in term.names:
+                column = term.names.index(target.inside)
+                reach, unit = float(term.reach[column]), units[term.column_predictors[column]]
+            found[label] = Gamma(SHAPE, RATE * (reach if reach > 0.0 else 1.0) / unit)
     if any(term.theta_of is None and has_matrix(term) for term in problem.terms):
         found[COR] = LKJ(ETA)
     return found

@@ -209,7 +209,7 @@ def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None)
     psi = psi.copy()
     units = shortcuts.begin().units if shortcuts else natural_units(problem, psi[problem.n_theta :])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        usual = unit_theta(term, START_SIZE * units[term.predictor])
+        usual = unit_theta(term, START_SIZE * term.own(units))
         weak = (np.abs(psi[place]) < WEAK_THETA * np.abs(usual)) & (usual != 0.0)
         psi[place] = np.where(weak, usual, psi[place])
     return Start(psi, units)

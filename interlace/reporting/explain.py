@@ -179,8 +179,9 @@ def _groups(result: Estimates) -> list[str]:
     lines = []
     for term in result.terms:
         prior = result.effects[term.group].prior[term.columns, term.columns]
-        meaning = meaning_of(result, term.predictor)
-        for name, variance in zip(term.names, np.diagonal(prior), strict=True):
+        along = term.along or (term.predictor,) * len(term.names)
+        for k, name, variance in zip(along, term.names, np.diagonal(prior), strict=True):
+            meaning = meaning_of(result, k)
             sd = math.sqrt(variance)
             line = f"{name} | {term.group}: standard deviation {_short(sd)}"
             if meaning.ratio and sd > 0 and name == "Intercept":
@@ -290,8 +291,7 @@ def _sum(result: Estimates, k: int) -> str:
         factor = "" if name == "Intercept" else rf"\,\text{{{escape(name)}}}_i"
         parts.append(f"{'-' if estimate < 0 else '+'} {value}{factor}")
     for t, term in enumerate(result.terms, start=1):
-        if term.predictor == k:
-            parts += [_effect(t, j, term) for j in range(len(term.names))]
+        parts += [_effect(t, int(j), term) for j in dict(term.by_predictor).get(k, ())]
     encoder = result.encoder.predictors[k]
     if encoder.offsets or (k == 0 and result.encoder.external_offset):
         parts.append(r"+ \text{offset}_i")

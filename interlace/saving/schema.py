@@ -89,6 +89,7 @@ term_place = record(
     points=mapping_of(array(1)),
     held=mapping_of(number),
     theta=place,
+    along=tuple_of(integer),
 )
 group_effects = record(
     GroupEffects,
@@ -271,10 +272,12 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
         if term.group not in result.effects:
             continue
         effects = result.effects[term.group]
-        yield f"{where}.predictor", True, 0 <= term.predictor < len(result.coefficients)
+        K = len(result.coefficients)
+        yield f"{where}.predictor", True, all(0 <= k < K for k in (term.predictor, *term.along))
+        yield f"{where}.along", True, len(term.along) in (0, len(term.names))
         yield f"{where}.columns", len(term.names), term.columns.stop - term.columns.start
         yield f"{where}.columns", True, term.columns.stop <= len(effects.names)
-        yield f"encoder.{where}.design", len(term.names), len(coder.design.names)
+        yield f"encoder.{where}.design", len(term.names), coder.size
         yield f"encoder.{where}.factor", effects.levels, coder.factor.levels
         yield (
             f"encoder.{where}.factor.columns",
@@ -286,4 +289,4 @@ def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
             len(coder.factor.columns) - 1,
             len(coder.factor.combinations),
         )
-        yield "encoder.columns", set(), set(coder.design.columns) - set(result.encoder.columns)
+        yield "encoder.columns", set(), set(coder.columns) - set(result.encoder.columns)

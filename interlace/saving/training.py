@@ -268,6 +268,7 @@ def _restored(arrays: dict[str, Any], result: Estimates) -> Problem:
                 column_levels=term.column_levels,
                 points=term.points,
                 theta_of=each["theta_of"],
+                along=term.along,
             )
         )
     return Problem(

@@ -16,7 +16,7 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.elimination.smallblocks import sandwich
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
@@ -163,7 +163,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     problem, psi, mode
         As for `compare_modes`.
     """
-    predictors = tuple(sorted({term.predictor for term in problem.terms}))
+    predictors = random_predictors(problem)
     if not predictors or problem.family.log_concave(predictors):
         return ""
     blocks = effects_covariance(problem, psi, mode)
@@ -189,7 +189,7 @@ def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
     mode : ndarray, shape (q,)
         As in the evaluation at psi.
     """
-    predictors = tuple(sorted({term.predictor for term in problem.terms}))
+    predictors = random_predictors(problem)
     if not predictors or problem.family.log_concave(predictors):
         return Competition()
     conditional = Conditional(layout_of(problem), psi)

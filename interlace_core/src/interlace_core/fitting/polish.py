@@ -159,7 +159,7 @@ def _reach_on_eta(search: Search, move: Array) -> float:
             eta = predictor.X @ move[place]
             reach.append(float(np.sqrt(np.mean(np.square(eta)))) / units[k])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
         reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
     return max(reach)
 

@@ -93,7 +93,7 @@ def precondition(
     known = shortcuts.information(psi) if shortcuts else information_of_rows(problem, psi, u)
     counts = _levels_that_tell(problem, start, known)
     scales = [
-        _theta_scale(term, start.units[term.predictor], each)
+        _theta_scale(term, term.own(start.units), each)
         for term, each in zip(problem.terms, counts, strict=True)
         if term.theta_of is None
     ]
@@ -167,7 +167,7 @@ def _levels_that_tell(problem: Problem, start: Start, known: Information | None)
     for own, factor in zip(known.effects, layout_of(problem).structure.factors, strict=True):
         for index, place in factor.terms:
             term = problem.terms[index]
-            sd = START_SIZE * start.units[term.predictor] / _positive(term.sizes)
+            sd = START_SIZE * term.own(start.units) / _positive(term.sizes)
             for a, column in enumerate(range(place.start, place.stop)):
                 pull = np.square(sd[a] * term.level_size) * np.maximum(own[column], 0.0)
                 counts[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
@@ -225,7 +225,7 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     return information
 
 
-def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -235,20 +235,21 @@ def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
     Parameters
     ----------
     term : RandomTerm
-    eta_unit : float
+    eta_units : ndarray, shape (c,)
     levels : ndarray, shape (c,)
         Levels that tell about each column.
     """
-    size = term.sizes * np.sqrt(2.0 * levels)
+    # in the unit of the first column: of one predictor all are that
+    size = term.sizes / (eta_units / eta_units[0]) * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, START_SIZE * eta_unit)
+    theta = unit_theta(term, START_SIZE * eta_units)
     reach = np.array(
         [
             float(np.sum(size * np.sum(np.abs(slope), axis=1)))
             for slope in template_slopes(term.covariance, theta)
         ]
     )
-    return np.asarray(START_SIZE * eta_unit / _positive(reach))
+    return np.asarray(START_SIZE * eta_units[0] / _positive(reach))
 
 
 def _positive(values: Array) -> Array:

@@ -261,9 +261,11 @@ def _of_term(term: RandomTerm) -> _Part | None:
     c = term.Z.shape[1]
     if not c:
         return None
-    if term.covariance.mixes_columns:
+    if term.covariance.mixes_columns and not term.along:
         found = standard_columns(term.Z, factor=term.level_size, from_last=True)
         return None if found is None else _in_columns(term, found.Q, found.R)
+    if term.covariance.mixes_columns and _are_blocks(term):
+        return _of_blocks(term)
     sizes = term.level_size * reach(term.Z)
     common = np.exp(np.mean(np.log(np.where(sizes > 0.0, sizes, 1.0))))
     for each in (sizes, np.full(c, common)):
@@ -273,6 +275,22 @@ def _of_term(term: RandomTerm) -> _Part | None:
             if part is not None:
                 return part
     return None
+
+
+def _are_blocks(term: RandomTerm) -> bool:
+    """Return whether columns of one predictor follow each other."""
+    return all(np.ptp(places) == places.size - 1 for _, places in term.by_predictor)
+
+
+def _of_blocks(term: RandomTerm) -> _Part | None:
+    """Return a term of several predictors, whose columns mix within each alone."""
+    Z, L, changed = term.Z.copy(order="F"), np.eye(term.Z.shape[1]), False
+    for _, places in term.by_predictor:
+        columns = term.Z[:, places]
+        found = standard_columns(columns, factor=term.level_size, from_last=True)
+        if found is not None:
+            Z[:, places], L[np.ix_(places, places)], changed = found.Q, found.R, True
+    return _in_columns(term, Z, L) if changed else None
 
 
 def _in_columns(term: RandomTerm, Z: Array, L: Array) -> _Part | None:
