@@ -368,6 +368,7 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
+        arguments={"threshold": "nominal", "dispersion": "scale"},
         hold=hold,
         start=start,
         known=known,
@@ -376,6 +377,7 @@ def clmm(
         who="clmm",
     )
     options = options_in_force(
+        "clmm",
         optimizer=optimizer,
         optimizer_options=optimizer_options,
         nAGQ=nAGQ,

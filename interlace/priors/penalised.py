@@ -95,6 +95,10 @@ class Penalised(Approximation):
         """Return the inner objective plus the penalty."""
         return _PenalisedObjective(self.inside(problem).objective(problem), self._penalty(problem))
 
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the inner objective over all parts, plus the penalty, once."""
+        return _PenalisedObjective(self.inside(problem).over_parts(problem), self._penalty(problem))
+
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the inner objective from a given mode, plus the penalty."""
         return _PenalisedObjective(

@@ -15,13 +15,13 @@ from interlace.results.random_effects import fitted_state
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.constants import least_squares
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import (
     START_SIZE,
     Start,
-    least_squares,
     natural_units,
     unit_theta,
 )

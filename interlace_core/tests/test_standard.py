@@ -13,7 +13,7 @@ from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Predictor
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.engine import columns
-from interlace_core.engine.columns import NEAR_ONE, standard_columns
+from interlace_core.engine.columns import NEAR_ONE, Rows, standard_columns
 from interlace_core.fitting.standard import keep_standard, standard_of
 
 N = 500
@@ -26,6 +26,12 @@ def far(shift, scale=1.0, n=N):
     v = scale * (rng.normal(size=n) + shift)
     level = (rng.integers(0, 3, n) == 1) * 1.0
     return np.column_stack([np.ones(n), v, v**2, level, rng.normal(size=n)])
+
+
+def columns_of(X, **options):
+    """Return what becomes of the columns of X, with Q; None for both where they stay."""
+    found = standard_columns(Rows.here(X), X.shape[1], **options)
+    return found, None if found is None else found.of(X)
 
 
 def problem_of(Z=None, X=None, covariance=None, **options):
@@ -65,12 +71,12 @@ def exactly(Q, R, i, j):
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e9])
 def test_columns_times_their_factor_are_the_design(shift, scale, from_last):
     X = far(shift, scale)
-    found = standard_columns(X, from_last=from_last)
+    found, Q = columns_of(X, from_last=from_last)
     if found is None:
         assert shift <= 5.0
         assert scale == 1.0
         return
-    Q, R = found.Q, found.R
+    R = found.R
     assert np.all(np.diagonal(R) > 0.0)
     assert np.array_equal(R, np.tril(R) if from_last else np.triu(R))
     ulp = np.spacing(np.max(np.abs(X), axis=0))
@@ -83,7 +89,7 @@ def test_columns_times_their_factor_are_the_design(shift, scale, from_last):
 @pytest.mark.parametrize("shift", [1e2, 1e4])
 def test_new_columns_have_sizes_near_1_and_much_of_their_own(shift):
     for from_last in (False, True):
-        Q = standard_columns(far(shift, 1e5), from_last=from_last).Q
+        _, Q = columns_of(far(shift, 1e5), from_last=from_last)
         sizes = np.sqrt(np.mean(np.square(Q), axis=0))
         assert np.all((sizes > 1.0 / NEAR_ONE) & (sizes < NEAR_ONE))
         order = slice(None, None, -1) if from_last else slice(None)
@@ -94,19 +100,19 @@ def test_new_columns_have_sizes_near_1_and_much_of_their_own(shift):
 @pytest.mark.ordinary
 def test_columns_that_are_ordinary_stay_bit_for_bit():
     X = far(1e4)
-    Q = standard_columns(X).Q
+    _, Q = columns_of(X)
     for kept in (0, 3, 4):  # the intercept, the factor and the covariate of mean 0
         assert np.array_equal(Q[:, kept], X[:, kept])
-    assert standard_columns(X[:, [0, 3, 4]]) is None
+    assert columns_of(X[:, [0, 3, 4]])[0] is None
 
 
 @pytest.mark.ordinary
 def test_units_alone_are_powers_of_two():
     X = far(0.0, 1e9)[:, :2]
-    found = standard_columns(X)
+    found, Q = columns_of(X)
     power = np.log2(found.R[1, 1])
     assert power == np.round(power)
-    assert np.array_equal(found.Q * np.diagonal(found.R), X)
+    assert np.array_equal(Q * np.diagonal(found.R), X)
 
 
 def test_equal_rows_stay_equal():
@@ -115,7 +121,7 @@ def test_equal_rows_stay_equal():
     first = far(1e5, n=7)
     which = rng.integers(0, 7, 100_003)
     for from_last in (False, True):
-        Q = standard_columns(first[which], from_last=from_last).Q
+        _, Q = columns_of(first[which], from_last=from_last)
         for row in range(7):
             assert len(np.unique(Q[which == row], axis=0)) == 1
 
@@ -124,18 +130,18 @@ def test_equal_rows_stay_equal():
 def test_a_column_without_anything_of_its_own_is_left_where_it_is():
     X = far(1e5)
     X = np.column_stack([X[:, :2], 3.0 * X[:, 1] - 2.0, np.zeros(N)])
-    found = standard_columns(X)
+    found, Q = columns_of(X)
     assert found.R[0, 2] == found.R[1, 2] == 0.0
-    assert np.array_equal(found.Q[:, 2] * found.R[2, 2], X[:, 2])
-    assert not np.any(found.Q[:, 3])
+    assert np.array_equal(Q[:, 2] * found.R[2, 2], X[:, 2])
+    assert not np.any(Q[:, 3])
     assert found.R[3, 3] == 1.0
 
 
 def test_numbers_whose_squares_are_none():
     X = far(10.0)[:, :2] * [1.0, 1e200]
-    found = standard_columns(X)
+    found, Q = columns_of(X)
     assert np.all(np.isfinite(found.R))
-    assert np.max(np.abs(found.Q)) < 100.0
+    assert np.max(np.abs(Q)) < 100.0
 
 
 # Problems

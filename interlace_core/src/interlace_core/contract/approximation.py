@@ -139,7 +139,10 @@ class Approximation(ABC):
                 f"random effects; the model has the correlation {problem.correlation.label}. "
                 "Use fit()."
             )
-        self.check(problem)
+        if problem.parts is not None:
+            self.over_parts(problem)
+        else:
+            self.check(problem)
 
     def accepts(self, problem: Problem) -> bool:
         """Return whether `require` lets a problem pass."""
@@ -239,6 +242,24 @@ class Approximation(ABC):
         It is a pure function of psi: what was evaluated before may make it faster, not
         different beyond its tolerance.
         """
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the function to minimise where the rows lie in parts (`Problem.parts`).
+
+        Groups of different parts share no random effects. Where the objective is a sum over groups,
+        and the approximation determines none of psi itself, it is `engine.summed(self, problem)`;
+        otherwise what all parts have to say together is asked by `problem.parts.total`. Evaluations
+        have no mode (shape (0,)). Shortcuts are not asked for, and start and scales come from rows.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If it cannot: the default, since nothing says that an objective is a sum.
+        """
+        raise UnsupportedModelError(
+            f"approximation {self.method.name!r} takes all rows at once, and those of this model "
+            "lie in parts. Use nAGQ=1 (Laplace), or data that memory holds."
+        )
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the function to minimise, its first search for a conditional mode begun at `mode`.

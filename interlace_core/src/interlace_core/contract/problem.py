@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from interlace_core.contract.family import Family, Parameter
     from interlace_core.contract.kernels import Compiled
     from interlace_core.contract.level_covariance import Relation
+    from interlace_core.contract.parts import Parts
     from interlace_core.contract.row_correlation import RowCorrelation
 
 
@@ -42,6 +43,20 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class ColumnSizes:
+    """Sizes of the columns of Z over rows that lie elsewhere, each shape (c,).
+
+    Attributes
+    ----------
+    sizes, reach : ndarray
+        See `RandomTerm`.
+    """
+
+    sizes: Array
+    reach: Array
+
+
+@dataclass(frozen=True)
 class RandomTerm:
     """One random-effects term, such as `(1 + x | g)`.
 
@@ -56,7 +71,7 @@ class RandomTerm:
         levels and codes.
     codes : ndarray of intp, shape (n,)
         Level of each row, 0 to len(levels) - 1; every level occurs.
-    levels : tuple of str
+    levels : sequence of str
         Level names, in order.
     Z : ndarray, shape (n, c)
         Random-effects covariates (a column of ones for an intercept).
@@ -75,6 +90,8 @@ class RandomTerm:
         What `Covariance.from_columns` was told of them.
     theta_of : int, or None
         The term of the problem whose theta it shares; None if it has its own.
+    measured : ColumnSizes, or None
+        Sizes of the columns, where the rows of Z are not here.
     along : tuple of int, length c
         Index of the predictor that each column belongs to, where they belong to several (effects
         shared by parameters); empty where all belong to `predictor`, which is the first of them.
@@ -84,7 +101,7 @@ class RandomTerm:
     predictor: int
     group: str
     codes: IntArray
-    levels: tuple[str, ...]
+    levels: Sequence[str]
     Z: Array
     names: tuple[str, ...]
     covariance: Covariance
@@ -93,6 +110,7 @@ class RandomTerm:
     column_levels: tuple[str, ...] = ()
     points: Mapping[str, Array] = field(default_factory=dict)
     theta_of: int | None = None
+    measured: ColumnSizes | None = None
     along: tuple[int, ...] = ()
 
     @property
@@ -117,6 +135,8 @@ class RandomTerm:
     @cached_property
     def sizes(self) -> Array:
         """Root mean square of each column of Z, times that of the levels, shape (c,)."""
+        if self.measured is not None:
+            return self.measured.sizes
         rms = np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z))
         return np.asarray(self.level_size * rms)
 
@@ -130,6 +150,8 @@ class RandomTerm:
     @cached_property
     def reach(self) -> Array:
         """Root mean square of each column of Z over the rows where it is not 0, shape (c,)."""
+        if self.measured is not None:
+            return self.measured.reach
         shares = np.count_nonzero(self.Z, axis=0) / len(self.Z)
         return np.asarray(self.sizes / np.sqrt(np.maximum(shares, 1e-300)))
 
@@ -184,11 +206,14 @@ class Problem:
     this problem is the same model in other units and zero points of its columns; None where it is
     as written. Names are the user's either way. An approximation that interprets coefficients,
     as a penalty on them, or hands arrays of them over (`extras`), has to heed it."""
+    parts: Parts | None = None
+    """Where the rows are if they are not here: arrays then have no rows, and `parts.total` asks
+    for sums over them. None, as in nearly all problems, where the arrays hold them."""
 
     @property
     def n(self) -> int:
-        """Number of rows."""
-        return int(self.y.shape[0])
+        """Number of rows, those of all parts."""
+        return int(self.y.shape[0]) if self.parts is None else self.parts.n
 
     @cached_property
     def informative(self) -> BoolArray:

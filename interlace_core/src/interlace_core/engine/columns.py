@@ -2,16 +2,19 @@
 
 A column of a size far from 1 is divided by a power of 2. One that is nearly a combination of those
 before it (a year beside the intercept, its square beside the year) is replaced by what it has of
-its own. All others stay as they are, bit for bit. Of the rows nothing is asked but sums of products
-of columns, so that rows in parts can answer too.
+its own. All others stay as they are, bit for bit. Of the rows nothing is asked but what adds up:
+products of columns, by which most designs are found ordinary, and the triangle of an orthogonal
+factorisation, which has all inner products without squaring anything. So rows in parts can answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.engine.gram import Triangle
 from interlace_core.records import Array, BoolArray, IntArray
 
 NEAR_ONE = 1e3
@@ -34,27 +37,56 @@ in the first; the third only looks."""
 
 @dataclass(frozen=True)
 class Columns:
-    """A design in other columns, X = 1 centre' + Q R.
+    """What becomes of a design's columns: X = 1 centre' + Q R.
 
     Attributes
     ----------
-    Q : ndarray, shape (n, p)
-        Of equal rows of X, equal rows.
     R : ndarray, shape (p, p)
         Triangular with a positive diagonal.
+    units : ndarray, shape (p,)
+        Powers of 2, by which the columns are divided first.
+    order : ndarray of intp, shape (p,)
+        In which they are made.
     centre : ndarray, shape (p,)
         What was taken out with an intercept that is no column of X; 0 where there is none.
     """
 
-    Q: Array
     R: Array
+    units: Array
+    order: IntArray
     centre: Array
 
+    def of(self, X: Array) -> Array:
+        """Return Q, shape (n, p), of some rows; of equal rows of X, equal rows.
 
-def products(X: Array) -> Array:
-    """Return X'X, shape (p, p); infinite or 0 where squares are no numbers."""
+        Column by column and without matrix products, which round rows differently.
+        """
+        Q = np.array(X, order="F")
+        for j in self.order:
+            q, unit = Q[:, j], self.units[j]
+            if unit != 1.0:
+                q /= unit
+            for i in np.flatnonzero(self.R[:, j]):
+                if i != j:
+                    q -= self.R[i, j] / unit * Q[:, i]
+            if self.centre[j] != 0.0:
+                q -= self.centre[j] / unit
+            if self.R[j, j] != unit:
+                q /= self.R[j, j] / unit
+        return Q
+
+
+def products(X: Array, intercept: bool = False) -> Array:
+    """Return X'X, shape (p, p); of a column of ones and X, shape (1 + p, 1 + p), if asked for.
+
+    Infinite or 0 where squares are no numbers.
+    """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return np.asarray(X.T @ X)
+        gram = np.asarray(X.T @ X)
+    if intercept:
+        sums = np.sum(X, axis=0)
+        gram = np.block([[np.full((1, 1), float(len(X))), sums[None]], [sums[:, None], gram]])
+    return gram
 
 
 def powers_of_two(sizes: Array) -> Array:
@@ -63,64 +95,130 @@ def powers_of_two(sizes: Array) -> Array:
     return np.exp2(np.round(np.log2(np.where(far, sizes, 1.0))))
 
 
-def reach(X: Array) -> Array:
-    """Return the root mean square of each column over the rows where it is not 0, shape (p,)."""
-    sizes = np.zeros(X.shape[1])
-    for j, x in enumerate(X.T):
-        used = x[x != 0.0]
-        if used.size:
-            largest = float(np.max(np.abs(used)))  # divided by first: its square may be no number
-            sizes[j] = largest * float(np.sqrt(np.mean(np.square(used / largest))))
-    return sizes
+@dataclass(frozen=True)
+class Reach:
+    """Sizes of columns over the rows where they are not 0; those of several parts add up.
+
+    Attributes
+    ----------
+    largest, squares, used : ndarray, shape (p,)
+        The largest absolute entry, the sum of squares of entries divided by it, and the number of
+        entries that are not 0: the square of an entry may be no number.
+    """
+
+    largest: Array
+    squares: Array
+    used: Array
+
+    @classmethod
+    def of(cls, X: Array) -> Reach:
+        """Return the sizes of the columns of some rows."""
+        p = X.shape[1]
+        largest, squares, counts = np.zeros(p), np.zeros(p), np.zeros(p)
+        for j, x in enumerate(X.T):
+            used = x[x != 0.0]
+            if used.size:
+                largest[j] = float(np.max(np.abs(used)))
+                squares[j] = float(np.sum(np.square(used / largest[j])))
+                counts[j] = used.size
+        return cls(largest, squares, counts)
+
+    def __add__(self, other: Reach) -> Reach:
+        """Return the sizes over the rows of both."""
+        largest = np.maximum(self.largest, other.largest)
+        scale = np.where(largest > 0.0, largest, 1.0)
+        squares = self.squares * np.square(self.largest / scale)
+        squares = squares + other.squares * np.square(other.largest / scale)
+        return Reach(largest, squares, self.used + other.used)
+
+    @property
+    def sizes(self) -> Array:
+        """Root mean square of each column over the rows where it is not 0, shape (p,)."""
+        return np.asarray(self.largest * np.sqrt(self.squares / np.maximum(self.used, 1.0)))
+
+    def over(self, n: float) -> Array:
+        """Return the root mean square of each column over n rows, shape (p,)."""
+        return np.asarray(self.largest * np.sqrt(self.squares / n))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How the rows of a design answer.
+
+    Attributes
+    ----------
+    products : callable
+        From units to the mean products of the columns divided by them, those of a column of ones
+        first where there is an intercept before the columns.
+    reach : callable
+        Returns each column's size over the rows where it is not 0, shape (p,).
+    triangle : callable
+        From units to R with R'R those mean products, upper triangular.
+    intercept : bool
+        Whether there is an intercept before them.
+    """
+
+    products: Callable[[Array], Array]
+    reach: Callable[[], Array]
+    triangle: Callable[[Array], Array]
+    intercept: bool = False
+
+    @classmethod
+    def here(cls, X: Array, intercept: bool = False) -> Rows:
+        """Return the rows of X."""
+        n = max(len(X), 1)
+        return cls(
+            lambda units: products(divided(X, units), intercept) / n,
+            lambda: Reach.of(X).sizes,
+            lambda units: Triangle.of(divided(X, units), intercept).root / np.sqrt(n),
+            intercept,
+        )
+
+
+def divided(X: Array, units: Array) -> Array:
+    """Return columns divided by their units; the columns themselves where all are 1."""
+    return X if np.all(units == 1.0) else np.asarray(X / units)
 
 
 def standard_columns(
-    X: Array, *, factor: float = 1.0, centred: bool = False, from_last: bool = False
+    rows: Rows, p: int, *, factor: float = 1.0, from_last: bool = False
 ) -> Columns | None:
-    """Return X in columns of size near 1, none nearly a combination of those before it.
+    """Return columns of size near 1, none nearly a combination of those before it.
 
-    None where the columns of X are so already.
+    None where the columns are so already.
 
     Parameters
     ----------
-    X : ndarray, shape (n, p)
-        Finite.
+    rows : Rows
+        Of finite columns.
+    p : int
+        Number of columns.
     factor : float
         By which the size of all columns is multiplied.
-    centred : bool
-        Whether there is an intercept beside them, before the first.
     from_last : bool
         Whether the order begins with the last column: R is then lower triangular.
     """
-    n, p = X.shape
-    if not n or not p:
+    if not p:
         return None
-    gram = _mean_products(X, centred)
-    units = _units(X, gram[-p:, -p:], factor)
+    more, gram = int(rows.intercept), rows.products(np.ones(p))
+    units = _units(gram[more:, more:], factor, rows)
     if np.any(units != 1.0):
-        gram = _mean_products(X / units, centred)
+        gram = rows.products(units)
     order = np.arange(p)[::-1] if from_last else np.arange(p)
-    mixed = _mixed(gram, order, gram.shape[0] - p)
+    mixed = _mixed(gram, order, more)
     if np.all(units == 1.0) and not mixed.any():
         return None
-    return _replaced(X, units, order, mixed, gram, centred)
+    if not mixed.any():
+        return Columns(np.diag(units), units, order, np.zeros(p))
+    return _replaced(rows.triangle(units), units, order, mixed, more)
 
 
-def _mean_products(X: Array, centred: bool) -> Array:
-    """Return X'X / n, of an intercept and X if there is one before the columns."""
-    gram = products(X)
-    if centred:
-        sums = np.sum(X, axis=0)
-        gram = np.block([[np.full((1, 1), float(len(X))), sums[None]], [sums[:, None], gram]])
-    return np.asarray(gram / len(X))
-
-
-def _units(X: Array, gram: Array, factor: float) -> Array:
+def _units(gram: Array, factor: float, rows: Rows) -> Array:
     """Return what each column is divided by: 1 where its size is near enough to 1."""
     sizes = factor * np.sqrt(np.diagonal(gram))
     if np.all((sizes < NEAR_ONE) & (sizes > 1.0 / NEAR_ONE)):
         return np.ones(sizes.size)
-    return powers_of_two(factor * reach(X))
+    return powers_of_two(factor * rows.reach())
 
 
 def _mixed(gram: Array, order: IntArray, more: int) -> BoolArray:
@@ -163,58 +261,48 @@ def _shares(correlation: Array) -> Array:
     return shares
 
 
-def _replaced(
-    X: Array, units: Array, order: IntArray, mixed: BoolArray, gram: Array, centred: bool
-) -> Columns:
-    """Return the columns divided by their units, the mixed ones less what others explain."""
-    p = X.shape[1]
-    Q, R, centre = np.array(X, order="F"), np.diag(units), np.zeros(p)
-    for j in np.flatnonzero(units != 1.0):
-        Q[:, j] /= units[j]
-    gram, used = gram.copy(), np.concatenate([np.ones(int(centred), dtype=bool), np.zeros(p, bool)])
-    more = int(centred)
+def _replaced(W: Array, units: Array, order: IntArray, mixed: BoolArray, more: int) -> Columns:
+    """Return what becomes of the columns: the mixed ones are left what others do not explain.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, more + p)
+        Columns with the inner products that those of the design, divided by their units, have in
+        the mean, those of an intercept first.
+    """
+    p = W.shape[1] - more
+    W, R, centre = W.copy(), np.diag(units), np.zeros(p)
+    used = np.concatenate([np.ones(more, dtype=bool), np.zeros(p, dtype=bool)])
     for j in order:
         if mixed[j] and used.any():
-            left, weights = _own_part(Q[:, j], Q, gram, used, more)
+            left, weights = _own_part(W[:, j + more], W, used)
             if left is None:
                 continue
-            q, unit = left
-            Q[:, j] = q
+            W[:, j + more], unit = left
             R[:, j] += units[j] * weights[more:]
             centre[j] = units[j] * float(np.sum(weights[:more]))
             R[j, j] = units[j] * unit
-            row = _products_with(q, Q, more)
-            gram[j + more], gram[:, j + more] = row, row
-        used[j + more] = gram[j + more, j + more] > 0.0
-    return Columns(Q, R, centre)
+        used[j + more] = np.any(W[:, j + more] != 0.0)
+    return Columns(R, units, order, centre)
 
 
-def _own_part(
-    q: Array, Q: Array, gram: Array, used: BoolArray, more: int
-) -> tuple[tuple[Array, float] | None, Array]:
+def _own_part(q: Array, W: Array, used: BoolArray) -> tuple[tuple[Array, float] | None, Array]:
     """Return what a column has of its own, scaled to a size near 1, its unit, and the others' part.
 
-    None for the first two where that is rounding. Column by column and without matrix products, so
-    that equal rows stay equal.
+    None for the first two where that is rounding.
     """
-    q, weights = q.copy(), np.zeros(more + Q.shape[1])
-    whole = float(np.sqrt(np.mean(np.square(q))))
-    place = np.flatnonzero(used)
+    q, weights = q.copy(), np.zeros(W.shape[1])
+    whole, place = float(np.linalg.norm(q)), np.flatnonzero(used)
+    others = W[:, place]
+    gram = others.T @ others
     for _ in range(MAX_PASSES):
-        step = np.linalg.solve(gram[np.ix_(place, place)], _products_with(q, Q, more)[place])
+        step = np.linalg.solve(gram, others.T @ q)
         if not np.any(np.abs(step) > 1e-15 * whole):
             break
-        for i, w in zip(place, step, strict=True):
-            q -= w if i < more else w * Q[:, i - more]
+        q -= others @ step
         weights[place] += step
-    length = float(np.sqrt(np.mean(np.square(q))))
+    length = float(np.linalg.norm(q))
     if not length > NOTHING_LEFT * whole:
         return None, weights
     unit = float(np.exp2(np.round(np.log2(length))))
     return (q / unit, unit), weights
-
-
-def _products_with(q: Array, Q: Array, more: int) -> Array:
-    """Return the mean products of a column with the intercept, if there is one, and with all."""
-    own = Q.T @ q / q.size
-    return np.append(np.full(more, np.mean(q)), own) if more else np.asarray(own)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from interlace_core.records import Array
@@ -44,3 +46,27 @@ def triangular_factor(X: Array, y: Array, root_weights: Array | None = None) -> 
             part *= root_weights[rows, None]
         R = np.asarray(np.linalg.qr(np.vstack([R, part]), mode="r"))
     return R
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """R of an orthogonal factorisation; that of two parts' rows is made of their two.
+
+    Attributes
+    ----------
+    root : ndarray, shape (m, p)
+        Upper triangular, with R'R the products of the columns; m <= p.
+    """
+
+    root: Array
+
+    @classmethod
+    def of(cls, X: Array, intercept: bool = False) -> Triangle:
+        """Return R of X, or of a column of ones and X."""
+        if intercept:
+            X = np.column_stack([np.ones(len(X)), X])
+        return cls(triangular_factor(X[:, :-1], X[:, -1]))
+
+    def __add__(self, other: Triangle) -> Triangle:
+        """Return R of the rows of both."""
+        return Triangle(np.asarray(np.linalg.qr(np.vstack([self.root, other.root]), mode="r")))

@@ -77,7 +77,7 @@ def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:
     return replace(
         term,
         codes=place[codes - low],
-        levels=tuple(term.levels[i] for i in present),
+        levels=tuple(term.levels[i] for i in present.tolist()),
         Z=Z,
         relation=None if term.relation is None else term.relation.part(present),
     )

@@ -17,13 +17,14 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.start import (
     Start,
     find_start,
-    least_squares,
     on_own_scale,
     random_start,
+    shortcuts_of,
 )
 from interlace_core.fitting.stopping import FitStopped
 from interlace_core.messages.errors import NumericalError
@@ -72,8 +73,12 @@ def is_doubtful(problem: Problem, fit: Fit) -> bool:
     if not fit.verdict.converged or np.any(fit.undetermined):
         return True
     return any(
-        on_own_scale(predictor.parameter.link) and _is_weak(predictor.X, fit.vcov[place, place])
-        for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True)
+        on_own_scale(predictor.parameter.link)
+        and predictor.X.shape[1] > 0
+        and _is_weak(mean_gram(problem, k), fit.vcov[place, place])
+        for k, (predictor, place) in enumerate(
+            zip(problem.predictors, problem.beta_slices(), strict=True)
+        )
     )
 
 
@@ -96,11 +101,8 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
     return intricate and not problem.family.log_concave(problem.active())
 
 
-def _is_weak(X: Array, V: Array) -> bool:
+def _is_weak(gram: Array, V: Array) -> bool:
     """Return whether a direction of the coefficients moves eta by more than is known of it."""
-    if not X.shape[1]:
-        return False
-    gram = X.T @ X / len(X)
     if not float(np.sum(gram * V)) >= WEAK_SE**2:  # their sum, which bounds the largest
         return not np.all(np.isfinite(V))
     size = np.sqrt(np.where(np.diagonal(gram) > 0, np.diagonal(gram), 1.0))
@@ -166,7 +168,7 @@ def elsewhere(
     psi : ndarray, shape (n_psi,), optional
         Where a search has ended: what is near a limit there need not be looked for near it.
     """
-    shortcuts = approximation.shortcuts(problem)
+    shortcuts = shortcuts_of(approximation, problem)
     start = find_start(problem, None, shortcuts, constants=True)
     if shortcuts is None:
         yield "the family's constants", start
@@ -183,8 +185,8 @@ def elsewhere(
     if any(problem.predictors[k].X.shape[1] for k in zero):
         none = start.psi.copy()
         for k in zero:
-            predictor, place = problem.predictors[k], problem.beta_slices()[k]
-            none[place] = least_squares(predictor.X, NO_ZEROS_ETA - predictor.offset)
+            if problem.predictors[k].X.shape[1]:
+                none[problem.beta_slices()[k]] = nearest(problem, [(k, NO_ZEROS_ETA)])[0]
         yield "the family's constants, with next to no zero part", replace(start, psi=none)
 
 
@@ -199,10 +201,10 @@ def _near_limits(
         if parameter.role != "dispersion" or not limit or not predictor.X.shape[1]:
             continue
         eta = NEAR_LIMIT if parameter.at_upper else -NEAR_LIMIT
-        if found is not None and np.mean(predictor.X @ found[place]) / eta > 1.0:
+        if found is not None and mean_columns(problem, k) @ found[place] / eta > 1.0:
             continue
         psi = start.psi.copy()
-        psi[place] = least_squares(predictor.X, eta - predictor.offset)
+        psi[place] = nearest(problem, [(k, eta)])[0]
         yield f"the family's constants, near {limit}", replace(start, psi=psi)
 
 

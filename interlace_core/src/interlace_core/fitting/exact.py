@@ -9,10 +9,12 @@ grows; only then is the model refused, in words.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.messages.errors import ExactResponseError
@@ -63,8 +65,7 @@ class Watch:
         self._problem = problem
         effects = sum(term.n_effects for term in problem.terms)
         rows = max(problem.n - effects, problem.n / 8.0)
-        mean_weight = 1.0 if problem.weights is None else float(np.mean(problem.weights))
-        self._ceiling = value + RISE * rows * mean_weight
+        self.ceiling = value + RISE * rows * total(problem, _weight) / problem.n
 
     def see(self, value: float) -> None:
         """Look at a log-likelihood; look closer, once, where it is too high.
@@ -74,26 +75,48 @@ class Watch:
         ExactResponseError
             If the model predicts the response exactly.
         """
-        if value > self._ceiling:
-            self._ceiling = np.inf
+        if value > self.ceiling:
+            self.ceiling = np.inf
             refuse_exact(self._problem)
 
 
-def watched(
-    problem: Problem, evaluate: Callable[[Array], Evaluation]
-) -> Callable[[Array], Evaluation]:
-    """Return an objective that is watched from its first value on."""
-    watch: Watch | None = None
+class Watched:
+    """An objective that is watched from its first value on.
 
-    def observed(psi: Array) -> Evaluation:
-        nonlocal watch
-        evaluation = evaluate(psi)
+    Parameters
+    ----------
+    problem : Problem
+    evaluate : callable
+    """
+
+    def __init__(self, problem: Problem, evaluate: Callable[[Array], Evaluation]) -> None:
+        self.problem, self.evaluate = problem, evaluate
+        self._watch: Watch | None = None
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi.
+
+        Raises
+        ------
+        ExactResponseError
+            If the model predicts the response exactly.
+        """
+        evaluation = self.evaluate(psi)
         if evaluation.status is Status.OK and np.isfinite(evaluation.value):
-            watch = watch or Watch(problem, -evaluation.value)
-            watch.see(-evaluation.value)
+            if self._watch is None:
+                self._watch = Watch(self.problem, -evaluation.value)
+            self._watch.see(-evaluation.value)
         return evaluation
 
-    return observed
+    @property
+    def floor(self) -> float:
+        """The value below which one would look closer."""
+        return -np.inf if self._watch is None else -self._watch.ceiling
+
+
+def _weight(problem: Problem) -> float:
+    """Return the sum of the rows' weights."""
+    return float(problem.n if problem.weights is None else np.sum(problem.weights))
 
 
 def leaves_nothing(derivatives: Derivatives) -> bool:
@@ -107,19 +130,19 @@ def leaves_nothing(derivatives: Derivatives) -> bool:
 def refuse_exact(problem: Problem) -> None:
     """Refuse a response that the model predicts exactly, if its density is then unbounded.
 
-    Never one of discrete data, whose probability is at most 1.
+    Never one of discrete data, whose probability is at most 1. Of rows in parts every part has to
+    be predicted exactly.
 
     Raises
     ------
     ExactResponseError
         Names the parameter that goes to its limit.
     """
-    eta = None if problem.family.is_discrete else _best_predictor(problem)
-    growing = None if eta is None else _growing(problem, eta)
-    if eta is None or growing is None or not _is_predicted(problem, eta):
+    found = _Exact() if problem.family.is_discrete else total(problem, _Exact.of)
+    if found.growing is None:
         return
-    name = problem.predictors[growing].parameter.name
-    copies = "" if problem.weights is None else " Weights above 1 are copies of a row."
+    name = problem.predictors[found.growing].parameter.name
+    copies = " Weights above 1 are copies of a row." if found.weighted else ""
     raise ExactResponseError(
         f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
         "predicts the response exactly: a combination of its covariates and groups gives every "
@@ -127,6 +150,25 @@ def refuse_exact(problem: Problem) -> None:
         "to 0. Check how the response was made (a copy, a sum or a mean of other columns, one "
         f"value for each group?), leave out the terms that it was made of, or fix {name}.{copies}"
     )
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """The predictor along which the density grows without end; None if rows leave a residual."""
+
+    growing: int | None = None
+    weighted: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Exact:
+        eta = _best_predictor(problem)
+        growing = None if eta is None else _growing(problem, eta)
+        if eta is None or growing is None or not _is_predicted(problem, eta):
+            return cls()
+        return cls(growing, problem.weights is not None)
+
+    def __add__(self, other: _Exact) -> _Exact:
+        return self if self.growing == other.growing else _Exact()
 
 
 def _best_predictor(problem: Problem) -> Array | None:

@@ -15,6 +15,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.compiled import compiled_search
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -22,7 +23,7 @@ from interlace_core.fitting.elsewhere import (
     is_doubtful,
     optima_apart,
 )
-from interlace_core.fitting.exact import watched
+from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import (
     Competition,
@@ -36,7 +37,7 @@ from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.standard import Standard, standard_of
-from interlace_core.fitting.start import Start, find_start, unit_theta
+from interlace_core.fitting.start import Start, find_start, shortcuts_of, unit_theta
 from interlace_core.fitting.stopping import FitStopped, Stopping
 from interlace_core.fitting.verdict import (
     Verdict,
@@ -113,7 +114,7 @@ def fit_problem(
     if start is None:
         inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, inner, approximation.shortcuts(inside))
+            start = find_start(inside, inner, shortcuts_of(approximation, inside))
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
@@ -198,11 +199,11 @@ def _fit_from(
     with guard(approximation, "fit"):
         # 1. the objective
         profiled = approximation.profiled(problem)
-        evaluate = watched(problem, possible_objective(approximation, problem))
+        evaluate = Watched(problem, possible_objective(approximation, problem))
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(
-            problem, start, profiled, first.mode, approximation.shortcuts(problem)
+            problem, start, profiled, first.mode, shortcuts_of(approximation, problem)
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(problem, start.units, objective, coordinates)
@@ -281,6 +282,9 @@ def _minimise(
     if coordinates.lower.size == 0:
         assert objective.best is not None
         return OptimizerResult(np.zeros(0), objective.best.value, True, "nothing to optimise", 0)
+    found = compiled_search(objective, optimizer)
+    if found is not None:
+        return found
     try:
         with guard(optimizer, "minimize"):
             return optimizer.minimize(

@@ -16,6 +16,7 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.elimination.smallblocks import sandwich
 from interlace_core.engine.joint_density import Conditional, effects_covariance
@@ -28,6 +29,7 @@ from interlace_core.engine.other_modes import (
     one_effect_per_level,
     other_modes,
 )
+from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search
 from interlace_core.fitting.polish import polish
@@ -75,6 +77,12 @@ class Competition:
     near: tuple[str, ...] = ()
     missed: float = 0.0
 
+    def __add__(self, other: Competition) -> Competition:
+        """Return what competes in the rows of both."""
+        lower = self.lower if other.lower is None else other.lower
+        near = (*self.near, *other.near)
+        return Competition(lower, self.gain + other.gain, near, self.missed + other.missed)
+
 
 def search_from_lower_mode(
     search: Search,
@@ -86,10 +94,11 @@ def search_from_lower_mode(
     """Return the optimum, searched again if its mode was not the lowest, and what competes there.
 
     The value at a mode that is not the lowest is that of no approximation of the likelihood, so
-    that it is given up even where it is the higher one.
+    that it is given up even where it is the higher one. Rows in parts, whose modes are elsewhere,
+    are not searched again: the verdict says that the mode is not the best.
     """
     found = compare_modes(search.problem, optimum.psi, optimum.evaluation.mode)
-    if found.lower is None:
+    if found.lower is None or search.problem.parts is not None:
         return optimum, found
     from_lower = approximation.objective_from(search.problem, found.lower)
     objective = search.objective.anew(possible_objective(approximation, search.problem, from_lower))
@@ -163,20 +172,58 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     problem, psi, mode
         As for `compare_modes`.
     """
-    predictors = random_predictors(problem)
-    if not predictors or problem.family.log_concave(predictors):
+    if _is_unique(problem):
         return ""
-    blocks = effects_covariance(problem, psi, mode)
-    words = []
-    for index, factor in enumerate(layout_of(problem).structure.factors):
-        if blocks is None:
-            return f"the levels of {factor.name}"
-        block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
-        largest = np.linalg.eigvalsh(block)[:, -1]
-        count = int(np.count_nonzero(~(largest < MOST_VARIANCE)))
-        if count:
-            words.append(f"{count} of {largest.size} levels of {factor.name}")
-    return " and ".join(words)
+    found: _Lost = total(problem, _Lost.at, psi, mode)
+    return " and ".join(
+        f"{count} of {levels} levels of {name}" if count else f"the levels of {name}"
+        for name, (count, levels) in found.factors.items()
+    )
+
+
+def _is_unique(problem: Problem) -> bool:
+    """Return whether the conditional mode is unique, as the family says."""
+    predictors = random_predictors(problem)
+    return not predictors or problem.family.log_concave(predictors)
+
+
+def _own_mode(problem: Problem, psi: Array, mode: Array) -> Array:
+    """Return the mode of a part, which is not that of all rows."""
+    return mode if mode.size == layout_of(problem).structure.q else mode_at(problem, psi)
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Factors of which levels have all but lost their mode.
+
+    Attributes
+    ----------
+    factors : dict from str to (int, int)
+        How many levels of how many; 0 of 0 where the mode of all is lost.
+    """
+
+    factors: dict[str, tuple[int, int]]
+
+    @classmethod
+    def at(cls, problem: Problem, psi: Array, mode: Array) -> _Lost:
+        blocks = effects_covariance(problem, psi, _own_mode(problem, psi, mode))
+        found = {}
+        for index, factor in enumerate(layout_of(problem).structure.factors):
+            if blocks is None:
+                return cls({factor.name: (0, 0)})
+            block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
+            largest = np.linalg.eigvalsh(block)[:, -1]
+            count = int(np.count_nonzero(~(largest < MOST_VARIANCE)))
+            if count:
+                found[factor.name] = (count, largest.size)
+        return cls(found)
+
+    def __add__(self, other: _Lost) -> _Lost:
+        found = dict(self.factors)
+        for name, (count, levels) in other.factors.items():
+            before = found.get(name, (0, 0))
+            found[name] = (before[0] + count, before[1] + levels)
+        return _Lost(found)
 
 
 def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
@@ -189,11 +236,16 @@ def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
     mode : ndarray, shape (q,)
         As in the evaluation at psi.
     """
-    predictors = random_predictors(problem)
-    if not predictors or problem.family.log_concave(predictors):
+    if _is_unique(problem):
         return Competition()
+    found: Competition = total(problem, _compared, psi, mode)
+    return found
+
+
+def _compared(problem: Problem, psi: Array, mode: Array) -> Competition:
+    """Return what competes with the mode of a problem, or of a part of one."""
     conditional = Conditional(layout_of(problem), psi)
-    here = find_mode(conditional, mode) if mode.size == layout_of(problem).structure.q else None
+    here = find_mode(conditional, _own_mode(problem, psi, mode))
     if here is None:
         return Competition()
     lowest = _lowest(conditional, here)

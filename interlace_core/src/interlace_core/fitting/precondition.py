@@ -13,11 +13,14 @@ import numpy as np
 
 from interlace_core.contract.approximation import Information, Shortcuts
 from interlace_core.contract.covariance import template_slopes
+from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
+from interlace_core.engine.shares import mode_at
+from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.start import START_SIZE, Start, unit_theta
 from interlace_core.records import Array, IntArray
 
@@ -82,7 +85,7 @@ def precondition(
     problem, start, profiled
         Where the coordinates have their origin, and the entries of psi left out.
     u : ndarray, shape (q,)
-        The conditional mode there, or a guess at it.
+        The conditional mode there, or a guess at it; not looked at where rows lie in parts.
     shortcuts : Shortcuts, optional
         The approximation's own.
     """
@@ -90,16 +93,20 @@ def precondition(
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    known = shortcuts.information(psi) if shortcuts else information_of_rows(problem, psi, u)
-    counts = _levels_that_tell(problem, start, known)
+    sds = [START_SIZE * t.own(start.units) / _positive(t.sizes) for t in problem.terms]
+    if shortcuts:
+        told = _told(problem, shortcuts.information(psi), sds)
+    else:
+        told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
         _theta_scale(term, term.own(start.units), each)
-        for term, each in zip(problem.terms, counts, strict=True)
+        for term, each in zip(problem.terms, told.counts(problem), strict=True)
         if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
-        information = np.eye(problem.n_beta) if known is None else known.coefficients
+        information = told.coefficients
+        information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return _with_bounds(problem, psi, B)
@@ -144,7 +151,7 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
 
 def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
     """Return the information at psi from the mode of the random effects; None if not found."""
-    conditional = Conditional(layout_of(problem), psi)
+    conditional = Conditional(layout_of(problem, chains=True), psi)
     mode = find_mode(conditional, u, LOOSE)
     if mode is None:
         return None
@@ -152,26 +159,58 @@ def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information |
         np.einsum("aal->al", mode.information[f, f])
         for f in range(len(conditional.layout.structure.factors))
     ]
-    return Information(marginal_information(conditional, mode), effects)
+    return Information(marginal_information(conditional, mode), conditional.layout.by_term(effects))
 
 
-def _levels_that_tell(problem: Problem, start: Start, known: Information | None) -> list[Array]:
-    """Return the number of levels that tell about each random-effects column, (c,) per term.
+@dataclass(frozen=True)
+class _Told:
+    """What rows tell about coefficients and about the sizes of effects; adds up.
 
-    A level with information w about its effect, of standard deviation t, tells as much about t
-    as r^2 levels whose effects are known, r = t^2 w / (1 + t^2 w) its reliability.
+    Attributes
+    ----------
+    coefficients : ndarray, shape (n_beta, n_beta), or None
+        Information about them; None where some rows have no mode.
+    levels : list of ndarray, shape (c,), one per term
+        Levels that tell about each column: one with information w about its effect, of standard
+        deviation t, tells as much about t as r^2 levels whose effects are known, with r = t^2 w /
+        (1 + t^2 w) its reliability.
     """
-    counts = [np.full(term.Z.shape[1], float(len(term.levels))) for term in problem.terms]
+
+    coefficients: Array | None
+    levels: list[Array]
+
+    def __add__(self, other: _Told) -> _Told:
+        if self.coefficients is None or other.coefficients is None:
+            return _Told(None, [])
+        levels = [a + b for a, b in zip(self.levels, other.levels, strict=True)]
+        return _Told(self.coefficients + other.coefficients, levels)
+
+    def counts(self, problem: Problem) -> list[Array]:
+        """Return the number of levels that tell about each column, at least 1, (c,) per term."""
+        if self.coefficients is None:
+            return [np.full(t.Z.shape[1], float(len(t.levels))) for t in problem.terms]
+        return [np.maximum(each, 1.0) for each in self.levels]
+
+
+def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Told:
+    """Return what information tells, at standard deviations of each term's columns."""
     if known is None:
-        return counts
+        return _Told(None, [])
+    levels = [np.zeros(term.Z.shape[1]) for term in problem.terms]
     for own, factor in zip(known.effects, layout_of(problem).structure.factors, strict=True):
         for index, place in factor.terms:
-            term = problem.terms[index]
-            sd = START_SIZE * term.own(start.units) / _positive(term.sizes)
+            size = problem.terms[index].level_size
             for a, column in enumerate(range(place.start, place.stop)):
-                pull = np.square(sd[a] * term.level_size) * np.maximum(own[column], 0.0)
-                counts[index][a] = max(float(np.sum(np.square(pull / (1.0 + pull)))), 1.0)
-    return counts
+                pull = np.square(sds[index][a] * size) * np.maximum(own[column], 0.0)
+                levels[index][a] = float(np.sum(np.square(pull / (1.0 + pull))))
+    return _Told(known.coefficients, levels)
+
+
+def _told_by_rows(problem: Problem, psi: Array, u: Array, sds: list[Array]) -> _Told:
+    """Return what the rows of a problem, or of a part of one, tell."""
+    if u.size != layout_of(problem).structure.q:
+        u = mode_at(problem, psi)
+    return _told(problem, information_of_rows(problem, psi, u), sds)
 
 
 def marginal_information(conditional: Conditional, mode: Mode) -> Array:
@@ -220,8 +259,7 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
         place = problem.beta_slices()[k]
         here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
         if place.stop > place.start and not np.any(information[here, here]):
-            X = problem.predictors[k].X
-            information[here, here] = X.T @ X
+            information[here, here] = problem.n * mean_gram(problem, k)
     return information
 
 

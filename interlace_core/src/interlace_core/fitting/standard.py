@@ -17,15 +17,27 @@ are ordinary is its own standard, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
-from interlace_core.engine.columns import powers_of_two, reach, standard_columns
+from interlace_core.engine.columns import (
+    Columns,
+    Reach,
+    Rows,
+    divided,
+    powers_of_two,
+    products,
+    standard_columns,
+)
+from interlace_core.engine.gram import Triangle
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.outline import measured
 from interlace_core.records import Array, BoolArray, Evaluation
 
 
@@ -176,36 +188,78 @@ def _mapped(B: Array, V: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Part:
-    """What became of the columns of one predictor or one term, and of their parameters.
+    """What becomes of the columns of one predictor or one term, and of their parameters.
 
     Attributes
     ----------
-    columns : ndarray, shape (n, p)
-        Instead of X, or of Z.
+    columns : Columns
+        By which X, or Z, is changed.
     forth, back : ndarray, shape (m, m)
         Maps of beta, or of theta, and the inverse.
-    centre : ndarray, shape (p,)
-        What an intercept that is no column of X takes of each column.
     """
 
-    columns: Array
+    columns: Columns
     forth: Array
     back: Array
-    centre: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Other columns of a problem's designs: from any rows of it to the same rows in these.
+
+    Attributes
+    ----------
+    predictors, terms : tuple of (Columns or None)
+        What becomes of each X and each Z; None where it stays.
+    back : ndarray, shape (n_psi, n_psi)
+        psi as given from that of the changed problem.
+    key : str
+        The same in every process.
+    """
+
+    predictors: tuple[Columns | None, ...]
+    terms: tuple[Columns | None, ...]
+    back: Array
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    def __call__(self, problem: Problem) -> Problem:
+        """Return a part in these units, made once."""
+        if self.key not in problem.cache:
+            problem.cache[self.key] = self.of(problem)
+        changed: Problem = problem.cache[self.key]
+        return changed
+
+    def of(self, problem: Problem) -> Problem:
+        """Return the rows of a problem in these units."""
+        return replace(
+            problem,
+            predictors=tuple(
+                each if columns is None else replace(each, X=columns.of(each.X))
+                for each, columns in zip(problem.predictors, self.predictors, strict=True)
+            ),
+            terms=tuple(
+                each if columns is None else replace(each, Z=columns.of(each.Z))
+                for each, columns in zip(problem.terms, self.terms, strict=True)
+            ),
+            given=self.back,
+        )
 
 
 def _changed(problem: Problem) -> tuple[Problem, Array, Array] | None:
     """Return the problem in other columns with both maps; None where columns are ordinary."""
     shift = _stand_in(problem)
+    designs = _designs(problem, centred=shift is not None)
     shared = {term.theta_of for term in problem.terms}
     terms = [
         # of two terms with one theta neither can have units of its own
-        None if term.theta_of is not None or t in shared else _of_term(term)
-        for t, term in enumerate(problem.terms)
+        None if term.theta_of is not None or t in shared else _of_term(term, rows)
+        for t, (term, rows) in enumerate(
+            zip(problem.terms, designs[len(problem.predictors) :], strict=True)
+        )
     ]
     predictors = [
-        _of_predictor(each, centred=k == 0 and shift is not None)
-        for k, each in enumerate(problem.predictors)
+        _of_predictor(each, rows)
+        for each, rows in zip(problem.predictors, designs[: len(problem.predictors)], strict=True)
     ]
     if all(each is None for each in (*terms, *predictors)):
         return None
@@ -214,21 +268,70 @@ def _changed(problem: Problem) -> tuple[Problem, Array, Array] | None:
     if mean is not None and shift is not None:
         first, *others = problem.beta_slices()
         here = np.ix_([place.start for place in others], np.arange(first.start, first.stop))
-        forth[here] = -np.outer(shift, mean.centre)
-        back[here] = np.outer(shift, mean.centre @ mean.back)
-    inside = replace(
-        problem,
-        predictors=tuple(
-            each if part is None else replace(each, X=part.columns)
-            for each, part in zip(problem.predictors, predictors, strict=True)
-        ),
-        terms=tuple(
-            each if part is None else replace(each, Z=part.columns)
-            for each, part in zip(problem.terms, terms, strict=True)
-        ),
-        given=back,
+        forth[here] = -np.outer(shift, mean.columns.centre)
+        back[here] = np.outer(shift, mean.columns.centre @ mean.back)
+    units = Units(
+        tuple(None if each is None else each.columns for each in predictors),
+        tuple(None if each is None else each.columns for each in terms),
+        back,
     )
+    inside = units.of(problem)
+    if problem.parts is not None:
+        inside = measured(replace(inside, parts=problem.parts.changed(units)))
     return inside, forth, back
+
+
+def _designs(problem: Problem, centred: bool) -> list[Rows]:
+    """Return how the rows of all designs answer: of predictors, then of terms.
+
+    The first question, which nearly always is the last, is put for all of them at once.
+    """
+    if problem.parts is None:
+        predictors = [
+            Rows.here(each.X, centred and k == 0) for k, each in enumerate(problem.predictors)
+        ]
+        return predictors + [Rows.here(term.Z) for term in problem.terms]
+    found = list(problem.parts.total(_products, centred))
+    return [_elsewhere(problem, d, centred and d == 0, first) for d, first in enumerate(found)]
+
+
+def _elsewhere(problem: Problem, d: int, intercept: bool, first: Array) -> Rows:
+    """Return how the rows of a design in parts answer, the first products known."""
+
+    def mean_products(units: Array) -> Array:
+        if np.all(units == 1.0):
+            return np.asarray(first / problem.n)
+        return np.asarray(total(problem, _products_in, d, units, intercept) / problem.n)
+
+    def triangle(units: Array) -> Array:
+        root = total(problem, _triangle_in, d, units, intercept).root
+        return np.asarray(root / np.sqrt(problem.n))
+
+    return Rows(
+        mean_products, lambda: np.asarray(total(problem, _reach_in, d).sizes), triangle, intercept
+    )
+
+
+def _design(problem: Problem, d: int) -> Array:
+    K = len(problem.predictors)
+    return problem.predictors[d].X if d < K else problem.terms[d - K].Z
+
+
+def _products(problem: Problem, centred: bool) -> Sums:
+    designs = range(len(problem.predictors) + len(problem.terms))
+    return Sums(*(products(_design(problem, d), centred and d == 0) for d in designs))
+
+
+def _products_in(problem: Problem, d: int, units: Array, intercept: bool) -> Array:
+    return products(divided(_design(problem, d), units), intercept)
+
+
+def _triangle_in(problem: Problem, d: int, units: Array, intercept: bool) -> Triangle:
+    return Triangle.of(divided(_design(problem, d), units), intercept)
+
+
+def _reach_in(problem: Problem, d: int) -> Reach:
+    return Reach.of(_design(problem, d))
 
 
 def _whole_maps(problem: Problem, parts: Sequence[_Part | None]) -> tuple[Array, Array]:
@@ -248,55 +351,53 @@ def _stand_in(problem: Problem) -> Array | None:
     return problem.family.intercept_stand_in()
 
 
-def _of_predictor(predictor: Predictor, centred: bool) -> _Part | None:
-    found = standard_columns(predictor.X, centred=centred)
+def _of_predictor(predictor: Predictor, rows: Rows) -> _Part | None:
+    found = standard_columns(rows, predictor.X.shape[1])
     if found is None:
         return None
-    back = np.asarray(solve_triangular(found.R, np.eye(len(found.R))))
-    return _Part(found.Q, found.R, back, found.centre)
+    return _Part(found, found.R, np.asarray(solve_triangular(found.R, np.eye(len(found.R)))))
 
 
-def _of_term(term: RandomTerm) -> _Part | None:
+def _of_term(term: RandomTerm, rows: Rows) -> _Part | None:
     """Return a term in other columns, as far as the structure of its covariance follows."""
     c = term.Z.shape[1]
     if not c:
         return None
-    if term.covariance.mixes_columns and not term.along:
-        found = standard_columns(term.Z, factor=term.level_size, from_last=True)
-        return None if found is None else _in_columns(term, found.Q, found.R)
-    if term.covariance.mixes_columns and _are_blocks(term):
-        return _of_blocks(term)
-    sizes = term.level_size * reach(term.Z)
+    if term.covariance.mixes_columns:
+        own = _apart(rows, term) if term.along else rows
+        found = standard_columns(own, c, factor=term.level_size, from_last=True)
+        return None if found is None else _in_columns(term, found)
+    sizes = term.level_size * rows.reach()
     common = np.exp(np.mean(np.log(np.where(sizes > 0.0, sizes, 1.0))))
     for each in (sizes, np.full(c, common)):
         units = powers_of_two(each)
         if np.any(units != 1.0):
-            part = _in_columns(term, np.asfortranarray(term.Z / units), np.diag(units))
+            part = _in_columns(term, Columns(np.diag(units), units, np.arange(c), np.zeros(c)))
             if part is not None:
                 return part
     return None
 
 
-def _are_blocks(term: RandomTerm) -> bool:
-    """Return whether columns of one predictor follow each other."""
-    return all(np.ptp(places) == places.size - 1 for _, places in term.by_predictor)
+def _apart(rows: Rows, term: RandomTerm) -> Rows:
+    """Return the rows of a term of several predictors, whose columns mix within each alone."""
+    along = np.array(term.column_predictors)
+
+    def triangle(units: Array) -> Array:
+        root, R = rows.triangle(units), np.zeros((along.size, along.size))
+        for _, own in term.by_predictor:
+            part = np.linalg.qr(root[:, own], mode="r")
+            R[np.ix_(own, own)] = part * np.where(np.diagonal(part) < 0.0, -1.0, 1.0)[:, None]
+        return R
+
+    alike = np.equal.outer(along, along)
+    return replace(rows, products=lambda units: rows.products(units) * alike, triangle=triangle)
 
 
-def _of_blocks(term: RandomTerm) -> _Part | None:
-    """Return a term of several predictors, whose columns mix within each alone."""
-    Z, L, changed = term.Z.copy(order="F"), np.eye(term.Z.shape[1]), False
-    for _, places in term.by_predictor:
-        columns = term.Z[:, places]
-        found = standard_columns(columns, factor=term.level_size, from_last=True)
-        if found is not None:
-            Z[:, places], L[np.ix_(places, places)], changed = found.Q, found.R, True
-    return _in_columns(term, Z, L) if changed else None
-
-
-def _in_columns(term: RandomTerm, Z: Array, L: Array) -> _Part | None:
-    """Return a term in columns with `term.Z = Z L`; None if its structure does not follow."""
+def _in_columns(term: RandomTerm, columns: Columns) -> _Part | None:
+    """Return a term in columns with `Z = Z~ L`; None if its structure does not follow."""
+    L = columns.R
     back = np.asarray(solve_triangular(L, np.eye(len(L)), lower=True))
     maps = [term.covariance.rescaled(each) for each in (L, back)]
     if maps[0] is None or maps[1] is None:
         return None
-    return _Part(Z, maps[0], maps[1], np.zeros(len(L)))
+    return _Part(columns, maps[0], maps[1])

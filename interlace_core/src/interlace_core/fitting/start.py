@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.calculus.links import Link
-from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.approximation import Approximation, Shortcuts
+from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.exact import MEETS, Watch, leaves_nothing, refuse_exact
+from interlace_core.fitting.constants import first_coefficients, mean_gram
+from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 
 MAX_ITERATIONS = 25
@@ -68,8 +70,7 @@ def find_start(
         limit, and not those of the model without random effects.
     """
     if shortcuts is None:
-        find = _first_coefficients if constants else _fit_coefficients
-        beta = find(layout_of(problem).problem)
+        beta = (first_coefficients if constants else _fit_coefficients)(problem)
         units = natural_units(problem, beta)
     else:
         beginning = shortcuts.begin()
@@ -80,33 +81,36 @@ def find_start(
     return Start(psi if given is None else given(psi), units)
 
 
+def shortcuts_of(approximation: Approximation, problem: Problem) -> Shortcuts | None:
+    """Return an approximation's shortcuts; none for rows in parts, where sums give what they do."""
+    return None if problem.parts is not None else approximation.shortcuts(problem)
+
+
 def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:
     """Return a start about the family's constants.
 
     Each predictor is moved by about one natural unit along its columns, and each term's random
     effects have a size between a seventh of and seven times the usual one (in 95%).
     """
-    psi = np.concatenate([np.zeros(problem.n_theta), _first_coefficients(problem)])
+    psi = np.concatenate([np.zeros(problem.n_theta), first_coefficients(problem)])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         size = START_SIZE * float(np.exp(rng.normal()))
         psi[place] = unit_theta(term, size * term.own(units))
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
+    for k, place in enumerate(problem.beta_slices()):
         p = place.stop - place.start
         if p:
             move = rng.normal(size=p) / np.sqrt(p)
-            psi[place] += units[k] * np.linalg.solve(_root(predictor.X), move)
+            psi[place] += units[k] * np.linalg.solve(_root(mean_gram(problem, k)), move)
     return Start(psi, units)
 
 
-def _root(X: Array) -> Array:
-    """Return R, upper triangular, with R'R = X'X / n."""
-    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+def _root(gram: Array) -> Array:
+    """Return R, upper triangular, with R'R = X'X / n, from that."""
+    size = np.sqrt(np.diagonal(gram))
     unit = np.where(size > 0, size, 1.0)
-    gram = (X.T @ X) / unit / unit[:, None]
+    gram = gram / unit / unit[:, None]
     root = np.linalg.cholesky(gram + 1e-14 * np.eye(len(gram))).T
-    return np.asarray(root * (unit / np.sqrt(len(X))))
+    return np.asarray(root * unit)
 
 
 def unit_theta(term: RandomTerm, size: Array) -> Array:
@@ -131,17 +135,27 @@ def natural_units(problem: Problem, beta: Array) -> Array:
     ]
     if not in_units_of_data:
         return units
-    derivatives = _evaluate(problem, beta)[1]
-    for k in in_units_of_data:
-        first, second = derivatives.get(k), derivatives.get(k, k)
-        if first is None or second is None:
-            continue
-        information = float(np.mean(np.abs(second)))
+    n, *spreads = total(problem, _spreads, beta, tuple(in_units_of_data))
+    for k, (squares, curvature) in zip(in_units_of_data, spreads, strict=True):
+        information = float(curvature) / n
         if np.isfinite(information) and information > 0.0:
             # the same at an estimated dispersion; a fixed one may be far below the spread of data
-            spread = float(np.sqrt(np.mean(np.square(first)))) / information
+            spread = float(np.sqrt(squares / n)) / information
             units[k] = max(1.0 / np.sqrt(information), spread)
     return units
+
+
+def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums:
+    """Return the number of rows and, for each predictor, sums of squared scores and curvatures."""
+    derivatives = _evaluate(problem, beta)[1]
+    found = []
+    for k in predictors:
+        first, second = derivatives.get(k), derivatives.get(k, k)
+        sums = np.zeros(2)
+        if first is not None and second is not None:
+            sums = np.array([np.sum(np.square(first)), np.sum(np.abs(second))])
+        found.append(sums)
+    return Sums(problem.n, *found)
 
 
 def on_own_scale(link: Link) -> bool:
@@ -149,26 +163,62 @@ def on_own_scale(link: Link) -> bool:
     return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
 
 
+@dataclass(frozen=True)
+class _Slopes:
+    """The model without random effects at some coefficients: sums over rows.
+
+    Attributes
+    ----------
+    value : float
+        The log-likelihood.
+    gradient, information : ndarray, shape (n_beta,), (n_beta, n_beta)
+    exact : bool
+        Whether no row pulls at its mean.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    exact: bool
+
+    @classmethod
+    def at(cls, problem: Problem, beta: Array) -> _Slopes:
+        rows = layout_of(problem).problem
+        value, derivatives = _evaluate(rows, beta)
+        gradient, information = _gradient_information(rows, derivatives)
+        return cls(value, gradient, information, leaves_nothing(derivatives))
+
+    def __add__(self, other: _Slopes) -> _Slopes:
+        return _Slopes(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            self.information + other.information,
+            self.exact and other.exact,
+        )
+
+
 def _fit_coefficients(problem: Problem) -> Array:
     """Return the coefficients of the model without random effects, by damped Newton steps."""
-    beta = _first_coefficients(problem)
+    beta = first_coefficients(problem)
     if beta.size == 0:
         return beta
     holding, first = _holding_curvature(problem), beta
-    value, derivatives = _evaluate(problem, beta)
+    here: _Slopes = total(problem, _Slopes.at, beta)
+    value = here.value
     worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):
         watch.see(value)
-        gradient, information = _gradient_information(problem, derivatives)
-        gradient, information = gradient - holding @ (beta - first), information + holding
+        gradient = here.gradient - holding @ (beta - first)
+        information = here.information + holding
         step, decrement = _newton_step(gradient, information, damping)
         tol = TOL_DECREMENT * max(value - worst, 1.0) if problem.terms else TOL_DECREMENT_ALONE
         if decrement < tol:
-            if leaves_nothing(derivatives):
+            if here.exact:
                 refuse_exact(problem)
             return beta + step if damping == 0.0 else beta
         for _ in range(20):
-            candidate, moved = _evaluate(problem, beta + step)
+            moved: _Slopes = total(problem, _Slopes.at, beta + step)
+            candidate = moved.value
             candidate -= 0.5 * float((beta + step - first) @ holding @ (beta + step - first))
             if candidate >= value:
                 break
@@ -176,7 +226,7 @@ def _fit_coefficients(problem: Problem) -> Array:
             step, decrement = _newton_step(gradient, information, damping)
         else:
             return beta
-        beta, value, derivatives = beta + step, candidate, moved
+        beta, value, here = beta + step, candidate, moved
         damping = damping / 4.0 if damping > 1e-4 else 0.0
     return beta
 
@@ -186,86 +236,9 @@ def _holding_curvature(problem: Problem) -> Array:
     curvature = np.zeros((problem.n_beta, problem.n_beta))
     for k, place in enumerate(problem.beta_slices()):
         if k > 0:
-            X = problem.predictors[k].X
             here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
-            curvature[here, here] = HOLDING_CURVATURE * (X.T @ X) / problem.n
+            curvature[here, here] = HOLDING_CURVATURE * mean_gram(problem, k)
     return curvature
-
-
-def _first_coefficients(problem: Problem) -> Array:
-    """Return coefficients whose predictors are near the family's own constants.
-
-    Where the mean's predictor is in units of the response, the mean's coefficients are those of
-    least squares, and constants are those of what these leave: offsets, effects and the distance
-    of the response from 0 can be larger than the residual by as much as numbers have digits.
-    """
-    first, family = problem.predictors[0], problem.family
-    y, parts, others = problem.y, [], problem.predictors
-    if _in_units_of_response(problem):
-        target = y - first.offset
-        beta = _weighted_least_squares(first.X, target, problem.weights)
-        y = target - first.X @ beta
-        if np.ptp(y) <= MEETS * np.ptp(problem.y):
-            refuse_exact(problem)
-        if first.X.shape[1]:
-            parts, others = [beta], problem.predictors[1:]
-    constants = family.start(y, problem.weights) + _carried(problem)
-    constants = constants[len(problem.predictors) - len(others) :]
-    for predictor, constant in zip(others, constants, strict=True):
-        if predictor.X.shape[1]:
-            parts.append(least_squares(predictor.X, constant - predictor.offset))
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _carried(problem: Problem) -> Array:
-    """Return what an offset of the mean adds to the constants, shape (K,), if others carry it.
-
-    A mean without an intercept has no column for the level of its offset. Where the family says
-    that other predictors move with it (thresholds with a location), they do.
-    """
-    mean, moved = problem.predictors[0], np.zeros(len(problem.predictors))
-    level = 0.0 if mean.parameter.intercept else float(np.mean(mean.offset))
-    found = problem.family.recession_forms(problem.y) if level else None
-    if found is None:
-        return moved
-    forms = np.unique(found[1], axis=0)
-    ratio = np.linalg.lstsq(forms[:, 1:], -forms[:, 0], rcond=None)[0]
-    if np.allclose(forms[:, 1:] @ ratio, -forms[:, 0]):
-        moved[0], moved[1:] = level, ratio * level
-    return moved
-
-
-def _in_units_of_response(problem: Problem) -> bool:
-    """Return whether the mean's predictor is the mean, which may lie anywhere."""
-    y, mean = problem.y, problem.predictors[0].parameter
-    ends = (*mean.link.domain, *mean.link.eta_domain)
-    if y.ndim > 1 or problem.family.is_discrete or np.any(np.isfinite(ends)):
-        return False
-    return np.array_equal(problem.family.observed(y), y) and np.array_equal(mean.link.eta(y), y)
-
-
-def _weighted_least_squares(X: Array, target: Array, weights: Array | None) -> Array:
-    if weights is not None:
-        root = np.sqrt(weights)
-        X, target = X * root[:, None], target * root
-    if not X.shape[1]:
-        return np.zeros(0)
-    # the response's mean apart: the products below would lose the digits that it has more
-    centre = float(np.mean(target))
-    beta = least_squares(X, np.full(len(X), centre))
-    for _ in range(2):
-        beta = beta + least_squares(X, target - X @ beta)
-    return beta
-
-
-def least_squares(X: Array, target: Array) -> Array:
-    """Return the coefficients nearest to a target, whatever the units of the columns."""
-    if not X.shape[1]:
-        return np.zeros(0)
-    size = np.sqrt(np.einsum("ij,ij->j", X, X))
-    unit = np.where(size > 0, size, 1.0)
-    gram = (X.T @ X) / unit / unit[:, None]
-    return np.asarray(np.linalg.lstsq(gram, X.T @ target / unit, rcond=None)[0] / unit)
 
 
 def _evaluate(problem: Problem, beta: Array) -> tuple[float, Derivatives]:

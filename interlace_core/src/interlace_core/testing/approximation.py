@@ -13,6 +13,7 @@ from interlace_core.testing import approximation_behaviour as behaviour
 from interlace_core.testing import approximation_values as values
 from interlace_core.testing.approximation_case import ApproximationCase, Trial
 from interlace_core.testing.approximation_models import MODELS, NORMAL_MODELS, Plan
+from interlace_core.testing.approximation_parts import check_parts
 from interlace_core.testing.approximation_shortcuts import check_shortcuts
 from interlace_core.testing.verdicts import Checks, build, collect, shown
 
@@ -112,6 +113,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "same value whatever came before": behaviour.check_history,
     "a given mode is only a start": behaviour.check_given_mode,
     "far points fail by status": behaviour.check_far,
+    "parts of the rows add up": check_parts,
     "objective can be pickled": behaviour.check_pickle,
     "inputs stay as they are": behaviour.check_inputs,
 }

@@ -30,6 +30,7 @@ from interlace_core.engine import (
     ModeSettings,
     compiled_objective,
     layout_of,
+    summed,
 )
 
 MAX_POINTS = 100
@@ -91,6 +92,11 @@ class AdaptiveGaussHermite(Approximation):
         """Return the negative approximate log-likelihood as a function of psi."""
         return _objective(self.name, problem, self.points, self.mode)
 
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives."""
+        self.check(problem)
+        return summed(self, problem)
+
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""
         return _objective(self.name, problem, self.points, self.mode, mode)
@@ -146,6 +152,11 @@ class VectorGaussHermite(Approximation):
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
         return _objective(self.name, problem, self.points, self.mode)
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives."""
+        self.check(problem)
+        return summed(self, problem)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the objective that looks for its first mode from a given one."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, Problem
+from interlace_core.contract import Array, LinearProducts, Problem
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -57,23 +57,27 @@ class CrossProducts:
     log_weights: float
 
     @classmethod
-    def of(cls, layout: Layout) -> CrossProducts:
+    def of(
+        cls, layout: Layout, without_effects: tuple[Array, Array] | None = None
+    ) -> CrossProducts:
         """Return the cross-products of a problem whose first predictor is the mean's.
 
         1. X = Q R and the fit without random effects, by orthogonal transformations.
         2. The columns [Q r], row by row.
         3. Their products with each other and with Z.
+
+        Parameters
+        ----------
+        layout : Layout
+        without_effects : (ndarray, ndarray), optional
+            R and the coefficients of that fit, where they are those of more rows than these.
         """
         # 1. without random effects
         problem, structure = layout.problem, layout.structure
         mean = problem.predictors[0]
         w = precisions(problem)
-        root = None if w is None else np.sqrt(w)
-        y = problem.y - mean.offset
-        whole = triangular_factor(mean.X, y, root)
-        p = mean.X.shape[1]
-        R = whole[:p, :p]
-        beta = solve_triangular(R, whole[:p, p]) if p else np.zeros(0)
+        y, p = problem.y - mean.offset, mean.X.shape[1]
+        R, beta = without_effects or fit_of(triangle_of(problem))
         # 2. columns
         S = np.empty((p + 1, problem.n))
         S[:p] = solve_triangular(R, np.eye(p)).T @ mean.X.T if p else 0.0
@@ -97,6 +101,13 @@ class CrossProducts:
         """Whether the residual standard deviation is a parameter, and not known row by row."""
         return bool(self.layout.problem.predictors[1].X.shape[1])
 
+    def record(self) -> LinearProducts:
+        """Return them as compiled code is given them."""
+        return LinearProducts(
+            self.A, self.Zs, self.SS, self.R, self.beta, self.n, self.log_weights,
+            self.estimates_sigma,
+        )  # fmt: skip
+
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.
 
@@ -109,9 +120,22 @@ class CrossProducts:
 def cross_products_of(problem: Problem) -> CrossProducts:
     """Return what the likelihood of a linear mixed model needs of the rows, made once."""
     if CrossProducts not in problem.cache:
-        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem))
+        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem, chains=True))
     found: CrossProducts = problem.cache[CrossProducts]
     return found
+
+
+def triangle_of(problem: Problem) -> Array:
+    """Return R, upper triangular, of w^(1/2) [X y], the response less its offset."""
+    mean, w = problem.predictors[0], precisions(problem)
+    return triangular_factor(mean.X, problem.y - mean.offset, None if w is None else np.sqrt(w))
+
+
+def fit_of(triangle: Array) -> tuple[Array, Array]:
+    """Return R of X, shape (p, p), and the coefficients of the fit without random effects."""
+    p = triangle.shape[1] - 1
+    R = triangle[:p, :p]
+    return R, solve_triangular(R, triangle[:p, p]) if p else np.zeros(0)
 
 
 def precisions(problem: Problem) -> Array | None:

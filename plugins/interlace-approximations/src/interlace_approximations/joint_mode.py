@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_approximations.joint_parts import JointModeOverParts
 from interlace_approximations.laplace import (
     Adjoint,
     Further,
@@ -68,13 +69,19 @@ class JointMode(Approximation):
         """
         if not _moves(problem):
             return Laplace(self.mode).objective(problem)
-        return JointModeObjective(layout_of(problem), self.mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode)
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the criterion at coefficients that all parts together determine."""
+        if not _moves(problem):
+            return Laplace(self.mode).over_parts(problem)
+        return JointModeOverParts(problem, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the criterion that looks for its first joint mode from a given u."""
         if not _moves(problem):
             return Laplace(self.mode).objective_from(problem, mode)
-        return JointModeObjective(layout_of(problem), self.mode, mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode, mode)
 
 
 def _moves(problem: Problem) -> bool:

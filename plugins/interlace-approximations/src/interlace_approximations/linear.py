@@ -16,6 +16,12 @@ import numpy as np
 from interlace_approximations.cross_products import CrossProducts, cross_products_of, precisions
 from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
+from interlace_approximations.linear_parts import (
+    LinearOverParts,
+    same_in_levels,
+    without_residual,
+    without_weight,
+)
 from interlace_approximations.linear_point import LinearPoint
 from interlace_approximations.linear_rows import RowObjective, RowPoint, covariance_slopes
 from interlace_core.contract import (
@@ -29,8 +35,10 @@ from interlace_core.contract import (
     StartingValues,
     Status,
     UnsupportedModelError,
+    require_here,
+    total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, layout_of
+from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
 
 
 class MaximumLikelihood(Approximation):
@@ -58,6 +66,28 @@ class MaximumLikelihood(Approximation):
             return None
         return JointLikelihood()
 
+    def over_parts(self, problem: Problem) -> LinearOverParts:
+        """Return the criterion from products of the parts, which add up.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If rows have standard deviations of their own, or nothing is left for a residual.
+        """
+        _require_linear(self, problem)
+        one = problem.predictors[1].names in ((), ("Intercept",))
+        if problem.correlation is not None or not one:
+            raise UnsupportedModelError(
+                f"approximation {self.name!r} takes all rows at once where they are correlated or "
+                "have a formula for their standard deviation, and those of this model lie in "
+                "parts. Use glmer(..., family='gaussian')."
+            )
+        found = LinearOverParts(problem, self.restricted)
+        wrong = found.obstacle()
+        if wrong:
+            raise UnsupportedModelError(_without_residual(self, wrong))
+        return found
+
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
         """Return the covariance of the coefficients and its slopes, for degrees of freedom.
 
@@ -65,7 +95,9 @@ class MaximumLikelihood(Approximation):
         shape (n_theta + 1, p, p), its derivatives in theta and log sigma (or, where rows are
         correlated or of unequal variance, in all parameters of their covariance).
         """
-        if _by_rows(problem):
+        if problem.parts is not None:
+            covariance, slopes = self.over_parts(problem).covariance_slopes(psi)
+        elif _by_rows(problem):
             covariance = RowPoint.at(layout_of(problem), psi).point.covariance()
             slopes = covariance_slopes(layout_of(problem), psi)
         else:
@@ -80,7 +112,10 @@ class MaximumLikelihood(Approximation):
         """Return the negative (restricted) log-likelihood as a function of psi."""
         if _by_rows(problem):
             return RowObjective(layout_of(problem), self.restricted)
-        return LinearObjective(cross_products_of(problem), self.restricted)
+        data = cross_products_of(problem)
+        return compiled_linear(
+            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
+        )
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
@@ -122,6 +157,7 @@ class RestrictedLikelihood(MaximumLikelihood):
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
+        require_here(problem)
         found = kenward_roger(problem, psi)
         given = {
             name: values if name == "W" else _given(problem, values)
@@ -179,15 +215,17 @@ class LinearShortcuts(Shortcuts):
         coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
         factors = range(len(self.data.layout.structure.factors))
         effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
-        return Information(coefficients, effects)
+        return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1."""
+        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
+        plain = self.data.layout.plain
+        data = self.data if plain is None else CrossProducts.of(plain)
         try:
-            inverse = LinearPoint(self.data, psi).factorisation.selected_inverse()
+            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
+        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
 
 
 class LinearObjective:
@@ -206,10 +244,10 @@ class LinearObjective:
             value = point.deviance(self.restricted)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)
-        dT, in_log_sigma = point.gradient(self.restricted)
+        dT, chain, in_log_sigma = point.gradient(self.restricted)
         if self.data.estimates_sigma:
             gradient[-1] = in_log_sigma
-        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
+        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT, chain)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
 
@@ -248,31 +286,24 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
     mean, dispersion, *_ = problem.predictors
     if not dispersion.X.shape[1]:
         return  # known
-    n, p = mean.X.shape
-    y, wrong = problem.y - mean.offset, ""
-    if n <= p:
-        wrong = f"{p} coefficients for {n} rows"
-    elif cross_products_of(problem).SS[-1, -1] <= EXACT**2 * float(np.sum(np.square(y))):
-        wrong = "fixed effects that predict the response exactly"
-    else:
-        for factor in layout_of(problem).structure.factors:
-            codes = factor.rows.codes
-            counts = np.bincount(codes, minlength=factor.rows.size)
-            if counts.max() == 1:  # what tells the variances apart is then not within levels
-                continue
-            inner = layout_of(problem).problem.y - layout_of(problem).problem.predictors[0].offset
-            means = factor.rows.sum(inner) / np.maximum(counts, 1)
-            if float(np.ptp(inner - means[codes])) <= EXACT * float(np.max(np.abs(y))):
-                wrong = f"a response that is the same in all rows of each level of {factor.name!r}"
+    wrong = without_residual(
+        problem.n,
+        mean.X.shape[1],
+        cross_products_of(problem).SS[-1, -1],
+        float(np.sum(np.square(problem.y - mean.offset))),
+    )
+    same = "" if wrong else next(iter(same_in_levels(problem)), "")
+    if same:
+        wrong = f"a response that is the same in all rows of each level of {same!r}"
     if wrong:
-        raise UnsupportedModelError(
-            f"approximation {approximation.name!r} needs a residual to estimate its variance from; "
-            f"this model has {wrong}. Check how the response was made, and leave out terms."
-        )
+        raise UnsupportedModelError(_without_residual(approximation, wrong))
 
 
-EXACT = 1e-12
-"""Residual, relative to the response, that is rounding."""
+def _without_residual(approximation: Approximation, wrong: str) -> str:
+    return (
+        f"approximation {approximation.name!r} needs a residual to estimate its variance from; "
+        f"this model has {wrong}. Check how the response was made, and leave out terms."
+    )
 
 
 def _require_nested(approximation: Approximation, problem: Problem) -> None:
@@ -316,6 +347,6 @@ def _obstacle(problem: Problem) -> str:
         return "random effects on the dispersion"
     if any(each.names != ("Intercept",) for each in problem.predictors[2:]):
         return "a formula for the correlation"
-    if problem.weights is not None and np.any(problem.weights <= 0.0):
+    if total(problem, without_weight):
         return "weights of 0 (leave those rows out instead)"
     return ""

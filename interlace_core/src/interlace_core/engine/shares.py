@@ -1,0 +1,94 @@
+"""An objective that is the sum of those of a problem's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.layout import layout_of
+from interlace_core.engine.mode import find_mode
+from interlace_core.records import Array, Evaluation, Status
+
+LATEST = "latest mode"
+
+
+@dataclass(frozen=True)
+class Share:
+    """What some rows have of an evaluation: a dozen numbers, whatever their number.
+
+    Attributes
+    ----------
+    value : float
+    gradient : ndarray, shape (n_psi,)
+    status : Status
+        The first that is not OK.
+    iterations : int
+        Newton steps for the mode, of the part that took most.
+    """
+
+    value: float
+    gradient: Array
+    status: Status = Status.OK
+    iterations: int = 0
+
+    def __add__(self, other: Share) -> Share:
+        """Return the share of the rows of both."""
+        return Share(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            other.status if self.status is Status.OK else self.status,
+            max(self.iterations, other.iterations),
+        )
+
+
+def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], Evaluation]:
+    """Return the sum of the objectives of a problem's parts, `psi -> Evaluation`.
+
+    For an approximation whose objective is a sum over groups that share nothing. Conditional modes
+    stay with the parts.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    problem : Problem
+        In parts.
+    """
+    parts = problem.parts
+    assert parts is not None
+
+    def at(psi: Array) -> Evaluation:
+        found: Share = parts.total(share, approximation, psi)
+        return Evaluation(found.value, found.gradient, np.zeros(0), found.status, found.iterations)
+
+    return at
+
+
+def share(part: Problem, approximation: Approximation, psi: Array) -> Share:
+    """Return a part's value and gradient; its objective is kept, and with it the last mode."""
+    key = summed, repr(approximation)
+    if key not in part.cache:
+        part.cache[key] = approximation.objective(part)
+    found: Evaluation = part.cache[key](psi)
+    part.cache[LATEST] = psi.copy(), found.mode
+    return Share(found.value, found.gradient, found.status, found.inner_iterations)
+
+
+def mode_at(part: Problem, psi: Array) -> Array:
+    """Return the conditional mode of a part's random effects at psi, shape (q,).
+
+    The one that was found last, if that was there; 0 where there is none.
+    """
+    known = part.cache.get(LATEST)
+    layout = layout_of(part)
+    if known is not None and np.array_equal(known[0], psi) and known[1].size == layout.structure.q:
+        return np.asarray(known[1])
+    start = np.zeros(layout.structure.q) if known is None else known[1]
+    if start.size != layout.structure.q:
+        start = np.zeros(layout.structure.q)
+    found = find_mode(Conditional(layout, psi), start)
+    return np.zeros(layout.structure.q) if found is None else found.point.u

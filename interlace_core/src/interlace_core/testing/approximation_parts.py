@@ -1,0 +1,66 @@
+"""Check of an approximation over parts of the rows: together they are what all rows are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.contract.parts import PartsHere
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.parts import subset
+from interlace_core.fitting.outline import outline
+from interlace_core.messages.errors import UnsupportedModelError
+from interlace_core.records import Evaluation
+from interlace_core.testing.approximation_case import Trial
+from interlace_core.testing.verdicts import expect_close
+
+TOL_REL_VALUE = 1e-9
+"""Both search for the mode to a tolerance, by which values and slopes differ a little."""
+
+TOL_REL_SLOPE = 1e-6
+
+
+def check_parts(trial: Trial) -> None:
+    """Require that parts, none of which remembers anything, add up to the whole."""
+    parts = _halves(trial.problem)
+    if not parts:
+        return
+    approximation, whole = trial.case.approximation, trial.evaluation()
+    divided = outline(parts[0], _Forgetful(parts))
+    try:
+        found: Evaluation = approximation.over_parts(divided)(trial.psi)
+    except UnsupportedModelError:
+        return
+    advice = (
+        "over_parts: groups of different parts share nothing. Where the objective is a sum over "
+        "groups return summed(self, problem); count once what is no part of such a sum."
+    )
+    size = abs(whole.value) + 1.0
+    for what, one, other, tol in (
+        ("value", found.value, whole.value, TOL_REL_VALUE),
+        ("gradient", found.gradient, whole.gradient, TOL_REL_SLOPE),
+    ):
+        words = f"{what} of the model {trial.name!r} over two parts"
+        expect_close(one, other, what=words, tol=tol, scale=size, advice=advice)
+
+
+class _Forgetful(PartsHere):
+    def ask(self, question, *given):  # type: ignore[no-untyped-def]
+        """Return the answers of parts that have lost all that they knew."""
+        for part in self.parts:
+            part.cache.clear()
+        return super().ask(question, *given)
+
+
+def _halves(problem: Problem) -> list[Problem]:
+    """Return two parts that share no levels; none where that cannot be."""
+    if problem.correlation is not None or any(term.relation for term in problem.terms):
+        return []
+    for top in problem.terms:
+        side = top.codes % 2
+        nested = all(
+            not np.intersect1d(term.codes[side == 0], term.codes[side == 1]).size
+            for term in problem.terms
+        )
+        if nested and np.ptp(side):
+            return [subset(problem, np.flatnonzero(side == half)) for half in (0, 1)]
+    return []

@@ -1,0 +1,192 @@
+"""The linear mixed model over parts of the rows: products of a few columns, which add up.
+
+Columns are taken orthonormal over all rows, and the response less its fit to all rows, so that
+`M = [Q r]'V^-1 [Q r]`, log|H| and their derivatives in theta and log sigma are sums over the parts:
+one question to each part for an evaluation, whatever the criterion does with the coefficients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from interlace_approximations.cross_products import (
+    CrossProducts,
+    fit_of,
+    precisions,
+    triangle_of,
+)
+from interlace_approximations.linear_point import LinearPoint
+from interlace_approximations.reduced import Reduced
+from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status, Sums
+from interlace_core.engine import NotPositiveDefiniteError, Triangle, layout_of
+
+EXACT = 1e-12
+"""Residual, relative to the response, that is rounding."""
+
+
+class LinearOverParts:
+    """psi -> Evaluation of a linear mixed model whose rows lie in parts.
+
+    Parameters
+    ----------
+    problem : Problem
+    restricted : bool
+    """
+
+    def __init__(self, problem: Problem, restricted: bool) -> None:
+        assert problem.parts is not None
+        self.problem, self.restricted = problem, restricted
+        triangle, self._squares, self._same = problem.parts.total(_begun)
+        self._left = float(np.square(triangle.root[-1, -1]))
+        self.R, self.beta = fit_of(triangle.root)
+
+    def obstacle(self) -> str:
+        """Return in words why nothing is left for a residual; empty if something is."""
+        if not self.problem.predictors[1].X.shape[1]:
+            return ""
+        wrong = without_residual(self.problem.n, len(self.beta), self._left, self._squares)
+        if not wrong and self._same.names:
+            wrong = f"a response that is the same in all rows of each level of {self._same}"
+        return wrong
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient and the profiled coefficients at psi."""
+        nothing = np.zeros(0)
+        try:
+            point, slopes, by_size = self._at(psi)
+            value = point.deviance(self.restricted)
+        except np.linalg.LinAlgError:
+            return Evaluation(np.inf, np.zeros(psi.size), nothing, Status.NOT_FINITE)
+        columns = point.columns(self.restricted)
+        moved = 0.5 * np.einsum("jm,rjk,km->r", columns, slopes, columns) + by_size
+        gradient = np.zeros(psi.size)
+        n_theta = self.problem.n_theta
+        gradient[:n_theta] = moved[:n_theta]
+        if self.problem.predictors[1].X.shape[1]:
+            gradient[-1] = moved[-1]
+        profiled = Profiled(point.beta, point.covariance())
+        return Evaluation(value, gradient, nothing, profiled=profiled)
+
+    def covariance_slopes(self, psi: Array) -> tuple[Array, Array]:
+        """Return the covariance of the coefficients, and its derivatives in theta and log sigma.
+
+        Returns
+        -------
+        ndarray, shape (p, p)
+        ndarray, shape (n_theta + 1, p, p)
+            Without the last where the residual variances are known.
+        """
+        point, slopes, _ = self._at(psi)
+        p, half = len(self.beta), point.inverse_root
+        inner = np.einsum("jm,rjk,kn->rmn", half, slopes[:, :p, :p], half)
+        B = solve_triangular(self.R, half)
+        kept = self.problem.n_theta + self.problem.predictors[1].X.shape[1]
+        return point.covariance(), -np.einsum("im,rmk,jk->rij", B, inner[:kept], B)
+
+    def _at(self, psi: Array) -> tuple[Reduced, Array, Array]:
+        """Return the model at psi, the slopes of M, and those of what else the criterion has."""
+        assert self.problem.parts is not None
+        found = self.problem.parts.total(_share, self.R, self.beta, psi)
+        M, logdet, slopes, by_size, n, log_weights = found
+        if not np.all(np.isfinite(M)):
+            raise np.linalg.LinAlgError("some part has no factor there")
+        own = self.problem.predictors[1].X.shape[1]
+        log_sigma = float(psi[-1]) if own else 0.0
+        return Reduced(M, logdet, self.R, self.beta, n, log_sigma, log_weights), slopes, by_size
+
+
+def _share(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
+    """Return M, log|H|, the slopes of both in theta and log sigma, rows and log weights."""
+    data = _products_in(problem, R, beta)
+    size, n_theta, layout = len(R) + 1, problem.n_theta, data.layout
+    try:
+        point = LinearPoint(data, psi)
+    except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+        none = np.full((size, size), np.nan)
+        slopes = np.zeros((n_theta + 1, size, size))
+        return Sums(none, np.nan, slopes, np.zeros(n_theta + 1), data.n, data.log_weights)
+    dT = point.logdet_pullback()
+    by_size = np.zeros(n_theta + 1)
+    by_size[:n_theta] = layout.template_pullback(psi, dT)
+    by_size[-1] = data.n - sum(float(np.sum(T * d)) for T, d in zip(point.T, dT, strict=True))
+    slopes = np.zeros((n_theta + 1, size, size))
+    slopes[-1] = -2.0 * (point.M - point.lengths)
+    twice = [-(r + r.transpose(0, 3, 2, 1)) for r, _ in point.moments]
+    for j in range(size):
+        for k in range(j + 1):
+            slopes[:n_theta, j, k] = layout.template_pullback(psi, [d[:, j, :, k] for d in twice])
+            slopes[:n_theta, k, j] = slopes[:n_theta, j, k]
+    return Sums(point.M, point.logdet, slopes, by_size, data.n, data.log_weights)
+
+
+def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
+    """Return a part's cross-products in the columns of all rows, made once."""
+    known: tuple[Any, CrossProducts] | None = problem.cache.get(_products_in)
+    if known is None or not (np.array_equal(known[0][0], R) and np.array_equal(known[0][1], beta)):
+        known = (R, beta), CrossProducts.of(layout_of(problem), (R, beta))
+        problem.cache[_products_in] = known
+    return known[1]
+
+
+def _begun(problem: Problem) -> Sums:
+    """Return the triangle of w^(1/2) [X y], the squares of y, and factors it does not vary in."""
+    y = problem.y - problem.predictors[0].offset
+    w = precisions(problem)
+    squares = np.square(y) if w is None else w * np.square(y)
+    return Sums(
+        Triangle(triangle_of(problem)), float(np.sum(squares)), _Same(same_in_levels(problem))
+    )
+
+
+class _Same:
+    """Factors in whose levels all parts' responses do not vary."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def __add__(self, other: _Same) -> _Same:
+        return _Same(self.names & other.names)
+
+    def __str__(self) -> str:
+        return repr(min(self.names))
+
+
+def same_in_levels(problem: Problem) -> set[str]:
+    """Return the factors in each of whose levels all rows have one response, to rounding."""
+    found = set()
+    layout = layout_of(problem)
+    inner = layout.problem.y - layout.problem.predictors[0].offset
+    for factor in layout.structure.factors:
+        codes = factor.rows.codes
+        counts = np.bincount(codes, minlength=factor.rows.size)
+        if counts.max() == 1:  # what tells the variances apart is then not within levels
+            continue
+        means = factor.rows.sum(inner) / np.maximum(counts, 1)
+        if float(np.ptp(inner - means[codes])) <= EXACT * float(np.max(np.abs(inner))):
+            found.add(factor.name)
+    return found
+
+
+def without_residual(n: int, p: int, left: float, squares: float) -> str:
+    """Return in words why fixed effects leave nothing for a residual; empty if they do.
+
+    Parameters
+    ----------
+    n, p : int
+        Rows and coefficients.
+    left, squares : float
+        Sums of squares of what they leave, and of the response.
+    """
+    if n <= p:
+        return f"{p} coefficients for {n} rows"
+    if left <= EXACT**2 * squares:
+        return "fixed effects that predict the response exactly"
+    return ""
+
+
+def without_weight(problem: Problem) -> int:
+    """Return the number of rows without a positive weight."""
+    return 0 if problem.weights is None else int(np.count_nonzero(problem.weights <= 0.0))
