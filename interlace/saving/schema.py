@@ -131,6 +131,7 @@ settings = record(
     returned=text,
     kernel=text,
     configured=tuple_of(configured_option),
+    frames=text,
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
