@@ -193,3 +193,19 @@ def test_the_covariance_of_the_effects_is_that_of_dense_matrices(model, monkeypa
     dense = effects_covariance(replace(problem), psi, u)
     for one, other in zip(found, dense, strict=True):
         assert one == pytest.approx(other, abs=1e-13)
+
+
+def test_groups_with_one_time_each(monkeypatch):
+    monkeypatch.setattr(chained, "FEW_TIMES", 2)
+    data = DATA.drop_duplicates("g").assign(t=np.arange(DATA["g"].nunique()))
+    data = pd.concat([data, data])
+    made = default_registry().family("poisson")()
+    request = ModelRequest("count ~ x + (1 | g) + ar1(0 + t | g)", data, made)
+    problem = build_problem(request, made, covariance=default_registry().covariance).problem
+    psi = np.array([0.5, 0.6, 0.4, 0.1, 0.2])
+    u = np.zeros(layout_of(problem).structure.q)
+    found = effects_covariance(problem, psi, u)
+    assert layout_of(problem, chains=True).plain is not None
+    monkeypatch.setattr(chained, "FEW_TIMES", 10_000)
+    for one, other in zip(found, effects_covariance(replace(problem), psi, u), strict=True):
+        assert one == pytest.approx(other, abs=1e-13)

@@ -152,7 +152,7 @@ def encode(
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
     """Return which columns of each term are to be coded, shape (c,)."""
     if isinstance(need_random, bool):
-        return [np.full(len(term.design.names), need_random) for term in encoder.terms]
+        return [np.full(term.size, need_random) for term in encoder.terms]
     return list(need_random)
 
 
@@ -174,7 +174,11 @@ def _coded_columns(
         names += predictor.design.columns if predictor.design else ()
         names += [name for each in predictor.offsets if need_offset for name in each.columns]
     for term, asked, _ in terms:
-        names += term.design.columns if _needs_columns(term.design, asked) else ()
+        start = 0
+        for design in term.designs:
+            own = asked[start : start + len(design.names)]
+            names += design.columns if _needs_columns(design, own) else ()
+            start += own.size
     return list(dict.fromkeys(names))
 
 
@@ -252,12 +256,10 @@ def _term(
     new_places: bool,
 ) -> NewTerm:
     n, strange = frame.n, None
-    if new_places and encoder.design.points is not None and bool(asked.all()):
-        Z, strange = _at_any_point(encoder.design, frame)
-    elif _needs_columns(encoder.design, asked):
-        Z = _design(encoder.design, frame)
+    if new_places and encoder.designs[0].points is not None and bool(asked.all()):
+        Z, strange = _at_any_point(encoder.designs[0], frame)
     else:
-        Z = np.ones((n, len(encoder.design.names)))
+        Z = _term_columns(encoder, frame, asked)
     Z[:, ~asked] = np.nan
     if not need_groups:
         nowhere = np.full(n, -1, dtype=np.intp)
@@ -304,6 +306,16 @@ def _design(
     else:
         X[complete] = columns_left(encoder, full)
     return X
+
+
+def _term_columns(encoder: TermEncoder, frame: Frame, asked: BoolArray) -> Array:
+    parts, start = [], 0
+    for design in encoder.designs:
+        wanted = asked[start : start + len(design.names)]
+        start += wanted.size
+        own = _needs_columns(design, wanted)
+        parts.append(_design(design, frame) if own else np.ones((frame.n, wanted.size)))
+    return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
 def _at_any_point(encoder: DesignEncoder, frame: Frame) -> tuple[Array, Array | None]:

@@ -93,6 +93,8 @@ def _places(problem: Problem, structure: Structure) -> Iterator[Place]:
             continue
         for index, columns in factor.terms:
             covariance = problem.terms[index].covariance
+            if problem.terms[index].along:
+                continue  # columns of several parameters are no times
             if covariance.chain(covariance.start()) is not None:
                 yield Place(index, f, columns)
 
