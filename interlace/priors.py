@@ -17,6 +17,7 @@ import numpy as np
 
 from interlace.data.factors import INTERCEPT
 from interlace.entrances import entrance
+from interlace.results.fit_settings import Later
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.standard import standard_of
@@ -24,6 +25,7 @@ from interlace_core.messages.checks import is_real, require_mapping, require_typ
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array, Evaluation
+from interlace_core.registry.blame import guard
 
 FIXED = "fixed"
 """Key for all coefficients of the mean but the intercept."""
@@ -266,8 +268,13 @@ def settings_of_approximation(
         The optimum.
     """
     standard = standard_of(problem)
+
+    def extras() -> Mapping[str, Any]:
+        with guard(approximation, "result"):
+            return approximation.extras(standard.problem, standard.psi(psi))
+
     return {
         "approximation": str(approximation.method),
-        "extras": approximation.extras(standard.problem, standard.psi(psi)),
+        "extras": Later(extras),
         **penalty_settings(approximation, problem, psi),
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from interlace.results.fit_settings import FitSettings
+from interlace.results.fit_settings import FitSettings, Later
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
@@ -130,7 +130,10 @@ class FittedModel:
 
     def __post_init__(self) -> None:
         """Make all arrays read-only: a result is looked at, never changed."""
-        freeze([getattr(self, each.name) for each in fields(self) if each.name != "training"])
+        kind: Any = type(self)
+        for name in _fields_of(kind) or ():
+            if name != "training":
+                freeze(getattr(self, name))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle, whose arrays can be written to."""
@@ -154,20 +157,69 @@ class FittedModel:
 
 def freeze(value: Any) -> None:
     """Make all arrays in a value read-only, in records, mappings and sequences alike."""
+    kind = type(value)
+    if kind in PLAIN or isinstance(value, Later):
+        return
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
-    elif isinstance(value, Mapping) and not is_dataclass(value):
-        freeze(tuple(value.values()))
+    elif kind is tuple or kind is list:
+        # of one kind, and long where a model has many levels or made many steps
+        if value and not (type(value[0]) in PLAIN and _is_plain(value)):
+            for each in value:
+                freeze(each)
+    elif (names := _fields_of(cast("Any", kind))) is not None:
+        for name in names:
+            freeze(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            freeze(each)
     elif isinstance(value, (tuple, list)):
         for each in value:
-            if not isinstance(each, (str, float, int)):
-                freeze(each)
-    elif is_dataclass(value) and type(value).__module__.startswith("interlace"):
-        freeze([getattr(value, each.name) for each in fields(value)])
+            freeze(each)
+
+
+PLAIN = frozenset({str, float, int, bool, slice, type(None)})
+"""Types without arrays inside."""
+
+ANNOTATED = frozenset(
+    {"str", "float", "int", "bool", "slice", "str | None", "int | None", "float | None"}
+    | {"tuple[str, ...]", "tuple[int, ...]", "tuple[tuple[float, float], ...]"}
+    | {"Mapping[str, str]", "Mapping[str, float]"}
+)
+"""Annotations of fields that hold nothing else."""
+
+
+def _is_plain(values: tuple[Any, ...] | list[Any]) -> bool:
+    """Return whether all values are of types without arrays inside."""
+    return PLAIN.issuperset(map(type, values))
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of a record's class that may hold arrays; None for a class of others."""
+    if not is_dataclass(kind) or not kind.__module__.startswith("interlace"):
+        return None
+    return tuple(each.name for each in fields(kind) if each.type not in ANNOTATED)
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)
 """The class of a result, which what fits again returns too."""
+
+
+def changed(result: AnyFit, **changes: Any) -> AnyFit:
+    """Return a record with other values of some fields.
+
+    As `dataclasses.replace`, without another look at what is read-only already.
+    """
+    made = object.__new__(type(result))
+    made.__dict__.update({each.name: result.__dict__[each.name] for each in fields(result)})
+    for name, value in changes.items():
+        if name not in made.__dict__:
+            raise TypeError(f"{type(result).__name__} has no field {name!r}")
+        if name != "training":
+            freeze(value)
+        made.__dict__[name] = value
+    return made
 
 
 def require_training(result: FittedModel, who: str) -> Training:

@@ -18,6 +18,11 @@ from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
 from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
 
+CLOSER = 0.03
+"""Share of the rule's gradient at which a compiled search ends. The last steps of a quasi-Newton
+search are long in digits: one or two of them take the place of a Newton step, and the Hessian is
+then that of the optimum, and not of a point a thousandth of a standard error away."""
+
 
 def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
     """Return where a compiled search ended, in place of the optimizer's; None if there is none.
@@ -38,6 +43,7 @@ def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResu
     if np.any(np.isfinite(coordinates.lower)) or np.any(np.isfinite(coordinates.upper)):
         return None
     tally = objective.tally
+    rule = replace(rule, tol_abs_gradient=CLOSER * rule.tol_abs_gradient)
     if objective.limit is not None:
         left = max(objective.limit - tally.n_evaluations, 1)
         rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
