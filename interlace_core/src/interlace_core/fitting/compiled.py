@@ -18,10 +18,10 @@ from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
 from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
 
-CLOSER = 0.03
-"""Share of the rule's gradient at which a compiled search ends. The last steps of a quasi-Newton
-search are long in digits: one or two of them take the place of a Newton step, and the Hessian is
-then that of the optimum, and not of a point a thousandth of a standard error away."""
+CLOSER = 0.1
+"""Share of the rule's gradient at which a compiled search ends. A step is cheap there, and the
+Hessian, which is kept over the Newton step that follows, is then of a point a ten-thousandth of a
+standard error from the optimum, and not a thousandth."""
 
 
 def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
