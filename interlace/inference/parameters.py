@@ -67,10 +67,10 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
         if not matching:
             labels = [each.label for each in found]
             hint = did_you_mean(name, labels)
+            kinds = ", ".join(dict.fromkeys(each.kind for each in found))
             raise OptionError(
-                f"{who}: expected a parameter's label or a kind (coefficient, threshold, sd, "
-                f"correlation, structure, family), got {name!r}.{hint} Parameters: "
-                f"{', '.join(labels)}."
+                f"{who}: expected a parameter's label or a kind that this fit has ({kinds}), got "
+                f"{name!r}.{hint} Parameters: {', '.join(labels)}."
             )
         chosen += matching
     if not chosen:

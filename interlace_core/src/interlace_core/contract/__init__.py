@@ -8,7 +8,8 @@ approximations) and `testing` (the kit). One file for each contract:
   `y` along its last axis (n rows), and may have leading axes (quadrature nodes).
 - `approximation`: the marginal likelihood as a function of psi; `Method` is what reports say.
 - `optimizer`: a minimiser, with its facts.
-- `covariance`, `residual_correlation`: structures of random effects, and of rows in groups.
+- `covariance`, `residual_correlation`: structures of random effects, and of rows in groups;
+  `sequence`: effects each of which depends on the one before alone.
 - `composition`: families that are made of other families.
 - `kernels`: compiled code for families and approximations of other distributions.
 - `problem`: the model as arrays; `level_covariance` and `row_correlation` are parts of it.
@@ -61,6 +62,7 @@ from interlace_core.contract.problem import ColumnSizes, Predictor, Problem, Ran
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.roots import CorrelationRoot, correlation_root
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
+from interlace_core.contract.sequence import Chain
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
@@ -95,7 +97,7 @@ from interlace_core.records import (
 __all__ = [
     # contracts, and how they are offered
     "Approximation", "Composition", "Covariance", "Family", "Kernels", "Optimizer",
-    "CorrelationRoot", "Kind",
+    "Chain", "CorrelationRoot", "Kind",
     "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
     "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "QuasiNewton", "RowKernel",

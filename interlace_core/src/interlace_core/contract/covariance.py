@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from interlace_core.contract.sequence import Chain
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ class Covariance(ABC):
     @abstractmethod
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return dF/dtheta, shape (n_theta,), from dF/dT, shape (c, c)."""
+
+    def chain(self, theta: Array) -> Chain | None:
+        """Return the template as a chain, each effect of which depends on the one before alone.
+
+        None, the default, where it is none. A structure that gives one, at every theta, makes fits
+        of many times quick; `chain(theta).template()` is then `template(theta)`.
+        """
+        return None
+
+    def chain_pullback(self, theta: Array, slopes: Chain) -> Array:
+        """Return dF/dtheta, shape (n_theta,), from dF in each number of `chain`.
+
+        Asked of a structure that gives a chain.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def start(self) -> Array:

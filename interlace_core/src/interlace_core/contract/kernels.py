@@ -126,7 +126,7 @@ class Kernels(ABC):
             Where the first search for the mode begins; 0 if None.
         nodes : (ndarray, shape (c, J), and ndarray, shape (J,)), optional
             Of an integral around the mode: standard nodes, and the logarithm of each weight divided
-            by exp(-|x|^2 / 2).
+            by `exp(-x'x / 2)`.
 
         Returns
         -------

@@ -93,8 +93,7 @@ def compiled_objective(
         return otherwise()
     layout = layout_of(problem)
     rows = compiled_rows(layout.problem)
-    related = any(factor.relation is not None for factor in layout.structure.factors)
-    if rows is None or related or not layout.log_concave:
+    if rows is None or not _levels_independent(problem) or not layout.log_concave:
         return otherwise()
     for each in kernels:
         made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
@@ -126,7 +125,7 @@ def compiled_linear(
     if not kernels or not problem.terms:
         return otherwise()
     layout = layout_of(problem)
-    if any(factor.relation is not None for factor in layout.structure.factors):
+    if not _levels_independent(problem):
         return otherwise()
     for each in kernels:
         made = each.linear_objective(layout, products, restricted)
@@ -134,6 +133,14 @@ def compiled_linear(
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
             return WithSecondOpinion(made, otherwise)
     return otherwise()
+
+
+def _levels_independent(problem: Problem) -> bool:
+    """Return whether the levels of all factors are, a long sequence of times no factor of its own.
+
+    Of such a one no kernel knows.
+    """
+    return all(each.independent for each in layout_of(problem, chains=True).structure.factors)
 
 
 SEARCHED = "compiled search"

@@ -120,7 +120,7 @@ class CrossProducts:
 def cross_products_of(problem: Problem) -> CrossProducts:
     """Return what the likelihood of a linear mixed model needs of the rows, made once."""
     if CrossProducts not in problem.cache:
-        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem))
+        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem, chains=True))
     found: CrossProducts = problem.cache[CrossProducts]
     return found
 

@@ -215,15 +215,17 @@ class LinearShortcuts(Shortcuts):
         coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
         factors = range(len(self.data.layout.structure.factors))
         effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
-        return Information(coefficients, effects)
+        return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1."""
+        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
+        plain = self.data.layout.plain
+        data = self.data if plain is None else CrossProducts.of(plain)
         try:
-            inverse = LinearPoint(self.data, psi).factorisation.selected_inverse()
+            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
+        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
 
 
 class LinearObjective:
@@ -242,10 +244,10 @@ class LinearObjective:
             value = point.deviance(self.restricted)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)
-        dT, in_log_sigma = point.gradient(self.restricted)
+        dT, chain, in_log_sigma = point.gradient(self.restricted)
         if self.data.estimates_sigma:
             gradient[-1] = in_log_sigma
-        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
+        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT, chain)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
 

@@ -17,7 +17,7 @@ from interlace_core.contract import (
     QuasiNewton,
     RowKernel,
 )
-from interlace_kernels import linear, objectives
+from interlace_kernels import linear, objectives, several
 from interlace_kernels import rows as row_kernels
 from interlace_kernels import search as searches
 from interlace_kernels.library import library
@@ -64,6 +64,8 @@ class CompiledKernels(Kernels):
             return objectives.LaplaceObjective(found, layout, rows, settings, mode)
         if objectives.serves_nested(layout):
             return objectives.NestedObjective(found, layout, rows, settings, mode)
+        if several.serves_several(layout):
+            return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
 
     def linear_objective(

@@ -86,9 +86,14 @@ class ModeObjective(CompiledObjective):
         self._library, self._name, self._struct = library, function, struct
         self._layout, self._model, self._call = layout, model, getattr(library.handle, function)
         problem, factors = layout.problem, layout.structure.factors
-        constants, c = problem.constants, len(factors[0].columns)
+        constants = problem.constants
         self.constant = 0.0 if constants is None else float(np.sum(constants))
-        self._T, self._dT = np.empty((len(factors), c, c)), np.empty((len(factors), c, c))
+        sizes = [len(factor.columns) for factor in factors]
+        self._T, self._dT = (np.empty(sum(c * c for c in sizes)) for _ in range(2))
+        ends = np.cumsum([c * c for c in sizes]).tolist()
+        self._slopes = [
+            self._dT[end - c * c : end].reshape(c, c) for c, end in zip(sizes, ends, strict=True)
+        ]
         self._beta, self._dbeta = np.empty(problem.n_beta), np.empty(problem.n_beta)
         self._value, self._iterations = Double(), Int()
         self._arguments = (
@@ -108,7 +113,7 @@ class ModeObjective(CompiledObjective):
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
         n_theta, u = self._layout.problem.n_theta, self._model.u
-        self._T[:] = self._layout.templates(psi)
+        np.concatenate([T.ravel() for T in self._layout.templates(psi)], out=self._T)
         self._beta[:] = psi[n_theta:]
         before = u.copy()
         if self._call(*self._arguments):
@@ -116,7 +121,7 @@ class ModeObjective(CompiledObjective):
             return Evaluation(np.inf, np.zeros(psi.size), before, Status.MODE_NOT_FOUND)
         gradient = np.empty(psi.size)
         gradient[n_theta:] = self._dbeta
-        gradient[:n_theta] = self._layout.template_pullback(psi, self._dT)
+        gradient[:n_theta] = self._layout.template_pullback(psi, self._slopes)
         status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
         value = self._value.value - self.constant
         return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
