@@ -16,6 +16,7 @@ from interlace.diagnostics.identification import Fitting, identification_notes
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
+from interlace.prediction.kinds import library_of
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
@@ -265,6 +266,7 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
+        frames=library_of(request.data),
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 

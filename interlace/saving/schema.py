@@ -41,7 +41,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -131,6 +131,7 @@ settings = record(
     returned=text,
     kernel=text,
     configured=tuple_of(configured_option),
+    frames=text,
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
