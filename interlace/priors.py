@@ -17,7 +17,7 @@ import numpy as np
 
 from interlace.data.factors import INTERCEPT
 from interlace.entrances import entrance
-from interlace.results.fit_settings import Later
+from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.standard import standard_of

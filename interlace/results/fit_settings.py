@@ -2,56 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
 from interlace.config.fit_options import ConfiguredOption
-
-
-class Later(Mapping[str, Any]):
-    """A mapping that is made when it is first read; a pickle or a copy has it made.
-
-    Parameters
-    ----------
-    make : callable
-        Returns the mapping; called once.
-    """
-
-    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
-        self._make = make
-        self._made: Mapping[str, Any] | None = None
-
-    @property
-    def made(self) -> Mapping[str, Any]:
-        """The mapping, its arrays read-only."""
-        if self._made is None:
-            with np.errstate(all="ignore"):
-                self._made = self._make()
-            from interlace.results.fitted_model import freeze
-
-            freeze(dict(self._made))
-        return self._made
-
-    def __getitem__(self, name: str) -> Any:
-        """Return an entry."""
-        return self.made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self.made)
-
-    def __len__(self) -> int:
-        """Return how many entries there are."""
-        return len(self.made)
-
-    def __repr__(self) -> str:
-        return repr(dict(self.made))
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        return dict, (dict(self.made),)
 
 
 @dataclass(frozen=True, eq=False)

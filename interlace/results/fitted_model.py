@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from interlace.results.fit_settings import FitSettings, Later
+from interlace.results.fit_settings import FitSettings
+from interlace.results.frozen import fields_with_arrays, freeze
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
@@ -131,7 +130,7 @@ class FittedModel:
     def __post_init__(self) -> None:
         """Make all arrays read-only: a result is looked at, never changed."""
         kind: Any = type(self)
-        for name in _fields_of(kind) or ():
+        for name in fields_with_arrays(kind) or ():
             if name != "training":
                 freeze(getattr(self, name))
 
@@ -153,53 +152,6 @@ class FittedModel:
 
         found = accuracy_notes(self.training.problem, self.training.approximation, self.fit)
         return (*self.known_notes, *found)
-
-
-def freeze(value: Any) -> None:
-    """Make all arrays in a value read-only, in records, mappings and sequences alike."""
-    kind = type(value)
-    if kind in PLAIN or isinstance(value, Later):
-        return
-    if isinstance(value, np.ndarray):
-        value.flags.writeable = False
-    elif kind is tuple or kind is list:
-        # of one kind, and long where a model has many levels or made many steps
-        if value and not (type(value[0]) in PLAIN and _is_plain(value)):
-            for each in value:
-                freeze(each)
-    elif (names := _fields_of(cast("Any", kind))) is not None:
-        for name in names:
-            freeze(getattr(value, name))
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            freeze(each)
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            freeze(each)
-
-
-PLAIN = frozenset({str, float, int, bool, slice, type(None)})
-"""Types without arrays inside."""
-
-ANNOTATED = frozenset(
-    {"str", "float", "int", "bool", "slice", "str | None", "int | None", "float | None"}
-    | {"tuple[str, ...]", "tuple[int, ...]", "tuple[tuple[float, float], ...]"}
-    | {"Mapping[str, str]", "Mapping[str, float]"}
-)
-"""Annotations of fields that hold nothing else."""
-
-
-def _is_plain(values: tuple[Any, ...] | list[Any]) -> bool:
-    """Return whether all values are of types without arrays inside."""
-    return PLAIN.issuperset(map(type, values))
-
-
-@cache
-def _fields_of(kind: Any) -> tuple[str, ...] | None:
-    """Return the fields of a record's class that may hold arrays; None for a class of others."""
-    if not is_dataclass(kind) or not kind.__module__.startswith("interlace"):
-        return None
-    return tuple(each.name for each in fields(kind) if each.type not in ANNOTATED)
 
 
 AnyFit = TypeVar("AnyFit", bound=FittedModel)

@@ -53,7 +53,8 @@ SIGNATURE = (
 
 def compiled_rows(problem: Problem) -> CompiledRows | None:
     """Return the compiled rows that serve a problem, asked for once; None if there are none."""
-    if problem.compiled is None:
+    # rows that correlate have a family with further parameters, of which no kernel knows
+    if problem.compiled is None or problem.correlation is not None:
         return None
     kept: _Kept = problem.cache.setdefault(CompiledRows, _Kept())
     if not kept.asked:
