@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace.diagnostics.separation import separation_notes
-from interlace.priors import held_by_priors
+from interlace.priors.penalised import held_by_priors
 from interlace.results.fitted_model import AnyFit, changed, require_training
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem

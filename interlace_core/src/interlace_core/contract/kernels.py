@@ -136,6 +136,25 @@ class Kernels(ABC):
         """
         return None
 
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return a way to factorise H in compiled code, None where it does not serve.
+
+        Called once per layout, whatever the family. Every objective without compiled code then
+        factorises by it; it agrees with the given one to rounding.
+
+        Parameters
+        ----------
+        structure : engine.Structure
+            Of independent levels.
+        plan : engine.Plan
+            The way without compiled code.
+
+        Returns
+        -------
+        engine.Plan, or None
+        """
+        return None
+
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
     ) -> Callable[[Array], Evaluation] | None:

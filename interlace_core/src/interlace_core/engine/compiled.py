@@ -16,7 +16,7 @@ import numpy as np
 from interlace_core.contract.kernels import CompiledObjective, LinearProducts
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.kernel_guard import agrees
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.layout import FACTORISED, layout_of
 from interlace_core.records import (
     Array,
     CompiledFunction,
@@ -153,9 +153,13 @@ def kernel_words(problem: Problem) -> str:
     if WithSecondOpinion in problem.cache:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
-    kept: _Kept | None = layout_of(problem).problem.cache.get(CompiledRows)
+    inner = layout_of(problem).problem
+    kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
-    return "none" if rows is None or not rows.used else f"{rows.origin}: rows"
+    factorised = inner.cache.get(FACTORISED)
+    if rows is None or not rows.used:
+        return "none" if factorised is None else f"{factorised}: factorisation"
+    return f"{rows.origin}: rows" + (" and factorisation" if factorised else "")
 
 
 class CompiledRows:
