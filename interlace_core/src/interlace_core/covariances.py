@@ -62,11 +62,11 @@ class Unstructured(Covariance):
 
     def nearest(self, covariance: Array) -> Array:
         """Return the Cholesky factor's entries of a (regularised) covariance."""
-        # relative to each variance: columns may be in any units
-        variances = np.diagonal(covariance)
-        largest = float(np.max(variances))
-        floor = np.maximum(variances, 1e-16 * largest) if largest > 0.0 else np.ones(self.size)
-        T = np.linalg.cholesky(covariance + 1e-8 * np.diag(floor))
+        sd = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+        unit = np.where(sd > 0.0, sd, 1.0)
+        # of the correlations: columns may be in any units, and a variance of 0 stays one
+        T = np.linalg.cholesky(covariance / unit / unit[:, None] + 1e-8 * np.eye(self.size))
+        T *= sd[:, None] if np.any(sd) else 1.0
         return np.asarray(T[self._rows, self._columns])
 
     def rescaled(self, L: Array) -> Array:

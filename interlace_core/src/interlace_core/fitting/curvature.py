@@ -67,7 +67,10 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = remaining_gain(gradient, hessian, free)
-    return Optimum(psi, best, gradient, hessian, free, decrement, slope, search.coordinates)
+    asymmetry = _asymmetry(full[:m][np.ix_(free, free)])
+    return Optimum(
+        psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry
+    )
 
 
 def _differences(
@@ -93,6 +96,17 @@ def _central(function: Callable[[Array], Array], steps: Array) -> Array:
         return np.zeros((function(np.zeros((1, 0))).shape[1], 0))
     found = function(np.concatenate([np.diag(steps), np.diag(-steps)]))
     return np.asarray((found[:m] - found[m:]).T / (2.0 * steps))
+
+
+def _asymmetry(H: Array) -> float:
+    """Return the largest difference of two entries that should be equal, of a unit diagonal.
+
+    0 where an entry is not finite, or a diagonal one is 0: nothing is known then.
+    """
+    if not H.size or not np.all(np.isfinite(H)) or not np.all(np.diagonal(H)):
+        return 0.0
+    size = np.sqrt(np.abs(np.diagonal(H)))
+    return float(np.max(np.abs(H - H.T) / size / size[:, None]))
 
 
 def _short_steps(curvature: Array) -> Array:
