@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
     from interlace.pedigrees import pedigree
-    from interlace.priors import normal
+    from interlace.priors.densities import (
+        cauchy,
+        exponential,
+        gamma,
+        half_cauchy,
+        half_normal,
+        half_t,
+        lkj,
+        normal,
+        student_t,
+    )
     from interlace.results.result import GLMMResult
     from interlace.saved import load
 
@@ -48,12 +58,19 @@ __all__ = [
     "ZeroInflatedPoissonFamily",
     "ZeroOneInflatedBetaFamily",
     "anova",
+    "cauchy",
     "clmm",
     "datasets",
     "errors",
+    "exponential",
     "families",
     "fit",
+    "gamma",
     "glmer",
+    "half_cauchy",
+    "half_normal",
+    "half_t",
+    "lkj",
     "load",
     "normal",
     "options",
@@ -61,6 +78,7 @@ __all__ = [
     "plots",
     "plugins",
     "power",
+    "student_t",
 ]
 
 # heavy or seldom used: imported when asked for
@@ -72,7 +90,15 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
-    "normal": ("interlace.priors", "normal"),
+    "cauchy": ("interlace.priors.densities", "cauchy"),
+    "exponential": ("interlace.priors.densities", "exponential"),
+    "gamma": ("interlace.priors.densities", "gamma"),
+    "half_cauchy": ("interlace.priors.densities", "half_cauchy"),
+    "half_normal": ("interlace.priors.densities", "half_normal"),
+    "half_t": ("interlace.priors.densities", "half_t"),
+    "lkj": ("interlace.priors.densities", "lkj"),
+    "normal": ("interlace.priors.densities", "normal"),
+    "student_t": ("interlace.priors.densities", "student_t"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
     "datasets": ("interlace.datasets", None),

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
-from interlace.data.named import number_label
+from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
@@ -104,7 +104,7 @@ class Estimates(FittedModel):
                 values[found.parameter.name] = float(found.parameter.fixed)
         for term in self.terms:
             k = term.predictor
-            prefix = "" if k == 0 else f"{self.coefficients[k].parameter.name}: "
+            prefix = prefix_of(k, term.along, self.coefficients[k].parameter.name)
             for name, value in term.held.items():
                 values[number_label(name, term.group, prefix)] = float(value)
         return pd.Series(values, dtype=float)
@@ -355,12 +355,22 @@ class Estimates(FittedModel):
     @property
     def fittedvalues(self) -> pd.Series:
         """Fitted means, random effects included, indexed as the data."""
-        return pd.Series(np.array(self.family.mean(list(self.eta))), index=self.rows.index)
+        return self._of_rows(np.array(self.family.mean(list(self.eta))))
 
     @property
     def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean."""
-        return pd.Series(self.family.observed(self.y) - self.fittedvalues, index=self.rows.index)
+        means = np.array(self.family.mean(list(self.eta)))
+        return self._of_rows(self.family.observed(self.y) - means)
+
+    def _of_rows(self, values: Array) -> pd.Series:
+        """Return one value for each row of the fit, in the library of its data."""
+        from interlace.prediction.kinds import of_library
+
+        found: pd.Series = of_library(
+            self.settings.frames, pd.Series(values, index=self.rows.index)
+        )
+        return found
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of all parameters, theta first.
@@ -389,7 +399,7 @@ class Estimates(FittedModel):
         return labels
 
     def _has_effects(self, k: int) -> bool:
-        return any(term.predictor == k for term in self.terms)
+        return any(k in dict(term.by_predictor) for term in self.terms)
 
     def __repr__(self) -> str:
         """Return one line."""

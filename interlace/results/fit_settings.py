@@ -48,6 +48,8 @@ class FitSettings(Mapping[str, Any]):
         "rows" alone; "none" where NumPy did all.
     configured : tuple of ConfiguredOption
         Options that came neither from the call nor are built in.
+    frames : str
+        The library of the data frame, in which answers for the rows of the fit are given.
     """
 
     approximation: str
@@ -66,6 +68,7 @@ class FitSettings(Mapping[str, Any]):
     returned: str = "glmer"
     kernel: str = "none"
     configured: tuple[ConfiguredOption, ...] = ()
+    frames: str = "pandas"
 
     def __getitem__(self, name: str) -> Any:
         """Return an attribute by name.
