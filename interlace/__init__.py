@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.parts.shuffle import shuffle
+    from interlace.parts.sources import in_parts
     from interlace.pedigrees import pedigree
     from interlace.priors import normal
     from interlace.results.result import GLMMResult
@@ -53,6 +55,7 @@ __all__ = [
     "families",
     "fit",
     "glmer",
+    "in_parts",
     "load",
     "normal",
     "options",
@@ -60,6 +63,7 @@ __all__ = [
     "plots",
     "plugins",
     "power",
+    "shuffle",
 ]
 
 # heavy or seldom used: imported when asked for
@@ -71,9 +75,11 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
+    "in_parts": ("interlace.parts.sources", "in_parts"),
     "normal": ("interlace.priors", "normal"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
+    "shuffle": ("interlace.parts.shuffle", "shuffle"),
     "datasets": ("interlace.datasets", None),
     "errors": ("interlace.errors", None),
     "families": ("interlace.families", None),

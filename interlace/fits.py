@@ -12,20 +12,20 @@ from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
-from interlace.diagnostics.identification import Fitting, identification_notes
+from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
+from interlace.parts.afterwards import effects_of_all, reporting, words_of
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
 from interlace.results.random_effects import fitted_state, term_places
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
-from interlace_core.engine.compiled import kernel_words
-from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -80,11 +80,12 @@ def fitted(
     threads = threads_of(ready.model.problem, options.threads)
     with blas_threads(threads):
         with Progress("fit", show=options.verbose) as progress:
+            told = reporting(ready.model.problem, progress.step)
             fit = driver.fit_prepared(
                 ready,
                 starts=options.starts,
                 tol_decrement=options.tol_decrement,
-                report=progress.step,
+                report=told,
                 stopping=stopping,
             )
         return with_notes(record_of(ready, fit, request, options, returns), request.who)
@@ -122,7 +123,7 @@ def prepared(
     approximation, model = ready.approximation, ready.model
     with guard(None, "data"):
         refuse_carried_twice(model.problem, request.who)
-        notes = identification_notes(
+        notes = identified(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
@@ -211,11 +212,18 @@ def record_of(
         If the model predicts the response exactly.
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
-    problem = model.problem
-    state = fitted_state(problem, fit, approximation)
-    with guard(problem.family, "result"):
-        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
-        require_residual(problem, state.eta, doubtful)
+    problem, encoder, rows = model.problem, model.encoder, model.rows
+    here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    if problem.parts is not None:
+        effects, encoder = effects_of_all(problem, fit, approximation, encoder)
+    else:
+        state = fitted_state(problem, fit, approximation)
+        effects = state.effects
+    if here:
+        with guard(problem.family, "result"):
+            doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+            require_residual(problem, state.eta, doubtful)
+    away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
@@ -226,14 +234,14 @@ def record_of(
         family=model.family,
         coefficients=coefficients,
         terms=term_places(problem),
-        effects=state.effects,
+        effects=effects,
         fit=fit,
-        rows=model.rows,
-        y=problem.y,
-        weights=problem.weights,
-        eta=state.eta,
-        eta_fixed=state.eta_fixed,
-        encoder=model.encoder,
+        rows=rows,
+        y=problem.y if here else away,
+        weights=problem.weights if here else away,
+        eta=state.eta if here else away,
+        eta_fixed=state.eta_fixed if here else away,
+        encoder=encoder,
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
@@ -244,11 +252,12 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(standard_of(ready.model.problem).problem)
+    structure, kernel, parts = words_of(ready.model)
     return FitSettings(
         optimizer=repr(ready.optimizer),
-        structure=layout.plan.describe(layout.structure),
-        kernel=kernel_words(ready.model.problem),
+        structure=structure,
+        kernel=kernel,
+        parts=parts,
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),

@@ -39,7 +39,8 @@ def _deviance(result: Estimates) -> dict[str, float]:
     """Return what lme4 calls the criterion or deviance of such a fit; nothing where it has none.
 
     -2 log-likelihood of a linear model; otherwise the sum of squared deviance residuals at the
-    modes of the random effects, for families with the mean's parameter alone.
+    modes of the random effects, for families with the mean's parameter alone. Nothing too where
+    rows lie in parts.
     """
     if result.restricted:
         return {"REMLcrit": -2.0 * result.llf}

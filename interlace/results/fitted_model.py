@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.approximation import Approximation, Method
@@ -176,11 +177,13 @@ def require_training(result: FittedModel, who: str) -> Training:
     Raises
     ------
     NotAvailableError
-        If the result no longer has it.
+        If the result no longer has it, or its rows lie in parts.
     """
     if result.training is None:
         raise NotAvailableError(
             f"{who}: needs the data of the fit, which this result was saved without (data=False, "
             "or without_training()). Fit the model again, and save it with its data."
         )
+    if isinstance(result.y, RowsElsewhere):
+        refuse_rows(who)
     return result.training
