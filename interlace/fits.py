@@ -215,7 +215,7 @@ def record_of(
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
     if problem.parts is not None:
-        effects, encoder = effects_of_all(problem, fit, approximation, encoder)
+        effects, encoder = effects_of_all(problem, fit, encoder)
     else:
         state = fitted_state(problem, fit, approximation)
         effects = state.effects

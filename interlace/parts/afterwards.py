@@ -16,7 +16,6 @@ from interlace.data.problem import Model
 from interlace.parts.engine import LocalParts
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.random_effects import Fitted, GroupEffects, fitted_state, term_places
-from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.parts import Levels
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import kernel_words
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
-def states(
-    problem: Problem, fit: Fit, approximation: Approximation
-) -> Iterator[tuple[Problem, Fitted]]:
+def states(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Fitted]]:
     """Yield each part with what the fit implies for its groups and rows."""
     standard = standard_of(problem)
     assert problem.parts is not None
@@ -48,7 +45,7 @@ def states(
         known = None if changed is part else (changed, standard.forth, standard.back)
         part.cache[Standard] = known
         own = replace(fit, mode=mode_at(changed, psi))
-        yield part, fitted_state(part, own, approximation)
+        yield part, fitted_state(part, own, None)
 
 
 def etas(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Array]]:
@@ -75,7 +72,7 @@ def etas(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Array]]:
 
 
 def effects_of_all(
-    problem: Problem, fit: Fit, approximation: Approximation, encoder: Encoder
+    problem: Problem, fit: Fit, encoder: Encoder
 ) -> tuple[dict[str, GroupEffects], Encoder]:
     """Return the random effects of all levels, and an encoder that knows these.
 
@@ -96,7 +93,7 @@ def effects_of_all(
         terms=tuple(replace(each, factor=factors[each.factor.columns]) for each in encoder.terms),
     )
     found: dict[str, list[GroupEffects]] = {}
-    for _, state in states(problem, fit, approximation):
+    for _, state in states(problem, fit):
         for group, effects in state.effects.items():
             found.setdefault(group, []).append(effects)
     columns = {
@@ -205,7 +202,7 @@ def parts_of(result: Estimates) -> PartsOfFit:
             "in_parts: this is of fits whose data lie in parts, and was made of one that holds all "
             "its rows: see fittedvalues, resid and random_effects."
         )
-    return PartsOfFit(training.problem, result.fit, training.approximation)
+    return PartsOfFit(training.problem, result.fit)
 
 
 def words_of(model: Model) -> tuple[str, str, str]:
@@ -250,11 +247,10 @@ class PartsOfFit:
     ----------
     problem : Problem
     fit : Fit
-    approximation : Approximation
     """
 
-    def __init__(self, problem: Problem, fit: Fit, approximation: Approximation) -> None:
-        self._problem, self._fit, self._approximation = problem, fit, approximation
+    def __init__(self, problem: Problem, fit: Fit) -> None:
+        self._problem, self._fit = problem, fit
 
     def __len__(self) -> int:
         """Return the number of parts."""
@@ -303,7 +299,7 @@ class PartsOfFit:
         return self._effects(group)
 
     def _effects(self, group: str) -> Iterator[pd.DataFrame]:
-        for _, state in states(self._problem, self._fit, self._approximation):
+        for _, state in states(self._problem, self._fit):
             effects = state.effects[group]
             sd = np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
             columns = [*effects.names, *(f"sd({name})" for name in effects.names)]
@@ -312,10 +308,10 @@ class PartsOfFit:
 
     def fitted(self) -> Iterator[Array]:
         """Yield the fitted means of each part's rows, random effects included, (n_part,)."""
-        for part, state in states(self._problem, self._fit, self._approximation):
+        for part, state in states(self._problem, self._fit):
             yield np.asarray(part.family.mean(list(state.eta)))
 
     def residuals(self) -> Iterator[Array]:
         """Yield the response less the fitted means of each part's rows, shape (n_part,)."""
-        for part, state in states(self._problem, self._fit, self._approximation):
+        for part, state in states(self._problem, self._fit):
             yield np.asarray(part.family.observed(part.y) - part.family.mean(list(state.eta)))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import mmap
 import pickle
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,20 @@ from interlace_core.contract.problem import Problem
 
 ALIGNED = 64
 """Bytes that arrays begin at multiples of."""
+
+
+class Folder:
+    """A folder for files, deleted with whoever holds it.
+
+    Parameters
+    ----------
+    where : str, optional
+        In which it is made; the system's for temporary files by default.
+    """
+
+    def __init__(self, where: str | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="interlace-", dir=where))
+        weakref.finalize(self, shutil.rmtree, str(self.path), ignore_errors=True)
 
 
 def put_aside(problem: Problem, path: Path) -> Problem:

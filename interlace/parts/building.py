@@ -81,7 +81,7 @@ def model_in_parts(
         )
     # 3. parts and model
     pieces = gathered(used, asked.rows)
-    levels = levels_of_all(used, reading)
+    levels = levels_of_all(used, reading, source.categories)
     frame = witness(used, reading, levels)
     model = hold(
         build_problem(replace(request, data=frame), family, covariance=covariance, all_columns=True)

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from interlace.data.assembly import CovarianceLookup
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
 from interlace.parts.reading import read_model
-from interlace.parts.sources import COUNT, DataInParts, Source, open_source, with_codes
+from interlace.parts.sources import COUNT, DataInParts, Source, open_source
 from interlace.progress import tracked
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.contract.approximation import Approximation
@@ -67,10 +68,11 @@ def model_of_distinct(
         return None
     import pyarrow as pa
 
-    table = with_codes(counted.filter(pa.array(kept)))
+    table = counted.filter(pa.array(kept))
     order = _sorted(table, reading.columns)
-    table, counts = table.take(pa.array(order)), counts[kept][order]
-    model: Model = hold(build_problem(replace(request, data=table), family, covariance=covariance))
+    data = _with_categories(table.take(pa.array(order)), source, reading.columns)
+    counts = counts[kept][order]
+    model: Model = hold(build_problem(replace(request, data=data), family, covariance=covariance))
     problem = model.problem
     weights = counts if problem.weights is None else counts * problem.weights
     silent = int(counts[~problem.informative].sum())
@@ -135,6 +137,25 @@ def _decoded(table: Any) -> Any:
         if pa.types.is_dictionary(column.type):
             plain = table.column(place).cast(column.type.value_type)
             table = table.set_column(place, column.name, plain)
+    return table
+
+
+def _with_categories(table: Any, source: Source, columns: Sequence[str]) -> Any:
+    """Return the columns that are categories in the order that they have in the data.
+
+    Of other values than the first piece has categories for they are text.
+    """
+    import pyarrow as pa
+
+    for name in columns:
+        if name not in source.categories or not source.pieces:
+            continue
+        known = source.pieces[0].read([name]).column(0).combine_chunks().dictionary
+        places = pd.Index(known.to_pylist()).get_indexer(pd.Index(table.column(name).to_pylist()))
+        if np.all(places >= 0):
+            codes = pa.array(places, pa.int32())
+            coded = pa.DictionaryArray.from_arrays(codes, known, ordered=source.categories[name])
+            table = table.set_column(table.column_names.index(name), name, coded)
     return table
 
 

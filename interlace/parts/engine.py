@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from interlace.data.levels import Factor
-from interlace.parts.aside import put_aside
+from interlace.parts.aside import Folder, put_aside
 from interlace.parts.recipe import bytes_of
 from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
 from interlace_core.contract.parts import Change, PartsHere, Question
@@ -48,7 +47,7 @@ class LocalParts(PartsHere):
         self.report: Callable[[str], None] | None = None
         share = SHARE_OF_MEMORY * usable_memory() if asked.memory is None else asked.memory
         self._left, self._folder = share, asked.folder
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._files: Folder | None = None
         self._paths: dict[int, Path] = {}
 
     def keep(self, held: Any) -> None:
@@ -102,5 +101,5 @@ class LocalParts(PartsHere):
 
     def _path(self, name: str) -> Path:
         if self._files is None:
-            self._files = tempfile.TemporaryDirectory(prefix="interlace-", dir=self._folder)
-        return Path(self._files.name) / name
+            self._files = Folder(self._folder)
+        return self._files.path / name

@@ -116,7 +116,8 @@ def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look
         if rows is None:
             missing = {name: int(np.count_nonzero(given[name].missing)) for name in given}
             return Look(piece, given.n, 0, missing, None, {}, {}, {})
-        used = drop_unused_levels(rows.select(given))[0]
+        whole = rows.select(given)
+        used = drop_unused_levels(whole)[0]
         refuse_infinite(used, rows)
         _check(used, rows, reading, family)
         moments = {each.text: _moments(each, used, rows) for each in reading.transforms}
@@ -127,7 +128,7 @@ def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look
             continue
         if column.levels is not None:
             first = np.unique(column.values, return_index=True)[1]
-            levels[name] = column.take(first)
+            levels[name] = whole[name].take(first)
         else:
             first = _standing(column)
         chosen.append(first)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from interlace.data.frames import open_table, read_columns
+from interlace.parts.aside import Folder
 from interlace.parts.look import group_hashes
 from interlace.parts.sources import DataInParts, Source, asked_of, open_source, pyarrow, with_codes
 from interlace_core.messages.checks import names_of, shown
@@ -75,9 +75,9 @@ def together(source: Source, names: Sequence[str], on: Sequence[str], asked: Dat
 
     The folder is deleted with what is returned second.
     """
-    folder = tempfile.TemporaryDirectory(prefix="interlace-", dir=asked.folder)
-    write(_tables(source, names), on, Path(folder.name), 64)
-    return open_source(DataInParts(folder.name, rows=asked.rows)), folder
+    folder = Folder(asked.folder)
+    write(_tables(source, names), on, folder.path, 64)
+    return open_source(DataInParts(str(folder.path), rows=asked.rows)), folder
 
 
 def _tables(source: Source, names: Sequence[str]) -> Iterator[Any]:

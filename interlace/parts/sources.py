@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ class Source:
         From names of columns and a limit to a pyarrow Table of their distinct combinations with
         their number in the column `COUNT`, None if there are more: where what holds the data can
         group them itself.
+    categories : mapping from str to bool
+        Columns that are categories, in the order that they were given, and whether that is one;
+        others with levels are text.
     """
 
     words: str
@@ -62,6 +65,7 @@ class Source:
     pieces: tuple[Piece, ...] = ()
     batches: Callable[[Sequence[str]], Iterator[Any]] | None = None
     distinct: Callable[[Sequence[str], int], Any] | None = None
+    categories: Mapping[str, bool] = field(default_factory=dict)
 
 
 COUNT = "__rows__"
@@ -254,13 +258,16 @@ def _of_dataset(dataset: Any, rows: int) -> Source:
             pieces.append(_piece(dataset, fragment, name, count))
     if not pieces:
         raise DataError("data: expected at least one row, got files without any.")
-    columns = tuple(dataset.schema.names)
-    return Source(f"{len(pieces)} pieces of Parquet", columns, tuple(pieces))
+    import pyarrow as pa
+
+    categories = {f.name: f.type.ordered for f in dataset.schema if pa.types.is_dictionary(f.type)}
+    words = f"{len(pieces)} pieces of Parquet"
+    return Source(words, tuple(dataset.schema.names), tuple(pieces), categories=categories)
 
 
 def _piece(dataset: Any, fragment: Any, name: str, rows: int) -> Piece:
-    partitioning = getattr(getattr(dataset, "partitioning", None), "schema", None)
-    known = {*fragment.physical_schema.names, *(partitioning.names if partitioning else ())}
+    keys = pyarrow("dataset").get_partition_keys(fragment.partition_expression)
+    known = {*fragment.physical_schema.names, *keys}
 
     def read(columns: Sequence[str]) -> Any:
         lost = [column for column in columns if column not in known]
@@ -308,13 +315,16 @@ def _of_relation(relation: Any, rows: int) -> Source:
     def batches(columns: Sequence[str]) -> Iterator[Any]:
         import pyarrow as pa
 
-        for batch in relation.project(quoted(columns)).fetch_arrow_reader(rows):
+        chosen = relation.project(quoted(columns))
+        reader = getattr(chosen, "to_arrow_reader", None) or chosen.fetch_arrow_reader
+        for batch in reader(rows):
             yield pa.Table.from_batches([batch])
 
     def distinct(columns: Sequence[str], limit: int) -> Any:
         names = quoted(columns)
         counted = relation.aggregate(f"{names}, count(*) as {COUNT}", names)
-        found = counted.limit(limit + 1).fetch_arrow_table()
+        first = counted.limit(limit + 1)
+        found = (getattr(first, "to_arrow_table", None) or first.fetch_arrow_table)()
         return None if found.num_rows > limit else found
 
     return Source("a DuckDB relation", tuple(relation.columns), batches=batches, distinct=distinct)

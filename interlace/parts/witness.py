@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,20 @@ from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 
 
-def levels_of_all(looks: Sequence[Look], reading: Reading) -> dict[str, pd.Index[Any]]:
+def levels_of_all(
+    looks: Sequence[Look], reading: Reading, categories: Collection[str]
+) -> dict[str, pd.Index[Any]]:
     """Return the levels over all pieces of each column that has any and does more than group.
 
-    In the order of the categories where all pieces have the same, else sorted: the order of pieces
+    Categories in their order where all pieces have the same, all else sorted: the order of pieces
     does not matter.
+
+    Parameters
+    ----------
+    looks : sequence of Look
+    reading : Reading
+    categories : collection of str
+        Columns that are categories, and no text.
 
     Raises
     ------
@@ -37,11 +46,11 @@ def levels_of_all(looks: Sequence[Look], reading: Reading) -> dict[str, pd.Index
                 f"column {name!r}: expected one type in all pieces of the data, got text in "
                 f"{columns[0][0].piece.name} and numbers in {others[0]}. Convert it."
             )
-        found[name] = _merged(name, [column for _, column in columns])
+        found[name] = _merged(name, [column for _, column in columns], name in categories)
     return found
 
 
-def _merged(name: str, columns: Sequence[Column]) -> pd.Index[Any]:
+def _merged(name: str, columns: Sequence[Column], are_categories: bool) -> pd.Index[Any]:
     used = {
         label: None
         for column in columns
@@ -57,7 +66,7 @@ def _merged(name: str, columns: Sequence[Column]) -> pd.Index[Any]:
             f"column {name!r}: expected ordered categories that are the same in all pieces, got "
             f"others: {listed(map(str, used))}. Give all pieces one list of categories."
         )
-    if chosen:
+    if same and are_categories:
         places = first.get_indexer(pd.Index(list(used), dtype=first.dtype))
         kept: pd.Index[Any] = first[np.isin(np.arange(len(first)), places)]
         return kept

@@ -46,7 +46,7 @@ def _deviance(result: Estimates) -> dict[str, float]:
         return {"REMLcrit": -2.0 * result.llf}
     if result.family.linear_normal:
         return {"deviance": -2.0 * result.llf}
-    if len(result.coefficients) > 1:
+    if len(result.coefficients) > 1 or isinstance(result.eta, RowsElsewhere):
         return {}
     from interlace.inference.residuals import residuals
 
