@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from interlace.data.frames import open_table
 from interlace.prediction.kinds import has_own_kind, with_columns
+from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.messages.checks import check_level, require_choice, require_flag
 from interlace_core.messages.errors import DataError, OptionError
 
