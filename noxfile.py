@@ -145,6 +145,19 @@ def marginaleffects(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Site: the pages as HTML with a reference and a gallery; no warning, no dead link."""
+    extra = PROJECT["project"]["optional-dependencies"]["marginaleffects"]
+    session.install(*EVERYTHING, *extra, *group("site"))
+    out = session.posargs[0] if session.posargs else "docs/_build/html"
+    session.run(
+        *("sphinx-build", "-b", "html", "-j", "auto", "-W", "--keep-going", "docs", out),
+        env={**ONE_THREAD, "MPLBACKEND": "agg"},
+    )
+    session.run("python", "tests/site/check_links.py", out)
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """Long tests: those marked slow, of all distributions."""
     session.install(*EVERYTHING, *group("test"))

@@ -80,6 +80,7 @@ def prepare(
     with guard(None, "data"):
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = _model(request, family, covariance, hold, compiled, approximation)
+    _require_maps(model.problem, request.who)
     require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
@@ -158,6 +159,17 @@ def _require_available(optimizer: Optimizer, who: str) -> None:
         why = optimizer.unavailable
     if why:
         raise NotAvailableError(f"{who}: optimizer {optimizer.name!r} cannot run here. {why}")
+
+
+def _require_maps(problem: Problem, who: str) -> None:
+    """Refuse a model whose Hessian, covariance and maps to other units would not fit into memory.
+
+    Raises
+    ------
+    OutOfMemoryError
+    """
+    P = problem.n_psi
+    require_memory(8.0 * 4.0 * P**2, who, f"a model of {P} parameters")
 
 
 def _require_memory(problem: Problem, who: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from interlace import driver
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
-from interlace.config.options import Config
+from interlace.config.options import Config, Origin
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
@@ -17,6 +17,7 @@ from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
 from interlace.parts.afterwards import effects_of_all, reporting, words_of
+from interlace.prediction.kinds import library_of
 from interlace.priors import Prior, penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
@@ -43,6 +44,9 @@ DEFAULTS = {
     "starts": 0,
 }
 """The weakest defaults; any of them can be changed by configuration."""
+
+CHOICES = ("optimizer", "optimizer_options")
+"""Options whose user gets exactly that search, step by step."""
 
 SILENT = ("verbose", "threads", "formula_limits")
 """Options that change nothing of a fit."""
@@ -85,7 +89,7 @@ def fitted(
                 ready,
                 starts=options.starts,
                 tol_decrement=options.tol_decrement,
-                report=told,
+                report=told if progress.shown else None,
                 stopping=stopping,
             )
         return with_notes(record_of(ready, fit, request, options, returns), request.who)
@@ -147,14 +151,18 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
             "Install a C compiler, then interlace-kernels again without pip's cache, or leave "
             "kernels out: NumPy does all that they do."
         )
+    if compiled is not None and not options.chosen.isdisjoint(CHOICES):
+        return replace(compiled, searches=())
     return compiled
 
 
-def options_in_force(**call: Any) -> FitOptions:
+def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
     """Return the options of a fit.
 
     Parameters
     ----------
+    who : str
+        The function that the user called, for messages.
     **call
         The call's own values for configurable options; None means not given.
 
@@ -164,13 +172,15 @@ def options_in_force(**call: Any) -> FitOptions:
         If a key or a value, here or in any place consulted, is not acceptable.
     """
     given = {key: value for key, value in call.items() if value is not None}
-    config = Config(DEFAULTS)
-    found = {key: each for key, each in config.resolve_all(given).items() if each is not None}
-    return FitOptions(**found, given=frozenset(given), configured=_configured(config, given, found))
+    values, configured = Config(DEFAULTS, who=who).decided(given)
+    found = {key: each for key, each in values.items() if each is not None}
+    chosen = frozenset(given).union(each.key.partition(".")[0] for each in configured)
+    rows = _configured(configured, given, found)
+    return FitOptions(**found, given=frozenset(given), configured=rows, chosen=chosen)
 
 
 def _configured(
-    config: Config, given: dict[str, Any], found: dict[str, Any]
+    configured: Sequence[Origin], given: dict[str, Any], found: dict[str, Any]
 ) -> tuple[ConfiguredOption, ...]:
     """Return the options that configuration decides and that act on the fit or its predictions.
 
@@ -181,7 +191,7 @@ def _configured(
     idle |= {"nAGQ"} if "approximation" in found and "approximation" not in idle else set()
     return tuple(
         ConfiguredOption(each.key, str(each.value), each.origin)
-        for each in config.configured(given)
+        for each in configured
         if each.key not in (*SILENT, *idle) and not _is_built_in(each.key, each.value)
     )
 
@@ -265,6 +275,7 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
+        frames=library_of(request.data),
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 

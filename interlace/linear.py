@@ -347,6 +347,7 @@ def fit(
         weights=weights,
         offset=offset,
         parameters={} if dispformula is None else {"dispersion": dispformula},
+        arguments={"dispersion": "dispformula"},
         known_variance=known_variance,
         hold=hold,
         start=start,
@@ -357,6 +358,7 @@ def fit(
         who="fit",
     )
     options = options_in_force(
+        "fit",
         approximation=approximation,
         optimizer=optimizer,
         optimizer_options=optimizer_options,

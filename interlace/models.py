@@ -178,6 +178,7 @@ def glmer(
         weights=weights,
         offset=offset,
         parameters=_parameter_formulas(dispformula, ziformula, parameters),
+        arguments=_arguments(dispformula, ziformula),
         known_variance=known_variance,
         hold=hold,
         start=start,
@@ -186,6 +187,7 @@ def glmer(
         functions=functions,
     )
     options = options_in_force(
+        "glmer",
         optimizer=optimizer,
         optimizer_options=optimizer_options,
         nAGQ=nAGQ,
@@ -197,6 +199,12 @@ def glmer(
         kernels=kernels,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors, callback=callback)
+
+
+def _arguments(dispformula: str | None, ziformula: str | None) -> dict[str, str]:
+    """Return by which argument the formula of each role was given, where it has one of its own."""
+    given = {"dispersion": (dispformula, "dispformula"), "zero": (ziformula, "ziformula")}
+    return {role: name for role, (formula, name) in given.items() if formula is not None}
 
 
 def _parameter_formulas(
@@ -284,7 +292,7 @@ def power(
     )
     return simulate_power(
         request,
-        options_in_force(nAGQ=nAGQ),
+        options_in_force("power", nAGQ=nAGQ),
         Assumptions(
             require_mapping(fixed, "power: fixed", "a mapping from coefficients to numbers"),
             require_mapping(sd, "power: sd", "a mapping from grouping factors to numbers"),

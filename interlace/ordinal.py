@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from interlace.entrances import entrance, entrances
-from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
-from interlace_core.calculus.links import LINKS
 from interlace_core.messages.checks import require_text, require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import listed
@@ -218,40 +216,32 @@ class CLMMResult(GLMMResult):
             )
         from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict, predict_each, require_interval
+        from interlace.prediction.target import category_targets
 
         require_interval(uncertainty.get("interval"))
 
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
             found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
-            return as_asked(newdata, found)
+            return as_asked(newdata, found, self.settings.frames)
         if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
             raise OptionError(
                 f"predict: type={type!r} is no observation, and has no "
                 f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
             )
         each = predict_each(
-            self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
+            self,
+            newdata,
+            category_targets(self, type),
+            include_re,
+            new_levels,
+            offset,
+            **uncertainty,
         )
+        table: pd.Series | pd.DataFrame = pd.concat(each, axis=1, keys=self.levels)
         if type == "class":
-            return as_asked(newdata, self._most_probable(np.stack(each, axis=1), each[0].index))
-        return as_asked(newdata, pd.concat(each, axis=1, keys=self.levels))
-
-    def _targets(self, type: str) -> list[Target]:
-        """Return the probability of each category, or of it and those below."""
-        family: Any = self.family
-
-        def probability(j: int) -> Callable[[list[Array]], Array]:
-            if type != "cum.prob":
-                return lambda eta: np.asarray(family.probabilities(eta)[j])
-            if j == len(self.levels) - 1:
-                return lambda eta: 1.0 + 0.0 * eta[0]
-            return lambda eta: np.asarray(family.cumulative(eta)[j])
-
-        return [
-            Target(probability(j), LINKS["logit"], type == "population")
-            for j in range(len(self.levels))
-        ]
+            table = self._most_probable(np.stack(each, axis=1), each[0].index)
+        return as_asked(newdata, table, self.settings.frames)
 
     def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
         missing = np.any(np.isnan(probabilities), axis=1)
@@ -366,6 +356,7 @@ def clmm(
         weights=weights,
         offset=offset,
         parameters=_formulas(nominal, scale),
+        arguments={"threshold": "nominal", "dispersion": "scale"},
         hold=hold,
         start=start,
         known=known,
@@ -374,6 +365,7 @@ def clmm(
         who="clmm",
     )
     options = options_in_force(
+        "clmm",
         optimizer=optimizer,
         optimizer_options=optimizer_options,
         nAGQ=nAGQ,

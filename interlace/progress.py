@@ -51,8 +51,9 @@ class Progress:
     delay: float = DELAY
 
     def __post_init__(self) -> None:
+        """Find out whether anything is shown: the attribute `shown`."""
         self._terminal = _is_terminal(self.stream)
-        self._shown = self._terminal if self.show is None else self.show
+        self.shown = self._terminal if self.show is None else self.show
         self._started = self._last = time.perf_counter()
         self._done, self._width, self._note = 0, 0, ""
 
@@ -77,7 +78,7 @@ class Progress:
         self._note = note or self._note
         now = time.perf_counter()
         late = now - self._started >= self.delay and now - self._last >= INTERVAL
-        if self._shown and late:
+        if self.shown and late:
             self._last = now
             self._write(self._text(now - self._started))
 

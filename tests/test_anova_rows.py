@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +139,46 @@ def test_structures_that_are_not_nested_are_not_tested() -> None:
     assert "not nested" in interlace.anova(makers["ar1"], makers["diag"])["reference"].iloc[1]
     assert interlace.anova(makers["ar1"], makers["us"])["pvalue"].iloc[1] > 0.0
     assert interlace.anova(makers["diag"], makers["us"])["chi_df"].iloc[1] == 3
+
+
+def test_proportional_odds_are_nested_in_effects_on_the_thresholds() -> None:
+    small, large = wine("temp + contact"), wine("temp", nominal="~ contact")
+    row = interlace.anova(small, large).iloc[1]
+    statistic = 2.0 * (large.llf - small.llf)
+    assert row["chi_df"] == 3
+    np.testing.assert_allclose(row["chisq"], statistic, atol=1e-8)
+    np.testing.assert_allclose(row["pvalue"], chi2.sf(statistic, 3))
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "reference"),
+    [
+        (dict(scale="~ temp"), dict(nominal="~ contact"), "not nested: scale"),
+        (dict(threshold="equidistant", nominal="~ contact"), dict(), "not nested: thresholds"),
+        (dict(threshold="equidistant"), dict(nominal="~ contact"), ""),
+        (dict(), dict(scale="~ temp"), ""),
+        (dict(), dict(scale="~ temp", nominal="~ contact"), ""),
+        (dict(hold={"contact[T.yes]": 1.0}), dict(), ""),
+        (dict(threshold="equidistant"), dict(), ""),
+    ],
+)
+def test_ordinal_models_are_nested_where_thresholds_and_scale_are(small, large, reference) -> None:
+    def made(options: dict[str, Any]) -> Any:
+        right = "temp" if "nominal" in options else "temp + contact"
+        return interlace.clmm(f"rating ~ {right} + (1 | judge)", load_data("wine"), **options)
+
+    row = interlace.anova(made(small), made(large)).iloc[1]
+    if "not nested" in reference:
+        assert row["reference"].startswith(reference) and np.isnan(row["pvalue"])
+    else:
+        assert row["pvalue"] > 0.0
+
+
+def test_a_held_coefficient_is_nested_where_it_is_free() -> None:
+    formula = "Reaction ~ Days + (1 | Subject)"
+    sleep = load_data("sleepstudy")
+    held = interlace.fit(formula, sleep, method="ML", hold={"Days": 9.0})
+    free = interlace.fit(formula, sleep, method="ML")
+    row = interlace.anova(held, free).iloc[1]
+    np.testing.assert_allclose(row["chisq"], 2.0 * (free.llf - held.llf), atol=1e-8)
+    assert row["chi_df"] == 1 and row["pvalue"] > 0.0

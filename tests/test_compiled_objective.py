@@ -104,6 +104,25 @@ def points(problem, count=3, seed=5):
         yield psi
 
 
+SEVERAL = [
+    Case("binomial", "y ~ x + (1 | g) + (1 | h)"),
+    Case("poisson", "y ~ x + (1 | g) + (1 | h) + (1 | x10)", (("weights", "w"), ("offset", "e"))),
+    Case("poisson", "y ~ x + (1 + x | g) + (1 | h)"),
+    Case("poisson", "y ~ x + (1 | g) + (0 + x + z | h)"),
+    Case("poisson", "y ~ x + (1 + x | g) + (1 + z | h) + (0 + e | h) + (1 | x10)"),
+    Case("poisson", "y ~ x + (1 | row) + (1 | g) + (1 | h)"),
+    Case("poisson", "y ~ x + (1 | row) + (1 + x | g) + (1 + x + z | h)"),
+    Case("poisson", "y ~ x + (1 + x | g/h)"),
+    Case("binomial", "y ~ x + (0 + x | g/h) + (1 | g/h)"),
+    Case("poisson", "y ~ x + (1 + x | area/g/h)", (("weights", "w"),)),
+    Case("negativebinomial", "y ~ x + (1 | g) + (1 | h)", (("parameters", {"theta": "~ z"}),)),
+    Case("negativebinomial", "y ~ x + (1 + x | g/h)", family_options=(("theta", 1.5),)),
+    Case("gamma", "y ~ x + (1 + x | area/g)"),
+    Case("cumulative", "y ~ x + (1 | g) + (1 | h)"),
+    Case("gaussian", "y ~ x", (("parameters", {"sigma": "~ z + (1 | g) + (1 | h)"}),)),
+]
+"""Of several factors, for c/several.c."""
+
 SERVED = [
     Case("binomial"),
     Case("binomial", family_options=(("link", "probit"),)),
@@ -137,6 +156,7 @@ SERVED = [
     Case("gamma", "y ~ x + (1 | area/g)"),
     Case("cumulative", "y ~ x + (1 | g/h)"),
     Case("gaussian", "y ~ x", (("parameters", {"sigma": "~ z + (1 | g/h)"}),)),
+    *SEVERAL,
 ]
 
 
@@ -224,8 +244,6 @@ def test_the_compiled_integral_is_that_of_numpy(approximation, case):
 
 
 NOT_SERVED = {
-    "crossed": Case("poisson", "y ~ x + (1 | g) + (1 | h)"),
-    "nested slopes": Case("poisson", "y ~ x + (1 + x | g/h)"),
     "five effects": Case("poisson", "y ~ x + (1 + x + z + e + w | g)"),
     "effects on two predictors": Case(
         "gaussian", "y ~ x + (1 | g)", (("parameters", {"sigma": "~ (1 | g)"}),)
@@ -243,11 +261,90 @@ def test_what_is_not_served_takes_the_other_way(case):
 
 
 @built
-def test_a_level_of_too_many_rows_takes_the_other_way(monkeypatch):
+def test_a_level_of_too_many_rows_takes_another_way(monkeypatch):
     monkeypatch.setattr("interlace_kernels.objectives.MOST_NUMBERS", 5)
-    for formula in ("y ~ x + (1 | g)", "y ~ x + (1 | g/h)"):
-        problem = problem_of(Case("poisson", formula))
-        assert not isinstance(Laplace().objective(problem), WithSecondOpinion)
+    one, nested = (
+        Laplace().objective(problem_of(Case("poisson", formula)))
+        for formula in ("y ~ x + (1 | g)", "y ~ x + (1 | g/h)")
+    )
+    assert not isinstance(one, WithSecondOpinion)
+    # rows of several factors go by in blocks whatever their levels
+    assert type(nested._compiled).__name__ == "SeveralObjective"
+
+
+def crossed_problem(formula, first, second, n=3000, moved=1.0):
+    """Return counts in crossed groups; of a share `moved` of the rows the second is drawn anew."""
+    rng = np.random.default_rng(8)
+    a = np.arange(n) % first
+    own = rng.integers(0, second, first)[a]
+    b = np.where(rng.random(n) < moved, rng.integers(0, second, n), own)
+    table = pd.DataFrame({"a": a, "b": b, "c": rng.integers(0, 5, n), "x": rng.normal(size=n)})
+    eta = 0.3 + 0.4 * table.x + rng.normal(0, 0.5, first)[a] + rng.normal(0, 0.5, second)[b]
+    table["y"] = rng.poisson(np.exp(eta)).astype(float)
+    request = ModelRequest(formula=formula, data=table, family="poisson")
+    return prepared(request, options_in_force()).model.problem
+
+
+COMPLEMENTS = {
+    "own, few partners": ("y ~ x + (1 | a) + (1 | b)", 1000, 60, 1.0),
+    "own, all partners": ("y ~ x + (1 | a) + (1 | b)", 70, 30, 1.0),
+    "dense": ("y ~ x + (1 | a) + (1 | b)", 1000, 90, 1.0),
+    "dense, many partners": ("y ~ x + (1 + x | a) + (1 | b)", 100, 80, 1.0),
+    "dense and costly": ("y ~ x + (1 | a) + (1 | b) + (1 | c)", 900, 300, 1.0),
+    "dense, slopes": ("y ~ x + (1 + x | a) + (1 + x | b)", 500, 90, 1.0),
+    "sparse": ("y ~ x + (1 | a) + (1 | b)", 1200, 600, 0.05),
+    "sparse, slopes": ("y ~ x + (1 + x | a) + (1 + x | b)", 800, 400, 0.05),
+}
+
+
+@built
+@pytest.mark.parametrize("model", COMPLEMENTS.values(), ids=list(COMPLEMENTS))
+def test_complements_of_all_kinds_are_those_of_numpy(model):
+    *arguments, moved = model
+    problem = crossed_problem(*arguments, moved=moved)
+    compiled = Laplace(EXACT).objective(problem)
+    plain = Laplace(EXACT).objective(replace(problem, compiled=None))
+    assert isinstance(compiled, WithSecondOpinion)
+    for psi in points(problem):  # the second search has a factorisation from the first
+        got, expected = compiled(psi), plain(psi)
+        assert got.value == pytest.approx(expected.value, rel=TOL_VALUE)
+        size = np.max(np.abs(expected.gradient))
+        np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
+    assert compiled._second is None
+
+
+def test_the_complements_above_are_of_these_kinds():
+    for name, (*arguments, moved) in COMPLEMENTS.items():
+        layout = layout_of(crossed_problem(*arguments, moved=moved))
+        assert ("sparse" in layout.plan.describe(layout.structure)) == ("sparse" in name)
+        if "dense" in name:
+            assert layout.plan.costly == (name in ("dense and costly", "dense, slopes"))
+
+
+@built
+def test_what_a_complement_raises_within_c_is_raised(monkeypatch):
+    problem = crossed_problem("y ~ x + (1 | a) + (1 | b)", 1000, 90)
+    compiled = Laplace(EXACT).objective(problem)
+
+    def interrupted(self, entries):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(layout_of(problem).plan.crossed.complement), "factorise", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(next(points(problem)))
+
+
+@built
+def test_where_the_complement_is_not_positive_definite_numpy_has_the_last_word(monkeypatch):
+    problem = crossed_problem("y ~ x + (1 | a) + (1 | b)", 1000, 90)
+    psi = next(points(problem))
+    for far in (np.nan, np.inf, 1e3):
+        bad = psi.copy()
+        bad[-2] = far
+        got = Laplace().objective(problem)(bad)
+        expected = Laplace().objective(replace(problem, compiled=None))(bad)
+        assert got.status is expected.status
+        assert got.value == pytest.approx(expected.value, rel=1e-8, nan_ok=True)
 
 
 @built
@@ -280,14 +377,14 @@ def test_what_was_used_is_said():
     crossed = interlace.glmer("y ~ x + (1 | g) + (1 | h)", frame("poisson"), "poisson")
     if BUILT:
         assert m.settings["kernel"].startswith("interlace-kernels, ")
-        assert m.settings["kernel"].endswith(": objective")
-        assert crossed.settings["kernel"].endswith(": rows")
+        assert m.settings["kernel"].endswith(": objective and search")
+        assert crossed.settings["kernel"].endswith(": objective and search")
     else:
         assert m.settings["kernel"] == crossed.settings["kernel"] == "none"
 
 
-def test_a_linear_model_says_that_none_was_used():
-    m = interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
+def test_a_linear_model_of_many_effects_says_that_none_was_used():
+    m = interlace.fit("y ~ x + (1 | g) + (0 + x + z + w + e | g)", frame("gaussian"))
     assert m.settings["kernel"] == "none"
     # nothing is made only to say so
     assert CompiledRows not in layout_of(m.training.problem).problem.cache

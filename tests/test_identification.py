@@ -484,3 +484,41 @@ def test_one_level_per_row_is_refused_where_a_familys_residual_is_the_same():
         problem = build("y ~ 1 + (1 | row)", data, family).problem
         identification_notes(problem, Fitting())
         assert len(problem.terms[0].levels) == 24
+
+
+# A covariance of far more numbers than groups show is refused before anything is searched
+
+
+@pytest.mark.parametrize(
+    "term, numbers, shown",
+    [
+        ("(Subject | Subject)", 171, 18),  # a group shows the sum of its intercept and own column
+        ("(0 + Subject | alias)", 171, 18),
+        ("(obs | Subject)", 16290, 990),  # ten rows each: 18 groups times 10 (11) / 2
+        ("(obs | obs)", 16290, 180),
+    ],
+)
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+def test_far_more_numbers_than_groups_show_are_refused(frames, term, numbers, shown, family):
+    response = {"gaussian": "Reaction", "poisson": "count", "binomial": "slow"}[family]
+    with pytest.raises(
+        DataError, match=rf"one of {numbers} numbers .* groups show at most {shown}:"
+    ):
+        interlace.glmer(f"{response} ~ Days + {term}", frames["all"], family)
+
+
+def test_far_more_numbers_are_refused_by_every_call_and_for_every_parameter(frames):
+    data = frames["all"]
+    for call in (
+        lambda: interlace.fit("Reaction ~ Days + (Subject | Subject)", data),
+        lambda: interlace.clmm("grade ~ Days + (Subject | Subject)", data),
+        lambda: interlace.glmer("count ~ Days", data, "nb2", dispformula="~ (Subject | Subject)"),
+    ):
+        with pytest.raises(DataError, match="171 numbers"):
+            call()
+
+
+def test_numbers_that_groups_show_are_no_ground_to_refuse(frames):
+    # ten days of each subject show all 55 numbers; times of one diagonal have one number each
+    assert notes_of("count ~ 1 + (0 + day | Subject)", frames["all"], "poisson") == ()
+    notes_of("count ~ 1 + diag(0 + obs | day)", frames["all"], "poisson")

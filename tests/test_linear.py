@@ -68,7 +68,7 @@ def test_likelihood_and_gradient_agree_with_dense_arithmetic(formula, weights, r
     assert point.deviance(restricted) == pytest.approx(value, abs=1e-9)
     assert point.beta == pytest.approx(beta, abs=1e-9)
     assert point.covariance() == pytest.approx(covariance, rel=1e-9, abs=1e-12)
-    dT, d_sigma = point.gradient(restricted)
+    dT, _, d_sigma = point.gradient(restricted)
     gradient = np.append(layout_of(problem).template_pullback(psi, dT), d_sigma)
     places = [*range(problem.n_theta), psi.size - 1]
     for found, place in zip(gradient, places, strict=True):
@@ -114,7 +114,7 @@ def test_gradients_are_right_where_a_template_cannot_be_inverted(theta, restrict
     rng = np.random.default_rng(7)
     problem = problem_of("y ~ x + (1 + x | g) + (1 | h)", "w", rng)
     psi = np.array([*theta, 0.0, 0.0, 0.2])
-    dT, d_sigma = LinearPoint(CrossProducts.of(layout_of(problem)), psi).gradient(restricted)
+    dT, _, d_sigma = LinearPoint(CrossProducts.of(layout_of(problem)), psi).gradient(restricted)
     gradient = np.append(layout_of(problem).template_pullback(psi, dT), d_sigma)
     for found, place in zip(gradient, [0, 1, 2, 3, 6], strict=True):
         step = np.zeros(psi.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,10 +37,10 @@ def user_file(environ: Mapping[str, str], home: Path | None, windows: bool) -> C
         If it cannot be read.
     """
     folder = _user_folder(environ, home, windows)
-    path = folder / "interlace" / FILE if folder else None
+    path = os.path.join(folder, "interlace", FILE) if folder else None
     if path is None or not os.path.isfile(path) or not _may_decide(path):
         return None
-    return ConfigFile(_read_toml(path), str(path))
+    return ConfigFile(_read_toml(path), path)
 
 
 def project_file(cwd: Path | None) -> ConfigFile | None:
@@ -56,44 +56,52 @@ def project_file(cwd: Path | None) -> ConfigFile | None:
         If it cannot be read.
     """
     try:
-        start = (cwd or Path.cwd()).absolute()
+        start = os.path.abspath(cwd or os.getcwd())
     except FileNotFoundError:
         return None
-    for folder in (start, *start.parents):
-        own, shared = folder / FILE, folder / "pyproject.toml"
+    # text, since this is asked for every fit, and objects for paths take longer than the system
+    for folder in _with_parents(start):
+        own, shared = os.path.join(folder, FILE), os.path.join(folder, "pyproject.toml")
         if not is_own(folder):
             _report_strange(own)
             return None
-        # os.path, since Path.is_file raises where a parent folder may not be read.
         if os.path.isfile(own):
             if not _may_decide(own):
                 return None
-            return ConfigFile(_read_toml(own), str(own))
+            return ConfigFile(_read_toml(own), own)
         section = _read_section(shared) if os.path.isfile(shared) and is_own(shared) else None
         if section is not None:
             return ConfigFile(section, f"{shared} [{SECTION}]")
     return None
 
 
-def is_own(path: Path) -> bool:
+def _with_parents(folder: str) -> Iterator[str]:
+    """Yield a folder and those above it, up to the root."""
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        yield folder
+
+
+def is_own(path: str | Path) -> bool:
     """Return whether a file or folder belongs to the user who runs this; true on Windows."""
     if not hasattr(os, "geteuid"):
         return True
     try:
-        return bool(path.stat().st_uid == os.geteuid())
+        return bool(os.stat(path).st_uid == os.geteuid())
     except OSError:
         return False
 
 
-def _may_decide(path: Path) -> bool:
+def _may_decide(path: str) -> bool:
     """Return whether a configuration file and its folder are the user's; warn if not."""
-    if is_own(path) and is_own(path.parent):
+    if is_own(path) and is_own(os.path.dirname(path)):
         return True
     _report_strange(path)
     return False
 
 
-def _report_strange(path: Path) -> None:
+def _report_strange(path: str) -> None:
     if os.path.isfile(path):
         warn(
             f"{path}: this configuration is left aside, since the file or its folder belongs to "
@@ -102,23 +110,23 @@ def _report_strange(path: Path) -> None:
         )
 
 
-def _user_folder(environ: Mapping[str, str], home: Path | None, windows: bool) -> Path | None:
+def _user_folder(environ: Mapping[str, str], home: Path | None, windows: bool) -> str | None:
     given = environ.get("APPDATA" if windows else "XDG_CONFIG_HOME", "")
     # The XDG specification has relative paths ignored.
-    if given and Path(given).is_absolute():
-        return Path(given)
+    if given and os.path.isabs(given):
+        return given
     if windows:
         return None
-    try:
-        return (home or Path.home()) / ".config"
-    except RuntimeError:
-        return None
+    if home is None:
+        found = os.path.expanduser("~")
+        return None if found == "~" else os.path.join(found, ".config")
+    return os.path.join(home, ".config")
 
 
-def _read_section(path: Path) -> Mapping[str, Any] | None:
+def _read_section(path: str) -> Mapping[str, Any] | None:
     """Return our section of a pyproject.toml; a broken one that is not ours counts as none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
         # Saves parsing on every fit in most projects.
         section: Any = _parsed(text) if "interlace" in text else {}
     except (OSError, UnicodeDecodeError):
@@ -136,11 +144,16 @@ def _read_section(path: Path) -> Mapping[str, Any] | None:
     return section
 
 
-def _read_toml(path: Path) -> Mapping[str, Any]:
+def _read_toml(path: str) -> Mapping[str, Any]:
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        return _parsed(_text_of(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _unreadable(path, error) from error
+
+
+def _text_of(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 @lru_cache(maxsize=4)
@@ -149,5 +162,5 @@ def _parsed(text: str) -> Mapping[str, Any]:
     return tomllib.loads(text)
 
 
-def _unreadable(path: Path, error: Exception) -> OptionError:
+def _unreadable(path: str, error: Exception) -> OptionError:
     return OptionError(f"{path}: cannot be read as TOML: {error}. Correct or remove it.")

@@ -68,6 +68,8 @@ class FitOptions:
         Names of the options that the call itself gives.
     configured : tuple of ConfiguredOption
         Those that come from elsewhere and act on the fit or its predictions.
+    chosen : frozenset of str
+        Names of the options that the call or configuration gives, be it as they are by default.
     """
 
     optimizer: str | Optimizer
@@ -85,3 +87,4 @@ class FitOptions:
     prefer: Mapping[str, str] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     configured: tuple[ConfiguredOption, ...] = ()
+    chosen: frozenset[str] = frozenset()

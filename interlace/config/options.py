@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from interlace.config.files import ConfigFile, project_file, user_file
-from interlace.config.settings import SETTINGS, Setting, read_toml_value, setting_named
+from interlace.config.settings import SETTINGS, read_toml_value, setting_named
 
 PREFIX = "INTERLACE_"
 BUILT_IN, CALL = "built in", "call"
@@ -54,6 +54,9 @@ class _Entry:
 
 
 _Layer = tuple[_Entry, ...]
+
+OWNED = tuple(setting for setting in SETTINGS if setting.owner)
+"""Settings that go with the value of another one."""
 
 _options: ContextVar[tuple[_Layer, ...]] = ContextVar("interlace_options", default=())
 
@@ -92,6 +95,8 @@ class Config:
         Environment variables.
     windows : bool, optional
         Whether the user's file is looked for as on Windows.
+    who : str
+        The function whose arguments are the strongest, for messages and as their origin.
     """
 
     def __init__(
@@ -102,7 +107,9 @@ class Config:
         environ: Mapping[str, str] | None = None,
         home: Path | None = None,
         windows: bool | None = None,
+        who: str = CALL,
     ) -> None:
+        self._who = who
         self._builtin = _layer(builtin or {}, BUILT_IN, from_python=True)
         self._cwd = cwd
         self._environ = os.environ if environ is None else environ
@@ -133,8 +140,23 @@ class Config:
         Prefer this to `resolve` where the call gives an optimizer: options of the optimizer
         that weaker places name then do not reach the one of the call.
         """
+        return self.decided(call)[0]
+
+    def decided(
+        self, call: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], tuple[Origin, ...]]:
+        """Return the values of `resolve_all`, and the rows of `configured`."""
         entries = self._merged(call or {})
-        return {setting.key: _value(setting, entries) for setting in SETTINGS}
+        values: dict[str, Any] = {
+            setting.key: {} if setting.table else None for setting in SETTINGS
+        }
+        for each in entries:
+            key, *name = each.path
+            if name:
+                values[key][name[0]] = each.value
+            else:
+                values[key] = each.value
+        return values, self._from_elsewhere(entries)
 
     def origins(self, call: Mapping[str, Any] | None = None) -> tuple[Origin, ...]:
         """Return a row for each value in force, in the order of the settings."""
@@ -149,14 +171,17 @@ class Config:
 
     def configured(self, call: Mapping[str, Any] | None = None) -> tuple[Origin, ...]:
         """Return a row for each value in force that is neither built in nor the call's."""
+        return self._from_elsewhere(self._merged(call or {}))
+
+    def _from_elsewhere(self, entries: Iterable[_Entry]) -> tuple[Origin, ...]:
         return tuple(
             Origin(".".join(each.path), each.value, each.origin)
-            for each in self._merged(call or {})
-            if each.origin not in (BUILT_IN, CALL)
+            for each in entries
+            if each.origin not in (BUILT_IN, self._who)
         )
 
     def _merged(self, call: Mapping[str, Any]) -> list[_Entry]:
-        last = _layer(call, CALL, from_python=True)
+        last = _layer(call, self._who, from_python=True)
         return _merge([self._builtin, *self._surroundings, *_options.get(), last])
 
     @cached_property
@@ -198,8 +223,9 @@ def _merge(layers: Iterable[_Layer]) -> list[_Entry]:
     merged: dict[tuple[str, ...], _Entry] = {}
     for layer in layers:
         given = {entry.path: entry for entry in layer}
-        for setting in SETTINGS:
-            if setting.owner and _changes((setting.owner,), merged, given):
+        for setting in OWNED if given and merged else ():
+            assert setting.owner is not None
+            if _changes((setting.owner,), merged, given):
                 merged = {path: each for path, each in merged.items() if path[0] != setting.key}
         merged |= given
     return list(merged.values())
@@ -220,22 +246,15 @@ def _changes(
     return old is not new and not (isinstance(old, str) and isinstance(new, str) and old == new)
 
 
-def _value(setting: Setting, entries: Iterable[_Entry]) -> Any:
-    found = [each for each in entries if each.path[0] == setting.key]
-    if setting.table:
-        return {each.path[1]: each.value for each in found}
-    return found[0].value if found else None
-
-
 def _file_layer(found: ConfigFile | None) -> _Layer:
     return _layer(found.values, found.origin) if found else ()
 
 
 def _environment_layer(environ: Mapping[str, str]) -> _Layer:
     entries: list[_Entry] = []
-    for variable in sorted(environ):
+    for variable in sorted(each for each in environ if each.startswith(PREFIX)):
         text = environ[variable]
-        if variable.startswith(PREFIX) and text.strip():
+        if text.strip():
             entries += _read_variable(variable, text)
     return tuple(entries)
 

@@ -20,6 +20,7 @@ from interlace.data.levels import (
     check_levels,
     column_code,
 )
+from interlace.data.numbers_shown import refuse_unshown_numbers
 from interlace.data.points import TermColumns, term_columns
 from interlace.data.rank import advice_on_columns
 from interlace.data.rows import Vector, require_finite, vector_values
@@ -216,7 +217,9 @@ class _Assembly:
         if cls.takes_matrix:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
-        if not self.all_columns:
+        if not self.all_columns:  # rows that stand for others do not decide
+            if relation is None:
+                refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
             _refuse_near_collinear(bar, structure, columns)
         term = RandomTerm(
             label=bar.label,

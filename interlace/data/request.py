@@ -52,6 +52,8 @@ class ModelRequest:
         Known variances, or the covariance, of the rows' errors.
     functions : mapping from str to callable, optional
         Functions of the user's that formulas may call, by name.
+    arguments : mapping from str to str
+        By which argument of the call formulas of `parameters` were given, for messages.
     limits : Limits
         Of the formulas' size.
     who : str
@@ -78,6 +80,7 @@ class ModelRequest:
     covariance: Mapping[str, Any] | None = None
     correlation: str | None = None
     functions: Mapping[str, Callable[..., Any]] | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = DEFAULT_LIMITS
     link: str | Link | None = None
     who: str = "glmer"
@@ -88,3 +91,7 @@ class ModelRequest:
                 "parameters: expected a dict such as {'phi': '~ x'}, got a "
                 f"{type(self.parameters).__name__}. Name the parameter of each formula."
             )
+
+    def argument_of(self, key: str) -> str:
+        """Return how messages call the formula of a further parameter."""
+        return self.arguments.get(key, f"parameters[{key!r}]")

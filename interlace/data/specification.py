@@ -40,12 +40,15 @@ class ParameterFormula:
         Random-effects terms.
     columns : tuple of str
         Columns of the data that these use.
+    argument : str
+        Of the call, by which it was given, for messages.
     """
 
     fixed: LinearFormula = LinearFormula(())
     offsets: tuple[Expression, ...] = ()
     bars: tuple[Bar, ...] = ()
     columns: tuple[str, ...] = ()
+    argument: str = "parameters"
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def read_specification(
     ]
     mean, others = structured(
         _read_part(parsed, more, vocabulary),
-        _read_parameters(request.parameters, vocabulary),
+        _read_parameters(request, vocabulary),
         request.covariance,
     )
     matrix = read_matrix(request.known_variance, len(table.index))
@@ -200,7 +203,7 @@ def assign_parameters(specification: Specification, family: Family) -> tuple[Par
     found = [
         (name, part)
         for key, part in specification.parameters.items()
-        for name in _find_parameters(key, family)
+        for name in _find_parameters(key, family, part.argument)
     ]
     asked = dict(found)
     if len(asked) < len(found):
@@ -230,15 +233,13 @@ def _read_part(
     return ParameterFormula(parsed.fixed, offsets, bars, tuple(dict.fromkeys(named)))
 
 
-def _read_parameters(
-    parameters: Mapping[str, str], vocabulary: Vocabulary
-) -> dict[str, ParameterFormula]:
+def _read_parameters(request: ModelRequest, vocabulary: Vocabulary) -> dict[str, ParameterFormula]:
     parts = {}
-    for key, text in parameters.items():
-        parsed = parse_formula(
-            text, response=False, argument=f"parameters[{key!r}]", limits=vocabulary.limits
-        )
-        parts[key] = _read_part(parsed, (), vocabulary)
+    for key, text in request.parameters.items():
+        argument = request.argument_of(key)
+        parsed = parse_formula(text, response=False, argument=argument, limits=vocabulary.limits)
+        given = request.arguments.get(key, "parameters")
+        parts[key] = replace(_read_part(parsed, (), vocabulary), argument=given)
     return parts
 
 
@@ -263,7 +264,7 @@ def _texts(values: str | Sequence[str] | None, argument: str, example: str) -> S
     return names_of(values, argument, f"text such as {example}")
 
 
-def _find_parameters(key: str, family: Family) -> list[str]:
+def _find_parameters(key: str, family: Family, argument: str) -> list[str]:
     """Return the names of the parameters that a key means: one, or all that are of one kind."""
     first, *others = family.parameters
     found = [each for each in others if each.name == key]
@@ -280,9 +281,10 @@ def _find_parameters(key: str, family: Family) -> list[str]:
         got = f"{key!r}, which is fixed at {found[0].fixed:g}. Leave out the value or the formula."
     else:
         got = f"{key!r}.{did_you_mean(key, known)}"
+    choice = f" ({listed(known)})" if known else ", which has none"
     raise OptionError(
-        f"parameters: expected a parameter of family {family.name!r} that can have a formula "
-        f"({listed(known)}), got {got}"
+        f"{argument}: expected a parameter of family {family.name!r} that can have a formula"
+        f"{choice}, got {got}{'' if known else f' Leave {argument} out, or choose another family.'}"
     )
 
 

@@ -95,7 +95,9 @@ def _entry(name: str) -> dict[str, Any]:
         entry: dict[str, Any] = index[name]
         return entry
     hint = did_you_mean(name, index)
-    raise UnknownNameError(f"data set {name!r} does not exist.{hint} Known: {', '.join(names())}.")
+    raise UnknownNameError(
+        f"datasets.load: data set {name!r} does not exist.{hint} Known: {', '.join(names())}."
+    )
 
 
 @cache

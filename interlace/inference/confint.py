@@ -14,7 +14,7 @@ from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
 from interlace.inference.wald import vcov_of
 from interlace.results.fitted_model import require_training
-from interlace_core.messages.checks import check_level, require_choice
+from interlace_core.messages.checks import check_level, require_choice, require_count
 from interlace_core.messages.errors import ConvergenceWarning, OptionError
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
@@ -59,6 +59,7 @@ def confint(
     else:
         from interlace.inference.bootstrap import bootstrap
 
+        require_count(n_boot, "confint: n_boot")
         sample = bootstrap(result, n_boot, seed=seed, n_jobs=n_jobs)
         if sample.failures:
             warn(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.inference.bootstrap import Failure
+from interlace.inference.quadratic_forms import inverse_of
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
 from interlace.reporting.showing import Part, Showing, as_table
@@ -108,6 +109,5 @@ def _cook(result: Estimates, standard: Standard, change: Array) -> Array:
     place = result.coefficients[0].place
     moved = standard.psi(change)[:, place]
     V = standard.covariance(result.fit.vcov)[place, place]
-    inverse = np.linalg.pinv(V, hermitian=True)
-    distance: Array = np.einsum("gp,pr,gr->g", moved, inverse, moved) / V.shape[0]
+    distance: Array = np.einsum("gp,pr,gr->g", moved, inverse_of(V), moved) / V.shape[0]
     return distance

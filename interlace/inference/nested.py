@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
-from interlace.results.thresholds import thresholds_of
+from interlace_core.contract import Link
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.records import Array
 
 TOL_REL_SPAN = 1e-7
 """Residual, relative, below which a column counts as a combination of others."""
+
+LATENT = "thresholds and location"
 
 
 def not_nested(small: Estimates, large: Estimates) -> str:
@@ -25,28 +29,65 @@ def not_nested(small: Estimates, large: Estimates) -> str:
     a, b = require_training(small, "anova").problem, require_training(large, "anova").problem
     if a.correlation is not None and not _same_correlation(a, b):
         return f"not nested: residual correlation {a.correlation.label}"
+    one, other = _parts(small, a), _parts(large, b)
+    for name, part in one.items():
+        why = _part_not_within(part, other[name]) if name in other else f"not nested: {name}"
+        if why:
+            return why
     added = 0 if a.correlation or not b.correlation else len(b.correlation.parameters)
-    cuts = [thresholds_of(each) for each in (small, large)]
-    if cuts[0] is not None and cuts[1] is not None:
-        if not within(cuts[0].matrix, cuts[1].matrix):
-            return "not nested: thresholds"
-        pairs = [(a.predictors[0], b.predictors[0])]
-    elif len(a.predictors) + added != len(b.predictors):
+    if len(one) + added != len(other) and LATENT not in one:
         return "not tested: different families; compare AIC"
-    else:
-        pairs = list(zip(a.predictors, b.predictors, strict=False))
-    for one, other in pairs:
-        if one.parameter.link != other.parameter.link:
-            return "not nested: different links"
-        if one.parameter.fixed is None and not within(one.X, other.X):
-            return f"not nested: fixed effects of {one.parameter.name}"
-        if other.parameter.fixed is not None and one.parameter.fixed != other.parameter.fixed:
-            return f"not nested: {one.parameter.name} is fixed"
-    if not np.allclose(a.predictors[0].offset, b.predictors[0].offset):
-        return "not nested: different offsets"
     for term in a.terms:
         if not any(_term_within(term, other) for other in b.terms):
             return f"not nested: random effects ({term.label})"
+    return ""
+
+
+class _Part(NamedTuple):
+    """What a model is linear in: `eta = X beta + offset`, of one parameter or of all thresholds."""
+
+    label: str
+    X: Array
+    offset: Array
+    link: Link | None
+    fixed: float | None
+
+
+def _parts(result: Estimates, problem: Problem) -> dict[str, _Part]:
+    """Return the parts of a model by name; an ordinal one's thresholds and location are one."""
+    matrix = result.family.threshold_matrix()
+    latent = 0 if matrix is None else 1 + matrix.shape[1]
+    found = {
+        p.parameter.name: _Part(
+            f"fixed effects of {p.parameter.name}",
+            *(p.X, p.offset, p.parameter.link, p.parameter.fixed),
+        )
+        for p in problem.predictors[latent:]
+    }
+    if matrix is None:
+        return found
+    location, *cuts = problem.predictors[:latent]
+    X = [
+        np.hstack([-location.X, *(t * cut.X for t, cut in zip(row, cuts, strict=True))])
+        for row in matrix
+    ]
+    offset = [row @ [cut.offset for cut in cuts] - location.offset for row in matrix]
+    whole = _Part("thresholds or fixed effects", np.vstack(X), np.concatenate(offset), None, None)
+    return {LATENT: whole, **found}
+
+
+def _part_not_within(one: _Part, other: _Part) -> str:
+    """Return why a part is not a special case of another, in words; empty if it is one."""
+    if one.link != other.link:
+        return "not nested: different links"
+    if one.fixed is None and not within(one.X, other.X):
+        return f"not nested: {one.label}"
+    if other.fixed is not None and one.fixed != other.fixed:
+        return f"not nested: {other.label} are held"
+    between = one.offset - other.offset
+    near = np.allclose(one.offset, other.offset)
+    if one.fixed is None and not near and not within(between[:, None], other.X):
+        return "not nested: different offsets"
     return ""
 
 

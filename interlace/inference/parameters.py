@@ -67,10 +67,10 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
         if not matching:
             labels = [each.label for each in found]
             hint = did_you_mean(name, labels)
+            kinds = ", ".join(dict.fromkeys(each.kind for each in found))
             raise OptionError(
-                f"{who}: expected a parameter's label or a kind (coefficient, threshold, sd, "
-                f"correlation, structure, family), got {name!r}.{hint} Parameters: "
-                f"{', '.join(labels)}."
+                f"{who}: expected a parameter's label or a kind that this fit has ({kinds}), got "
+                f"{name!r}.{hint} Parameters: {', '.join(labels)}."
             )
         chosen += matching
     if not chosen:
@@ -87,7 +87,7 @@ def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None
         covariances = [term.covariance for term in result.training.problem.terms]
     else:
         try:
-            covariances = [_rebuilt(term) for term in result.terms]
+            covariances = [rebuilt(term) for term in result.terms]
         except InterlaceError:
             return None
     return [(each, term.theta) for each, term in zip(covariances, result.terms, strict=True)]
@@ -117,7 +117,7 @@ def structure_numbers(
     return found
 
 
-def _rebuilt(term: TermPlace) -> Covariance:
+def rebuilt(term: TermPlace) -> Covariance:
     """Return the structure of a term as it was made from the data."""
     from interlace_core.registry.registry import default_registry
 

@@ -133,6 +133,7 @@ def simulate_power(
     """
     require_count(n, "power: n")
     require_share(alpha, "power: alpha")
+    alpha = float(alpha)
     require_choice(method, ("wald", "lrt"), "power: method")
     if not test:
         raise OptionError("power: test must be a coefficient, or a list of them, got none.")

@@ -7,6 +7,10 @@ from scipy.stats import chi2
 
 from interlace_core.records import Array
 
+NO_CORRELATION_LEFT = 1e-13
+"""Eigenvalue of a correlation matrix that is rounding: a hypothesis that others imply. A covariate
+and its square, as far from 0 as the columns of a design may be, leave 1e-8."""
+
 
 def quadratic_form(slope: Array, vcov: Array) -> float:
     """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
@@ -25,8 +29,29 @@ def chi_square(
 ) -> tuple[float, int, float]:
     """Return the Wald chi-square of L beta = value, its degrees of freedom and p-value."""
     difference, covariance = L @ beta - value, L @ V @ L.T
-    rank = int(np.linalg.matrix_rank(L))
+    rank = rank_of(L, V)
     if not np.all(np.isfinite(covariance)):
         return np.nan, rank, np.nan
-    statistic = float(difference @ np.linalg.pinv(covariance, hermitian=True) @ difference)
+    statistic = float(difference @ inverse_of(covariance) @ difference)
     return statistic, rank, float(chi2.sf(statistic, rank))
+
+
+def inverse_of(covariance: Array) -> Array:
+    """Return the inverse of a covariance, of any units; the pseudo-inverse of a singular one."""
+    size = errors_of(np.diagonal(covariance))
+    correlation = covariance / size / size[:, None]
+    inverse = np.linalg.pinv(correlation, rcond=NO_CORRELATION_LEFT, hermitian=True)
+    return np.asarray(inverse / size / size[:, None])
+
+
+def rank_of(L: Array, V: Array) -> int:
+    """Return the rank of hypotheses, in units of the coefficients' standard errors."""
+    in_errors = L * errors_of(np.diagonal(V))
+    length = np.linalg.norm(in_errors, axis=1, keepdims=True)
+    return int(np.linalg.matrix_rank(in_errors / np.where(length > 0.0, length, 1.0)))
+
+
+def errors_of(variances: Array) -> Array:
+    """Return standard errors; 1 where there is none, for a change of units."""
+    known = np.isfinite(variances) & (variances > 0.0)
+    return np.sqrt(np.where(known, variances, 1.0))

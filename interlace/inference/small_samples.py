@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.engine.columns import NEAR_ONE
 from interlace_core.records import Array
 
 TOL_REL_EQUAL_DF = 1e-8
@@ -76,7 +77,7 @@ def f_test(L: Array, difference: Array, spread: Spread) -> FTest:
         L beta less the value.
     spread : Spread
     """
-    L, difference = _independent(L, difference)
+    L, difference = _of_like_sizes(*_independent(L, difference), spread.covariance)
     if spread.adjusted is not None:
         return _kenward_roger(L, difference, spread, spread.adjusted)
     return _fai_cornelius(L, difference, spread)
@@ -87,6 +88,18 @@ def _independent(L: Array, difference: Array) -> tuple[Array, Array]:
     U, sizes, Vt = np.linalg.svd(L, full_matrices=False)
     kept = sizes > max(L.shape) * np.finfo(float).eps * sizes.max(initial=0.0)
     return Vt[kept], (U[:, kept].T @ difference) / sizes[kept]
+
+
+def _of_like_sizes(L: Array, difference: Array, V: Array) -> tuple[Array, Array]:
+    """Return rows of standard error 1 where those of L are of very different units.
+
+    Their joint covariance would lose the smaller ones. Rows of like sizes are left alone: Fai and
+    Cornelius' combinations depend on the sizes, and are then those of lmerTest.
+    """
+    size = np.sqrt(np.einsum("ij,jk,ik->i", L, V, L))
+    if not np.all(size > 0.0) or size.max(initial=0.0) <= NEAR_ONE * size.min(initial=np.inf):
+        return L, difference
+    return L / size[:, None], difference / size
 
 
 def _fai_cornelius(L: Array, difference: Array, spread: Spread) -> FTest:

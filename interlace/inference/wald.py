@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.inference.quadratic_forms import wald_chi_square
+from interlace.inference.quadratic_forms import errors_of, wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
 from interlace_core.messages.checks import numbers_of, require_choice
 from interlace_core.messages.errors import OptionError
@@ -108,7 +108,8 @@ def _type_two(term: FixedTerm, terms: list[FixedTerm], V: Array) -> Array:
         return own
     others = _rows_of(np.concatenate(containing), p)
     both = np.vstack([others, own])
-    # c' both is wanted with covariance 0 with all of `others`
-    correlated = both @ V @ others.T
+    # c' both is wanted with covariance 0 with all of `others`, in units of standard errors
+    size = errors_of(np.diagonal(V))
+    correlated = both @ (V / size / size[:, None]) @ others.T
     basis = np.linalg.qr(correlated, mode="complete")[0][:, others.shape[0] :]
-    return np.asarray(basis.T @ both)
+    return np.asarray(basis.T @ both / size)

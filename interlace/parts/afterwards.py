@@ -113,7 +113,7 @@ def _stacked(parts: Sequence[GroupEffects], levels: Sequence[str]) -> GroupEffec
         parts[0],
         levels=tuple(levels),
         values=np.concatenate([each.values for each in parts])[order],
-        covariance=np.concatenate([each.covariance for each in parts])[order],
+        spread=np.concatenate([each.spread for each in parts])[order],
         uninformed=sum(each.uninformed for each in parts),
     )
 

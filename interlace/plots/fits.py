@@ -16,6 +16,8 @@ from interlace.plots.canvas import (
     require_result,
     tidy_up,
 )
+from interlace.prediction.design import are_some, included_terms
+from interlace.prediction.kinds import in_pandas
 from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
@@ -67,9 +69,11 @@ def fitted(
     Axes
     """
     require_result(result, "plots.fitted")
+    result = in_pandas(result)
     ax = new_axes(ax, size=(5.0, 5.0))
     predicted = result.predict(include_re=include_re).to_numpy()
-    ax.set_xlabel("fitted" if include_re else "fitted without random effects")
+    effects = are_some(included_terms(result, include_re))
+    ax.set_xlabel("fitted" if effects else "fitted without random effects")
     ax.set_ylabel("observed")
     tidy_up(ax)
     if predicted.ndim == 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from interlace.prediction.design import (
     unrelated_scale,
     weighted_effects,
 )
-from interlace_core.calculus.links import Link
+from interlace_core.calculus.links import LINKS, Link
 from interlace_core.contract.family import Family
 from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
@@ -137,6 +137,23 @@ def target_of(result: Estimates, type: str) -> Target:
         f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
         f"got {type!r}.{hint}"
     )
+
+
+def category_targets(result: Estimates, type: str) -> list[Target]:
+    """Return what "prob", "cum.prob" or "population" predicts of each ordered category."""
+    family: Any = result.family
+    levels = result.settings.response_levels
+
+    def probability(j: int) -> Callable[[list[Array]], Array]:
+        if type != "cum.prob":
+            return lambda eta: np.asarray(family.probabilities(eta)[j])
+        if j == len(levels) - 1:
+            return lambda eta: 1.0 + 0.0 * eta[0]
+        return lambda eta: np.asarray(family.cumulative(eta)[j])
+
+    return [
+        Target(probability(j), LINKS["logit"], type == "population") for j in range(len(levels))
+    ]
 
 
 def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:

@@ -151,11 +151,12 @@ def _codes(result: Estimates, design: RowDesign, group: str) -> Array:
 
 
 def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array], K: int) -> Array:
+    """Return a' T spread T' a; T'a first, whose terms cancel where a covariate is far from 0."""
     ((group, a),) = loadings.items()
-    covariance = result.effects[group].covariance
-    covariance = np.concatenate([covariance, np.zeros((1, *covariance.shape[1:]))])
-    blocks = covariance[_codes(result, design, group)]
-    return np.asarray(np.einsum("kna,nab,lnb->kln", a, blocks, a, optimize=True))
+    effects = result.effects[group]
+    spread = np.concatenate([effects.spread, np.zeros((1, *effects.spread.shape[1:]))])
+    blocks, pulled = spread[_codes(result, design, group)], a @ effects.root
+    return np.asarray(np.einsum("kna,nab,lnb->kln", pulled, blocks, pulled, optimize=True))
 
 
 def _many_factors(
@@ -187,7 +188,8 @@ def _many_factors(
             if any(part.any() for part in parts):
                 pulled[k] = parts
         for i, (factor, T) in enumerate(zip(structure.factors, templates, strict=True)):
-            own += _unexplained(factor, codes[i][row]) * (a[i][:, row] @ T @ T.T @ a[i][:, row].T)
+            loading = a[i][:, row] @ T
+            own += _unexplained(factor, codes[i][row]) * (loading @ loading.T)
         for k, parts in pulled.items():
             solved = factorisation.solve([part.copy() for part in parts])
             for m, others in pulled.items():

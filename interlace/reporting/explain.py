@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable
@@ -62,6 +63,25 @@ class Explanation:
         body = " \\\\\n".join(self.equations)
         words = "\n\n".join(_markdown(each) for each in self.paragraphs)
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$\n\n{words}"
+
+    def _repr_html_(self) -> str:
+        """Return equations and words; MathJax, where there is any, sets what is between dollars."""
+        body = html.escape(" \\\\\n".join(self.equations))
+        equations = f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$"
+        words = "".join(_html_paragraph(each) for each in self.paragraphs)
+        return f'<div class="interlace"><p>{equations}</p>{words}</div>'
+
+
+def _html_paragraph(text: str) -> str:
+    """Return a paragraph as HTML, its lines that begin with a dash as a list."""
+    head, *lines = (_plain_html(line) for line in text.split("\n"))
+    items = "".join(f"<li>{line.strip().removeprefix('- ')}</li>" for line in lines)
+    return f"<p>{head}</p>" + (f"<ul>{items}</ul>" if items else "")
+
+
+def _plain_html(text: str) -> str:
+    """Return a text as HTML in which a dollar begins no formula."""
+    return html.escape(text).replace("$", "<span>$</span>")
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.data.frames import open_table
-from interlace.prediction.kinds import has_own_kind, with_columns
+from interlace.prediction.kinds import has_own_kind, in_pandas, of_library, with_columns
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.messages.checks import check_level, require_choice, require_flag
 from interlace_core.messages.errors import DataError, OptionError
@@ -68,6 +68,7 @@ def augment(
     require_flag(se_fit, "augment: se_fit")
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
+    given, result = result, in_pandas(result)
     new = None if newdata is None else _as_pandas(newdata, "newdata")
     table = {
         ".fitted": result.predict(new, type=type),
@@ -84,7 +85,10 @@ def augment(
             return with_columns(data, table, [int(label) for label in used.index])
         return _beside(used, table)
     observed = result.family.observed(result.y)
-    return pd.DataFrame({".observed": observed, **table}, index=result.rows.index)
+    return of_library(
+        given.settings.frames,
+        pd.DataFrame({".observed": observed, **table}, index=result.rows.index),
+    )
 
 
 def _of_the_fit(result: Any, residuals: str) -> dict[str, pd.Series]:

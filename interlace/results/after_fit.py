@@ -288,8 +288,12 @@ class AfterFit:
             For the randomisation.
         """
         from interlace.inference.residuals import residuals
+        from interlace.prediction.kinds import of_library
 
-        return residuals(_whole(self), kind, seed=seed)
+        whole = _whole(self)
+        values = residuals(whole, kind, seed=seed)
+        found: pd.Series = of_library(whole.settings.frames, values)
+        return found
 
     def scaled_residuals(
         self, n: int = 250, *, seed: int | None = 0, conditional: bool = False

@@ -375,12 +375,22 @@ class Estimates(FittedModel):
     @property
     def fittedvalues(self) -> pd.Series:
         """Fitted means, random effects included, indexed as the data."""
-        return pd.Series(np.array(self.family.mean(list(self.eta))), index=self.rows.index)
+        return self._of_rows(np.array(self.family.mean(list(self.eta))))
 
     @property
     def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean."""
-        return pd.Series(self.family.observed(self.y) - self.fittedvalues, index=self.rows.index)
+        means = np.array(self.family.mean(list(self.eta)))
+        return self._of_rows(self.family.observed(self.y) - means)
+
+    def _of_rows(self, values: Array) -> pd.Series:
+        """Return one value for each row of the fit, in the library of its data."""
+        from interlace.prediction.kinds import of_library
+
+        found: pd.Series = of_library(
+            self.settings.frames, pd.Series(values, index=self.rows.index)
+        )
+        return found
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of all parameters, theta first.

@@ -51,6 +51,8 @@ class FitSettings(Mapping[str, Any]):
         all rows were fitted to as they are.
     configured : tuple of ConfiguredOption
         Options that came neither from the call nor are built in.
+    frames : str
+        The library of the data frame, in which answers for the rows of the fit are given.
     """
 
     approximation: str
@@ -70,6 +72,7 @@ class FitSettings(Mapping[str, Any]):
     kernel: str = "none"
     parts: str = ""
     configured: tuple[ConfiguredOption, ...] = ()
+    frames: str = "pandas"
 
     def __getitem__(self, name: str) -> Any:
         """Return an attribute by name.

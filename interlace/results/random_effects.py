@@ -10,7 +10,7 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply, sandwich
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
@@ -69,8 +69,8 @@ class GroupEffects:
     names : tuple of str, length c
     values : ndarray, shape (L, c)
         Conditional modes of b, on the scale of eta.
-    covariance : ndarray, shape (L, c, c)
-        Conditional covariance of b given the data, at the estimates of psi.
+    spread : ndarray, shape (L, c, c)
+        Conditional covariance of u given the data, at the estimates of psi; b = T u.
     root : ndarray, shape (c, c)
         T, with T T' the estimated covariance of b: `prior`.
     scales : ndarray, shape (L,), or None
@@ -84,11 +84,22 @@ class GroupEffects:
     levels: tuple[str, ...]
     names: tuple[str, ...]
     values: Array
-    covariance: Array
+    spread: Array
     root: Array
     scales: Array | None = None
     without_data: int = 0
     uninformed: int = 0
+
+    @property
+    def covariance(self) -> Array:
+        """Conditional covariance of b given the data, at the estimates of psi, shape (L, c, c).
+
+        Of a covariate far from 0 its entries have most digits in common: what combines them again
+        does so with `spread`.
+        """
+        covariance = np.asarray(self.root @ self.spread @ self.root.T)
+        covariance.flags.writeable = False
+        return covariance
 
     @property
     def prior(self) -> Array:
@@ -151,63 +162,63 @@ def group_effects(
         T, (c, L) = templates[index], factor.shape
         b = apply(T, part)
         if spread is None:
-            covariance = np.full((L, c, c), np.nan)
+            own_spread = np.full((L, c, c), np.nan)
         else:
-            covariance = np.ascontiguousarray(np.moveaxis(sandwich(T.T, spread[index], T.T), -1, 0))
+            own_spread = np.ascontiguousarray(np.moveaxis(spread[index], -1, 0))
         term = problem.terms[factor.terms[0][0]]
         own = GroupEffects(
             tuple(term.levels),
             _names(problem, factor.terms),
             b.T.copy(),
-            covariance,
+            own_spread,
             T,
             uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
         )
-        found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index, T)
+        found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
 
 
 def _with_relatives(
-    own: GroupEffects, conditional: Conditional, u: Array, index: int, T: Array
+    own: GroupEffects, conditional: Conditional, u: Array, index: int
 ) -> GroupEffects:
     """Return the effects of a factor with those of the levels that only its relation holds."""
     relation = conditional.layout.structure.factors[index].relation
     if relation is None:
         return own
-    covariance = own.covariance
+    spread = own.spread
     if relation.others:
-        more = _relatives_covariance(conditional, u, index, T)
-        covariance = np.concatenate([covariance, more])
+        spread = np.concatenate([spread, _relatives_spread(conditional, u, index)])
     return replace(
         own,
         levels=(*own.levels, *relation.others),
         values=relation.extend(own.values),
-        covariance=covariance,
+        spread=spread,
         scales=relation.variances(),
         without_data=len(relation.others),
     )
 
 
-def _relatives_covariance(conditional: Conditional, u: Array, index: int, T: Array) -> Array:
-    """Return the conditional covariance of the effects of levels without data, shape (m, c, c)."""
+def _relatives_spread(conditional: Conditional, u: Array, index: int) -> Array:
+    """Return the conditional covariance of u of the levels without data, shape (m, c, c)."""
     structure = conditional.layout.structure
-    relation = structure.factors[index].relation
+    factor = structure.factors[index]
+    relation, c = factor.relation, factor.shape[0]
     assert relation is not None
     try:
         information = conditional.information(conditional.evaluate(u, 3))
         factorisation = conditional.factorise(information)
     except NotPositiveDefiniteError:
-        return np.full((len(relation.others), *T.shape), np.nan)
+        return np.full((len(relation.others), c, c), np.nan)
     found = []
     for weights, unexplained in zip(relation.weights, relation.unexplained, strict=True):
         pulled = []
-        for row in T:
-            parts = [np.zeros(factor.shape) for factor in structure.factors]
+        for row in np.eye(c):
+            parts = [np.zeros(each.shape) for each in structure.factors]
             parts[index] = np.outer(row, weights)
             pulled.append(structure.gather(parts))
         solved = [structure.join(factorisation.solve(structure.split(each))) for each in pulled]
-        found.append(np.array(pulled) @ np.array(solved).T + unexplained * (T @ T.T))
+        found.append(np.array(pulled) @ np.array(solved).T + unexplained * np.eye(c))
     return np.array(found)
 
 

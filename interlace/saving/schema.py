@@ -5,7 +5,6 @@ A field added to one of these records needs its codec here and a higher `SCHEMA`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from interlace.results.estimates import AnyEstimates, Estimates
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import Coefficients
 from interlace.results.random_effects import GroupEffects, TermPlace
+from interlace.saving.agreement import contradictions
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -41,7 +41,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -95,7 +95,7 @@ group_effects = record(
     levels=_texts,
     names=_texts,
     values=array(2),
-    covariance=array(3),
+    spread=array(3),
     root=array(2),
     scales=maybe(array(1)),
     without_data=integer,
@@ -130,6 +130,7 @@ settings = record(
     returned=text,
     kernel=text,
     configured=tuple_of(configured_option),
+    frames=text,
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})
@@ -210,80 +211,8 @@ def read_result(given: Any, store: Store, returns: type[AnyEstimates]) -> AnyEst
         Coefficients(parameter, **each) for parameter, each in zip(parameters, found, strict=True)
     )
     result = returns(known_notes=fields.pop("notes"), **fields)
-    for where, expected, got in _contradictions(result):
+    for where, expected, got in contradictions(result):
         raise wrong(f"result.{where}", expected, got)
     if training is None:
         return result
     return replace(result, training=read_training(training, store, result))
-
-
-def _contradictions(result: Estimates) -> Iterator[tuple[str, str, Any]]:
-    """Yield each place where sizes do not fit together: where, what was expected, what is there."""
-    n, K, P = result.rows.n_used, len(result.coefficients), result.fit.psi.size
-    checks = [
-        ("rows.index", n, len(result.rows.index)),
-        ("rows.uninformative", True, 0 <= result.rows.uninformative <= n),
-        ("y", (n,), result.y.shape[:1]),
-        ("weights", n, n if result.weights is None else len(result.weights)),
-        ("eta", (K, n), result.eta.shape),
-        ("eta_fixed", (K, n), result.eta_fixed.shape),
-        ("fit.gradient", P, result.fit.gradient.size),
-        ("fit.vcov", (P, P), result.fit.vcov.shape),
-        ("fit.undetermined", P, result.fit.undetermined.size),
-        ("encoder.predictors", K, len(result.encoder.predictors)),
-        ("encoder.terms", len(result.terms), len(result.encoder.terms)),
-        *_coefficient_sizes(result),
-        *_effect_sizes(result),
-    ]
-    yield from ((where, str(expected), got) for where, expected, got in checks if expected != got)
-
-
-def _coefficient_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
-    stop = result.coefficients[0].place.start
-    for k, (found, coder) in enumerate(
-        zip(result.coefficients, result.encoder.predictors, strict=False)
-    ):
-        where, width = f"coefficients[{k}]", len(found.names)
-        yield f"{where}.place", (stop, stop + width), (found.place.start, found.place.stop)
-        yield f"{where}.estimates", width, found.estimates.size
-        names = coder.design.names if coder.design else ()
-        yield f"encoder.predictors[{k}]", found.names, names
-        used = {name for each in coder.offsets for name in each.columns}
-        used |= set(coder.design.columns if coder.design else ())
-        yield "encoder.columns", set(), used - set(result.encoder.columns)
-        stop = found.place.stop
-    yield "fit.psi", stop, result.fit.psi.size
-
-
-def _effect_sizes(result: Estimates) -> Iterator[tuple[str, Any, Any]]:
-    for group, effects in result.effects.items():
-        L, c = len(effects.levels), len(effects.names)
-        yield f"effects.{group}.values", (L, c), effects.values.shape
-        yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
-        yield f"effects.{group}.root", (c, c), effects.root.shape
-        scales = (L,) if effects.scales is None else effects.scales.shape
-        yield f"effects.{group}.scales", (L,), scales
-        yield f"effects.{group}.without_data", True, 0 <= effects.without_data < L
-        yield f"effects.{group}.uninformed", True, 0 <= effects.uninformed < L
-    for t, (term, coder) in enumerate(zip(result.terms, result.encoder.terms, strict=False)):
-        where = f"terms[{t}]"
-        yield f"{where}.group", True, term.group in result.effects
-        if term.group not in result.effects:
-            continue
-        effects = result.effects[term.group]
-        yield f"{where}.predictor", True, 0 <= term.predictor < len(result.coefficients)
-        yield f"{where}.columns", len(term.names), term.columns.stop - term.columns.start
-        yield f"{where}.columns", True, term.columns.stop <= len(effects.names)
-        yield f"encoder.{where}.design", len(term.names), len(coder.design.names)
-        yield f"encoder.{where}.factor", effects.levels, coder.factor.levels
-        yield (
-            f"encoder.{where}.factor.columns",
-            len(coder.factor.columns),
-            len(coder.factor.column_levels),
-        )
-        yield (
-            f"encoder.{where}.factor.combinations",
-            len(coder.factor.columns) - 1,
-            len(coder.factor.combinations),
-        )
-        yield "encoder.columns", set(), set(coder.design.columns) - set(result.encoder.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.sequence import Chain
 
 
 class Independent(Covariance):
@@ -171,6 +172,64 @@ class NaturalOfSquares(Independent):
         return np.square(values)
 
 
+class Alike(Independent):
+    """One standard deviation: a sequence of which nothing is carried on."""
+
+    @property
+    def n_theta(self):
+        return 1
+
+    def template(self, theta):
+        return theta[0] * np.eye(self.size)
+
+    def pullback(self, theta, dT):
+        return np.array([np.trace(dT)])
+
+    def start(self):
+        return np.ones(1)
+
+    def bounds(self):
+        return np.zeros(1), np.full(1, np.inf)
+
+    def nearest(self, covariance):
+        return np.sqrt([np.trace(covariance) / self.size])
+
+    def rescaled(self, L):
+        return None
+
+    def names(self, columns):
+        return ("sd",)
+
+    def kinds(self):
+        return ("sd",)
+
+    def chain(self, theta):
+        return Chain(theta[0], np.zeros(self.size - 1), np.ones(self.size))
+
+    def chain_pullback(self, theta, slopes):
+        return np.array([slopes.scale])
+
+
+class CarriesOn(Alike):
+    def chain(self, theta):
+        return Chain(theta[0], np.full(self.size - 1, 1e-9), np.ones(self.size))
+
+
+class WithoutShocks(Alike):
+    def chain(self, theta):
+        return Chain(theta[0], np.zeros(self.size - 1), np.zeros(self.size))
+
+
+class ChainPullbackOff(Alike):
+    def chain_pullback(self, theta, slopes):
+        return np.array([1.0001 * slopes.scale])
+
+
+class PlacesOne(Independent):
+    def placement(self):
+        return np.zeros((1, 3), dtype=np.intp)
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
@@ -178,9 +237,11 @@ TWINS = {
     "natural parameters have kinds": [OfNoKind],
     "natural parameters lead back": [NaturalOfSquares],
     "other units are a linear map": [FollowsEverything],
+    "placement is the template": [PlacesOne],
     "bounds hold the start": [StartOnBound],
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],
+    "a chain is the template": [CarriesOn, WithoutShocks, ChainPullbackOff],
     "nearest finds its own": [NearestVariance],
     "canonical keeps the covariance": [NotMirrored],
     "a variance of zero is regular": [LogScale],

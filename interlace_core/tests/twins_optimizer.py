@@ -196,9 +196,14 @@ class AvailabilityIsFlag(QuasiNewton):
     unavailable = False
 
 
+class RuleIsFlag(QuasiNewton):
+    def quasi_newton(self):
+        return True
+
+
 TWINS = {
     "is a frozen dataclass": [Thawed()],
-    "facts are there and true": [LooksAtGradient(), AvailabilityIsFlag()],
+    "facts are there and true": [LooksAtGradient(), AvailabilityIsFlag(), RuleIsFlag()],
     "bad options are refused": [TakesAnyOption()],
     "minimises a quadratic": [StopsInFiveDimensions()],
     "minimises Rosenbrock's function": [StopsInTheValley()],

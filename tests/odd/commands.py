@@ -155,9 +155,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, arguments in commands(Path(folder)):
             count += 1
-            ended = subprocess.run(
-                [*PROGRAM, *arguments], capture_output=True, timeout=120, cwd=folder, check=False
-            )
+            try:
+                ended = subprocess.run(
+                    [*PROGRAM, *arguments],
+                    capture_output=True,
+                    timeout=120,
+                    cwd=folder,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                wrong.append(name)
+                print(f"{name}: over 120 s", flush=True)
+                continue
             said = ended.stdout.decode(errors="replace") + ended.stderr.decode(errors="replace")
             if "Traceback" in said or ended.returncode not in (0, 1, 2) or not said.strip():
                 wrong.append(name)

@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 import interlace
-from interlace_core.messages.errors import InterlaceWarning
+from interlace_core.messages.errors import InterlaceError, InterlaceWarning, PluginError
 from odd import run
 from odd.calls import Door, data
 
@@ -205,6 +206,23 @@ def changed_document(parts: dict[str, bytes], rng: np.random.Generator) -> bytes
     return joined({**parts, "result.json": json.dumps(document).encode()})
 
 
+def changed_field(parts: dict[str, bytes], rng: np.random.Generator) -> bytes:
+    """Return a file with one field of its document changed, each kind of field as often."""
+    document = json.loads(parts["result.json"])
+    fields: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for path in places(document):
+        kind = tuple("" if isinstance(step, int) else step for step in path)
+        fields.setdefault(kind, []).append(path)
+    paths = list(fields.values())[rng.integers(len(fields))]
+    leaf = LEAVES[rng.integers(len(LEAVES))]
+
+    def put(node: Any, key: Any) -> None:
+        node[key] = leaf
+
+    document = with_node(document, paths[rng.integers(len(paths))], put)
+    return joined({**parts, "result.json": json.dumps(document).encode()})
+
+
 def changed_array(parts: dict[str, bytes], rng: np.random.Generator) -> bytes:
     """Return a file with one array changed: its header, its length, or its numbers."""
     names = [name for name in parts if name.startswith("arrays/")]
@@ -255,6 +273,41 @@ def use(path: str) -> Any:
     return len(answers)
 
 
+def use_more(path: str) -> Any:
+    """Load a file and do with it what takes longer; each may be refused by itself."""
+    fit = interlace.load(path)
+    new = pd.DataFrame({"x": [0.1, 0.2], "f": ["u", "v"], "g": ["a", "b"]})
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: fit.predict(new, interval="prediction", seed=1, n_sim=20),
+        lambda: fit.predict(new, type="population"),
+        fit.ranef,
+        fit.confint,
+        fit.r2,
+        fit.glance,
+        fit.augment,
+        fit.term_tests,
+        fit.singularity,
+        fit.r_code,
+        fit._repr_html_,
+        lambda: fit.residuals("quantile", seed=1),
+        lambda: fit.simulate(1, seed=1),
+        lambda: fit.refit(fit.y),
+        lambda: fit.influence(exact=0),
+        lambda: fit.save(f"{path}-again"),
+        lambda: (fit.held, fit.variance_components, fit.random_effects),
+        lambda: fit.summary(level=0.9, exponentiate=True).to_latex(),
+    )
+    answers = []
+    for call in calls:
+        try:
+            answers.append(call())
+        except PluginError:
+            raise
+        except InterlaceError as error:
+            answers.append(error)
+    return len(answers)
+
+
 def main() -> int:
     """Run the files; return the exit status."""
     parser = argparse.ArgumentParser()
@@ -267,18 +320,20 @@ def main() -> int:
     rng, wrong, loaded, began = np.random.default_rng(options.seed), [], 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "changed.interlace")
-        door = Door("load", use, {"path": path})
+        doors = [Door("load", each, {"path": path}) for each in (use, use_more)]
         for number in range(options.number):
             which = rng.integers(len(kept))
             how = rng.integers(10)
-            if how < 6:
+            if how < 3:
                 content = changed_document(taken[which], rng)
+            elif how < 6:
+                content = changed_field(taken[which], rng)
             elif how < 9:
                 content = changed_array(taken[which], rng)
             else:
                 content = changed_bytes(kept[which], rng)
             Path(path).write_bytes(content)
-            ending, what = run.ended(door, {"path": path})
+            ending, what = run.ended(doors[number % 2], {"path": path})
             loaded += ending == "answer"
             if ending not in ("answer", "refused"):
                 wrong.append(f"{number}: {ending}: {what}")

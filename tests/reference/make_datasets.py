@@ -24,6 +24,8 @@ OUTDIR = Path(__file__).parents[2] / "interlace" / "datasets" / "data"
 FROM_LME4 = "the R package lme4 1.1-31 (GPL-2 or later)"
 FROM_GLMMTMB = "the R package glmmTMB 1.1.5 (AGPL-3)"
 FROM_MASS = "the R package MASS 7.3-58.2 (GPL-2 or GPL-3)"
+FROM_METADAT = "the R package metadat (GPL-2 or later), log risk ratios computed from its counts"
+FROM_ORDINAL = "the R package ordinal (GPL-2 or later)"
 
 # Per data set: a title, the study to cite, where the copy came from, and columns to leave out.
 STUDIES: dict[str, dict[str, Any]] = {
@@ -100,6 +102,15 @@ STUDIES: dict[str, dict[str, Any]] = {
         "source": FROM_LME4,
         "note": "cHEIGHT is HEIGHT (metres) minus its mean.",
     },
+    "meta_bcg": {
+        "title": "Log risk ratios of 13 trials of the BCG vaccine against tuberculosis",
+        "citation": "Colditz GA, Brewer TF, Berkey CS, Wilson ME, Burdick E, Fineberg HV, "
+        "Mosteller F (1994). Efficacy of BCG vaccine in the prevention of tuberculosis: "
+        "meta-analysis of the published literature. JAMA 271(9), 698-702. "
+        "doi:10.1001/jama.1994.03510330076038",
+        "source": FROM_METADAT,
+        "note": "yi is the log risk ratio, vi its sampling variance, ablat the latitude.",
+    },
     "sim_binslope": {
         "title": "Simulated binary responses with a correlated random intercept and slope",
         "citation": "nothing; simulated for this project by tests/reference/make_public.R.",
@@ -112,6 +123,13 @@ STUDIES: dict[str, dict[str, Any]] = {
         "sleep restriction and subsequent recovery: a sleep dose-response study. Journal of "
         "Sleep Research 12(1), 1-12.",
         "source": FROM_LME4,
+    },
+    "wine": {
+        "title": "Bitterness of wine as rated by nine judges, by temperature and contact of skins",
+        "citation": "Randall JH (1989). The analysis of sensory data by generalised linear model. "
+        "Biometrical Journal 31(7), 781-793. doi:10.1002/bimj.4710310703",
+        "source": FROM_ORDINAL,
+        "note": "response is a mark from 0 to 100, rating the category it falls in.",
     },
 }
 

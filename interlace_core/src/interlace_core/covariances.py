@@ -12,7 +12,7 @@ import numpy as np
 
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.hooks import hookimpl
-from interlace_core.records import Array, BoolArray
+from interlace_core.records import Array, BoolArray, IntArray
 
 
 class Unstructured(Covariance):
@@ -42,6 +42,10 @@ class Unstructured(Covariance):
         """Return the entries of dF/dT on the lower triangle."""
         return np.asarray(dT[self._rows, self._columns])
 
+    def placement(self) -> IntArray:
+        """Return the lower triangle, column by column."""
+        return np.stack([np.arange(self.n_theta), self._rows, self._columns], axis=1)
+
     def start(self) -> Array:
         """Return the identity's parameters."""
         return np.asarray(self._diagonal, np.float64)
@@ -58,11 +62,11 @@ class Unstructured(Covariance):
 
     def nearest(self, covariance: Array) -> Array:
         """Return the Cholesky factor's entries of a (regularised) covariance."""
-        # relative to each variance: columns may be in any units
-        variances = np.diagonal(covariance)
-        largest = float(np.max(variances))
-        floor = np.maximum(variances, 1e-16 * largest) if largest > 0.0 else np.ones(self.size)
-        T = np.linalg.cholesky(covariance + 1e-8 * np.diag(floor))
+        sd = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+        unit = np.where(sd > 0.0, sd, 1.0)
+        # of the correlations: columns may be in any units, and a variance of 0 stays one
+        T = np.linalg.cholesky(covariance / unit / unit[:, None] + 1e-8 * np.eye(self.size))
+        T *= sd[:, None] if np.any(sd) else 1.0
         return np.asarray(T[self._rows, self._columns])
 
     def rescaled(self, L: Array) -> Array:
@@ -163,6 +167,10 @@ class Diagonal(Covariance):
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return the diagonal of dF/dT."""
         return np.diag(dT).copy()
+
+    def placement(self) -> IntArray:
+        """Return the diagonal."""
+        return np.stack([np.arange(self.size)] * 3, axis=1)
 
     def start(self) -> Array:
         """Return unit standard deviations."""

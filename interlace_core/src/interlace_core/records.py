@@ -85,6 +85,60 @@ class RowKernel:
 
 
 @dataclass(frozen=True)
+class CompiledFunction:
+    """Compiled code for an objective as a function of psi, gradient and all.
+
+    Attributes
+    ----------
+    address : int
+        Of a C function `int32 f(void *context, double *psi, double *value, double *gradient,
+        double *profiled, int64 *inner)`. It writes the value and its derivatives in psi, the
+        entries of psi that the approximation profiles out (in their order), and the Newton steps
+        of its mode. It returns 0, else there is no value. One thread is in it at a time.
+    context : int
+        Address of what it takes first.
+    n_psi, n_profiled : int
+    keep : object
+        What must not be freed as long as the function is called.
+    abi : int
+        Version of the signature above.
+    """
+
+    address: int
+    context: int
+    n_psi: int
+    n_profiled: int = 0
+    keep: object = None
+    abi: int = 1
+
+
+@dataclass(frozen=True)
+class CompiledPath:
+    """What a compiled search did.
+
+    Attributes
+    ----------
+    z : ndarray, shape (m,)
+        The best point seen.
+    reached : bool
+        Whether the rule's own criterion was met.
+    message : str
+        How it ended, in words.
+    path : ndarray, shape (k, 2)
+        Value and largest entry of the gradient in z of each evaluation that succeeded, in order.
+    n_evaluations, n_failed, n_inner : int
+    """
+
+    z: Array
+    reached: bool
+    message: str
+    path: Array
+    n_evaluations: int
+    n_failed: int = 0
+    n_inner: int = 0
+
+
+@dataclass(frozen=True)
 class Derivatives:
     """Log-density per observation and its partial derivatives in the linear predictors.
 

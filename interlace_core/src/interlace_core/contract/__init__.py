@@ -8,7 +8,8 @@ approximations) and `testing` (the kit). One file for each contract:
   `y` along its last axis (n rows), and may have leading axes (quadrature nodes).
 - `approximation`: the marginal likelihood as a function of psi; `Method` is what reports say.
 - `optimizer`: a minimiser, with its facts.
-- `covariance`, `residual_correlation`: structures of random effects, and of rows in groups.
+- `covariance`, `residual_correlation`: structures of random effects, and of rows in groups;
+  `sequence`: effects each of which depends on the one before alone.
 - `composition`: families that are made of other families.
 - `kernels`: compiled code for families and approximations of other distributions.
 - `problem`: the model as arrays; `level_covariance` and `row_correlation` are parts of it.
@@ -39,9 +40,14 @@ from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.hooks import hookimpl
-from interlace_core.contract.kernels import Compiled, Kernels
+from interlace_core.contract.kernels import (
+    Compiled,
+    CompiledObjective,
+    Kernels,
+    LinearProducts,
+)
 from interlace_core.contract.level_covariance import Relation
-from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
 from interlace_core.contract.parts import (
     Engine,
     Largest,
@@ -56,6 +62,7 @@ from interlace_core.contract.problem import ColumnSizes, Predictor, Problem, Ran
 from interlace_core.contract.residual_correlation import ResidualCorrelation
 from interlace_core.contract.roots import CorrelationRoot, correlation_root
 from interlace_core.contract.row_correlation import Batch, RowCorrelation
+from interlace_core.contract.sequence import Chain
 from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
@@ -74,6 +81,8 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledFunction,
+    CompiledPath,
     Derivatives,
     Evaluation,
     IntArray,
@@ -88,15 +97,16 @@ from interlace_core.records import (
 __all__ = [
     # contracts, and how they are offered
     "Approximation", "Composition", "Covariance", "Family", "Kernels", "Optimizer",
-    "CorrelationRoot", "Kind",
+    "Chain", "CorrelationRoot", "Kind",
     "ResidualCorrelation", "Shortcuts", "hookimpl", "CONTRACT_VERSION",
     # what they say of themselves
-    "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "RowKernel",
+    "DISCRETE_SUPPORTS", "Method", "OptimizerFacts", "Parameter", "QuasiNewton", "RowKernel",
     # links
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Largest", "Levels", "Parts",
     "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",

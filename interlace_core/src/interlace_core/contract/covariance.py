@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from interlace_core.records import Array, BoolArray
+from interlace_core.contract.sequence import Chain
+from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from interlace_core.contract.residual_correlation import ResidualCorrelation
@@ -62,6 +63,21 @@ class Covariance(ABC):
     @abstractmethod
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return dF/dtheta, shape (n_theta,), from dF/dT, shape (c, c)."""
+
+    def chain(self, theta: Array) -> Chain | None:
+        """Return the template as a chain, each effect of which depends on the one before alone.
+
+        None, the default, where it is none. A structure that gives one, at every theta, makes fits
+        of many times quick; `chain(theta).template()` is then `template(theta)`.
+        """
+        return None
+
+    def chain_pullback(self, theta: Array, slopes: Chain) -> Array:
+        """Return dF/dtheta, shape (n_theta,), from dF in each number of `chain`.
+
+        Asked of a structure that gives a chain.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def start(self) -> Array:
@@ -128,6 +144,19 @@ class Covariance(ABC):
         Returns
         -------
         ndarray, shape (n_theta, n_theta), or None
+        """
+        return None
+
+    def placement(self) -> IntArray | None:
+        """Return where theta stands in T, if all that `template` does is to put it there.
+
+        Compiled code then knows T and its slope without asking. None, the default, says that it
+        does more.
+
+        Returns
+        -------
+        ndarray of intp, shape (e, 3), or None
+            Rows (k, i, j) with `T[i, j] = theta[k]`, each (i, j) once; T is 0 elsewhere.
         """
         return None
 

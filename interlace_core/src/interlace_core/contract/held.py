@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance, Kind, natural_slopes
+from interlace_core.contract.sequence import Chain
 from interlace_core.records import Array, BoolArray, IntArray
 
 ABOUT = ("name", "crosses_bounds", "takes_levels_only", "takes_matrix", "largest", "full_rank")
@@ -114,6 +115,14 @@ class HeldEntries(Held):
     def pullback(self, theta: Array, dT: Array) -> Array:
         """Return the free entries' derivatives."""
         return np.asarray(self.inner.pullback(self.whole(theta), dT)[self.entries])
+
+    def chain(self, theta: Array) -> Chain | None:
+        """Return the structure's chain."""
+        return self.inner.chain(self.whole(theta))
+
+    def chain_pullback(self, theta: Array, slopes: Chain) -> Array:
+        """Return the free entries' derivatives."""
+        return np.asarray(self.inner.chain_pullback(self.whole(theta), slopes)[self.entries])
 
     def start(self) -> Array:
         """Return the structure's own."""

@@ -3,12 +3,61 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
-from interlace_core.records import Array, Evaluation, RowKernel
+from interlace_core.contract.optimizer import QuasiNewton
+from interlace_core.records import Array, CompiledFunction, CompiledPath, Evaluation, RowKernel
+
+
+@dataclass(frozen=True)
+class LinearProducts:
+    """What the likelihood of a linear mixed model needs of its rows.
+
+    Q are the p columns of the mean's X made orthonormal, `X = Q R`, and r is the response less its
+    weighted least-squares fit without random effects.
+
+    Attributes
+    ----------
+    A : mapping from (int, int) to ndarray
+        Z'wZ on its pattern, shape (c, c, L) of a factor with itself.
+    Zs : sequence of ndarray, shape (c, p + 1, L), one per factor
+        Z'w[Q r].
+    SS : ndarray, shape (p + 1, p + 1)
+        [Q r]'w[Q r].
+    R : ndarray, shape (p, p)
+    beta : ndarray, shape (p,)
+        Coefficients of the fit without random effects.
+    n : int
+    log_weights : float
+        Sum of the logarithms of the weights.
+    estimates_sigma : bool
+        Whether log sigma, the last of psi, is a parameter; it is 0 otherwise.
+    """
+
+    A: Mapping[tuple[int, int], Array]
+    Zs: Sequence[Array]
+    SS: Array
+    R: Array
+    beta: Array
+    n: int
+    log_weights: float
+    estimates_sigma: bool
+
+
+class CompiledObjective(ABC):
+    """An objective in compiled code, as a function in Python and, where it is one, in C."""
+
+    @property
+    def function(self) -> CompiledFunction | None:
+        """The same as a function of psi in C, for a compiled search; None, the default, if none."""
+        return None
+
+    @abstractmethod
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient and mode at psi; a status other than OK where there is none."""
 
 
 class Kernels(ABC):
@@ -77,7 +126,96 @@ class Kernels(ABC):
             Where the first search for the mode begins; 0 if None.
         nodes : (ndarray, shape (c, J), and ndarray, shape (J,)), optional
             Of an integral around the mode: standard nodes, and the logarithm of each weight divided
-            by exp(-|x|^2 / 2).
+            by `exp(-x'x / 2)`.
+
+        Returns
+        -------
+        callable, or None
+            From psi to an Evaluation. A `CompiledObjective` may be a function in C, which a
+            compiled search calls.
+        """
+        return None
+
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return a way to factorise H in compiled code, None where it does not serve.
+
+        Called once per layout, whatever the family. Every objective without compiled code then
+        factorises by it; it agrees with the given one to rounding.
+
+        Parameters
+        ----------
+        structure : engine.Structure
+            Of independent levels.
+        plan : engine.Plan
+            The way without compiled code.
+
+        Returns
+        -------
+        engine.Plan, or None
+        """
+        return None
+
+    def linear_objective(
+        self, layout: Any, products: LinearProducts, restricted: bool
+    ) -> Callable[[Array], Evaluation] | None:
+        """Return the (restricted) likelihood of a linear mixed model in compiled code, or None.
+
+        Called where rows are independent given the effects and levels are not correlated. The
+        mean's coefficients are profiled out. What it returns is as for `objective`.
+
+        Parameters
+        ----------
+        layout : engine.Layout
+        products : LinearProducts
+        restricted : bool
+            Whether it is the restricted likelihood.
+        """
+        return None
+
+    def search(
+        self,
+        function: CompiledFunction,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+    ) -> CompiledPath | None:
+        """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
+
+        From z = 0, where the curvature is about 1 in each direction. None, the default, if there
+        is no compiled search; also if the first point has no value, or a value below `floor` is
+        met: another search then begins anew, step by step.
+
+        Parameters
+        ----------
+        function : CompiledFunction
+        rule : QuasiNewton
+            When it ends.
+        origin : ndarray, shape (n_psi,)
+        B : ndarray, shape (n_psi, m)
+        floor : float
+            Value that only an objective without meaning goes below.
+        """
+        return None
+
+    def at_each(
+        self, function: CompiledFunction, psi: Array
+    ) -> tuple[Array, Array, Array, int] | None:
+        """Return a compiled function at several points; None, the default, if that is not built.
+
+        Parameters
+        ----------
+        function : CompiledFunction
+        psi : ndarray, shape (k, n_psi)
+
+        Returns
+        -------
+        values : ndarray, shape (k,)
+            NaN where there is none.
+        gradients : ndarray, shape (k, n_psi)
+        profiled : ndarray, shape (k, n_profiled)
+        inner : int
+            Newton steps for modes, in all.
         """
         return None
 
@@ -92,10 +230,13 @@ class Compiled:
         Those that name the problem's family.
     objectives : tuple of Kernels
         All that are built.
+    searches : tuple of Kernels
+        Those that may search; none where somebody chose the optimizer.
     """
 
     rows: tuple[Kernels, ...] = ()
     objectives: tuple[Kernels, ...] = ()
+    searches: tuple[Kernels, ...] = ()
 
     def row_kernel(self, family: Family, y: Array) -> tuple[RowKernel, str] | None:
         """Return the compiled rows of a problem, the family's own first, and where they are from.

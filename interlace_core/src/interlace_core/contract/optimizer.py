@@ -26,6 +26,24 @@ class OptimizerFacts:
     supports_bounds: bool
 
 
+@dataclass(frozen=True)
+class QuasiNewton:
+    """A quasi-Newton search without bounds, by the numbers at which it ends.
+
+    Attributes
+    ----------
+    tol_abs_gradient : float
+        Largest entry of the gradient.
+    tol_rel_value : float
+        Change of the value in an iteration, relative to the larger of the two and 1.
+    max_evaluations : int
+    """
+
+    tol_abs_gradient: float
+    tol_rel_value: float
+    max_evaluations: int
+
+
 class Optimizer(ABC):
     """A minimiser. Implement it as a frozen dataclass whose fields are its options."""
 
@@ -43,6 +61,15 @@ class Optimizer(ABC):
         Asked before a fit, which is refused with these words, and by tables of what is installed.
         """
         return ""
+
+    def quasi_newton(self) -> QuasiNewton | None:
+        """Return when it ends, if another quasi-Newton search may take its place.
+
+        Asked where nobody chose the optimizer, there are no bounds, and the objective is compiled:
+        a compiled search that ends by the same numbers then does the same without a step in
+        Python, and results say so. None, the default, if there is no such rule.
+        """
+        return None
 
     @abstractmethod
     def minimize(

@@ -1,7 +1,13 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
-from interlace_core.engine.compiled import compiled_objective
-from interlace_core.engine.elimination.factorisation import Factorisation, factorise_posterior
+from interlace_core.engine.compiled import compiled_linear, compiled_objective
+from interlace_core.engine.elimination.chain import ChainSlopes
+from interlace_core.engine.elimination.factorisation import (
+    EliminationPlan,
+    Factorisation,
+    Plan,
+    factorise_posterior,
+)
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
 from interlace_core.engine.gram import Triangle, triangular_factor
 from interlace_core.engine.joint_density import (
@@ -31,11 +37,12 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
-    "Blocks", "Conditional", "DEFAULT_SETTINGS", "Factor", "Factorisation", "Layout", "MAX_ROUNDS",
-    "Mode", "ModeMemory", "ModeSettings", "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT",
-    "RowRoots", "Segments", "Share", "Triangle", "compiled_objective", "curvature",
-    "factorise_posterior",
-    "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at", "products_on_pattern",
+    "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
+    "Factorisation", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
+    "NotPositiveDefiniteError", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
+    "Share", "Triangle", "compiled_linear", "compiled_objective", "curvature",
+    "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
+    "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "triangular_factor",
     "value_noise", "weighted_derivatives",

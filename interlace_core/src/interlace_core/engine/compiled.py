@@ -13,9 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.contract.kernels import CompiledObjective, LinearProducts
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.layout import layout_of
-from interlace_core.records import Array, Derivatives, Evaluation, RowKernel, Status
+from interlace_core.engine.layout import FACTORISED, layout_of
+from interlace_core.records import (
+    Array,
+    CompiledFunction,
+    Derivatives,
+    Evaluation,
+    RowKernel,
+    Status,
+)
 
 BLOCK_ROWS = 2048
 """Rows per call: with a dozen columns of 16 kB each a block stays in the second-level cache."""
@@ -84,8 +92,7 @@ def compiled_objective(
         return otherwise()
     layout = layout_of(problem)
     rows = compiled_rows(layout.problem)
-    related = any(factor.relation is not None for factor in layout.structure.factors)
-    if rows is None or related or not layout.log_concave:
+    if rows is None or not _levels_independent(problem) or not layout.log_concave:
         return otherwise()
     for each in kernels:
         made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
@@ -95,13 +102,62 @@ def compiled_objective(
     return otherwise()
 
 
+def compiled_linear(
+    problem: Problem,
+    products: LinearProducts,
+    restricted: bool,
+    otherwise: Callable[[], Callable[[Array], Evaluation]],
+) -> Callable[[Array], Evaluation]:
+    """Return the objective of a linear mixed model, compiled where some kernel serves it.
+
+    Parameters
+    ----------
+    problem : Problem
+        With rows that are independent given the effects.
+    products : LinearProducts
+    restricted : bool
+        Whether it is the restricted likelihood.
+    otherwise : callable
+        Returns the objective without compiled code.
+    """
+    kernels = problem.compiled.objectives if problem.compiled is not None else ()
+    if not kernels or not problem.terms:
+        return otherwise()
+    layout = layout_of(problem)
+    if not _levels_independent(problem):
+        return otherwise()
+    for each in kernels:
+        made = each.linear_objective(layout, products, restricted)
+        if made is not None:
+            problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
+            return WithSecondOpinion(made, otherwise)
+    return otherwise()
+
+
+def _levels_independent(problem: Problem) -> bool:
+    """Return whether the levels of all factors are, a long sequence of times no factor of its own.
+
+    Of such a one no kernel knows.
+    """
+    return all(each.independent for each in layout_of(problem, chains=True).structure.factors)
+
+
+SEARCHED = "compiled search"
+"""Of a problem's cache: whose search found its optimum."""
+
+
 def kernel_words(problem: Problem) -> str:
     """Return in words which compiled code evaluated a problem, and what of it; "none" if none."""
     if WithSecondOpinion in problem.cache:
-        return f"{problem.cache[WithSecondOpinion]}: objective"
-    kept: _Kept | None = layout_of(problem).problem.cache.get(CompiledRows)
+        search = " and search" if SEARCHED in problem.cache else ""
+        return f"{problem.cache[WithSecondOpinion]}: objective{search}"
+    inner = layout_of(problem).problem
+    kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
-    return "none" if rows is None or not rows.used else f"{rows.origin}: rows"
+    factorised = inner.cache.get(FACTORISED)
+    if rows is None or not rows.used:
+        return "none" if factorised is None else f"{factorised}: factorisation"
+    return f"{rows.origin}: rows" + (" and factorisation" if factorised else "")
 
 
 class CompiledRows:
@@ -325,7 +381,13 @@ def _made(problem: Problem) -> CompiledRows | None:
     return None if found is None else CompiledRows(*found, len(problem.predictors))
 
 
-class WithSecondOpinion:
+def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | None:
+    """Return an objective as a function in C, of a convention that is known here; else None."""
+    found = evaluate.function if isinstance(evaluate, CompiledObjective) else None
+    return None if found is None or found.abi != CompiledFunction.abi else found
+
+
+class WithSecondOpinion(CompiledObjective):
     """A compiled objective, and the one without where it does not succeed."""
 
     def __init__(
@@ -335,6 +397,11 @@ class WithSecondOpinion:
     ) -> None:
         self._compiled, self._otherwise = compiled, otherwise
         self._second: Callable[[Array], Evaluation] | None = None
+
+    @property
+    def function(self) -> CompiledFunction | None:
+        """The compiled one as a function of psi in C, where it is one."""
+        return function_of(self._compiled)
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""

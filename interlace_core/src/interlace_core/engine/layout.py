@@ -8,9 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.parts import require_here
 from interlace_core.contract.problem import Problem
+from interlace_core.contract.sequence import Chain
 from interlace_core.engine.collapse import collapse_rows
+from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import (
@@ -23,8 +26,18 @@ from interlace_core.engine.structure import (
 from interlace_core.records import Array, IntArray
 
 
-def layout_of(problem: Problem) -> Layout:
+def layout_of(problem: Problem, chains: bool = False) -> Layout:
     """Return rows sorted, structure and elimination plan: the symbolic work, done once.
+
+    Parameters
+    ----------
+    problem : Problem
+    chains : bool
+        Whether a term of times whose covariance is a `Chain` may be a factor of its own, one
+        column with the times of each group as its levels, which is quicker by the square of their
+        number. Whoever asks for it takes structures from `Layout.at`, adds what `chain_slopes`
+        says to the slopes in the templates, and leads answers back by `Layout.by_term`. u is the
+        same either way.
 
     Raises
     ------
@@ -35,7 +48,16 @@ def layout_of(problem: Problem) -> Layout:
         require_here(problem)
         problem.cache[Layout] = Layout.of(problem)
     found: Layout = problem.cache[Layout]
-    return found
+    if not chains:
+        return found
+    if _Chained not in problem.cache:
+        problem.cache[_Chained] = found.chained()
+    known: Layout = problem.cache[_Chained]
+    return known
+
+
+class _Chained:
+    """The key of the layout with a chain in a problem's cache."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,8 @@ class Layout:
         Collapsed row that each given row went to, before sorting; None where none collapsed.
     order : ndarray of intp, shape (n,), or None
         Place before sorting of each row; None where rows were in order.
+    plain : Layout, or None
+        That of the terms as they are, where `structure` has a chain as a factor of its own.
     """
 
     problem: Problem
@@ -60,6 +84,7 @@ class Layout:
     plan: Plan
     groups: IntArray | None = None
     order: IntArray | None = None
+    plain: Layout | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Layout:
@@ -67,7 +92,8 @@ class Layout:
         problem, groups = collapse_rows(problem)
         problem, order = sort_rows(problem)
         structure = build_structure(problem)
-        return cls(problem, structure, choose_plan(structure), groups, order)
+        plan = compiled_plan(problem, structure, choose_plan(structure))
+        return cls(problem, structure, plan, groups, order)
 
     @cached_property
     def log_concave(self) -> bool:
@@ -76,8 +102,44 @@ class Layout:
         return not predictors or self.problem.family.log_concave(predictors)
 
     def at(self, psi: Array) -> Layout:
-        """Return the layout of independent rows: whitened at psi where rows correlate."""
+        """Return the layout at psi: rows whitened where they correlate, the chain with its numbers.
+
+        The layout itself where nothing depends on psi.
+        """
+        if self.plain is not None:
+            return self._with_chain(psi)
         return self if self.problem.correlation is None else self.whitened(psi)
+
+    def chained(self) -> Layout:
+        """Return the layout with a chain as a factor of its own, the same where none is worth it.
+
+        The same u, in the same order.
+        """
+        from interlace_core.engine.chained import chained_structure
+
+        found = chained_structure(self.problem, self.structure)
+        if found is None:
+            return self
+        return replace(self, structure=found[0], plan=found[1], plain=self)
+
+    def _with_chain(self, psi: Array) -> Layout:
+        from interlace_core.engine.chained import at_theta
+
+        (factor,) = (each for each in self.structure.factors if each.chain is not None)
+        (index, _), thetas = factor.terms[0], self.problem.theta_slices()
+        chain = self.problem.terms[index].covariance.chain(psi[thetas[index]])
+        assert chain is not None and factor.chain is not None
+        structure, plan = at_theta(self.structure, self.plan, ChainRoot(chain, factor.chain.L))
+        return replace(self, structure=structure, plan=plan)
+
+    def by_term(self, parts: list[Array]) -> list[Array]:
+        """Return numbers of each effect, one array (c, L) per factor, by the factors of terms.
+
+        Those of a chain are then in columns for its times.
+        """
+        if self.plain is None:
+            return parts
+        return self.plain.structure.split(self.structure.join(parts))
 
     def whitened(self, psi: Array) -> Layout:
         """Return the layout of rows that are independent and of variance 1 at psi."""
@@ -92,22 +154,87 @@ class Layout:
         for factor in self.structure.factors:
             T = np.zeros((len(factor.columns),) * 2)
             for index, place in factor.terms:
-                covariance = self.problem.terms[index].covariance
-                T[place, place] = covariance.template(psi[thetas[index]])
+                covariance, theta = self.problem.terms[index].covariance, psi[thetas[index]]
+                chain = None if factor.chain is None else covariance.chain(theta)
+                T[place, place] = covariance.template(theta) if chain is None else chain.scale
             templates.append(T)
         return templates
 
-    def template_pullback(self, psi: Array, dT: Sequence[Array]) -> Array:
-        """Return dF/dtheta of all terms from dF/dT of each factor."""
+    def template_entries(self) -> IntArray | None:
+        """Return where theta stands in the templates, (from, to) in psi and in all T by row.
+
+        None where a structure's theta are no entries of its T.
+
+        Returns
+        -------
+        ndarray of intp, shape (e, 2), or None
+            `T.ravel()[to] = psi[from]` of the templates of all factors, one after the other.
+        """
+        thetas, found, before = self.problem.theta_slices(), [], 0
+        for factor in self.structure.factors:
+            c = len(factor.columns)
+            for index, place in factor.terms:
+                covariance, start = self.problem.terms[index].covariance, thetas[index].start
+                entries = covariance.placement()
+                if entries is None or not _only_places(covariance, entries):
+                    return None
+                k, i, j = entries.T
+                to = before + (place.start + i) * c + place.start + j
+                found.append(np.stack([start + k, to], axis=1))
+            before += c * c
+        return np.concatenate(found) if found else None
+
+    def template_pullback(
+        self, psi: Array, dT: Sequence[Array], chain: ChainSlopes | None = None
+    ) -> Array:
+        """Return dF/dtheta of all terms from dF/dT of each factor.
+
+        Parameters
+        ----------
+        psi : ndarray, shape (n_psi,)
+        dT : sequence of ndarray, shape (c, c) each
+        chain : ChainSlopes, optional
+            The same in what the structure's chain is made of, where it has one.
+        """
         thetas = self.problem.theta_slices()
         gradient = np.zeros(self.problem.n_theta)
         for factor, derivative in zip(self.structure.factors, dT, strict=True):
             for index, place in factor.terms:
-                covariance = self.problem.terms[index].covariance
-                gradient[thetas[index]] += covariance.pullback(
-                    psi[thetas[index]], derivative[place, place]
-                )
+                covariance, theta = self.problem.terms[index].covariance, psi[thetas[index]]
+                if factor.chain is None:
+                    own = covariance.pullback(theta, derivative[place, place])
+                else:
+                    assert chain is not None
+                    slopes = Chain(float(derivative[0, 0]), chain.carry, chain.shocks)
+                    own = covariance.chain_pullback(theta, slopes)
+                gradient[thetas[index]] += own
         return gradient
+
+
+def _only_places(covariance: Covariance, entries: IntArray) -> bool:
+    """Return whether a template is what its structure says of it: one may inherit the claim."""
+    theta = np.sqrt(2.0 + np.arange(covariance.n_theta))
+    T = np.zeros((covariance.size, covariance.size))
+    T[entries[:, 1], entries[:, 2]] = theta[entries[:, 0]]
+    return np.array_equal(covariance.template(theta), T)
+
+
+FACTORISED = "compiled factorisation"
+"""Of a problem's cache: whose factorisations its layout has."""
+
+
+def compiled_plan(problem: Problem, structure: Structure, plan: Plan) -> Plan:
+    """Return the plan in compiled code, where some kernel serves it, else the plan."""
+    kernels = problem.compiled.objectives if problem.compiled is not None else ()
+    if not all(factor.independent for factor in structure.factors):
+        return plan
+    for each in kernels:
+        made = each.plan(structure, plan)
+        if made is not None:
+            problem.cache[FACTORISED] = f"{each.name}, {each.build}"
+            found: Plan = made
+            return found
+    return plan
 
 
 def choose_plan(structure: Structure) -> Plan:

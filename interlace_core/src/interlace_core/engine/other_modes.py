@@ -82,7 +82,7 @@ def lower_mode(
 def one_effect_per_level(conditional: Conditional) -> bool:
     """Return whether scans go through all of the space: one factor, one effect, no relation."""
     first, *others = conditional.layout.structure.factors
-    return not others and first.shape[0] == 1 and first.relation is None
+    return not others and first.shape[0] == 1 and first.independent
 
 
 def is_lower(point: Point, than: Point) -> bool:
@@ -125,10 +125,11 @@ def other_modes(
 ) -> Iterator[OtherModes]:
     """Yield, factor by factor, the mode reached from dips to less than `within` above the mode.
 
-    Levels that are correlated by a known relation are left out: they are not separate.
+    Levels that are correlated, by a known relation or as a chain, are left out: they are not
+    separate.
     """
     for f, factor in enumerate(conditional.layout.structure.factors):
-        if factor.relation is not None:
+        if not factor.independent:
             continue
         start = dips(conditional, mode.point, f, within)
         if start is None:

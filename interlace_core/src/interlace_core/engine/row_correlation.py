@@ -33,7 +33,7 @@ class RowRoots:
 
     @property
     def logdet(self) -> float:
-        """Log |C|."""
+        """Logarithm of the determinant of C."""
         total = 0.0
         for batch, L in zip(self._batches, self._L, strict=True):
             logs = np.sum(np.log(np.diagonal(L, axis1=1, axis2=2)), axis=1)
@@ -57,7 +57,7 @@ class RowRoots:
         return self._apply([each[k] for each in self._slopes], x)
 
     def logdet_slope(self, k: int) -> float:
-        """Return the derivative of log |C| in parameter k."""
+        """Return the derivative of `log det C` in parameter k."""
         traces = [np.trace(each[k], axis1=1, axis2=2) for each in self._slopes]
         return sum(
             float(np.sum(trace[batch.pattern]))

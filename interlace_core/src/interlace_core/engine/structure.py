@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.elimination.chain import ChainRoot
 from interlace_core.engine.elimination.complement import index_array
 from interlace_core.engine.parts import subset
 from interlace_core.records import Array, IntArray
@@ -49,11 +50,12 @@ class Segments:
     Attributes
     ----------
     codes : ndarray of intp, shape (n,)
-        Level of each row; every level occurs.
+        Level of each row.
     size : int
         Number of levels.
     starts : ndarray of intp, shape (size,), or None
-        First row of each level where rows are sorted by level, which makes sums contiguous.
+        First row of each level where rows are sorted by level and every level occurs, which makes
+        sums contiguous.
     """
 
     codes: IntArray
@@ -64,7 +66,9 @@ class Segments:
     def of(cls, codes: IntArray, size: int) -> Segments:
         """Return the segments of a code vector."""
         if codes.size and np.all(codes[1:] >= codes[:-1]):
-            return cls(codes, size, np.searchsorted(codes, np.arange(size)).astype(np.intp))
+            starts = np.searchsorted(codes, np.arange(size)).astype(np.intp)
+            if starts[-1] < codes.size and np.all(starts[1:] > starts[:-1]):
+                return cls(codes, size, starts)
         return cls(codes, size, None)
 
     def sum(self, values: Array) -> Array:
@@ -103,6 +107,9 @@ class Factor:
     meetings : tuple of (int, int)
         Columns a <= b that are both other than 0 in some row: all other products are 0, as those
         of the levels of a factor.
+    chain : ChainRoot, or None
+        Where its levels are the times of groups, and correlated as a chain: its one column stands
+        for all of its term's. At a theta; see `interlace_core.engine.chained`.
     """
 
     name: str
@@ -112,11 +119,17 @@ class Factor:
     place: slice
     relation: Relation | None = None
     meetings: tuple[tuple[int, int], ...] = ()
+    chain: ChainRoot | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(c, L): columns and levels."""
         return len(self.columns), self.rows.size
+
+    @property
+    def independent(self) -> bool:
+        """Whether its levels are."""
+        return self.relation is None and self.chain is None
 
     @property
     def root(self) -> Array:
@@ -126,10 +139,14 @@ class Factor:
 
     def spread(self, u: Array) -> Array:
         """Return the levels' effects u R' from independent ones, shape (..., L)."""
+        if self.chain is not None:
+            return self.chain.spread(u)
         return u if self.relation is None else np.asarray(u @ self.root.T)
 
     def gather(self, values: Array) -> Array:
         """Return values R, the transpose of `spread`, shape (..., L)."""
+        if self.chain is not None:
+            return self.chain.gather(values)
         return values if self.relation is None else np.asarray(values @ self.root)
 
 
@@ -198,7 +215,10 @@ class Structure:
 
     def join(self, parts: list[Array]) -> Array:
         """Return u, shape (q,), from one array per factor."""
-        return np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
+        u = np.empty(self.q)
+        for factor, part in zip(self.factors, parts, strict=True):
+            u[factor.place] = part.ravel()
+        return u
 
 
 def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
@@ -272,11 +292,12 @@ def _pairs(factors: list[Factor]) -> dict[tuple[int, int], Pair]:
         levels = np.arange(first.rows.size)
         pairs[i, i] = Pair(first.rows, levels, levels, nested=True)
         for j in range(i + 1, len(factors)):
-            pairs[i, j] = _pair(first.rows, factors[j].rows)
+            pairs[i, j] = pair_of(first.rows, factors[j].rows)
     return pairs
 
 
-def _pair(a: Segments, b: Segments) -> Pair:
+def pair_of(a: Segments, b: Segments) -> Pair:
+    """Return the levels of two factors that occur together."""
     parent = np.zeros(a.size, dtype=np.intp)
     parent[a.codes] = b.codes
     if np.array_equal(parent[a.codes], b.codes):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from interlace_core.fitting.compiled import compiled_at_each
 from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
 from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
 from interlace_core.records import Array, BoolArray, Evaluation, Status
@@ -44,11 +45,17 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
 
     def stacked(z: Array) -> Array:
-        evaluation = objective.at(here.psi(z))
-        tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
-        if evaluation.status is not Status.OK:
-            return np.full(m + p, np.nan)
-        return np.concatenate([here.gradient(evaluation.gradient), tail])
+        together = compiled_at_each(objective, here.origin + z @ here.B.T)
+        if together is not None:
+            gradients, tails = together
+            return np.concatenate([gradients @ here.B, tails], axis=1)
+        found = np.full((len(z), m + p), np.nan)
+        for row, each in zip(found, z, strict=True):
+            evaluation = objective.at(here.psi(each))
+            tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
+            if evaluation.status is Status.OK:
+                row[:] = np.concatenate([here.gradient(evaluation.gradient), tail])
+        return found
 
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
     if curvature is None:
@@ -56,11 +63,14 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
         sharp = np.inf if p else SHARP_CURVATURE
         full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
     else:
-        full = jacobian(stacked, np.zeros(m), _short_steps(curvature))
+        full = _central(stacked, _short_steps(curvature))
     hessian = symmetrised(full[:m])
     slope = full[m:] if p else None
     decrement = remaining_gain(gradient, hessian, free)
-    return Optimum(psi, best, gradient, hessian, free, decrement, slope, search.coordinates)
+    asymmetry = _asymmetry(full[:m][np.ix_(free, free)])
+    return Optimum(
+        psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry
+    )
 
 
 def _differences(
@@ -70,14 +80,33 @@ def _differences(
     m = free.size
     if not m:
         return np.zeros((at_zero.size, 0))
-    zero, steps = np.zeros(m), np.full(m, ONE_SIDED_STEP)
-    full = one_sided_jacobian(function, zero, at_zero, steps)
+    full = (function(ONE_SIDED_STEP * np.eye(m)) - at_zero).T / ONE_SIDED_STEP
     curvature = np.diagonal(full[:m])
     spectrum = spectrum_of(symmetrised(full[:m])[np.ix_(free, free)])
     plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
     if plain and np.all(curvature <= sharp):
-        return full
-    return jacobian(function, zero, _short_steps(curvature))
+        return np.asarray(full)
+    return _central(function, _short_steps(curvature))
+
+
+def _central(function: Callable[[Array], Array], steps: Array) -> Array:
+    """Return the Jacobian at 0 by central differences; a row of `function` for each point."""
+    m = steps.size
+    if not m:
+        return np.zeros((function(np.zeros((1, 0))).shape[1], 0))
+    found = function(np.concatenate([np.diag(steps), np.diag(-steps)]))
+    return np.asarray((found[:m] - found[m:]).T / (2.0 * steps))
+
+
+def _asymmetry(H: Array) -> float:
+    """Return the largest difference of two entries that should be equal, of a unit diagonal.
+
+    0 where an entry is not finite, or a diagonal one is 0: nothing is known then.
+    """
+    if not H.size or not np.all(np.isfinite(H)) or not np.all(np.diagonal(H)):
+        return 0.0
+    size = np.sqrt(np.abs(np.diagonal(H)))
+    return float(np.max(np.abs(H - H.T) / size / size[:, None]))
 
 
 def _short_steps(curvature: Array) -> Array:
@@ -124,32 +153,6 @@ def jacobian(function: Callable[[Array], Array], x: Array, steps: Array) -> Arra
         forward[i] += step
         backward[i] -= step
         columns.append((function(forward) - function(backward)) / (2.0 * step))
-    return np.stack(columns, axis=1)
-
-
-def one_sided_jacobian(
-    function: Callable[[Array], Array], x: Array, at_x: Array, steps: Array
-) -> Array:
-    """Return the Jacobian by forward differences, shape (m, len(x)).
-
-    It takes half the calls of central ones.
-
-    Parameters
-    ----------
-    function : callable
-        From shape (len(x),) to shape (m,).
-    x : ndarray
-        Where.
-    at_x : ndarray, shape (m,)
-        The function there.
-    steps : ndarray, shape (len(x),)
-        Length of each difference; the error is steps / 2 times the second derivative.
-    """
-    columns = []
-    for i, step in enumerate(steps):
-        forward = x.copy()
-        forward[i] += step
-        columns.append((function(forward) - at_x) / step)
     return np.stack(columns, axis=1)
 
 

@@ -65,7 +65,7 @@ class Watch:
         self._problem = problem
         effects = sum(term.n_effects for term in problem.terms)
         rows = max(problem.n - effects, problem.n / 8.0)
-        self._ceiling = value + RISE * rows * total(problem, _weight) / problem.n
+        self.ceiling = value + RISE * rows * total(problem, _weight) / problem.n
 
     def see(self, value: float) -> None:
         """Look at a log-likelihood; look closer, once, where it is too high.
@@ -75,26 +75,43 @@ class Watch:
         ExactResponseError
             If the model predicts the response exactly.
         """
-        if value > self._ceiling:
-            self._ceiling = np.inf
+        if value > self.ceiling:
+            self.ceiling = np.inf
             refuse_exact(self._problem)
 
 
-def watched(
-    problem: Problem, evaluate: Callable[[Array], Evaluation]
-) -> Callable[[Array], Evaluation]:
-    """Return an objective that is watched from its first value on."""
-    watch: Watch | None = None
+class Watched:
+    """An objective that is watched from its first value on.
 
-    def observed(psi: Array) -> Evaluation:
-        nonlocal watch
-        evaluation = evaluate(psi)
+    Parameters
+    ----------
+    problem : Problem
+    evaluate : callable
+    """
+
+    def __init__(self, problem: Problem, evaluate: Callable[[Array], Evaluation]) -> None:
+        self.problem, self.evaluate = problem, evaluate
+        self._watch: Watch | None = None
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi.
+
+        Raises
+        ------
+        ExactResponseError
+            If the model predicts the response exactly.
+        """
+        evaluation = self.evaluate(psi)
         if evaluation.status is Status.OK and np.isfinite(evaluation.value):
-            watch = watch or Watch(problem, -evaluation.value)
-            watch.see(-evaluation.value)
+            if self._watch is None:
+                self._watch = Watch(self.problem, -evaluation.value)
+            self._watch.see(-evaluation.value)
         return evaluation
 
-    return observed
+    @property
+    def floor(self) -> float:
+        """The value below which one would look closer."""
+        return -np.inf if self._watch is None else -self._watch.ceiling
 
 
 def _weight(problem: Problem) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.compiled import compiled_search
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -22,7 +23,7 @@ from interlace_core.fitting.elsewhere import (
     is_doubtful,
     optima_apart,
 )
-from interlace_core.fitting.exact import watched
+from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.modes import (
     Competition,
@@ -198,7 +199,7 @@ def _fit_from(
     with guard(approximation, "fit"):
         # 1. the objective
         profiled = approximation.profiled(problem)
-        evaluate = watched(problem, possible_objective(approximation, problem))
+        evaluate = Watched(problem, possible_objective(approximation, problem))
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(
@@ -281,6 +282,9 @@ def _minimise(
     if coordinates.lower.size == 0:
         assert objective.best is not None
         return OptimizerResult(np.zeros(0), objective.best.value, True, "nothing to optimise", 0)
+    found = compiled_search(objective, optimizer)
+    if found is not None:
+        return found
     try:
         with guard(optimizer, "minimize"):
             return optimizer.minimize(

@@ -45,30 +45,41 @@ def possible_objective(
     if evaluate is None:
         here = problem.parts is None
         evaluate = (approximation.objective if here else approximation.over_parts)(problem)
-    volume = log_volume(approximation, problem)
-    if volume:
-        evaluate = _raised(evaluate, volume)
-    if not problem.family.is_discrete:
-        return evaluate
+    return Possible(evaluate, approximation, problem, log_volume(approximation, problem))
 
-    def possible(psi: Array) -> Evaluation:
-        found = evaluate(psi)
-        if found.value < -TOL_ABS_IMPOSSIBLE:  # a penalty may be below 0, a likelihood not
-            if found.value - approximation.penalty(problem, psi) < -TOL_ABS_IMPOSSIBLE:
+
+@dataclass(frozen=True)
+class Possible:
+    """An objective with the given problem's value, failed where it is impossible.
+
+    Attributes
+    ----------
+    evaluate : callable
+    approximation : Approximation
+    problem : Problem
+    raised : float
+        By which the value is higher than that of `evaluate`.
+    """
+
+    evaluate: Callable[[Array], Evaluation]
+    approximation: Approximation
+    problem: Problem
+    raised: float
+
+    @property
+    def floor(self) -> float:
+        """The value below which nothing is possible."""
+        return -TOL_ABS_IMPOSSIBLE if self.problem.family.is_discrete else -np.inf
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi."""
+        found = self.evaluate(psi)
+        if self.raised:
+            found = replace(found, value=found.value + self.raised)
+        if found.value < self.floor:  # a penalty may be below 0, a likelihood not
+            if found.value - self.approximation.penalty(self.problem, psi) < self.floor:
                 return replace(found, status=Status.IMPOSSIBLE)
         return found
-
-    return possible
-
-
-def _raised(evaluate: Callable[[Array], Evaluation], by: float) -> Callable[[Array], Evaluation]:
-    """Return an objective with a constant added."""
-
-    def raised(psi: Array) -> Evaluation:
-        found = evaluate(psi)
-        return replace(found, value=found.value + by)
-
-    return raised
 
 
 class SearchStopped(InterlaceError):
@@ -103,6 +114,12 @@ class Tally:
     latest: tuple[Array | None, Evaluation | None] = (None, None)
     best: tuple[Array | None, Evaluation | None] = (None, None)
     stopping: Stopping | None = None
+
+    def count(self, evaluations: int, failed: int, inner: int) -> None:
+        """Count evaluations that were made together."""
+        self.n_evaluations += evaluations
+        self.n_failed += failed
+        self.n_inner += inner
 
     def add(self, evaluation: Evaluation, slope: float) -> None:
         """Note a successful evaluation and the largest entry of its gradient in z."""

@@ -58,6 +58,10 @@ class Optimum:
         Derivative of the profiled entries in z.
     coordinates : Coordinates
         The scales of z.
+    asymmetry : float
+        Largest difference of two entries of the Hessian that should be equal, before it was made
+        symmetric, relative to its diagonal. One-sided differences have truncation errors of other
+        directions in the two, so that this is what the error is like.
     """
 
     psi: Array
@@ -68,6 +72,7 @@ class Optimum:
     decrement: float
     profiled_slope: Array | None
     coordinates: Coordinates
+    asymmetry: float = 0.0
 
     @property
     def value(self) -> float:

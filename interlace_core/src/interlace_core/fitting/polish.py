@@ -29,9 +29,17 @@ SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
 out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
 variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
 
-TOL_REL_HESSIAN = 3e-4
+TOL_REL_HESSIAN = 1e-4
 """Share of the slope that a Newton step may leave for the Hessian before it to hold after it: the
 Hessian then changed by about twice this relative, standard errors by as much as this."""
+
+GAIN_OF_SHORT_STEPS = 1e-8
+"""Gain of a Newton step up to which what it leaves of the slope is rounding; the step is then of
+1.4e-4 standard errors, and changes the Hessian by no more than that times its own slope."""
+
+MOST_ASYMMETRY = 3e-4
+"""Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
+where the search ended. Standard errors have a third of it, or less."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
@@ -55,7 +63,8 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
        so that the one returned belongs to the optimum.
     2. The same in coordinates scaled by that Hessian, where its differences were not of its size.
     3. Along directions that look flat, to see whether they are.
-    4. Where degrees of freedom rest on it, the Hessian once more, centrally, where that ended.
+    4. Where degrees of freedom rest on it, or one-sided differences are not good enough, the
+       Hessian once more, centrally, where that ended.
     """
     # 1. rounds
     optimum = _reach(search, tol_decrement)
@@ -66,10 +75,12 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     # 3. flat directions
     optimum = _along_flat(search, optimum, tol_decrement)
     # 4. the Hessian of the end
-    rough = optimum.profiled_slope is not None and optimum.free.size
+    profiled = optimum.profiled_slope is not None and optimum.free.size
+    rough = profiled or optimum.asymmetry > MOST_ASYMMETRY
     if not rough or optimum.decrement > tol_decrement:
         return optimum
-    return measure(search, np.diagonal(optimum.hessian))
+    again = measure(search, np.diagonal(optimum.hessian))
+    return again if profiled or np.isfinite(again.decrement) else optimum
 
 
 def unpolished(search: Search) -> Optimum:
@@ -176,7 +187,8 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
             break
         # what the step left of the slope tells how much the Hessian changed along it
         kept = moved.decrement <= np.square(TOL_REL_HESSIAN) * before.decrement
-        small = moved.decrement < tol_decrement and (before.decrement < 1e-6 or kept)
+        kept = kept or before.asymmetry > MOST_ASYMMETRY  # it is taken anew at the end
+        small = moved.decrement < tol_decrement and (before.decrement < GAIN_OF_SHORT_STEPS or kept)
         if small and not _came_to_bound(search, moved):
             return moved
         optimum = measure(search)

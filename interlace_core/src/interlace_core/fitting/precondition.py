@@ -151,7 +151,7 @@ def _with_bounds(problem: Problem, psi: Array, B: Array) -> Coordinates:
 
 def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information | None:
     """Return the information at psi from the mode of the random effects; None if not found."""
-    conditional = Conditional(layout_of(problem), psi)
+    conditional = Conditional(layout_of(problem, chains=True), psi)
     mode = find_mode(conditional, u, LOOSE)
     if mode is None:
         return None
@@ -159,7 +159,7 @@ def information_of_rows(problem: Problem, psi: Array, u: Array) -> Information |
         np.einsum("aal->al", mode.information[f, f])
         for f in range(len(conditional.layout.structure.factors))
     ]
-    return Information(marginal_information(conditional, mode), effects)
+    return Information(marginal_information(conditional, mode), conditional.layout.by_term(effects))
 
 
 @dataclass(frozen=True)

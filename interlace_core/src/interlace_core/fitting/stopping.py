@@ -62,6 +62,11 @@ class Stopping:
     reason: str = ""
     best: float = -float("inf")
 
+    @property
+    def is_told(self) -> bool:
+        """Whether each evaluation may end the fit."""
+        return self.callback is not None or self.max_seconds is not None
+
     def see(self, evaluations: int, llf: float) -> None:
         """Look at an evaluation.
 

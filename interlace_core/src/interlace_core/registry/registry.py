@@ -113,7 +113,7 @@ class Registry:
         if not built and type(family).row_kernel is Family.row_kernel:
             return None
         rows = tuple(kernels for kernels in built if self._joined(kernels, family))
-        return Compiled(rows, tuple(built))
+        return Compiled(rows, tuple(built), tuple(built))
 
     def _kernels(self) -> list[Kernels]:
         return [each.cls() for each in self.classes("kernel")]

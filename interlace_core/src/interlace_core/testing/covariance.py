@@ -12,10 +12,12 @@ import numpy as np
 from interlace_core.contract.covariance import Covariance
 from interlace_core.records import Array
 from interlace_core.testing.covariance_case import CovarianceCase, thetas_of
+from interlace_core.testing.covariance_chain import check_chain
 from interlace_core.testing.covariance_scales import (
     check_from_natural,
     check_kinds,
     check_natural,
+    check_placement,
     check_rescaled,
 )
 from interlace_core.testing.differences import gradient
@@ -272,9 +274,11 @@ _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "natural parameters have kinds": check_kinds,
     "natural parameters lead back": check_from_natural,
     "other units are a linear map": check_rescaled,
+    "placement is the template": check_placement,
     "bounds hold the start": check_bounds,
     "template is finite and theta untouched": check_template,
     "pullback matches differences": check_pullback,
+    "a chain is the template": check_chain,
     "nearest finds its own": check_nearest,
     "canonical keeps the covariance": check_canonical,
     "a variance of zero is regular": check_zero,

@@ -117,3 +117,19 @@ def check_rescaled(case: CovarianceCase) -> None:
                     scale=1.0 + np.max(np.abs(wanted)),
                     advice="Return None for what the structure cannot follow.",
                 )
+
+
+def check_placement(case: CovarianceCase) -> None:
+    """Require that a structure which says where theta stands in T does nothing else."""
+    advice = "Return None where the template does more than to put theta into T."
+    for covariance, where in case.each():
+        entries = covariance.placement()
+        if entries is None:
+            continue
+        for theta in thetas_of(covariance):
+            T = np.zeros((covariance.size, covariance.size))
+            for k, i, j in np.asarray(entries).tolist():
+                T[i, j] = theta[k]
+            found = covariance.template(theta)
+            what = f"T[i, j] = theta[k] for each entry of placement() {where}"
+            expect_close(found, T, what=f"{what}, the template to be", tol=0.0, advice=advice)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
+from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
 from interlace_core.messages.checks import is_real
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import OptimizerResult
@@ -45,6 +45,12 @@ def check_facts(case: OptimizerCase) -> None:
     why = case.optimizer.unavailable
     advice = 'Say why it cannot run here, or leave it "".'
     expect(isinstance(why, str), "unavailable to be a text", why, advice)
+    rule = case.optimizer.quasi_newton()
+    advice = "Return QuasiNewton with the numbers at which it ends, or leave quasi_newton() out."
+    numbers = rule is None or (
+        isinstance(rule, QuasiNewton) and facts.uses_gradient and rule.max_evaluations > 0
+    )
+    expect(numbers, "quasi_newton() of a gradient's user to be a rule, or None", rule, advice)
     if not facts.uses_gradient:
         task = objectives.quadratic(2)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, Problem
+from interlace_core.contract import Array, LinearProducts, Problem
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -101,6 +101,13 @@ class CrossProducts:
         """Whether the residual standard deviation is a parameter, and not known row by row."""
         return bool(self.layout.problem.predictors[1].X.shape[1])
 
+    def record(self) -> LinearProducts:
+        """Return them as compiled code is given them."""
+        return LinearProducts(
+            self.A, self.Zs, self.SS, self.R, self.beta, self.n, self.log_weights,
+            self.estimates_sigma,
+        )  # fmt: skip
+
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.
 
@@ -113,7 +120,7 @@ class CrossProducts:
 def cross_products_of(problem: Problem) -> CrossProducts:
     """Return what the likelihood of a linear mixed model needs of the rows, made once."""
     if CrossProducts not in problem.cache:
-        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem))
+        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem, chains=True))
     found: CrossProducts = problem.cache[CrossProducts]
     return found
 

@@ -64,7 +64,7 @@ class JointMode(Approximation):
         """
         if not _moves(problem):
             return Laplace(self.mode).objective(problem)
-        return JointModeObjective(layout_of(problem), self.mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode)
 
     def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the criterion at coefficients that all parts together determine."""
@@ -76,7 +76,7 @@ class JointMode(Approximation):
         """Return the criterion that looks for its first joint mode from a given u."""
         if not _moves(problem):
             return Laplace(self.mode).objective_from(problem, mode)
-        return JointModeObjective(layout_of(problem), self.mode, mode)
+        return JointModeObjective(layout_of(problem, chains=True), self.mode, mode)
 
 
 def _moves(problem: Problem) -> bool:

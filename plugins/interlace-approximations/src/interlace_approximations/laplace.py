@@ -21,6 +21,7 @@ from interlace_core.contract import Approximation, Array, Derivatives, Evaluatio
 from interlace_core.engine import (
     DEFAULT_SETTINGS,
     Blocks,
+    ChainSlopes,
     Conditional,
     Layout,
     Mode,
@@ -73,7 +74,7 @@ class Laplace(Approximation):
             problem,
             self.mode,
             mode,
-            lambda: LaplaceObjective(layout_of(problem), self.mode, mode),
+            lambda: LaplaceObjective(layout_of(problem, chains=True), self.mode, mode),
         )
 
     def at_mode(
@@ -182,8 +183,28 @@ def laplace_value_gradient(
     u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
-    gradient[: problem.n_theta] = layout.template_pullback(psi, dT)
+    chain = chain_slopes(conditional, mode, adjoint.v, Zs, Zl)
+    gradient[: problem.n_theta] = layout.template_pullback(psi, dT, chain)
     return value, gradient
+
+
+def chain_slopes(
+    conditional: Conditional, mode: Mode, v: Array, Zs: list[Array], Zl: list[Array]
+) -> ChainSlopes | None:
+    """Return dF in the numbers of the structure's chain; None where it has none.
+
+    What log|H| / 2 moves by, and scores times u, v, as in the templates.
+    """
+    found = mode.factorisation.chain_slopes()
+    if found is None:
+        return None
+    u_parts, v_parts = (conditional.layout.structure.split(each) for each in (mode.point.u, v))
+    for f, factor in enumerate(conditional.layout.structure.factors):
+        if factor.chain is not None:
+            scale = conditional.T[f][0, 0]
+            found = found + factor.chain.slopes(scale * Zs[f], u_parts[f])
+            found = found + factor.chain.slopes(scale * Zl[f], v_parts[f])
+    return found
 
 
 def fixed_gradient(problem: Problem, scores: dict[int, Array], n_psi: int) -> Array:

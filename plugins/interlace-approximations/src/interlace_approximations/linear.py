@@ -37,7 +37,7 @@ from interlace_core.contract import (
     UnsupportedModelError,
     total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, layout_of
+from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
 
 
 class MaximumLikelihood(Approximation):
@@ -111,7 +111,10 @@ class MaximumLikelihood(Approximation):
         """Return the negative (restricted) log-likelihood as a function of psi."""
         if _by_rows(problem):
             return RowObjective(layout_of(problem), self.restricted)
-        return LinearObjective(cross_products_of(problem), self.restricted)
+        data = cross_products_of(problem)
+        return compiled_linear(
+            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
+        )
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
@@ -225,15 +228,17 @@ class LinearShortcuts(Shortcuts):
         coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
         factors = range(len(self.data.layout.structure.factors))
         effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
-        return Information(coefficients, effects)
+        return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1."""
+        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
+        plain = self.data.layout.plain
+        data = self.data if plain is None else CrossProducts.of(plain)
         try:
-            inverse = LinearPoint(self.data, psi).factorisation.selected_inverse()
+            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(self.data.layout.structure.factors))]
+        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
 
 
 class LinearObjective:
@@ -252,10 +257,10 @@ class LinearObjective:
             value = point.deviance(self.restricted)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(np.inf, gradient, np.zeros(layout.structure.q), Status.NOT_FINITE)
-        dT, in_log_sigma = point.gradient(self.restricted)
+        dT, chain, in_log_sigma = point.gradient(self.restricted)
         if self.data.estimates_sigma:
             gradient[-1] = in_log_sigma
-        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT)
+        gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT, chain)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
 

@@ -22,7 +22,13 @@ from scipy.linalg import solve_triangular
 from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.reduced import Reduced
 from interlace_core.contract import Array, IntArray
-from interlace_core.engine import Factor, Factorisation, factorise_posterior, sandwich
+from interlace_core.engine import (
+    ChainSlopes,
+    Factor,
+    Factorisation,
+    factorise_posterior,
+    sandwich,
+)
 
 MAX_CONDITION = 1e6
 """Of a template by whose transpose u is divided; above it what is divided for is summed anew. The
@@ -44,7 +50,8 @@ class LinearPoint(Reduced):
         self.data = data
         log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
         self.tau = np.exp(-2.0 * log_sigma)
-        self.T = data.layout.templates(psi)
+        self.layout = data.layout.at(psi)
+        self.T = self.layout.templates(psi)
         # 1. H
         self.factorisation = self._factorise()
         # 2. U
@@ -66,28 +73,33 @@ class LinearPoint(Reduced):
 
     @property
     def _factors(self) -> tuple[Factor, ...]:
-        return self.data.layout.structure.factors
+        return self.layout.structure.factors
 
     def _factorise(self) -> Factorisation:
         H = {
             (i, j): sandwich(self.T[i], self.tau * block, self.T[j])
             for (i, j), block in self.data.A.items()
         }
-        return factorise_posterior(self.data.layout.plan, self.data.layout.structure, H)
+        return factorise_posterior(self.layout.plan, self.layout.structure, H)
 
     @property
     def mode(self) -> Array:
         """Conditional mode of u, shape (q,)."""
-        return self.data.layout.structure.join([self.residual @ u for u in self.U])
+        return self.layout.structure.join([self.residual @ u for u in self.U])
 
-    def gradient(self, restricted: bool) -> tuple[list[Array], float]:
-        """Return the derivatives of `deviance` in each factor's T and in log sigma."""
+    def gradient(self, restricted: bool) -> tuple[list[Array], ChainSlopes | None, float]:
+        """Return the derivatives of `deviance` in each factor's T, the chain, and log sigma."""
         dT = self.logdet_pullback()
         # tr(H^-1 T' tau A T), which is what a change of tau does to log|H|
         shrinkage = sum(float(np.sum(T * d)) for T, d in zip(self.T, dT, strict=True))
-        moved, d_sigma = self.quadratic_gradient(self.columns(restricted))
+        columns = self.columns(restricted)
+        moved, d_sigma = self.quadratic_gradient(columns)
         dT = [d + 0.5 * np.sum(m, axis=-1) for d, m in zip(dT, moved, strict=True)]
-        return dT, self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma))
+        return (
+            dT,
+            self._chain_gradient(columns),
+            self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma)),
+        )
 
     def quadratic_gradient(self, columns: Array) -> tuple[list[Array], Array]:
         """Return derivatives of s'V^-1 s for combinations s of [Q r].
@@ -112,22 +124,42 @@ class LinearPoint(Reduced):
         lengths = np.einsum("jm,jk,km->m", columns, self.lengths, columns)
         return dT, -2.0 * (value - lengths)
 
+    def _chain_gradient(self, columns: Array) -> ChainSlopes | None:
+        """Return the derivatives in the chain, with those of s'V^-1 s / 2 for the columns s."""
+        own = self.factorisation.chain_slopes()
+        if own is None or self.chain_moments is None:
+            return None
+        weights = columns @ columns.T
+        r = self.chain_moments
+        return own + ChainSlopes(
+            -np.einsum("tjk,jk->t", r.carry, weights), -np.einsum("tjk,jk->t", r.shocks, weights)
+        )
+
     def covariance_slopes(self, psi: Array) -> Array:
         """Return the derivatives of `covariance` in theta and log sigma, (n_theta + 1, p, p)."""
-        layout, p = self.data.layout, len(self.root)
+        layout, p = self.layout, len(self.root)
         columns = self.fixed_columns()
         half = [
             np.einsum("ajbk,jm,kn->abmn", r, columns, columns, optimize=True)
             for r, _ in self.moments
         ]
         dT = [-(d + d.transpose(0, 1, 3, 2)) for d in half]
+        chains = None
+        if self.chain_moments is not None:
+            in_chain = [
+                np.einsum("tjk,jm,kn->mnt", each, columns, columns, optimize=True)
+                for each in (self.chain_moments.carry, self.chain_moments.shocks)
+            ]
+            chains = [-(each + each.transpose(1, 0, 2)) for each in in_chain]
         inner = columns.T @ self.lengths @ columns
         n_theta = layout.problem.n_theta
         slopes = np.empty((n_theta + self.data.estimates_sigma, p, p))
         slopes[n_theta:] = -2.0 * (np.eye(p) - inner)
         for m in range(p):
             for k in range(p):
-                slopes[:n_theta, m, k] = layout.template_pullback(psi, [d[:, :, m, k] for d in dT])
+                chain = None if chains is None else ChainSlopes(chains[0][m, k], chains[1][m, k])
+                own = [d[:, :, m, k] for d in dT]
+                slopes[:n_theta, m, k] = layout.template_pullback(psi, own, chain)
         # d(M^-1) = -B (B' dM B) B' where B B' = M^-1
         B = solve_triangular(self.data.R, self.inverse_root)
         return np.asarray(-np.einsum("im,rmk,jk->rij", B, slopes, B))
@@ -152,6 +184,26 @@ class LinearPoint(Reduced):
             found.append((ru, uu))
         return found
 
+    @cached_property
+    def chain_moments(self) -> ChainSlopes | None:
+        """Sums over groups of a v' and a u' for the columns of [Q r], for each number of the chain.
+
+        With a the response of its effects, u = d a; None where there is no chain. Each of shape
+        (c - 1 or c, p + 1, p + 1), the first of a.
+        """
+        for factor, (U,) in (
+            (factor, U) for factor, U in zip(self._factors, self.U, strict=True) if factor.chain
+        ):
+            assert factor.chain is not None
+            c, L = factor.chain.shape
+            u, v = (x.reshape(-1, c, L) for x in (U, factor.spread(U)))
+            a = u / factor.chain.shocks
+            return ChainSlopes(
+                np.einsum("jtl,ktl->tjk", a[:, 1:], v[:, :-1], optimize=True),
+                np.einsum("jtl,ktl->tjk", a, u, optimize=True),
+            )
+        return None
+
     @property
     def lengths(self) -> Array:
         """Products of u over all factors and levels, shape (p + 1, p + 1)."""
@@ -168,7 +220,7 @@ class LinearPoint(Reduced):
         """Return r = tau Z'w (s - Z T u) of one factor, shape (c, p + 1, L), without dividing."""
         total: Array = self.data.Zs[i].copy()
         for (j, k), block in self.data.A.items():
-            pair = self.data.layout.structure.pairs[j, k]
+            pair = self.layout.structure.pairs[j, k]
             if j == i:
                 b = self._effects(k)[:, :, pair.second]
                 total -= _spread(block, b, pair.first, total)

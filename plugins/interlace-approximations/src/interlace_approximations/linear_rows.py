@@ -152,7 +152,7 @@ class RowObjective:
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             nowhere = np.zeros(self.layout.structure.q)
             return Evaluation(np.inf, gradient, nowhere, Status.NOT_FINITE)
-        dT, _ = here.point.gradient(self.restricted)
+        dT, _, _ = here.point.gradient(self.restricted)
         problem = self.layout.problem
         gradient[: problem.n_theta] = self.layout.template_pullback(psi, dT)
         _add_row_gradient(problem, here, psi, gradient, self.restricted)

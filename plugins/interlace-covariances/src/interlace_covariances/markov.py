@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contract import Array, DataError, Kind, ResidualCorrelation
+from interlace_core.contract import Array, Chain, DataError, Kind, ResidualCorrelation
 from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.residuals import AutoregressiveResiduals
 from interlace_covariances.scaled import ScaledCorrelation
@@ -79,41 +80,38 @@ class MarkovSequence(ScaledCorrelation):
         """One if there is anything to correlate."""
         return min(self.size - 1, 1)
 
+    def chain(self, theta: Array) -> Chain | None:
+        """Return the sequence, where there is one variance."""
+        if not self.equal_variances:
+            return None
+        return replace(self._unit(theta[1:]), scale=float(theta[0]))
+
+    def chain_pullback(self, theta: Array, slopes: Chain) -> Array:
+        """Return the derivatives in the standard deviation and the angle."""
+        return np.concatenate([[slopes.scale], self._angle_pullback(theta[1:], slopes)])
+
     def root(self, angles: Array) -> Array:
         """Return the lower-triangular root, row by row."""
-        C = np.eye(self.size)
-        if not self.n_angles:
-            return C
-        rho, d = self._chain(angles)
-        for t in range(1, self.size):
-            C[t, :t] = rho[t - 1] * C[t - 1, :t]
-            C[t, t] = d[t - 1]
-        return C
+        return self._unit(angles).root()
 
     def root_pullback(self, angles: Array, dC: Array) -> Array:
         """Return the derivative in the angle, from the last row to the first."""
+        return self._angle_pullback(angles, self._unit(angles).pullback(dC))
+
+    def _unit(self, angles: Array) -> Chain:
+        """Return the sequence of variance 1."""
+        if not self.n_angles:
+            return Chain(1.0, np.zeros(0), np.ones(1))
+        rho, square = self.steps(angles)
+        return Chain(1.0, rho, np.sqrt(np.append(1.0, square + LEAST_SHOCK**2)))
+
+    def _angle_pullback(self, angles: Array, slopes: Chain) -> Array:
         if not self.n_angles:
             return np.zeros(0)
-        C = self.root(angles)
-        rho, _ = self._chain(angles)
-        d_rho, d_d = np.zeros_like(rho), np.zeros_like(rho)
-        carried = np.zeros(self.size)
-        for t in range(self.size - 1, 0, -1):
-            carried += dC[t]
-            d_rho[t - 1] = carried[:t] @ C[t - 1, :t]
-            d_d[t - 1] = carried[t]
-            carried[t:] = 0.0
-            carried *= rho[t - 1]
-        return np.array([self._chain_pullback(angles, d_rho, d_d)])
-
-    def _chain(self, angles: Array) -> tuple[Array, Array]:
-        rho, square = self.steps(angles)
-        return rho, np.sqrt(square + LEAST_SHOCK**2)
-
-    def _chain_pullback(self, angles: Array, d_rho: Array, d_d: Array) -> float:
-        rho_slope, square_slope = self.step_slopes(angles)
-        _, d = self._chain(angles)
-        return float(d_rho @ rho_slope + d_d @ (0.5 * square_slope / d))
+        in_rho, in_square = self.step_slopes(angles)
+        shocks = self._unit(angles).shocks[1:]
+        own = slopes.carry @ in_rho + slopes.shocks[1:] @ (0.5 * in_square / shocks)
+        return np.array([own])
 
 
 class Autoregressive(MarkovSequence):

@@ -30,7 +30,7 @@ HALF_NORMAL = "the half-normal distribution"
 class SkewNormalFamily(Family):
     """y with mean mu, standard deviation sigma and slant alpha.
 
-    y = xi + omega (delta |U| + sqrt(1 - delta^2) V) with U and V standard normal and
+    `y = xi + omega (delta abs(U) + sqrt(1 - delta^2) V)` with U and V standard normal and
     delta = alpha / sqrt(1 + alpha^2) (Azzalini 1985). The sign of alpha is that of the
     skewness, 0 is the normal distribution, and infinity the half-normal one. At alpha = 0 the
     log-likelihood is stationary in alpha whatever the data (skewness is cubic in it): a fit

@@ -6,9 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from interlace_core.contract import Array, Evaluation, Family, Kernels, RowKernel
-from interlace_kernels import objectives
+from interlace_core.contract import (
+    Array,
+    CompiledFunction,
+    CompiledPath,
+    Evaluation,
+    Family,
+    Kernels,
+    LinearProducts,
+    QuasiNewton,
+    RowKernel,
+)
+from interlace_kernels import linear, objectives, several
+from interlace_kernels import plan as plans
 from interlace_kernels import rows as row_kernels
+from interlace_kernels import search as searches
 from interlace_kernels.library import library
 
 
@@ -53,4 +65,33 @@ class CompiledKernels(Kernels):
             return objectives.LaplaceObjective(found, layout, rows, settings, mode)
         if objectives.serves_nested(layout):
             return objectives.NestedObjective(found, layout, rows, settings, mode)
+        if several.serves_several(layout):
+            return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
+
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return the plan in C of a structure of several factors."""
+        return plans.compiled_plan(library(), structure, plan)
+
+    def linear_objective(
+        self, layout: Any, products: LinearProducts, restricted: bool
+    ) -> Callable[[Array], Evaluation] | None:
+        """Return the compiled likelihood of a linear model with one grouping factor."""
+        found = library()
+        if found is None or not linear.serves_linear(layout, products):
+            return None
+        return linear.LinearObjective(found, layout, products, restricted)
+
+    def search(
+        self, function: CompiledFunction, rule: QuasiNewton, origin: Array, B: Array, floor: float
+    ) -> CompiledPath | None:
+        """Return the path of the compiled search."""
+        found = library()
+        return None if found is None else searches.search(found, function, rule, origin, B, floor)
+
+    def at_each(
+        self, function: CompiledFunction, psi: Array
+    ) -> tuple[Array, Array, Array, int] | None:
+        """Return a compiled function at several points."""
+        found = library()
+        return None if found is None else searches.at_each(found, function, psi)

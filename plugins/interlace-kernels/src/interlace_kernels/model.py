@@ -120,14 +120,31 @@ class Model:
         mode: Array | None,
         block_rows: int = BLOCK_ROWS,
     ) -> None:
-        problem, factor = layout.problem, layout.structure.factors[0]
+        factor = layout.structure.factors[0]
         c, G = factor.shape
+        starts = np.append(factor.rows.starts, layout.problem.n).astype(np.int64)
+        ld = leading_dimension(max(block_rows, int(np.diff(starts).max())))
+        self._begin(layout, rows, settings, mode, block_rows, ld, c)
+        self.struct.G, self.struct.starts = G, self._at(starts)
+        for a, z in enumerate(covariates(factor, layout.problem.n)):
+            self.struct.z[a] = None if z is None else self._at(z)
+
+    def _begin(
+        self,
+        layout: Any,
+        rows: RowKernel,
+        settings: Any,
+        mode: Array | None,
+        block_rows: int,
+        ld: int,
+        c: int,
+    ) -> None:
+        """Set all of the struct but the grouping factor."""
+        problem = layout.problem
         K, n = len(problem.predictors), problem.n
         (random,) = layout.structure.random_predictors
         self._keep: list[Any] = [rows]
         self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
-        starts = np.append(factor.rows.starts, n).astype(np.int64)
-        ld = leading_dimension(max(block_rows, int(np.diff(starts).max())))
         slots = (K + 1) * (K + 2) * (K + 3) // 6
         struct = self.struct = ModelStruct()
         columns = np.asfortranarray(rows.columns)
@@ -136,10 +153,7 @@ class Model:
             struct.data = self._at(np.frombuffer(rows.data, dtype=np.uint8))  # type: ignore[call-overload]
         if problem.weights is not None:
             struct.weights = self._at(np.ascontiguousarray(problem.weights))
-        struct.n, struct.K, struct.G, struct.c, struct.random = n, K, G, c, random
-        struct.starts = self._at(starts)
-        for a, z in enumerate(covariates(factor, n)):
-            struct.z[a] = None if z is None else self._at(z)
+        struct.n, struct.K, struct.c, struct.random = n, K, c, random
         struct.predictors = self._predictors(problem.predictors, random)
         struct.u = self.u.ctypes.data
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Evaluation, RowKernel, Status
+from interlace_core.contract import (
+    Array,
+    CompiledFunction,
+    CompiledObjective,
+    Evaluation,
+    RowKernel,
+    Status,
+)
 from interlace_kernels.library import Library
 from interlace_kernels.model import BLOCK_ROWS, LARGEST_C, MOST_LEVELS, Double, Int, Model
+from interlace_kernels.search import mode_function
 
 MOST_PREDICTORS = 20
 """Of nested.c, which keeps three slots of each by row."""
@@ -56,25 +65,35 @@ def serves_nested(layout: Any) -> bool:
     return intercepts and nested and few and sorted_rows and _fits(layout)
 
 
-class CompiledObjective:
+class ModeObjective(CompiledObjective):
     """psi -> Evaluation by a C function; the last mode tells where the next search starts.
 
     Parameters
     ----------
-    function : ctypes function
-        Of a struct, templates, coefficients, and where to write value, gradients and steps.
+    library : Library
+    function : str
+        Name of a function of a struct, templates, coefficients, and where to write value,
+        gradients and steps.
     layout : engine.Layout
     model : Model
     struct : ctypes.Structure
         That the function takes, of the model.
     """
 
-    def __init__(self, function: Any, layout: Any, model: Model, struct: Any) -> None:
-        self._layout, self._model, self._call = layout, model, function
+    def __init__(
+        self, library: Library, function: str, layout: Any, model: Model, struct: Any
+    ) -> None:
+        self._library, self._name, self._struct = library, function, struct
+        self._layout, self._model, self._call = layout, model, getattr(library.handle, function)
         problem, factors = layout.problem, layout.structure.factors
-        constants, c = problem.constants, len(factors[0].columns)
-        self._constant = 0.0 if constants is None else float(np.sum(constants))
-        self._T, self._dT = np.empty((len(factors), c, c)), np.empty((len(factors), c, c))
+        constants = problem.constants
+        self.constant = 0.0 if constants is None else float(np.sum(constants))
+        sizes = [len(factor.columns) for factor in factors]
+        self._T, self._dT = (np.empty(sum(c * c for c in sizes)) for _ in range(2))
+        ends = np.cumsum([c * c for c in sizes]).tolist()
+        self._slopes = [
+            self._dT[end - c * c : end].reshape(c, c) for c, end in zip(sizes, ends, strict=True)
+        ]
         self._beta, self._dbeta = np.empty(problem.n_beta), np.empty(problem.n_beta)
         self._value, self._iterations = Double(), Int()
         self._arguments = (
@@ -85,10 +104,16 @@ class CompiledObjective:
             ctypes.byref(self._iterations),
         )
 
+    @cached_property
+    def function(self) -> CompiledFunction | None:
+        """The same as a function of psi in C; None where theta are no entries of T."""
+        u = self._model.u
+        return mode_function(self._library, self._layout, self, self._name, self._struct, u)
+
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
         n_theta, u = self._layout.problem.n_theta, self._model.u
-        self._T[:] = self._layout.templates(psi)
+        np.concatenate([T.ravel() for T in self._layout.templates(psi)], out=self._T)
         self._beta[:] = psi[n_theta:]
         before = u.copy()
         if self._call(*self._arguments):
@@ -96,33 +121,33 @@ class CompiledObjective:
             return Evaluation(np.inf, np.zeros(psi.size), before, Status.MODE_NOT_FOUND)
         gradient = np.empty(psi.size)
         gradient[n_theta:] = self._dbeta
-        gradient[:n_theta] = self._layout.template_pullback(psi, self._dT)
+        gradient[:n_theta] = self._layout.template_pullback(psi, self._slopes)
         status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
-        value = self._value.value - self._constant
+        value = self._value.value - self.constant
         return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
 
 
-class LaplaceObjective(CompiledObjective):
+class LaplaceObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves`; arguments as for `Model`."""
 
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
     ) -> None:
         model = Model(layout, rows, settings, mode)
-        super().__init__(library.handle.ik_laplace, layout, model, model.struct)
+        super().__init__(library, "ik_laplace", layout, model, model.struct)
 
 
-class NestedObjective(CompiledObjective):
+class NestedObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves_nested`; arguments as for `Model`."""
 
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
     ) -> None:
         model = Model(layout, rows, settings, mode)
-        super().__init__(library.handle.ik_nested, layout, model, model.tree(layout))
+        super().__init__(library, "ik_nested", layout, model, model.tree(layout))
 
 
-class NodesObjective(CompiledObjective):
+class NodesObjective(ModeObjective):
     """Integrals by nodes around the mode, for a layout that `serves`.
 
     Parameters
@@ -144,4 +169,4 @@ class NodesObjective(CompiledObjective):
     ) -> None:
         block_rows = min(max(BLOCK_ELEMENTS // nodes[1].size, 64), BLOCK_ROWS)
         model = Model(layout, rows, settings, mode, block_rows)
-        super().__init__(library.handle.ik_quadrature, layout, model, model.nodes(*nodes))
+        super().__init__(library, "ik_quadrature", layout, model, model.nodes(*nodes))

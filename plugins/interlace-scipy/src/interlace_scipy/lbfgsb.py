@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Optimizer, OptimizerFacts, OptimizerResult
+from interlace_core.contract import (
+    Array,
+    Optimizer,
+    OptimizerFacts,
+    OptimizerResult,
+    QuasiNewton,
+)
 from interlace_core.families import check_options
 
 
@@ -44,6 +50,10 @@ class LBFGSB(Optimizer):
             positive_integers=("max_evaluations", "memory"),
             not_negative=("tol_abs_gradient", "tol_rel_value"),
         )
+
+    def quasi_newton(self) -> QuasiNewton:
+        """Return the options by which it ends."""
+        return QuasiNewton(self.tol_abs_gradient, self.tol_rel_value, self.max_evaluations)
 
     def minimize(
         self,

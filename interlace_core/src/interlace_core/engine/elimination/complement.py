@@ -37,6 +37,10 @@ class FactorisedComplement(ABC):
         Called once per gradient; what lies at other places means nothing.
         """
 
+    def triangle(self) -> Array:
+        """Return what `inverse` does, where a dense matrix may be without its upper triangle."""
+        return self.inverse()
+
 
 @dataclass(frozen=True)
 class Complement(ABC):

@@ -72,8 +72,13 @@ class DenseFactor(FactorisedComplement):
 
     def inverse(self) -> Array:
         """Return S^-1 row by row, both triangles."""
+        lower = self.triangle()
+        mirror(lower.reshape(self._cholesky.shape))
+        return lower
+
+    def triangle(self) -> Array:
+        """Return S^-1 row by row, its lower triangle."""
         upper, _ = lapack.dpotri(self._cholesky, lower=0)
-        mirror(upper.T)
         return np.asarray(upper.T.reshape(-1))
 
 

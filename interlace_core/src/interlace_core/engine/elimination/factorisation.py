@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.crossed import CrossedPattern
 from interlace_core.engine.elimination.smallblocks import (
     apply_each,
@@ -36,7 +37,7 @@ class Factorisation(ABC):
     Attributes
     ----------
     logdet : float
-        log |H|.
+        `log det H`.
     """
 
     logdet: float
@@ -48,6 +49,10 @@ class Factorisation(ABC):
     @abstractmethod
     def selected_inverse(self) -> Blocks:
         """Return the entries of H^-1 on the pattern of Z'WZ."""
+
+    def chain_slopes(self) -> ChainSlopes | None:
+        """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
+        return None
 
 
 class Plan(ABC):
@@ -64,6 +69,10 @@ class Plan(ABC):
         Asked before a fit, which is refused where there is no memory for them. By default 0.
         """
         return 0.0
+
+    def root_of(self, r: int) -> ChainRoot | None:
+        """Return C of a factor whose levels' effects are C u, where it is the chain's."""
+        return None
 
     @abstractmethod
     def describe(self, structure: Structure) -> str:
@@ -91,7 +100,7 @@ def factorise_posterior(plan: Plan, structure: Structure, H: Blocks) -> Factoris
         If H is not positive definite.
     """
     for index, factor in enumerate(structure.factors):
-        if factor.relation is None:
+        if factor.independent:
             diagonal = np.arange(len(factor.columns))
             H[index, index][diagonal, diagonal] += 1.0
     return plan.factorise(H)
@@ -128,23 +137,30 @@ class EliminationPlan(Plan):
         Factor at which the chain of nested factors ends.
     crossed : CrossedPattern or None
         Pattern for eliminating `last` into a complement; None if nothing is left.
+    then : Plan or None
+        Of what follows the nested factors, where that is not `last`.
     """
 
     nested: tuple[NestedStep, ...]
     last: int
     crossed: CrossedPattern | None
+    then: Plan | None = None
 
     @property
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
+        if self.then is not None:
+            return self.then.costly
         return self.crossed is not None and self.crossed.complement.costly
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
-        if self.last < 0:
-            return "no random effects"
         names = [factor.name for factor in structure.factors]
         words = [f"{names[step.factor]} (nested, block-diagonal)" for step in self.nested]
+        if self.then is not None:
+            return "; ".join([*words, self.then.describe(structure)])
+        if self.last < 0:
+            return "no random effects"
         words.append(f"{names[self.last]} (block-diagonal)")
         if self.crossed is not None:
             rest = ", ".join(names[self.last + 1 :])
@@ -153,36 +169,45 @@ class EliminationPlan(Plan):
 
     def held(self) -> float:
         """Return the entries of the complement, of its factor and of its inverse."""
+        if self.then is not None:
+            return self.then.held()
         return 0.0 if self.crossed is None else 3.0 * self.crossed.complement.n_entries
+
+    def root_of(self, r: int) -> ChainRoot | None:
+        """Return that of what follows the nested factors."""
+        return None if self.then is None else self.then.root_of(r)
 
     def factorise(self, H: Blocks) -> Factorisation:
         """Return the factorisation of H."""
         return _factorise(self, 0, dict(H))
 
 
-def build_plan(structure: Structure) -> EliminationPlan:
-    """Return the elimination order for a structure."""
+def build_plan(structure: Structure, first: int = 0) -> EliminationPlan:
+    """Return the elimination order for a structure, or for its factors from one on."""
     count = len(structure.factors)
     steps: list[NestedStep] = []
-    for i in range(count):
+    for i in range(first, count):
         later = tuple(range(i + 1, count))
         if not later:
             return EliminationPlan(tuple(steps), i, None)
         if not all(structure.pairs[i, j].nested for j in later):
             return EliminationPlan(tuple(steps), i, CrossedPattern.of(structure, i))
-        steps.append(_nested_step(structure, i, later))
+        steps.append(nested_step(structure, i, later))
     return EliminationPlan((), -1, None)
 
 
 def _factorise(plan: EliminationPlan, depth: int, H: Blocks) -> Factorisation:
     if depth < len(plan.nested):  # 1.
         return _Nested(plan, depth, H)
+    if plan.then is not None:
+        return plan.then.factorise(H)
     if plan.crossed is not None:  # 2.
         return _Crossed(plan.last, plan.crossed, H)
     return _Leaf(plan.last, H) if plan.last >= 0 else _Empty()  # 3.
 
 
-def _nested_step(structure: Structure, i: int, later: tuple[int, ...]) -> NestedStep:
+def nested_step(structure: Structure, i: int, later: tuple[int, ...]) -> NestedStep:
+    """Return how to eliminate a factor that nests in all later ones."""
     parents = tuple(_segments(structure, i, j) for j in later)
     links = {}
     for r in later:
@@ -235,6 +260,7 @@ class _Nested(Factorisation):
     def __init__(self, plan: EliminationPlan, depth: int, H: Blocks) -> None:
         step = self._step = plan.nested[depth]
         i = step.factor
+        self._roots = [plan.root_of(r) for r in step.later]
         self._inverse, logdet = invert(H[i, i])
         self._C = [H[i, r] for r in step.later]
         self._Y = [multiply(self._inverse, C) for C in self._C]
@@ -250,12 +276,15 @@ class _Nested(Factorisation):
         step = self._step
         mine = parts[step.factor]
         parts = list(parts)
-        for Y, parent, r in zip(self._Y, step.parents, step.later, strict=True):
-            parts[r] = parts[r] - parent.sum(apply_each_transposed(Y, mine))
+        later = list(zip(self._Y, step.parents, step.later, self._roots, strict=True))
+        for Y, parent, r, root in later:
+            pulled = parent.sum(apply_each_transposed(Y, mine))
+            parts[r] = parts[r] - (pulled if root is None else root.gather(pulled))
         parts = self._rest.solve(parts)
         x = apply_each(self._inverse, mine)
-        for Y, parent, r in zip(self._Y, step.parents, step.later, strict=True):
-            x = x - apply_each(Y, parts[r][:, parent.codes])
+        for Y, parent, r, root in later:
+            effects = parts[r] if root is None else root.spread(parts[r])
+            x = x - apply_each(Y, effects[:, parent.codes])
         parts[step.factor] = x
         return parts
 
@@ -274,6 +303,9 @@ class _Nested(Factorisation):
             own = own - multiply_transpose(block, self._Y[a])
         N[i, i] = own
         return N
+
+    def chain_slopes(self) -> ChainSlopes | None:
+        return self._rest.chain_slopes()
 
 
 class _Crossed(Factorisation):

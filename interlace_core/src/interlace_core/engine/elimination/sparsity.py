@@ -9,7 +9,7 @@ from interlace_core.engine.elimination.complement import Complement
 from interlace_core.engine.elimination.dense import DenseComplement
 from interlace_core.engine.elimination.multifrontal import SparseComplement
 from interlace_core.engine.elimination.multifrontal_plan import build_fronts
-from interlace_core.engine.elimination.ordering import find_elimination
+from interlace_core.engine.elimination.ordering import DENSE_SHARE, find_elimination
 from interlace_core.records import IntArray
 
 ALWAYS_DENSE = 256
@@ -55,22 +55,48 @@ def choose_complement(
     )
     if _share_of_neighbours(C) > FULL_SHARE:
         return dense
-    sparse = build_sparse(C, rest)
+    pattern = _pattern(C, rest)
+    if _dense_cost(_never_eliminated(pattern)) >= GAIN * _dense_cost(size):
+        return dense
+    sparse = _sparse(pattern)
     return sparse if sparse.fronts.predicted_cost < GAIN * _dense_cost(size) else dense
 
 
 def build_sparse(C: csr_array, rest: list[tuple[IntArray, IntArray]]) -> SparseComplement:
     """Return the sparse complement with the pattern of C' C and some further entries."""
+    return _sparse(_pattern(C, rest))
+
+
+def _pattern(C: csr_array, rest: list[tuple[IntArray, IntArray]]) -> csr_array:
+    """Return C' C and the further entries: what is stored in it is the pattern."""
     size = C.shape[1]
     rows = np.concatenate([np.arange(size), *(r.ravel() for r, _ in rest)])
     columns = np.concatenate([np.arange(size), *(c.ravel() for _, c in rest)])
     E = csr_array((np.ones(rows.size), (rows, columns)), shape=(size, size))
-    pattern = (C.T.tocsr() @ C + E + E.T).tocsr()
+    return csr_array(C.T.tocsr() @ C + E + E.T)
+
+
+def _sparse(pattern: csr_array) -> SparseComplement:
+    size = pattern.shape[0]
     fronts = build_fronts(find_elimination(pattern))
     rows = np.repeat(np.arange(size), np.diff(pattern.indptr))
     lower = pattern.indices <= rows
     keys = np.sort(rows[lower] * size + pattern.indices[lower])
     return SparseComplement(size, keys, fronts)
+
+
+def _never_eliminated(pattern: csr_array) -> int:
+    """Return how many rows no order will eliminate before the rest counts as dense, about.
+
+    Those that have too many neighbours among themselves: fill only adds to these. To look for an
+    order in a pattern of many such rows takes longer than it can gain in a fit.
+    """
+    most = DENSE_SHARE * pattern.shape[0]
+    while True:
+        kept = np.flatnonzero(np.diff(pattern.indptr) > most + 1.0)
+        if kept.size == pattern.shape[0]:
+            return int(kept.size)
+        pattern = pattern[kept][:, kept]
 
 
 def _share_of_neighbours(C: csr_array) -> float:

@@ -129,6 +129,24 @@ static double value_noise(const block *b)
     return total;
 }
 
+/* What rounding of all rows' predictors changes f by, from what is kept of them; a decrement of it
+ * where d1 is NULL. */
+static double rounding_of_rows(const ik_model *m, const double *fixed, const double *eta,
+                               const double *d1, const double *d2)
+{
+    const ik_predictor *p = m->predictors + m->random;
+    double total = 0.0;
+    int64_t i;
+    for (i = 0; i < m->n; i++) {
+        double most = fabs(p->offset[p->offset_step * i]), each;
+        most = fabs(fixed[i]) > most ? fabs(fixed[i]) : most;
+        most = fabs(eta[i]) > most ? fabs(eta[i]) : most;
+        each = ROUNDING * most;
+        total += fabs(d2[i]) * each * each + (d1 ? fabs(d1[i]) * each : 0.0);
+    }
+    return total;
+}
+
 /* Add X' score of every predictor. */
 static void gradient_of_coefficients(const block *b, double *dbeta)
 {

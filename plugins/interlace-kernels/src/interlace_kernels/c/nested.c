@@ -178,20 +178,9 @@ static void come_down(const tree *b, int into)
 static double rounding(const tree *b, int decrement)
 {
     const ik_model *m = &b->t->m;
-    const ik_predictor *p = m->predictors + m->random;
-    const double *d1 = kept_slot(b, interlace_slot(m->K, -1, -1, m->random));
-    const double *d2 = kept_slot(b, interlace_slot(m->K, -1, m->random, m->random));
-    const double *fixed = kept(b, 0), *eta = kept(b, 1);
-    double total = 0.0;
-    int64_t i;
-    for (i = 0; i < m->n; i++) {
-        double most = fabs(p->offset[p->offset_step * i]), each;
-        most = fabs(fixed[i]) > most ? fabs(fixed[i]) : most;
-        most = fabs(eta[i]) > most ? fabs(eta[i]) : most;
-        each = ROUNDING * most;
-        total += fabs(d2[i]) * each * each + (decrement ? 0.0 : fabs(d1[i]) * each);
-    }
-    return total;
+    return rounding_of_rows(m, kept(b, 0), kept(b, 1),
+                            decrement ? 0 : kept_slot(b, interlace_slot(m->K, -1, -1, m->random)),
+                            kept_slot(b, interlace_slot(m->K, -1, m->random, m->random)));
 }
 
 static int32_t descend(tree *b, const double *beta, int *found)

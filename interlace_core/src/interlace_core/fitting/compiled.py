@@ -1,0 +1,123 @@
+"""Searches and differences in compiled code, where the objective is a function in C.
+
+They do what is done without, evaluation by evaluation, and are counted with these. Nothing is
+judged in C: a search that meets what has to be looked at closer is begun anew, step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from interlace_core.contract.kernels import Compiled
+from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.compiled import SEARCHED, function_of
+from interlace_core.fitting.exact import Watched
+from interlace_core.fitting.objective import Objective, Possible
+from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
+
+
+def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
+    """Return where a compiled search ended, in place of the optimizer's; None if there is none.
+
+    There is one where the objective is compiled and has no bounds, nobody wants to be told of each
+    step, and the optimizer lets another quasi-Newton search take its place.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the search; it has seen the point that the coordinates have their origin at.
+    optimizer : Optimizer
+    """
+    served, coordinates = _served(objective), objective.coordinates
+    rule = optimizer.quasi_newton()
+    if served is None or rule is None or not served.compiled.searches:
+        return None
+    if np.any(np.isfinite(coordinates.lower)) or np.any(np.isfinite(coordinates.upper)):
+        return None
+    tally = objective.tally
+    if objective.limit is not None:
+        left = max(objective.limit - tally.n_evaluations, 1)
+        rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
+    for kernels in served.compiled.searches:
+        floor = served.floor - served.raised
+        found = kernels.search(served.function, rule, coordinates.origin, coordinates.B, floor)
+        if found is None:
+            continue
+        raised = served.raised
+        tally.count(found.n_evaluations, found.n_failed, found.n_inner)
+        tally.path += [(value + raised, slope) for value, slope in found.path.tolist()]
+        # the mode there, and a second opinion on its value
+        evaluation = objective.at(coordinates.psi(found.z))
+        if evaluation.status is not Status.OK:
+            return None
+        served.problem.cache[SEARCHED] = True
+        return OptimizerResult(
+            found.z, evaluation.value, found.reached, found.message, found.n_evaluations
+        )
+    return None
+
+
+def compiled_at_each(objective: Objective, psi: Array) -> tuple[Array, Array] | None:
+    """Return gradients and profiled entries at several points, NaN where there is no value.
+
+    None where the objective is not compiled. They are counted; none of them becomes the best point.
+
+    Parameters
+    ----------
+    objective : Objective
+    psi : ndarray, shape (k, n_psi)
+
+    Returns
+    -------
+    gradients : ndarray, shape (k, n_psi)
+    profiled : ndarray, shape (k, n_profiled)
+    """
+    served = _served(objective)
+    if served is None or not len(psi):
+        return None
+    for kernels in served.compiled.objectives:
+        found = kernels.at_each(served.function, psi)
+        if found is None:
+            continue
+        values, gradients, profiled, inner = found
+        good = np.isfinite(values) & (values + served.raised >= served.floor)
+        good &= np.isfinite(gradients).all(axis=1)
+        if not np.all(good):
+            return None
+        objective.tally.count(len(psi), 0, inner)
+        slopes = np.abs(gradients @ objective.coordinates.B).max(axis=1, initial=0.0)
+        objective.tally.path += list(
+            zip((values + served.raised).tolist(), slopes.tolist(), strict=True)
+        )
+        return gradients, profiled
+    return None
+
+
+class _Served:
+    """An objective that is a function in C, and what its values are held against."""
+
+    def __init__(
+        self, function: CompiledFunction, compiled: Compiled, problem: Problem,
+        raised: float, floor: float,
+    ) -> None:  # fmt: skip
+        self.function, self.compiled, self.problem = function, compiled, problem
+        self.raised, self.floor = raised, floor
+
+
+def _served(objective: Objective) -> _Served | None:
+    """Return the objective's function in C; None where there is none, or each step is told of."""
+    tally, evaluate, floor = objective.tally, objective.evaluate, -np.inf
+    if tally.report is not None or (tally.stopping is not None and tally.stopping.is_told):
+        return None
+    if isinstance(evaluate, Watched):
+        floor = evaluate.floor
+        evaluate = evaluate.evaluate
+    if not isinstance(evaluate, Possible) or evaluate.problem.compiled is None:
+        return None
+    function, problem = function_of(evaluate.evaluate), evaluate.problem
+    if function is None or problem.compiled is None:
+        return None
+    return _Served(function, problem.compiled, problem, evaluate.raised, max(floor, evaluate.floor))

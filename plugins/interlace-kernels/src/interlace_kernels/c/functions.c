@@ -1,0 +1,69 @@
+/* Objectives as functions of psi, for covariance structures whose theta are entries of T. */
+#include "search.h"
+#include <string.h>
+
+static void place(const ik_templates *t, const double *psi)
+{
+    int64_t e;
+    memset(t->T, 0, (size_t)t->size * sizeof(double));
+    for (e = 0; e < t->entries; e++)
+        t->T[t->to[e]] = psi[t->from[e]];
+}
+
+static void pull(const ik_templates *t, double *gradient)
+{
+    int64_t e;
+    memset(gradient, 0, (size_t)t->n_theta * sizeof(double));
+    for (e = 0; e < t->entries; e++)
+        gradient[t->from[e]] += t->dT[t->to[e]];
+}
+
+static int32_t checked(double value, const double *gradient, int64_t n)
+{
+    int64_t i;
+    int finite = fabs(value) < INFINITY;
+    for (i = 0; i < n; i++)
+        finite &= fabs(gradient[i]) < INFINITY;
+    return finite ? 0 : 2;
+}
+
+IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *value,
+                                   double *gradient, double *profiled, int64_t *inner)
+{
+    ik_mode_context *k = context;
+    const ik_templates *t = &k->templates;
+    int32_t failed;
+    (void)profiled;
+    place(t, psi);
+    memcpy(k->before, k->u, (size_t)k->q * sizeof(double));
+    failed = k->evaluate(k->model, t->T, psi + t->n_theta, value, t->dT, gradient + t->n_theta,
+                         inner);
+    if (failed) {
+        memcpy(k->u, k->before, (size_t)k->q * sizeof(double));
+        return failed;
+    }
+    pull(t, gradient);
+    *value -= k->constant;
+    return checked(*value, gradient, t->n_psi);
+}
+
+IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *value,
+                                     double *gradient, double *profiled, int64_t *inner)
+{
+    ik_linear_context *k = context;
+    const ik_templates *t = &k->templates;
+    const int64_t last = t->n_psi - 1;
+    double slope;
+    int32_t failed;
+    place(t, psi);
+    *inner = 0;
+    failed = ik_linear_value(k->model, t->T, k->estimates_sigma ? psi[last] : 0.0, value, t->dT,
+                             &slope, profiled, k->covariance, k->mode);
+    if (failed)
+        return failed;
+    memset(gradient, 0, (size_t)t->n_psi * sizeof(double));
+    pull(t, gradient);
+    if (k->estimates_sigma)
+        gradient[last] = slope;
+    return checked(*value, gradient, t->n_psi);
+}

@@ -1,0 +1,360 @@
+/* Linear mixed models with c = 1 ... 4 correlated effects of one factor: the likelihood, or the
+ * restricted one, with its exact gradient. The formulas are those of
+ * interlace_approximations.linear_point; nothing here looks at rows.
+ */
+#include "linear.h"
+#include "small.h"
+#include <string.h>
+
+#define MAX_CONDITION 1e6 /* of a template by whose transpose u is divided */
+
+/* Where the work of one evaluation lies. */
+typedef struct {
+    double *M, *root, *inverse, *columns; /* p1 x p1 */
+    double *pulled, *solved;              /* p1 x c x LANES */
+} parts;
+
+static parts parts_of(const ik_linear *m)
+{
+    const int64_t square = m->p1 * m->p1, block = m->p1 * m->c * LANES;
+    parts w;
+    w.M = m->work;
+    w.root = w.M + square;
+    w.inverse = w.root + square;
+    w.columns = w.inverse + square;
+    w.pulled = w.columns + square;
+    w.solved = w.pulled + block;
+    return w;
+}
+
+/* What a block of k levels adds to log|H|, to dT and to M, and their U; 0 if H is not positive
+ * definite. Lanes beyond k have A = 0, hence H = I. */
+IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const double *T, double tau,
+                     int64_t g, int64_t k, double *log_det, double *dT)
+{
+    double AT[LARGEST_C * LARGEST_C][LANES], L[LARGEST_C * LARGEST_C][LANES];
+    double N[LARGEST_C * LARGEST_C][LANES], sum;
+    const int64_t G = m->G, lanes = (k + 7) / 8 * 8;
+    int64_t l, i, j;
+    int a, b, d, bad = 0;
+    for (a = 0; a < c; a++)
+        for (b = 0; b < c; b++) {
+            double *IK_RESTRICT out = AT[a * c + b];
+            for (l = 0; l < lanes; l++)
+                out[l] = 0.0;
+            for (d = 0; d < c; d++) {
+                const double t = tau * T[d * c + b], *IK_RESTRICT x = m->A + (a * c + d) * G + g;
+                IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
+            }
+        }
+    IK_SIMD for (l = 0; l < lanes; l++)
+    {
+        double H[LARGEST_C * LARGEST_C], inverse[LARGEST_C], product = 1.0;
+        int i_, j_, q;
+        for (i_ = 0; i_ < c; i_++)
+            for (j_ = 0; j_ <= i_; j_++) {
+                double x = i_ == j_ ? 1.0 : 0.0;
+                for (q = 0; q < c; q++)
+                    x += T[q * c + i_] * AT[q * c + j_][l];
+                H[i_ * c + j_] = x;
+            }
+        for (j_ = 0; j_ < c; j_++) {
+            double x = H[j_ * c + j_];
+            for (q = 0; q < j_; q++)
+                x -= H[j_ * c + q] * H[j_ * c + q];
+            product *= x;
+            inverse[j_] = 1.0 / sqrt(x);
+            for (i_ = j_ + 1; i_ < c; i_++) {
+                double y = H[i_ * c + j_];
+                for (q = 0; q < j_; q++)
+                    y -= H[i_ * c + q] * H[j_ * c + q];
+                H[i_ * c + j_] = y * inverse[j_];
+            }
+        }
+        L[0][l] = product;
+        for (j_ = 0; j_ < c; j_++) {
+            double e[LARGEST_C] = {0.0};
+            e[j_] = 1.0;
+            for (i_ = 0; i_ < c; i_++) {
+                for (q = 0; q < i_; q++)
+                    e[i_] -= H[i_ * c + q] * e[q];
+                e[i_] *= inverse[i_];
+            }
+            for (i_ = c - 1; i_ >= 0; i_--) {
+                for (q = i_ + 1; q < c; q++)
+                    e[i_] -= H[q * c + i_] * e[q];
+                e[i_] *= inverse[i_];
+            }
+            for (i_ = 0; i_ < c; i_++)
+                N[i_ * c + j_][l] = e[i_];
+        }
+    }
+    for (l = 0; l < lanes; l++)
+        bad |= !(L[0][l] > 0.0 && L[0][l] < INFINITY);
+    if (bad)
+        return 0;
+    sum = 0.0;
+    IK_SIMD_SUM(sum) for (l = 0; l < lanes; l++) sum += ik_log(L[0][l]);
+    *log_det += sum;
+    for (a = 0; a < c; a++)
+        for (b = 0; b < c; b++)
+            for (d = 0; d < c; d++)
+                dT[a * c + b] += dot(AT[a * c + d], N[d * c + b], lanes);
+    for (j = 0; j < m->p1; j++) {
+        double *pulled = w->pulled + j * c * LANES, *solved = w->solved + j * c * LANES;
+        for (a = 0; a < c; a++) {
+            double *IK_RESTRICT out = pulled + a * LANES;
+            for (l = 0; l < lanes; l++)
+                out[l] = 0.0;
+            for (d = 0; d < c; d++) {
+                const double t = tau * T[d * c + a];
+                const double *IK_RESTRICT x = m->Zs + (d * m->p1 + j) * G + g;
+                IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
+            }
+        }
+        for (a = 0; a < c; a++) {
+            double *IK_RESTRICT out = solved + a * LANES;
+            for (l = 0; l < lanes; l++)
+                out[l] = 0.0;
+            for (d = 0; d < c; d++) {
+                const double *IK_RESTRICT n = N[a * c + d], *IK_RESTRICT x = pulled + d * LANES;
+                IK_SIMD for (l = 0; l < lanes; l++) out[l] += n[l] * x[l];
+            }
+            memcpy(m->U + (a * m->p1 + j) * G + g, out, (size_t)k * sizeof(double));
+        }
+        for (i = 0; i <= j; i++)
+            for (a = 0; a < c; a++)
+                w->M[j * m->p1 + i] -=
+                    dot(pulled + a * LANES, w->solved + (i * c + a) * LANES, lanes);
+    }
+    return 1;
+}
+
+/* The lower factor of the first p rows of M, and its inverse's transpose; 0 if there is none. */
+static int factorise(int64_t p, int64_t p1, const double *M, double *root, double *inverse)
+{
+    int64_t i, j, q;
+    for (j = 0; j < p; j++) {
+        double x = M[j * p1 + j];
+        for (q = 0; q < j; q++)
+            x -= root[j * p1 + q] * root[j * p1 + q];
+        if (!(x > 0.0))
+            return 0;
+        root[j * p1 + j] = sqrt(x);
+        for (i = j + 1; i < p; i++) {
+            double y = M[i * p1 + j];
+            for (q = 0; q < j; q++)
+                y -= root[i * p1 + q] * root[j * p1 + q];
+            root[i * p1 + j] = y / root[j * p1 + j];
+        }
+    }
+    for (j = 0; j < p; j++) {
+        for (i = 0; i < p; i++)
+            inverse[i * p1 + j] = 0.0;
+        inverse[j * p1 + j] = 1.0 / root[j * p1 + j];
+        for (i = j - 1; i >= 0; i--) {
+            double x = 0.0;
+            for (q = i + 1; q <= j; q++)
+                x -= root[q * p1 + i] * inverse[q * p1 + j];
+            inverse[i * p1 + j] = x / root[i * p1 + i];
+        }
+    }
+    return 1;
+}
+
+/* Write the inverse of T; its condition by Frobenius' norm, infinite where it has none. */
+IK_INLINE double invert(const int c, const double *T, double *out)
+{
+    double work[LARGEST_C * LARGEST_C], before = 0.0, after = 0.0;
+    int i, j, q;
+    for (i = 0; i < c * c; i++) {
+        work[i] = T[i];
+        before += T[i] * T[i];
+        out[i] = i / c == i % c ? 1.0 : 0.0;
+    }
+    for (j = 0; j < c; j++) {
+        int top = j;
+        for (i = j + 1; i < c; i++)
+            top = fabs(work[i * c + j]) > fabs(work[top * c + j]) ? i : top;
+        if (!(fabs(work[top * c + j]) > 0.0))
+            return INFINITY;
+        for (q = 0; q < c; q++) {
+            const double x = work[j * c + q], y = out[j * c + q];
+            work[j * c + q] = work[top * c + q];
+            work[top * c + q] = x;
+            out[j * c + q] = out[top * c + q];
+            out[top * c + q] = y;
+        }
+        for (i = 0; i < c; i++) {
+            const double share = work[i * c + j] / work[j * c + j];
+            if (i != j)
+                for (q = 0; q < c; q++) {
+                    work[i * c + q] -= share * work[j * c + q];
+                    out[i * c + q] -= share * out[j * c + q];
+                }
+        }
+    }
+    for (i = 0; i < c * c; i++) {
+        out[i] /= work[i / c * c + i / c];
+        after += out[i] * out[i];
+    }
+    return sqrt(before * after);
+}
+
+/* Add to V the sums over levels of r u' for a combination s of the columns (of its first `size`),
+ * and return that of u'u. With `divide`, of u u' instead, to be divided by T' later. */
+IK_INLINE double moments(const int c, const ik_linear *m, const double *T, double tau,
+                         const double *s, int64_t step, int64_t size, int divide, double *V,
+                         double *mode)
+{
+    double length = 0.0;
+    int64_t g, l, j;
+    int a, b;
+    for (g = 0; g < m->G; g += LANES) {
+        const int64_t G = m->G, k = G - g < LANES ? G - g : LANES;
+        double u[LARGEST_C][LANES], r[LARGEST_C][LANES], Tu[LARGEST_C][LANES];
+        for (a = 0; a < c; a++) {
+            double *IK_RESTRICT out = u[a], *IK_RESTRICT other = r[a];
+            for (l = 0; l < k; l++)
+                out[l] = other[l] = 0.0;
+            for (j = 0; j < size; j++) {
+                const double t = s[j * step];
+                const double *IK_RESTRICT x = m->U + (a * m->p1 + j) * G + g;
+                const double *IK_RESTRICT z = m->Zs + (a * m->p1 + j) * G + g;
+                IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
+                if (!divide)
+                    IK_SIMD for (l = 0; l < k; l++) other[l] += tau * t * z[l];
+            }
+            length += dot(u[a], u[a], k);
+            if (mode)
+                memcpy(mode + a * G + g, u[a], (size_t)k * sizeof(double));
+        }
+        for (a = 0; a < c && !divide; a++) {
+            for (l = 0; l < k; l++)
+                Tu[a][l] = 0.0;
+            for (b = 0; b < c; b++)
+                IK_SIMD for (l = 0; l < k; l++) Tu[a][l] += T[a * c + b] * u[b][l];
+        }
+        for (a = 0; a < c && !divide; a++)
+            for (b = 0; b < c; b++) {
+                const double *IK_RESTRICT x = m->A + (a * c + b) * G + g;
+                IK_SIMD for (l = 0; l < k; l++) r[a][l] -= tau * x[l] * Tu[b][l];
+            }
+        for (a = 0; a < c; a++)
+            for (b = 0; b < c; b++)
+                V[a * c + b] += dot(divide ? u[a] : r[a], u[b], k);
+    }
+    return length;
+}
+
+/* Write generalised least squares, and its covariance, from the factor; the residual's combination
+ * of [Q r] goes into the last column of `columns`, whose others are those of the inverse. */
+static void coefficients(const ik_linear *m, const parts *w, double *beta, double *covariance)
+{
+    const int64_t p1 = m->p1, p = p1 - 1;
+    double *columns = w->columns;
+    int64_t i, j, q;
+    for (i = 0; i < p; i++)
+        for (j = 0; j < p; j++)
+            columns[i * p1 + j] = w->inverse[i * p1 + j];
+    for (j = 0; j < p; j++)
+        columns[p * p1 + j] = 0.0;
+    for (i = 0; i < p; i++) { /* gamma = B (B' M_last) */
+        double gamma = 0.0;
+        for (q = i; q < p; q++) {
+            double half = 0.0;
+            for (j = 0; j <= q; j++)
+                half += w->inverse[j * p1 + q] * w->M[p * p1 + j];
+            gamma += w->inverse[i * p1 + q] * half;
+        }
+        columns[i * p1 + p] = -gamma;
+    }
+    columns[p * p1 + p] = 1.0;
+    for (i = 0; i < p; i++) {
+        double total = m->beta[i];
+        for (j = i; j < p; j++)
+            total -= m->Rinv[i * p + j] * columns[j * p1 + p];
+        beta[i] = total;
+    }
+    for (i = 0; i < p; i++)
+        for (j = 0; j < p; j++) { /* R^-1 B, whose square is the covariance */
+            double total = 0.0;
+            for (q = i; q <= j; q++)
+                total += m->Rinv[i * p + q] * w->inverse[q * p1 + j];
+            w->root[i * p1 + j] = total;
+        }
+    for (i = 0; i < p; i++)
+        for (j = 0; j <= i; j++) {
+            double total = 0.0;
+            for (q = i; q < p; q++)
+                total += w->root[i * p1 + q] * w->root[j * p1 + q];
+            covariance[i * p + j] = covariance[j * p + i] = total;
+        }
+}
+
+IK_INLINE int32_t evaluate(const int c, const ik_linear *m, const double *T, double log_sigma,
+                           double *value, double *dT, double *d_log_sigma, double *beta,
+                           double *covariance, double *mode)
+{
+    const parts w = parts_of(m);
+    const int64_t p1 = m->p1, p = p1 - 1;
+    const double tau = ik_exp(-2.0 * log_sigma);
+    double log_det = 0.0, quadratic = 0.0, roots = 0.0, shrinkage = 0.0, slope, length;
+    double V[LARGEST_C * LARGEST_C] = {0.0}, inverse[LARGEST_C * LARGEST_C];
+    int64_t g, i, j;
+    int a, b, d, divide;
+    memset(dT, 0, (size_t)(c * c) * sizeof(double));
+    for (i = 0; i < p1 * p1; i++)
+        w.M[i] = tau * m->SS[i];
+    for (g = 0; g < m->G; g += LANES)
+        if (!levels(c, m, &w, T, tau, g, m->G - g < LANES ? m->G - g : LANES, &log_det, dT))
+            return 1;
+    for (i = 0; i < p1; i++)
+        for (j = 0; j < i; j++)
+            w.M[j * p1 + i] = w.M[i * p1 + j];
+    if (!factorise(p, p1, w.M, w.root, w.inverse))
+        return 1;
+    for (i = 0; i < p; i++)
+        roots += ik_log(w.root[i * p1 + i]);
+    coefficients(m, &w, beta, covariance);
+    for (i = 0; i < p1; i++)
+        for (j = 0; j < p1; j++)
+            quadratic += w.columns[i * p1 + p] * w.M[i * p1 + j] * w.columns[j * p1 + p];
+    for (a = 0; a < c * c; a++)
+        shrinkage += T[a] * dT[a];
+    divide = invert(c, T, inverse) < MAX_CONDITION;
+    length = moments(c, m, T, tau, w.columns + p, p1, p1, divide, V, mode);
+    slope = quadratic - length;
+    for (j = 0; j < p && m->restricted; j++) {
+        length = moments(c, m, T, tau, w.columns + j, p1, j + 1, divide, V, 0);
+        slope += 1.0 - length;
+    }
+    for (a = 0; a < c; a++)
+        for (b = 0; b < c; b++) {
+            double total = divide ? 0.0 : V[a * c + b];
+            for (d = 0; d < c && divide; d++)
+                total += inverse[d * c + a] * V[d * c + b];
+            dT[a * c + b] -= total;
+        }
+    *d_log_sigma = (double)m->n - shrinkage - slope;
+    *value = 0.5 * (m->constant + 2.0 * (double)m->n * log_sigma + log_det + quadratic) +
+             (m->restricted ? roots : 0.0);
+    return fabs(*value) < INFINITY ? 0 : 2;
+}
+
+#define WITH(C)                                                                                    \
+    case C:                                                                                        \
+        return evaluate(C, m, T, log_sigma, value, dT, d_log_sigma, beta, covariance, mode);
+
+IK_EXPORT int32_t ik_linear_value(const ik_linear *m, const double *T, double log_sigma,
+                                  double *value, double *dT, double *d_log_sigma, double *beta,
+                                  double *covariance, double *mode)
+{
+    switch (m->c) {
+        WITH(1)
+        WITH(2)
+        WITH(3)
+        WITH(4)
+    }
+    return 1;
+}

@@ -1,0 +1,65 @@
+/* Objectives as functions of psi, and a search for their minimum. Mirrored in search.py. */
+#ifndef SEARCH_H
+#define SEARCH_H
+#include "linear.h"
+
+/* Writes the value, its derivatives in psi (n_psi), what it profiles out, and its Newton steps for
+ * a mode. Returns 0, or why there is no value. */
+typedef int32_t (*ik_function)(void *context, const double *psi, double *value, double *gradient,
+                               double *profiled, int64_t *inner);
+
+/* How psi gives the templates: T[to[e]] = psi[from[e]], 0 elsewhere. */
+typedef struct {
+    int64_t n_psi, n_theta, entries, size;
+    const int64_t *from, *to;
+    double *T, *dT; /* `size` numbers each */
+} ik_templates;
+
+/* An objective with a mode of u inside: that of laplace.c, nested.c or quadrature.c. */
+typedef struct {
+    ik_templates templates;
+    int32_t (*evaluate)(const void *model, const double *T, const double *beta, double *value,
+                        double *dT, double *dbeta, int64_t *iterations);
+    const void *model;
+    double *u, *before; /* q numbers each: the last mode, kept where an evaluation fails */
+    int64_t q;
+    double constant; /* that the value is lower by */
+} ik_mode_context;
+
+/* A linear model's objective: log sigma is the last of psi, where it is estimated. */
+typedef struct {
+    ik_templates templates;
+    const ik_linear *model;
+    double *covariance, *mode;
+    int64_t estimates_sigma;
+} ik_linear_context;
+
+IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *value,
+                                   double *gradient, double *profiled, int64_t *inner);
+IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *value,
+                                     double *gradient, double *profiled, int64_t *inner);
+
+/* When a search ends, and what it has done. */
+typedef struct {
+    double tol_gradient; /* largest entry of the gradient in z */
+    double tol_value;    /* relative change of the value in a step */
+    double floor;        /* a value below is left to somebody else to judge */
+    int64_t most;        /* evaluations */
+    int64_t evaluations, failed, inner;
+    double *path; /* most x 2: value and largest entry of the gradient of each that succeeded */
+} ik_search_state;
+
+/* Minimise over z, with psi = origin + B z, B n_psi x m by row. Begins at z, and leaves there the
+ * best point. `work` has m (m + 6) + 2 n_psi numbers and as many as are profiled. Returns how it
+ * ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower point, 4 where
+ * the first value is none, or one is below the floor. */
+IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
+                            const double *origin, const double *B, double *z,
+                            ik_search_state *state, double *work);
+
+/* Evaluate at `count` points; NAN where there is no value. Returns all Newton steps for modes. */
+IK_EXPORT int64_t ik_at_each(ik_function f, void *context, int64_t count, int64_t n_psi,
+                             int64_t n_profiled, const double *psi, double *values,
+                             double *gradients, double *profiled);
+
+#endif

@@ -1,0 +1,129 @@
+"""The compiled search: where it serves, where it ends, and that it is said."""
+
+import numpy as np
+import pytest
+
+import interlace
+from interlace_approximations.laplace import Laplace
+from interlace_core.contract import CompiledFunction, QuasiNewton
+from interlace_core.engine.compiled import function_of
+from interlace_core.fitting.standard import standard_of
+from interlace_core.registry.registry import default_registry
+from test_compiled_linear import built
+from test_compiled_objective import Case, frame, problem_of
+
+GLMS = {
+    "poisson": ("y ~ x + (1 + x | g)", {}),
+    "binomial": ("y ~ x + (1 | g)", {"weights": "trials"}),
+    "negativebinomial": ("y ~ x + (1 | g/h)", {}),
+    "gamma": ("y ~ x + (1 + x || g)", {}),
+}
+
+
+def fitted(family, **options):
+    formula, own = GLMS[family]
+    return interlace.glmer(formula, frame(family), family, **own, **options)
+
+
+@built
+@pytest.mark.parametrize("family", GLMS)
+def test_it_ends_where_the_optimizer_does(family):
+    compiled, stepwise = fitted(family), fitted(family, optimizer="lbfgsb")
+    assert compiled.settings["kernel"].endswith(": objective and search")
+    assert stepwise.settings["kernel"].endswith(": objective")
+    assert "compiled" in compiled.fit.optimizer.message
+    assert "compiled" not in stepwise.fit.optimizer.message
+    assert compiled.llf == pytest.approx(stepwise.llf, abs=1e-7)
+    np.testing.assert_allclose(compiled.fit.psi, stepwise.fit.psi, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        compiled.fit.standard_errors(), stepwise.fit.standard_errors(), rtol=1e-3
+    )
+
+
+@built
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "lbfgsb"},
+        {"optimizer_options": {"memory": 5}},
+        {"max_seconds": 100.0},
+        {"callback": lambda step: None},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_who_asks_for_a_search_or_to_be_told_of_steps_gets_that(options):
+    assert fitted("poisson", **options).settings["kernel"].endswith(": objective")
+
+
+@built
+def test_configuration_is_a_choice_too():
+    with interlace.options(optimizer="lbfgsb"):
+        assert fitted("poisson").settings["kernel"].endswith(": objective")
+
+
+def test_every_step_is_counted():
+    m = fitted("binomial")
+    assert m.fit.n_evaluations == len(m.fit.path) + m.fit.n_failed
+    values = [value for value, _ in m.fit.path]
+    assert min(values) == pytest.approx(m.fit.value, abs=1e-6)
+
+
+@built
+@pytest.mark.parametrize("family", GLMS)
+def test_the_function_in_c_is_the_objective(family):
+    problem = problem_of(Case(family, GLMS[family][0]))
+    evaluate = Laplace().objective(problem)
+    function = function_of(evaluate)
+    assert isinstance(function, CompiledFunction)
+    (registered,) = default_registry().classes("kernel")
+    psi = np.full(problem.n_psi, 0.3) + 0.01 * np.arange(3)[:, None]
+    values, gradients, profiled, inner = registered.cls().at_each(function, psi)
+    assert profiled.shape == (3, 0) and inner > 0
+    for value, gradient, at in zip(values, gradients, psi, strict=True):
+        expected = evaluate(at)
+        assert value == pytest.approx(expected.value, rel=1e-12)
+        size = np.max(np.abs(expected.gradient))
+        np.testing.assert_allclose(gradient, expected.gradient, atol=1e-6 * size)
+
+
+@built
+def test_a_value_below_the_floor_is_left_to_others():
+    problem = problem_of(Case("poisson"))
+    evaluate = Laplace().objective(problem)
+    (registered,) = default_registry().classes("kernel")
+    B, origin = 0.1 * np.eye(problem.n_psi), np.full(problem.n_psi, 0.3)
+    rule = QuasiNewton(1e-3, 1e-13, 200)
+    kernels, function = registered.cls(), function_of(evaluate)
+    found = kernels.search(function, rule, origin, B, -np.inf)
+    assert found.reached and found.path[-1, 1] < 1e-3
+    lowest = found.path[:, 0].min()
+    assert kernels.search(function, rule, origin, B, lowest + 1.0) is None
+    assert kernels.search(function, rule, np.full(problem.n_psi, np.nan), B, -np.inf) is None
+    few = kernels.search(function, QuasiNewton(1e-3, 1e-13, 3), origin, B, -np.inf)
+    assert not few.reached and few.n_evaluations == 3 and "evaluations" in few.message
+
+
+@built
+def test_structures_whose_theta_are_no_entries_are_searched_step_by_step():
+    m = interlace.glmer("y ~ x + homdiag(1 + x | g)", frame("poisson"), "poisson")
+    assert m.settings["kernel"].endswith(": objective")
+
+
+def test_placements_are_the_templates():
+    for name in ("us", "diag"):
+        covariance = default_registry().covariance(name)(3)
+        theta = np.arange(1.0, 1.0 + covariance.n_theta)
+        k, i, j = covariance.placement().T
+        T = np.zeros((3, 3))
+        T[i, j] = theta[k]
+        np.testing.assert_array_equal(T, covariance.template(theta))
+
+
+@built
+def test_a_structure_that_inherits_a_placement_which_it_breaks_is_found_out(monkeypatch):
+    problem = standard_of(problem_of(Case("poisson", "y ~ x + (1 + x | g)"))).problem
+    own = type(problem.terms[0].covariance).template
+    monkeypatch.setattr(
+        type(problem.terms[0].covariance), "template", lambda self, theta: 2.0 * own(self, theta)
+    )
+    assert function_of(Laplace().objective(problem)) is None
