@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from interlace.parts.shuffle import shuffle
     from interlace.parts.sources import in_parts
     from interlace.pedigrees import pedigree
-    from interlace.priors import normal
+    from interlace.priors.densities import (
+        cauchy,
+        exponential,
+        gamma,
+        half_cauchy,
+        half_normal,
+        half_t,
+        lkj,
+        normal,
+        student_t,
+    )
     from interlace.results.result import GLMMResult
     from interlace.saved import load
 
@@ -49,13 +59,20 @@ __all__ = [
     "ZeroInflatedPoissonFamily",
     "ZeroOneInflatedBetaFamily",
     "anova",
+    "cauchy",
     "clmm",
     "datasets",
     "errors",
+    "exponential",
     "families",
     "fit",
+    "gamma",
     "glmer",
+    "half_cauchy",
+    "half_normal",
+    "half_t",
     "in_parts",
+    "lkj",
     "load",
     "normal",
     "options",
@@ -64,6 +81,7 @@ __all__ = [
     "plugins",
     "power",
     "shuffle",
+    "student_t",
 ]
 
 # heavy or seldom used: imported when asked for
@@ -76,7 +94,15 @@ _LAZY = {
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
     "in_parts": ("interlace.parts.sources", "in_parts"),
-    "normal": ("interlace.priors", "normal"),
+    "cauchy": ("interlace.priors.densities", "cauchy"),
+    "exponential": ("interlace.priors.densities", "exponential"),
+    "gamma": ("interlace.priors.densities", "gamma"),
+    "half_cauchy": ("interlace.priors.densities", "half_cauchy"),
+    "half_normal": ("interlace.priors.densities", "half_normal"),
+    "half_t": ("interlace.priors.densities", "half_t"),
+    "lkj": ("interlace.priors.densities", "lkj"),
+    "normal": ("interlace.priors.densities", "normal"),
+    "student_t": ("interlace.priors.densities", "student_t"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
     "shuffle": ("interlace.parts.shuffle", "shuffle"),

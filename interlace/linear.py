@@ -19,6 +19,7 @@ from interlace_core.messages.errors import NotAvailableError, OptionError, Unsup
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from interlace.fits import Priors
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
 
@@ -253,6 +254,7 @@ def fit(
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
+    priors: Priors | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -295,6 +297,8 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
+    priors : mapping or "weak", optional
+        As for `glmer`; on coefficients with method="ML" only.
     optimizer, optimizer_options, hold, start, known, covariance, starts, threads, kernels,
     max_seconds, callback, verbose
         As for `glmer`.
@@ -368,7 +372,7 @@ def fit(
         max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=LMMResult, callback=callback)
+    result = fitted(request, options, returns=LMMResult, priors=priors, callback=callback)
     settings = replace(result.settings, df_method=df_method, returned="fit")
     return replace(result, settings=settings).with_derived()
 

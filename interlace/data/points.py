@@ -33,12 +33,21 @@ class TermColumns:
         Levels or points that the columns stand for; empty for covariates.
     frame : mapping from str to ndarray, shape (c,)
         Coordinates of the points; empty for the levels of a factor, and for covariates.
+    along, joint : tuple, length c
+        Predictor and name of each column, where several parameters share the term; else empty.
     """
 
     Z: Array
     encoder: DesignEncoder
     levels: tuple[str, ...] = ()
     frame: Mapping[str, Array] = field(default_factory=dict)
+    along: tuple[int, ...] = ()
+    joint: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self.joint or self.encoder.names
 
 
 def term_columns(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace.diagnostics.separation import separation_notes
-from interlace.priors import held_by_priors
+from interlace.priors.penalised import held_by_priors
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fitted_model import AnyFit
 from interlace_core.contract.family import Parameter

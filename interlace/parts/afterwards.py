@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.data.columns import Column, Frame
 from interlace.data.encoder import Encoder
 from interlace.data.levels import Factor, FactorEncoder, build_factor
+from interlace.data.named import prefix_of
 from interlace.data.problem import Model
 from interlace.parts.engine import LocalParts
 from interlace.results.elsewhere import RowsElsewhere
@@ -66,8 +67,8 @@ def etas(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Array]]:
             b = apply(T, u)
             for index, place in factor.terms:
                 term = changed.terms[index]
-                for z, own in zip(term.Z.T, b[place], strict=True):
-                    eta[term.predictor] += z * own[term.codes]
+                for k, z, own in zip(term.column_predictors, term.Z.T, b[place], strict=True):
+                    eta[k] += z * own[term.codes]
         yield part, np.array(eta)
 
 
@@ -159,11 +160,8 @@ def _outlined(problem: Problem, fit: Fit) -> dict[str, GroupEffects]:
             place, term = places[t].columns, problem.terms[t]
             T[place, place] = term.covariance.template(fit.psi[thetas[t]])
             parameter = problem.predictors[term.predictor].parameter
-            names += ["" if term.predictor == 0 else f"{parameter.name}: "] * len(term.names)
-            names[-len(term.names) :] = [
-                prefix + name
-                for prefix, name in zip(names[-len(term.names) :], term.names, strict=True)
-            ]
+            prefix = prefix_of(term.predictor, term.along, parameter.name)
+            names += [prefix + name for name in term.names]
         levels: Any = problem.terms[members[0]].levels
         found[group] = GroupEffects(levels, tuple(names), np.zeros((0, c)), np.zeros((0, c, c)), T)
     return found

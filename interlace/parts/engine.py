@@ -14,6 +14,7 @@ from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
 from interlace_core.contract.parts import Change, PartsHere, Question
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
+from interlace_core.engine.shares import LARGE
 from interlace_core.messages.memory import usable_memory
 
 LAID_OUT = 4.0
@@ -49,6 +50,7 @@ class LocalParts(PartsHere):
         self._left, self._folder = share, asked.folder
         self._files: Folder | None = None
         self._paths: dict[int, Path] = {}
+        self._change: Change | None = None
 
     def keep(self, held: Any) -> None:
         """Keep something as long as the parts, such as a folder of files that they are read of."""
@@ -77,6 +79,7 @@ class LocalParts(PartsHere):
 
     def settle(self, change: Change | None) -> None:
         """Lay out all parts in the units in which they are fitted, those in files there too."""
+        self._change = change
         for place, part in enumerate(self.parts):
             inside = part if change is None else change(part)
             layout_of(inside)
@@ -89,6 +92,8 @@ class LocalParts(PartsHere):
         answers = []
         for place, part in enumerate(self.parts):
             answers.append(question(part, *given))
+            if place in self._paths:
+                self._slim(part)
             if self.report is not None and place + 1 < len(self.parts):
                 spent = time.perf_counter() - began
                 left = spent * (len(self.parts) / (place + 1) - 1.0)
@@ -98,6 +103,11 @@ class LocalParts(PartsHere):
                 )
         self.seconds += time.perf_counter() - began
         return answers
+
+    def _slim(self, part: Problem) -> None:
+        """Let a part in a file forget what is as large as its rows; its mode it keeps."""
+        for each in (part, part if self._change is None else self._change(part)):
+            each.cache.pop(LARGE, None)
 
     def _path(self, name: str) -> Path:
         if self._files is None:

@@ -37,7 +37,7 @@ def shuffle(
     folder : str or path
         Made if it is not there; may hold no Parquet files.
     files : int, optional
-        Number of files; by default one for each 500,000 rows.
+        Number of files; by default one for each 250,000 rows.
 
     Returns
     -------

@@ -13,8 +13,8 @@ from typing import Any
 from interlace_core.messages.checks import is_real, is_whole, shown
 from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 
-ROWS = 500_000
-"""Rows of a part: a dozen arrays of temporaries are then some 50 MB."""
+ROWS = 250_000
+"""Rows of a part: two or three dozen arrays of temporaries are then some 60 MB."""
 
 SHARE_OF_MEMORY = 0.25
 """Of the memory that can be used, what coded parts may take by default."""

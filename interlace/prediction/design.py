@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -177,13 +177,16 @@ def _plain(label: str) -> str:
 
 
 def predictors(
-    result: Estimates, design: RowDesign, included: Included, unknown: Sequence[Array] = ()
+    result: Estimates,
+    design: RowDesign,
+    included: Included,
+    unknown: Sequence[Mapping[int, Array]] = (),
 ) -> Array:
     """Return the linear predictors, shape (K, n); unseen levels contribute `unknown`, or 0.
 
     Parameters
     ----------
-    unknown : sequence of ndarray, shape (n,), one per term, optional
+    unknown : sequence of mapping from predictor to ndarray, shape (n,), one per term, optional
         Z b of each term in rows with an unseen level.
     """
     eta = np.stack(
@@ -197,10 +200,11 @@ def predictors(
             continue
         b = result.effects[place.group].values[:, place.columns]
         b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
-        effect = weighted_effects(term.Z, b[term.codes], included[i])
-        if len(unknown):
-            effect = effect + np.where(term.codes < 0, unknown[i], 0.0)
-        eta[place.predictor] += np.where(term.missing, np.nan, effect)
+        for k, own in place.by_predictor:
+            effect = weighted_effects(term.Z[:, own], b[term.codes][:, own], included[i][own])
+            if len(unknown):
+                effect = effect + np.where(term.codes < 0, unknown[i][k], 0.0)
+            eta[k] += np.where(term.missing, np.nan, effect)
     return eta
 
 

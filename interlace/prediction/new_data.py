@@ -167,7 +167,7 @@ def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
     """Return which columns of each term are to be coded, shape (c,)."""
     if isinstance(need_random, bool):
-        return [np.full(len(term.design.names), need_random) for term in encoder.terms]
+        return [np.full(term.size, need_random) for term in encoder.terms]
     return list(need_random)
 
 
@@ -189,7 +189,11 @@ def _coded_columns(
         names += predictor.design.columns if predictor.design else ()
         names += [name for each in predictor.offsets if need_offset for name in each.columns]
     for term, asked, _ in terms:
-        names += term.design.columns if _needs_columns(term.design, asked) else ()
+        start = 0
+        for design in term.designs:
+            own = asked[start : start + len(design.names)]
+            names += design.columns if _needs_columns(design, own) else ()
+            start += own.size
     return list(dict.fromkeys(names))
 
 
@@ -262,10 +266,13 @@ def _term(
     encoder: TermEncoder, frame: Frame, raw: Frame, asked: BoolArray, need_groups: bool
 ) -> NewTerm:
     n = frame.n
-    if _needs_columns(encoder.design, asked):
-        Z = _design(encoder.design, frame)
-    else:
-        Z = np.ones((n, len(encoder.design.names)))
+    parts, start = [], 0
+    for design in encoder.designs:
+        wanted = asked[start : start + len(design.names)]
+        start += wanted.size
+        own = _needs_columns(design, wanted)
+        parts.append(_design(design, frame) if own else np.ones((n, wanted.size)))
+    Z = parts[0] if len(parts) == 1 else np.hstack(parts)
     Z[:, ~asked] = np.nan
     if not need_groups:
         nowhere = np.full(n, -1, dtype=np.intp)

@@ -141,7 +141,8 @@ def _loadings(result: Estimates, design: RowDesign, included: Included, K: int) 
         size = len(result.effects[place.group].names)
         a = loadings.setdefault(place.group, np.zeros((K, n, size)))
         known = (term.codes >= 0)[:, None] & wanted
-        a[place.predictor][:, place.columns] += np.where(known, term.Z, 0.0)
+        for k, own in place.by_predictor:
+            a[k][:, place.columns.start + own] += np.where(known, term.Z, 0.0)[:, own]
     return loadings
 
 

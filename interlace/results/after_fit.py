@@ -400,8 +400,9 @@ class AfterFit:
         -------
         DataFrame
             One row per random-effects term at a boundary: `term`, `found` (in words), `without`
-            (what the refit leaves out), and `df`, `loglik`, `aic`, `aic_change` of the refit.
-            Empty if none is.
+            (what the refit leaves out), `df`, `loglik`, `aic`, `aic_change` of the refit (NaN where
+            the fit has priors), and `prior`, which keeps an estimate away from there. Empty if none
+            is.
         """
         from interlace.inference.singularity import singularity
 

@@ -169,7 +169,7 @@ def _reach_on_eta(search: Search, move: Array) -> float:
             square = float(move[place] @ mean_gram(problem, k) @ move[place])
             reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
         reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
     return max(reach)
 

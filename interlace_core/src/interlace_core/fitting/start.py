@@ -77,7 +77,7 @@ def find_start(
         beta, units = beginning.beta, beginning.units
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
+        psi[place] = unit_theta(term, START_SIZE * term.own(units))
     return Start(psi if given is None else given(psi), units)
 
 
@@ -95,7 +95,7 @@ def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> St
     psi = np.concatenate([np.zeros(problem.n_theta), first_coefficients(problem)])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         size = START_SIZE * float(np.exp(rng.normal()))
-        psi[place] = unit_theta(term, size * units[term.predictor])
+        psi[place] = unit_theta(term, size * term.own(units))
     for k, place in enumerate(problem.beta_slices()):
         p = place.stop - place.start
         if p:
@@ -113,8 +113,8 @@ def _root(gram: Array) -> Array:
     return np.asarray(root * unit)
 
 
-def unit_theta(term: RandomTerm, size: float) -> Array:
-    """Return the theta whose every column moves eta by `size` in root mean square.
+def unit_theta(term: RandomTerm, size: Array) -> Array:
+    """Return the theta whose every column moves eta by its `size`, (c,), in root mean square.
 
     Over the rows that it moves at all: of a factor's columns each row has one. Correlations are
     those of the structure's own start.
@@ -122,7 +122,8 @@ def unit_theta(term: RandomTerm, size: float) -> Array:
     covariance = term.covariance
     T = covariance.template(covariance.start())
     sd = size / np.where(term.reach > 0, term.reach, 1.0)
-    rows = (sd / np.linalg.norm(T, axis=1))[:, None] * T
+    length = np.linalg.norm(T, axis=1)  # 0 of what is held at 0
+    rows = (sd / np.where(length > 0.0, length, 1.0))[:, None] * T
     return covariance.nearest(rows @ rows.T)
 
 

@@ -356,7 +356,7 @@ def _obstacle(problem: Problem) -> str:
     """Return in words what keeps a problem from being a linear mixed model."""
     if not problem.family.linear_normal:
         return f"the family {problem.family.name!r}"
-    if any(term.predictor > 0 for term in problem.terms):
+    if any(k > 0 for term in problem.terms for k, _ in term.by_predictor):
         return "random effects on the dispersion"
     if any(each.names != ("Intercept",) for each in problem.predictors[2:]):
         return "a formula for the correlation"
