@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interlace.beside import overlaid
 from interlace.models import glmer, power
 
 if TYPE_CHECKING:
@@ -111,6 +112,13 @@ _LAZY = {
     "families": ("interlace.families", None),
     "plots": ("interlace.plots", None),
 }
+
+
+if _mixed := overlaid():
+    from interlace_core.messages.errors import ConfigurationWarning
+    from interlace_core.messages.warn import warn
+
+    warn(f"interlace: {_mixed}", ConfigurationWarning)
 
 
 if not TYPE_CHECKING:  # a type checker knows the names above, and is to complain of others

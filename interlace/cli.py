@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from interlace.beside import overlaid
 from interlace_core.messages.errors import DataError, InterlaceError
 from interlace_core.messages.names import did_you_mean
 
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names may have letters that a terminal has not
             stream.reconfigure(errors="backslashreplace")
+    if mixed := overlaid():  # told here too: the other package may be the one that is imported
+        print(f"interlace: {mixed}", file=sys.stderr)
+        return 1
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

@@ -10,7 +10,7 @@ import numpy as np
 from interlace.diagnostics.separation import separation_notes
 from interlace.priors.penalised import held_by_priors
 from interlace.results.elsewhere import RowsElsewhere
-from interlace.results.fitted_model import AnyFit
+from interlace.results.fitted_model import AnyFit, changed
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns
@@ -42,7 +42,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
-    return replace(
+    return changed(
         result,
         fit=replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),

@@ -438,7 +438,12 @@ class AfterFit:
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""
-        return cast("Self", replace(_whole(self), training=None, known_notes=_whole(self).notes))
+        whole = _whole(self)
+        # made now, since it is made of the data
+        settings = replace(whole.settings, extras=dict(whole.settings.extras))
+        return cast(
+            "Self", replace(whole, training=None, known_notes=whole.notes, settings=settings)
+        )
 
 
 def _whole(part: AfterFit) -> Estimates:
