@@ -37,7 +37,12 @@ from interlace_core.contract import (
     UnsupportedModelError,
     total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
+from interlace_core.engine import (
+    NotPositiveDefiniteError,
+    compiled_linear,
+    covariance_by_term,
+    layout_of,
+)
 
 
 class MaximumLikelihood(Approximation):
@@ -231,14 +236,12 @@ class LinearShortcuts(Shortcuts):
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
-        plain = self.data.layout.plain
-        data = self.data if plain is None else CrossProducts.of(plain)
+        """Return the diagonal blocks of H^-1."""
         try:
-            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
+            point = LinearPoint(self.data, psi)
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
+        return covariance_by_term(point.layout, point.factorisation)
 
 
 class LinearObjective:
