@@ -411,8 +411,8 @@ class AfterFit:
     def principal_axes(self) -> pd.DataFrame:
         """Return along which combinations of their columns the random effects vary.
 
-        The eigenvectors of each term's covariance, times the standard deviation along them: loadings
-        that do not depend on how factors are rotated, as those of `rr` in the summary do.
+        The eigenvectors of each term's covariance times the standard deviation along them. These
+        loadings do not depend on how factors are rotated, as those of `rr` in the summary do.
 
         Returns
         -------
