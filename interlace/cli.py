@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from interlace.beside import overlaid
 from interlace.commands.models import add_models, add_predict
 from interlace_core.messages.errors import InterlaceError
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names may have letters that a terminal has not
             stream.reconfigure(errors="backslashreplace")
+    if mixed := overlaid():  # told here too: the other package may be the one that is imported
+        print(f"interlace: {mixed}", file=sys.stderr)
+        return 1
     options = _parser().parse_args(arguments)
     try:
         status = options.run(options)

@@ -10,6 +10,8 @@ from interlace import driver
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
+from interlace.data.factors import INTERCEPT
+from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identification_notes
@@ -17,11 +19,12 @@ from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
 from interlace.prediction.kinds import library_of
-from interlace.priors import Prior, penalise, settings_of_approximation
+from interlace.priors.penalised import penalise, settings_of_approximation
 from interlace.progress import Progress
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
 from interlace.results.random_effects import fitted_state, term_places
+from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -45,6 +48,9 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
+Priors = Mapping[str, Any] | str
+"""What `priors` may be: priors by name, with dicts by group and column, or "weak"."""
+
 CHOICES = ("optimizer", "optimizer_options")
 """Options whose user gets exactly that search, step by step."""
 
@@ -57,7 +63,7 @@ def fitted(
     options: FitOptions,
     returns: type[AnyFit],
     *,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     callback: Callable[[Step], object] | None = None,
     registry: Registry | None = None,
 ) -> AnyFit:
@@ -69,8 +75,8 @@ def fitted(
         What is fitted, and how.
     returns : class
         Of the result.
-    priors : mapping from coefficient, or "fixed", to Prior, optional
-        Makes the fit a penalised one.
+    priors : mapping from str to Prior, or "weak", optional
+        Make the fit a penalised one.
     callback : callable, optional
         Is told each step; the fit ends where it returns True.
     registry : Registry, optional
@@ -98,7 +104,7 @@ def prepared(
     request: ModelRequest,
     options: FitOptions,
     *,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     registry: Registry | None = None,
 ) -> driver.Prepared:
     """Return what a fit needs, with notes on variances that the data tell apart badly.
@@ -118,19 +124,34 @@ def prepared(
     ready = driver.prepare(
         replace(request, parameters=parameters, limits=limits),
         family,
-        penalise(approximation, priors),
+        approximation,
         as_optimizer(registry, options, request.who),
         lambda name: registry.covariance(name, prefer=options.prefer),
         _compiled(registry, family, options, request.who),
     )
-    approximation, model = ready.approximation, ready.model
+    model = ready.model
     with guard(None, "data"):
+        approximation = penalise(
+            ready.approximation, priors, model.problem, _cuts(model), request.who
+        )
         refuse_carried_twice(model.problem, request.who)
         notes = identification_notes(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
-    return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+    noted = replace(model, notes=(*model.notes, *notes))
+    return replace(ready, model=noted, approximation=approximation)
+
+
+def _cuts(model: Model) -> tuple[str, ...]:
+    """Return the names of thresholds that are constants, such as "1|2"."""
+    matrix, problem = model.problem.family.threshold_matrix(), model.problem
+    if matrix is None:
+        return ()
+    own = problem.predictors[1 : 1 + matrix.shape[1]]
+    if any(each.names != (INTERCEPT,) for each in own):
+        return ()
+    return cut_names(model.response_levels, len(matrix))
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:

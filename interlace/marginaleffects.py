@@ -29,7 +29,7 @@ from interlace.formulas.tokens import Source, tokenise
 from interlace.inference.parameters import term_covariances
 from interlace.linear import LMMResult
 from interlace.ordinal import CLMMResult
-from interlace.prediction.average import average, prior_variance
+from interlace.prediction.average import average, prior_covariance
 from interlace.prediction.design import unrelated_scale
 from interlace.prediction.new_data import encode
 from interlace.prediction.target import Target, category_targets, target_of
@@ -216,7 +216,8 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
         for term, coded in zip(result.terms, design.terms, strict=True) if effects else ():
             b = result.effects[term.group].values[:, term.columns]
             b = np.vstack([b, np.zeros(b.shape[1])])  # code -1, a new group, finds zeros
-            known[term.predictor] += np.sum(coded.Z * b[coded.codes], axis=1)
+            for k, own in term.by_predictor:
+                known[k] += np.sum(coded.Z[:, own] * b[coded.codes][:, own], axis=1)
         Z = [coded.Z for coded in design.terms] if self._over_all else []
         return np.hstack([*(predictor.X for predictor in design.predictors), known.T, *Z])
 
@@ -241,14 +242,14 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
         return pl.DataFrame([*columns, pl.Series("estimate", np.concatenate(each))])
 
     def _variance(self, psi: Array, Z: Array) -> Array:
-        """Return the variance of the random part of each predictor, shape (K, n)."""
+        """Return the covariance of the random parts of the predictors, shape (K, K, n)."""
         result, Zs = self.model, []
         for term in result.terms:
             Zs.append(Z[:, : len(term.names)])
             Z = Z[:, len(term.names) :]
-        return prior_variance(
+        return prior_covariance(
             [structure.template(psi[place]) for structure, place in self._structures],
-            [term.predictor for term in result.terms],
+            [term.by_predictor for term in result.terms],
             Zs,
             [np.ones((len(each), 1), dtype=bool) for each in Zs],
             (len(result.coefficients), len(Z)),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RowOptions,
         ThresholdStructure,
     )
+    from interlace.fits import Priors
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
@@ -280,6 +281,7 @@ def clmm(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    priors: Priors | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -318,6 +320,8 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
+    priors : mapping or "weak", optional
+        As for `glmer`; thresholds by name, `"1|2"`, or all by the key "thresholds".
     weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, max_seconds, callback, verbose
         As for `glmer`.
@@ -374,7 +378,7 @@ def clmm(
         max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=CLMMResult, callback=callback)
+    result = fitted(request, options, returns=CLMMResult, priors=priors, callback=callback)
     return replace(result, settings=replace(result.settings, returned="clmm"))
 
 

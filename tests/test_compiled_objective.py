@@ -390,6 +390,19 @@ def test_a_linear_model_of_many_effects_says_that_none_was_used():
     assert CompiledRows not in layout_of(m.training.problem).problem.cache
 
 
+def test_correlated_rows_are_left_to_numpy():
+    for weights in (None, "w"):
+        m, plain = (
+            interlace.fit(
+                "y ~ x + (1 | g)", frame("gaussian"), correlation="ar1(1 | g)", kernels=kernels,
+                weights=weights,
+            )
+            for kernels in ("auto", "off")
+        )  # fmt: skip
+        assert m.settings["kernel"] == "none"
+        assert m.fit.path == plain.fit.path
+
+
 def test_kernels_can_be_required(monkeypatch):
     arguments = ("y ~ x + (1 | g)", frame("poisson"), "poisson")
     if BUILT:

@@ -200,7 +200,7 @@ def _correlation_notes(correlation: RowCorrelation | None) -> list[str]:
 
 def _known_notes(design: Assembled) -> list[str]:
     """Return a note for each further parameter whose formula leaves nothing to estimate."""
-    random = {term.predictor for term in design.terms}
+    random = {k for term in design.terms for k, _ in term.by_predictor}
     notes = []
     for k, each in enumerate(design.predictors):
         parameter = each.parameter

@@ -10,7 +10,7 @@ this is the rule behind that, so that levels correlated by a known matrix (an an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -31,6 +31,7 @@ from interlace.diagnostics.marginal import (
     log_sd,
 )
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.covariances import Unstructured
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -93,12 +94,35 @@ def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
         If a residual variance (or correlation) cannot be told from those of random effects.
     """
     notes: list[str] = []
-    for k in dict.fromkeys(term.predictor for term in problem.terms):
-        free = [term for term in problem.terms if term.covariance.n_theta]
-        terms = [term for term in free if term.predictor == k]
+    parts = [part for term in problem.terms if term.covariance.n_theta for part in _parts(term)]
+    for k in dict.fromkeys(term.predictor for term in parts):
+        terms = [term for term in parts if term.predictor == k]
         if terms and _suspicious(problem, terms, fitting):
             notes += _examined(problem, terms, fitting)
     return tuple(notes)
+
+
+def _parts(term: RandomTerm) -> list[RandomTerm]:
+    """Return a term as it is in each of its predictors.
+
+    What one that several parameters share is in each of them by itself: an unstructured one, or one
+    column. Of other structures nothing is said.
+    """
+    if not term.along:
+        return [term]
+    whole = isinstance(term.covariance, Unstructured)
+    return [
+        replace(
+            term,
+            predictor=k,
+            along=(),
+            Z=term.Z[:, own],
+            names=tuple(term.names[j] for j in own),
+            covariance=Unstructured(own.size),
+        )
+        for k, own in term.by_predictor
+        if whole or own.size == 1
+    ]
 
 
 def row_spread(problem: Problem) -> Spread:

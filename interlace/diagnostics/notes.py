@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from interlace.diagnostics.separation import separation_notes
-from interlace.priors import held_by_priors
-from interlace.results.fitted_model import AnyFit, require_training
+from interlace.priors.penalised import held_by_priors
+from interlace.results.fitted_model import AnyFit, changed, require_training
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.exact import MEETS, refuse_exact
@@ -39,7 +39,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
-    return replace(
+    return changed(
         result,
         fit=replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),

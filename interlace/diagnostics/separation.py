@@ -190,17 +190,16 @@ def _what_is_separated(parameter: Parameter) -> tuple[str, str]:
 
 
 def _prior_for(predictor: Predictor, columns: Sequence[int]) -> str:
-    """Return the remedy by priors; none on a latent scale."""
+    """Return the remedy by priors."""
     parameter = predictor.parameter
-    if parameter.latent:
-        return ""
     key = (
         "fixed" if parameter.role == "mean" else f"{parameter.name}: {predictor.names[columns[0]]}"
     )
     several = parameter.role != "mean" and len(columns) > 1
     return (
         f' A weak prior, priors={{"{key}": interlace.normal(0, 2.5)}}'
-        f"{' and so on' if several else ''}, gives a finite estimate."
+        f"{' and so on' if several else ''}, gives a finite "
+        'estimate; so does priors="weak".'
     )
 
 

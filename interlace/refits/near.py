@@ -173,6 +173,7 @@ def fit_near(
         n_inner=objective.tally.n_inner,
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
+        profiled_covariance=standard.given_profiled(final.profiled, profiled),
     )
     return standard.given_fit(fit)
 

@@ -399,8 +399,9 @@ class AfterFit:
         -------
         DataFrame
             One row per random-effects term at a boundary: `term`, `found` (in words), `without`
-            (what the refit leaves out), and `df`, `loglik`, `aic`, `aic_change` of the refit.
-            Empty if none is.
+            (what the refit leaves out), `df`, `loglik`, `aic`, `aic_change` of the refit (NaN where
+            the fit has priors), and `prior`, which keeps an estimate away from there. Empty if none
+            is.
         """
         from interlace.inference.singularity import singularity
 
@@ -423,7 +424,12 @@ class AfterFit:
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""
-        return cast("Self", replace(_whole(self), training=None, known_notes=_whole(self).notes))
+        whole = _whole(self)
+        # made now, since it is made of the data
+        settings = replace(whole.settings, extras=dict(whole.settings.extras))
+        return cast(
+            "Self", replace(whole, training=None, known_notes=whole.notes, settings=settings)
+        )
 
 
 def _whole(part: AfterFit) -> Estimates:

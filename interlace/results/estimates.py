@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
-from interlace.data.named import number_label
+from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
 from interlace.results.fitted_model import FittedModel
@@ -104,7 +104,7 @@ class Estimates(FittedModel):
                 values[found.parameter.name] = float(found.parameter.fixed)
         for term in self.terms:
             k = term.predictor
-            prefix = "" if k == 0 else f"{self.coefficients[k].parameter.name}: "
+            prefix = prefix_of(k, term.along, self.coefficients[k].parameter.name)
             for name, value in term.held.items():
                 values[number_label(name, term.group, prefix)] = float(value)
         return pd.Series(values, dtype=float)
@@ -399,7 +399,7 @@ class Estimates(FittedModel):
         return labels
 
     def _has_effects(self, k: int) -> bool:
-        return any(term.predictor == k for term in self.terms)
+        return any(k in dict(term.by_predictor) for term in self.terms)
 
     def __repr__(self) -> str:
         """Return one line."""

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.named import prefix_of
 from interlace_core.contract.approximation import Approximation
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, columns_by_predictor
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 from interlace_core.registry.blame import guard
 
 
@@ -43,6 +44,8 @@ class TermPlace:
         Numbers of the structure that are held, by name.
     theta : slice
         Place of its parameters in psi.
+    along : tuple of int
+        Predictor of each column, where parameters share the term; else empty.
     """
 
     label: str
@@ -56,6 +59,12 @@ class TermPlace:
     points: Mapping[str, Array] = field(default_factory=dict)
     held: Mapping[str, float] = field(default_factory=dict)
     theta: slice = field(default_factory=lambda: slice(0, 0))
+    along: tuple[int, ...] = ()
+
+    @property
+    def by_predictor(self) -> tuple[tuple[int, IntArray], ...]:
+        """Its predictors, each with the places of its columns within the term, shape (c_k,)."""
+        return columns_by_predictor(self.predictor, self.along, len(self.names))
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
                 term.points,
                 dict(term.covariance.fixed),
                 theta,
+                term.along,
             )
         )
     return tuple(places)
@@ -226,7 +236,7 @@ def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str,
     for index, _ in terms:
         term = problem.terms[index]
         parameter = problem.predictors[term.predictor].parameter
-        prefix = "" if term.predictor == 0 else f"{parameter.name}: "
+        prefix = prefix_of(term.predictor, term.along, parameter.name)
         names += [prefix + name for name in term.names]
     return tuple(names)
 
@@ -255,6 +265,6 @@ def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fi
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = effects[term.group].values[:, place.columns]
-        for z, b_column in zip(term.Z.T, b.T, strict=True):
-            eta[term.predictor] += z * b_column[term.codes]
+        for k, z, b_column in zip(term.column_predictors, term.Z.T, b.T, strict=True):
+            eta[k] += z * b_column[term.codes]
     return Fitted(effects, eta, eta_fixed)

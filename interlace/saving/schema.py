@@ -41,7 +41,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -75,6 +75,7 @@ fit = record(
     seconds=number,
     searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
     unsound=text,
+    profiled_covariance=maybe(array(2)),
 )
 term_place = record(
     TermPlace,
@@ -89,6 +90,7 @@ term_place = record(
     points=mapping_of(array(1)),
     held=mapping_of(number),
     theta=place,
+    along=tuple_of(integer),
 )
 group_effects = record(
     GroupEffects,

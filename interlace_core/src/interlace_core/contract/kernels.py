@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
@@ -136,6 +136,25 @@ class Kernels(ABC):
         """
         return None
 
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return a way to factorise H in compiled code, None where it does not serve.
+
+        Called once per layout, whatever the family. Every objective without compiled code then
+        factorises by it; it agrees with the given one to rounding.
+
+        Parameters
+        ----------
+        structure : engine.Structure
+            Of independent levels.
+        plan : engine.Plan
+            The way without compiled code.
+
+        Returns
+        -------
+        engine.Plan, or None
+        """
+        return None
+
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
     ) -> Callable[[Array], Evaluation] | None:
@@ -213,11 +232,14 @@ class Compiled:
         All that are built.
     searches : tuple of Kernels
         Those that may search; none where somebody chose the optimizer.
+    known : dict
+        Whether compiled rows are those of the family, as it was found out for this model.
     """
 
     rows: tuple[Kernels, ...] = ()
     objectives: tuple[Kernels, ...] = ()
     searches: tuple[Kernels, ...] = ()
+    known: dict[Any, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def row_kernel(self, family: Family, y: Array) -> tuple[RowKernel, str] | None:
         """Return the compiled rows of a problem, the family's own first, and where they are from.

@@ -92,7 +92,8 @@ class Layout:
         problem, groups = collapse_rows(problem)
         problem, order = sort_rows(problem)
         structure = build_structure(problem)
-        return cls(problem, structure, choose_plan(structure), groups, order)
+        plan = compiled_plan(problem, structure, choose_plan(structure))
+        return cls(problem, structure, plan, groups, order)
 
     @cached_property
     def log_concave(self) -> bool:
@@ -216,6 +217,24 @@ def _only_places(covariance: Covariance, entries: IntArray) -> bool:
     T = np.zeros((covariance.size, covariance.size))
     T[entries[:, 1], entries[:, 2]] = theta[entries[:, 0]]
     return np.array_equal(covariance.template(theta), T)
+
+
+FACTORISED = "compiled factorisation"
+"""Of a problem's cache: whose factorisations its layout has."""
+
+
+def compiled_plan(problem: Problem, structure: Structure, plan: Plan) -> Plan:
+    """Return the plan in compiled code, where some kernel serves it, else the plan."""
+    kernels = problem.compiled.objectives if problem.compiled is not None else ()
+    if not all(factor.independent for factor in structure.factors):
+        return plan
+    for each in kernels:
+        made = each.plan(structure, plan)
+        if made is not None:
+            problem.cache[FACTORISED] = f"{each.name}, {each.build}"
+            found: Plan = made
+            return found
+    return plan
 
 
 def choose_plan(structure: Structure) -> Plan:

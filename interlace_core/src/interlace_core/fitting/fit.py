@@ -249,6 +249,7 @@ def _fit_from(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
+        profiled_covariance=standard.given_profiled(final.profiled, profiled),
     )
 
 
@@ -319,7 +320,7 @@ def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     problem = search.problem
     yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / search.units[term.predictor]
+        sizes = term.sizes / term.own(search.units)
         for theta in term.covariance.restarts(optimum.psi[place], sizes):
             psi = optimum.psi.copy()
             psi[place] = theta
@@ -335,7 +336,7 @@ def _away_from_boundary(search: Search, optimum: Optimum) -> Array:
     problem, psi = search.problem, optimum.psi.copy()
     stuck = ~optimum.free[: problem.n_theta]
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        away = unit_theta(term, BOUNDARY_RESTART * search.units[term.predictor])
+        away = unit_theta(term, BOUNDARY_RESTART * term.own(search.units))
         psi[place] += np.where(stuck[place], away, 0.0)
     return psi
 

@@ -24,7 +24,7 @@ from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
-SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
+SHARE_ALONE, SHARE_PROFILED = 1e-5, 1e-8
 """Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
 out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
 variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
@@ -169,7 +169,7 @@ def _reach_on_eta(search: Search, move: Array) -> float:
             square = float(move[place] @ mean_gram(problem, k) @ move[place])
             reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
         reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
     return max(reach)
 
