@@ -9,9 +9,11 @@ import numpy as np
 
 from interlace.diagnostics.separation import separation_notes
 from interlace.priors.penalised import held_by_priors
-from interlace.results.fitted_model import AnyFit, changed, require_training
+from interlace.results.elsewhere import RowsElsewhere
+from interlace.results.fitted_model import AnyFit, changed
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.constants import mean_columns
 from interlace_core.fitting.exact import MEETS, refuse_exact
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
@@ -30,7 +32,8 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     who : str
         The function that the user called, for messages.
     """
-    training, fit = require_training(result, who), result.fit
+    training, fit = result.training, result.fit
+    assert training is not None
     problem = training.problem
     held = held_by_priors(training.approximation, problem)
     separated = separation_notes(problem, fit, result.eta, held)
@@ -43,7 +46,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
         result,
         fit=replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
-        look_closer=not separated,
+        look_closer=not separated and not isinstance(result.eta, RowsElsewhere),
     )
 
 
@@ -88,14 +91,16 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
     property of the family, not of a column.
     """
     notes = []
-    for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
         parameter = predictor.parameter
         constant = predictor.names == ("Intercept",)
         if "Intercept" not in predictor.names or not (constant or parameter.role == "mean"):
             continue
         if not (parameter.at_upper or parameter.at_lower):
             continue
-        middle = predictor.X.mean(axis=0)
+        middle = mean_columns(problem, k)
         eta = float(middle @ fit.psi[place])
         with np.errstate(invalid="ignore"):
             se = float(np.sqrt(middle @ fit.vcov[place, place] @ middle))

@@ -149,6 +149,31 @@ def encode(
     )
 
 
+def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list[Array]]:
+    """Return predictors and random-effects covariates of rows, without their groups.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    raw : Frame, n rows
+        From `read_columns`, nothing missing.
+
+    Returns
+    -------
+    list of NewPredictor
+    list of ndarray, shape (n, c)
+        Ones that are the same number in memory where a term is an intercept.
+    """
+    terms = [(each, np.full(len(each.design.names), True), False) for each in encoder.terms]
+    names = _coded_columns(encoder, terms, True)
+    frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in names}, raw.n)
+    ones = np.broadcast_to(np.float64(1.0), (raw.n, 1))
+    designs = [
+        ones if each.design.is_intercept else _design(each.design, frame) for each in encoder.terms
+    ]
+    return [_predictor(each, frame, True) for each in encoder.predictors], designs
+
+
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
     """Return which columns of each term are to be coded, shape (c,)."""
     if isinstance(need_random, bool):

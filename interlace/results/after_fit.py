@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
+    from interlace.parts.afterwards import PartsOfFit
     from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
@@ -421,6 +422,19 @@ class AfterFit:
         from interlace.inference.accuracy import accuracy
 
         return accuracy(_whole(self), n=n, seed=seed)
+
+    @property
+    def in_parts(self) -> PartsOfFit:
+        """Rows and levels of a fit whose data lie in parts, one part after the other.
+
+        Raises
+        ------
+        NotAvailableError
+            If all rows are here.
+        """
+        from interlace.parts.afterwards import parts_of
+
+        return parts_of(_whole(self))
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""

@@ -35,7 +35,6 @@ from interlace_core.contract import (
     StartingValues,
     Status,
     UnsupportedModelError,
-    require_here,
     total,
 )
 from interlace_core.engine import (
@@ -146,6 +145,21 @@ class RestrictedLikelihood(MaximumLikelihood):
         """Return the mean's coefficients."""
         return problem.beta_slices()[0]
 
+    def over_parts(self, problem: Problem) -> LinearOverParts:
+        """Return the criterion from products of the parts, which add up.
+
+        Raises
+        ------
+        UnsupportedModelError
+            As for maximum likelihood, and if Kenward and Roger's covariance is asked for.
+        """
+        if self.kenward_roger:
+            raise UnsupportedModelError(
+                "fit: df_method='kenward-roger' takes all rows at once, and those of this model "
+                "lie in parts. Use df_method='satterthwaite'."
+            )
+        return super().over_parts(problem)
+
     def unrestricted(self) -> Approximation:
         """Return maximum likelihood."""
         return MaximumLikelihood()
@@ -162,7 +176,6 @@ class RestrictedLikelihood(MaximumLikelihood):
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
-        require_here(problem)
         found = kenward_roger(problem, psi)
         given = {
             name: values if name == "W" else _given(problem, values)
