@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.choices import DegreesOfFreedom, LinearMethod
 from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
+from interlace.results.fitted_model import changed
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import check_level, numbers_of, require_choice, require_mapping
@@ -58,13 +59,13 @@ class LMMResult(GLMMResult):
 
     def with_derived(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""
-        extras = self.settings.extras
-        if "coefficient_covariance" not in extras:
+        covariance = self.fit.profiled_covariance
+        if self.df_method == "kenward-roger":
+            covariance = self.settings.extras["kenward_roger"]["adjusted"]
+        if covariance is None:
             return self
-        covariance = extras["coefficient_covariance"]
-        if "kenward_roger" in extras:
-            covariance = extras["kenward_roger"]["adjusted"]
-        return replace(self, fit=_with_covariance(self.fit, self.coefficients[0].place, covariance))
+        fit = _with_covariance(self.fit, self.coefficients[0].place, covariance)
+        return changed(self, fit=fit)
 
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit, with lmer() or else glmmTMB.
@@ -270,7 +271,9 @@ def fit(
         `response ~ fixed effects`, with random effects as bars, `(1 + x | g)`, if they are not
         given by `groups` or `random`.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional
@@ -372,7 +375,7 @@ def fit(
     )
     result = fitted(request, options, returns=LMMResult, priors=priors, callback=callback)
     settings = replace(result.settings, df_method=df_method, returned="fit")
-    return replace(result, settings=settings).with_derived()
+    return changed(result, settings=settings).with_derived()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:

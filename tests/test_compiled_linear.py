@@ -89,7 +89,7 @@ def test_the_criterion_is_that_of_numpy(name, method):
             (expected.profiled.values, expected.profiled.covariance),
             strict=True,
         ):
-            atol = 1e-10 * np.max(np.abs(other), initial=0.0)
+            atol = 1e-9 * np.max(np.abs(other), initial=0.0)
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=atol)
     assert compiled._second is None
 

@@ -17,12 +17,14 @@ import numpy as np
 from interlace.priors.densities import Prior
 from interlace.priors.targets import Part, flattened, parts_of
 from interlace.priors.weak import WEAK, weak_priors
+from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation, Method, Shortcuts
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import require_mapping, require_type, shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
 from interlace_core.records import Array, Evaluation
+from interlace_core.registry.blame import guard
 
 
 @dataclass(frozen=True)
@@ -253,9 +255,14 @@ def settings_of_approximation(
     if isinstance(approximation, Penalised):
         priors = {name: str(prior) for name, prior in approximation.priors}
         penalty = approximation.penalty(problem, psi)
+
+    def extras() -> Mapping[str, Any]:
+        with guard(approximation, "result"):
+            return approximation.extras(standard.problem, standard.psi(psi))
+
     return {
         "approximation": str(approximation.method),
-        "extras": approximation.extras(standard.problem, standard.psi(psi)),
+        "extras": Later(extras),
         "priors": priors,
         "penalty": penalty,
     }

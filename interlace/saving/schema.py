@@ -75,6 +75,7 @@ fit = record(
     seconds=number,
     searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
     unsound=text,
+    profiled_covariance=maybe(array(2)),
 )
 term_place = record(
     TermPlace,

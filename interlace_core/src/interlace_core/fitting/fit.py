@@ -256,6 +256,7 @@ def _fit_from(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
+        profiled_covariance=standard.given_profiled(final.profiled, profiled),
     )
 
 

@@ -24,7 +24,7 @@ from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
-SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
+SHARE_ALONE, SHARE_PROFILED = 1e-5, 1e-8
 """Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
 out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
 variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""

@@ -38,7 +38,7 @@ from interlace_core.engine.columns import (
 from interlace_core.engine.gram import Triangle
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.outline import measured
-from interlace_core.records import Array, BoolArray, Evaluation
+from interlace_core.records import Array, BoolArray, Evaluation, Profiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,13 @@ class Standard:
     def given_covariance(self, covariance: Array) -> Array:
         """Return the covariance of the given psi from that of the standard one; NaN stays."""
         return covariance if self.back is None else _mapped(self.back, covariance)
+
+    def given_profiled(self, profiled: Profiled | None, place: slice) -> Array | None:
+        """Return the given covariance of what was profiled out; None if nothing was."""
+        if profiled is None or self.back is None:
+            return None if profiled is None else profiled.covariance
+        B = self.back[place, place]
+        return np.asarray(B @ profiled.covariance @ B.T)
 
     def given_fit(self, fit: Fit) -> Fit:
         """Return a fit of `problem` as one of `given`; its value is that of `given` already."""
