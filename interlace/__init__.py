@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interlace.beside import overlaid
 from interlace.models import glmer, power
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.parts.shuffle import shuffle
+    from interlace.parts.sources import in_parts
     from interlace.pedigrees import pedigree
     from interlace.priors.densities import (
         cauchy,
@@ -69,6 +72,7 @@ __all__ = [
     "half_cauchy",
     "half_normal",
     "half_t",
+    "in_parts",
     "lkj",
     "load",
     "normal",
@@ -77,6 +81,7 @@ __all__ = [
     "plots",
     "plugins",
     "power",
+    "shuffle",
     "student_t",
 ]
 
@@ -89,6 +94,7 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
+    "in_parts": ("interlace.parts.sources", "in_parts"),
     "cauchy": ("interlace.priors.densities", "cauchy"),
     "exponential": ("interlace.priors.densities", "exponential"),
     "gamma": ("interlace.priors.densities", "gamma"),
@@ -100,11 +106,19 @@ _LAZY = {
     "student_t": ("interlace.priors.densities", "student_t"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
+    "shuffle": ("interlace.parts.shuffle", "shuffle"),
     "datasets": ("interlace.datasets", None),
     "errors": ("interlace.errors", None),
     "families": ("interlace.families", None),
     "plots": ("interlace.plots", None),
 }
+
+
+if _mixed := overlaid():
+    from interlace_core.messages.errors import ConfigurationWarning
+    from interlace_core.messages.warn import warn
+
+    warn(f"interlace: {_mixed}", ConfigurationWarning)
 
 
 if not TYPE_CHECKING:  # a type checker knows the names above, and is to complain of others

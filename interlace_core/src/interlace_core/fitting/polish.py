@@ -81,7 +81,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     # 4. the Hessian of the end
     profiled = optimum.profiled_slope is not None and optimum.free.size
     rough = profiled or optimum.asymmetry > MOST_ASYMMETRY
-    if not rough or optimum.decrement > tol_decrement:
+    if not rough or optimum.is_central or optimum.decrement > tol_decrement:
         return optimum
     again = measure(search, np.diagonal(optimum.hessian))
     return again if profiled or np.isfinite(again.decrement) else optimum
