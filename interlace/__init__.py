@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.parts.shuffle import shuffle
+    from interlace.parts.sources import in_parts
     from interlace.pedigrees import pedigree
     from interlace.priors.densities import (
         cauchy,
@@ -70,6 +72,7 @@ __all__ = [
     "half_cauchy",
     "half_normal",
     "half_t",
+    "in_parts",
     "lkj",
     "load",
     "normal",
@@ -78,6 +81,7 @@ __all__ = [
     "plots",
     "plugins",
     "power",
+    "shuffle",
     "student_t",
 ]
 
@@ -90,6 +94,7 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
+    "in_parts": ("interlace.parts.sources", "in_parts"),
     "cauchy": ("interlace.priors.densities", "cauchy"),
     "exponential": ("interlace.priors.densities", "exponential"),
     "gamma": ("interlace.priors.densities", "gamma"),
@@ -101,6 +106,7 @@ _LAZY = {
     "student_t": ("interlace.priors.densities", "student_t"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
+    "shuffle": ("interlace.parts.shuffle", "shuffle"),
     "datasets": ("interlace.datasets", None),
     "errors": ("interlace.errors", None),
     "families": ("interlace.families", None),

@@ -14,13 +14,15 @@ from interlace.data.factors import INTERCEPT
 from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
-from interlace.diagnostics.identification import Fitting, identification_notes
+from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
+from interlace.parts.afterwards import effects_of_all, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
 from interlace.progress import Progress
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
 from interlace.results.random_effects import fitted_state, term_places
@@ -28,8 +30,6 @@ from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
-from interlace_core.engine.compiled import kernel_words
-from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -90,11 +90,12 @@ def fitted(
     threads = threads_of(ready.model.problem, options.threads)
     with blas_threads(threads):
         with Progress("fit", show=options.verbose) as progress:
+            told = reporting(ready.model.problem, progress.step)
             fit = driver.fit_prepared(
                 ready,
                 starts=options.starts,
                 tol_decrement=options.tol_decrement,
-                report=progress.step if progress.shown else None,
+                report=told if progress.shown else None,
                 stopping=stopping,
             )
         return with_notes(record_of(ready, fit, request, options, returns), request.who)
@@ -135,7 +136,7 @@ def prepared(
             ready.approximation, priors, model.problem, _cuts(model), request.who
         )
         refuse_carried_twice(model.problem, request.who)
-        notes = identification_notes(
+        notes = identified(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
@@ -242,11 +243,18 @@ def record_of(
         If the model predicts the response exactly.
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
-    problem = model.problem
-    state = fitted_state(problem, fit, approximation)
-    with guard(problem.family, "result"):
-        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
-        require_residual(problem, state.eta, doubtful)
+    problem, encoder, rows = model.problem, model.encoder, model.rows
+    here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    if problem.parts is not None:
+        effects, encoder = effects_of_all(problem, fit, encoder)
+    else:
+        state = fitted_state(problem, fit, approximation)
+        effects = state.effects
+    if here:
+        with guard(problem.family, "result"):
+            doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+            require_residual(problem, state.eta, doubtful)
+    away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
@@ -257,14 +265,14 @@ def record_of(
         family=model.family,
         coefficients=coefficients,
         terms=term_places(problem),
-        effects=state.effects,
+        effects=effects,
         fit=fit,
-        rows=model.rows,
-        y=problem.y,
-        weights=problem.weights,
-        eta=state.eta,
-        eta_fixed=state.eta_fixed,
-        encoder=model.encoder,
+        rows=rows,
+        y=problem.y if here else away,
+        weights=problem.weights if here else away,
+        eta=state.eta if here else away,
+        eta_fixed=state.eta_fixed if here else away,
+        encoder=encoder,
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
@@ -275,11 +283,12 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(standard_of(ready.model.problem).problem)
+    structure, kernel, parts = words_of(ready.model)
     return FitSettings(
         optimizer=repr(ready.optimizer),
-        structure=layout.plan.describe(layout.structure),
-        kernel=kernel_words(ready.model.problem),
+        structure=structure,
+        kernel=kernel,
+        parts=parts,
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),

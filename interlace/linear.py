@@ -271,7 +271,9 @@ def fit(
         `response ~ fixed effects`, with random effects as bars, `(1 + x | g)`, if they are not
         given by `groups` or `random`.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional

@@ -65,7 +65,9 @@ def glmer(
         `weights=trials`, `cbind(successes, failures)`, 0/1, bool, or text with two levels.
         Offsets may be written `offset(log(e))`.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     family : str, Family or class
         Name of an installed family ("binomial", "poisson", ...; other software's names, such as
         "nbinom2", serve too), or an instance such as `BinomialFamily(link="probit")`.

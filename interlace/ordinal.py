@@ -301,7 +301,9 @@ def clmm(
         `groups` or `random`. The response is an ordered Categorical, or numbers in their order
         if they have few distinct values; text has no order and is refused.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional

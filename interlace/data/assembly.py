@@ -73,6 +73,8 @@ def assemble(
     covariance: CovarianceLookup,
     known: object = None,
     informative: BoolArray | None = None,
+    *,
+    all_columns: bool = False,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -92,10 +94,12 @@ def assemble(
         Covariance of the levels of grouping factors.
     informative : ndarray of bool, shape (n,), optional
         Rows that say anything: columns that these do not tell apart are collinear.
+    all_columns : bool
+        Whether collinear columns stay.
     """
     bars = [bar for part in parts for bar in part.bars]
     levels = _KnownLevels(known, bars, covariance)
-    work = _Assembly(designs, covariance, levels, informative)
+    work = _Assembly(designs, covariance, levels, informative, all_columns)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
@@ -209,8 +213,10 @@ class _Assembly:
         covariance: CovarianceLookup,
         known: _KnownLevels,
         informative: BoolArray | None,
+        all_columns: bool,
     ) -> None:
         self.designs = designs
+        self.all_columns = all_columns
         self.informative = informative
         self.frame = designs.frame
         self.rows = designs.rows
@@ -231,7 +237,9 @@ class _Assembly:
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
         whole = self.designs.build(part.fixed)
-        design, dropped = drop_collinear(whole, self.informative)
+        design, dropped = whole, whole.empty
+        if not self.all_columns:
+            design, dropped = drop_collinear(whole, self.informative)
         if dropped:
             self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:
@@ -258,9 +266,10 @@ class _Assembly:
         if cls.takes_matrix:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
-        if relation is None:
-            refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
-        _refuse_near_collinear(bar, structure, columns)
+        if not self.all_columns:  # rows that stand for others do not decide
+            if relation is None:
+                refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
+            _refuse_near_collinear(bar, structure, columns)
         term = RandomTerm(
             label=bar.label,
             predictor=pieces[0].place,

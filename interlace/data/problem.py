@@ -88,6 +88,7 @@ def build_problem(
     family: Family,
     *,
     covariance: CovarianceLookup,
+    all_columns: bool = False,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -99,6 +100,8 @@ def build_problem(
         Decides on the response and on the parameters.
     covariance : callable
         From the name of a covariance structure to its class.
+    all_columns : bool
+        Whether collinear columns stay, where these rows stand for others that decide.
 
     Returns
     -------
@@ -136,7 +139,14 @@ def build_problem(
     designs = DesignBuilder(frame, rows, vocabulary)
     informative = informative_rows(bound, response.y, response.weights)
     design = assemble(
-        parts, bound, specification.offset, designs, covariance, request.known, informative
+        parts,
+        bound,
+        specification.offset,
+        designs,
+        covariance,
+        request.known,
+        informative,
+        all_columns=all_columns,
     )
     if errors is not None:
         values, correlated = errors

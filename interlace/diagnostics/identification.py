@@ -30,6 +30,7 @@ from interlace.diagnostics.marginal import (
     dependence,
     log_sd,
 )
+from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Unstructured
 from interlace_core.messages.errors import DataError
@@ -100,6 +101,42 @@ def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
         if terms and _suspicious(problem, terms, fitting):
             notes += _examined(problem, terms, fitting)
     return tuple(notes)
+
+
+def identified(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
+    """Return the notes on a problem; of one in parts where no part tells the variances apart.
+
+    What some rows tell apart is told apart by all.
+
+    Raises
+    ------
+    DataError
+        As `identification_notes`.
+    """
+    found: _Doubt = total(problem, _Doubt.of, fitting)
+    if found.refusal:
+        raise DataError(found.refusal)
+    return found.notes
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """Why the data may not tell variances apart; none if some rows do."""
+
+    notes: tuple[str, ...] = ()
+    refusal: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem, fitting: Fitting) -> _Doubt:
+        try:
+            return cls(identification_notes(problem, fitting))
+        except DataError as error:
+            return cls((), str(error))
+
+    def __add__(self, other: _Doubt) -> _Doubt:
+        if not (self.notes or self.refusal) or not (other.notes or other.refusal):
+            return _Doubt()
+        return other if self.refusal and not other.refusal else self
 
 
 def _parts(term: RandomTerm) -> list[RandomTerm]:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import narwhals.stable.v1 as nw
 import pandas as pd
 
+from interlace.parts.sources import asked_of
+
 AnyResult = TypeVar("AnyResult")
 
 
@@ -23,8 +25,8 @@ PANDAS = "pandas"
 
 
 def library_of(data: Any) -> str:
-    """Return the name of the library that a frame is of, "pandas" for a mapping."""
-    if not has_own_kind(data):
+    """Return the name of the library that a frame is of, "pandas" for a mapping, and for parts."""
+    if asked_of(data) is not None or not has_own_kind(data):
         return PANDAS
     return str(nw.from_native(data, eager_only=True).implementation.value)
 

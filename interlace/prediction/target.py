@@ -109,7 +109,12 @@ def unknown_covariance(result: Estimates, design: RowDesign, unknown: Sequence[B
     at = [term.by_predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
     scales = level_scales(result, design)
-    return prior_covariance(roots, at, Z, unknown, design.offset.shape, scales)
+    covariance = prior_covariance(roots, at, Z, unknown, design.offset.shape, scales)
+    for place, term, which in zip(result.terms, design.terms, unknown, strict=True):
+        if term.unexplained is not None:
+            own = np.where(np.all(which, axis=1), term.unexplained, 0.0)
+            covariance[place.predictor, place.predictor] += own
+    return covariance
 
 
 def target_of(result: Estimates, type: str) -> Target:
@@ -180,7 +185,14 @@ def _draw_new(
             effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
         own = b[term.groups][:, place.columns]
-        drawn.append(
-            {k: weighted_effects(term.Z[:, j], own[:, j], wanted[j]) for k, j in place.by_predictor}
-        )
+        found = {
+            k: weighted_effects(term.Z[:, j], own[:, j], wanted[j]) for k, j in place.by_predictor
+        }
+        if term.new is not None and term.unexplained is not None:
+            # rows of one group at one place share theirs
+            key = np.stack([term.groups[term.new.rows], term.new.at])
+            _, cell = np.unique(key, axis=1, return_inverse=True)
+            e = rng.standard_normal(int(cell.max(initial=0)) + 1)[np.ravel(cell)]
+            found[place.predictor][term.new.rows] += np.sqrt(term.unexplained[term.new.rows]) * e
+        drawn.append(found)
     return drawn

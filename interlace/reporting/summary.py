@@ -207,6 +207,7 @@ def _given(result: Estimates) -> list[Row]:
     rows = (
         ("Weights", settings.weights),
         ("Offset", settings.offset),
+        ("Data", settings.parts),
         ("Correlation of rows", settings.correlation),
         ("Known covariance of", ", ".join(known)),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
+    from interlace.parts.afterwards import PartsOfFit
     from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
@@ -407,6 +408,23 @@ class AfterFit:
 
         return singularity(_whole(self))
 
+    def principal_axes(self) -> pd.DataFrame:
+        """Return along which combinations of their columns the random effects vary.
+
+        The eigenvectors of each term's covariance times the standard deviation along them. These
+        loadings do not depend on how factors are rotated, as those of `rr` in the summary do.
+
+        Returns
+        -------
+        DataFrame
+            One row for each axis and column: `term`, `axis` (1 has the most variance), `sd` along
+            it, its `share` of the variance, `column` and `loading`, of which the largest of
+            an axis is positive. Axes without variance are left out.
+        """
+        from interlace.inference.axes import principal_axes
+
+        return principal_axes(_whole(self))
+
     def accuracy(self, *, n: int = 500, seed: int | None = 0) -> Accuracy:
         """Return how good the approximation of the likelihood is here, in numbers and words.
 
@@ -421,6 +439,19 @@ class AfterFit:
         from interlace.inference.accuracy import accuracy
 
         return accuracy(_whole(self), n=n, seed=seed)
+
+    @property
+    def in_parts(self) -> PartsOfFit:
+        """Rows and levels of a fit whose data lie in parts, one part after the other.
+
+        Raises
+        ------
+        NotAvailableError
+            If all rows are here.
+        """
+        from interlace.parts.afterwards import parts_of
+
+        return parts_of(_whole(self))
 
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""

@@ -11,6 +11,7 @@ import pandas as pd
 from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
@@ -341,9 +342,28 @@ class Estimates(FittedModel):
             return float("nan")
         return float(np.log(self.nobs)) * self.df - 2.0 * self.llf
 
+    def eta_of_a_row(self) -> list[float]:
+        """Return the linear predictors of a row; where rows are not here, of what all rows share.
+
+        NaN then for parameters that differ between rows, the mean's 0.
+        """
+        if not isinstance(self.eta, RowsElsewhere):
+            return [float(row[-1]) for row in self.eta]
+        found = []
+        for k, each in enumerate(self.coefficients):
+            if each.parameter.fixed is not None:
+                found.append(float(each.parameter.fixed_eta()))
+            elif each.names == ("Intercept",) and not self._has_effects(k):
+                found.append(float(each.estimates[0]))
+            else:
+                found.append(np.nan if k else 0.0)
+        return found
+
     @property
     def scale(self) -> float:
         """Residual variance where the family has one, else 1; NaN where it varies by row."""
+        if isinstance(self.eta, RowsElsewhere):
+            return float(self.family.scale(self.eta_of_a_row()))
         first = [float(row[0]) for row in self.eta]
         values = {self.family.scale(first)}
         if any(np.ptp(row) > 0.0 for row in self.eta[1:]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
 from interlace.results.frozen import fields_with_arrays, freeze
 from interlace.results.random_effects import GroupEffects, TermPlace
@@ -180,11 +181,13 @@ def require_training(result: FittedModel, who: str) -> Training:
     Raises
     ------
     NotAvailableError
-        If the result no longer has it.
+        If the result no longer has it, or its rows lie in parts.
     """
     if result.training is None:
         raise NotAvailableError(
             f"{who}: needs the data of the fit, which this result was saved without (data=False, "
             "or without_training()). Fit the model again, and save it with its data."
         )
+    if isinstance(result.y, RowsElsewhere):
+        refuse_rows(who)
     return result.training

@@ -147,19 +147,20 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
 
 
 def group_effects(
-    problem: Problem, psi: Array, u: Array, approximation: Approximation
+    problem: Problem, psi: Array, u: Array, approximation: Approximation | None
 ) -> dict[str, GroupEffects]:
     """Return the random effects of each grouping factor at the mode u.
 
     The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
-    uncertainty of psi. H is taken in standard units, where u is the same.
+    uncertainty of psi. H is taken in standard units, where u is the same. The approximation's own
+    shortcut to it is of a whole problem; without one, as for a part, the rows tell.
     """
     if not problem.terms:
         return {}
     standard = standard_of(problem)
     inside, layout = standard.psi(psi), layout_of(standard.problem)
     structure, templates = layout.structure, layout.templates(psi)
-    shortcuts = approximation.shortcuts(standard.problem)
+    shortcuts = None if approximation is None else approximation.shortcuts(standard.problem)
     if shortcuts:
         spread = shortcuts.effects_covariance(inside)
     else:
@@ -257,8 +258,8 @@ class Fitted:
     eta_fixed: Array
 
 
-def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
-    """Return what a fit implies for its groups and rows."""
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None) -> Fitted:
+    """Return what a fit implies for its groups and rows; None for the rows of a part."""
     with guard(problem.family, "result"):
         effects = group_effects(problem, fit.psi, fit.mode, approximation)
     eta_fixed = np.stack(problem.fixed_part(fit.psi))

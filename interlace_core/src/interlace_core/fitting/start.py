@@ -22,6 +22,9 @@ MAX_ITERATIONS = 25
 START_SIZE = 0.5
 """Standard deviation of the random effects at the start, in natural units of eta."""
 
+MANY_COLUMNS = 64
+"""Columns from which products of whole matrices are avoided."""
+
 HOLDING_CURVATURE = 0.1
 """Curvature, per unit of eta, that holds a further parameter's predictor near the family's own
 constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
@@ -123,7 +126,13 @@ def unit_theta(term: RandomTerm, size: Array) -> Array:
     T = covariance.template(covariance.start())
     sd = size / np.where(term.reach > 0, term.reach, 1.0)
     length = np.linalg.norm(T, axis=1)  # 0 of what is held at 0
-    rows = (sd / np.where(length > 0.0, length, 1.0))[:, None] * T
+    factor = sd / np.where(length > 0.0, length, 1.0)
+    if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
+        # of many times or places, without the cube of their number
+        change = covariance.rescaled(factor[0] * np.eye(factor.size))
+        if change is not None:
+            return np.asarray(change @ covariance.start())
+    rows = factor[:, None] * T
     return covariance.nearest(rows @ rows.T)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.columns import NOTHING_LEFT
+from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
@@ -121,7 +122,7 @@ def boundary_words(problem: Problem, psi: Array, at: BoolArray, units: Array) ->
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
         else:
             words.append(
-                f"the covariance of {', '.join(term.names)} | {term.group} is singular "
+                f"the covariance of {listed(term.names)} | {term.group} is singular "
                 "(a correlation of 1 or -1 among them)"
             )
     return tuple(words)
@@ -243,7 +244,7 @@ def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple
     names, all_at_limits = [], True
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if np.any(undetermined[place]):
-            names.append(f"the covariance of {', '.join(term.names)} | {term.group}")
+            names.append(f"the covariance of {listed(term.names)} | {term.group}")
             all_at_limits = False
     for k, (predictor, place) in enumerate(
         zip(problem.predictors, problem.beta_slices(), strict=True)
