@@ -30,6 +30,7 @@ from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
+from interlace_core.engine.layout import release
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -98,7 +99,9 @@ def fitted(
                 report=told if progress.shown else None,
                 stopping=stopping,
             )
-        return with_notes(record_of(ready, fit, request, options, returns), request.who)
+        found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+    release(standard_of(ready.model.problem).problem)
+    return found
 
 
 def prepared(
