@@ -25,7 +25,7 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import fitted_state, term_places
+from interlace.results.random_effects import GroupEffects, fitted_state, term_places
 from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
@@ -248,6 +248,7 @@ def record_of(
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
