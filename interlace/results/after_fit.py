@@ -458,9 +458,8 @@ class AfterFit:
         whole = _whole(self)
         # made now, since it is made of the data
         settings = replace(whole.settings, extras=dict(whole.settings.extras))
-        return cast(
-            "Self", replace(whole, training=None, known_notes=whole.notes, settings=settings)
-        )
+        made: dict[str, Any] = {"settings": settings, "effects": dict(whole.effects)}
+        return cast("Self", replace(whole, training=None, known_notes=whole.notes, **made))
 
 
 def _whole(part: AfterFit) -> Estimates:
