@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from interlace import driver
-from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
+from interlace.components import (
+    as_approximation,
+    as_family,
+    as_optimizer,
+    composed,
+    composed_roles,
+    with_asked_zero_part,
+)
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
 from interlace.data.factors import INTERCEPT
@@ -125,6 +132,9 @@ def prepared(
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
+    for role in composed_roles(registry) - {"zero"}:
+        if role in parameters:
+            family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
         replace(request, parameters=parameters, limits=limits),
