@@ -262,10 +262,17 @@ def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None
     """Return what a fit implies for its groups and rows; None for the rows of a part."""
     with guard(problem.family, "result"):
         effects = group_effects(problem, fit.psi, fit.mode, approximation)
-    eta_fixed = np.stack(problem.fixed_part(fit.psi))
+    return Fitted(effects, *row_predictors(problem, fit.psi, effects))
+
+
+def row_predictors(
+    problem: Problem, psi: Array, effects: Mapping[str, GroupEffects]
+) -> tuple[Array, Array]:
+    """Return the linear predictors of a problem's rows with and without effects, shape (K, n)."""
+    eta_fixed = np.stack(problem.fixed_part(psi))
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = effects[term.group].values[:, place.columns]
         for k, z, b_column in zip(term.column_predictors, term.Z.T, b.T, strict=True):
             eta[k] += z * b_column[term.codes]
-    return Fitted(effects, eta, eta_fixed)
+    return eta, eta_fixed
