@@ -202,6 +202,7 @@ def sanitize(session: nox.Session) -> None:
     # the baseline: wider registers change nothing about addresses, and compile for minutes
     session.run(
         *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
+        "tests/test_compiled_plan.py",
         *("-k", "not library_is_there and not builds_differ", *session.posargs),
         env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
     )

@@ -25,11 +25,12 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import fitted_state, term_places
+from interlace.results.random_effects import GroupEffects, fitted_state, term_places
 from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
+from interlace_core.engine.layout import release
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -98,7 +99,9 @@ def fitted(
                 report=told if progress.shown else None,
                 stopping=stopping,
             )
-        return with_notes(record_of(ready, fit, request, options, returns), request.who)
+        found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+    release(standard_of(ready.model.problem).problem)
+    return found
 
 
 def prepared(
@@ -245,6 +248,7 @@ def record_of(
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:

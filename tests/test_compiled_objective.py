@@ -329,7 +329,8 @@ def test_what_a_complement_raises_within_c_is_raised(monkeypatch):
     def interrupted(self, entries):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(layout_of(problem).plan.crossed.complement), "factorise", interrupted)
+    plan = layout_of(replace(problem, compiled=None)).plan
+    monkeypatch.setattr(type(plan.crossed.complement), "factorise", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compiled(next(points(problem)))
 

@@ -152,8 +152,14 @@ def test_every_kind_of_source(kind, folder, frame, tmp_path):
 def test_what_belongs_to_rows_comes_part_by_part(folder, frame):
     model = interlace.glmer(FORMULA, parts(folder), "poisson")
     whole = interlace.glmer(FORMULA, frame, "poisson")
-    found = np.concatenate(list(model.in_parts.fitted()))
-    np.testing.assert_allclose(np.sort(found), np.sort(whole.fittedvalues), rtol=1e-6)
+    fitted = list(model.in_parts.fitted())
+    wanted = whole.fittedvalues.to_numpy()
+    place = np.cumsum([0, *(len(each) for each in fitted)])
+    for k, each in enumerate(fitted):
+        assert str(each.name).endswith(f"part-{k}.parquet")
+        np.testing.assert_allclose(each, wanted[place[k] : place[k + 1]], rtol=1e-6)
+        rows = pd.read_parquet(each.name)
+        assert rows.iloc[each.index]["x"].notna().all()
     left = np.concatenate(list(model.in_parts.residuals()))
     assert np.sum(np.square(left)) == pytest.approx(np.sum(np.square(whole.resid)), rel=1e-6)
     effects = pd.concat(model.in_parts.random_effects("g")).loc[whole.random_effects["g"].index]
@@ -300,6 +306,23 @@ def test_sources_that_are_none(tmp_path):
         with pytest.raises(OptionError, match="in_parts: "):
             interlace.in_parts(str(tmp_path), **options)
     assert interlace.in_parts("x", memory="1.5 GB").memory == 1.5 * 2**30
+
+
+def test_values_that_are_levels_are_all_found_in_the_first_look(data, tmp_path):
+    d = data.assign(mark=data["c"] / 2.0, time=(data["m"] % 3) / 4.0)
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    source = parts(tmp_path)
+    same(interlace.clmm("mark ~ x + (1 | g)", source), interlace.clmm("mark ~ x + (1 | g)", d))
+    formula = "k ~ C(time) + ou(0 + time | g)"
+    same(interlace.glmer(formula, source, "poisson"), interlace.glmer(formula, d, "poisson"))
+    # a mark that only a row in the middle of a long piece has
+    odd = pd.concat([d] * 9, ignore_index=True)
+    odd.loc[2100, "mark"] = 0.25
+    odd["mark"] += 1e-3 * (odd.index < 1000) * odd.index  # looks like a measurement
+    odd.to_parquet(tmp_path / "odd.parquet", index=False)
+    with pytest.raises(DataError, match="expected ordered categories|categories that were seen"):
+        interlace.clmm("mark ~ x + (1 | g)", str(tmp_path / "odd.parquet"))
 
 
 # rank and separation over all rows

@@ -131,7 +131,7 @@ def test_a_new_group_at_a_new_place_has_the_variance_of_any():
     from interlace.prediction.target import Predicted, target_of
 
     found = Predicted.of(fit, design, included, target_of(fit, "link"), "marginal", None)
-    assert found.variance[0] == pytest.approx(np.full(len(new), sd**2), rel=1e-6)
+    assert found.variance[0, 0] == pytest.approx(np.full(len(new), sd**2), rel=1e-6)
     drawn = fit.predict(other, new_levels="sample", seed=1)
     assert np.std(drawn - fit.predict(other, include_re=False)) > 0.0
 

@@ -191,6 +191,16 @@ def test_units_and_saving_and_simulation_leave_it_as_it_is(tmp_path):
     assert inside["lower"].iloc[0] < np.sqrt(fit.variance_components["a"]) < inside["upper"].iloc[0]
 
 
+def test_a_restricted_likelihood_may_be_above_1():
+    """It is a density per unit of the coefficients: of few rows and wide covariates above 1."""
+    data = counts().iloc[:12]
+    fit = interlace.glmer("y ~ x + (1 | a)", data, "poisson", REML=True)
+    wide = data.assign(x=1e-30 * data["x"])
+    moved = interlace.glmer("y ~ x + (1 | a)", wide, "poisson", REML=True)
+    assert moved.llf == pytest.approx(fit.llf + 30 * np.log(10.0), abs=1e-5)
+    assert moved.llf > 0.0 and moved.converged
+
+
 def test_variances_are_less_too_small_than_by_maximum_likelihood():
     rng = np.random.default_rng(12)
     g = np.repeat(np.arange(6), 10)

@@ -130,6 +130,7 @@ def build_problem(
     _warn_text(specification.covariates, frame, rows)
     raw = read_response(specification.response, frame, family, rows)
     response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
+    response = replace(response, y=frozen(response.y))  # before a family keeps some of it
     bound = family.bind(response.y)
     errors = known_errors(specification, family, frame, rows, request.who)
     correlated = None if serial is None else build_correlation(serial, frame, rows, covariance)
@@ -235,7 +236,7 @@ def _problem(
     response: Response, family: Family, design: Assembled, correlation: RowCorrelation | None
 ) -> Problem:
     return Problem(
-        y=frozen(response.y),
+        y=response.y,
         weights=None if response.weights is None else frozen(response.weights),
         family=family,
         predictors=design.predictors,

@@ -40,6 +40,8 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
+    if not verdict.converged:
+        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return changed(
@@ -48,6 +50,41 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
         look_closer=not separated and not isinstance(result.eta, RowsElsewhere),
     )
+
+
+NO_RESIDUAL = 1e-4
+"""Share of the response's variance that a residual goes below on its way to 0."""
+
+
+def _residual_lost(result: AnyFit) -> str:
+    """Return what to say where a search followed the residual's variance to 0; empty elsewhere.
+
+    Effects with one for each row, such as of times, can take all that is left of it. The likelihood
+    then has a limit there, and no optimum.
+    """
+    training = result.training
+    assert training is not None
+    problem = training.problem
+    levels = [term for term in problem.terms if term.covariance.takes_levels_only]
+    if not levels or problem.family.is_discrete or isinstance(result.eta, RowsElsewhere):
+        return ""
+    observed = problem.family.observed(problem.y)
+    if observed.shape != (problem.n,) or not _scale(result) < NO_RESIDUAL * float(np.var(observed)):
+        return ""
+    taken = " and ".join(f"({term.label})" for term in levels)
+    return (
+        f"; the residual variance goes to 0, since the effects of {taken} can take what is left of "
+        'each row. Hold it, as by hold={"sigma": 0.1} in units of the response, or have several '
+        "rows at a time or place"
+    )
+
+
+def _scale(result: AnyFit) -> float:
+    """Return the residual variance where it is one for all rows, NaN elsewhere."""
+    if any(np.ptp(row) > 0.0 for row in result.eta[1:]):
+        return float("nan")
+    assert result.training is not None
+    return float(result.training.problem.family.scale([float(row[0]) for row in result.eta]))
 
 
 def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[str]) -> Verdict:

@@ -304,12 +304,25 @@ class PartsOfFit:
             index = pd.Index(effects.levels, dtype=object, name=group)
             yield pd.DataFrame(np.hstack([effects.values, sd]), index=index, columns=columns)
 
-    def fitted(self) -> Iterator[Array]:
-        """Yield the fitted means of each part's rows, random effects included, (n_part,)."""
-        for part, state in states(self._problem, self._fit):
-            yield np.asarray(part.family.mean(list(state.eta)))
+    def fitted(self) -> Iterator[pd.Series]:
+        """Yield the fitted means of each part's rows, random effects included.
 
-    def residuals(self) -> Iterator[Array]:
-        """Yield the response less the fitted means of each part's rows, shape (n_part,)."""
-        for part, state in states(self._problem, self._fit):
-            yield np.asarray(part.family.observed(part.y) - part.family.mean(list(state.eta)))
+        Yields
+        ------
+        Series
+            Named by the file or piece, indexed by the place of the row in it, counted from 0 (of
+            several pieces that are one part, through all of them).
+        """
+        for number, (part, state) in enumerate(states(self._problem, self._fit)):
+            yield self._by_row(number, part.family.mean(list(state.eta)))
+
+    def residuals(self) -> Iterator[pd.Series]:
+        """Yield the response less the fitted means of each part's rows, labelled as `fitted`."""
+        for number, (part, state) in enumerate(states(self._problem, self._fit)):
+            left = part.family.observed(part.y) - part.family.mean(list(state.eta))
+            yield self._by_row(number, left)
+
+    def _by_row(self, number: int, values: Any) -> pd.Series:
+        kept = self._engine.kept[number]
+        index = pd.RangeIndex(len(values)) if kept is None else pd.Index(kept)
+        return pd.Series(np.asarray(values), index=index, name=self._engine.names[number])

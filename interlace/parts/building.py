@@ -94,8 +94,8 @@ def model_in_parts(
     few = sum(map(len, _levels(used).values())) <= MOST_NAMED
     for group in tracked(pieces, "coding", len(pieces)):
         piece = merged(group)
-        problem, factors = recipe.part(piece)
-        engine.add(replace(problem, compiled=compiled), piece.name)
+        problem, factors, rows = recipe.part(piece)
+        engine.add(replace(problem, compiled=compiled), piece.name, rows.kept)
         if few and engine.factors is not None:
             engine.factors.append(factors)
     engine.factors = engine.factors if few else None

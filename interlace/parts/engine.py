@@ -16,6 +16,7 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import LARGE
 from interlace_core.messages.memory import usable_memory
+from interlace_core.records import IntArray
 
 LAID_OUT = 4.0
 """Bytes of a part that is laid out, in those of its arrays: rows once more in the order of groups,
@@ -28,7 +29,9 @@ class LocalParts(PartsHere):
     Attributes
     ----------
     names : list of str
-        Of the pieces that each part was made of, for messages.
+        Of the pieces that each part was made of.
+    kept : list of (ndarray of intp, shape (n_part,), or None)
+        Places in these of each part's rows; None where all were used.
     factors : list of (mapping from tuple of str to Factor), or None
         Each part's grouping factors; None where there are too many levels to keep their names.
     rounds : int
@@ -43,6 +46,7 @@ class LocalParts(PartsHere):
         super().__init__([])
         self.parts: list[Problem] = []
         self.names: list[str] = []
+        self.kept: list[IntArray | None] = []
         self.factors: list[Mapping[tuple[str, ...], Factor]] | None = []
         self.rounds, self.aside, self.seconds = 0, 0, 0.0
         self.report: Callable[[str], None] | None = None
@@ -56,8 +60,9 @@ class LocalParts(PartsHere):
         """Keep something as long as the parts, such as a folder of files that they are read of."""
         self._held = held
 
-    def add(self, problem: Problem, name: str) -> None:
+    def add(self, problem: Problem, name: str, kept: IntArray | None) -> None:
         """Take a part; what memory may hold no more goes to a file."""
+        self.kept.append(kept)
         place = len(self.parts)
         self._left -= LAID_OUT * bytes_of(problem)
         self.parts.append(problem)

@@ -38,6 +38,9 @@ from interlace_core.records import Array, IntArray
 SPREAD_ROWS = 50_000
 """Rows that stand for all pieces together, beside those of each level and the extremes."""
 
+MOST_FRACTIONS = 100
+"""Different numbers among the first ones of a piece up to which a row of each stands."""
+
 FEW_VALUES = 1000
 """Range of whole numbers up to which a row of each stands: they may be a factor in a formula."""
 
@@ -202,6 +205,12 @@ def response_of(
     places = pd.Index(level_names(levels), dtype=object).get_indexer(
         pd.Index(level_names(names), dtype=object)
     )
+    if np.any(places < 0):
+        strange = names[int(np.flatnonzero(places < 0)[0])]
+        raise DataError(
+            f"response {column.name!r}: expected the {len(levels)} categories that were seen in "
+            f"the first look at the data, got {strange!r} too. Make whole numbers or text of them."
+        )
     return RawResponse(places[own].astype(np.float64), level_names(levels))
 
 
@@ -237,9 +246,11 @@ def _standing(column: Column) -> IntArray:
     """Return rows of the extremes of a column of numbers, and of each of few whole ones."""
     values = column.values
     found = [np.array([int(np.argmin(values)), int(np.argmax(values))], dtype=np.intp)]
-    if values.dtype.kind == "b" or (
-        values.dtype.kind in "iu" and int(values.max()) - int(values.min()) <= FEW_VALUES
-    ):
+    kind = values.dtype.kind
+    few = kind == "b" or (kind in "iu" and int(values.max()) - int(values.min()) <= FEW_VALUES)
+    if kind == "f":  # times and marks in halves may be levels too
+        few = np.unique(values[:FEW_VALUES]).size <= MOST_FRACTIONS
+    if few:
         found.append(np.unique(values, return_index=True)[1])
     return np.concatenate(found)
 

@@ -14,7 +14,7 @@ from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder
 from interlace.data.levels import Factor, build_factor, drop_unused_levels
 from interlace.data.problem import Model
-from interlace.data.rows import frozen, vector_values
+from interlace.data.rows import Rows, frozen, vector_values
 from interlace.parts.look import Moments, naming, response_of, rows_of
 from interlace.parts.reading import Reading
 from interlace.parts.sources import Piece
@@ -46,8 +46,8 @@ class Recipe:
     encoder: Encoder
     response_levels: pd.Index[Any] | None
 
-    def part(self, piece: Piece) -> tuple[Problem, dict[tuple[str, ...], Factor]]:
-        """Return a piece as a problem, with its grouping factors.
+    def part(self, piece: Piece) -> tuple[Problem, dict[tuple[str, ...], Factor], Rows]:
+        """Return a piece as a problem, with its grouping factors and the rows in use.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class Recipe:
                 for term, factor, Z in zip(self.model.terms, own, designs, strict=True)
             ),
         )
-        return problem, factors
+        return problem, factors, rows
 
     def _groups(self) -> dict[str, None]:
         return {name: None for each in self.reading.factors for name in each}

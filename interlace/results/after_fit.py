@@ -408,6 +408,23 @@ class AfterFit:
 
         return singularity(_whole(self))
 
+    def principal_axes(self) -> pd.DataFrame:
+        """Return along which combinations of their columns the random effects vary.
+
+        The eigenvectors of each term's covariance times the standard deviation along them. These
+        loadings do not depend on how factors are rotated, as those of `rr` in the summary do.
+
+        Returns
+        -------
+        DataFrame
+            One row for each axis and column: `term`, `axis` (1 has the most variance), `sd` along
+            it, its `share` of the variance, `column` and `loading`, of which the largest of
+            an axis is positive. Axes without variance are left out.
+        """
+        from interlace.inference.axes import principal_axes
+
+        return principal_axes(_whole(self))
+
     def accuracy(self, *, n: int = 500, seed: int | None = 0) -> Accuracy:
         """Return how good the approximation of the likelihood is here, in numbers and words.
 
@@ -441,9 +458,8 @@ class AfterFit:
         whole = _whole(self)
         # made now, since it is made of the data
         settings = replace(whole.settings, extras=dict(whole.settings.extras))
-        return cast(
-            "Self", replace(whole, training=None, known_notes=whole.notes, settings=settings)
-        )
+        made: dict[str, Any] = {"settings": settings, "effects": dict(whole.effects)}
+        return cast("Self", replace(whole, training=None, known_notes=whole.notes, **made))
 
 
 def _whole(part: AfterFit) -> Estimates:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from interlace.data.named import prefix_of
+from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem, columns_by_predictor
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
@@ -248,31 +249,54 @@ class Fitted:
 
     Attributes
     ----------
-    effects : dict from group to GroupEffects
+    effects : mapping from group to GroupEffects
+        Made when it is first read: conditional covariances take a factorisation.
     eta, eta_fixed : ndarray, shape (K, n)
         With and without random effects, rows as given.
     """
 
-    effects: dict[str, GroupEffects]
+    effects: Mapping[str, GroupEffects]
     eta: Array
     eta_fixed: Array
 
 
 def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None) -> Fitted:
     """Return what a fit implies for its groups and rows; None for the rows of a part."""
-    with guard(problem.family, "result"):
-        effects = group_effects(problem, fit.psi, fit.mode, approximation)
-    return Fitted(effects, *row_predictors(problem, fit.psi, effects))
+
+    def effects() -> dict[str, GroupEffects]:
+        with guard(problem.family, "result"):
+            return group_effects(problem, fit.psi, fit.mode, approximation)
+
+    modes = _modes(problem, fit.psi, fit.mode)
+    return Fitted(Later(effects), *row_predictors(problem, fit.psi, modes))
 
 
-def row_predictors(
-    problem: Problem, psi: Array, effects: Mapping[str, GroupEffects]
-) -> tuple[Array, Array]:
-    """Return the linear predictors of a problem's rows with and without effects, shape (K, n)."""
+def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return the linear predictors of a problem's rows with and without effects, shape (K, n).
+
+    Parameters
+    ----------
+    problem : Problem
+    psi : ndarray, shape (n_psi,)
+    modes : mapping from str to ndarray, shape (c, L)
+        The effects b by group.
+    """
     eta_fixed = np.stack(problem.fixed_part(psi))
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
-        b = effects[term.group].values[:, place.columns]
-        for k, z, b_column in zip(term.column_predictors, term.Z.T, b.T, strict=True):
+        b = modes[term.group][place.columns]
+        for k, z, b_column in zip(term.column_predictors, term.Z.T, b, strict=True):
             eta[k] += z * b_column[term.codes]
     return eta, eta_fixed
+
+
+def _modes(problem: Problem, psi: Array, u: Array) -> dict[str, Array]:
+    """Return the effects b of the levels with data at the mode u, shape (c, L) by group."""
+    if not problem.terms:
+        return {}
+    layout = layout_of(standard_of(problem).problem)
+    templates, parts = layout.templates(psi), layout.structure.spread(u)
+    return {
+        factor.name: apply(T, part)
+        for factor, T, part in zip(layout.structure.factors, templates, parts, strict=True)
+    }

@@ -246,7 +246,8 @@ def _require_predictors(problem: Problem, result: Estimates) -> None:
     if not result.eta.size:  # of a fit in parts, whose rows are not kept
         return
     with np.errstate(all="ignore"):
-        made = row_predictors(problem, result.fit.psi, result.effects)
+        modes = {group: each.values.T for group, each in result.effects.items()}
+        made = row_predictors(problem, result.fit.psi, modes)
     for name, own, found in zip(("eta", "eta_fixed"), kept, made, strict=True):
         finite = np.abs(found[np.isfinite(found)])
         near = TOL_REL_ETA * (1.0 + finite.max(initial=0.0))

@@ -55,6 +55,20 @@ class CompiledObjective(ABC):
         """The same as a function of psi in C, for a compiled search; None, the default, if none."""
         return None
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Evaluate another response of the model from now on; say whether that can be done.
+
+        Refits to many responses then make no objective for each. By default it cannot.
+
+        Parameters
+        ----------
+        rows : RowKernel
+            Of the same family and as many rows, in the same order.
+        mode : ndarray, shape (q,)
+            Where the next search for the mode begins.
+        """
+        return False
+
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""

@@ -412,6 +412,13 @@ class WithSecondOpinion(CompiledObjective):
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Have the compiled one evaluate another response; the other one is not asked any more."""
+        own = isinstance(self._compiled, CompiledObjective) and self._compiled.take(rows, mode)
+        if own:
+            self._second = _no_value
+        return own
+
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""
         evaluation = self._compiled(psi)
@@ -420,3 +427,7 @@ class WithSecondOpinion(CompiledObjective):
         if self._second is None:
             self._second = self._otherwise()
         return self._second(psi)
+
+
+def _no_value(psi: Array) -> Evaluation:
+    return Evaluation(np.inf, np.zeros(psi.size), np.zeros(0), Status.MODE_NOT_FOUND)

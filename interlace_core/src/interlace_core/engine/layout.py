@@ -56,6 +56,26 @@ def layout_of(problem: Problem, chains: bool = False) -> Layout:
     return known
 
 
+MANY_ROWS = 100_000
+"""Rows from which a layout's copies of them are worth their memory only as long as a fit takes:
+to sort as many again takes some hundredths of a second."""
+
+
+def release(problem: Problem) -> None:
+    """Let go of a layout that has copies of many rows, if nothing that is kept was made of it.
+
+    Whoever asks for it later gets it made again.
+    """
+    layout: Layout | None = problem.cache.get(Layout)
+    if layout is None or problem.n < MANY_ROWS or layout.problem is problem:
+        return
+    own = (Layout, _Chained)
+    others = [made for key, made in problem.cache.items() if key not in own]
+    if all(made is None or isinstance(made, (str, bool)) for made in others):
+        for key in own:
+            problem.cache.pop(key, None)
+
+
 class _Chained:
     """The key of the layout with a chain in a problem's cache."""
 

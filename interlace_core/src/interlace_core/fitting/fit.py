@@ -32,7 +32,13 @@ from interlace_core.fitting.modes import (
     vanishing,
     with_unsound,
 )
-from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
+from interlace_core.fitting.objective import (
+    Objective,
+    SearchStopped,
+    Tally,
+    is_per_unit,
+    possible_objective,
+)
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -168,7 +174,8 @@ def _in_words(
     """Return the verdict with all that the searches together tell."""
     verdict = fit.verdict
     if problem.family.is_discrete and not fit.unsound:
-        if not approximation.penalty(problem, fit.psi):
+        whole = not is_per_unit(approximation, problem)
+        if whole and not approximation.penalty(problem, fit.psi):
             verdict = with_ceiling(verdict, fit.value, tol_decrement)
     looked = len(fit.searches) > 1
     verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined, looked)

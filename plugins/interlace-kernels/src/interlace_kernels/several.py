@@ -88,6 +88,11 @@ class SeveralObjective(ModeObjective):
         self._elimination = model.elimination
         super().__init__(library, "ik_laplace_several", layout, model, model.several)
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Point to the rows of another response, of which nothing is known yet."""
+        self._struct.last = 0
+        return super().take(rows, mode)
+
     @cached_property
     def function(self) -> CompiledFunction | None:
         """The same in C; None where Python factorises, and can be interrupted between points."""
