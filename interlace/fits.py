@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from interlace import driver
-from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
+from interlace.components import (
+    as_approximation,
+    as_family,
+    as_optimizer,
+    composed,
+    composed_roles,
+    with_asked_zero_part,
+)
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
 from interlace.data.factors import INTERCEPT
@@ -52,6 +60,9 @@ DEFAULTS = {
 
 Priors = Mapping[str, Any] | str
 """What `priors` may be: priors by name, with dicts by group and column, or "weak"."""
+
+LOG = logging.getLogger("interlace")
+"""Told of each fit at the level INFO: silent unless a program asks for it."""
 
 CHOICES = ("optimizer", "optimizer_options")
 """Options whose user gets exactly that search, step by step."""
@@ -101,6 +112,11 @@ def fitted(
                 stopping=stopping,
             )
         found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+    LOG.info(
+        "%s: %s: %s, log-likelihood %.6f, %d evaluations, %.2f s",
+        request.who, found.formula, found.fit.verdict.status, -found.fit.value,
+        found.fit.n_evaluations, found.fit.seconds,
+    )  # fmt: skip
     release(standard_of(ready.model.problem).problem)
     return found
 
@@ -125,6 +141,9 @@ def prepared(
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
+    for role in composed_roles(registry) - {"zero"}:
+        if role in parameters:
+            family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
         replace(request, parameters=parameters, limits=limits),
