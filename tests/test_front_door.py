@@ -329,6 +329,7 @@ def test_what_an_extra_brings_is_said_with_its_command(cbpp, monkeypatch):
     kinds = ("family", "optimizer", "approximation", "covariance")
     everything = [each for kind in kinds for each in registry.classes(kind)]
     registry._registered = [each for each in everything if each.name != "bobyqa"]
+    registry._sorted.clear()
     monkeypatch.setattr(fits, "default_registry", lambda: registry)
     for asked in ("bobyqa", "BOBYQA", "bobqa"):
         message = refusal(UnknownNameError, cbpp, optimizer=asked)
