@@ -13,15 +13,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from cases import CASES, Case
 
 import interlace
 
 SIZES = (1_000, 10_000, 100_000)
 REPEATS = 25
+CROSSED = ("verbagg", "crossed", "insteval2")
+"""Cases of the benchmark."""
 
 
 def calls() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -39,6 +43,15 @@ def calls() -> Iterator[tuple[str, Callable[..., Any]]]:
     yield "Salamanders, NB2", lambda **o: glmer(species, salamanders, "negativebinomial", **o)
     for n in SIZES:
         yield from of_size(n)
+    for name in CROSSED:
+        (case,) = (each for each in CASES if each.name == name)
+        yield name, partial(fitted, case)
+
+
+def fitted(case: Case, **options: Any) -> Any:
+    """Return the fit of a case of the benchmark."""
+    formula = " + ".join([f"{case.response} ~ {case.fixed}", *case.random])
+    return interlace.glmer(formula, case.data(), case.family, **options)
 
 
 def of_size(n: int) -> Iterator[tuple[str, Callable[..., Any]]]:
