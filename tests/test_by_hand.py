@@ -4,12 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import brentq
+from scipy.stats import binom, norm
 from scipy.stats import f as f_distribution
-from scipy.stats import norm
 
 import interlace
 from interlace.inference.bootstrap import Bootstrap
+from interlace.inference.residuals import just_below
+from interlace.inference.scaled_residuals import ScaledResiduals
+from interlace.inference.simulation import draw_predictors
 from interlace.inference.small_samples import Spread, f_test
+from interlace_core.messages.errors import OptionError
+from interlace_core.registry.registry import default_registry
 from reference_fits import load_data
 
 
@@ -213,3 +218,91 @@ def test_fits_of_other_links_or_offsets_are_not_nested(rows):
             last = interlace.anova(one, other).iloc[-1]
             assert last["reference"] == f"not nested: different {what}"
             assert np.isnan(last["pvalue"])
+
+
+def test_restricted_likelihoods_of_other_contrasts_or_weights_are_not_compared(rows):
+    one = interlace.fit("y ~ x + (1 | g)", rows)
+    offset = interlace.fit("y ~ x + offset(o) + (1 | g)", rows)
+    with pytest.raises(OptionError, match="depends on the fixed effects, which differ"):
+        interlace.anova(one, offset, refit=False)
+    weighted = interlace.fit("y ~ x + (1 | g)", rows, weights="w")
+    with pytest.raises(OptionError, match="their weights differ"):
+        interlace.anova(one, weighted)
+
+
+# Power
+
+
+def test_likelihood_ratio_tests_of_no_effect_have_uniform_p_values(rows):
+    """Their mean is 1/2; with half of the statistic it would be 2 atan(sqrt 2) / pi = 0.61."""
+    found = interlace.power(
+        "count ~ x", rows, "poisson", fixed={"Intercept": 1.0}, sd={}, test="x", method="lrt",
+        n=200, seed=5,
+    )  # fmt: skip
+    assert found.pvalues.mean() == pytest.approx(0.5, abs=3.5 * np.sqrt(1.0 / 12.0 / 200.0))
+
+
+def test_interval_of_a_power_is_clopper_and_pearson_s(rows):
+    found = interlace.power(
+        "count ~ x", rows, "poisson", fixed={"Intercept": 0.2, "x": 0.12}, sd={}, test="x", n=40,
+        seed=2,
+    )  # fmt: skip
+    hits = int(np.sum(found.pvalues < 0.05))
+    assert 0 < hits < 40
+    low, high = found.interval
+    assert binom.sf(hits - 1, 40, low) == pytest.approx(0.025, rel=1e-6)
+    assert binom.cdf(hits, 40, high) == pytest.approx(0.025, rel=1e-6)
+
+
+# Simulation
+
+
+def test_effects_are_drawn_with_the_covariance_of_their_template(rows):
+    """That of eta in rows of one group is z'TT'z; T'T is another matrix."""
+    problem = interlace.fit("y ~ x + (x | g)", rows).training.problem
+    T = np.array([[1.0, 0.0], [2.0, 0.5]])
+    psi = np.zeros(problem.n_psi)
+    psi[:3] = T[[0, 1, 1], [0, 0, 1]]
+    np.testing.assert_allclose(problem.terms[0].covariance.template(psi[:3]), T)
+    rng, first = np.random.default_rng(3), np.arange(0, 240, 10)
+    eta = np.stack([draw_predictors(problem, psi, rng)[0] for _ in range(200)])
+    z, other = problem.terms[0].Z[first], problem.terms[0].Z[first + 1]
+    found = np.mean(eta[:, first] * eta[:, first + 1])
+    expected = np.mean(np.sum((z @ T) * (other @ T), axis=1))
+    wrong = np.mean(np.sum((z @ T.T) * (other @ T.T), axis=1))
+    assert found == pytest.approx(expected, rel=0.1)
+    assert wrong != pytest.approx(expected, rel=0.3)
+
+
+def test_p_values_of_scaled_residuals_count_both_tails():
+    draws = np.ones((99, 40))
+    observed = np.r_[np.zeros(5), np.ones(35)]
+    made = ScaledResiduals(pd.Series(np.full(40, 0.5)), observed, draws, False)
+    assert made.test_zeros().pvalue == pytest.approx(2.0 / 100.0)  # more than all 99
+
+
+def test_scaled_residuals_are_spread_within_their_ranks(rows):
+    m = interlace.fit("y ~ x + (1 | g)", rows)
+    values = m.scaled_residuals(3, seed=1).values
+    within = np.mod(4.0 * values, 1.0)
+    # of 240 uniform numbers
+    assert within.mean() == pytest.approx(0.5, abs=3.5 * np.sqrt(1.0 / 12.0 / 240.0))
+
+
+COUNTS = [
+    each
+    for each in default_registry().classes("family")
+    if each.cls().is_discrete and each.cls().support == "counts" and "compois" not in each.name
+]
+
+
+@pytest.mark.parametrize("offer", COUNTS, ids=lambda each: each.name)
+def test_distribution_functions_of_counts_leave_out_a_value_just_below_it(offer):
+    """What residuals are randomised over is the jump: F(y) less F just below y is P(y)."""
+    family = offer.cls()
+    y = np.arange(1.0, 8.0)
+    eta = [np.full(7, 0.3) for _ in family.parameters]
+    with np.errstate(all="ignore"):
+        jump = family.cdf(y, eta) - family.cdf(just_below(y), eta)
+        expected = np.exp(family.log_density(y, eta))
+    np.testing.assert_allclose(jump, expected, rtol=1e-7)

@@ -162,11 +162,15 @@ def without_an_edit(tree: Path, outcomes: list[Outcome], seconds: float) -> str:
 def main() -> int:
     """Run all mutants, or those whose name contains a text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="mutants whose name contains this text")
+    named = "mutants whose file or name contains this text; can be given again"
+    parser.add_argument("--only", action="append", help=named)
     parser.add_argument("--list", action="store_true", help="name them and run none")
     parser.add_argument("--seconds", type=float, default=300.0, help="at most, for one mutant")
     chosen = parser.parse_args()
-    mutants = [each for each in MUTANTS if chosen.only in f"{each.file} {each.name}"]
+    wanted = chosen.only or [""]
+    mutants = [
+        each for each in MUTANTS if any(text in f"{each.file} {each.name}" for text in wanted)
+    ]
     if chosen.list:
         print("\n".join(each.name for each in mutants))
         return 0

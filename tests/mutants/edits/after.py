@@ -8,11 +8,14 @@ RESIDUALS, SCALED = f"{INFERENCE}/residuals.py", f"{INFERENCE}/scaled_residuals.
 
 PREDICT = ("tests/test_prediction_uncertainty.py",)
 OF = "tests/test_residuals.py::test_"
+HAND = "tests/test_by_hand.py::test_"
 BINOMIAL, POISSON = (
     (f"{OF}residuals_of_a_binomial_agree_with_lme4",),
     (f"{OF}residuals_of_a_poisson_agree_with_r",),
 )
 KNOWN = ("tests/test_known.py", "tests/test_pedigree.py")
+TEMPLATE = (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",)
+TAILS = (f"{HAND}p_values_of_scaled_residuals_count_both_tails",)
 MOMENTS = ("tests/test_inference.py::test_simulated_responses_have_the_model_s_moments",)
 
 MUTANTS = (
@@ -55,7 +58,9 @@ MUTANTS = (
         "_many_factors",
         "* (loading @ loading.T)",
         "* 0.0 * (loading @ loading.T)",
-        KNOWN + PREDICT,
+        (
+            "tests/test_known.py::test_errors_of_relatives_without_data_do_not_depend_on_a_factor_beside_them",
+        ),
     ),
     Mutant(
         f"{PREDICTION}/design.py",
@@ -94,13 +99,19 @@ MUTANTS = (
             f"{OF}quantile_residuals_tell_a_wrong_family_from_the_right_one",
         ),
     ),
-    Mutant(SCALED, "_two_sided", "2.0 * min", "1.0 * min", ("tests/test_residuals.py",)),
+    Mutant(
+        SCALED,
+        "_two_sided",
+        "2.0 * min",
+        "1.0 * min",
+        (f"{HAND}p_values_of_scaled_residuals_count_both_tails",),
+    ),
     Mutant(
         SCALED,
         "scaled_residuals",
         "(tied + 1.0)",
         "tied",
-        (f"{OF}scaled_residuals_are_uniform_ranks", "tests/test_residuals.py"),
+        (f"{HAND}scaled_residuals_are_spread_within_their_ranks",),
     ),
     Mutant(
         f"{INFERENCE}/simulation.py",
@@ -109,7 +120,13 @@ MUTANTS = (
         "u @ term.relation.root",
         KNOWN + MOMENTS,
     ),
-    Mutant(f"{INFERENCE}/simulation.py", "draw_predictors", "b = T @ (u", "b = T.T @ (u", MOMENTS),
+    Mutant(
+        f"{INFERENCE}/simulation.py",
+        "draw_predictors",
+        "b = T @ (u",
+        "b = T.T @ (u",
+        (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",),
+    ),
     Mutant(
         f"{INFERENCE}/simulation.py",
         "draw",
