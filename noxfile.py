@@ -6,6 +6,7 @@ What follows `--` goes to pytest (`nox -s tests -- -k cbpp`), or to the benchmar
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -201,6 +202,7 @@ def sanitize(session: nox.Session) -> None:
     # the baseline: wider registers change nothing about addresses, and compile for minutes
     session.run(
         *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
+        "tests/test_compiled_plan.py",
         *("-k", "not library_is_there and not builds_differ", *session.posargs),
         env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
     )
@@ -251,6 +253,15 @@ def build(session: nox.Session) -> None:
         session.run(str(scripts / "interlace"), "demo", external=True)
 
 
+@nox.session
+def release(session: nox.Session) -> None:
+    """Release: rehearse one, built, checked, served and installed with each Python that is here."""
+    session.install("build[uv]", "twine", "check-wheel-contents", "validate-pyproject[all]")
+    with tempfile.TemporaryDirectory() as folder:
+        pythons = session.posargs or [each for each in map(shutil.which, PYTHONS) if each]
+        session.run("python", "tests/release/rehearse.py", folder, *pythons)
+
+
 def run_tests(session: nox.Session, *arguments: str, success_codes: Sequence[int] = (0,)) -> None:
     """Run pytest in a process per core; what follows `--` comes last, so that `-n 0` undoes it."""
     session.run(
@@ -260,6 +271,7 @@ def run_tests(session: nox.Session, *arguments: str, success_codes: Sequence[int
     )
 
 
+PYTHONS = ("python3.11", "python3.12", "python3.13")
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 

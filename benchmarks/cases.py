@@ -205,6 +205,12 @@ CASES = (
     real("insteval3", "large", "InstEval", "yb", "service", (*S_D, "(1 | dept)"), "binomial"),
     real("lmm_insteval3", "large", "InstEval", "y", "service", (*S_D, "(1 | dept)"), "gaussian"),
     Case(
+        "lmm_100k",
+        "medium",
+        partial(straight_lines, 100_000, 5_000),
+        *("y", "x", ("(1 + x | g)",), "gaussian"),
+    ),
+    Case(
         "lmm_million",
         "large",
         partial(straight_lines, 1_000_000, 50_000),
@@ -243,7 +249,10 @@ CASES = (
     ),
 )
 
-QUICK = ("cbpp", "grouseticks", "salamanders_nb2", "verbagg", "rows_1k", "rows_10k")
+QUICK = (
+    *("cbpp", "grouseticks", "salamanders_nb2", "verbagg", "rows_1k", "rows_10k"),
+    *("lmm_sleepstudy", "lmm_100k"),
+)
 
 
 def select(names: list[str], sizes: list[str], *, quick: bool = False) -> list[Case]:

@@ -151,4 +151,16 @@ PEERS = (
         frozenset({"binomial", "poisson", "trials", "quadrature", "slopes", "factors"}),
         ("interlace-lme", "pandas"),
     ),
+    Engine(
+        "mixedlm",
+        "mixedlm_worker.py",
+        frozenset({"binomial", "poisson", "trials", *LMMS}),
+        ("mixedlm", "pandas"),
+    ),
+    Engine(
+        "lme-python",
+        "lme_python_worker.py",
+        frozenset({"binomial", "poisson", *LMMS}),
+        ("lme-python", "pandas", "pyarrow"),
+    ),
 )

@@ -17,9 +17,9 @@ MIB = 2**20
 # Below it, the interpreter's own noise of some MiB is more than the model.
 MIN_ARRAY_BYTES = 4 * MIB
 HEADER = (
-    "| case | rows | engine | median s | ratio | cpu s | cpu ratio | logLik | below best "
-    "| peak MiB | grown / arrays |",
-    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    "| case | rows | engine | median s | ratio | cpu s | cpu ratio | cold cpu s | logLik "
+    "| below best | peak MiB | grown / arrays |",
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 
 
@@ -39,12 +39,13 @@ def row(each: Timing, best: float | None, base: Timing | None) -> str:
     """Return one line of the table; what is not known is left empty."""
     if each.median is None:
         return (
-            f"| {each.case} | {each.rows} | {each.engine} | {brief(each.failure)} | | | | | | | |"
+            f"| {each.case} | {each.rows} | {each.engine} | {brief(each.failure)} | | | | | | | | |"
         )
     times = [each.median, statistics.median(each.cpu_seconds)]
     known_base = base is not None and base.median is not None
     bases = [base.median, statistics.median(base.cpu_seconds)] if known_base else [None, None]
     seconds = " | ".join(f"{t:.4f} | {over(t, b)}" for t, b in zip(times, bases, strict=True))
+    cold = "" if each.first_cpu_seconds is None else f"{each.first_cpu_seconds:.4f}"
     loglik = "" if each.loglik is None else f"{each.loglik:.4f}"
     below = "" if each.loglik is None or best is None else f"{best - each.loglik:.1e}"
     peak = "" if each.peak_bytes is None else f"{each.peak_bytes / MIB:.0f}"
@@ -53,7 +54,7 @@ def row(each: Timing, best: float | None, base: Timing | None) -> str:
     engine = each.engine if each.converged else f"{each.engine} (not converged)"
     return (
         f"| {each.case} | {each.rows} | {engine} | {seconds} "
-        f"| {loglik} | {below} | {peak} | {relative} |"
+        f"| {cold} | {loglik} | {below} | {peak} | {relative} |"
     )
 
 

@@ -37,6 +37,8 @@ class Timing:
         Wall times that count: the first fit is a warm-up, left out where others follow.
     cpu_seconds : tuple of float
         Processor times of the same fits, which other work on the machine disturbs less.
+    first_cpu_seconds : float or None
+        Processor time of the first fit of the process, with all that it loads.
     loglik : float or None
     converged : bool or None
         As the engine says, with finite standard errors.
@@ -54,6 +56,7 @@ class Timing:
     rows: int
     seconds: tuple[float, ...] = ()
     cpu_seconds: tuple[float, ...] = ()
+    first_cpu_seconds: float | None = None
     loglik: float | None = None
     converged: bool | None = None
     peak_bytes: int | None = None
@@ -164,7 +167,8 @@ class Run:
         if first:
             peak = self._worker.resident(peak=True)
             grown = None if peak is None or before is None else peak - before
-            self._facts = {"peak_bytes": peak, "grown_bytes": grown}
+            cold = answer["cpu_seconds"]
+            self._facts = {"peak_bytes": peak, "grown_bytes": grown, "first_cpu_seconds": cold}
         self._seconds.append(answer.pop("seconds"))
         self._cpu_seconds.append(answer.pop("cpu_seconds"))
         self._facts |= answer

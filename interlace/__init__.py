@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interlace.beside import overlaid
 from interlace.models import glmer, power
 
 if TYPE_CHECKING:
@@ -24,8 +25,20 @@ if TYPE_CHECKING:
     from interlace.inference.compare import anova
     from interlace.linear import LMMResult, fit
     from interlace.ordinal import CLMMResult, clmm
+    from interlace.parts.shuffle import shuffle
+    from interlace.parts.sources import in_parts
     from interlace.pedigrees import pedigree
-    from interlace.priors import normal
+    from interlace.priors.densities import (
+        cauchy,
+        exponential,
+        gamma,
+        half_cauchy,
+        half_normal,
+        half_t,
+        lkj,
+        normal,
+        student_t,
+    )
     from interlace.results.result import GLMMResult
     from interlace.saved import load
 
@@ -47,12 +60,20 @@ __all__ = [
     "ZeroInflatedPoissonFamily",
     "ZeroOneInflatedBetaFamily",
     "anova",
+    "cauchy",
     "clmm",
     "datasets",
     "errors",
+    "exponential",
     "families",
     "fit",
+    "gamma",
     "glmer",
+    "half_cauchy",
+    "half_normal",
+    "half_t",
+    "in_parts",
+    "lkj",
     "load",
     "normal",
     "options",
@@ -60,6 +81,8 @@ __all__ = [
     "plots",
     "plugins",
     "power",
+    "shuffle",
+    "student_t",
 ]
 
 # heavy or seldom used: imported when asked for
@@ -71,14 +94,31 @@ _LAZY = {
     "GLMMResult": ("interlace.results.result", "GLMMResult"),
     "load": ("interlace.saved", "load"),
     "anova": ("interlace.inference.compare", "anova"),
-    "normal": ("interlace.priors", "normal"),
+    "in_parts": ("interlace.parts.sources", "in_parts"),
+    "cauchy": ("interlace.priors.densities", "cauchy"),
+    "exponential": ("interlace.priors.densities", "exponential"),
+    "gamma": ("interlace.priors.densities", "gamma"),
+    "half_cauchy": ("interlace.priors.densities", "half_cauchy"),
+    "half_normal": ("interlace.priors.densities", "half_normal"),
+    "half_t": ("interlace.priors.densities", "half_t"),
+    "lkj": ("interlace.priors.densities", "lkj"),
+    "normal": ("interlace.priors.densities", "normal"),
+    "student_t": ("interlace.priors.densities", "student_t"),
     "pedigree": ("interlace.pedigrees", "pedigree"),
     "options": ("interlace.config.options", "options"),
+    "shuffle": ("interlace.parts.shuffle", "shuffle"),
     "datasets": ("interlace.datasets", None),
     "errors": ("interlace.errors", None),
     "families": ("interlace.families", None),
     "plots": ("interlace.plots", None),
 }
+
+
+if _mixed := overlaid():
+    from interlace_core.messages.errors import ConfigurationWarning
+    from interlace_core.messages.warn import warn
+
+    warn(f"interlace: {_mixed}", ConfigurationWarning)
 
 
 if not TYPE_CHECKING:  # a type checker knows the names above, and is to complain of others

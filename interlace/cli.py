@@ -1,4 +1,4 @@
-"""The command line: `interlace demo | fit | plugins | config | new-family | new-covariance`."""
+"""The command line: `interlace demo | fit | lmm | clmm | predict | plugins | config | new-...`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from interlace_core.messages.errors import DataError, InterlaceError
-from interlace_core.messages.names import did_you_mean
+from interlace.beside import overlaid
+from interlace.commands.models import add_models, add_predict
+from interlace_core.messages.errors import InterlaceError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0; 1 after an error in words; 130 after Ctrl-C and 141 where nobody reads on, as shells have it.
+    0; 1 after an error in words; 2 where the command cannot be read; 3 where a model was fitted
+    and is not to be trusted as it is; as shells have it, 130 after Ctrl-C and 141 where nobody
+    reads on.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names may have letters that a terminal has not
             stream.reconfigure(errors="backslashreplace")
+    if mixed := overlaid():  # told here too: the other package may be the one that is imported
+        print(f"interlace: {mixed}", file=sys.stderr)
+        return 1
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        status = options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -36,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return int(status or 0)
 
 
 def _silence() -> None:
@@ -55,25 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="fit a real data set and print the summary")
     demo.set_defaults(run=_demo)
 
-    fit = commands.add_parser("fit", help="fit a model to a CSV file and print the summary")
-    fit.add_argument("data", help="CSV file with a header line")
-    fit.add_argument("formula", help="such as 'y ~ x + (1 | g)'")
-    fit.add_argument("--family", required=True, help="name of an installed family")
-    fit.add_argument("--link", help="link of the mean (default: the family's first)")
-    fit.add_argument("--groups", action="append", help="grouping column (may be repeated)")
-    fit.add_argument("--weights", help="column of weights (trials of a proportion)")
-    fit.add_argument("--offset", help="column or expression of the offset")
-    fit.add_argument("--text", action="append", default=[], metavar="COLUMN",
-                     help="read this column as categories even if it holds numbers")  # fmt: skip
-    fit.add_argument("--nAGQ", type=int, help="quadrature points (default 1: Laplace)")
-    fit.add_argument("--optimizer", help="name of an installed optimizer")
-    fit.add_argument("--verbose", action="store_true", default=None)
-    fit.set_defaults(run=_fit)
+    add_models(commands)
+    add_predict(commands)
 
     plugins = commands.add_parser("plugins", help="list what is installed, failures included")
+    _forms(plugins)
     plugins.set_defaults(run=_plugins)
 
     config = commands.add_parser("config", help="show each default and where it comes from")
+    _forms(config)
     config.set_defaults(run=_config)
 
     family = commands.add_parser("new-family", help="write a package with a family of your own")
@@ -90,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
                             help="where its folder is made (default: here)")  # fmt: skip
     covariance.set_defaults(run=_new_covariance)
     return parser
+
+
+def _forms(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", const="json", dest="form", help="as JSON")
+    form.add_argument("--csv", action="store_const", const="csv", dest="form", help="as CSV")
+    parser.set_defaults(form="text")
 
 
 class _Version(argparse.Action):
@@ -123,106 +125,28 @@ def _demo(options: argparse.Namespace) -> None:
     print(model.summary())
 
 
-def _fit(options: argparse.Namespace) -> None:
-    import interlace
-
-    data = _read_csv(options.data, options.text)
-    model = interlace.glmer(
-        options.formula,
-        data,
-        options.family,
-        link=options.link,
-        groups=options.groups,
-        weights=options.weights,
-        offset=options.offset,
-        nAGQ=options.nAGQ,
-        optimizer=options.optimizer,
-        verbose=options.verbose,
-    )
-    print(model.summary())
-
-
-def _read_csv(path: str, text: Sequence[str]) -> Any:
-    """Return the table in a CSV file.
-
-    Raises
-    ------
-    DataError
-        If it is no such file: empty, of another format or encoding, or with ragged lines.
-    """
-    import warnings
-
-    import pandas as pd
-
-    expected = f"fit: expected a CSV file in UTF-8 with a header line, got {path!r}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            data = pd.read_csv(
-                path,
-                dtype=dict.fromkeys(text, str),
-                index_col=False,
-                low_memory=False,
-                keep_default_na=False,
-                na_values=[""],
-            )
-        except (ValueError, pd.errors.ParserWarning, OverflowError) as error:
-            first = next(iter(str(error).splitlines()), "")
-            raise DataError(f"{expected}: {first} Save it as such a file.") from error
-    strange = [column for column in text if column not in data.columns]
-    if strange:
-        hint = did_you_mean(strange[0], data.columns)
-        raise DataError(f"fit: --text names {strange[0]!r}, which is no column of {path!r}.{hint}")
-    for column in data.columns.difference(list(text)):
-        if not pd.api.types.is_numeric_dtype(data[column].dtype):
-            data[column] = _without_words(data[column])
-    return data
-
-
-MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", ".")
-"""Words for what is missing among numbers; among text each of them may be a level."""
-
-
-def _without_words(column: Any) -> Any:
-    """Return a column as numbers or booleans if nothing but words for what is missing is text."""
-    import pandas as pd
-
-    words = column.isin(MISSING)
-    rest = column.where(~words)
-    if not words.any() or rest.isna().all():
-        return column
-    if rest.dropna().isin(["True", "False", "TRUE", "FALSE", True, False]).all():
-        return rest.map(lambda value: str(value).lower() == "true", na_action="ignore")
-    try:
-        return pd.to_numeric(rest)
-    except ValueError:
-        found = ", ".join(sorted(set(column[words])))
-        print(
-            f"interlace: column {column.name!r}: {found} taken as a level, since the column is "
-            f"text ({words.sum()} row(s)). Leave the field empty where the value is missing.",
-            file=sys.stderr,
-        )
-        return column
-
-
 def _plugins(options: argparse.Namespace) -> None:
     import warnings
 
     import interlace
+    from interlace.commands.answers import table_as, write
     from interlace_core.messages.errors import PluginWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # the table says the same, and more
         table = interlace.plugins()
-    _print_table([list(table.columns), *table.astype(str).to_numpy().tolist()])
+    write(table_as(options.form, table))
 
 
 def _config(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from interlace.commands.answers import table_as, write
     from interlace.config.options import Config
     from interlace.fits import DEFAULTS
 
-    rows = [[row.key, str(row.value), row.origin] for row in Config(DEFAULTS).origins()]
-    _print_table([["key", "value", "origin"], *rows])
+    rows = [(row.key, str(row.value), row.origin) for row in Config(DEFAULTS).origins()]
+    write(table_as(options.form, pd.DataFrame(rows, columns=["key", "value", "origin"])))
 
 
 def _new_family(options: argparse.Namespace) -> None:
@@ -243,10 +167,3 @@ def _new_covariance(options: argparse.Namespace) -> None:
     print(f"  pip install -e {folder} pytest   installs it; interlace finds it from then on")
     print(f"  pytest {folder}   holds it against the contract")
     print("It is in src/, in structure.py: put yours in its place.")
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

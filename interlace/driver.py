@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from interlace.data.assembly import CovarianceLookup
 from interlace.data.held import hold_family, hold_in
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
 from interlace.data.starting import named_start
+from interlace.parts.sources import asked_of
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -77,16 +79,42 @@ def prepare(
     _require_available(optimizer, request.who)
     with guard(None, "data"):
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
-        model = build_problem(request, family, covariance=covariance)
-        model = hold_in(model, hold, request.who)
-        model = replace(model, problem=replace(model.problem, compiled=compiled))
+        model = _model(request, family, covariance, hold, compiled, approximation)
     _require_maps(model.problem, request.who)
     require_answers(model.problem)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
-    _require_memory(standard_of(model.problem).problem, request.who)
+    if model.problem.parts is None:
+        _require_memory(standard_of(model.problem).problem, request.who)
     given = named_start(model.problem, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
+
+
+def _model(
+    request: ModelRequest,
+    family: Family,
+    covariance: CovarianceLookup,
+    hold: Any,
+    compiled: Compiled | None,
+    approximation: Approximation,
+) -> Model:
+    """Return the model that is asked for, in parts where its data are read part by part."""
+
+    def held(model: Model) -> Model:
+        return hold_in(model, hold, request.who)
+
+    asked = asked_of(request.data)
+    if asked is not None:
+        from interlace.parts.building import model_in_parts
+        from interlace.parts.distinct import model_of_distinct
+
+        counted = model_of_distinct(asked, request, family, covariance, held, approximation)
+        if counted is None:
+            return model_in_parts(asked, request, family, covariance, held, compiled)
+        model = counted
+    else:
+        model = held(build_problem(request, family, covariance=covariance))
+    return replace(model, problem=replace(model.problem, compiled=compiled))
 
 
 def fit_prepared(

@@ -46,7 +46,7 @@ OF_A_FIT = {
     "ngrps": "ngroups",
     "cov_params": "vcov",
     "isSingular": "singularity()",
-    "rePCA": "singularity()",
+    "rePCA": "principal_axes()",
     "cooks_distance": "influence().cook",
     "icc": "r2().icc",
     "r_squared_GLMM": "r2()",

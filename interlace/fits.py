@@ -10,22 +10,27 @@ from interlace import driver
 from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
+from interlace.data.factors import INTERCEPT
+from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
-from interlace.diagnostics.identification import Fitting, identification_notes
+from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.notes import require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
-from interlace.priors import Prior, penalise, settings_of_approximation
+from interlace.parts.afterwards import effects_of_all, reporting, words_of
+from interlace.prediction.kinds import library_of
+from interlace.priors.penalised import penalise, settings_of_approximation
 from interlace.progress import Progress
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import fitted_state, term_places
+from interlace.results.random_effects import GroupEffects, fitted_state, term_places
+from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
-from interlace_core.engine.compiled import kernel_words
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.layout import release
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -44,6 +49,9 @@ DEFAULTS = {
 }
 """The weakest defaults; any of them can be changed by configuration."""
 
+Priors = Mapping[str, Any] | str
+"""What `priors` may be: priors by name, with dicts by group and column, or "weak"."""
+
 CHOICES = ("optimizer", "optimizer_options")
 """Options whose user gets exactly that search, step by step."""
 
@@ -56,7 +64,7 @@ def fitted(
     options: FitOptions,
     returns: type[AnyFit],
     *,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     callback: Callable[[Step], object] | None = None,
     registry: Registry | None = None,
 ) -> AnyFit:
@@ -68,8 +76,8 @@ def fitted(
         What is fitted, and how.
     returns : class
         Of the result.
-    priors : mapping from coefficient, or "fixed", to Prior, optional
-        Makes the fit a penalised one.
+    priors : mapping from str to Prior, or "weak", optional
+        Make the fit a penalised one.
     callback : callable, optional
         Is told each step; the fit ends where it returns True.
     registry : Registry, optional
@@ -83,21 +91,24 @@ def fitted(
     threads = threads_of(ready.model.problem, options.threads)
     with blas_threads(threads):
         with Progress("fit", show=options.verbose) as progress:
+            told = reporting(ready.model.problem, progress.step)
             fit = driver.fit_prepared(
                 ready,
                 starts=options.starts,
                 tol_decrement=options.tol_decrement,
-                report=progress.step if progress.shown else None,
+                report=told if progress.shown else None,
                 stopping=stopping,
             )
-        return with_notes(record_of(ready, fit, request, options, returns), request.who)
+        found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+    release(standard_of(ready.model.problem).problem)
+    return found
 
 
 def prepared(
     request: ModelRequest,
     options: FitOptions,
     *,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     registry: Registry | None = None,
 ) -> driver.Prepared:
     """Return what a fit needs, with notes on variances that the data tell apart badly.
@@ -117,19 +128,34 @@ def prepared(
     ready = driver.prepare(
         replace(request, parameters=parameters, limits=limits),
         family,
-        penalise(approximation, priors),
+        approximation,
         as_optimizer(registry, options, request.who),
         lambda name: registry.covariance(name, prefer=options.prefer),
         _compiled(registry, family, options, request.who),
     )
-    approximation, model = ready.approximation, ready.model
+    model = ready.model
     with guard(None, "data"):
+        approximation = penalise(
+            ready.approximation, priors, model.problem, _cuts(model), request.who
+        )
         refuse_carried_twice(model.problem, request.who)
-        notes = identification_notes(
+        notes = identified(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
-    return replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+    noted = replace(model, notes=(*model.notes, *notes))
+    return replace(ready, model=noted, approximation=approximation)
+
+
+def _cuts(model: Model) -> tuple[str, ...]:
+    """Return the names of thresholds that are constants, such as "1|2"."""
+    matrix, problem = model.problem.family.threshold_matrix(), model.problem
+    if matrix is None:
+        return ()
+    own = problem.predictors[1 : 1 + matrix.shape[1]]
+    if any(each.names != (INTERCEPT,) for each in own):
+        return ()
+    return cut_names(model.response_levels, len(matrix))
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:
@@ -220,11 +246,19 @@ def record_of(
         If the model predicts the response exactly.
     """
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
-    problem = model.problem
-    state = fitted_state(problem, fit, approximation)
-    with guard(problem.family, "result"):
-        doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
-        require_residual(problem, state.eta, doubtful)
+    problem, encoder, rows = model.problem, model.encoder, model.rows
+    here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    effects: Mapping[str, GroupEffects]
+    if problem.parts is not None:
+        effects, encoder = effects_of_all(problem, fit, encoder)
+    else:
+        state = fitted_state(problem, fit, approximation)
+        effects = state.effects
+    if here:
+        with guard(problem.family, "result"):
+            doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
+            require_residual(problem, state.eta, doubtful)
+    away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
         for predictor, where in zip(problem.predictors, problem.beta_slices(), strict=True)
@@ -235,14 +269,14 @@ def record_of(
         family=model.family,
         coefficients=coefficients,
         terms=term_places(problem),
-        effects=state.effects,
+        effects=effects,
         fit=fit,
-        rows=model.rows,
-        y=problem.y,
-        weights=problem.weights,
-        eta=state.eta,
-        eta_fixed=state.eta_fixed,
-        encoder=model.encoder,
+        rows=rows,
+        y=problem.y if here else away,
+        weights=problem.weights if here else away,
+        eta=state.eta if here else away,
+        eta_fixed=state.eta_fixed if here else away,
+        encoder=encoder,
         settings=_settings(ready, fit, request, options),
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
@@ -253,11 +287,12 @@ def record_of(
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:
     """Return what was used for a fit."""
-    layout = layout_of(standard_of(ready.model.problem).problem)
+    structure, kernel, parts = words_of(ready.model)
     return FitSettings(
         optimizer=repr(ready.optimizer),
-        structure=layout.plan.describe(layout.structure),
-        kernel=kernel_words(ready.model.problem),
+        structure=structure,
+        kernel=kernel,
+        parts=parts,
         new_levels=options.new_levels,
         parameters=dict(request.parameters),
         weights=_as_text(request.weights),
@@ -265,6 +300,7 @@ def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOpti
         correlation=request.correlation,
         response_levels=ready.model.response_levels,
         configured=options.configured,
+        frames=library_of(request.data),
         **settings_of_approximation(ready.approximation, ready.model.problem, fit.psi),
     )
 

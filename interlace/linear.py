@@ -12,6 +12,7 @@ import pandas as pd
 from interlace.choices import DegreesOfFreedom, LinearMethod
 from interlace.entrances import entrance, entrances
 from interlace.inference.small_samples import Spread, degrees_of_freedom, f_test
+from interlace.results.fitted_model import changed
 from interlace.results.result import GLMMResult
 from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import check_level, numbers_of, require_choice, require_mapping
@@ -19,6 +20,7 @@ from interlace_core.messages.errors import NotAvailableError, OptionError, Unsup
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from interlace.fits import Priors
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
 
@@ -57,13 +59,13 @@ class LMMResult(GLMMResult):
 
     def with_derived(self) -> Self:
         """Return the result with the coefficients' covariance given the variances."""
-        extras = self.settings.extras
-        if "coefficient_covariance" not in extras:
+        covariance = self.fit.profiled_covariance
+        if self.df_method == "kenward-roger":
+            covariance = self.settings.extras["kenward_roger"]["adjusted"]
+        if covariance is None:
             return self
-        covariance = extras["coefficient_covariance"]
-        if "kenward_roger" in extras:
-            covariance = extras["kenward_roger"]["adjusted"]
-        return replace(self, fit=_with_covariance(self.fit, self.coefficients[0].place, covariance))
+        fit = _with_covariance(self.fit, self.coefficients[0].place, covariance)
+        return changed(self, fit=fit)
 
     def r_code(self, data: str = "data") -> str:
         """Return R code that should reproduce the fit, with lmer() or else glmmTMB.
@@ -253,6 +255,7 @@ def fit(
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     correlation: str | None = None,
+    priors: Priors | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -268,7 +271,9 @@ def fit(
         `response ~ fixed effects`, with random effects as bars, `(1 + x | g)`, if they are not
         given by `groups` or `random`.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional
@@ -293,6 +298,8 @@ def fit(
     df_method : str
         "satterthwaite" (default), "kenward-roger" (with REML; small-sample standard errors
         too, by dense matrices of the number of rows), or "none" for normal tests.
+    priors : mapping or "weak", optional
+        As for `glmer`; on coefficients with method="ML" only.
     optimizer, optimizer_options, hold, start, known, covariance, starts, threads, kernels,
     max_seconds, callback, verbose
         As for `glmer`.
@@ -366,9 +373,9 @@ def fit(
         max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=LMMResult, callback=callback)
+    result = fitted(request, options, returns=LMMResult, priors=priors, callback=callback)
     settings = replace(result.settings, df_method=df_method, returned="fit")
-    return replace(result, settings=settings).with_derived()
+    return changed(result, settings=settings).with_derived()
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from interlace.entrances import entrance
+from interlace_core.messages.checks import require_flag
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace.fits import Priors
     from interlace.inference.power import Power
-    from interlace.priors import Prior
     from interlace.results.result import GLMMResult
     from interlace_core.calculus.links import Link
     from interlace_core.contract.approximation import Approximation
@@ -34,6 +36,7 @@ def glmer(
     optimizer: str | Optimizer | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     nAGQ: int | None = None,
+    REML: bool = False,
     approximation: str | Approximation | None = None,
     dispformula: str | None = None,
     ziformula: str | None = None,
@@ -44,7 +47,7 @@ def glmer(
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Priors | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -62,7 +65,9 @@ def glmer(
         `weights=trials`, `cbind(successes, failures)`, 0/1, bool, or text with two levels.
         Offsets may be written `offset(log(e))`.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     family : str, Family or class
         Name of an installed family ("binomial", "poisson", ...; other software's names, such as
         "nbinom2", serve too), or an instance such as `BinomialFamily(link="probit")`.
@@ -83,6 +88,9 @@ def glmer(
     nAGQ : int, optional
         1 (default): Laplace. 2 and more: adaptive Gauss-Hermite quadrature with so many
         points, for one scalar random effect. 0: a fast approximate fit.
+    REML : bool
+        Whether the mean's coefficients are integrated out of the likelihood too, by Laplace with a
+        flat prior, as glmmTMB defines it: variances are less too small where there are few groups.
     approximation : str or Approximation, optional
         An approximation by name, instead of by `nAGQ`.
     dispformula, ziformula : str, optional
@@ -110,10 +118,15 @@ def glmer(
     kernels : bool or str, optional
         False, or "off", leaves all to NumPy; "required" refuses to do without compiled kernels.
         By default they serve where they are built: see `result.settings["kernel"]`.
-    priors : mapping, optional
-        Weak priors on coefficients of linear predictors, such as
-        `{"fixed": interlace.normal(0, 2.5)}` for all of the mean's but the intercept, or by
-        coefficient. The fit is then penalised, and called so: no likelihood-ratio tests, no AIC.
+    priors : mapping or "weak", optional
+        Prior densities of what is estimated, by the names that results print, as for `hold`:
+        coefficients, parameters of the family, `"sd(x | g)"`; and by keys for several: "fixed"
+        (the mean's coefficients but the intercept; `"zi: fixed"` those of another parameter),
+        "sd" and "cor" (also by group, `{"sd": {"g": interlace.half_normal(1)}}`). Densities:
+        `normal`, `student_t`, `cauchy`; `exponential`, `gamma`, `half_normal`, `half_t`,
+        `half_cauchy` for what is positive; `lkj` for correlations. They are densities of the
+        numbers themselves, in their units, without a Jacobian. "weak" has published scales. The
+        optimum is a posterior mode (MAP), and called so: no likelihood-ratio tests, no AIC.
     known : mapping from str to DataFrame, optional
         Covariance of the levels of a grouping factor, up to the variance that is estimated:
         `{"animal": A}`, with rows and columns labelled by the levels (see `pedigree`). It may
@@ -184,6 +197,9 @@ def glmer(
         covariance=covariance,
         functions=functions,
     )
+    require_flag(REML, "glmer: REML")
+    if REML:
+        nAGQ, approximation = None, _restricted(nAGQ, approximation)
     options = options_in_force(
         "glmer",
         optimizer=optimizer,
@@ -197,6 +213,23 @@ def glmer(
         kernels=kernels,
     )
     return fitted(request, options, returns=GLMMResult, priors=priors, callback=callback)
+
+
+def _restricted(nAGQ: int | None, approximation: Any) -> str:
+    """Return the name of the approximation that REML asks for.
+
+    Raises
+    ------
+    OptionError
+        If another is asked for beside.
+    """
+    if nAGQ not in (None, 1) or approximation is not None:
+        other = "approximation" if approximation is not None else f"nAGQ={nAGQ!r}"
+        raise OptionError(
+            f"glmer: REML=True integrates by Laplace's approximation (nAGQ=1), got {other} beside "
+            "it. Leave one of them out."
+        )
+    return "laplace-reml"
 
 
 def _arguments(dispformula: str | None, ziformula: str | None) -> dict[str, str]:

@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from interlace.entrances import entrance, entrances
-from interlace.prediction.target import Target
 from interlace.results.result import GLMMResult
 from interlace.results.thresholds import Thresholds, thresholds_of
-from interlace_core.calculus.links import LINKS
 from interlace_core.messages.checks import require_text, require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import listed
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
         RowOptions,
         ThresholdStructure,
     )
+    from interlace.fits import Priors
     from interlace_core.contract.approximation import Approximation
     from interlace_core.contract.optimizer import Optimizer
     from interlace_core.fitting.stopping import Step
@@ -218,40 +217,32 @@ class CLMMResult(GLMMResult):
             )
         from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict, predict_each, require_interval
+        from interlace.prediction.target import category_targets
 
         require_interval(uncertainty.get("interval"))
 
         if type not in PREDICTIONS[:4]:
             asked = "link" if type == "linear.predictor" else type
             found = predict(self, newdata, asked, include_re, new_levels, offset, **uncertainty)
-            return as_asked(newdata, found)
+            return as_asked(newdata, found, self.settings.frames)
         if uncertainty.get("interval") == "prediction" or (uncertainty and type == "class"):
             raise OptionError(
                 f"predict: type={type!r} is no observation, and has no "
                 f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
             )
         each = predict_each(
-            self, newdata, self._targets(type), include_re, new_levels, offset, **uncertainty
+            self,
+            newdata,
+            category_targets(self, type),
+            include_re,
+            new_levels,
+            offset,
+            **uncertainty,
         )
+        table: pd.Series | pd.DataFrame = pd.concat(each, axis=1, keys=self.levels)
         if type == "class":
-            return as_asked(newdata, self._most_probable(np.stack(each, axis=1), each[0].index))
-        return as_asked(newdata, pd.concat(each, axis=1, keys=self.levels))
-
-    def _targets(self, type: str) -> list[Target]:
-        """Return the probability of each category, or of it and those below."""
-        family: Any = self.family
-
-        def probability(j: int) -> Callable[[list[Array]], Array]:
-            if type != "cum.prob":
-                return lambda eta: np.asarray(family.probabilities(eta)[j])
-            if j == len(self.levels) - 1:
-                return lambda eta: 1.0 + 0.0 * eta[0]
-            return lambda eta: np.asarray(family.cumulative(eta)[j])
-
-        return [
-            Target(probability(j), LINKS["logit"], type == "population")
-            for j in range(len(self.levels))
-        ]
+            table = self._most_probable(np.stack(each, axis=1), each[0].index)
+        return as_asked(newdata, table, self.settings.frames)
 
     def _most_probable(self, probabilities: Array, index: Any) -> pd.Series:
         missing = np.any(np.isnan(probabilities), axis=1)
@@ -290,6 +281,7 @@ def clmm(
     known: Mapping[str, pd.DataFrame] | None = None,
     covariance: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    priors: Priors | None = None,
     starts: int | None = None,
     threads: int | None = None,
     kernels: str | bool | None = None,
@@ -309,7 +301,9 @@ def clmm(
         `groups` or `random`. The response is an ordered Categorical, or numbers in their order
         if they have few distinct values; text has no order and is refused.
     data : data frame
-        pandas, polars or pyarrow; or a dict of columns.
+        pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
+        file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional
@@ -328,6 +322,8 @@ def clmm(
         `P(Y <= k) = F((alpha_k - eta) / exp(z' zeta))`. Both formulas may have random effects.
     nAGQ : int, optional
         As for `glmer`.
+    priors : mapping or "weak", optional
+        As for `glmer`; thresholds by name, `"1|2"`, or all by the key "thresholds".
     weights, offset, approximation, optimizer, optimizer_options, hold, start, known,
     covariance, starts, threads, kernels, max_seconds, callback, verbose
         As for `glmer`.
@@ -384,7 +380,7 @@ def clmm(
         max_seconds=max_seconds,
         verbose=verbose,
     )
-    result = fitted(request, options, returns=CLMMResult, callback=callback)
+    result = fitted(request, options, returns=CLMMResult, priors=priors, callback=callback)
     return replace(result, settings=replace(result.settings, returned="clmm"))
 
 

@@ -92,7 +92,7 @@ def test_memory_that_a_fit_takes_and_frees_is_seen():
 
 def test_the_table_has_ratios_and_distances_to_the_best():
     timings = [
-        Timing("tiny", "ours", 40, (1.0, 3.0, 2.0), (0.5, 0.5, 0.5), loglik=-10.0, converged=True),
+        Timing("tiny", "ours", 40, (1.0, 3.0, 2.0), (0.5,) * 3, 0.75, -10.0, converged=True),
         Timing("tiny", "lost", 40, (1.0,), (1.0,), loglik=-5.0, converged=False),
         Timing("tiny", "slow", 40, (8.0,), (5.0,), loglik=-10.5, converged=True),
         Timing("tiny", "late", 40, failure="> 9 s"),
@@ -101,9 +101,11 @@ def test_the_table_has_ratios_and_distances_to_the_best():
         [cell.strip() for cell in line.split("|")]
         for line in report.table(timings, "ours").splitlines()
     ]
-    assert rows[2][3:10] == ["ours", "2.0000", "1.00", "0.5000", "1.00", "-10.0000", "0.0e+00"]
+    ours = ["ours", "2.0000", "1.00", "0.5000", "1.00", "0.7500", "-10.0000", "0.0e+00"]
+    assert rows[2][3:11] == ours
     assert rows[3][3] == "lost (not converged)"
-    assert rows[4][3:10] == ["slow", "8.0000", "4.00", "5.0000", "10.00", "-10.5000", "5.0e-01"]
+    slow = ["slow", "8.0000", "4.00", "5.0000", "10.00", "", "-10.5000", "5.0e-01"]
+    assert rows[4][3:11] == slow
     assert rows[5][3:5] == ["late", "> 9 s"]
 
 

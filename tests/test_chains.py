@@ -10,6 +10,7 @@ import interlace
 from interlace.data.problem import build_problem
 from interlace.data.request import ModelRequest
 from interlace_core.engine import chained
+from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import choose_plan, layout_of
 from interlace_core.registry.registry import default_registry
 
@@ -177,3 +178,34 @@ def test_the_structure_by_term_has_the_same_effects(monkeypatch):
     assert [each.shape for each in parts] == [each.shape for each in plain.structure.factors]
     assert plain.structure.join(parts) == pytest.approx(u)
     assert choose_plan(plain.structure).describe(plain.structure)
+
+
+@pytest.mark.parametrize("model", [each for each in MODELS if "two" not in each])
+def test_the_covariance_of_the_effects_is_that_of_dense_matrices(model, monkeypatch):
+    monkeypatch.setattr(chained, "FEW_TIMES", 2)
+    monkeypatch.setattr(chained, "DENSE_WORK", np.inf)
+    problem = problem_of(MODELS[model], "poisson")
+    rng = np.random.default_rng(4)
+    psi = 0.5 + 0.1 * rng.normal(size=problem.n_psi)
+    u = 0.1 * rng.normal(size=layout_of(problem).structure.q)
+    found = effects_covariance(problem, psi, u)
+    monkeypatch.setattr(chained, "FEW_TIMES", 10_000)
+    dense = effects_covariance(replace(problem), psi, u)
+    for one, other in zip(found, dense, strict=True):
+        assert one == pytest.approx(other, abs=1e-13)
+
+
+def test_groups_with_one_time_each(monkeypatch):
+    monkeypatch.setattr(chained, "FEW_TIMES", 2)
+    data = DATA.drop_duplicates("g").assign(t=np.arange(DATA["g"].nunique()))
+    data = pd.concat([data, data])
+    made = default_registry().family("poisson")()
+    request = ModelRequest("count ~ x + (1 | g) + ar1(0 + t | g)", data, made)
+    problem = build_problem(request, made, covariance=default_registry().covariance).problem
+    psi = np.array([0.5, 0.6, 0.4, 0.1, 0.2])
+    u = np.zeros(layout_of(problem).structure.q)
+    found = effects_covariance(problem, psi, u)
+    assert layout_of(problem, chains=True).plain is not None
+    monkeypatch.setattr(chained, "FEW_TIMES", 10_000)
+    for one, other in zip(found, effects_covariance(replace(problem), psi, u), strict=True):
+        assert one == pytest.approx(other, abs=1e-13)

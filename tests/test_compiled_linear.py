@@ -89,7 +89,7 @@ def test_the_criterion_is_that_of_numpy(name, method):
             (expected.profiled.values, expected.profiled.covariance),
             strict=True,
         ):
-            atol = 1e-10 * np.max(np.abs(other), initial=0.0)
+            atol = 1e-9 * np.max(np.abs(other), initial=0.0)
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=atol)
     assert compiled._second is None
 
@@ -114,9 +114,13 @@ def test_fits_are_the_same_with_and_without(name, method):
 
 @built
 def test_what_is_not_served_takes_the_other_way():
-    for formula in ("y ~ x + (1 | g) + (1 | h)", "y ~ x + (1 + x + z + e + w | g)"):
+    words = {
+        "y ~ x + (1 | g) + (1 | h)": "factorisation",
+        "y ~ x + (1 + x + z + e + w | g)": "none",
+    }
+    for formula, expected in words.items():
         m = interlace.fit(formula, frame(), method="ML")
-        assert m.settings["kernel"] == "none"
+        assert m.settings["kernel"].endswith(expected)
     wide = frame().assign(**{f"c{i}": np.random.default_rng(i).normal(size=900) for i in range(64)})
     columns = " + ".join(f"c{i}" for i in range(64))
     assert interlace.fit(f"y ~ {columns} + (1 | g)", wide).settings["kernel"] == "none"

@@ -329,7 +329,8 @@ def test_what_a_complement_raises_within_c_is_raised(monkeypatch):
     def interrupted(self, entries):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(layout_of(problem).plan.crossed.complement), "factorise", interrupted)
+    plan = layout_of(replace(problem, compiled=None)).plan
+    monkeypatch.setattr(type(plan.crossed.complement), "factorise", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compiled(next(points(problem)))
 
@@ -388,6 +389,19 @@ def test_a_linear_model_of_many_effects_says_that_none_was_used():
     assert m.settings["kernel"] == "none"
     # nothing is made only to say so
     assert CompiledRows not in layout_of(m.training.problem).problem.cache
+
+
+def test_correlated_rows_are_left_to_numpy():
+    for weights in (None, "w"):
+        m, plain = (
+            interlace.fit(
+                "y ~ x + (1 | g)", frame("gaussian"), correlation="ar1(1 | g)", kernels=kernels,
+                weights=weights,
+            )
+            for kernels in ("auto", "off")
+        )  # fmt: skip
+        assert m.settings["kernel"] == "none"
+        assert m.fit.path == plain.fit.path
 
 
 def test_kernels_can_be_required(monkeypatch):

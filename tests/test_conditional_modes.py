@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace.priors import normal, penalise
+from interlace.priors.densities import normal
+from interlace.priors.penalised import penalise
 from interlace_approximations.agq import AdaptiveGaussHermite
 from interlace_approximations.joint_mode import JointMode
 from interlace_approximations.laplace import Laplace, LaplaceObjective
@@ -295,7 +296,7 @@ def test_a_mode_that_is_not_the_lowest_is_said_in_the_status():
 
 def test_a_given_mode_passes_through_priors(two_clusters):
     problem, result = problem_of("y ~ 1 + (1 | g)", two_clusters, "student_t")
-    penalised = penalise(Laplace(), {"Intercept": normal(0.0, 1.0)})
+    penalised = penalise(Laplace(), {"Intercept": normal(0.0, 1.0)}, problem, (), "glmer")
     start = np.full(layout_of(problem).structure.q, 1.0)
     given = penalised.objective_from(problem, start)(result.fit.psi)
     assert given.value == pytest.approx(penalised.objective(problem)(result.fit.psi).value)

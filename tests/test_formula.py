@@ -123,7 +123,8 @@ def test_random_accepts_a_structure_and_a_sum():
         ("y ~ (1 + offset(e) | g)", "offset", "offset"),
         ("y ~ ( | g)", "|", "left of the bar"),
         ("y ~ (1 | )", "|", "right of the bar"),
-        ("y ~ (1 | g | h)", "|", "second bar"),
+        ("y ~ (1 | g || h)", "||", "second bar"),
+        ("y ~ (1 | g | h | k)", "|", "second bar"),
         ("y ~ ((1 | g) | h)", "|", "within another term"),
         ("y ~ (0 | g)", "0", "no effects"),
         ("y ~ (1 | factor(g))", "factor(g)", "grouping column"),
@@ -165,7 +166,7 @@ def test_second_of_two_equal_signs_is_marked():
 
 def test_line_breaks_and_tabs_do_not_break_the_marker():
     with pytest.raises(FormulaError) as error:
-        parse_formula("y ~ x +\n\t(1 | g | h)")
+        parse_formula("y ~ x +\n\t(1 | g | h | k)")
     lines = str(error.value).splitlines()
     assert len(lines) == 3
     assert marked(error) == "|"

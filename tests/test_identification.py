@@ -235,7 +235,7 @@ def test_the_rule_is_the_rank_of_whole_matrices(frames, name, approximation, mon
     except DataError as error:
         said = str(error)
     assert (said is None) == (name in IDENTIFIED)
-    monkeypatch.setattr("interlace.fits.identification_notes", lambda problem, fitting: ())
+    monkeypatch.setattr("interlace.fits.identified", lambda problem, fitting: ())
     request = ModelRequest(formula, data, "gaussian", **options)
     ready = prepared(request, options_in_force(approximation="ml"))
     count, rank = dense_rank(ready.model.problem)

@@ -263,7 +263,7 @@ def test_every_field_of_a_problem_comes_back() -> None:
         Problem: "y weights family predictors terms constants correlation cache compiled given",
         Predictor: "parameter X names offset",
         RandomTerm: "label predictor group codes levels Z names covariance relation options "
-        "column_levels points theta_of",
+        "column_levels points theta_of along",
         RowCorrelation: "structure label codes times",
         Training: "problem approximation optimizer tol_decrement threads",
     }
@@ -327,7 +327,7 @@ FORGERIES: dict[str, tuple[Callable[[Any], Any], str]] = {
         "optimizer",
     ),
     "a prior on nothing": (
-        lambda t: t["components"]["approximation"].update(priors=[["x", {}]]), "loc, scale"
+        lambda t: t["components"]["approximation"].update(priors=[["x", {}]]), "a density among"
     ),
     "nothing": (lambda t: t.clear(), "components and problem"),
 }  # fmt: skip

@@ -13,14 +13,14 @@ import interlace
 from interlace import datasets
 from interlace.results.result import GLMMResult
 from interlace_core.messages.errors import DataError, OptionError
-from reference_fits import load_fit
+from reference_fits import load_data, load_fit
 
 me = pytest.importorskip("marginaleffects")
 pl = pytest.importorskip("polars")
 if int(pl.__version__.partition(".")[0]) >= 2:
     pytest.skip("marginaleffects 0.6 calls what polars 2 removed", allow_module_level=True)
 
-from interlace.marginaleffects import adapt  # noqa: E402
+from interlace.marginaleffects import adapt, with_t  # noqa: E402
 
 # Its own; those of interlace stay errors.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -47,6 +47,11 @@ def salamanders() -> GLMMResult:
         "count ~ scale(DOY) * mined + offset(log(cover + 3)) + (1 | site)",
         datasets.load("Salamanders"), "negativebinomial", ziformula="~ mined",
     )  # fmt: skip
+
+
+@cache
+def wine() -> interlace.ordinal.CLMMResult:
+    return interlace.clmm("rating ~ temp + contact + (1 | judge)", load_data("wine"))
 
 
 def numbers(table: object, *columns: str) -> np.ndarray:
@@ -138,7 +143,9 @@ def test_adapt_refuses_data_and_types_it_cannot_use() -> None:
     with pytest.raises(OptionError, match="'link'"):
         adapt(cbpp(), data, type="logit")
     with pytest.raises(OptionError, match="population"):
-        adapt(cbpp(), data, type="population")
+        adapt(cbpp(), data, type="population", include_re=True)
+    with pytest.raises(OptionError, match="prob"):
+        adapt(wine(), load_data("wine"), type="class")
 
 
 def test_numbers_that_are_levels_stay_levels() -> None:
@@ -150,9 +157,89 @@ def test_numbers_that_are_levels_stay_levels() -> None:
     np.testing.assert_allclose(numbers(found, "estimate"), numbers(expected, "estimate"), atol=1e-9)
 
 
+@pytest.mark.parametrize("type", ["prob", "cum.prob", "population"])
+def test_each_ordered_category_has_a_row(type: str) -> None:
+    data = load_data("wine")
+    model = adapt(wine(), data, type=None if type == "prob" else type)
+    found = me.predictions(model, newdata=data.iloc[:7].reset_index(drop=True), eps_vcov=1e-5)
+    table = found.data.sort("group", "rowid")
+    errors = wine().predict(data.iloc[:7], type=type, include_re=False, se=True)
+    for category in wine().levels:
+        own = table.filter(pl.col("group") == str(category))
+        expected = errors[category]
+        np.testing.assert_allclose(own["estimate"], expected["fit"], rtol=1e-9)
+        np.testing.assert_allclose(own["std_error"], expected["se"], rtol=2e-4, atol=1e-9)
+
+
+def test_contrasts_of_categories_are_differences_of_probabilities_and_add_up_to_0() -> None:
+    data = load_data("wine")
+    found = me.avg_comparisons(adapt(wine(), data), variables="temp").data
+    assert found["estimate"].sum() == pytest.approx(0.0, abs=1e-12)
+    one, other = (
+        wine().predict(data.assign(temp=level), include_re=False).mean()
+        for level in ("warm", "cold")
+    )
+    by_category = dict(zip(found["group"], found["estimate"], strict=True))
+    for category in wine().levels:
+        assert by_category[str(category)] == pytest.approx(one[category] - other[category])
+
+
+@pytest.mark.parametrize("which", ["cbpp", "slopes", "two parameters"])
+def test_population_means_and_their_errors_are_those_of_predict(which: str) -> None:
+    if which == "cbpp":
+        fit, data = cbpp(), datasets.load("cbpp")
+    elif which == "slopes":
+        fit, data = sleepstudy(), datasets.load("sleepstudy")
+    else:
+        fit, data = salamanders(), datasets.load("Salamanders")
+    rows = data.iloc[[0, 5, 20]].reset_index(drop=True)
+    found = me.predictions(adapt(fit, data, type="population"), newdata=rows, eps_vcov=1e-5)
+    expected = fit.predict(rows, type="population", se=True)
+    np.testing.assert_allclose(found["estimate"], expected["fit"], rtol=1e-9)
+    np.testing.assert_allclose(found["std_error"], expected["se"], rtol=2e-4)
+
+
+@pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger", "none"])
+def test_a_slope_of_a_linear_model_has_the_t_test_of_its_coefficient(df_method: str) -> None:
+    data = datasets.load("sleepstudy")
+    fit = interlace.fit("Reaction ~ Days + (Days | Subject)", data, df_method=df_method)
+    model = adapt(fit, data)
+    found = with_t(me.avg_slopes(model, eps_vcov=1e-4), model)
+    row = found.data.row(0, named=True)
+    low, high = fit.conf_int().loc["Days"]
+    assert row["estimate"] == pytest.approx(fit.fe_params["Days"], rel=1e-8)
+    if df_method != "kenward-roger":  # whose standard errors are others
+        assert row["df"] == pytest.approx(fit.fe_df["Days"], rel=1e-4)
+        assert row["p_value"] == pytest.approx(fit.fe_pvalues["Days"], rel=1e-3, abs=1e-15)
+        assert (row["conf_low"], row["conf_high"]) == pytest.approx((low, high), rel=1e-5)
+
+
+def test_each_mean_of_a_linear_model_has_its_own_degrees_of_freedom() -> None:
+    data = datasets.load("sleepstudy")
+    fit = interlace.fit("Reaction ~ Days + (Days | Subject)", data)
+    model = adapt(fit, data)
+    grid = me.datagrid(model=model, Days=[0, 5, 9])
+    found = with_t(me.predictions(model, newdata=grid, eps_vcov=1e-4), model)
+    for day, df in zip(found.data["Days"], found.data["df"], strict=True):
+        assert df == pytest.approx(fit.contrast_df([1.0, day]), rel=1e-4)
+
+
+def test_only_a_linear_model_has_t_tests() -> None:
+    data = datasets.load("cbpp")
+    model = adapt(cbpp(), data)
+    with pytest.raises(OptionError, match=r"interlace\.fit"):
+        with_t(me.avg_comparisons(model), model)
+    sleep = datasets.load("sleepstudy")
+    linear = adapt(interlace.fit("Reaction ~ Days + (1 | Subject)", sleep), sleep)
+    with pytest.raises(OptionError, match="standard errors"):
+        with_t(me.avg_slopes(linear, vcov=False), linear)
+    with pytest.raises(OptionError, match="vcov"):
+        with_t(me.avg_slopes(linear, vcov=4.0 * linear.get_vcov()), linear)
+
+
 def test_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = PAGE.read_text(encoding="utf-8").split("```python no-run\n")[1:]
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(block.partition("```")[0], namespace)

@@ -225,7 +225,7 @@ def test_the_joint_mode_is_least_in_both():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_separation_is_the_linear_programme(seed):
-    """Equation (18) as it stands on the page, for binary rows of small designs."""
+    """Equation (20) as it stands on the page, for binary rows of small designs."""
     rng = np.random.default_rng(seed)
     D = np.column_stack([np.ones(9), rng.integers(-2, 3, (9, 2))])
     a = np.where(rng.random(9) < 0.5, 1.0, -1.0)[:, None] * D

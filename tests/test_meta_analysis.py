@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.special import ndtri
+from scipy.stats import chi2
+from scipy.stats import t as t_distribution
 
 import interlace
 from interlace_core.messages.errors import (
@@ -85,16 +88,35 @@ def test_known_covariances_within_studies():
     assert fewer.llf == pytest.approx(same.llf, abs=1e-8)
 
 
+def restricted_tau2(y, v):
+    """Return tau^2 that is highest in the restricted likelihood of `y_i ~ N(mu, v_i + tau^2)`."""
+
+    def deviance(log_tau2):
+        w = 1.0 / (v + np.exp(log_tau2))
+        mu = np.sum(w * y) / np.sum(w)
+        return -np.sum(np.log(w)) + np.log(np.sum(w)) + np.sum(w * (y - mu) ** 2)
+
+    found = minimize_scalar(
+        deviance, bounds=(-8.0, 3.0), method="bounded", options={"xatol": 1e-11}
+    )
+    return np.exp(found.x)
+
+
 def test_heterogeneity_is_that_of_higgins_and_thompson():
-    """metafor prints for dat.bcg by REML: I2 92.22 %, H2 12.86, Q 152.2330 with 12 df."""
+    """Their 2002 paper's equations (2), (9) and (10), from sums over the trials alone."""
     ours, _ = fit("meta_bcg_reml")
     found = ours.heterogeneity()
-    assert 100 * found.I2 == pytest.approx(92.22, abs=0.01)
-    assert found.H2 == pytest.approx(12.86, abs=0.01)
-    assert found.Q == pytest.approx(152.2330, abs=1e-3)
-    assert found.df == 12 and found.pvalue < 1e-4
-    w = 1.0 / BCG["vi"]
-    typical = 12 * w.sum() / (w.sum() ** 2 - (w**2).sum())
+    y, v = BCG["yi"].to_numpy(), BCG["vi"].to_numpy()
+    w, k = 1.0 / v, len(BCG)
+    Q = np.sum(w * y**2) - np.sum(w * y) ** 2 / np.sum(w)
+    typical = (k - 1) * np.sum(w) / (np.sum(w) ** 2 - np.sum(w**2))
+    tau2 = restricted_tau2(y, v)
+    assert ours.variance_components["trial"] == pytest.approx(tau2, rel=1e-5)
+    assert found.I2 == pytest.approx(tau2 / (tau2 + typical), rel=1e-5)
+    assert found.H2 == pytest.approx((tau2 + typical) / typical, rel=1e-5)
+    assert found.Q == pytest.approx(Q, rel=1e-10)
+    assert found.df == k - 1
+    assert found.pvalue == pytest.approx(chi2.sf(Q, k - 1), rel=1e-8)
     assert found.typical_variance == pytest.approx(typical, rel=1e-10)
     assert "I2" in str(found)
 
@@ -117,11 +139,23 @@ def test_levels_share_the_total():
 
 
 def test_prediction_intervals():
-    """metafor's predict: ci -1.0669 to -0.3622, pi -1.8667 to 0.4376."""
+    """mu +- z (tau^2 + se^2)^(1/2), Riley, Higgins & Deeks 2011; 1 / se^2 the sum of weights."""
     ours, _ = fit("meta_bcg_reml")
     row = ours.prediction_interval().iloc[0]
-    assert row[["conf.low", "conf.high"]].tolist() == pytest.approx([-1.0669, -0.3622], abs=2e-4)
-    assert row[["pred.low", "pred.high"]].tolist() == pytest.approx([-1.8667, 0.4376], abs=2e-4)
+    y, v = BCG["yi"].to_numpy(), BCG["vi"].to_numpy()
+    tau2, z = restricted_tau2(y, v), ndtri(0.975)
+    w = 1.0 / (v + tau2)
+    mu, se2 = np.sum(w * y) / np.sum(w), 1.0 / np.sum(w)
+    confidence, whole = z * np.sqrt(se2), z * np.sqrt(tau2 + se2)
+    assert row[["conf.low", "conf.high"]].tolist() == pytest.approx(
+        [mu - confidence, mu + confidence], abs=1e-6
+    )
+    assert row[["pred.low", "pred.high"]].tolist() == pytest.approx(
+        [mu - whole, mu + whole], abs=1e-6
+    )
+    t = t_distribution.ppf(0.975, 11) / z
+    wider = ours.prediction_interval(df=11).iloc[0]
+    assert wider["pred.low"] == pytest.approx(mu - t * whole, abs=1e-6)
     assert ours.prediction_interval(df=11).iloc[0]["pred.low"] < row["pred.low"]
     mods, _ = fit("meta_bcg_mods_ml")
     new = mods.prediction_interval({"ablat": [10.0, 50.0]}, level=0.9)

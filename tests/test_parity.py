@@ -147,7 +147,7 @@ def test_the_reference_models_are_found():
     assert len(QUADRATURE) >= 10
 
 
-LONG = {"ts_ou_gauss_tmb", "ts_ou_pois_tmb"}
+LONG: set[str] = set()
 """351 times, whose covariance is factorised as a dense one: 80 seconds each."""
 
 NOT_DETERMINED = {"sal_zinb1_mined_tmb"}

@@ -129,8 +129,14 @@ def test_population_mean_and_its_error_are_those_of_the_lognormal(slopes):
 
 def test_average_over_two_predictors_is_that_of_a_product():
     eta, variance = np.array([[0.2, -1.0], [0.5, 0.1]]), np.array([[0.3, 0.0], [0.8, 0.5]])
-    found = average(lambda e: np.exp(e[0] - e[1]), eta, variance)
+    covariance = np.zeros((2, 2, 2))
+    covariance[0, 0], covariance[1, 1] = variance
+    found = average(lambda e: np.exp(e[0] - e[1]), eta, covariance)
     assert found == pytest.approx(np.exp(eta[0] - eta[1] + variance.sum(axis=0) / 2), rel=1e-10)
+    covariance[0, 1] = covariance[1, 0] = [-0.4, 0.0]
+    found = average(lambda e: np.exp(e[0] - e[1]), eta, covariance)
+    total = variance.sum(axis=0) - 2 * covariance[0, 1]
+    assert found == pytest.approx(np.exp(eta[0] - eta[1] + total / 2), rel=1e-8)
 
 
 def test_new_level_marginal_averages_over_it_and_keeps_known_ones(slopes):

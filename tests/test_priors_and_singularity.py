@@ -67,7 +67,7 @@ def test_penalised_fit_is_called_so_and_has_no_likelihood_ratio_tests(separated)
     fit = interlace.glmer("y ~ x + (1 | g)", separated, "binomial", priors=priors)
     null = interlace.glmer("y ~ 1 + (1 | g)", separated, "binomial")
     text = str(fit.summary())
-    assert "penalised maximum likelihood (priors: fixed ~ normal(0, 2.5))" in text
+    assert "penalised maximum likelihood (MAP), with priors fixed ~ normal(0, 2.5)" in text
     assert "not defined for a penalised fit" in text
     assert np.isnan([fit.aic, fit.bic, fit.aicc]).all() and np.isfinite(fit.llf)
     with pytest.raises(OptionError, match="priors"):
@@ -82,9 +82,9 @@ def test_penalised_fit_is_called_so_and_has_no_likelihood_ratio_tests(separated)
 
 def test_priors_are_checked(separated):
     call = ("y ~ x + (1 | g)", separated, "binomial")
-    with pytest.raises(OptionError, match="'xx'.*Coefficients: Intercept, x"):
+    with pytest.raises(OptionError, match="'xx'.*Parameters: Intercept, x"):
         interlace.glmer(*call, priors={"xx": interlace.normal()})
-    with pytest.raises(OptionError, match="must be a mapping"):
+    with pytest.raises(OptionError, match="'x' must be a prior"):
         interlace.glmer(*call, priors={"x": 2.5})
     with pytest.raises(OptionError, match="scale must be a positive number"):
         interlace.normal(0, -1)

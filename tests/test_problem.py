@@ -1,5 +1,6 @@
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -707,7 +708,7 @@ def test_fractional_response_is_not_truncated(data):
 @pytest.mark.parametrize("formula", ["y ~ v + (1 | g)", "y ~ v:x", "y ~ x + (0 + v | h)"])
 def test_numbers_that_are_text_are_warned_about(data, column, words, formula):
     data["v"] = pd.Series(column, dtype=object)
-    with pytest.warns(DataWarning) as caught:
+    with pytest.warns(DataWarning) as caught, suppress(DataError):  # effects of 24 levels
         build(formula, data)
     (found,) = [each for each in caught if "'v': text" in str(each.message)]
     assert re.search(

@@ -415,6 +415,9 @@ def test_penalised_fit_is_called_so_and_has_no_r_code() -> None:
         "incidence / size ~ period + (1 | herd)", datasets.load("cbpp"), "binomial",
         weights="size", priors={"fixed": interlace.normal(0.0, 2.5)},
     )  # fmt: skip
-    assert "penalised maximum likelihood, with priors" in str(model.explain())
+    assert (
+        "penalised maximum likelihood (MAP), whose optimum is a posterior mode, with priors"
+        in str(model.explain())
+    )
     with pytest.raises(NotAvailableError, match="penalised"):
         model.r_code()

@@ -116,6 +116,7 @@ def test_markup_in_names_is_text():
     name = "<script>alert(1)</script>"
     data = data.rename(columns={"Days": name})
     model = interlace.fit(f"Reaction ~ `{name}` + (1 | Subject)", data)
-    for shown in (model.explain()._repr_markdown_(), model.summary().to_html()):
+    told = model.explain()
+    for shown in (told._repr_markdown_(), told._repr_html_(), model.summary().to_html()):
         assert "<script" not in shown
         assert "script" in shown

@@ -77,6 +77,21 @@ def test_text_is_short_and_says_the_same_as_html(results, name):
     assert reader.text == text.split()
 
 
+def test_an_explanation_says_the_same_in_a_notebook():
+    data = interlace.datasets.load("cbpp")
+    fit = interlace.glmer(
+        "incidence / size ~ period + (1 | herd)", data, "binomial", weights="size"
+    )
+    told, reader = fit.explain(), Reader()
+    reader.feed(told._repr_html_())
+    assert reader.open == [] and "script" not in reader.seen
+    assert {"p", "ul", "li"} <= set(reader.seen)
+    words = [each for each in str(told).split() if each != "-"]
+    equations = " \\\\ ".join(told.equations).split()
+    begin, end = "$$\\begin{aligned}", "\\end{aligned}$$"
+    assert reader.text == [begin, *equations, end, *words]
+
+
 def test_numbers_shown_are_the_results_own(results):
     influence, profile = results["influence"], results["profile"]
     assert f"{influence.cook.iloc[0]:.5f}" in repr(influence)

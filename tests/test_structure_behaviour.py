@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.messages.errors import DataError, FormulaError
+from interlace_core.messages.errors import ConvergenceWarning, DataError, FormulaError
 from interlace_core.registry.registry import default_registry
 from interlace_core.testing.differences import gradient
 from reference_fits import load_data
@@ -148,8 +148,8 @@ def test_a_saved_fit_keeps_its_places(tmp_path):
     assert again.confint().equals(fit.confint())
     assert str(again.summary()) == str(fit.summary())
     assert again.predict(AREAS).to_numpy() == pytest.approx(fit.fittedvalues.to_numpy(), rel=1e-9)
-    with pytest.raises(DataError, match="points of the training data"):
-        again.predict(AREAS.assign(xc=AREAS["xc"] + 0.5))
+    elsewhere = AREAS.assign(xc=AREAS["xc"] + 0.5)
+    assert again.predict(elsewhere).to_numpy() == pytest.approx(fit.predict(elsewhere).to_numpy())
     assert again.predict(AREAS.assign(xc=99.0), include_re=False).notna().all()
 
 
@@ -180,3 +180,22 @@ def test_too_many_places_are_refused_with_what_they_cost():
     data = pd.DataFrame({"x": np.arange(n) * 1.0, "y": 1.0, "g": "all", "c": np.arange(n) % 3})
     with pytest.raises(FormulaError, match=r"at most 2,000 levels or points, got 2,001.* s and"):
         interlace.glmer("c ~ 1 + exp(0 + x + y | g)", data, "poisson")
+
+
+def test_a_residual_that_the_effects_take_is_named():
+    """Its likelihood rises to a limit at 0; held at a value there is an optimum."""
+    data, formula = TERMS["hetar1"]
+    formula = formula.replace("yp", "yg")
+    with pytest.warns(ConvergenceWarning, match=r"residual variance goes to 0.*hetar1.*hold="):
+        lost = interlace.fit(formula, data, method="ML")
+    held = [interlace.fit(formula, data, method="ML", hold={"sigma": s}) for s in (0.3, 0.1, 0.05)]
+    assert all(each.converged for each in held)
+    values = [each.llf for each in held]
+    assert values[0] < values[1] < values[2] < lost.llf + 1e-3
+    # and its gradient is right, where every variance has a slope of its own
+    fit = held[0]
+    evaluate = fit.training.approximation.objective(fit.training.problem)
+    psi = fit.fit.psi + 0.05
+    n = fit.training.problem.n_theta
+    wanted = gradient(lambda theta: evaluate(np.append(theta, psi[n:])).value, psi[:n].copy(), 1e-4)
+    assert evaluate(psi).gradient[:n] == pytest.approx(wanted, abs=1e-5 * np.max(np.abs(wanted)))

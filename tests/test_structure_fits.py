@@ -64,6 +64,35 @@ def test_autoregressive_residuals_with_a_standard_deviation_for_each_time():
     assert_same(ours, reference)
 
 
+def test_loadings_along_principal_axes_do_not_depend_on_a_rotation():
+    reference = load_fit("comm_rr2_binom_tmb")
+    data = load_data("sim_comm")
+    formula = reference["formula"]
+    ours = interlace.glmer(formula, data, "binomial")
+    axes = ours.principal_axes()
+    covariance = np.array(reference["varcor"]["site"]["cov"])
+    values, vectors = np.linalg.eigh(covariance)
+    assert sorted(axes["axis"].unique()) == [1, 2]
+    for k, value in ((1, values[-1]), (2, values[-2])):
+        own = axes[axes["axis"] == k]
+        assert own["sd"].iloc[0] ** 2 == pytest.approx(value, rel=5e-3)
+        assert own["share"].iloc[0] == pytest.approx(value / np.sum(values[-2:]), rel=5e-3)
+        along = vectors[:, -k] @ own["loading"].to_numpy() / np.sqrt(value)
+        assert abs(along) == pytest.approx(1.0, abs=5e-3)
+        assert own["loading"].abs().max() == own["loading"].max()
+    # in another order of its columns the structure has other loadings, and the same axes
+    other = interlace.glmer(
+        formula, data.assign(species=reordered(data["species"])), "binomial"
+    ).principal_axes()
+    assert other.groupby("axis")["sd"].first().to_numpy() == pytest.approx(
+        axes.groupby("axis")["sd"].first().to_numpy(), rel=1e-4
+    )
+
+
+def reordered(column):
+    return pd.Categorical(column, categories=sorted(set(column))[::-1])
+
+
 def assert_same(ours, reference):
     assert ours.llf == pytest.approx(reference["logLik"], abs=TOL_LOGLIK)
     assert ours.df == reference["df"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from interlace.data.design import DesignBuilder, drop_collinear, drop_intercept
+from interlace.data.design import DesignBuilder, DesignEncoder, drop_collinear, drop_intercept
 from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace.data.evaluation import evaluate
 from interlace.data.level_covariances import KnownCovariances
@@ -23,7 +23,7 @@ from interlace.data.levels import (
 from interlace.data.numbers_shown import refuse_unshown_numbers
 from interlace.data.points import TermColumns, term_columns
 from interlace.data.rank import advice_on_columns
-from interlace.data.rows import Vector, require_finite, vector_values
+from interlace.data.rows import Vector, frozen, require_finite, vector_values
 from interlace.data.specification import ParameterFormula
 from interlace.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace.formulas.expressions import Expression
@@ -31,7 +31,7 @@ from interlace.formulas.tokens import formula_error
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.level_covariance import Relation
-from interlace_core.contract.problem import Predictor, RandomTerm
+from interlace_core.contract.problem import Predictor, RandomTerm, columns_by_predictor
 from interlace_core.messages.errors import DataError, InterlaceError, OptionError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray
@@ -73,6 +73,8 @@ def assemble(
     covariance: CovarianceLookup,
     known: object = None,
     informative: BoolArray | None = None,
+    *,
+    all_columns: bool = False,
 ) -> Assembled:
     """Return the predictors and terms that were asked for.
 
@@ -92,17 +94,20 @@ def assemble(
         Covariance of the levels of grouping factors.
     informative : ndarray of bool, shape (n,), optional
         Rows that say anything: columns that these do not tell apart are collinear.
+    all_columns : bool
+        Whether collinear columns stay.
     """
     bars = [bar for part in parts for bar in part.bars]
     levels = _KnownLevels(known, bars, covariance)
-    work = _Assembly(designs, covariance, levels, informative)
+    work = _Assembly(designs, covariance, levels, informative, all_columns)
     predictors = []
     terms = []
     for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
         predictors.append(work.predictor(parameter, part, offset if place == 0 else None, place))
-        terms += [work.term(bar, place) for bar in part.bars]
+    for pieces in _joined(family, parts):
+        terms.append(work.term(pieces))
     columns = dict.fromkeys(name for _, each in predictors for name in _columns(each))
-    columns |= dict.fromkeys(name for _, each in terms for name in each.design.columns)
+    columns |= dict.fromkeys(name for _, each in terms for name in each.columns)
     encoder = Encoder(
         columns={name: column_code(designs.frame[name]) for name in columns},
         predictors=tuple(each for _, each in predictors),
@@ -133,7 +138,8 @@ def overlap_notes(terms: Sequence[RandomTerm]) -> list[str]:
     notes = []
     for one, other in combinations(terms, 2):
         shared = [name for name in one.names if name in other.names]
-        if shared and one.predictor == other.predictor and _same_groups(one, other):
+        alike = not one.along and not other.along and one.predictor == other.predictor
+        if shared and alike and _same_groups(one, other):
             notes.append(
                 f"terms ({one.label}) and ({other.label}) share {', '.join(shared)}: only the "
                 "sum of their variances can be estimated"
@@ -152,6 +158,52 @@ def _same_groups(one: RandomTerm, other: RandomTerm) -> bool:
     return bool(np.all(partner[one.codes] == other.codes))
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A term where it stands: in the formula of the parameter of that place and name."""
+
+    place: int
+    parameter: str
+    bar: Bar
+
+
+def _joined(family: Family, parts: Sequence[ParameterFormula]) -> list[list[_Piece]]:
+    """Return the terms of all formulas in order, those of one shared name together.
+
+    Raises
+    ------
+    FormulaError
+        If a name is there once, or its terms differ in group or structure.
+    """
+    found: dict[object, list[_Piece]] = {}
+    for place, (parameter, part) in enumerate(zip(family.parameters, parts, strict=True)):
+        for bar in part.bars:
+            key = bar.shared or object()
+            found.setdefault(key, []).append(_Piece(place, parameter.name, bar))
+    for pieces in found.values():
+        first, *others = (each.bar for each in pieces)
+        if first.shared and not others:
+            raise formula_error(
+                first.span,
+                f"expected the name {first.shared!r} between two bars in the formulas of two "
+                "parameters or more, which share the effects; it is here alone. Write it in the "
+                f"other formula too, or ({first.design} | {first.group}) here.",
+            )
+        for other in others:
+            what = ((first.group, other.group), (first.structure, other.structure))
+            if (first.group, first.structure, first.options) != (
+                other.group,
+                other.structure,
+                other.options,
+            ):
+                raise formula_error(
+                    other.span,
+                    f"expected terms of the name {first.shared!r} to have one group and one "
+                    f"structure, got {' and '.join(' and '.join(each) for each in what)}.",
+                )
+    return list(found.values())
+
+
 class _Assembly:
     """Builds predictors and terms over one set of rows; equal parts share their arrays."""
 
@@ -161,8 +213,10 @@ class _Assembly:
         covariance: CovarianceLookup,
         known: _KnownLevels,
         informative: BoolArray | None,
+        all_columns: bool,
     ) -> None:
         self.designs = designs
+        self.all_columns = all_columns
         self.informative = informative
         self.frame = designs.frame
         self.rows = designs.rows
@@ -183,7 +237,9 @@ class _Assembly:
             empty.flags.writeable = False
             return Predictor(parameter, empty, (), total_offset(encoder, [], n)), encoder
         whole = self.designs.build(part.fixed)
-        design, dropped = drop_collinear(whole, self.informative)
+        design, dropped = whole, whole.empty
+        if not self.all_columns:
+            design, dropped = drop_collinear(whole, self.informative)
         if dropped:
             self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:
@@ -196,37 +252,75 @@ class _Assembly:
         offset_sum = total_offset(encoder, values, n)
         return Predictor(parameter, design.X, design.encoder.names, offset_sum), encoder
 
-    def term(self, bar: Bar, place: int) -> tuple[RandomTerm, TermEncoder]:
-        """Return one random-effects term of the predictor at `place`."""
+    def term(self, pieces: Sequence[_Piece]) -> tuple[RandomTerm, TermEncoder]:
+        """Return one random-effects term; of several pieces where parameters share it."""
+        bar = pieces[0].bar
         if bar.columns not in self.factors:
             self.factors[bar.columns] = build_factor(bar.columns, self.frame)
         factor = self.factors[bar.columns]
         group, relation, levels = self.known.of(bar, factor.encoder)
         cls, options = self._class(bar)
-        columns = term_columns(bar, cls, self.designs.build(bar.left), self.frame)
+        columns, more = self._columns(pieces, cls)
         if len(columns.levels) < 2:
             check_levels(bar, factor)
         if cls.takes_matrix:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
-        if relation is None:
-            refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
-        _refuse_near_collinear(bar, structure, columns)
+        if not self.all_columns:  # rows that stand for others do not decide
+            if relation is None:
+                refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
+            _refuse_near_collinear(bar, structure, columns)
         term = RandomTerm(
             label=bar.label,
-            predictor=place,
+            predictor=pieces[0].place,
             group=group,
             codes=factor.codes,
             levels=factor.encoder.levels,
             Z=columns.Z,
-            names=columns.encoder.names,
+            names=columns.names,
             covariance=structure,
             relation=relation,
             options=tuple(options.items()),
             column_levels=columns.levels,
             points=columns.frame,
+            along=columns.along,
         )
-        return term, TermEncoder(columns.encoder, levels)
+        return term, TermEncoder(columns.encoder, levels, more)
+
+    def _columns(
+        self, pieces: Sequence[_Piece], structure: type[Covariance]
+    ) -> tuple[TermColumns, tuple[DesignEncoder, ...]]:
+        """Return a term's columns, those of all its pieces, and the encoders of further pieces."""
+        found = [
+            term_columns(each.bar, structure, self.designs.build(each.bar.left), self.frame)
+            for each in pieces
+        ]
+        if len(found) == 1:
+            return found[0], ()
+        first = pieces[0].bar
+        if structure.takes_levels_only:
+            raise formula_error(
+                first.span,
+                f"effects shared by parameters have no structure of levels such as "
+                f"{first.structure!r}. Leave it out, or write 'shared'.",
+            )
+        names = [
+            (f"{each.parameter}: {name}" if each.place else name)
+            for each, columns in zip(pieces, found, strict=True)
+            for name in columns.encoder.names
+        ]
+        if len(set(names)) < len(names):
+            raise formula_error(
+                first.span, f"effects shared as {first.shared!r} are there twice. Write each once."
+            )
+        along = tuple(
+            each.place
+            for each, columns in zip(pieces, found, strict=True)
+            for _ in columns.encoder.names
+        )
+        Z = frozen(np.hstack([each.Z for each in found]))
+        joined = replace(found[0], Z=Z, along=along, joint=tuple(names))
+        return joined, tuple(each.encoder for each in found[1:])
 
     def _offset_term(self, offset: Expression) -> Array:
         values = evaluate(offset, self.frame).astype(np.float64)
@@ -245,7 +339,7 @@ def _structure(
     bar: Bar, cls: type[Covariance], columns: TermColumns, options: dict[str, Any]
 ) -> Covariance:
     try:
-        return cls.from_columns(columns.encoder.names, columns.levels, columns.frame, **options)
+        return cls.from_columns(columns.names, columns.levels, columns.frame, **options)
     except InterlaceError as error:
         raise formula_error(bar.span, str(error)) from error
     except TypeError as error:
@@ -333,7 +427,9 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
     """
     if columns.levels or columns.Z.shape[1] < 2 or not structure.mixes_columns:
         return
-    advice = advice_on_columns(columns.Z, columns.encoder.names)
+    advice: list[str] = []
+    for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
+        advice += advice_on_columns(columns.Z[:, own], tuple(columns.names[j] for j in own))
     if advice:
         raise DataError(
             f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "

@@ -49,10 +49,28 @@ class TermEncoder:
         Columns of Z.
     factor : FactorEncoder
         Groups.
+    more : tuple of DesignEncoder
+        Further columns after these, of a term that stands in several formulas.
     """
 
     design: DesignEncoder
     factor: FactorEncoder
+    more: tuple[DesignEncoder, ...] = ()
+
+    @property
+    def designs(self) -> tuple[DesignEncoder, ...]:
+        """Of all its columns, in order."""
+        return (self.design, *self.more)
+
+    @property
+    def size(self) -> int:
+        """Number of its columns."""
+        return sum(len(each.names) for each in self.designs)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the data that it uses, beside those of the groups."""
+        return tuple(dict.fromkeys(name for each in self.designs for name in each.columns))
 
 
 @dataclass(frozen=True)

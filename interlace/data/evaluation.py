@@ -139,6 +139,18 @@ def compute(expression: Expression, frame: Frame, states: States) -> Value:
         raise evaluation.failed(str(error)) from error
 
 
+def compute_node(expression: Expression, node: Node, frame: Frame) -> Any:
+    """Return the numbers of one node of an expression, shape (n,) or (n, k)."""
+    evaluation = _Evaluation(expression, frame, {})
+    try:
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(evaluation.numbers(evaluation.of(node)), (frame.n,))
+    except InterlaceError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise evaluation.failed(str(error)) from error
+
+
 class _Evaluation:
     """Computes one expression over one frame."""
 

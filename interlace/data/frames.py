@@ -130,7 +130,7 @@ def _from_mapping(data: Mapping[Any, Any], argument: str) -> pd.DataFrame:
         ) from error
 
 
-def _from_narwhals(data: object, argument: str) -> Table:
+def _from_narwhals(data: Any, argument: str) -> Table:
     try:
         frame = nw.from_native(data, eager_only=True)
     except TypeError as error:

@@ -245,7 +245,7 @@ def check_distinct(bars: Sequence[Bar]) -> None:
     seen = set()
     for bar in bars:
         covariates = frozenset((term.sign, term.span.text) for term in bar.left.covariates)
-        key = (bar.group, bar.structure, bar.left.has_intercept, covariates)
+        key = (bar.group, bar.shared, bar.structure, bar.left.has_intercept, covariates)
         if key in seen:
             raise formula_error(
                 bar.span,

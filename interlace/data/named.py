@@ -92,6 +92,19 @@ def number_label(name: str, group: str, prefix: str = "") -> str:
     return f"{head}({prefix}{rest[:-1]} | {group})"
 
 
+def prefix_of(predictor: int, along: Sequence[int], parameter: str) -> str:
+    """Return what the columns of a term are called by before their names, in labels.
+
+    Parameters
+    ----------
+    predictor, along
+        Of the term; columns of several predictors are named with their parameter already.
+    parameter : str
+        Name of the predictor's parameter.
+    """
+    return "" if predictor == 0 or along else f"{parameter}: "
+
+
 def resolved(
     given: Any, problem: Problem, who: str, *, shared: bool
 ) -> Iterator[tuple[Target, str, float | Target]]:
@@ -136,7 +149,7 @@ def labels_of(problem: Problem) -> dict[str, list[Target]]:
             found.setdefault(label, []).append(target)
     for t, term in enumerate(problem.terms):
         parameter = problem.predictors[term.predictor].parameter
-        prefix = "" if term.predictor == 0 else f"{parameter.name}: "
+        prefix = prefix_of(term.predictor, term.along, parameter.name)
         for name, target in _numbers(t, term):
             found.setdefault(number_label(name, term.group, prefix), []).append(target)
             if target.head == "cor" and target.inside.count(", ") == 1:

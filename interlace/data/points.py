@@ -16,7 +16,7 @@ from interlace.formulas.tokens import formula_error
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,21 @@ class TermColumns:
         Levels or points that the columns stand for; empty for covariates.
     frame : mapping from str to ndarray, shape (c,)
         Coordinates of the points; empty for the levels of a factor, and for covariates.
+    along, joint : tuple, length c
+        Predictor and name of each column, where several parameters share the term; else empty.
     """
 
     Z: Array
     encoder: DesignEncoder
     levels: tuple[str, ...] = ()
     frame: Mapping[str, Array] = field(default_factory=dict)
+    along: tuple[int, ...] = ()
+    joint: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self.joint or self.encoder.names
 
 
 def term_columns(
@@ -90,19 +99,25 @@ def at_points(values: Array, points: Array, text: str) -> Array:
     DataError
         If a row is at none of the points.
     """
-    known = {tuple(point): place for place, point in enumerate(points.tolist())}
-    places = np.array([known.get(tuple(row), -1) for row in values.tolist()], dtype=np.intp)
-    if np.any(places < 0):
-        strange = sorted({tuple(row) for row in values[places < 0].tolist()})
-        shown = listed([", ".join(level_names(each)) for each in strange])
+    Z, strange = known_points(values, points)
+    if np.any(strange):
+        some = sorted({tuple(row) for row in values[strange].tolist()})
+        shown = listed([", ".join(level_names(each)) for each in some])
         raise DataError(
-            f"{text!r}: expected the {len(points)} points of the training data, got {shown}, where "
-            "the effects of a group are not estimated. Leave the term out of the prediction by "
-            "include_re, or fit with these rows in the data, their weights 0."
+            f"{text!r}: expected the {len(points)} points of the training data, got {shown}. "
+            "Leave the term out by include_re, or fit with these rows in the data, their weights 0."
         )
-    Z = np.zeros((len(values), len(points)))
-    Z[np.arange(len(values)), places] = 1.0
     return Z
+
+
+def known_points(values: Array, points: Array) -> tuple[Array, BoolArray]:
+    """Return indicators of the point of each row, shape (n, c), and which are at none of them."""
+    known = {tuple(point): place for place, point in enumerate(points.tolist())}
+    places = np.array([known.get(tuple(row), -1) for row in (values + 0.0).tolist()], dtype=np.intp)
+    Z = np.zeros((len(values), len(points)))
+    seen = places >= 0
+    Z[np.flatnonzero(seen), places[seen]] = 1.0
+    return Z, ~seen
 
 
 def _points(design: Design) -> TermColumns:

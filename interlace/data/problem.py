@@ -88,6 +88,7 @@ def build_problem(
     family: Family,
     *,
     covariance: CovarianceLookup,
+    all_columns: bool = False,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -99,6 +100,8 @@ def build_problem(
         Decides on the response and on the parameters.
     covariance : callable
         From the name of a covariance structure to its class.
+    all_columns : bool
+        Whether collinear columns stay, where these rows stand for others that decide.
 
     Returns
     -------
@@ -127,6 +130,7 @@ def build_problem(
     _warn_text(specification.covariates, frame, rows)
     raw = read_response(specification.response, frame, family, rows)
     response = _checked(family, raw, _weights(specification.weights, frame, rows), rows)
+    response = replace(response, y=frozen(response.y))  # before a family keeps some of it
     bound = family.bind(response.y)
     errors = known_errors(specification, family, frame, rows, request.who)
     correlated = None if serial is None else build_correlation(serial, frame, rows, covariance)
@@ -136,7 +140,14 @@ def build_problem(
     designs = DesignBuilder(frame, rows, vocabulary)
     informative = informative_rows(bound, response.y, response.weights)
     design = assemble(
-        parts, bound, specification.offset, designs, covariance, request.known, informative
+        parts,
+        bound,
+        specification.offset,
+        designs,
+        covariance,
+        request.known,
+        informative,
+        all_columns=all_columns,
     )
     if errors is not None:
         values, correlated = errors
@@ -200,7 +211,7 @@ def _correlation_notes(correlation: RowCorrelation | None) -> list[str]:
 
 def _known_notes(design: Assembled) -> list[str]:
     """Return a note for each further parameter whose formula leaves nothing to estimate."""
-    random = {term.predictor for term in design.terms}
+    random = {k for term in design.terms for k, _ in term.by_predictor}
     notes = []
     for k, each in enumerate(design.predictors):
         parameter = each.parameter
@@ -225,7 +236,7 @@ def _problem(
     response: Response, family: Family, design: Assembled, correlation: RowCorrelation | None
 ) -> Problem:
     return Problem(
-        y=frozen(response.y),
+        y=response.y,
         weights=None if response.weights is None else frozen(response.weights),
         family=family,
         predictors=design.predictors,

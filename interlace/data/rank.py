@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,31 @@ def _own_lengths(X: Array) -> Array:
     # R has the inner products of the columns of X, exact to rounding.
     (R,) = scipy.linalg.qr(X / scale, mode="r", check_finite=False)
     return _sweep(np.asarray(R[: min(n, p)], dtype=np.float64))
+
+
+def lengths_by(gram: Array, n: int, triangle: Callable[[], Array]) -> Array:
+    """Return the length of what each column has beside those before it, relative, shape (p,).
+
+    For columns that are not here.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (p, p)
+        Their products.
+    n : int
+        Number of rows.
+    triangle : callable
+        Returns R of an orthogonal factorisation of the columns; asked for where products leave
+        doubt.
+    """
+    length = np.sqrt(np.diagonal(gram))
+    scale = np.where((length > 0) & np.isfinite(length), length, 1.0)
+    sound = np.all((np.diagonal(gram) > _LEAST) & (np.diagonal(gram) < _MOST))
+    if sound and n >= len(gram) and _clearly_independent(gram / np.outer(scale, scale)):
+        return np.ones(len(gram))
+    R = triangle()
+    length = np.sqrt(np.einsum("ij,ij->j", R, R))
+    return _sweep(R / np.where(length > 0, length, 1.0))
 
 
 TOL_REL_DEPENDENCE = 1e-6

@@ -10,7 +10,7 @@ this is the rule behind that, so that levels correlated by a known matrix (an an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -30,7 +30,9 @@ from interlace.diagnostics.marginal import (
     dependence,
     log_sd,
 )
+from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
+from interlace_core.covariances import Unstructured
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -93,12 +95,71 @@ def identification_notes(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
         If a residual variance (or correlation) cannot be told from those of random effects.
     """
     notes: list[str] = []
-    for k in dict.fromkeys(term.predictor for term in problem.terms):
-        free = [term for term in problem.terms if term.covariance.n_theta]
-        terms = [term for term in free if term.predictor == k]
+    parts = [part for term in problem.terms if term.covariance.n_theta for part in _parts(term)]
+    for k in dict.fromkeys(term.predictor for term in parts):
+        terms = [term for term in parts if term.predictor == k]
         if terms and _suspicious(problem, terms, fitting):
             notes += _examined(problem, terms, fitting)
     return tuple(notes)
+
+
+def identified(problem: Problem, fitting: Fitting) -> tuple[str, ...]:
+    """Return the notes on a problem; of one in parts where no part tells the variances apart.
+
+    What some rows tell apart is told apart by all.
+
+    Raises
+    ------
+    DataError
+        As `identification_notes`.
+    """
+    found: _Doubt = total(problem, _Doubt.of, fitting)
+    if found.refusal:
+        raise DataError(found.refusal)
+    return found.notes
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """Why the data may not tell variances apart; none if some rows do."""
+
+    notes: tuple[str, ...] = ()
+    refusal: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem, fitting: Fitting) -> _Doubt:
+        try:
+            return cls(identification_notes(problem, fitting))
+        except DataError as error:
+            return cls((), str(error))
+
+    def __add__(self, other: _Doubt) -> _Doubt:
+        if not (self.notes or self.refusal) or not (other.notes or other.refusal):
+            return _Doubt()
+        return other if self.refusal and not other.refusal else self
+
+
+def _parts(term: RandomTerm) -> list[RandomTerm]:
+    """Return a term as it is in each of its predictors.
+
+    What one that several parameters share is in each of them by itself: an unstructured one, or one
+    column. Of other structures nothing is said.
+    """
+    if not term.along:
+        return [term]
+    whole = isinstance(term.covariance, Unstructured)
+    return [
+        replace(
+            term,
+            predictor=k,
+            along=(),
+            Z=term.Z[:, own],
+            names=tuple(term.names[j] for j in own),
+            covariance=Unstructured(own.size),
+        )
+        for k, own in term.by_predictor
+        if whole or own.size == 1
+    ]
 
 
 def row_spread(problem: Problem) -> Spread:

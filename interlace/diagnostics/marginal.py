@@ -47,6 +47,10 @@ class Dependence:
     both: Array
 
 
+MANY_COLUMNS, FEW_SLOPES = 64, 4
+"""Columns from which products with whole matrices, c^3 each, are avoided where slopes are few."""
+
+
 class TermSlopes:
     """`Z (K x D_j) Z' v` for the directions D_j in which a term's covariance moves.
 
@@ -63,6 +67,7 @@ class TermSlopes:
         self.order = np.argsort(self.codes, kind="stable")
         self.starts = np.searchsorted(self.codes[self.order], np.arange(levels.size))
         self.root = None if term.relation is None else term.relation.root[levels]
+        self.D: Sequence[Array | Direction]
         c = term.covariance.size
         if term.covariance.n_theta == c * (c + 1) // 2:
             # whatever the units and the origin of the covariates: all covariances are possible
@@ -222,24 +227,60 @@ def _symmetric(c: int) -> list[Array]:
     return basis
 
 
-def _directions(covariance: Covariance) -> list[Array]:
+def _directions(covariance: Covariance) -> Sequence[Array | Direction]:
     """Return an orthonormal basis of the slopes of T T' in theta, at a theta like any other."""
     rng = np.random.default_rng(3)
     low, high = covariance.bounds()
     margin = 0.05 * np.minimum(high - low, 1.0)
     theta = covariance.start() + rng.normal(scale=0.05, size=covariance.n_theta)
     theta = np.clip(theta, low + margin, high - margin)
+    T, dT = covariance.template(theta), _template_slopes(covariance, theta)
     c = covariance.size
-    slopes = np.zeros((covariance.n_theta, c * c))
+    if c >= MANY_COLUMNS and len(dT) <= FEW_SLOPES:
+        # what they do to some vectors tells how long they are and how alike
+        some = rng.normal(size=(len(dT), c))
+        seen = np.stack([np.ravel(some @ Direction(T, each)) for each in dT])
+        mixed = [np.tensordot(row, dT, axes=1) for row in _orthonormal_mixes(seen)]
+        return [Direction(T, each) for each in mixed]
+    halves = dT @ T.T
+    slopes = (halves + halves.transpose(0, 2, 1)).reshape(len(dT), -1)
+    return [each.reshape(c, c) for each in _orthonormal_mixes(slopes) @ slopes]
+
+
+class Direction:
+    """`dT T' + T dT'`, which is never formed: x @ it for rows x."""
+
+    __array_ufunc__ = None  # that numpy leaves the product to it
+
+    def __init__(self, T: Array, dT: Array) -> None:
+        self.T, self.dT = T, dT
+
+    def __rmatmul__(self, x: Array) -> Array:
+        """Return x times the slope."""
+        return np.asarray((x @ self.dT) @ self.T.T + (x @ self.T) @ self.dT.T)
+
+
+def _template_slopes(covariance: Covariance, theta: Array) -> Array:
+    """Return dT / d theta by differences, shape (n_theta, c, c)."""
+    found = np.zeros((covariance.n_theta, covariance.size, covariance.size))
     for j in range(covariance.n_theta):
         for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
             moved = theta.copy()
             moved[j] += factor * STEP
-            T = covariance.template(moved)
-            slopes[j] += weight / STEP * np.ravel(T @ T.T)
-    _, size, right = np.linalg.svd(slopes, full_matrices=False)
-    kept = right[: int(np.sum(size > 1e-8 * size[0]))]
-    return [each.reshape(c, c) for each in kept]
+            found[j] += weight / STEP * covariance.template(moved)
+    return found
+
+
+def _orthonormal_mixes(slopes: Array) -> Array:
+    """Return M with M times the slopes, shape (n_theta, N), orthonormal, of their rank."""
+    if not len(slopes):
+        return np.zeros((0, 0))
+    norms = np.linalg.norm(slopes, axis=1)
+    norms = np.where(norms > 0.0, norms, 1.0)
+    R = np.linalg.qr((slopes / norms[:, None]).T, "r")
+    _, size, right = np.linalg.svd(R)
+    kept = size > 1e-8 * size[0]
+    return np.asarray(right[kept] / size[kept, None] / norms)
 
 
 def log_sd(dispersions: Sequence[Predictor], rows: IntArray) -> tuple[Array, Array]:

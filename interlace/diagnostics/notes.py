@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from interlace.diagnostics.separation import separation_notes
-from interlace.priors import held_by_priors
-from interlace.results.fitted_model import AnyFit, require_training
+from interlace.priors.penalised import held_by_priors
+from interlace.results.elsewhere import RowsElsewhere
+from interlace.results.fitted_model import AnyFit, changed
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.constants import mean_columns
 from interlace_core.fitting.exact import MEETS, refuse_exact
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.verdict import Verdict
@@ -30,21 +32,59 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     who : str
         The function that the user called, for messages.
     """
-    training, fit = require_training(result, who), result.fit
+    training, fit = result.training, result.fit
+    assert training is not None
     problem = training.problem
     held = held_by_priors(training.approximation, problem)
     separated = separation_notes(problem, fit, result.eta, held)
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
+    if not verdict.converged:
+        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
     if not verdict.converged or verdict.status == "not determined":
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
-    return replace(
+    return changed(
         result,
         fit=replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
-        look_closer=not separated,
+        look_closer=not separated and not isinstance(result.eta, RowsElsewhere),
     )
+
+
+NO_RESIDUAL = 1e-4
+"""Share of the response's variance that a residual goes below on its way to 0."""
+
+
+def _residual_lost(result: AnyFit) -> str:
+    """Return what to say where a search followed the residual's variance to 0; empty elsewhere.
+
+    Effects with one for each row, such as of times, can take all that is left of it. The likelihood
+    then has a limit there, and no optimum.
+    """
+    training = result.training
+    assert training is not None
+    problem = training.problem
+    levels = [term for term in problem.terms if term.covariance.takes_levels_only]
+    if not levels or problem.family.is_discrete or isinstance(result.eta, RowsElsewhere):
+        return ""
+    observed = problem.family.observed(problem.y)
+    if observed.shape != (problem.n,) or not _scale(result) < NO_RESIDUAL * float(np.var(observed)):
+        return ""
+    taken = " and ".join(f"({term.label})" for term in levels)
+    return (
+        f"; the residual variance goes to 0, since the effects of {taken} can take what is left of "
+        'each row. Hold it, as by hold={"sigma": 0.1} in units of the response, or have several '
+        "rows at a time or place"
+    )
+
+
+def _scale(result: AnyFit) -> float:
+    """Return the residual variance where it is one for all rows, NaN elsewhere."""
+    if any(np.ptp(row) > 0.0 for row in result.eta[1:]):
+        return float("nan")
+    assert result.training is not None
+    return float(result.training.problem.family.scale([float(row[0]) for row in result.eta]))
 
 
 def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[str]) -> Verdict:
@@ -88,14 +128,16 @@ def limit_notes(problem: Problem, fit: Fit) -> tuple[str, ...]:
     property of the family, not of a column.
     """
     notes = []
-    for predictor, place in zip(problem.predictors, problem.beta_slices(), strict=True):
+    for k, (predictor, place) in enumerate(
+        zip(problem.predictors, problem.beta_slices(), strict=True)
+    ):
         parameter = predictor.parameter
         constant = predictor.names == ("Intercept",)
         if "Intercept" not in predictor.names or not (constant or parameter.role == "mean"):
             continue
         if not (parameter.at_upper or parameter.at_lower):
             continue
-        middle = predictor.X.mean(axis=0)
+        middle = mean_columns(problem, k)
         eta = float(middle @ fit.psi[place])
         with np.errstate(invalid="ignore"):
             se = float(np.sqrt(middle @ fit.vcov[place, place] @ middle))

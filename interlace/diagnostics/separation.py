@@ -15,9 +15,12 @@ import numpy as np
 from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
+from interlace.parts.afterwards import etas
 from interlace_core.contract.family import Parameter
+from interlace_core.contract.parts import Largest, total
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.gram import CHUNK_NUMBERS
+from interlace_core.fitting.constants import mean_columns
 from interlace_core.fitting.fitted import Fit
 from interlace_core.records import Array, IntArray
 from interlace_core.registry.blame import guard
@@ -49,7 +52,7 @@ def separation_notes(
     problem : Problem
     fit : Fit
     eta : ndarray, shape (K, n)
-        Its linear predictors, random effects included.
+        Its linear predictors, random effects included; not looked at where rows lie in parts.
     held : collection of int
         Entries of psi that something beside the data keeps finite, as priors do.
     """
@@ -59,7 +62,7 @@ def separation_notes(
     ):
         if not _has_open_end(predictor.parameter) or not predictor.X.shape[1]:
             continue
-        if not _suspected(predictor, fit, place):
+        if not _suspected(problem, k, fit):
             continue
         free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
         note = _note(problem, fit, eta, k, free)
@@ -80,11 +83,22 @@ def _has_open_end(parameter: Parameter) -> bool:
     return parameter.latent or bounded
 
 
-def _suspected(predictor: Predictor, fit: Fit, place: slice) -> bool:
+def _suspected(problem: Problem, k: int, fit: Fit) -> bool:
     """Return whether a programme has to decide: the look that every fit gets."""
-    if np.any(fit.undetermined[place]) or np.ptp(predictor.X @ fit.psi[place]) > SUSPECT_RANGE:
+    predictor, place = problem.predictors[k], problem.beta_slices()[k]
+    V = fit.vcov[place, place]
+    if np.any(fit.undetermined[place]) or not np.all(np.isfinite(V)):
         return True
-    return not largest_variance(predictor, fit.vcov[place, place]) < SUSPECT_SE**2
+    zero = mean_columns(problem, k) if predictor.parameter.latent else None
+    above, below, variance = total(problem, _extent, k, fit.psi[place], V, zero)
+    return bool(above + below > SUSPECT_RANGE or not variance < SUSPECT_SE**2)
+
+
+def _extent(problem: Problem, k: int, beta: Array, V: Array, zero: Array | None) -> Largest:
+    """Return the largest of a predictor's fixed part, minus its least, and the largest variance."""
+    fixed = problem.predictors[k].X @ beta
+    variance = _largest_variance(problem.predictors[k].X, V, zero)
+    return Largest(np.max(fixed), -np.min(fixed), variance)
 
 
 def largest_variance(predictor: Predictor, V: Array) -> float:
@@ -101,8 +115,12 @@ def largest_variance(predictor: Predictor, V: Array) -> float:
     """
     if not np.all(np.isfinite(V)):
         return np.inf
-    X, largest = predictor.X, 0.0
-    zero = np.mean(X, axis=0) if predictor.parameter.latent else None
+    zero = np.mean(predictor.X, axis=0) if predictor.parameter.latent else None
+    return _largest_variance(predictor.X, V, zero)
+
+
+def _largest_variance(X: Array, V: Array, zero: Array | None) -> float:
+    largest = 0.0
     step = max(CHUNK_NUMBERS // X.shape[1], 1)
     for start in range(0, len(X), step):
         rows = X[start : start + step] if zero is None else X[start : start + step] - zero
@@ -114,26 +132,42 @@ def largest_variance(predictor: Predictor, V: Array) -> float:
 def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -> str:
     """Return the note on predictor k, whose coefficients `free` nothing else holds, or ""."""
     predictor, place = problem.predictors[k], problem.beta_slices()[k]
-    with guard(problem.family, "separation"):
-        forms = problem.family.recession_forms(problem.y)
-    if forms is None:
-        cone = Cone(*forms_of_rows(problem, eta, k))
+    joint, rows = _forms(problem, fit, eta, k)
+    cone = Cone(*rows)
+    if not joint:
         always = [j for j in free if predictor.names[j] == INTERCEPT]
         offset = 0
     else:
-        cone = Cone(*_joint_forms(problem, *forms))
         offset = place.start - problem.n_theta
         own = range(offset, offset + predictor.X.shape[1])
         always = [j for j in range(problem.n_beta) if j not in own]
     columns = [j + offset for j in free if j + offset not in always]
     sets = separating_sets(cone, always, columns)
     if sets == ((),):
-        return "" if forms is not None else _of_intercept(predictor, fit.psi[place])
+        return "" if joint else _of_intercept(predictor, fit.psi[place])
     if not sets:
         return ""
     causes = [tuple(j - offset for j in each) for each in sets]
-    along = forms is None and always and not all(cone.has_direction(each) for each in sets)
+    along = not joint and always and not all(cone.has_direction(each) for each in sets)
     return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
+
+
+def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:
+    """Return whether rows ask of all coefficients jointly, and what; of parts distinct rows."""
+    if problem.parts is None:
+        return _forms_here(problem, eta, k)
+    found = [_forms_here(part, own, k) for part, own in etas(problem, fit)]
+    both = zip(*(rows for _, rows in found), strict=True)
+    rising, still = (np.unique(np.concatenate(each), axis=0) for each in both)
+    return found[0][0], (rising, still)
+
+
+def _forms_here(problem: Problem, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:
+    with guard(problem.family, "separation"):
+        forms = problem.family.recession_forms(problem.y)
+    if forms is None:
+        return False, forms_of_rows(problem, eta, k)
+    return True, _joint_forms(problem, *forms)
 
 
 def _joint_forms(problem: Problem, rows: IntArray, forms: Array) -> tuple[Array, Array]:
@@ -190,17 +224,16 @@ def _what_is_separated(parameter: Parameter) -> tuple[str, str]:
 
 
 def _prior_for(predictor: Predictor, columns: Sequence[int]) -> str:
-    """Return the remedy by priors; none on a latent scale."""
+    """Return the remedy by priors."""
     parameter = predictor.parameter
-    if parameter.latent:
-        return ""
     key = (
         "fixed" if parameter.role == "mean" else f"{parameter.name}: {predictor.names[columns[0]]}"
     )
     several = parameter.role != "mean" and len(columns) > 1
     return (
         f' A weak prior, priors={{"{key}": interlace.normal(0, 2.5)}}'
-        f"{' and so on' if several else ''}, gives a finite estimate."
+        f"{' and so on' if several else ''}, gives a finite "
+        'estimate; so does priors="weak".'
     )
 
 

@@ -43,6 +43,9 @@ class Bar:
         columns are independent, also those of one factor.
     options : tuple of (str, object)
         Further arguments of the structure, as in `rr(0 + f | g, d = 2)`.
+    shared : str
+        Name between two bars, `p` of `(1 | p | g)`: terms of one name are one, whichever
+        parameters' formulas they stand in. Empty for a term by itself.
     """
 
     span: Span
@@ -50,6 +53,7 @@ class Bar:
     factors: tuple[Span, ...]
     structure: str = DEFAULT_STRUCTURE
     options: tuple[tuple[str, Any], ...] = ()
+    shared: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ class Bar:
     @property
     def label(self) -> str:
         """The term with its intercept spelt out, as `1 + x | g` or `diag(1 + x | g)`."""
-        plain = f"{self.design} | {self.group}"
+        plain = " | ".join(each for each in (self.design, self.shared, self.group) if each)
         more = "".join(f", {name} = {value!r}" for name, value in self.options)
         bare = self.structure == DEFAULT_STRUCTURE and not more
         return plain if bare else f"{self.structure}({plain}{more})"
@@ -110,11 +114,16 @@ def read_bars(
         If there is not exactly one bar, a side is empty, or a side cannot be read.
     """
     term, *options = split_at(inner, ",")
-    bar, left, right = _sides(term, span)
+    bar, left, shared, right = _sides(term, span)
     structure = _structure(bar, prefix)
     design = _read_left(left, bar, limits)
     arguments = tuple(_read_option(each, span) for each in options)
-    return [Bar(span, design, factors, structure, arguments) for factors in _expand(right, bar)]
+    groups = _expand(right, bar)
+    if shared and len(groups) > 1:
+        raise formula_error(
+            span, f"effects shared as {shared!r} are of one group. Write a term for each of them."
+        )
+    return [Bar(span, design, factors, structure, arguments, shared) for factors in groups]
 
 
 def read_groups(tokens: Sequence[Token]) -> list[Bar]:
@@ -126,23 +135,29 @@ def _is_bar(token: Token, depth: int) -> bool:
     return token.depth == depth and token.is_operator("|", "||") and token.context != "braces"
 
 
-def _sides(term: list[Token], span: Span) -> tuple[Token, list[Token], list[Token]]:
+def _sides(term: list[Token], span: Span) -> tuple[Token, list[Token], str, list[Token]]:
+    """Return the bar, what stands left of it, the name between two bars if any, and the groups."""
     places = [place for place, each in enumerate(term) if _is_bar(each, term[0].depth)]
     if not places:
         raise formula_error(span, "expected the bar before the first comma, as in name(x | g).")
     bar = term[places[0]]
+    left, right, shared = term[: places[0]], term[places[-1] + 1 :], ""
     if len(places) > 1:
-        second = term[places[1]]
-        raise formula_error(
-            second.span, "a second bar in one term. Write each term in its own parentheses."
-        )
-    left, right = term[: places[0]], term[places[0] + 1 :]
+        between = term[places[0] + 1 : places[1]]
+        named = len(between) == 1 and between[0].is_name
+        if len(places) > 2 or not named or any(term[each].text == "||" for each in places):
+            raise formula_error(
+                term[places[1]].span,
+                "a second bar in one term. Write each term in its own parentheses, or one name "
+                "between two bars, (1 | p | g), for effects shared by parameters.",
+            )
+        shared = between[0].text.strip("`")
     for side, name, example in ((left, "left", "(1 | g)"), (right, "right", "(1 | g)")):
         if not side:
             raise formula_error(
                 bar.span, f"expected something {name} of the bar, got nothing; as in {example}."
             )
-    return bar, left, right
+    return bar, left, shared, right
 
 
 def _structure(bar: Token, prefix: str) -> str:

@@ -18,8 +18,10 @@ from interlace.inference.simulation import draw, generators, new_predictors
 from interlace.progress import tracked
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
+from interlace.refits.responses import responses_of
 from interlace.reporting.showing import Part, Showing, as_table
-from interlace.results.fitted_model import require_training
+from interlace.results.fitted_model import Training, require_training
+from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import (
     check_level,
     is_real,
@@ -286,6 +288,9 @@ class _Work:
         training = require_training(result, "bootstrap")
         eta = result.eta if self.conditional else new_predictors(result, rng)
         problem = with_response(training.problem, draw(result, eta, rng))
+        psi = self._estimates(training, problem)
+        if psi is not None:
+            return {each.label: each.value(psi) for each in self.wanted}, ""
         fit = refit_problem(
             training,
             problem,
@@ -298,6 +303,16 @@ class _Work:
         if self.statistic is None:
             return {each.label: each.value(fit.psi) for each in self.wanted}, ""
         return self.measure(result_of(result, problem, fit)), ""
+
+    def _estimates(self, training: Training, problem: Problem) -> Array | None:
+        """Return the estimates of a refit where they are all that is asked for, and soon had."""
+        if self.known is None or self.statistic is not None:
+            return None
+        responses = responses_of(
+            training.problem, training.approximation, self.known, self.result.fit.psi,
+            training.tol_decrement,
+        )  # fmt: skip
+        return None if responses is None else responses.psi(problem)
 
     def measure(self, result: Estimates) -> dict[str, float]:
         """Return the quantities, or the user's statistic, of a result."""

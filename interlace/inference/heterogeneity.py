@@ -139,13 +139,14 @@ def _rows(result: Estimates, problem: Problem, newdata: object) -> tuple[Array, 
 
 
 def _terms(problem: Problem) -> list[tuple[int, RandomTerm]]:
-    return [(t, term) for t, term in enumerate(problem.terms) if term.predictor == 0]
+    return [(t, term) for t, term in enumerate(problem.terms) if 0 in dict(term.by_predictor)]
 
 
 def _average(problem: Problem, psi: Array, t: int) -> float:
     """Return the variance that a term gives to rows, on average."""
     term = problem.terms[t]
-    ZT = term.Z @ term.covariance.template(psi[problem.theta_slices()[t]])
+    own = dict(term.by_predictor)[0]
+    ZT = term.Z[:, own] @ term.covariance.template(psi[problem.theta_slices()[t]])[own]
     return float(np.mean(np.sum(np.square(ZT), axis=1)))
 
 

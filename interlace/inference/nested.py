@@ -99,10 +99,18 @@ def _same_correlation(a: Problem, b: Problem) -> bool:
 def _term_within(term: RandomTerm, other: RandomTerm) -> bool:
     return (
         term.group == other.group
-        and term.predictor == other.predictor
-        and within(term.Z, other.Z)
+        and _columns_within(term, other)
         and _same_relation(term, other)
         and _structure_within(term, other)
+    )
+
+
+def _columns_within(term: RandomTerm, other: RandomTerm) -> bool:
+    """Return whether the columns of one term are combinations of the other's, in each predictor."""
+    theirs = dict(other.by_predictor)
+    return all(
+        k in theirs and within(term.Z[:, own], other.Z[:, theirs[k]])
+        for k, own in term.by_predictor
     )
 
 

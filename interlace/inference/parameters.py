@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interlace.data.named import number_label
+from interlace.data.named import number_label, prefix_of
 from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import (
     Coordinate,
@@ -137,8 +137,9 @@ def _random(result: Estimates) -> list[Quantity]:
         )
     for term, (covariance, place) in zip(result.terms, known, strict=True):
         k = term.predictor
-        prefix = "" if k == 0 else f"{result.coefficients[k].parameter.name}: "
-        if covariance.takes_levels_only or term.held:
+        prefix = prefix_of(k, term.along, result.coefficients[k].parameter.name)
+        numbers = not {"sd", "correlation"} >= set(covariance.kinds())
+        if covariance.takes_levels_only or term.held or numbers:
             found += structure_quantities(covariance, place, term, prefix)
             continue
         for i, name in enumerate(term.names):
@@ -200,7 +201,7 @@ def structure_quantities(
 
 def family_quantities(result: Estimates) -> list[Quantity]:
     """Return the further parameters of the family that are estimated, on their natural scale."""
-    with_effects = {term.predictor for term in result.terms}
+    with_effects = {k for term in result.terms for k, _ in term.by_predictor}
     constant = {
         j: part.place.start
         for j, part in enumerate(result.coefficients)

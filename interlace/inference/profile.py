@@ -27,6 +27,8 @@ from interlace_core.messages.errors import OptionError
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
+BY_PRIORS = "penalised by priors"
+
 TOL_ABS_ZETA = 1e-4
 """How closely zeta meets its target: 1e-4 standard errors, beyond any print."""
 
@@ -51,7 +53,8 @@ class Profile(Showing):
     notes : tuple of str
         What was noticed, such as a better optimum than the fit's.
     heading : str, or None
-        Of a fit by REML: "by REML", or "refitted by ML".
+        Of a fit by REML: "by REML", or "refitted by ML"; of one with priors "penalised by priors",
+        for what is profiled is the posterior density.
     """
 
     points: pd.DataFrame
@@ -120,7 +123,7 @@ def fit_to_profile(
     if refit is not None:
         require_flag(refit, f"{who}: refit")
     if not result.restricted:
-        return result, None
+        return result, BY_PRIORS if result.penalised else None
     training = require_training(result, who)
     place = training.approximation.profiled(training.problem)
     outside = [

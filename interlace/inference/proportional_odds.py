@@ -117,7 +117,11 @@ def _with_scale(problem: Problem, psi: Array, term: FixedTerm) -> Larger | None:
     parts = [psi[each] for each in problem.beta_slices()]
     parts.insert(place, np.zeros(len(names)))
     terms = tuple(
-        replace(each, predictor=each.predictor + int(each.predictor >= place))
+        replace(
+            each,
+            predictor=each.predictor + int(each.predictor >= place),
+            along=tuple(k + int(k >= place) for k in each.along),
+        )
         for each in problem.terms
     )
     larger = replace(problem, family=family, predictors=tuple(predictors), terms=terms)

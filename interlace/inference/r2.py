@@ -75,13 +75,13 @@ def variance_shares(result: Estimates, scale: str) -> VarianceShares:
     """Return R2 and ICC; see `GLMMResult.r2`."""
     require_choice(scale, SCALES, "r2: scale")
     design = fit_rows(result)
-    variance = _prior_variance(result, design)
+    covariance = _prior_covariance(result, design)
     if scale == "link":
         linear = design.X[0] @ result.coefficients[0].estimates
-        fixed, random = float(np.var(linear, ddof=1)), float(np.mean(variance[0]))
-        residual, how = _residual_on_link(result, variance)
+        fixed, random = float(np.var(linear, ddof=1)), float(np.mean(covariance[0, 0]))
+        residual, how = _residual_on_link(result, covariance)
     else:
-        fixed, random, residual = _on_response(result, variance)
+        fixed, random, residual = _on_response(result, covariance)
         how = "law of total variance, random effects integrated out"
     total = fixed + random + residual
     return VarianceShares(
@@ -97,14 +97,14 @@ def variance_shares(result: Estimates, scale: str) -> VarianceShares:
     )
 
 
-def _prior_variance(result: Estimates, design: RowDesign) -> Array:
-    from interlace.prediction.target import unknown_variance
+def _prior_covariance(result: Estimates, design: RowDesign) -> Array:
+    from interlace.prediction.target import unknown_covariance
 
     everywhere = [np.ones((term.codes.size, 1), dtype=bool) for term in design.terms]
-    return unknown_variance(result, design, everywhere)
+    return unknown_covariance(result, design, everywhere)
 
 
-def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
+def _residual_on_link(result: Estimates, covariance: Array) -> tuple[float, str]:
     """Return the distribution-specific variance on the scale of the mean's predictor."""
     family, link = result.family, result.coefficients[0].parameter.link
     latent = family.latent_variance(list(result.eta_fixed))
@@ -118,7 +118,7 @@ def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
     binary = "two-level" in family.response_forms and len(result.coefficients) == 1
     if binary and link.latent_variance is not None:
         return link.latent_variance, f"latent variance of the {link.name} link"
-    mu = float(np.mean(average(family.mean, result.eta_fixed, variance)))
+    mu = float(np.mean(average(family.mean, result.eta_fixed, covariance)))
     eta = result.eta_fixed.copy()
     eta[0] = link.eta(np.float64(mu))
     own = float(np.mean(family.variance(list(eta))))
@@ -129,10 +129,10 @@ def _residual_on_link(result: Estimates, variance: Array) -> tuple[float, str]:
     return own / slope**2, words
 
 
-def _on_response(result: Estimates, variance: Array) -> tuple[float, float, float]:
+def _on_response(result: Estimates, covariance: Array) -> tuple[float, float, float]:
     family, eta = result.family, result.eta_fixed
-    mean = average(family.mean, eta, variance)
-    square = average(lambda e: np.square(family.mean(e)), eta, variance)
-    own = average(lambda e: np.asarray(family.variance(e)), eta, variance)
+    mean = average(family.mean, eta, covariance)
+    square = average(lambda e: np.square(family.mean(e)), eta, covariance)
+    own = average(lambda e: np.asarray(family.variance(e)), eta, covariance)
     random = float(np.mean(np.maximum(square - np.square(mean), 0.0)))
     return float(np.var(mean, ddof=1)), random, float(np.mean(own))

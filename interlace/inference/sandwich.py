@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.levels import level_names
+from interlace.priors.penalised import without_priors
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
@@ -96,11 +97,12 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
     for g, members in enumerate(rows):
         evaluation = approximation.objective(subset(standard.problem, members))(psi)
         scores[g], total = evaluation.gradient, total + evaluation.value
-    if not abs(total - result.fit.value) <= TOL_REL_SUM * (1.0 + abs(result.fit.value)):
+    whole = -result.llf
+    if not abs(total - whole) <= TOL_REL_SUM * (1.0 + abs(whole)):
         raise UnsupportedModelError(
             f"{who}: expected an objective that is a sum over clusters, but that of "
             f"{training.approximation.method.name!r} takes all rows at once ({total:.6g} summed "
-            f"over clusters, {result.fit.value:.6g} at once). Fit by maximum likelihood: fit() "
+            f"over clusters, {whole:.6g} at once). Fit by maximum likelihood: fit() "
             'with method="ML", or glmer() with nAGQ of at least 1.'
         )
     return ClusterScores(tuple(labels), tuple(rows), scores, standard)
@@ -109,9 +111,10 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
 def _as_a_sum(training: Training, who: str) -> Approximation:
     """Return what has the fit's minimum as a function of all of psi, if there is such a thing.
 
-    Coefficients that are profiled out depend on all clusters at once.
+    Coefficients that are profiled out depend on all clusters at once; priors are of none of them.
     """
-    approximation, problem = training.approximation, training.problem
+    problem = training.problem
+    approximation = without_priors(training.approximation, problem)
     if approximation.unrestricted() is not None:
         raise UnsupportedModelError(
             f"{who}: a restricted likelihood is no sum over clusters. Fit by maximum likelihood: "

@@ -82,5 +82,6 @@ def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> A
     for term, T in zip(problem.terms, templates, strict=True):
         u = rng.standard_normal((T.shape[0], len(term.levels)))
         b = T @ (u if term.relation is None else u @ term.relation.root.T)
-        eta[term.predictor] += np.einsum("nc,cn->n", term.Z, b[:, term.codes])
+        for k, own in term.by_predictor:
+            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
     return eta

@@ -20,7 +20,7 @@ from interlace_core.records import BoolArray
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
-COLUMNS = ["term", "found", "without", "df", "loglik", "aic", "aic_change"]
+COLUMNS = ["term", "found", "without", "df", "loglik", "aic", "aic_change", "prior"]
 
 
 def singularity(result: Estimates) -> pd.DataFrame:
@@ -39,15 +39,18 @@ def singularity(result: Estimates) -> pd.DataFrame:
         if not np.any(at[place]):
             continue
         term = problem.terms[index]
-        gone = vanished(term, psi[place], units[term.predictor])
+        gone = vanished(term, psi[place], term.own(units))
         if gone.any():
             names = ", ".join(np.array(term.names, dtype=object)[gone])
             found = f"variance of {names} | {term.group} is 0"
             without, simpler = f"{names} | {term.group}", _without_columns(problem, index, gone)
+            prior = f'priors={{"sd": {{"{term.group}": interlace.gamma(2, 0.1)}}}}'
         else:
             found = f"covariance of {term.label} is singular (a correlation of 1 or -1)"
             without, simpler = "its correlations", _uncorrelated(problem, index)
-        rows.append((f"({term.label})", found, without, *_change(result, training, simpler)))
+            prior = f'priors={{"cor": {{"{term.group}": interlace.lkj(2)}}}}'
+        change = _change(result, training, simpler)
+        rows.append((f"({term.label})", found, without, *change, prior))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -62,6 +65,7 @@ def _without_columns(problem: Problem, index: int, gone: BoolArray) -> Problem:
             Z=term.Z[:, kept],
             names=tuple(term.names[i] for i in kept),
             covariance=type(term.covariance)(kept.size, **dict(term.options)),
+            along=tuple(term.along[i] for i in kept) if term.along else (),
         )
     return replace(problem, terms=tuple(terms))
 
@@ -75,7 +79,12 @@ def _uncorrelated(problem: Problem, index: int) -> Problem:
 def _change(
     result: Estimates, training: Training, simpler: Problem
 ) -> tuple[int, float, float, float]:
-    """Return df, log-likelihood, AIC and the change of AIC of a simpler model."""
+    """Return df, log-likelihood, AIC and the change of AIC of a simpler model.
+
+    The last three are NaN for a fit with priors, which is at no maximum of the likelihood.
+    """
+    if result.penalised:
+        return simpler.n_psi, *(float("nan"),) * 3
     beta = result.fit.psi[training.problem.n_theta :]
     fit = refit_problem(training, simpler, np.concatenate([np.zeros(simpler.n_theta), beta]))
     aic = 2.0 * fit.psi.size + 2.0 * fit.value

@@ -17,6 +17,7 @@ from interlace.plots.canvas import (
     tidy_up,
 )
 from interlace.prediction.design import are_some, included_terms
+from interlace.prediction.kinds import in_pandas
 from interlace.prediction.new_data import encode
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
@@ -68,6 +69,7 @@ def fitted(
     Axes
     """
     require_result(result, "plots.fitted")
+    result = in_pandas(result)
     ax = new_axes(ax, size=(5.0, 5.0))
     predicted = result.predict(include_re=include_re).to_numpy()
     effects = are_some(included_terms(result, include_re))

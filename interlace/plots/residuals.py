@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import ACCENT, INK, PALE, drawn_on, new_grid, require_result, tidy_up
+from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -44,6 +45,7 @@ def residuals(
     array of four Axes
     """
     require_result(result, "plots.residuals")
+    result = in_pandas(result)
     values = result.residuals(kind, seed=seed).to_numpy()
     fitted = result.predict(type="link").to_numpy()
     panels = new_grid(2, 2, size=(8.0, 7.0)) if axes is None else drawn_on(axes)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, require_result, tidy_up
+from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -57,6 +58,7 @@ def scaled_residuals(
     array of two Axes
     """
     require_result(result, "plots.scaled_residuals")
+    result = in_pandas(result)
     found = result.scaled_residuals(n, seed=seed) if residuals is None else residuals
     values = found.values.to_numpy()
     if len(values) != result.nobs:

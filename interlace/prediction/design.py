@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from interlace.data.factors import INTERCEPT
 from interlace.data.rows import value_or_array
-from interlace.prediction.new_data import NewDesign, encode
+from interlace.prediction.new_data import NewDesign, NewTerm, encode
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
@@ -20,6 +20,7 @@ from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
+    from interlace.prediction.places import NewPlaces
     from interlace.results.estimates import Estimates
     from interlace.results.random_effects import GroupEffects, TermPlace
 
@@ -41,12 +42,19 @@ class RowTerm:
         Rows whose group is missing.
     groups : ndarray of intp, shape (n,)
         Number of each row's group among the new ones; -1 where it is not new.
+    unexplained : ndarray, shape (n,), or None
+        Variance of what the effects of the term's columns do not tell of a row's: at a new time or
+        place, where Z has the weights of the known ones. None where it is 0.
+    new : NewPlaces, or None
+        The rows where that is so.
     """
 
     codes: IntArray
     Z: Array
     missing: BoolArray
     groups: IntArray
+    unexplained: Array | None = None
+    new: NewPlaces | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ def new_rows(
     """
     groups = [bool(each.any()) for each in included]
     columns = [np.ones_like(each) if all_effects else each for each in included]
-    coded = encode(result.encoder, newdata, need_random=columns, need_groups=groups)
+    coded = encode(
+        result.encoder, newdata, need_random=columns, need_groups=groups, new_places=True
+    )
     _report_without_estimate(result, coded)
     known = np.stack([each.offset for each in coded.predictors])
     known[0] = known[0] + _external_offset(result, offset, coded.index)
@@ -115,9 +125,21 @@ def new_rows(
     return RowDesign(
         tuple(each.X for each in coded.predictors),
         known,
-        tuple(RowTerm(term.codes, term.Z, term.missing, term.groups) for term in coded.terms),
+        tuple(_row_term(result, *each) for each in zip(result.terms, coded.terms, strict=True)),
         coded.index,
     )
+
+
+def _row_term(result: Estimates, place: TermPlace, term: NewTerm) -> RowTerm:
+    """Return a term of new rows, with the weights of known places at new ones."""
+    if term.strange is None:
+        return RowTerm(term.codes, term.Z, term.missing, term.groups)
+    from interlace.prediction.places import NewPlaces
+
+    new = NewPlaces.of(place, term.strange)
+    Z, unexplained = term.Z.copy(), np.zeros(len(term.Z))
+    Z[new.rows], unexplained[new.rows] = new.weights(result.fit.psi[place.theta])
+    return RowTerm(term.codes, Z, term.missing, term.groups, unexplained, new)
 
 
 def included_terms(result: Estimates, include_re: Any) -> Included:
@@ -177,13 +199,16 @@ def _plain(label: str) -> str:
 
 
 def predictors(
-    result: Estimates, design: RowDesign, included: Included, unknown: Sequence[Array] = ()
+    result: Estimates,
+    design: RowDesign,
+    included: Included,
+    unknown: Sequence[Mapping[int, Array]] = (),
 ) -> Array:
     """Return the linear predictors, shape (K, n); unseen levels contribute `unknown`, or 0.
 
     Parameters
     ----------
-    unknown : sequence of ndarray, shape (n,), one per term, optional
+    unknown : sequence of mapping from predictor to ndarray, shape (n,), one per term, optional
         Z b of each term in rows with an unseen level.
     """
     eta = np.stack(
@@ -197,10 +222,11 @@ def predictors(
             continue
         b = result.effects[place.group].values[:, place.columns]
         b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
-        effect = weighted_effects(term.Z, b[term.codes], included[i])
-        if len(unknown):
-            effect = effect + np.where(term.codes < 0, unknown[i], 0.0)
-        eta[place.predictor] += np.where(term.missing, np.nan, effect)
+        for k, own in place.by_predictor:
+            effect = weighted_effects(term.Z[:, own], b[term.codes][:, own], included[i][own])
+            if len(unknown):
+                effect = effect + np.where(term.codes < 0, unknown[i][k], 0.0)
+            eta[k] += np.where(term.missing, np.nan, effect)
     return eta
 
 

@@ -126,7 +126,7 @@ def _through_variance(
 
     In standard units, as V and the rest.
     """
-    from interlace.prediction.average import prior_variance
+    from interlace.prediction.average import prior_covariance
 
     problem = require_training(result, "predict").problem
     standard, n_theta = standard_of(problem), problem.n_theta
@@ -138,12 +138,12 @@ def _through_variance(
 
     def at(theta: Array) -> Array:
         given = standard.given_psi(np.append(theta, psi[n_theta:]))
-        variance = prior_variance(
+        variance = prior_covariance(
             [
                 term.covariance.template(given[place])
                 for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
             ],
-            [term.predictor for term in problem.terms],
+            [term.by_predictor for term in problem.terms],
             [term.Z for term in design.terms],
             unknown,
             design.offset.shape,
@@ -196,8 +196,7 @@ class _Draws:
         self.rng = np.random.default_rng(seed)
         covariance = uncertain.covariance().transpose(2, 0, 1)  # (n, K, K)
         covariance[~np.isfinite(covariance)] = 0.0
-        diagonal = np.arange(covariance.shape[1])
-        covariance[:, diagonal, diagonal] += rows.variance.T
+        covariance += rows.variance.transpose(2, 0, 1)
         values, vectors = np.linalg.eigh(covariance)
         self.root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
 

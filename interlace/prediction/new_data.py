@@ -17,7 +17,7 @@ from interlace.data.evaluation import evaluate
 from interlace.data.factors import INTERCEPT
 from interlace.data.frames import open_table, read_columns
 from interlace.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
-from interlace.data.points import at_points
+from interlace.data.points import at_points, known_points
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
@@ -60,6 +60,9 @@ class NewTerm:
     groups : ndarray of intp, shape (n,)
         Number of each row's group among those not seen in training; -1 where it was seen or is
         missing.
+    strange : ndarray, shape (n, k), or None
+        Coordinates of the rows at times or places that were not seen in training, NaN for others;
+        None where there are none. Z is 0 there.
     """
 
     codes: IntArray
@@ -67,6 +70,7 @@ class NewTerm:
     unseen: tuple[str, ...]
     missing: BoolArray
     groups: IntArray
+    strange: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def encode(
     need_random: bool | Sequence[BoolArray] = True,
     need_offset: bool = True,
     need_groups: Sequence[bool] | None = None,
+    new_places: bool = False,
 ) -> NewDesign:
     """Return new data as arrays, coded by the training data's levels and transforms.
 
@@ -113,6 +118,9 @@ def encode(
     need_groups : sequence of bool, one per term, optional
         Whether to look up the groups; without them every row has code -1, and the grouping
         columns may be absent. By default for the terms of which columns are coded.
+    new_places : bool
+        Whether rows may be at times or places that were not seen in training, see
+        `NewTerm.strange`; they are refused otherwise.
 
     Returns
     -------
@@ -134,15 +142,42 @@ def encode(
     frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in coded}, raw.n)
     return NewDesign(
         tuple(_predictor(each, frame, need_offset) for each in encoder.predictors),
-        tuple(_term(term, frame, raw, columns, groups) for term, columns, groups in wanted),
+        tuple(
+            _term(term, frame, raw, columns, groups, new_places) for term, columns, groups in wanted
+        ),
         table.index,
     )
+
+
+def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list[Array]]:
+    """Return predictors and random-effects covariates of rows, without their groups.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    raw : Frame, n rows
+        From `read_columns`, nothing missing.
+
+    Returns
+    -------
+    list of NewPredictor
+    list of ndarray, shape (n, c)
+        Ones that are the same number in memory where a term is an intercept.
+    """
+    terms = [(each, np.full(len(each.design.names), True), False) for each in encoder.terms]
+    names = _coded_columns(encoder, terms, True)
+    frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in names}, raw.n)
+    ones = np.broadcast_to(np.float64(1.0), (raw.n, 1))
+    designs = [
+        ones if each.design.is_intercept else _design(each.design, frame) for each in encoder.terms
+    ]
+    return [_predictor(each, frame, True) for each in encoder.predictors], designs
 
 
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
     """Return which columns of each term are to be coded, shape (c,)."""
     if isinstance(need_random, bool):
-        return [np.full(len(term.design.names), need_random) for term in encoder.terms]
+        return [np.full(term.size, need_random) for term in encoder.terms]
     return list(need_random)
 
 
@@ -164,7 +199,11 @@ def _coded_columns(
         names += predictor.design.columns if predictor.design else ()
         names += [name for each in predictor.offsets if need_offset for name in each.columns]
     for term, asked, _ in terms:
-        names += term.design.columns if _needs_columns(term.design, asked) else ()
+        start = 0
+        for design in term.designs:
+            own = asked[start : start + len(design.names)]
+            names += design.columns if _needs_columns(design, own) else ()
+            start += own.size
     return list(dict.fromkeys(names))
 
 
@@ -234,17 +273,22 @@ def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> Ne
 
 
 def _term(
-    encoder: TermEncoder, frame: Frame, raw: Frame, asked: BoolArray, need_groups: bool
+    encoder: TermEncoder,
+    frame: Frame,
+    raw: Frame,
+    asked: BoolArray,
+    need_groups: bool,
+    new_places: bool,
 ) -> NewTerm:
-    n = frame.n
-    if _needs_columns(encoder.design, asked):
-        Z = _design(encoder.design, frame)
+    n, strange = frame.n, None
+    if new_places and encoder.designs[0].points is not None and bool(asked.all()):
+        Z, strange = _at_any_point(encoder.designs[0], frame)
     else:
-        Z = np.ones((n, len(encoder.design.names)))
+        Z = _term_columns(encoder, frame, asked)
     Z[:, ~asked] = np.nan
     if not need_groups:
         nowhere = np.full(n, -1, dtype=np.intp)
-        return NewTerm(nowhere, Z, (), np.zeros(n, dtype=bool), nowhere)
+        return NewTerm(nowhere, Z, (), np.zeros(n, dtype=bool), nowhere, strange)
     codes, unseen = _groups(encoder.factor, raw)
     columns = list(encoder.factor.columns)
     missing = np.any([raw[name].missing for name in columns], axis=0)
@@ -252,7 +296,7 @@ def _term(
     new = (codes < 0) & ~missing
     if new.any():
         groups[new] = pd.factorize(_names_of_groups(raw, columns)[new])[0]
-    return NewTerm(codes, Z, unseen, missing, groups)
+    return NewTerm(codes, Z, unseen, missing, groups, strange)
 
 
 def _design(
@@ -287,6 +331,34 @@ def _design(
     else:
         X[complete] = columns_left(encoder, full)
     return X
+
+
+def _term_columns(encoder: TermEncoder, frame: Frame, asked: BoolArray) -> Array:
+    parts, start = [], 0
+    for design in encoder.designs:
+        wanted = asked[start : start + len(design.names)]
+        start += wanted.size
+        own = _needs_columns(design, wanted)
+        parts.append(_design(design, frame) if own else np.ones((frame.n, wanted.size)))
+    return parts[0] if len(parts) == 1 else np.hstack(parts)
+
+
+def _at_any_point(encoder: DesignEncoder, frame: Frame) -> tuple[Array, Array | None]:
+    """Return the columns of points, and the coordinates of rows at others: see `NewTerm`."""
+    assert encoder.points is not None
+    frame = Frame({name: frame[name] for name in encoder.columns}, frame.n)
+    complete = ~np.logical_or.reduce([column.missing for column in frame.values()])
+    values = np.full((frame.n, encoder.points.shape[1]), np.nan)
+    if complete.any():
+        values[complete] = design_of(encoder, frame if complete.all() else frame.take(complete))
+    Z = np.full((frame.n, len(encoder.points)), np.nan)
+    Z[complete], new = known_points(values[complete], encoder.points)
+    if not new.any():
+        return Z, None
+    strange = np.full(values.shape, np.nan)
+    rows = np.flatnonzero(complete)[new]
+    strange[rows] = values[rows]
+    return Z, strange
 
 
 def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.prediction.average import prior_variance
+from interlace.prediction.average import prior_covariance
 from interlace.prediction.design import (
     Included,
     RowDesign,
@@ -18,7 +18,7 @@ from interlace.prediction.design import (
     unrelated_scale,
     weighted_effects,
 )
-from interlace_core.calculus.links import Link
+from interlace_core.calculus.links import LINKS, Link
 from interlace_core.contract.family import Family
 from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
@@ -59,9 +59,9 @@ class Predicted:
         The columns of each term whose random effects are in eta.
     unknown : tuple of ndarray of bool, shape (n, c)
         Which of each term's effects are not known in a row: left out, or of a new level.
-    variance : ndarray, shape (K, n)
-        Prior variance of the unknown effects.
-    averaged : ndarray, shape (K, n), or None
+    variance : ndarray, shape (K, K, n)
+        Prior covariance of the unknown effects.
+    averaged : ndarray, shape (K, K, n), or None
         The part of it that the prediction averages over.
     """
 
@@ -83,31 +83,38 @@ class Predicted:
     ) -> Predicted:
         """Return the predictors of some rows under a policy for new levels."""
         if not design.terms:
-            zero = np.zeros(design.offset.shape)
-            return cls(predictors(result, design, included), included, (), zero, None)
+            K, n = design.offset.shape
+            eta = predictors(result, design, included)
+            return cls(eta, included, (), np.zeros((K, K, n)), None)
         unseen = [term.codes[:, None] < 0 for term in design.terms]
-        drawn: Sequence[Array] = ()
+        drawn: Sequence[dict[int, Array]] = ()
         if policy == "sample" and are_some(included):
             drawn = _draw_new(result, design, included, seed)
             unseen = [np.zeros_like(each) for each in unseen]
         unknown = tuple(u | ~w for u, w in zip(unseen, included, strict=True))
-        variance = unknown_variance(result, design, unknown)
+        variance = unknown_covariance(result, design, unknown)
         averaged = None
         if target.over_all:
             averaged = variance
         elif policy == "marginal" and are_some(included):
             new = [u & w for u, w in zip(unseen, included, strict=True)]
-            averaged = unknown_variance(result, design, new)
+            averaged = unknown_covariance(result, design, new)
         eta = predictors(result, design, included, drawn)
         return cls(eta, included, unknown, variance, averaged)
 
 
-def unknown_variance(result: Estimates, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
-    """Return the prior variance of what is unknown in each predictor, shape (K, n)."""
+def unknown_covariance(result: Estimates, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
+    """Return the prior covariance of what is unknown in the predictors, shape (K, K, n)."""
     roots = [result.effects[t.group].root[t.columns] for t in result.terms]
-    at = [term.predictor for term in result.terms]
+    at = [term.by_predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
-    return prior_variance(roots, at, Z, unknown, design.offset.shape, level_scales(result, design))
+    scales = level_scales(result, design)
+    covariance = prior_covariance(roots, at, Z, unknown, design.offset.shape, scales)
+    for place, term, which in zip(result.terms, design.terms, unknown, strict=True):
+        if term.unexplained is not None:
+            own = np.where(np.all(which, axis=1), term.unexplained, 0.0)
+            covariance[place.predictor, place.predictor] += own
+    return covariance
 
 
 def target_of(result: Estimates, type: str) -> Target:
@@ -139,14 +146,31 @@ def target_of(result: Estimates, type: str) -> Target:
     )
 
 
+def category_targets(result: Estimates, type: str) -> list[Target]:
+    """Return what "prob", "cum.prob" or "population" predicts of each ordered category."""
+    family: Any = result.family
+    levels = result.settings.response_levels
+
+    def probability(j: int) -> Callable[[list[Array]], Array]:
+        if type != "cum.prob":
+            return lambda eta: np.asarray(family.probabilities(eta)[j])
+        if j == len(levels) - 1:
+            return lambda eta: 1.0 + 0.0 * eta[0]
+        return lambda eta: np.asarray(family.cumulative(eta)[j])
+
+    return [
+        Target(probability(j), LINKS["logit"], type == "population") for j in range(len(levels))
+    ]
+
+
 def _parameter(family: Family, k: int) -> Callable[[list[Array]], Array]:
     return lambda eta: np.asarray(family.natural(eta)[k])
 
 
 def _draw_new(
     result: Estimates, design: RowDesign, included: Included, seed: int | None
-) -> list[Array]:
-    """Return Z b of each term with one draw of b per new level, shape (n,) each.
+) -> list[dict[int, Array]]:
+    """Return Z b of each term, by predictor, with one draw of b per new level, shape (n,) each.
 
     Rows of one new group share their draw.
     """
@@ -160,5 +184,15 @@ def _draw_new(
             scale = unrelated_scale(result.effects[place.group])
             effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
-        drawn.append(weighted_effects(term.Z, b[term.groups][:, place.columns], wanted))
+        own = b[term.groups][:, place.columns]
+        found = {
+            k: weighted_effects(term.Z[:, j], own[:, j], wanted[j]) for k, j in place.by_predictor
+        }
+        if term.new is not None and term.unexplained is not None:
+            # rows of one group at one place share theirs
+            key = np.stack([term.groups[term.new.rows], term.new.at])
+            _, cell = np.unique(key, axis=1, return_inverse=True)
+            e = rng.standard_normal(int(cell.max(initial=0)) + 1)[np.ravel(cell)]
+            found[place.predictor][term.new.rows] += np.sqrt(term.unexplained[term.new.rows]) * e
+        drawn.append(found)
     return drawn

@@ -37,6 +37,10 @@ REL_STEP = 1e-2
 the mode is exact to 1e-8."""
 
 
+MANY_COLUMNS = 16
+"""Columns of a group from which its rows are taken together."""
+
+
 @dataclass(frozen=True)
 class Spread:
     """How uncertain the linear predictors of some rows are.
@@ -77,6 +81,8 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
     D, V = np.zeros((K, n, result.fit.psi.size)), result.fit.vcov
     for k, (X, found) in enumerate(zip(design.X, result.coefficients, strict=True)):
         D[k][:, found.place] = X
+    if are_some(included):
+        _add_new_places(result, design, included, D)
     if result.training is not None:
         standard = standard_of(result.training.problem)
         D, V = standard.gradient(D), standard.covariance(V)
@@ -96,7 +102,25 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
             conditional = _one_factor(result, design, loadings, K)
         else:
             conditional = _many_factors(result, standard, design, loadings, K)
+        for term, place, wanted in zip(design.terms, result.terms, included, strict=True):
+            if term.unexplained is not None and wanted.all():
+                known = np.where(term.codes >= 0, term.unexplained, 0.0)
+                conditional[place.predictor, place.predictor] += known
     return Spread(D, conditional, V)
+
+
+def _add_new_places(result: Estimates, design: RowDesign, included: Included, D: Array) -> None:
+    """Add what theta does to the weights of known places at new ones, at fixed effects."""
+    for term, place, wanted in zip(design.terms, result.terms, included, strict=True):
+        if term.new is None or not wanted.all():
+            continue
+        rows, codes = term.new.rows, term.codes[term.new.rows]
+        b = result.effects[place.group].values[:, place.columns]
+        b = np.vstack([b, np.zeros(b.shape[1])])[codes]  # code -1 finds the zero row
+        with np.errstate(invalid="ignore"):
+            free = np.diagonal(result.fit.vcov)[place.theta] > 0.0
+        slopes = term.new.effect_slopes(result.fit.psi[place.theta], free, b)
+        D[place.predictor][rows, place.theta] += slopes
 
 
 def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[str, Array]:
@@ -109,7 +133,7 @@ def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[s
     structure = layout.structure
 
     def effects(x: Array) -> Array:
-        conditional = Conditional(layout, x)
+        conditional = Conditional(layout_of(standard.problem, chains=True), x)
         found = find_mode(conditional, mode)
         if found is None:
             raise NumericalError(
@@ -141,7 +165,8 @@ def _loadings(result: Estimates, design: RowDesign, included: Included, K: int) 
         size = len(result.effects[place.group].names)
         a = loadings.setdefault(place.group, np.zeros((K, n, size)))
         known = (term.codes >= 0)[:, None] & wanted
-        a[place.predictor][:, place.columns] += np.where(known, term.Z, 0.0)
+        for k, own in place.by_predictor:
+            a[k][:, place.columns.start + own] += np.where(known, term.Z, 0.0)[:, own]
     return loadings
 
 
@@ -153,10 +178,17 @@ def _codes(result: Estimates, design: RowDesign, group: str) -> Array:
 def _one_factor(result: Estimates, design: RowDesign, loadings: dict[str, Array], K: int) -> Array:
     """Return a' T spread T' a; T'a first, whose terms cancel where a covariate is far from 0."""
     ((group, a),) = loadings.items()
-    effects = result.effects[group]
-    spread = np.concatenate([effects.spread, np.zeros((1, *effects.spread.shape[1:]))])
-    blocks, pulled = spread[_codes(result, design, group)], a @ effects.root
-    return np.asarray(np.einsum("kna,nab,lnb->kln", pulled, blocks, pulled, optimize=True))
+    effects, codes = result.effects[group], _codes(result, design, group)
+    pulled = a @ effects.root
+    if effects.spread.shape[-1] < MANY_COLUMNS:
+        spread = np.concatenate([effects.spread, np.zeros((1, *effects.spread.shape[1:]))])
+        blocks = spread[codes]
+        return np.asarray(np.einsum("kna,nab,lnb->kln", pulled, blocks, pulled, optimize=True))
+    found = np.zeros((K, K, codes.size))
+    for level in np.unique(codes[codes >= 0]):  # a matrix for each row would be large
+        own = pulled[:, codes == level]
+        found[:, :, codes == level] = np.einsum("kna,lna->kln", own @ effects.spread[level], own)
+    return found
 
 
 def _many_factors(

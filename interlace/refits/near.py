@@ -9,12 +9,14 @@ optimizer's warming up or a Hessian. Where they do not get there, the rest is le
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.compiled import search_by
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.objective import Objective, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
@@ -29,6 +31,12 @@ from interlace_core.registry.blame import guard
 SHARE_OF_TOLERANCE = 0.5
 """Share of the tolerated gain at which the steps end: their curvature is known to a few per cent
 by then, and a factor of two is left for what it may be wrong by."""
+
+SHARE_OF_COMPILED = 0.01
+"""The same of compiled steps, which cost next to nothing: the last one doubles the digits."""
+
+MAX_COMPILED = 100
+"""Evaluations of a compiled search."""
 
 MAX_STEPS = 30
 """Steps before a whole fit takes over; 5 or 6 are usual, and more where data are few."""
@@ -143,7 +151,10 @@ def fit_near(
         objective = Objective(
             possible_objective(approximation, problem), known.coordinates, profiled
         )
-        optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
+        optimum = _compiled(problem, objective, known, psi, tol_decrement)
+        if optimum is None:
+            objective = objective.anew()
+            optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
         if optimum is not None and standard_errors:
             search = Search(problem, known.units, objective, known.coordinates)
             optimum = polish(search, tol_decrement)
@@ -173,8 +184,44 @@ def fit_near(
         n_inner=objective.tally.n_inner,
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
+        profiled_covariance=standard.given_profiled(final.profiled, profiled),
     )
     return standard.given_fit(fit)
+
+
+def has_bounds(known: Known) -> bool:
+    """Return whether some entry that is searched has one."""
+    return bool(np.any(np.isfinite(known.lower)) or np.any(np.isfinite(known.upper)))
+
+
+def rule_of(known: Known, tol_decrement: float) -> QuasiNewton:
+    """Return when a compiled search ends: the known curvature says what is left to gain."""
+    tol = SHARE_OF_COMPILED * tol_decrement
+    return QuasiNewton(float(np.sqrt(2.0 * tol / known.searched.size)), 0.0, MAX_COMPILED)
+
+
+def _compiled(
+    problem: Problem, given: Objective, known: Known, psi: Array, tol_decrement: float
+) -> Optimum | None:
+    """Return the optimum that a compiled search reached, None if there is none or it did not.
+
+    Its steps are those of `_descend`, and its end too: the known curvature says what is left.
+    """
+    if has_bounds(known):
+        return None
+    coordinates, rule = replace(known.coordinates, origin=psi), rule_of(known, tol_decrement)
+    objective = given.seen_in(coordinates)
+    ended = search_by(objective, rule)
+    if ended is None or objective.best is None:
+        return None
+    slope = coordinates.gradient(objective.best.gradient)
+    decrement = 0.5 * float(slope @ slope)
+    if not decrement <= SHARE_OF_TOLERANCE * tol_decrement:
+        return None
+    optimum = _inside_optimum(problem, objective, known, decrement)
+    if optimum is not None:
+        given.move_to(optimum.psi, objective.best)
+    return optimum
 
 
 def _descend(
@@ -232,16 +279,23 @@ def _updated(covariance: Array, step: Array, change: Array) -> Array:
     return covariance + scale * np.outer(step, step) - cross - cross.T
 
 
+def is_inside(problem: Problem, psi: Array, known: Known) -> bool:
+    """Return whether no variance is at a bound, nor beyond: the way there led through it then."""
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        theta = psi[place]
+        mirrored = np.abs(term.covariance.canonical(theta) - theta) > 1e-8 + 1e-12 * np.abs(theta)
+        if np.any(mirrored):
+            return False
+    return not np.any(boundary_thetas(problem, psi, known.units))
+
+
 def _inside_optimum(
     problem: Problem, objective: Objective, known: Known, decrement: float
 ) -> Optimum | None:
     """Return the best point as an optimum, or None if it is at a bound or beyond."""
     best, psi = objective.best, objective.best_psi
     assert best is not None and psi is not None
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        if not np.allclose(term.covariance.canonical(psi[place]), psi[place], rtol=1e-12):
-            return None  # a mirror image: the way there led through a bound
-    if np.any(boundary_thetas(problem, psi, known.units)):
+    if not is_inside(problem, psi, known):
         return None
     m = known.searched.size
     free = np.ones(m, dtype=bool)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.priors import settings_of_approximation
+from interlace.priors.penalised import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
 from interlace.results.fitted_model import Training, require_training
@@ -209,7 +209,7 @@ def warm_start(problem: Problem, psi: Array, shortcuts: Shortcuts | None = None)
     psi = psi.copy()
     units = shortcuts.begin().units if shortcuts else natural_units(problem, psi[problem.n_theta :])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        usual = unit_theta(term, START_SIZE * units[term.predictor])
+        usual = unit_theta(term, START_SIZE * term.own(units))
         weak = (np.abs(psi[place]) < WEAK_THETA * np.abs(usual)) & (usual != 0.0)
         psi[place] = np.where(weak, usual, psi[place])
     return Start(psi, units)

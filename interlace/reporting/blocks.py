@@ -132,7 +132,7 @@ def residual_parameter(result: Estimates) -> str | None:
 
     None where the family has none, or where it varies by row.
     """
-    last = [float(row[-1]) for row in result.eta]
+    last = result.eta_of_a_row()
     for k, each in enumerate(result.coefficients):
         name = each.parameter.name
         if k == 0 or name not in result.family_params.index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable
@@ -63,6 +64,25 @@ class Explanation:
         words = "\n\n".join(_markdown(each) for each in self.paragraphs)
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$\n\n{words}"
 
+    def _repr_html_(self) -> str:
+        """Return equations and words; MathJax, where there is any, sets what is between dollars."""
+        body = html.escape(" \\\\\n".join(self.equations))
+        equations = f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$"
+        words = "".join(_html_paragraph(each) for each in self.paragraphs)
+        return f'<div class="interlace"><p>{equations}</p>{words}</div>'
+
+
+def _html_paragraph(text: str) -> str:
+    """Return a paragraph as HTML, its lines that begin with a dash as a list."""
+    head, *lines = (_plain_html(line) for line in text.split("\n"))
+    items = "".join(f"<li>{line.strip().removeprefix('- ')}</li>" for line in lines)
+    return f"<p>{head}</p>" + (f"<ul>{items}</ul>" if items else "")
+
+
+def _plain_html(text: str) -> str:
+    """Return a text as HTML in which a dollar begins no formula."""
+    return html.escape(text).replace("$", "<span>$</span>")
+
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
@@ -121,7 +141,7 @@ def _method(result: Estimates) -> str:
     if not priors:
         return result.fitted_by.words
     words = ", ".join(f"{prior} on {name}" for name, prior in priors.items())
-    return f"{result.fitted_by.words}, with priors {words},"
+    return f"{result.fitted_by.words}, whose optimum is a posterior mode, with priors {words},"
 
 
 def _explained(block: Block) -> bool:
@@ -179,8 +199,9 @@ def _groups(result: Estimates) -> list[str]:
     lines = []
     for term in result.terms:
         prior = result.effects[term.group].prior[term.columns, term.columns]
-        meaning = meaning_of(result, term.predictor)
-        for name, variance in zip(term.names, np.diagonal(prior), strict=True):
+        along = term.along or (term.predictor,) * len(term.names)
+        for k, name, variance in zip(along, term.names, np.diagonal(prior), strict=True):
+            meaning = meaning_of(result, k)
             sd = math.sqrt(variance)
             line = f"{name} | {term.group}: standard deviation {_short(sd)}"
             if meaning.ratio and sd > 0 and name == "Intercept":
@@ -290,8 +311,7 @@ def _sum(result: Estimates, k: int) -> str:
         factor = "" if name == "Intercept" else rf"\,\text{{{escape(name)}}}_i"
         parts.append(f"{'-' if estimate < 0 else '+'} {value}{factor}")
     for t, term in enumerate(result.terms, start=1):
-        if term.predictor == k:
-            parts += [_effect(t, j, term) for j in range(len(term.names))]
+        parts += [_effect(t, int(j), term) for j in dict(term.by_predictor).get(k, ())]
     encoder = result.encoder.predictors[k]
     if encoder.offsets or (k == 0 and result.encoder.external_offset):
         parts.append(r"+ \text{offset}_i")

@@ -183,6 +183,8 @@ def _require_counterpart(result: Estimates) -> None:
     """Refuse what none of R's packages fits that are written for."""
     if result.settings.priors:
         raise no_counterpart("a penalised fit")
+    if any(term.along for term in result.terms):
+        raise no_counterpart("effects shared by parameters")
     if any(effects.scales is not None for effects in result.effects.values()):
         raise no_counterpart("a known covariance of levels")
     if result.settings.correlation is not None:

@@ -47,6 +47,9 @@ PARTS = ("head", "random", "fixed", "thresholds", "parameters", "family", "notes
 "family" those that are constant, on their natural scale."""
 
 
+MOST_PRIORS = 8
+"""That a head names; all are in the settings."""
+
 MOST_DIGITS = 17
 """Places that a number in double precision can have."""
 
@@ -204,6 +207,7 @@ def _given(result: Estimates) -> list[Row]:
     rows = (
         ("Weights", settings.weights),
         ("Offset", settings.offset),
+        ("Data", settings.parts),
         ("Correlation of rows", settings.correlation),
         ("Known covariance of", ", ".join(known)),
     )
@@ -213,16 +217,18 @@ def _given(result: Estimates) -> list[Row]:
 def _heading(result: Estimates) -> Row:
     if not result.penalised:
         return result.heading
-    priors = ", ".join(f"{name} ~ {prior}" for name, prior in result.settings.priors.items())
-    return result.heading[0], f"{result.heading[1]} (priors: {priors})"
+    words = [f"{name} ~ {prior}" for name, prior in result.settings.priors.items()]
+    if len(words) > MOST_PRIORS:
+        words[MOST_PRIORS:] = [f"and {len(words) - MOST_PRIORS} more (settings.priors)"]
+    return result.heading[0], f"{result.heading[1]}, with priors {', '.join(words)}"
 
 
 def _likelihood_rows(result: Estimates) -> tuple[Row, ...]:
     llf = f"{result.llf:.4f} (df {result.df})"
+    name = "logLik by REML" if result.restricted else "logLik"
     if result.penalised:
         words = "not defined for a penalised fit, nor are likelihood-ratio tests"
-        return ("logLik", f"{llf}, not at its maximum"), ("AIC, BIC", words)
-    name = "logLik by REML" if result.restricted else "logLik"
+        return (name, f"{llf}, not at its maximum"), ("AIC, BIC", words)
     return (name, llf), ("AIC, BIC", f"{result.aic:.2f}, {result.bic:.2f}")
 
 

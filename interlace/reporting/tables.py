@@ -9,7 +9,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.data.frames import open_table
-from interlace.prediction.kinds import has_own_kind, with_columns
+from interlace.prediction.kinds import has_own_kind, in_pandas, of_library, with_columns
+from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.messages.checks import check_level, require_choice, require_flag
 from interlace_core.messages.errors import DataError, OptionError
 
@@ -39,13 +40,14 @@ def _deviance(result: Estimates) -> dict[str, float]:
     """Return what lme4 calls the criterion or deviance of such a fit; nothing where it has none.
 
     -2 log-likelihood of a linear model; otherwise the sum of squared deviance residuals at the
-    modes of the random effects, for families with the mean's parameter alone.
+    modes of the random effects, for families with the mean's parameter alone. Nothing too where
+    rows lie in parts.
     """
     if result.restricted:
         return {"REMLcrit": -2.0 * result.llf}
     if result.family.linear_normal:
         return {"deviance": -2.0 * result.llf}
-    if len(result.coefficients) > 1:
+    if len(result.coefficients) > 1 or isinstance(result.eta, RowsElsewhere):
         return {}
     from interlace.inference.residuals import residuals
 
@@ -66,6 +68,7 @@ def augment(
     require_flag(se_fit, "augment: se_fit")
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
+    given, result = result, in_pandas(result)
     new = None if newdata is None else _as_pandas(newdata, "newdata")
     table = {
         ".fitted": result.predict(new, type=type),
@@ -82,7 +85,10 @@ def augment(
             return with_columns(data, table, [int(label) for label in used.index])
         return _beside(used, table)
     observed = result.family.observed(result.y)
-    return pd.DataFrame({".observed": observed, **table}, index=result.rows.index)
+    return of_library(
+        given.settings.frames,
+        pd.DataFrame({".observed": observed, **table}, index=result.rows.index),
+    )
 
 
 def _of_the_fit(result: Any, residuals: str) -> dict[str, pd.Series]:

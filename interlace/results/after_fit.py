@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
+    from interlace.parts.afterwards import PartsOfFit
     from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
@@ -287,8 +288,12 @@ class AfterFit:
             For the randomisation.
         """
         from interlace.inference.residuals import residuals
+        from interlace.prediction.kinds import of_library
 
-        return residuals(_whole(self), kind, seed=seed)
+        whole = _whole(self)
+        values = residuals(whole, kind, seed=seed)
+        found: pd.Series = of_library(whole.settings.frames, values)
+        return found
 
     def scaled_residuals(
         self, n: int = 250, *, seed: int | None = 0, conditional: bool = False
@@ -395,12 +400,30 @@ class AfterFit:
         -------
         DataFrame
             One row per random-effects term at a boundary: `term`, `found` (in words), `without`
-            (what the refit leaves out), and `df`, `loglik`, `aic`, `aic_change` of the refit.
-            Empty if none is.
+            (what the refit leaves out), `df`, `loglik`, `aic`, `aic_change` of the refit (NaN where
+            the fit has priors), and `prior`, which keeps an estimate away from there. Empty if none
+            is.
         """
         from interlace.inference.singularity import singularity
 
         return singularity(_whole(self))
+
+    def principal_axes(self) -> pd.DataFrame:
+        """Return along which combinations of their columns the random effects vary.
+
+        The eigenvectors of each term's covariance times the standard deviation along them. These
+        loadings do not depend on how factors are rotated, as those of `rr` in the summary do.
+
+        Returns
+        -------
+        DataFrame
+            One row for each axis and column: `term`, `axis` (1 has the most variance), `sd` along
+            it, its `share` of the variance, `column` and `loading`, of which the largest of
+            an axis is positive. Axes without variance are left out.
+        """
+        from interlace.inference.axes import principal_axes
+
+        return principal_axes(_whole(self))
 
     def accuracy(self, *, n: int = 500, seed: int | None = 0) -> Accuracy:
         """Return how good the approximation of the likelihood is here, in numbers and words.
@@ -417,9 +440,26 @@ class AfterFit:
 
         return accuracy(_whole(self), n=n, seed=seed)
 
+    @property
+    def in_parts(self) -> PartsOfFit:
+        """Rows and levels of a fit whose data lie in parts, one part after the other.
+
+        Raises
+        ------
+        NotAvailableError
+            If all rows are here.
+        """
+        from interlace.parts.afterwards import parts_of
+
+        return parts_of(_whole(self))
+
     def without_training(self) -> Self:
         """Return a small copy without the data: it predicts, but does not fit again."""
-        return cast("Self", replace(_whole(self), training=None, known_notes=_whole(self).notes))
+        whole = _whole(self)
+        # made now, since it is made of the data
+        settings = replace(whole.settings, extras=dict(whole.settings.extras))
+        made: dict[str, Any] = {"settings": settings, "effects": dict(whole.effects)}
+        return cast("Self", replace(whole, training=None, known_notes=whole.notes, **made))
 
 
 def _whole(part: AfterFit) -> Estimates:

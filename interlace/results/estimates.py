@@ -8,9 +8,10 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
-from interlace.data.named import number_label
+from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
@@ -104,7 +105,7 @@ class Estimates(FittedModel):
                 values[found.parameter.name] = float(found.parameter.fixed)
         for term in self.terms:
             k = term.predictor
-            prefix = "" if k == 0 else f"{self.coefficients[k].parameter.name}: "
+            prefix = prefix_of(k, term.along, self.coefficients[k].parameter.name)
             for name, value in term.held.items():
                 values[number_label(name, term.group, prefix)] = float(value)
         return pd.Series(values, dtype=float)
@@ -341,9 +342,28 @@ class Estimates(FittedModel):
             return float("nan")
         return float(np.log(self.nobs)) * self.df - 2.0 * self.llf
 
+    def eta_of_a_row(self) -> list[float]:
+        """Return the linear predictors of a row; where rows are not here, of what all rows share.
+
+        NaN then for parameters that differ between rows, the mean's 0.
+        """
+        if not isinstance(self.eta, RowsElsewhere):
+            return [float(row[-1]) for row in self.eta]
+        found = []
+        for k, each in enumerate(self.coefficients):
+            if each.parameter.fixed is not None:
+                found.append(float(each.parameter.fixed_eta()))
+            elif each.names == ("Intercept",) and not self._has_effects(k):
+                found.append(float(each.estimates[0]))
+            else:
+                found.append(np.nan if k else 0.0)
+        return found
+
     @property
     def scale(self) -> float:
         """Residual variance where the family has one, else 1; NaN where it varies by row."""
+        if isinstance(self.eta, RowsElsewhere):
+            return float(self.family.scale(self.eta_of_a_row()))
         first = [float(row[0]) for row in self.eta]
         values = {self.family.scale(first)}
         if any(np.ptp(row) > 0.0 for row in self.eta[1:]):
@@ -355,12 +375,22 @@ class Estimates(FittedModel):
     @property
     def fittedvalues(self) -> pd.Series:
         """Fitted means, random effects included, indexed as the data."""
-        return pd.Series(np.array(self.family.mean(list(self.eta))), index=self.rows.index)
+        return self._of_rows(np.array(self.family.mean(list(self.eta))))
 
     @property
     def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean."""
-        return pd.Series(self.family.observed(self.y) - self.fittedvalues, index=self.rows.index)
+        means = np.array(self.family.mean(list(self.eta)))
+        return self._of_rows(self.family.observed(self.y) - means)
+
+    def _of_rows(self, values: Array) -> pd.Series:
+        """Return one value for each row of the fit, in the library of its data."""
+        from interlace.prediction.kinds import of_library
+
+        found: pd.Series = of_library(
+            self.settings.frames, pd.Series(values, index=self.rows.index)
+        )
+        return found
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of all parameters, theta first.
@@ -389,7 +419,7 @@ class Estimates(FittedModel):
         return labels
 
     def _has_effects(self, k: int) -> bool:
-        return any(term.predictor == k for term in self.terms)
+        return any(k in dict(term.by_predictor) for term in self.terms)
 
     def __repr__(self) -> str:
         """Return one line."""

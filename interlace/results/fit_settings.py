@@ -46,8 +46,13 @@ class FitSettings(Mapping[str, Any]):
     kernel : str
         The compiled code that evaluated the model, with its build and what of it: "objective", or
         "rows" alone; "none" where NumPy did all.
+    parts : str
+        In how many parts the data were, or of how many distinct rows the fit was made; empty where
+        all rows were fitted to as they are.
     configured : tuple of ConfiguredOption
         Options that came neither from the call nor are built in.
+    frames : str
+        The library of the data frame, in which answers for the rows of the fit are given.
     """
 
     approximation: str
@@ -65,7 +70,9 @@ class FitSettings(Mapping[str, Any]):
     df_method: str = "none"
     returned: str = "glmer"
     kernel: str = "none"
+    parts: str = ""
     configured: tuple[ConfiguredOption, ...] = ()
+    frames: str = "pandas"
 
     def __getitem__(self, name: str) -> Any:
         """Return an attribute by name.

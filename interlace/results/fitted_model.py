@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
+from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
+from interlace.results.frozen import fields_with_arrays, freeze
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
@@ -130,7 +130,10 @@ class FittedModel:
 
     def __post_init__(self) -> None:
         """Make all arrays read-only: a result is looked at, never changed."""
-        freeze([getattr(self, each.name) for each in fields(self) if each.name != "training"])
+        kind: Any = type(self)
+        for name in fields_with_arrays(kind) or ():
+            if name != "training":
+                freeze(getattr(self, name))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle, whose arrays can be written to."""
@@ -152,22 +155,24 @@ class FittedModel:
         return (*self.known_notes, *found)
 
 
-def freeze(value: Any) -> None:
-    """Make all arrays in a value read-only, in records, mappings and sequences alike."""
-    if isinstance(value, np.ndarray):
-        value.flags.writeable = False
-    elif isinstance(value, Mapping) and not is_dataclass(value):
-        freeze(tuple(value.values()))
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            if not isinstance(each, (str, float, int)):
-                freeze(each)
-    elif is_dataclass(value) and type(value).__module__.startswith("interlace"):
-        freeze([getattr(value, each.name) for each in fields(value)])
-
-
 AnyFit = TypeVar("AnyFit", bound=FittedModel)
 """The class of a result, which what fits again returns too."""
+
+
+def changed(result: AnyFit, **changes: Any) -> AnyFit:
+    """Return a record with other values of some fields.
+
+    As `dataclasses.replace`, without another look at what is read-only already.
+    """
+    made = object.__new__(type(result))
+    made.__dict__.update({each.name: result.__dict__[each.name] for each in fields(result)})
+    for name, value in changes.items():
+        if name not in made.__dict__:
+            raise TypeError(f"{type(result).__name__} has no field {name!r}")
+        if name != "training":
+            freeze(value)
+        made.__dict__[name] = value
+    return made
 
 
 def require_training(result: FittedModel, who: str) -> Training:
@@ -176,11 +181,13 @@ def require_training(result: FittedModel, who: str) -> Training:
     Raises
     ------
     NotAvailableError
-        If the result no longer has it.
+        If the result no longer has it, or its rows lie in parts.
     """
     if result.training is None:
         raise NotAvailableError(
             f"{who}: needs the data of the fit, which this result was saved without (data=False, "
             "or without_training()). Fit the model again, and save it with its data."
         )
+    if isinstance(result.y, RowsElsewhere):
+        refuse_rows(who)
     return result.training

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.named import prefix_of
+from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, columns_by_predictor
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 from interlace_core.registry.blame import guard
 
 
@@ -43,6 +45,8 @@ class TermPlace:
         Numbers of the structure that are held, by name.
     theta : slice
         Place of its parameters in psi.
+    along : tuple of int
+        Predictor of each column, where parameters share the term; else empty.
     """
 
     label: str
@@ -56,6 +60,12 @@ class TermPlace:
     points: Mapping[str, Array] = field(default_factory=dict)
     held: Mapping[str, float] = field(default_factory=dict)
     theta: slice = field(default_factory=lambda: slice(0, 0))
+    along: tuple[int, ...] = ()
+
+    @property
+    def by_predictor(self) -> tuple[tuple[int, IntArray], ...]:
+        """Its predictors, each with the places of its columns within the term, shape (c_k,)."""
+        return columns_by_predictor(self.predictor, self.along, len(self.names))
 
 
 @dataclass(frozen=True)
@@ -131,25 +141,27 @@ def term_places(problem: Problem) -> tuple[TermPlace, ...]:
                 term.points,
                 dict(term.covariance.fixed),
                 theta,
+                term.along,
             )
         )
     return tuple(places)
 
 
 def group_effects(
-    problem: Problem, psi: Array, u: Array, approximation: Approximation
+    problem: Problem, psi: Array, u: Array, approximation: Approximation | None
 ) -> dict[str, GroupEffects]:
     """Return the random effects of each grouping factor at the mode u.
 
     The conditional covariance is Lambda H^-1 Lambda', lme4's: it does not include the
-    uncertainty of psi. H is taken in standard units, where u is the same.
+    uncertainty of psi. H is taken in standard units, where u is the same. The approximation's own
+    shortcut to it is of a whole problem; without one, as for a part, the rows tell.
     """
     if not problem.terms:
         return {}
     standard = standard_of(problem)
     inside, layout = standard.psi(psi), layout_of(standard.problem)
     structure, templates = layout.structure, layout.templates(psi)
-    shortcuts = approximation.shortcuts(standard.problem)
+    shortcuts = None if approximation is None else approximation.shortcuts(standard.problem)
     if shortcuts:
         spread = shortcuts.effects_covariance(inside)
     else:
@@ -226,7 +238,7 @@ def _names(problem: Problem, terms: tuple[tuple[int, slice], ...]) -> tuple[str,
     for index, _ in terms:
         term = problem.terms[index]
         parameter = problem.predictors[term.predictor].parameter
-        prefix = "" if term.predictor == 0 else f"{parameter.name}: "
+        prefix = prefix_of(term.predictor, term.along, parameter.name)
         names += [prefix + name for name in term.names]
     return tuple(names)
 
@@ -237,24 +249,41 @@ class Fitted:
 
     Attributes
     ----------
-    effects : dict from group to GroupEffects
+    effects : mapping from group to GroupEffects
+        Made when it is first read: conditional covariances take a factorisation.
     eta, eta_fixed : ndarray, shape (K, n)
         With and without random effects, rows as given.
     """
 
-    effects: dict[str, GroupEffects]
+    effects: Mapping[str, GroupEffects]
     eta: Array
     eta_fixed: Array
 
 
-def fitted_state(problem: Problem, fit: Fit, approximation: Approximation) -> Fitted:
-    """Return what a fit implies for its groups and rows."""
-    with guard(problem.family, "result"):
-        effects = group_effects(problem, fit.psi, fit.mode, approximation)
+def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None) -> Fitted:
+    """Return what a fit implies for its groups and rows; None for the rows of a part."""
+
+    def effects() -> dict[str, GroupEffects]:
+        with guard(problem.family, "result"):
+            return group_effects(problem, fit.psi, fit.mode, approximation)
+
     eta_fixed = np.stack(problem.fixed_part(fit.psi))
     eta = eta_fixed.copy()
+    modes = _modes(problem, fit.psi, fit.mode)
     for term, place in zip(problem.terms, term_places(problem), strict=True):
-        b = effects[term.group].values[:, place.columns]
-        for z, b_column in zip(term.Z.T, b.T, strict=True):
-            eta[term.predictor] += z * b_column[term.codes]
-    return Fitted(effects, eta, eta_fixed)
+        b = modes[term.group][place.columns]
+        for k, z, b_column in zip(term.column_predictors, term.Z.T, b, strict=True):
+            eta[k] += z * b_column[term.codes]
+    return Fitted(Later(effects), eta, eta_fixed)
+
+
+def _modes(problem: Problem, psi: Array, u: Array) -> dict[str, Array]:
+    """Return the effects b of the levels with data at the mode u, shape (c, L) by group."""
+    if not problem.terms:
+        return {}
+    layout = layout_of(standard_of(problem).problem)
+    templates, parts = layout.templates(psi), layout.structure.spread(u)
+    return {
+        factor.name: apply(T, part)
+        for factor, T, part in zip(layout.structure.factors, templates, parts, strict=True)
+    }

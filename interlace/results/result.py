@@ -123,8 +123,9 @@ class GLMMResult(Reports, AfterFit, Estimates):
         -------
         Series or DataFrame
             Indexed as the data; NaN where a covariate is missing. With `se` or `interval` a
-            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For newdata of polars or
-            pyarrow, a column or a frame of the same library.
+            DataFrame with columns `fit`, `se`, and `lower` and `upper`. For data of polars or
+            pyarrow, a column or a frame of the same library; for the rows of the fit (those used,
+            in their order: `rows.index` has their places) by the data it was fitted to.
 
         Raises
         ------
@@ -151,7 +152,7 @@ class GLMMResult(Reports, AfterFit, Estimates):
             n_sim=n_sim,
             seed=seed,
         )
-        return as_asked(newdata, found)
+        return as_asked(newdata, found, self.settings.frames)
 
     if not TYPE_CHECKING:  # a type checker is to complain of names that are not there
 

@@ -73,8 +73,7 @@ def thresholds_of(result: FittedModel) -> Thresholds | None:
     if matrix is None or len(own) != matrix.shape[1]:
         return None
     columns = own[0].names if own else ("Intercept",)
-    levels = result.settings.response_levels or tuple(map(str, range(len(matrix) + 1)))
-    cuts = tuple(f"{low}|{high}" for low, high in zip(levels, levels[1:], strict=False))
+    cuts = cut_names(result.settings.response_levels, len(matrix))
     return Thresholds(
         cuts=cuts,
         columns=columns,
@@ -88,3 +87,9 @@ def thresholds_of(result: FittedModel) -> Thresholds | None:
             [each.place.start + j for j in range(len(columns)) for each in own], dtype=np.intp
         ),
     )
+
+
+def cut_names(levels: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """Return the names of so many thresholds, such as "1|2", by those of the categories."""
+    levels = levels or tuple(map(str, range(number + 1)))
+    return tuple(f"{low}|{high}" for low, high in zip(levels, levels[1:], strict=False))

@@ -11,12 +11,13 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from interlace.results.elsewhere import RowsElsewhere
 from interlace.saving.archive import pack, unpack
 from interlace.saving.codecs import Store
 from interlace.saving.files import read_whole, write_whole
 from interlace.saving.schema import SCHEMA, read_result, write_result
 from interlace_core.messages.checks import path_of, require_flag
-from interlace_core.messages.errors import SavedFileError
+from interlace_core.messages.errors import NotAvailableError, SavedFileError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import AnyEstimates, Estimates
@@ -30,6 +31,11 @@ MAKERS = ("interlace-core", "formulaic", "numpy", "pandas")
 def save(result: Estimates, path: str | os.PathLike[str], *, data: bool = True) -> None:
     """Write a result to a file, replacing what was there; see `GLMMResult.save`."""
     require_flag(data, "save: data")
+    if isinstance(result.y, RowsElsewhere):
+        raise NotAvailableError(
+            "save: a file holds the rows of a fit, and those of this one lie in parts. Pickle "
+            "result.without_training(), which predicts and reports."
+        )
     write_whole(path_of(path, "save: path"), pack_result(result, data=data), "save")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from interlace.config.settings import NEW_LEVELS
 from interlace.data.encoder import PredictorEncoder
 from interlace.data.levels import FactorEncoder
+from interlace.data.named import prefix_of
 from interlace.formulas.formula import parse_formula
 from interlace.formulas.limits import NO_LIMITS
 from interlace.formulas.tokens import Source, tokenise
@@ -177,7 +178,7 @@ def _effect_names(result: Estimates, group: str) -> list[str]:
     for term in result.terms:
         if term.group == group and 0 <= term.predictor < len(result.coefficients):
             name = result.coefficients[term.predictor].parameter.name
-            prefix = "" if term.predictor == 0 else f"{name}: "
+            prefix = prefix_of(term.predictor, term.along, name)
             found += [prefix + each for each in term.names]
     return found
 
@@ -190,10 +191,13 @@ def _terms(result: Estimates) -> Found:
         start = used[term.group]
         used[term.group] = stop = start + len(term.names)
         yield f"{where}.predictor", *_count(term.predictor, len(result.coefficients) - 1)
+        K = len(result.coefficients)
+        yield f"{where}.along", True, len(term.along) in (0, len(term.names))
+        yield f"{where}.along", True, all(0 <= k < K for k in term.along)
         yield f"{where}.columns", (start, stop), (term.columns.start, term.columns.stop)
         yield f"{where}.label", None, _unreadable(term.label)
-        yield f"encoder.{where}.design", len(term.names), len(coder.design.names)
-        yield "encoder.columns", set(), set(coder.design.columns) - set(result.encoder.columns)
+        yield f"encoder.{where}.design", len(term.names), coder.size
+        yield "encoder.columns", set(), set(coder.columns) - set(result.encoder.columns)
         yield f"encoder.{where}.factor", effects.levels, coder.factor.levels
         yield from _factor(coder.factor, f"encoder.{where}.factor")
 

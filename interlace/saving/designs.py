@@ -209,7 +209,7 @@ factor = record(
     combinations=tuple_of(array(1, "i")),
     levels=_texts,
 )
-term = record(TermEncoder, design=design, factor=factor)
+term = record(TermEncoder, design=design, factor=factor, more=tuple_of(design))
 encoder = record(
     Encoder,
     columns=mapping_of(column_code),

@@ -41,7 +41,7 @@ from interlace_core.fitting.fitted import Fit, Searched
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 5
+SCHEMA = 7
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -75,6 +75,7 @@ fit = record(
     seconds=number,
     searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
     unsound=text,
+    profiled_covariance=maybe(array(2)),
 )
 term_place = record(
     TermPlace,
@@ -89,6 +90,7 @@ term_place = record(
     points=mapping_of(array(1)),
     held=mapping_of(number),
     theta=place,
+    along=tuple_of(integer),
 )
 group_effects = record(
     GroupEffects,
@@ -130,6 +132,7 @@ settings = record(
     returned=text,
     kernel=text,
     configured=tuple_of(configured_option),
+    frames=text,
 )
 # The parameter itself comes from the family.
 coefficients = entries({"names": _texts, "estimates": array(1), "place": place})

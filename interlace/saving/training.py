@@ -14,7 +14,8 @@ import numpy as np
 
 from interlace.data.known_variance import KnownErrors
 from interlace.inference.parameters import term_covariances
-from interlace.priors import Normal, Penalised
+from interlace.priors.densities import DENSITIES
+from interlace.priors.penalised import Penalised
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import Training
 from interlace.saving.codecs import (
@@ -122,26 +123,45 @@ def _installed(kind: str, name: str) -> type[Any]:
 
 as_given = Codec(lambda given, store: given, lambda given, store, where: given)
 optimizer, plain_approximation = _component("optimizer"), _component("approximation")
-_priors = tuple_of(pair(text, record(Normal, loc=number, scale=number)))
+
+
+def _write_prior(given: Any, store: Store) -> dict[str, Any]:
+    if DENSITIES.get(given.name) is not type(given):
+        raise SavedFileError(
+            "save: expected priors made by interlace's own functions, such as normal(), got "
+            f"{given}, which a file without code cannot hold. Save with data=False, or use "
+            "pickle, in places that you trust."
+        )
+    return {"density": given.name, **_numbers_of(type(given)).write(given, store)}
+
+
+def _read_prior(given: Any, store: Store, where: str) -> Any:
+    name = given.get("density") if type(given) is dict else None
+    if not isinstance(name, str) or name not in DENSITIES:
+        raise wrong(where, f"a density among {', '.join(DENSITIES)}", given)
+    rest = {key: each for key, each in given.items() if key != "density"}
+    return DENSITIES[name](**_numbers_of(DENSITIES[name]).read(rest, store, where))
+
+
+def _numbers_of(density: Any) -> Codec:
+    return entries({each.name: number for each in fields(density)})
+
+
+_priors = tuple_of(pair(text, Codec(_write_prior, _read_prior)))
+_cuts = tuple_of(text)
 
 
 def _write_approximation(chosen: Any, store: Store) -> dict[str, Any]:
     penalised = isinstance(chosen, Penalised)
-    priors = chosen.priors if penalised else ()
-    if not all(type(prior) is Normal for _, prior in priors):
-        raise SavedFileError(
-            "save: expected priors made by normal(), got others, which a file without code cannot "
-            "hold. Save with data=False, or use pickle, in places that you trust."
-        )
-    inner = chosen.inner if penalised else chosen
     return {
-        "inner": plain_approximation.write(inner, store),
-        "priors": _priors.write(priors, store),
+        "inner": plain_approximation.write(chosen.inner if penalised else chosen, store),
+        "priors": _priors.write(chosen.priors if penalised else (), store),
+        "cuts": _cuts.write(chosen.cuts if penalised else (), store),
     }
 
 
 def _read_approximation(given: Any, store: Store, where: str) -> Any:
-    known = {"inner": plain_approximation, "priors": _priors}
+    known = {"inner": plain_approximation, "priors": _priors, "cuts": _cuts}
     parts = entries(known).read(given, store, where)
     return Penalised(**parts) if parts["priors"] else parts["inner"]
 
@@ -248,6 +268,7 @@ def _restored(arrays: dict[str, Any], result: Estimates) -> Problem:
                 column_levels=term.column_levels,
                 points=term.points,
                 theta_of=each["theta_of"],
+                along=term.along,
             )
         )
     return Problem(

@@ -1,6 +1,7 @@
 """Compiled rows: who is joined with whom, what is asked of a kernel, and what is done without."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from interlace_core.contract import (
 from interlace_core.engine.compiled import BLOCK_ROWS, all_keys, compiled_rows, slots, wanted
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.parts import subset
+from interlace_core.messages.errors import PluginWarning
 from interlace_core.registry.registry import Registry
 from interlace_core.testing import ConformanceError, kernel_checks
 
@@ -79,6 +81,12 @@ def test_nothing_is_checked_where_nothing_was_built():
     assert kernel_checks(CallbackKernels(built=""), Counts()) == []
 
 
+def looked_at(fast, kernels):
+    """Have the first rows looked at, and forget that call."""
+    assert compiled_rows(fast) is not None
+    kernels.calls.blocks.clear()
+
+
 @pytest.mark.parametrize("nodes", [(), (3,)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_rows_in_blocks_and_at_nodes_are_those_of_the_family(nodes, weighted):
@@ -88,6 +96,7 @@ def test_rows_in_blocks_and_at_nodes_are_those_of_the_family(nodes, weighted):
     weights = rng.uniform(0.5, 2.0, n) if weighted else None
     eta = [rng.normal(size=(*nodes, n))]
     plain, fast = problem(n, weights=weights), problem(n, joined(kernels), weights)
+    looked_at(fast, kernels)
     expected, got = (weighted_derivatives(each, eta, 3, (0,)) for each in (plain, fast))
     np.testing.assert_array_equal(got.value, expected.value)
     for key in all_keys(3, (0,)):
@@ -114,7 +123,9 @@ def test_constants_are_added_and_parts_have_rows_of_their_own():
 
 def test_only_what_is_wanted_is_asked_for_and_the_rest_when_it_is():
     kernels = CallbackKernels()
-    found = weighted_derivatives(problem(5, joined(kernels)), [np.zeros(5)], 3, (0,), ())
+    few = problem(5, joined(kernels))
+    looked_at(few, kernels)
+    found = weighted_derivatives(few, [np.zeros(5)], 3, (0,), ())
     places = slots(1)
     assert kernels.calls.blocks == [(5, 1, (places[()], places[0,]))]
     assert list(found.partials) == [(0,)]
@@ -142,8 +153,6 @@ def test_a_kernel_that_fails_gives_no_number():
 def test_a_kernel_of_another_convention_is_not_called():
     class Newer(CallbackKernels):
         def rows(self, family, y):
-            from dataclasses import replace
-
             return replace(super().rows(family, y), abi=2)
 
     assert compiled_rows(problem(5, joined(Newer()))) is None
@@ -246,3 +255,30 @@ def test_a_familys_own_kernel_comes_first():
     assert compiled == Compiled()
     served = Problem(np.ones(3), None, Own(), problem(3).predictors, (), compiled=compiled)
     assert compiled_rows(served).origin == "family 'tally'"
+
+
+def forgets_an_option(key, values, constant):
+    return values + 1e-3 if key == (0, 0) else values
+
+
+def test_a_kernel_that_computes_something_else_is_found_out_and_left_out():
+    kernels = CallbackKernels(forgets_an_option)
+    spoilt = problem(20, joined(kernels))
+    with pytest.warns(PluginWarning, match="callback, Python: the compiled rows of family 'tally'"):
+        assert compiled_rows(spoilt) is None
+    eta = [np.linspace(-1.0, 1.0, 20)]
+    got, expected = (weighted_derivatives(each, eta, 2, (0,)) for each in (spoilt, problem(20)))
+    np.testing.assert_array_equal(got.get(0, 0), expected.get(0, 0))
+    # once for a model and its refits
+    calls = len(kernels.calls.blocks)
+    assert compiled_rows(replace(spoilt, y=spoilt.y + 1.0)) is None
+    assert len(kernels.calls.blocks) == calls
+
+
+def test_rows_that_agree_are_looked_at_once_for_all_refits():
+    kernels = CallbackKernels()
+    first = problem(20, joined(kernels))
+    assert compiled_rows(first) is not None
+    calls = len(kernels.calls.blocks)
+    assert compiled_rows(replace(first, y=first.y + 1.0)) is not None
+    assert len(kernels.calls.blocks) == calls

@@ -27,7 +27,8 @@ class Method:
     restricted : bool
         Whether it is a restricted likelihood (REML), which depends on the fixed effects.
     penalised : bool
-        Whether a penalty was added, so that the optimum is no maximum of the likelihood.
+        Whether a penalty was added, so that the optimum is no maximum of the likelihood but, by
+        the priors that make the penalty, a posterior mode (MAP).
     """
 
     name: str
@@ -40,7 +41,8 @@ class Method:
     def words(self) -> str:
         """What the estimates are, such as "restricted maximum likelihood (REML)"."""
         kinds = ("penalised " * self.penalised, "restricted " * self.restricted)
-        return "".join((*kinds, "maximum likelihood", " (REML)" * self.restricted))
+        short = ", ".join(["REML"] * self.restricted + ["MAP"] * self.penalised)
+        return "".join((*kinds, "maximum likelihood", f" ({short})" if short else ""))
 
     def __str__(self) -> str:
         """Return its name and its points, `agq, 9 points`."""

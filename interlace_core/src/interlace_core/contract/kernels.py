@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
@@ -54,6 +54,20 @@ class CompiledObjective(ABC):
     def function(self) -> CompiledFunction | None:
         """The same as a function of psi in C, for a compiled search; None, the default, if none."""
         return None
+
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Evaluate another response of the model from now on; say whether that can be done.
+
+        Refits to many responses then make no objective for each. By default it cannot.
+
+        Parameters
+        ----------
+        rows : RowKernel
+            Of the same family and as many rows, in the same order.
+        mode : ndarray, shape (q,)
+            Where the next search for the mode begins.
+        """
+        return False
 
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
@@ -136,6 +150,25 @@ class Kernels(ABC):
         """
         return None
 
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return a way to factorise H in compiled code, None where it does not serve.
+
+        Called once per layout, whatever the family. Every objective without compiled code then
+        factorises by it; it agrees with the given one to rounding.
+
+        Parameters
+        ----------
+        structure : engine.Structure
+            Of independent levels.
+        plan : engine.Plan
+            The way without compiled code.
+
+        Returns
+        -------
+        engine.Plan, or None
+        """
+        return None
+
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
     ) -> Callable[[Array], Evaluation] | None:
@@ -213,11 +246,14 @@ class Compiled:
         All that are built.
     searches : tuple of Kernels
         Those that may search; none where somebody chose the optimizer.
+    known : dict
+        Whether compiled rows are those of the family, as it was found out for this model.
     """
 
     rows: tuple[Kernels, ...] = ()
     objectives: tuple[Kernels, ...] = ()
     searches: tuple[Kernels, ...] = ()
+    known: dict[Any, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def row_kernel(self, family: Family, y: Array) -> tuple[RowKernel, str] | None:
         """Return the compiled rows of a problem, the family's own first, and where they are from.

@@ -92,6 +92,9 @@ class RandomTerm:
         The term of the problem whose theta it shares; None if it has its own.
     measured : ColumnSizes, or None
         Sizes of the columns, where the rows of Z are not here.
+    along : tuple of int, length c
+        Index of the predictor that each column belongs to, where they belong to several (effects
+        shared by parameters); empty where all belong to `predictor`, which is the first of them.
     """
 
     label: str
@@ -108,6 +111,21 @@ class RandomTerm:
     points: Mapping[str, Array] = field(default_factory=dict)
     theta_of: int | None = None
     measured: ColumnSizes | None = None
+    along: tuple[int, ...] = ()
+
+    @property
+    def by_predictor(self) -> tuple[tuple[int, IntArray], ...]:
+        """Its predictors, each with the places of its columns, shape (c_k,)."""
+        return columns_by_predictor(self.predictor, self.along, len(self.names))
+
+    @property
+    def column_predictors(self) -> tuple[int, ...]:
+        """The predictor of each column, length c."""
+        return self.along or (self.predictor,) * int(self.Z.shape[1])
+
+    def own(self, units: Array) -> Array:
+        """Return what each column has of one number per predictor, shape (c,)."""
+        return np.asarray(np.asarray(units)[list(self.column_predictors)], dtype=np.float64)
 
     @property
     def n_effects(self) -> int:
@@ -248,6 +266,29 @@ class Problem:
             else predictor.offset
             for predictor, place in zip(self.predictors, self.beta_slices(), strict=True)
         ]
+
+
+def columns_by_predictor(
+    predictor: int, along: tuple[int, ...], size: int
+) -> tuple[tuple[int, IntArray], ...]:
+    """Return the predictors of a term, each with the places of its columns.
+
+    Parameters
+    ----------
+    predictor : int
+        The one that all columns belong to, where `along` is empty.
+    along : tuple of int, length size
+    size : int
+        Number of columns.
+    """
+    if not along:
+        return ((predictor, np.arange(size)),)
+    return tuple((k, np.flatnonzero(np.array(along) == k)) for k in sorted(set(along)))
+
+
+def random_predictors(problem: Problem) -> tuple[int, ...]:
+    """Return the predictors that have random effects, in order."""
+    return tuple(sorted({k for term in problem.terms for k, _ in term.by_predictor}))
 
 
 def informative_rows(family: Family, y: Array, weights: Array | None) -> BoolArray:

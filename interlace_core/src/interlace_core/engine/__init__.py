@@ -1,10 +1,12 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
 from interlace_core.engine.compiled import compiled_linear, compiled_objective
+from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import (
     EliminationPlan,
     Factorisation,
+    Plan,
     factorise_posterior,
 )
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
@@ -31,16 +33,18 @@ from interlace_core.engine.mode import (
 from interlace_core.engine.other_modes import MAX_ROUNDS, lower_mode, lowest_mode
 from interlace_core.engine.parts import subset
 from interlace_core.engine.row_correlation import RowRoots, row_deviations, row_roots
-from interlace_core.engine.shares import Share, mode_at, share, summed
+from interlace_core.engine.shares import LARGE, Share, mode_at, share, summed
 from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
     "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
-    "Factorisation", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
-    "NotPositiveDefiniteError", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments", "Share",
-    "Triangle", "compiled_linear", "compiled_objective", "curvature", "factorise_posterior",
-    "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at", "products_on_pattern",
+    "Factorisation", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
+    "NotPositiveDefiniteError", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
+    "Share", "Triangle", "compiled_linear", "compiled_objective",
+    "covariance_by_term", "curvature",
+    "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
+    "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "triangular_factor",
     "value_noise", "weighted_derivatives",

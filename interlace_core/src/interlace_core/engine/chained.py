@@ -93,6 +93,8 @@ def _places(problem: Problem, structure: Structure) -> Iterator[Place]:
             continue
         for index, columns in factor.terms:
             covariance = problem.terms[index].covariance
+            if problem.terms[index].along:
+                continue  # columns of several parameters are no times
             if covariance.chain(covariance.start()) is not None:
                 yield Place(index, f, columns)
 
@@ -134,8 +136,10 @@ def _split(
         for f, factor in enumerate(structure.factors)
         for part in (_around(whole, place) if f == place.factor else [factor])
     ]
-    before = [each for each in rest if _nests(each.rows, levels)]
-    after = [each for each in rest if not _nests(each.rows, levels)]
+    # those of the groups themselves never: their effects are wanted with the chain's
+    first = [_nests(each.rows, levels) and each.rows is not whole.rows for each in rest]
+    before = [each for each, is_first in zip(rest, first, strict=True) if is_first]
+    after = [each for each, is_first in zip(rest, first, strict=True) if not is_first]
     # the first to be eliminated have to nest in all that follow
     while before and not all(_nests(before[-1].rows, each.rows.codes) for each in after):
         after.insert(0, before.pop())

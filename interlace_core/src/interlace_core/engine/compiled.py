@@ -15,7 +15,8 @@ import numpy as np
 
 from interlace_core.contract.kernels import CompiledObjective, LinearProducts
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.kernel_guard import agrees
+from interlace_core.engine.layout import FACTORISED, layout_of
 from interlace_core.records import (
     Array,
     CompiledFunction,
@@ -52,7 +53,8 @@ SIGNATURE = (
 
 def compiled_rows(problem: Problem) -> CompiledRows | None:
     """Return the compiled rows that serve a problem, asked for once; None if there are none."""
-    if problem.compiled is None:
+    # rows that correlate have a family with further parameters, of which no kernel knows
+    if problem.compiled is None or problem.correlation is not None:
         return None
     kept: _Kept = problem.cache.setdefault(CompiledRows, _Kept())
     if not kept.asked:
@@ -151,9 +153,13 @@ def kernel_words(problem: Problem) -> str:
     if WithSecondOpinion in problem.cache:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
-    kept: _Kept | None = layout_of(problem).problem.cache.get(CompiledRows)
+    inner = layout_of(problem).problem
+    kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
-    return "none" if rows is None or not rows.used else f"{rows.origin}: rows"
+    factorised = inner.cache.get(FACTORISED)
+    if rows is None or not rows.used:
+        return "none" if factorised is None else f"{factorised}: factorisation"
+    return f"{rows.origin}: rows" + (" and factorisation" if factorised else "")
 
 
 class CompiledRows:
@@ -374,7 +380,14 @@ class _Kept:
 def _made(problem: Problem) -> CompiledRows | None:
     assert problem.compiled is not None
     found = problem.compiled.row_kernel(problem.family, problem.y)
-    return None if found is None else CompiledRows(*found, len(problem.predictors))
+    if found is None:
+        return None
+    rows, known = CompiledRows(*found, len(problem.predictors)), problem.compiled.known
+    key = rows.origin, type(problem.family)
+    if key not in known:  # a refit is of the same family
+        known[key] = agrees(rows, problem)
+        rows.used = False
+    return rows if known[key] else None
 
 
 def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | None:
@@ -399,6 +412,13 @@ class WithSecondOpinion(CompiledObjective):
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Have the compiled one evaluate another response; the other one is not asked any more."""
+        own = isinstance(self._compiled, CompiledObjective) and self._compiled.take(rows, mode)
+        if own:
+            self._second = _no_value
+        return own
+
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""
         evaluation = self._compiled(psi)
@@ -407,3 +427,7 @@ class WithSecondOpinion(CompiledObjective):
         if self._second is None:
             self._second = self._otherwise()
         return self._second(psi)
+
+
+def _no_value(psi: Array) -> Evaluation:
+    return Evaluation(np.inf, np.zeros(psi.size), np.zeros(0), Status.MODE_NOT_FOUND)

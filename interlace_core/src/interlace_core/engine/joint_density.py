@@ -14,6 +14,7 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import compiled_derivatives
+from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.factorisation import (
     Factorisation,
     factorise_posterior,
@@ -146,15 +147,16 @@ class Conditional:
 def effects_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | None:
     """Return the diagonal blocks of H^-1 at the mode u, (c, c, L) each; None if it has none.
 
-    Of R H^-1 R' where levels are correlated, R the root of their covariance.
+    Of R H^-1 R' where levels are correlated, R the root of their covariance. In the order of the
+    factors of `layout_of(problem)`.
     """
-    conditional = Conditional(layout_of(problem), psi)
+    conditional = Conditional(layout_of(problem, chains=True), psi)
     point = conditional.evaluate(u, 3)
     try:
-        inverse = conditional.factorise(conditional.information(point)).selected_inverse()
+        factorisation = conditional.factorise(conditional.information(point))
     except NotPositiveDefiniteError:
         return None
-    return [inverse[f, f] for f in range(len(layout_of(problem).structure.factors))]
+    return covariance_by_term(conditional.layout, factorisation)
 
 
 def add_random_part(

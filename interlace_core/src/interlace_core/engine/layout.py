@@ -56,6 +56,26 @@ def layout_of(problem: Problem, chains: bool = False) -> Layout:
     return known
 
 
+MANY_ROWS = 100_000
+"""Rows from which a layout's copies of them are worth their memory only as long as a fit takes:
+to sort as many again takes some hundredths of a second."""
+
+
+def release(problem: Problem) -> None:
+    """Let go of a layout that has copies of many rows, if nothing that is kept was made of it.
+
+    Whoever asks for it later gets it made again.
+    """
+    layout: Layout | None = problem.cache.get(Layout)
+    if layout is None or problem.n < MANY_ROWS or layout.problem is problem:
+        return
+    own = (Layout, _Chained)
+    others = [made for key, made in problem.cache.items() if key not in own]
+    if all(made is None or isinstance(made, (str, bool)) for made in others):
+        for key in own:
+            problem.cache.pop(key, None)
+
+
 class _Chained:
     """The key of the layout with a chain in a problem's cache."""
 
@@ -92,7 +112,8 @@ class Layout:
         problem, groups = collapse_rows(problem)
         problem, order = sort_rows(problem)
         structure = build_structure(problem)
-        return cls(problem, structure, choose_plan(structure), groups, order)
+        plan = compiled_plan(problem, structure, choose_plan(structure))
+        return cls(problem, structure, plan, groups, order)
 
     @cached_property
     def log_concave(self) -> bool:
@@ -216,6 +237,24 @@ def _only_places(covariance: Covariance, entries: IntArray) -> bool:
     T = np.zeros((covariance.size, covariance.size))
     T[entries[:, 1], entries[:, 2]] = theta[entries[:, 0]]
     return np.array_equal(covariance.template(theta), T)
+
+
+FACTORISED = "compiled factorisation"
+"""Of a problem's cache: whose factorisations its layout has."""
+
+
+def compiled_plan(problem: Problem, structure: Structure, plan: Plan) -> Plan:
+    """Return the plan in compiled code, where some kernel serves it, else the plan."""
+    kernels = problem.compiled.objectives if problem.compiled is not None else ()
+    if not all(factor.independent for factor in structure.factors):
+        return plan
+    for each in kernels:
+        made = each.plan(structure, plan)
+        if made is not None:
+            problem.cache[FACTORISED] = f"{each.name}, {each.build}"
+            found: Plan = made
+            return found
+    return plan
 
 
 def choose_plan(structure: Structure) -> Plan:

@@ -15,6 +15,9 @@ from interlace_core.engine.mode import find_mode
 from interlace_core.records import Array, Evaluation, Status
 
 LATEST = "latest mode"
+LARGE = "as large as the rows"
+"""Keys of what a part remembers: psi and mode of the last evaluation; and what takes as much memory
+as its rows, which whoever has little of it lets go of after each question."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,14 @@ def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], 
 
 def share(part: Problem, approximation: Approximation, psi: Array) -> Share:
     """Return a part's value and gradient; its objective is kept, and with it the last mode."""
-    key = summed, repr(approximation)
-    if key not in part.cache:
-        part.cache[key] = approximation.objective(part)
-    found: Evaluation = part.cache[key](psi)
+    kept, key = part.cache.setdefault(LARGE, {}), repr(approximation)
+    if key not in kept:
+        known = part.cache.get(LATEST)
+        if known is not None and known[1].size:
+            kept[key] = approximation.objective_from(part, known[1])
+        else:
+            kept[key] = approximation.objective(part)
+    found: Evaluation = kept[key](psi)
     part.cache[LATEST] = psi.copy(), found.mode
     return Share(found.value, found.gradient, found.status, found.inner_iterations)
 

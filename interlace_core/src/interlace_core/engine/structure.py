@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from interlace_core.contract.level_covariance import Relation
-from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.contract.problem import Problem, RandomTerm, random_predictors
 from interlace_core.engine.elimination.chain import ChainRoot
 from interlace_core.engine.elimination.complement import index_array
 from interlace_core.engine.parts import subset
@@ -253,7 +253,7 @@ def build_structure(problem: Problem) -> Structure:
         pairs=_pairs(factors),
         n=problem.n,
         q=start,
-        random_predictors=tuple(sorted({term.predictor for term in problem.terms})),
+        random_predictors=random_predictors(problem),
     )
 
 
@@ -266,8 +266,8 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     places = []
     for index, term in terms:
         places.append((index, slice(len(columns), len(columns) + term.Z.shape[1])))
-        for z in term.Z.T:
-            columns.append(Column(term.predictor, None if np.all(z == 1.0) else z.copy()))
+        for k, z in zip(term.column_predictors, term.Z.T, strict=True):
+            columns.append(Column(k, None if np.all(z == 1.0) else z.copy()))
     levels = len(terms[0][1].levels)
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)

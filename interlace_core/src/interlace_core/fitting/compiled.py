@@ -10,13 +10,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.contract.kernels import Compiled
-from interlace_core.contract.optimizer import Optimizer
+from interlace_core.contract.kernels import Compiled, CompiledObjective
+from interlace_core.contract.optimizer import Optimizer, QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import SEARCHED, function_of
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
 from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
+
+CLOSER = 0.1
+"""Share of the rule's gradient at which a compiled search ends. A step is cheap there, and the
+Hessian, which is kept over the Newton step that follows, is then of a point a ten-thousandth of a
+standard error from the optimum, and not a thousandth."""
+
+CLOSER_PROFILED = 1e-5
+"""The same where coefficients are profiled out, and gradients are exact to rounding: no step at all
+has to follow."""
 
 
 def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
@@ -31,13 +40,27 @@ def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResu
         Of the search; it has seen the point that the coordinates have their origin at.
     optimizer : Optimizer
     """
-    served, coordinates = _served(objective), objective.coordinates
     rule = optimizer.quasi_newton()
-    if served is None or rule is None or not served.compiled.searches:
+    return None if rule is None else search_by(objective, rule)
+
+
+def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None:
+    """Return where a compiled search ended by a rule; None if there is none.
+
+    Parameters
+    ----------
+    objective : Objective
+        The search begins at the origin of its coordinates.
+    rule : QuasiNewton
+    """
+    served, coordinates = served_by(objective), objective.coordinates
+    if served is None or not served.compiled.searches:
         return None
     if np.any(np.isfinite(coordinates.lower)) or np.any(np.isfinite(coordinates.upper)):
         return None
     tally = objective.tally
+    closer = CLOSER if not served.function.n_profiled else CLOSER_PROFILED
+    rule = replace(rule, tol_abs_gradient=closer * rule.tol_abs_gradient)
     if objective.limit is not None:
         left = max(objective.limit - tally.n_evaluations, 1)
         rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
@@ -75,7 +98,7 @@ def compiled_at_each(objective: Objective, psi: Array) -> tuple[Array, Array] | 
     gradients : ndarray, shape (k, n_psi)
     profiled : ndarray, shape (k, n_profiled)
     """
-    served = _served(objective)
+    served = served_by(objective)
     if served is None or not len(psi):
         return None
     for kernels in served.compiled.objectives:
@@ -96,18 +119,31 @@ def compiled_at_each(objective: Objective, psi: Array) -> tuple[Array, Array] | 
     return None
 
 
-class _Served:
-    """An objective that is a function in C, and what its values are held against."""
+class Served:
+    """An objective that is a function in C, and what its values are held against.
+
+    Attributes
+    ----------
+    objective : CompiledObjective
+    function : CompiledFunction
+        Its own.
+    compiled : Compiled
+    problem : Problem
+    raised : float
+        By which values are higher than those of the function.
+    floor : float
+        The value below which nothing is possible.
+    """
 
     def __init__(
-        self, function: CompiledFunction, compiled: Compiled, problem: Problem,
-        raised: float, floor: float,
+        self, objective: CompiledObjective, function: CompiledFunction, compiled: Compiled,
+        problem: Problem, raised: float, floor: float,
     ) -> None:  # fmt: skip
-        self.function, self.compiled, self.problem = function, compiled, problem
-        self.raised, self.floor = raised, floor
+        self.objective, self.function, self.compiled = objective, function, compiled
+        self.problem, self.raised, self.floor = problem, raised, floor
 
 
-def _served(objective: Objective) -> _Served | None:
+def served_by(objective: Objective) -> Served | None:
     """Return the objective's function in C; None where there is none, or each step is told of."""
     tally, evaluate, floor = objective.tally, objective.evaluate, -np.inf
     if tally.report is not None or (tally.stopping is not None and tally.stopping.is_told):
@@ -120,4 +156,6 @@ def _served(objective: Objective) -> _Served | None:
     function, problem = function_of(evaluate.evaluate), evaluate.problem
     if function is None or problem.compiled is None:
         return None
-    return _Served(function, problem.compiled, problem, evaluate.raised, max(floor, evaluate.floor))
+    assert isinstance(evaluate.evaluate, CompiledObjective)
+    floor = max(floor, evaluate.floor)
+    return Served(evaluate.evaluate, function, problem.compiled, problem, evaluate.raised, floor)

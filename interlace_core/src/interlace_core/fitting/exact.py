@@ -241,13 +241,14 @@ def _columns(problem: Problem) -> Any:
     from scipy.sparse import csr_array, hstack
 
     blocks = [csr_array(np.linalg.qr(problem.predictors[0].X)[0])]
-    terms = [term for term in problem.terms if term.predictor == 0]
-    effects = sum(term.n_effects for term in terms)
+    of_mean = [(term, dict(term.by_predictor).get(0)) for term in problem.terms]
+    terms = [(term, columns) for term, columns in of_mean if columns is not None]
+    effects = sum(columns.size * len(term.levels) for term, columns in terms)
     if min(effects, problem.n) >= _weight_inside(problem):
         terms = []
-    for term in terms:
+    for term, columns in terms:
         shape = problem.n, len(term.levels)
-        for q in np.linalg.qr(term.Z)[0].T * np.sqrt(len(term.levels)):
+        for q in np.linalg.qr(term.Z[:, columns])[0].T * np.sqrt(len(term.levels)):
             blocks.append(csr_array((q, (np.arange(problem.n), term.codes)), shape))
     return hstack(blocks, "csr")
 

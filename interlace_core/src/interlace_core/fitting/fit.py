@@ -32,7 +32,13 @@ from interlace_core.fitting.modes import (
     vanishing,
     with_unsound,
 )
-from interlace_core.fitting.objective import Objective, SearchStopped, Tally, possible_objective
+from interlace_core.fitting.objective import (
+    Objective,
+    SearchStopped,
+    Tally,
+    is_per_unit,
+    possible_objective,
+)
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
@@ -168,7 +174,8 @@ def _in_words(
     """Return the verdict with all that the searches together tell."""
     verdict = fit.verdict
     if problem.family.is_discrete and not fit.unsound:
-        if not approximation.penalty(problem, fit.psi):
+        whole = not is_per_unit(approximation, problem)
+        if whole and not approximation.penalty(problem, fit.psi):
             verdict = with_ceiling(verdict, fit.value, tol_decrement)
     looked = len(fit.searches) > 1
     verdict = with_undetermined(verdict, problem, fit.psi, fit.undetermined, looked)
@@ -249,6 +256,7 @@ def _fit_from(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
+        profiled_covariance=standard.given_profiled(final.profiled, profiled),
     )
 
 
@@ -319,7 +327,7 @@ def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     problem = search.problem
     yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / search.units[term.predictor]
+        sizes = term.sizes / term.own(search.units)
         for theta in term.covariance.restarts(optimum.psi[place], sizes):
             psi = optimum.psi.copy()
             psi[place] = theta
@@ -335,7 +343,7 @@ def _away_from_boundary(search: Search, optimum: Optimum) -> Array:
     problem, psi = search.problem, optimum.psi.copy()
     stuck = ~optimum.free[: problem.n_theta]
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        away = unit_theta(term, BOUNDARY_RESTART * search.units[term.predictor])
+        away = unit_theta(term, BOUNDARY_RESTART * term.own(search.units))
         psi[place] += np.where(stuck[place], away, 0.0)
     return psi
 

@@ -62,6 +62,9 @@ class Fit:
     unsound : str
         Why the value is not near the log-likelihood, if it is not; empty otherwise. The density of
         a group has all but lost its mode there, or has a better one than that of the value.
+    profiled_covariance : ndarray, shape (p, p), or None
+        Covariance of the entries of psi that the approximation profiled out, given the others; of
+        all fits in the units that the problem is given in.
     """
 
     psi: Array
@@ -79,6 +82,7 @@ class Fit:
     seconds: float
     searches: tuple[Searched, ...] = ()
     unsound: str = ""
+    profiled_covariance: Array | None = None
 
     def __repr__(self) -> str:
         return (

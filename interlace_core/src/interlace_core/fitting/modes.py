@@ -17,7 +17,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.parts import total
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.elimination.smallblocks import sandwich
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
@@ -183,7 +183,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
 
 def _is_unique(problem: Problem) -> bool:
     """Return whether the conditional mode is unique, as the family says."""
-    predictors = tuple(sorted({term.predictor for term in problem.terms}))
+    predictors = random_predictors(problem)
     return not predictors or problem.family.log_concave(predictors)
 
 

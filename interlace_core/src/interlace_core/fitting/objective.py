@@ -48,6 +48,12 @@ def possible_objective(
     return Possible(evaluate, approximation, problem, log_volume(approximation, problem))
 
 
+def is_per_unit(approximation: Approximation, problem: Problem) -> bool:
+    """Return whether a likelihood is one per unit of coefficients, which are integrated out."""
+    place = approximation.restricted_volume(problem)
+    return bool(place.stop > place.start)
+
+
 @dataclass(frozen=True)
 class Possible:
     """An objective with the given problem's value, failed where it is impossible.
@@ -68,8 +74,13 @@ class Possible:
 
     @property
     def floor(self) -> float:
-        """The value below which nothing is possible."""
-        return -TOL_ABS_IMPOSSIBLE if self.problem.family.is_discrete else -np.inf
+        """The value below which nothing is possible.
+
+        Nothing is impossible where coefficients are integrated out: per unit of these.
+        """
+        likelihood = not is_per_unit(self.approximation, self.problem)
+        possible = self.problem.family.is_discrete and likelihood
+        return -TOL_ABS_IMPOSSIBLE if possible else -np.inf
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the evaluation at psi."""

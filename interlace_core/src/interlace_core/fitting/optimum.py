@@ -62,6 +62,8 @@ class Optimum:
         Largest difference of two entries of the Hessian that should be equal, before it was made
         symmetric, relative to its diagonal. One-sided differences have truncation errors of other
         directions in the two, so that this is what the error is like.
+    is_central : bool
+        Whether the Hessian is of psi itself, by central differences of the right width.
     """
 
     psi: Array
@@ -73,6 +75,7 @@ class Optimum:
     profiled_slope: Array | None
     coordinates: Coordinates
     asymmetry: float = 0.0
+    is_central: bool = False
 
     @property
     def value(self) -> float:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.fitting.constants import mean_gram
-from interlace_core.fitting.curvature import measure
+from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
     Optimum,
@@ -24,7 +24,7 @@ from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
-SHARE_ALONE, SHARE_PROFILED = 1e-2, 1e-8
+SHARE_ALONE, SHARE_PROFILED = 1e-5, 1e-8
 """Of the tolerance, what may be left to gain without another step. Where coefficients are profiled
 out a step costs one evaluation without an inner search, and degrees of freedom are steep in the
 variances: what was left, with the Hessian of a point before, moved one by 7 in 10,000."""
@@ -40,6 +40,10 @@ GAIN_OF_SHORT_STEPS = 1e-8
 MOST_ASYMMETRY = 3e-4
 """Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
 where the search ended. Standard errors have a third of it, or less."""
+
+NEXT_TO = 1e-6
+"""Largest slope, per standard error at the start, at which a search counts as ended next to the
+optimum: the Hessian changes by a millionth on what is left."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
@@ -77,7 +81,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     # 4. the Hessian of the end
     profiled = optimum.profiled_slope is not None and optimum.free.size
     rough = profiled or optimum.asymmetry > MOST_ASYMMETRY
-    if not rough or optimum.decrement > tol_decrement:
+    if not rough or optimum.is_central or optimum.decrement > tol_decrement:
         return optimum
     again = measure(search, np.diagonal(optimum.hessian))
     return again if profiled or np.isfinite(again.decrement) else optimum
@@ -169,14 +173,16 @@ def _reach_on_eta(search: Search, move: Array) -> float:
             square = float(move[place] @ mean_gram(problem, k) @ move[place])
             reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes, initial=0.0)) / units[term.predictor]
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
         reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
     return max(reach)
 
 
 def _reach(search: Search, tol_decrement: float) -> Optimum:
     """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
-    optimum = measure(search)
+    optimum = _first(search)
+    if optimum.is_central:
+        return optimum
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
     for _ in range(MAX_ROUNDS):
         if optimum.decrement <= enough * tol_decrement:
@@ -193,6 +199,24 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
             return moved
         optimum = measure(search)
     return optimum
+
+
+def _first(search: Search) -> Optimum:
+    """Return the first measure; by central differences at once where that is what stays.
+
+    Where coefficients are profiled out the Hessian is taken centrally in the end. A search that
+    came next to the optimum, in coordinates of the right size, needs no other before.
+    """
+    best = search.objective.best
+    assert best is not None
+    slope = search.coordinates.gradient(best.gradient)
+    if best.profiled is None or not np.max(np.abs(slope), initial=0.0) <= NEXT_TO:
+        return measure(search)
+    optimum = measure(search, np.ones(slope.size))
+    curvature = np.diagonal(optimum.hessian)
+    low, high = PLAIN_CURVATURE, SHARP_CURVATURE
+    usual = bool(np.all((curvature > low) & (curvature < high)) and np.all(optimum.free))
+    return replace(optimum, is_central=True) if usual else measure(search)
 
 
 def _came_to_bound(search: Search, optimum: Optimum) -> bool:
@@ -228,6 +252,7 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
                 objective.move_to(psi, evaluation)
                 return replace(
                     optimum,
+                    is_central=False,
                     psi=psi,
                     evaluation=evaluation,
                     gradient=gradient,

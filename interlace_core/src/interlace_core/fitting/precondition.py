@@ -93,13 +93,13 @@ def precondition(
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    sds = [START_SIZE * start.units[t.predictor] / _positive(t.sizes) for t in problem.terms]
+    sds = [START_SIZE * t.own(start.units) / _positive(t.sizes) for t in problem.terms]
     if shortcuts:
         told = _told(problem, shortcuts.information(psi), sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
-        _theta_scale(term, start.units[term.predictor], each)
+        _theta_scale(term, term.own(start.units), each)
         for term, each in zip(problem.terms, told.counts(problem), strict=True)
         if term.theta_of is None
     ]
@@ -263,7 +263,7 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     return information
 
 
-def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -273,20 +273,21 @@ def _theta_scale(term: RandomTerm, eta_unit: float, levels: Array) -> Array:
     Parameters
     ----------
     term : RandomTerm
-    eta_unit : float
+    eta_units : ndarray, shape (c,)
     levels : ndarray, shape (c,)
         Levels that tell about each column.
     """
-    size = term.sizes * np.sqrt(2.0 * levels)
+    # in the unit of the first column: of one predictor all are that
+    size = term.sizes / (eta_units / eta_units[0]) * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, START_SIZE * eta_unit)
+    theta = unit_theta(term, START_SIZE * eta_units)
     reach = np.array(
         [
             float(np.sum(size * np.sum(np.abs(slope), axis=1)))
             for slope in template_slopes(term.covariance, theta)
         ]
     )
-    return np.asarray(START_SIZE * eta_unit / _positive(reach))
+    return np.asarray(START_SIZE * eta_units[0] / _positive(reach))
 
 
 def _positive(values: Array) -> Array:

@@ -38,7 +38,7 @@ from interlace_core.engine.columns import (
 from interlace_core.engine.gram import Triangle
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.outline import measured
-from interlace_core.records import Array, BoolArray, Evaluation
+from interlace_core.records import Array, BoolArray, Evaluation, Profiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,13 @@ class Standard:
     def given_covariance(self, covariance: Array) -> Array:
         """Return the covariance of the given psi from that of the standard one; NaN stays."""
         return covariance if self.back is None else _mapped(self.back, covariance)
+
+    def given_profiled(self, profiled: Profiled | None, place: slice) -> Array | None:
+        """Return the given covariance of what was profiled out; None if nothing was."""
+        if profiled is None or self.back is None:
+            return None if profiled is None else profiled.covariance
+        B = self.back[place, place]
+        return np.asarray(B @ profiled.covariance @ B.T)
 
     def given_fit(self, fit: Fit) -> Fit:
         """Return a fit of `problem` as one of `given`; its value is that of `given` already."""
@@ -364,7 +371,8 @@ def _of_term(term: RandomTerm, rows: Rows) -> _Part | None:
     if not c:
         return None
     if term.covariance.mixes_columns:
-        found = standard_columns(rows, c, factor=term.level_size, from_last=True)
+        own = _apart(rows, term) if term.along else rows
+        found = standard_columns(own, c, factor=term.level_size, from_last=True)
         return None if found is None else _in_columns(term, found)
     sizes = term.level_size * rows.reach()
     common = np.exp(np.mean(np.log(np.where(sizes > 0.0, sizes, 1.0))))
@@ -375,6 +383,21 @@ def _of_term(term: RandomTerm, rows: Rows) -> _Part | None:
             if part is not None:
                 return part
     return None
+
+
+def _apart(rows: Rows, term: RandomTerm) -> Rows:
+    """Return the rows of a term of several predictors, whose columns mix within each alone."""
+    along = np.array(term.column_predictors)
+
+    def triangle(units: Array) -> Array:
+        root, R = rows.triangle(units), np.zeros((along.size, along.size))
+        for _, own in term.by_predictor:
+            part = np.linalg.qr(root[:, own], mode="r")
+            R[np.ix_(own, own)] = part * np.where(np.diagonal(part) < 0.0, -1.0, 1.0)[:, None]
+        return R
+
+    alike = np.equal.outer(along, along)
+    return replace(rows, products=lambda units: rows.products(units) * alike, triangle=triangle)
 
 
 def _in_columns(term: RandomTerm, columns: Columns) -> _Part | None:

@@ -22,6 +22,9 @@ MAX_ITERATIONS = 25
 START_SIZE = 0.5
 """Standard deviation of the random effects at the start, in natural units of eta."""
 
+MANY_COLUMNS = 64
+"""Columns from which products of whole matrices are avoided."""
+
 HOLDING_CURVATURE = 0.1
 """Curvature, per unit of eta, that holds a further parameter's predictor near the family's own
 constant while coefficients are sought. Where the data tell next to nothing about a dispersion, a
@@ -77,7 +80,7 @@ def find_start(
         beta, units = beginning.beta, beginning.units
     psi = np.concatenate([np.zeros(problem.n_theta), beta])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        psi[place] = unit_theta(term, START_SIZE * units[term.predictor])
+        psi[place] = unit_theta(term, START_SIZE * term.own(units))
     return Start(psi if given is None else given(psi), units)
 
 
@@ -95,7 +98,7 @@ def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> St
     psi = np.concatenate([np.zeros(problem.n_theta), first_coefficients(problem)])
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         size = START_SIZE * float(np.exp(rng.normal()))
-        psi[place] = unit_theta(term, size * units[term.predictor])
+        psi[place] = unit_theta(term, size * term.own(units))
     for k, place in enumerate(problem.beta_slices()):
         p = place.stop - place.start
         if p:
@@ -113,8 +116,8 @@ def _root(gram: Array) -> Array:
     return np.asarray(root * unit)
 
 
-def unit_theta(term: RandomTerm, size: float) -> Array:
-    """Return the theta whose every column moves eta by `size` in root mean square.
+def unit_theta(term: RandomTerm, size: Array) -> Array:
+    """Return the theta whose every column moves eta by its `size`, (c,), in root mean square.
 
     Over the rows that it moves at all: of a factor's columns each row has one. Correlations are
     those of the structure's own start.
@@ -122,7 +125,14 @@ def unit_theta(term: RandomTerm, size: float) -> Array:
     covariance = term.covariance
     T = covariance.template(covariance.start())
     sd = size / np.where(term.reach > 0, term.reach, 1.0)
-    rows = (sd / np.linalg.norm(T, axis=1))[:, None] * T
+    length = np.linalg.norm(T, axis=1)  # 0 of what is held at 0
+    factor = sd / np.where(length > 0.0, length, 1.0)
+    if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
+        # of many times or places, without the cube of their number
+        change = covariance.rescaled(factor[0] * np.eye(factor.size))
+        if change is not None:
+            return np.asarray(change @ covariance.start())
+    rows = factor[:, None] * T
     return covariance.nearest(rows @ rows.T)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.columns import NOTHING_LEFT
+from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
 TOL_REL_BOUNDARY = 1e-3
@@ -47,7 +48,7 @@ def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
     """Return which thetas are at a bound for practical purposes, shape (n_theta,)."""
     at = np.zeros(problem.n_theta, dtype=bool)
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / units[term.predictor]
+        sizes = term.sizes / term.own(units)
         at[place] = term.covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY)
     return at
 
@@ -56,7 +57,7 @@ def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:
     """Return psi with each covariance that is next to a bound on it, shape (n_psi,)."""
     moved = psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / units[term.predictor]
+        sizes = term.sizes / term.own(units)
         moved[place] = term.covariance.snapped(psi[place], sizes, TOL_REL_BOUNDARY)
     return moved
 
@@ -115,13 +116,13 @@ def boundary_words(problem: Problem, psi: Array, at: BoolArray, units: Array) ->
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(at[place]):
             continue
-        gone = vanished(term, psi[place], units[term.predictor])
+        gone = vanished(term, psi[place], term.own(units))
         zero = [name for name, is_gone in zip(term.names, gone, strict=True) if is_gone]
         if zero:
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
         else:
             words.append(
-                f"the covariance of {', '.join(term.names)} | {term.group} is singular "
+                f"the covariance of {listed(term.names)} | {term.group} is singular "
                 "(a correlation of 1 or -1 among them)"
             )
     return tuple(words)
@@ -149,7 +150,7 @@ def with_ceiling(verdict: Verdict, value: float, tol_decrement: float) -> Verdic
     return replace(verdict, status=status, converged=True, remaining_gain=left, message=message)
 
 
-def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
+def vanished(term: RandomTerm, theta: Array, units: Array) -> BoolArray:
     """Return which columns of a term have a standard deviation of 0 for practical purposes.
 
     A column moves eta by what it has of its own beside those before it: with an intercept, by its
@@ -159,11 +160,11 @@ def vanished(term: RandomTerm, theta: Array, unit: float) -> BoolArray:
     ----------
     term : RandomTerm
     theta : ndarray, shape (n_theta,)
-    unit : float
-        Natural unit of the term's predictor.
+    units : ndarray, shape (c,)
+        Natural unit of each column's predictor.
     """
     sd = np.linalg.norm(term.covariance.template(theta), axis=1)
-    return np.asarray(sd * _own_sizes(term) / unit < TOL_REL_BOUNDARY)
+    return np.asarray(sd * _own_sizes(term) / units < TOL_REL_BOUNDARY)
 
 
 def _own_sizes(term: RandomTerm) -> Array:
@@ -171,8 +172,10 @@ def _own_sizes(term: RandomTerm) -> Array:
     n, c = term.Z.shape
     if n < c:
         return term.sizes
-    R = np.linalg.qr(term.Z, mode="r")
-    own = term.level_size * np.abs(np.diagonal(R)) / np.sqrt(n)
+    own = np.zeros(c)
+    for _, columns in term.by_predictor:
+        R = np.linalg.qr(term.Z[:, columns], mode="r")
+        own[columns] = term.level_size * np.abs(np.diagonal(R)) / np.sqrt(n)
     return np.where(own > NOTHING_LEFT * term.sizes, own, term.sizes)
 
 
@@ -241,7 +244,7 @@ def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple
     names, all_at_limits = [], True
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if np.any(undetermined[place]):
-            names.append(f"the covariance of {', '.join(term.names)} | {term.group}")
+            names.append(f"the covariance of {listed(term.names)} | {term.group}")
             all_at_limits = False
     for k, (predictor, place) in enumerate(
         zip(problem.predictors, problem.beta_slices(), strict=True)

@@ -58,6 +58,7 @@ class Registry:
         self._manager.add_hookspecs(hooks)
         self._waiting: deque[Source | Failure] | None = None
         self._registered: list[Registered] = []
+        self._sorted: dict[str, tuple[Registered, ...]] = {}
         self._failures: list[Failure] = []
         self._unwarned: deque[Failure] = deque()
         self._by_hand: set[str] = set()
@@ -132,8 +133,11 @@ class Registry:
         """Return all classes of a kind, sorted by name and distribution."""
         wanted = kind_named(kind).name
         self._ensure_loaded()
-        found = [each for each in self._registered if each.kind == wanted]
-        return tuple(sorted(found, key=lambda each: (each.name, each.distribution)))
+        if wanted not in self._sorted:  # each fit asks several times
+            found = [each for each in self._registered if each.kind == wanted]
+            found.sort(key=lambda each: (each.name, each.distribution))
+            self._sorted[wanted] = tuple(found)
+        return self._sorted[wanted]
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -224,6 +228,7 @@ class Registry:
                 self._note(source.failure("name", error, outcome.kind, outcome.name))
             else:
                 self._registered.append(outcome)
+                self._sorted.clear()
 
     def _provides(self, distribution: str, offered: Registered) -> bool:
         rivals = [each for each in self._registered if each.kind == offered.kind]
@@ -244,6 +249,7 @@ class Registry:
         if self._manager.has_plugin(source.key):
             self._manager.unregister(name=source.key)
         self._registered = [each for each in self._registered if kept(each)]
+        self._sorted.clear()
         self._failures = [each for each in self._failures if kept(each)]
 
     def _warn(self) -> None:

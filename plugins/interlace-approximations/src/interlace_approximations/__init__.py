@@ -10,9 +10,11 @@ def interlace_approximations() -> list[type[Approximation]]:
     from interlace_approximations.joint_mode import JointMode
     from interlace_approximations.laplace import Laplace
     from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
+    from interlace_approximations.restricted_laplace import RestrictedLaplace
 
     return [
         Laplace,
+        RestrictedLaplace,
         AdaptiveGaussHermite,
         VectorGaussHermite,
         JointMode,

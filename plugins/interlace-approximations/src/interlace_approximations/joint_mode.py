@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_approximations.joint_parts import JointModeOverParts
-from interlace_approximations.laplace import Adjoint, Laplace, laplace_value_gradient
+from interlace_approximations.laplace import (
+    Adjoint,
+    Further,
+    Laplace,
+    laplace_value_gradient,
+)
 from interlace_approximations.marginal import Marginal
 from interlace_core.contract import Approximation, Array, Evaluation, Problem, Profiled, Status
 from interlace_core.engine import (
@@ -136,7 +141,11 @@ class JointModeObjective:
         conditional, joint, beta = found
         self._u, self._beta = joint.mode.point.u, beta
         value, gradient = laplace_value_gradient(
-            conditional, joint.mode, psi, lambda a, c: _solve_adjoint(conditional, joint, a, c)
+            conditional,
+            joint.mode,
+            psi,
+            lambda a, c: solve_adjoint(conditional, joint, a, c),
+            self._further(conditional, joint),
         )
         gradient[place] = 0.0
         profiled = Profiled(beta, joint.marginal.solve(np.eye(beta.size)))
@@ -145,6 +154,10 @@ class JointModeObjective:
         return Evaluation(
             value, gradient, joint.mode.point.u, status, joint.mode.iterations, profiled
         )
+
+    def _further(self, conditional: Conditional, joint: Joint) -> Further | None:
+        """Return what log|H| / 2 has beside its part in u; here nothing."""
+        return None
 
     def _lowest(self, psi: Array, beta: Array) -> tuple[Conditional, Joint, Array] | None:
         """Return the joint mode, or a lower one where another u is better at the same beta."""
@@ -270,7 +283,7 @@ def _cross(
     return cross, solved
 
 
-def _solve_adjoint(
+def solve_adjoint(
     conditional: Conditional, joint: Joint, adjoint: Array, c: dict[int, Array]
 ) -> Adjoint:
     """Solve the joint system for the sensitivity of log|H| / 2 to (u, beta)."""

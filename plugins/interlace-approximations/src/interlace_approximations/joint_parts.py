@@ -18,6 +18,7 @@ from interlace_approximations.laplace import (
 from interlace_approximations.marginal import Marginal
 from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status, Sums
 from interlace_core.engine import (
+    LARGE,
     Conditional,
     Mode,
     ModeMemory,
@@ -161,8 +162,10 @@ def _cross_solved(conditional: Conditional, mode: Mode) -> tuple[Array, Array]:
 def _mode(problem: Problem, settings: ModeSettings, psi: Array) -> tuple[Conditional, Mode] | None:
     """Return f at psi and its mode; the last one, if that was there."""
     layout = layout_of(problem)
-    memory: ModeMemory = problem.cache.setdefault(ModeMemory, ModeMemory(layout.structure.q))
-    known = problem.cache.get(_mode)
+    kept = problem.cache.setdefault(LARGE, {})
+    first = problem.cache.get(_mode)
+    memory: ModeMemory = kept.setdefault(ModeMemory, ModeMemory(layout.structure.q, first))
+    known = kept.get(_mode)
     if known is not None and np.array_equal(known[0], psi):
         last: tuple[Conditional, Mode] | None = known[1]
         return last
@@ -171,5 +174,6 @@ def _mode(problem: Problem, settings: ModeSettings, psi: Array) -> tuple[Conditi
     found = None if mode is None else (conditional, mode)
     if mode is not None:
         memory.remember(conditional, mode)
-    problem.cache[_mode] = psi.copy(), found
+        problem.cache[_mode] = mode.point.u
+    kept[_mode] = psi.copy(), found
     return found

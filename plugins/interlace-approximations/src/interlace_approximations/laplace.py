@@ -12,8 +12,9 @@ of Z'WZ alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -128,11 +129,30 @@ class Adjoint:
     undone: float = 0.0
 
 
+@dataclass(frozen=True)
+class Further:
+    """What log|H| / 2 has beside its part in u, where other inner variables are integrated out too.
+
+    Attributes
+    ----------
+    value : float
+    leverages : dict from pairs of predictors to ndarray, shape (n,)
+        What the rows' leverages are higher by, as `predictor_pullback` takes them.
+    template : list of ndarray, shape (c, c)
+        Its derivative in T at fixed W, one per factor.
+    """
+
+    value: float
+    leverages: dict[tuple[int, int], Array]
+    template: list[Array]
+
+
 def laplace_value_gradient(
     conditional: Conditional,
     mode: Mode,
     psi: Array,
     solve_adjoint: Callable[[Array, dict[int, Array]], Adjoint] | None = None,
+    further: Further | None = None,
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), at the conditional mode.
 
@@ -151,18 +171,21 @@ def laplace_value_gradient(
     solve_adjoint : callable, optional
         From the sensitivities of log|H| / 2 to u and to the predictors to the adjoint
         solution; by default u alone is determined by the mode.
+    further : Further, optional
+        Of inner variables that are integrated out beside u.
     """
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
     # 1. the value
     inverse = mode.factorisation.selected_inverse()
-    c = predictor_pullback(conditional, mode, inverse)
+    c = predictor_pullback(conditional, mode, inverse, further.leverages if further else {})
     sensitivity = conditional.pull({r: c.get(r) for r in random})
     value = (
         mode.point.value
         + 0.5 * mode.factorisation.logdet
         + float((0.5 * mode.gradient + sensitivity) @ mode.step)
+        + (further.value if further else 0.0)
     )
     # 2. the adjoint
     if solve_adjoint is None:
@@ -178,6 +201,8 @@ def laplace_value_gradient(
     gradient = fixed_gradient(problem, scores, psi.size)
     # 4. the templates
     dT = template_pullback(conditional, mode, inverse)
+    for f, own in enumerate(further.template if further else ()):
+        dT[f] += own
     Zs = scatter(structure, {r: scores[r] for r in random})
     Zl = scatter(structure, {r: derivatives.get(r) for r in random})
     u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
@@ -218,15 +243,23 @@ def fixed_gradient(problem: Problem, scores: dict[int, Array], n_psi: int) -> Ar
     return gradient
 
 
-def predictor_pullback(conditional: Conditional, mode: Mode, inverse: Blocks) -> dict[int, Array]:
+def predictor_pullback(
+    conditional: Conditional,
+    mode: Mode,
+    inverse: Blocks,
+    more: Mapping[tuple[int, int], Array] = MappingProxyType({}),
+) -> dict[int, Array]:
     """Return c_m = d(log|H| / 2) / d eta_m at fixed Lambda, one array (n,) per predictor.
 
     `c_m = -1/2 sum_{k,l} h_kl l_klm`, with h the blocks of the diagonal of
-    Z Lambda H^-1 Lambda' Z'. Predictors that do not move H are left out.
+    Z Lambda H^-1 Lambda' Z', and `more` added to them. Predictors that do not move H are left out.
     """
     derivatives = mode.point.derivatives
     c: dict[int, Array] = {}
-    for (k, m), h in _leverages(conditional, inverse).items():
+    leverages = _leverages(conditional, inverse)
+    for pair, h in more.items():
+        leverages[pair] = leverages[pair] + h if pair in leverages else h
+    for (k, m), h in leverages.items():
         for predictor in conditional.layout.problem.active():
             third = derivatives.get(k, m, predictor)
             if third is None:

@@ -35,10 +35,14 @@ from interlace_core.contract import (
     StartingValues,
     Status,
     UnsupportedModelError,
-    require_here,
     total,
 )
-from interlace_core.engine import NotPositiveDefiniteError, compiled_linear, layout_of
+from interlace_core.engine import (
+    NotPositiveDefiniteError,
+    compiled_linear,
+    covariance_by_term,
+    layout_of,
+)
 
 
 class MaximumLikelihood(Approximation):
@@ -141,6 +145,21 @@ class RestrictedLikelihood(MaximumLikelihood):
         """Return the mean's coefficients."""
         return problem.beta_slices()[0]
 
+    def over_parts(self, problem: Problem) -> LinearOverParts:
+        """Return the criterion from products of the parts, which add up.
+
+        Raises
+        ------
+        UnsupportedModelError
+            As for maximum likelihood, and if Kenward and Roger's covariance is asked for.
+        """
+        if self.kenward_roger:
+            raise UnsupportedModelError(
+                "fit: df_method='kenward-roger' takes all rows at once, and those of this model "
+                "lie in parts. Use df_method='satterthwaite'."
+            )
+        return super().over_parts(problem)
+
     def unrestricted(self) -> Approximation:
         """Return maximum likelihood."""
         return MaximumLikelihood()
@@ -157,7 +176,6 @@ class RestrictedLikelihood(MaximumLikelihood):
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
-        require_here(problem)
         found = kenward_roger(problem, psi)
         given = {
             name: values if name == "W" else _given(problem, values)
@@ -218,14 +236,12 @@ class LinearShortcuts(Shortcuts):
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
-        """Return the diagonal blocks of H^-1; those of a chain too are dense."""
-        plain = self.data.layout.plain
-        data = self.data if plain is None else CrossProducts.of(plain)
+        """Return the diagonal blocks of H^-1."""
         try:
-            inverse = LinearPoint(data, psi).factorisation.selected_inverse()
+            point = LinearPoint(self.data, psi)
         except NotPositiveDefiniteError:
             return None
-        return [inverse[f, f] for f in range(len(data.layout.structure.factors))]
+        return covariance_by_term(point.layout, point.factorisation)
 
 
 class LinearObjective:
@@ -343,7 +359,7 @@ def _obstacle(problem: Problem) -> str:
     """Return in words what keeps a problem from being a linear mixed model."""
     if not problem.family.linear_normal:
         return f"the family {problem.family.name!r}"
-    if any(term.predictor > 0 for term in problem.terms):
+    if any(k > 0 for term in problem.terms for k, _ in term.by_predictor):
         return "random effects on the dispersion"
     if any(each.names != ("Intercept",) for each in problem.predictors[2:]):
         return "a formula for the correlation"

@@ -35,6 +35,10 @@ MAX_CONDITION = 1e6
 division costs as many digits as the condition has, and a gradient needs no more than eight."""
 
 
+LEAST_SHARE_LEFT = 1e-2
+"""Of the response's sum of squares, below which what effects leave of it is made to more digits."""
+
+
 class LinearPoint(Reduced):
     """A linear mixed model at one psi = (theta, beta, log sigma); beta is not looked at.
 
@@ -68,8 +72,22 @@ class LinearPoint(Reduced):
         M = self.tau * data.SS
         for part, u in zip(pulled, self.U, strict=True):
             M = M - sum(a @ b.T for a, b in zip(part, u, strict=True))
+        if M.size and M[-1, -1] < LEAST_SHARE_LEFT * self.tau * data.SS[-1, -1]:
+            M = M - self._undone()
         logdet = self.factorisation.logdet
         super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights)
+
+    def _undone(self) -> Array:
+        """Return U'(p - H U) of the columns, p what they were solved from: 0 but for rounding.
+
+        What is left of [Q r] is least at U, and by as much too large where it is off: without it an
+        error in U counts once, with it by its square. That matters where effects leave little.
+        """
+        total = np.zeros(self.data.SS.shape)
+        for i, (factor, T, U) in enumerate(zip(self._factors, self.T, self.U, strict=True)):
+            left = factor.gather(_templated(T.T, self._left_over(i))) - U
+            total += sum(a @ b.T for a, b in zip(U, left, strict=True))
+        return 0.5 * (total + total.T)
 
     @property
     def _factors(self) -> tuple[Factor, ...]:

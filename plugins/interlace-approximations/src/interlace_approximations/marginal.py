@@ -39,6 +39,14 @@ class Marginal:
         """Whether no direction curves the wrong way beyond rounding."""
         return self._values is None or bool(np.all(self._values > -FLOOR))
 
+    @property
+    def logdet(self) -> float:
+        """The logarithm of its determinant."""
+        scale = -2.0 * float(np.sum(np.log(self._scale)))
+        if self._values is None:
+            return scale + 2.0 * float(np.sum(np.log(np.diagonal(self._root))))
+        return scale + float(np.sum(np.log(np.maximum(np.abs(self._values), FLOOR))))
+
     def solve(self, right: Array) -> Array:
         """Return the inverse times one or several columns, shape (p,) or (p, m)."""
         right = (right.T * self._scale).T

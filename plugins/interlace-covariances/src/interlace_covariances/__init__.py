@@ -13,7 +13,7 @@ def interlace_covariances() -> list[type[Covariance]]:
         OrnsteinUhlenbeck,
     )
     from interlace_covariances.places import Exponential, Gaussian, Matern
-    from interlace_covariances.reduced import ReducedRank
+    from interlace_covariances.reduced import ReducedRank, Shared
     from interlace_covariances.structures import (
         CompoundSymmetry,
         EqualVariances,
@@ -39,4 +39,5 @@ def interlace_covariances() -> list[type[Covariance]]:
         Proportional,
         Known,
         ReducedRank,
+        Shared,
     ]

@@ -9,17 +9,16 @@ import numpy as np
 from interlace_core.contract import Array, Covariance, Kind
 
 
-class Proportional(Covariance):
-    """`s^2 K` with K known, such as the relatedness of species; s is estimated.
+class OfKnownMatrix(Covariance):
+    """What both share: the matrix and its root.
 
     Parameters
     ----------
     size : int
     matrix : ndarray, shape (size, size), optional
-        K, a covariance; the identity by default.
+        A covariance; the identity by default.
     """
 
-    name = "propto"
     takes_levels_only = True
     takes_matrix = True
     crosses_bounds = True
@@ -28,6 +27,12 @@ class Proportional(Covariance):
         super().__init__(size)
         self.matrix = np.eye(size) if matrix is None else np.asarray(matrix, dtype=np.float64)
         self.matrix_root = root_of(self.matrix)
+
+
+class Proportional(OfKnownMatrix):
+    """`s^2 K` with K known, such as the relatedness of species; s is estimated."""
+
+    name = "propto"
 
     @property
     def n_theta(self) -> int:
@@ -80,25 +85,10 @@ class Proportional(Covariance):
         return np.array(values, dtype=np.float64)
 
 
-class Known(Covariance):
-    """The matrix itself: nothing is estimated.
-
-    Parameters
-    ----------
-    size : int
-    matrix : ndarray, shape (size, size), optional
-        A covariance; the identity by default.
-    """
+class Known(OfKnownMatrix):
+    """The matrix itself: nothing is estimated."""
 
     name = "equalto"
-    takes_levels_only = True
-    takes_matrix = True
-    crosses_bounds = True
-
-    def __init__(self, size: int, matrix: Array | None = None) -> None:
-        super().__init__(size)
-        self.matrix = np.eye(size) if matrix is None else np.asarray(matrix, dtype=np.float64)
-        self.matrix_root = root_of(self.matrix)
 
     @property
     def n_theta(self) -> int:

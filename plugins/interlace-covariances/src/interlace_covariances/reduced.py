@@ -133,3 +133,38 @@ class ReducedRank(Covariance):
     def from_natural(self, values: Array) -> Array:
         """Return the loadings."""
         return np.array(values, dtype=np.float64)
+
+
+class Shared(ReducedRank):
+    """One effect that all columns share, each with a loading: `b_j = lambda_j b`, lambda_1 = 1.
+
+    Of rank 1: theta holds the deviation s of the first column, and `lambda_j s` of the others.
+    """
+
+    name = "shared"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, 1)
+
+    def names(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the first column's standard deviation, and the loading of each other."""
+        return (f"sd({columns[0]})", *(f"loading({each})" for each in columns[1:]))
+
+    def natural(self, theta: Array) -> Array:
+        """Return them; loadings on an effect that does not vary are infinite, or 0."""
+        s, others = self.canonical(theta)[0], self.canonical(theta)[1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            loadings = others / s
+        return np.concatenate([[s], np.where(others == 0.0, 0.0, loadings)])
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return that the first is a standard deviation, and loadings are of any sign."""
+        loading: tuple[Kind, ...] = ("real",)
+        first: tuple[Kind, ...] = ("sd",)
+        return first + loading * (self.size - 1)
+
+    def from_natural(self, values: Array) -> Array:
+        """Return theta."""
+        if values[0] < 0.0 or not np.all(np.isfinite(values)):
+            raise ValueError(f"a standard deviation of 0 or more and finite loadings, got {values}")
+        return np.array([values[0], *(values[0] * values[1:])])

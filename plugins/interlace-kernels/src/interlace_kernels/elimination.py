@@ -60,12 +60,13 @@ class EliminationStruct(ctypes.Structure):
     )
 
 
-def serves(layout: Any) -> bool:
+def serves(structure: Any, plan: Any) -> bool:
     """Return whether the structure is some factors of independent levels, of few effects each."""
-    factors, plan = layout.structure.factors, layout.plan
+    factors = structure.factors
     if not 2 <= len(factors) <= MOST_FACTORS or not isinstance(plan, EliminationPlan):
         return False
-    return all(len(factor.columns) <= MOST_COLUMNS for factor in factors)
+    few = all(len(factor.columns) <= MOST_COLUMNS for factor in factors)
+    return few and plan.then is None and all(factor.independent for factor in factors)
 
 
 class Elimination:
@@ -73,7 +74,8 @@ class Elimination:
 
     Parameters
     ----------
-    layout : engine.Layout
+    structure : engine.Structure
+    plan : engine.EliminationPlan
         That `serves`.
 
     Attributes
@@ -83,11 +85,11 @@ class Elimination:
         Numbers of the blocks of a matrix on the pattern.
     """
 
-    def __init__(self, layout: Any) -> None:
+    def __init__(self, structure: Any, plan: Any) -> None:
         self._keep: list[Any] = []
         self.struct = EliminationStruct()
         self._complement: ComplementOfPython | None = None
-        structure, plan = layout.structure, layout.plan
+        self._own_rows, self._of_python = 0, None
         self._blocks(structure)
         self.struct.nested = plan.last
         for step in plan.nested:
@@ -95,8 +97,7 @@ class Elimination:
                 self.struct.link[step.factor][r][s] = self._index(above.codes)
         if plan.crossed is not None:
             self._crossed(plan, structure)
-        for name in ("H", "Y", "N"):
-            setattr(self.struct, name, self._at(np.empty(self.entries)))
+        self._complete()
 
     def _blocks(self, structure: Any) -> None:
         struct, at = self.struct, 0
@@ -149,12 +150,33 @@ class Elimination:
             struct.places = self._at(places)
         # 3. blocks of later factors
         struct.rest = self._at(_rest(crossed))
-        struct.scratch = self._at(np.empty(2 * c * (struct.most + size) + 8 * size))
         # 4. the complement
-        if size <= OWN_ROWS and places is None:
-            struct.S = self._at(np.empty(2 * size * size))
-        else:
-            self._call_back(crossed.complement)
+        self._own_rows = size if size <= OWN_ROWS and places is None else 0
+        self._of_python = None if self._own_rows else crossed.complement
+
+    def _complete(self) -> None:
+        """Set what a factorisation writes to."""
+        self._matrices = {name: np.empty(self.entries) for name in ("H", "Y", "N")}
+        for name, values in self._matrices.items():
+            setattr(self.struct, name, values.ctypes.data)
+        if self._own_rows:
+            self.struct.S = self._at(np.empty(2 * self._own_rows**2))
+        if self.struct.size:
+            rows = self.struct.most + self.struct.size
+            c = self.struct.c[self.struct.nested]
+            self.struct.scratch = self._at(np.empty(2 * c * rows + 8 * self.struct.size))
+        if self._of_python is not None:
+            self._call_back(self._of_python)
+
+    def another(self) -> Elimination:
+        """Return the same elimination with memory of its own, for another matrix."""
+        other: Elimination = object.__new__(Elimination)
+        other.entries, other._own_rows = self.entries, self._own_rows
+        other._of_python, other._complement = self._of_python, None
+        other._keep = [self]
+        other.struct = EliminationStruct.from_buffer_copy(self.struct)
+        other._complete()
+        return other
 
     def _call_back(self, complement: Any) -> None:
         own = self._complement = ComplementOfPython(complement)
@@ -173,10 +195,24 @@ class Elimination:
         if self._complement is not None:
             self._complement.finish()
 
-    def blocks(self, A: Any) -> Array:
-        """Return blocks of shape (c_i, c_j, P) as C has them, one after the other."""
-        parts = [np.ascontiguousarray(A[key].transpose(2, 1, 0)).ravel() for key in sorted(A)]
-        return np.concatenate(parts)
+    def write(self, blocks: Any) -> None:
+        """Write the blocks of a matrix, shape (c_i, c_j, P), to where H is."""
+        H, at = self._matrices["H"], 0
+        for key in sorted(blocks):
+            block = blocks[key].transpose(2, 1, 0)
+            H[at : at + block.size].reshape(block.shape)[:] = block
+            at += block.size
+
+    def read(self, name: str) -> dict[tuple[int, int], Array]:
+        """Return the blocks of a matrix, shape (c_i, c_j, P)."""
+        struct, values, found = self.struct, self._matrices[name], {}
+        for i in range(struct.F):
+            for j in range(i, struct.F):
+                shape = struct.P[i][j], struct.c[j], struct.c[i]
+                at = struct.block[i][j]
+                block = values[at : at + int(np.prod(shape))].reshape(shape)
+                found[i, j] = block.transpose(2, 1, 0)
+        return found
 
     def _index(self, values: IntArray) -> int:
         return self._at(np.ascontiguousarray(values, dtype=np.int32))

@@ -18,6 +18,7 @@ from interlace_core.contract import (
     RowKernel,
 )
 from interlace_kernels import linear, objectives, several
+from interlace_kernels import plan as plans
 from interlace_kernels import rows as row_kernels
 from interlace_kernels import search as searches
 from interlace_kernels.library import library
@@ -67,6 +68,10 @@ class CompiledKernels(Kernels):
         if several.serves_several(layout):
             return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
+
+    def plan(self, structure: Any, plan: Any) -> Any | None:
+        """Return the plan in C of a structure of several factors."""
+        return plans.compiled_plan(library(), structure, plan)
 
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool

@@ -143,14 +143,11 @@ class Model:
         problem = layout.problem
         K, n = len(problem.predictors), problem.n
         (random,) = layout.structure.random_predictors
-        self._keep: list[Any] = [rows]
+        self._keep: list[Any] = []
         self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
         slots = (K + 1) * (K + 2) * (K + 3) // 6
         struct = self.struct = ModelStruct()
-        columns = np.asfortranarray(rows.columns)
-        struct.rows, struct.y, struct.ldy = rows.address, self._at(columns), len(columns)
-        if rows.data is not None:
-            struct.data = self._at(np.frombuffer(rows.data, dtype=np.uint8))  # type: ignore[call-overload]
+        self.take(rows, struct)
         if problem.weights is not None:
             struct.weights = self._at(np.ascontiguousarray(problem.weights))
         struct.n, struct.K, struct.c, struct.random = n, K, c, random
@@ -162,6 +159,15 @@ class Model:
         struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
         struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
         struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
+
+    def take(self, rows: RowKernel, struct: ModelStruct) -> None:
+        """Let a struct point to the rows of a response, which are kept instead of the last ones."""
+        columns = np.asfortranarray(rows.columns)
+        data: Any = rows.data
+        numbers = None if data is None else np.frombuffer(data, dtype=np.uint8)
+        self._rows = rows, columns, numbers
+        struct.rows, struct.y, struct.ldy = rows.address, columns.ctypes.data, len(columns)
+        struct.data = None if numbers is None else numbers.ctypes.data
 
     def tree(self, layout: Any) -> TreeStruct:
         """Return the struct of nested factors, around that of the finest."""

@@ -110,6 +110,12 @@ class ModeObjective(CompiledObjective):
         u = self._model.u
         return mode_function(self._library, self._layout, self, self._name, self._struct, u)
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Point to the rows of another response."""
+        self._model.take(rows, getattr(self._struct, "m", self._struct))
+        self._model.u[:] = mode
+        return True
+
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
         n_theta, u = self._layout.problem.n_theta, self._model.u

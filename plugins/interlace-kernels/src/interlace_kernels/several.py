@@ -20,6 +20,7 @@ from interlace_kernels.elimination import (
 from interlace_kernels.library import Library
 from interlace_kernels.model import BLOCK_ROWS, Int, Model, ModelStruct, Pointer, leading_dimension
 from interlace_kernels.objectives import MOST_PREDICTORS, ModeObjective
+from interlace_kernels.plan import plain_plan
 
 VECTORS = 11
 """Vectors of c/several.c, of q numbers each."""
@@ -53,7 +54,7 @@ class SeveralModel(Model):
     def __init__(self, layout: Any, rows: RowKernel, settings: Any, mode: Array | None) -> None:
         self._begin(layout, rows, settings, mode, BLOCK_ROWS, leading_dimension(BLOCK_ROWS), c=1)
         structure, n, K = layout.structure, layout.problem.n, len(layout.problem.predictors)
-        self.elimination = Elimination(layout)
+        self.elimination = Elimination(structure, plain_plan(layout.plan))
         several = self.several = SeveralStruct()
         several.m, several.e = self.struct, self.elimination.struct
         for f, factor in enumerate(structure.factors):
@@ -87,6 +88,11 @@ class SeveralObjective(ModeObjective):
         self._elimination = model.elimination
         super().__init__(library, "ik_laplace_several", layout, model, model.several)
 
+    def take(self, rows: RowKernel, mode: Array) -> bool:
+        """Point to the rows of another response, of which nothing is known yet."""
+        self._struct.last = 0
+        return super().take(rows, mode)
+
     @cached_property
     def function(self) -> CompiledFunction | None:
         """The same in C; None where Python factorises, and can be interrupted between points."""
@@ -102,4 +108,5 @@ class SeveralObjective(ModeObjective):
 def serves_several(layout: Any) -> bool:
     """Return whether the structure is several factors, on one predictor, that C eliminates."""
     few = len(layout.problem.predictors) <= MOST_PREDICTORS
-    return few and len(layout.structure.random_predictors) == 1 and serves(layout)
+    one = len(layout.structure.random_predictors) == 1
+    return few and one and serves(layout.structure, plain_plan(layout.plan))

@@ -185,6 +185,26 @@ class ChainSystem:
         """The diagonal of C H^-1 C', shape (c, L)."""
         return Recursion(np.square(self._gain)).forward(np.square(self.root.shocks) / self.p)
 
+    def covariance(self) -> Array:
+        """Return H^-1 within each group, shape (c, c, L).
+
+        Given what was before it u_t is `- beta_t v_(t-1)` and noise of variance 1 / p_t, and v
+        hands on its covariance with u_s.
+        """
+        c, L = self.root.shape
+        beta = self.root.shocks * self._gain * self.J
+        found, with_v = np.empty((c, c, L)), np.zeros((c, L))
+        for t in range(c):
+            found[t, :t] = found[:t, t] = -beta[t] * with_v[:t]
+            found[t, t] = 1.0 / self.p[t]
+            with_v[:t] *= self._gain[t]
+            if t:
+                before = -beta[t] * self.variances[t - 1]
+                found[t, t] -= beta[t] * before
+                with_v[t] = self.root.carry[t] * before
+            with_v[t] += self.root.shocks[t] * found[t, t]
+        return found
+
     def slopes(self) -> ChainSlopes:
         """Return the derivatives of log|H| / 2 at fixed w."""
         d, r, pull = self.root.shocks, self.root.carry, self.J / self.p

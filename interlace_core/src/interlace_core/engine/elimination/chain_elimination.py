@@ -147,6 +147,21 @@ class _Chained(Factorisation):
             np.einsum("atl,atl->t", moved, -d * relative),
         )
 
+    def chain_covariance(self, r: int) -> Array:
+        c, L = shape = self._plan.root.shape
+        u = self._plan.root.shocks * self._relative.reshape(-1, c, L)
+        moved = self._with_others(u.reshape(self._K.shape)) if len(self._K) else self._K
+        if r != self._i:
+            return -self._in_groups(r, moved).reshape(-1, *shape).transpose(1, 0, 2)
+        own = self._system.covariance()
+        if len(self._K):
+            own += np.einsum("atl,asl->tsl", moved.reshape(-1, c, L), u, optimize=True)
+        return own
+
+    def _in_groups(self, r: int, moved: Array) -> Array:
+        """Return the rows of some columns of K that are a factor's in each group, (c_r, c L)."""
+        raise NotImplementedError
+
     def _with_others(self, x: Array) -> Array:
         """Return N x with N the covariance of the others that K's columns belong to."""
         raise NotImplementedError
@@ -219,6 +234,9 @@ class _ChainFirst(_Chained):
         moved = np.einsum("abl,btl->atl", self._others, x.reshape(-1, c, L))
         return np.asarray(moved.reshape(x.shape))
 
+    def _in_groups(self, r: int, moved: Array) -> Array:
+        return moved[self._places[r]]
+
     def _by_group(self, a: Array, b: Array) -> Array:
         """Return the sums over times of products of columns, shape (m, k, L)."""
         c, L = self._plan.root.shape
@@ -287,6 +305,11 @@ class _ChainBordered(_Chained):
 
     def _with_others(self, x: Array) -> Array:
         return np.asarray(self._inverse @ x)
+
+    def _in_groups(self, r: int, moved: Array) -> Array:
+        c, L = self._plan.root.shape
+        groups = np.tile(np.arange(L), c)
+        return np.asarray(moved[self._scalars(r, groups), np.arange(c * L)[None, :]])
 
     def _scalars(self, r: int, levels: IntArray) -> IntArray:
         """Return the places in the border of levels of a factor, shape (c, P)."""

@@ -54,6 +54,20 @@ class Factorisation(ABC):
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
         return None
 
+    def chain_covariance(self, r: int) -> Array:
+        """Return the covariance of u of the structure's chain with a factor's, in each group.
+
+        Parameters
+        ----------
+        r : int
+            The chain's factor, or a later one with the chain's groups as levels.
+
+        Returns
+        -------
+        ndarray, shape (times, c_r, L)
+        """
+        raise NotImplementedError
+
 
 class Plan(ABC):
     """How to factorise H for a structure; made once per fit."""
@@ -306,6 +320,9 @@ class _Nested(Factorisation):
 
     def chain_slopes(self) -> ChainSlopes | None:
         return self._rest.chain_slopes()
+
+    def chain_covariance(self, r: int) -> Array:
+        return self._rest.chain_covariance(r)
 
 
 class _Crossed(Factorisation):

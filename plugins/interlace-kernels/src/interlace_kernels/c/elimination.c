@@ -330,7 +330,7 @@ static double eliminate_last(const ik_elimination *e)
     return log_det + own_cholesky(e->size, S);
 }
 
-int32_t ik_factorise(const ik_elimination *e, double *log_det)
+IK_EXPORT int32_t ik_factorise(const ik_elimination *e, double *log_det)
 {
     int64_t i;
     *log_det = 0.0;
@@ -409,7 +409,7 @@ static void pass_crossed(const ik_elimination *e, int up, double *own, double *t
     }
 }
 
-int32_t ik_solve(const ik_elimination *e, double *x)
+IK_EXPORT int32_t ik_solve(const ik_elimination *e, double *x)
 {
     const int64_t last = e->nested, L = e->L[last];
     double *own = x + e->start[last], *tail = own + e->c[last] * L;
@@ -549,7 +549,7 @@ static void select_nested(const ik_elimination *e, int64_t i)
     }
 }
 
-int32_t ik_select(const ik_elimination *e)
+IK_EXPORT int32_t ik_select(const ik_elimination *e)
 {
     int64_t i;
     if (select_last(e))

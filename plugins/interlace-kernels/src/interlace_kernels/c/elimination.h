@@ -47,13 +47,13 @@ typedef struct {
 void ik_weigh(const ik_elimination *e, const double *A, const double *T, double tau);
 
 /* Factorise H, whose blocks are overwritten; 0, or 1 where it is not positive definite. */
-int32_t ik_factorise(const ik_elimination *e, double *log_det);
+IK_EXPORT int32_t ik_factorise(const ik_elimination *e, double *log_det);
 
 /* x = H^-1 x; x holds q numbers. */
-int32_t ik_solve(const ik_elimination *e, double *x);
+IK_EXPORT int32_t ik_solve(const ik_elimination *e, double *x);
 
 /* Fill in N, the entries of H^-1 on the pattern. */
-int32_t ik_select(const ik_elimination *e);
+IK_EXPORT int32_t ik_select(const ik_elimination *e);
 
 /* y = T'A T x + x, with 2 q numbers of scratch. */
 void ik_times(const ik_elimination *e, const double *A, const double *T, const double *x, double *y,

@@ -1,0 +1,133 @@
+"""Data in parts beside the same data in one frame: python benchmarks/parts.py --rows 1e6.
+
+Each fit is a process of its own, with imports and a small fit before the clock starts. Memory is
+what is no file (RssAnon, as Linux tells it); coded bytes are those of the arrays of all parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MODELS = {
+    "intercepts": ("y ~ x + (1 | g)", "binomial"),
+    "slopes": ("k ~ x + (1 + x | g)", "poisson"),
+    "categories": ("y ~ f + (1 | h)", "binomial"),
+}
+ROWS_OF_A_GROUP = 200
+
+
+def write(folder: Path, rows: int, files: int) -> None:
+    """Write so many rows to files, in each of which the rows of its groups are together."""
+    rng = np.random.default_rng(0)
+    per = rows // files
+    groups = max(per // ROWS_OF_A_GROUP, 2)
+    for k in range(files):
+        g = rng.integers(0, groups, per)
+        effects = 0.5 * rng.normal(size=(2, groups))
+        x, f = rng.normal(size=per), rng.integers(0, 8, per)
+        eta = 0.2 + 0.3 * x + effects[0][g] + 0.1 * f
+        table = {
+            "g": g + k * groups,
+            "h": rng.integers(0, 1000, per),
+            "f": np.array(list("abcdefgh"))[f],
+            "x": x,
+            "y": (rng.uniform(size=per) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int64),
+            "k": rng.poisson(np.exp(np.clip(0.5 * eta + 0.5 * effects[1][g] * x, None, 5.0))),
+        }
+        pd.DataFrame(table).to_parquet(folder / f"part-{k:04d}.parquet", index=False)
+
+
+def measure(folder: str, model: str, how: str, memory: str) -> dict[str, Any]:
+    """Fit in this process; return what it took."""
+    import interlace
+
+    formula, family = MODELS[model]
+    small = pd.DataFrame({"g": np.arange(99) % 9, "y": np.arange(99) % 2})
+    interlace.glmer("y ~ 1 + (1 | g)", small, "binomial")
+    interlace.in_parts(folder)
+    import pyarrow.dataset  # noqa: F401
+
+    base, peak, ended = anonymous(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            peak[0] = max(peak[0], anonymous())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    wall, cpu = time.perf_counter(), time.process_time()
+    data: Any = (
+        pd.read_parquet(folder)
+        if how == "frame"
+        else interlace.in_parts(folder, memory=memory or None, distinct=how == "distinct")
+    )
+    fit = interlace.glmer(formula, data, family)
+    took = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+    ended.set()
+    watcher.join()
+    took |= {"cpu_us_row": 1e6 * took["cpu_s"] / fit.nobs, "base_MB": base, "peak_MB": peak[0]}
+    if how == "parts":
+        parts = fit.training.problem.parts.engine.parts
+        took["coded_MB"] = sum(coded(each) for each in parts) / 2**20
+        took["rounds"] = fit.in_parts.rounds
+    return took | {"llf": fit.llf, "evaluations": fit.fit.n_evaluations, "data": fit.settings.parts}
+
+
+def coded(problem: Any) -> float:
+    """Return the bytes of a part's arrays."""
+    arrays = [problem.y, *(p.X for p in problem.predictors)]
+    arrays += [each for term in problem.terms for each in (term.Z, term.codes)]
+    return float(sum(each.nbytes for each in arrays if 0 not in each.strides))
+
+
+def anonymous() -> float:
+    """Return the megabytes of the process that are no file's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return float(line.split()[1]) / 1024
+    return float("nan")
+
+
+def main() -> None:
+    """Write data, fit them in one frame and in parts, and print what each took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=float, default=1e6)
+    parser.add_argument("--files", type=int, default=0, help="one for each 250,000 rows by default")
+    parser.add_argument("--models", default="intercepts,slopes")
+    parser.add_argument("--how", default="frame,parts", help="of frame, parts, distinct")
+    parser.add_argument("--memory", default="", help='for coded parts, such as "100 MB"')
+    parser.add_argument("--in-this-process", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.in_this_process:
+        print(json.dumps(measure(*given.in_this_process, given.memory)))
+        return
+    rows = int(given.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), rows, given.files or max(rows // 250_000, 1))
+        for model in given.models.split(","):
+            for how in given.how.split(","):
+                command = [sys.executable, __file__, "--in-this-process", folder, model, how]
+                done = subprocess.run(
+                    [*command, "--memory", given.memory], check=True, capture_output=True, text=True
+                )
+                found = json.loads(done.stdout)
+                shown = "  ".join(
+                    f"{key} {value:.8g}" if isinstance(value, float) else f"{key} {value}"
+                    for key, value in found.items()
+                )
+                print(f"{model}, {how}: {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

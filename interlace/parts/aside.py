@@ -1,0 +1,93 @@
+"""Parts put aside: their arrays in a file that is mapped, all else in memory."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import pickle
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interlace_core.contract.kernels import Compiled
+from interlace_core.contract.problem import Problem
+
+ALIGNED = 64
+"""Bytes that arrays begin at multiples of."""
+
+
+class Folder:
+    """A folder for files, deleted with whoever holds it.
+
+    Parameters
+    ----------
+    where : str, optional
+        In which it is made; the system's for temporary files by default.
+    """
+
+    def __init__(self, where: str | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="interlace-", dir=where))
+        weakref.finalize(self, shutil.rmtree, str(self.path), ignore_errors=True)
+
+
+def put_aside(problem: Problem, path: Path) -> Problem:
+    """Return a problem, with all that it keeps, whose arrays lie in a file.
+
+    The file is mapped: pages are read when they are needed, and dropped when memory is. It may be
+    deleted by name at once where the system keeps the pages of open files.
+
+    Parameters
+    ----------
+    problem : Problem
+    path : Path
+        Is written.
+    """
+    skeleton, places = io.BytesIO(), []
+    with path.open("wb") as file:
+
+        def keep(buffer: pickle.PickleBuffer) -> None:
+            raw = buffer.raw()
+            file.write(b"\0" * (-file.tell() % ALIGNED))
+            places.append((file.tell(), raw.nbytes))
+            file.write(raw)
+
+        _Writer(skeleton, keep).dump(problem)
+        file.write(b"\0" * ALIGNED)
+    with path.open("rb") as written:
+        mapped = memoryview(mmap.mmap(written.fileno(), 0, access=mmap.ACCESS_COPY))
+    buffers = [mapped[start : start + size] for start, size in places]
+    found: Problem = _Reader(skeleton, buffers, problem.compiled).load()
+    return found
+
+
+class _Writer(pickle.Pickler):
+    """Writes arrays to the file, and repeated numbers as one; compiled code stays where it is."""
+
+    def __init__(self, file: io.BytesIO, keep: Callable[[pickle.PickleBuffer], Any]) -> None:
+        super().__init__(file, protocol=5, buffer_callback=keep)
+
+    def persistent_id(self, value: Any) -> str | None:
+        """Return the mark of compiled code."""
+        return "compiled" if isinstance(value, Compiled) else None
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how a repeated number is made; others as ever."""
+        if type(value) is np.ndarray and value.size > 1 and not any(value.strides):
+            return np.broadcast_to, (value.ravel()[0], value.shape)
+        return NotImplemented
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, buffers: list[Any], compiled: Compiled | None) -> None:
+        file.seek(0)
+        super().__init__(file, buffers=buffers)
+        self._compiled = compiled
+
+    def persistent_load(self, mark: Any) -> Any:
+        """Return the compiled code."""
+        return self._compiled

@@ -1,0 +1,120 @@
+"""Parts on this machine: in memory, or in files that are mapped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from interlace.data.levels import Factor
+from interlace.parts.aside import Folder, put_aside
+from interlace.parts.recipe import bytes_of
+from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
+from interlace_core.contract.parts import Change, PartsHere, Question
+from interlace_core.contract.problem import Problem
+from interlace_core.engine.layout import layout_of
+from interlace_core.engine.shares import LARGE
+from interlace_core.messages.memory import usable_memory
+from interlace_core.records import IntArray
+
+LAID_OUT = 4.0
+"""Bytes of a part that is laid out, in those of its arrays: rows once more in the order of groups,
+and what evaluations keep."""
+
+
+class LocalParts(PartsHere):
+    """Parts on this machine, asked one after the other.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the pieces that each part was made of.
+    kept : list of (ndarray of intp, shape (n_part,), or None)
+        Places in these of each part's rows; None where all were used.
+    factors : list of (mapping from tuple of str to Factor), or None
+        Each part's grouping factors; None where there are too many levels to keep their names.
+    rounds : int
+        Questions that all parts were asked.
+    aside : int
+        Parts whose arrays lie in files.
+    report : callable, or None
+        Is told in words how far a round is.
+    """
+
+    def __init__(self, asked: DataInParts) -> None:
+        super().__init__([])
+        self.parts: list[Problem] = []
+        self.names: list[str] = []
+        self.kept: list[IntArray | None] = []
+        self.factors: list[Mapping[tuple[str, ...], Factor]] | None = []
+        self.rounds, self.aside, self.seconds = 0, 0, 0.0
+        self.report: Callable[[str], None] | None = None
+        share = SHARE_OF_MEMORY * usable_memory() if asked.memory is None else asked.memory
+        self._left, self._folder = share, asked.folder
+        self._files: Folder | None = None
+        self._paths: dict[int, Path] = {}
+        self._change: Change | None = None
+
+    def keep(self, held: Any) -> None:
+        """Keep something as long as the parts, such as a folder of files that they are read of."""
+        self._held = held
+
+    def add(self, problem: Problem, name: str, kept: IntArray | None) -> None:
+        """Take a part; what memory may hold no more goes to a file."""
+        self.kept.append(kept)
+        place = len(self.parts)
+        self._left -= LAID_OUT * bytes_of(problem)
+        self.parts.append(problem)
+        self.names.append(name)
+        if self._left < 0.0:
+            self.aside += 1
+            self._paths[place] = self._path(f"{place}-rows")
+            self.replace(place, problem)
+
+    def replace(self, place: int, problem: Problem) -> None:
+        """Put a changed part in the place of one, in its file if it has one."""
+        if place in self._paths:
+            before = self._paths[place]
+            self._paths[place] = before.with_name(before.name + "+")
+            problem = put_aside(problem, self._paths[place])
+            self.parts[place] = problem
+            before.unlink(missing_ok=True)
+        self.parts[place] = problem
+
+    def settle(self, change: Change | None) -> None:
+        """Lay out all parts in the units in which they are fitted, those in files there too."""
+        self._change = change
+        for place, part in enumerate(self.parts):
+            inside = part if change is None else change(part)
+            layout_of(inside)
+            if place in self._paths:
+                self.replace(place, part)
+
+    def ask(self, question: Question, *given: Any) -> list[Any]:
+        """Return the answer of every part, in order."""
+        began, self.rounds = time.perf_counter(), self.rounds + 1
+        answers = []
+        for place, part in enumerate(self.parts):
+            answers.append(question(part, *given))
+            if place in self._paths:
+                self._slim(part)
+            if self.report is not None and place + 1 < len(self.parts):
+                spent = time.perf_counter() - began
+                left = spent * (len(self.parts) / (place + 1) - 1.0)
+                self.report(
+                    f"round {self.rounds}, part {place + 1} of {len(self.parts)}, "
+                    f"{left:.0f} s left of it"
+                )
+        self.seconds += time.perf_counter() - began
+        return answers
+
+    def _slim(self, part: Problem) -> None:
+        """Let a part in a file forget what is as large as its rows; its mode it keeps."""
+        for each in (part, part if self._change is None else self._change(part)):
+            each.cache.pop(LARGE, None)
+
+    def _path(self, name: str) -> Path:
+        if self._files is None:
+            self._files = Folder(self._folder)
+        return self._files.path / name

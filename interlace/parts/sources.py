@@ -1,0 +1,349 @@
+"""Data that are read piece by piece: Parquet files, pyarrow datasets, lazy frames, relations."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from interlace_core.messages.checks import is_real, is_whole, shown
+from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
+
+ROWS = 250_000
+"""Rows of a part: two or three dozen arrays of temporaries are then some 60 MB."""
+
+SHARE_OF_MEMORY = 0.25
+"""Of the memory that can be used, what coded parts may take by default."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows that are read together.
+
+    Attributes
+    ----------
+    name : str
+        For messages, such as "counts/2021.parquet, row group 3".
+    rows : int
+    read : callable
+        From names of columns to a pyarrow Table.
+    """
+
+    name: str
+    rows: int
+    read: Callable[[Sequence[str]], Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data in pieces.
+
+    Attributes
+    ----------
+    words : str
+        What they are.
+    columns : tuple of str
+    pieces : tuple of Piece
+        Empty for data that have none of their own and come in batches.
+    batches : callable, or None
+        From names of columns to an iterator of pyarrow Tables, for such data.
+    distinct : callable, or None
+        From names of columns and a limit to a pyarrow Table of their distinct combinations with
+        their number in the column `COUNT`, None if there are more: where what holds the data can
+        group them itself.
+    categories : mapping from str to bool
+        Columns that are categories, in the order that they were given, and whether that is one;
+        others with levels are text.
+    """
+
+    words: str
+    columns: tuple[str, ...]
+    pieces: tuple[Piece, ...] = ()
+    batches: Callable[[Sequence[str]], Iterator[Any]] | None = None
+    distinct: Callable[[Sequence[str], int], Any] | None = None
+    categories: Mapping[str, bool] = field(default_factory=dict)
+
+
+COUNT = "__rows__"
+
+
+@dataclass(frozen=True)
+class DataInParts:
+    """Data that are read part by part, and how; made by `interlace.in_parts`.
+
+    Attributes
+    ----------
+    data : object
+        As `data` of a fit.
+    memory : float, or None
+        Bytes of coded parts that memory may hold; the others lie in files that are mapped.
+    rows : int
+        About the rows of a part.
+    folder : str, or None
+        Where those files go; the system's folder for temporary files if None.
+    distinct : bool
+        Whether equal rows may be counted where the data are, in place of a fit in parts.
+    """
+
+    data: Any
+    memory: float | None = None
+    rows: int = ROWS
+    folder: str | None = None
+    distinct: bool = True
+
+
+def in_parts(
+    data: Any,
+    *,
+    memory: float | str | None = None,
+    rows: int = ROWS,
+    folder: str | os.PathLike[str] | None = None,
+    distinct: bool = True,
+) -> DataInParts:
+    """Return data for a fit that are read part by part, with limits of your own.
+
+    Parameters
+    ----------
+    data : str, path, pyarrow Dataset, polars LazyFrame or DuckDB relation
+        A folder of Parquet files, a pattern such as "counts/*.parquet", or a file.
+    memory : float or str, optional
+        Memory for the coded parts, in bytes or as "2 GB"; what is more lies in files that are
+        mapped. A quarter of what can be used by default. A fit takes some more, of the order of a
+        hundred numbers for each row of one part.
+    rows : int
+        Rows of a part, about; files with more are read by their row groups.
+    folder : str or path, optional
+        For files of parts; that of the system's temporary files by default.
+    distinct : bool
+        Whether rows that are equal in all columns of the model may be counted where the data are,
+        and the fit be made of one of each, where few are different.
+
+    Returns
+    -------
+    DataInParts
+        For the argument `data` of `glmer`, `fit` and `clmm`.
+
+    Raises
+    ------
+    OptionError
+        If a limit is none.
+    """
+    if not is_whole(rows, 1):
+        raise OptionError(f"in_parts: rows must be a whole number from 1 on, got {shown(rows)}.")
+    if not isinstance(distinct, bool):
+        raise OptionError(f"in_parts: distinct must be True or False, got {shown(distinct)}.")
+    return DataInParts(
+        data,
+        None if memory is None else _bytes(memory),
+        int(rows),
+        None if folder is None else os.fspath(folder),
+        distinct,
+    )
+
+
+_UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40}
+
+
+def _bytes(memory: Any) -> float:
+    """Return a number of bytes, which may be written as "2 GB"."""
+    value = memory
+    if isinstance(memory, str):
+        number = memory.strip().lower().rstrip("bkmgt ")
+        unit = memory.strip().lower()[len(number) :].strip()
+        try:
+            value = float(number) * _UNITS[unit or "b"]
+        except (ValueError, KeyError):
+            value = None
+    if not is_real(value) or not 0.0 <= value < float("inf"):
+        raise OptionError(
+            f'in_parts: memory must be a number of bytes, such as 2e9 or "2 GB", got '
+            f"{shown(memory)}."
+        )
+    return float(value)
+
+
+def asked_of(data: Any) -> DataInParts | None:
+    """Return how data are to be read if they are of a kind that is read part by part, else None."""
+    if isinstance(data, DataInParts):
+        return data
+    is_path = isinstance(data, (str, os.PathLike))
+    return DataInParts(data) if is_path or _opener(data) is not None else None
+
+
+def open_source(asked: DataInParts) -> Source:
+    """Return data in pieces, of which nothing is read but what is where.
+
+    Raises
+    ------
+    DataError
+        If they are none of the kinds, or there is nothing.
+    NotAvailableError
+        If pyarrow is not installed.
+    """
+    data = asked.data
+    if isinstance(data, (str, os.PathLike)):
+        return _of_dataset(_dataset(os.fspath(data)), asked.rows)
+    opener = _opener(data)
+    if opener is None:
+        raise DataError(
+            "in_parts: expected a path or pattern of Parquet files, a pyarrow Dataset, a polars "
+            f"LazyFrame or a DuckDB relation, got a {type(data).__name__}. Data frames are fitted "
+            "as they are: data=frame."
+        )
+    return opener(data, asked.rows)
+
+
+def _opener(data: Any) -> Callable[[Any, int], Source] | None:
+    """Return what opens data of another library, which is imported already if they are."""
+    for module, name, opener in (
+        ("pyarrow.dataset", "Dataset", _of_dataset),
+        ("polars", "LazyFrame", _of_lazy_frame),
+        ("duckdb", "DuckDBPyRelation", _of_relation),
+    ):
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(data, kind):
+            return opener
+    return None
+
+
+def pyarrow(module: str) -> Any:
+    """Return a module of pyarrow.
+
+    Raises
+    ------
+    NotAvailableError
+    """
+    try:
+        return __import__(f"pyarrow.{module}", fromlist=["pyarrow"])
+    except ImportError as error:
+        raise NotAvailableError(
+            "data that are read part by part need pyarrow. Install it: pip install pyarrow."
+        ) from error
+
+
+def _dataset(path: str) -> Any:
+    """Return the Parquet files of a folder or pattern as a dataset of pyarrow."""
+    files = [path]
+    if any(mark in path for mark in "*?["):
+        files = sorted(glob.glob(path, recursive=True))
+    elif Path(path).is_dir():
+        return pyarrow("dataset").dataset(path, format="parquet", partitioning="hive")
+    elif not Path(path).is_file():
+        files = []
+    if not files:
+        raise DataError(
+            f"data: expected a data frame, or a folder, file or pattern of Parquet files, got the "
+            f"text {path!r}, where there is none. Check the path."
+        )
+    try:
+        return pyarrow("dataset").dataset(files, format="parquet")
+    except (OSError, ValueError) as error:
+        raise DataError(f"data: expected Parquet files at {path!r}, got others: {error}") from error
+
+
+def _of_dataset(dataset: Any, rows: int) -> Source:
+    pieces: list[Piece] = []
+    for fragment in dataset.get_fragments():
+        name = str(getattr(fragment, "path", None) or f"fragment {len(pieces)}")
+        count = fragment.count_rows()
+        if count > rows and getattr(fragment, "num_row_groups", 1) > 1:
+            for number, each in enumerate(fragment.split_by_row_group()):
+                inside = f"{name}, row group {number}"
+                pieces.append(_piece(dataset, each, inside, each.count_rows()))
+        elif count:
+            pieces.append(_piece(dataset, fragment, name, count))
+    if not pieces:
+        raise DataError("data: expected at least one row, got files without any.")
+    import pyarrow as pa
+
+    categories = {f.name: f.type.ordered for f in dataset.schema if pa.types.is_dictionary(f.type)}
+    words = f"{len(pieces)} pieces of Parquet"
+    return Source(words, tuple(dataset.schema.names), tuple(pieces), categories=categories)
+
+
+def _piece(dataset: Any, fragment: Any, name: str, rows: int) -> Piece:
+    keys = pyarrow("dataset").get_partition_keys(fragment.partition_expression)
+    known = {*fragment.physical_schema.names, *keys}
+
+    def read(columns: Sequence[str]) -> Any:
+        lost = [column for column in columns if column not in known]
+        if lost:
+            raise DataError(
+                f"{name}: expected the columns of the other files, got none of the name(s) "
+                f"{', '.join(map(repr, lost))}. Correct the file, or leave it out."
+            )
+        return with_codes(fragment.to_table(schema=dataset.schema, columns=list(columns)))
+
+    return Piece(name, rows, read)
+
+
+def with_codes(table: Any) -> Any:
+    """Return a pyarrow Table whose columns of text are codes of levels, which is quick to read."""
+    import pyarrow as pa
+
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            coded = table.column(place).cast(pa.string()).dictionary_encode()
+            table = table.set_column(place, column.name, coded)
+    return table.unify_dictionaries().combine_chunks()
+
+
+def _of_lazy_frame(frame: Any, rows: int) -> Source:
+    import polars as pl
+
+    def batches(columns: Sequence[str]) -> Iterator[Any]:
+        for batch in frame.select(columns).collect_batches(chunk_size=rows):
+            yield batch.to_arrow()
+
+    def distinct(columns: Sequence[str], limit: int) -> Any:
+        counted = frame.group_by(list(columns)).agg(pl.len().alias(COUNT))
+        found = counted.head(limit + 1).collect(engine="streaming")
+        return None if len(found) > limit else found.to_arrow()
+
+    columns = tuple(frame.collect_schema().names())
+    return Source("a polars LazyFrame", columns, batches=batches, distinct=distinct)
+
+
+def _of_relation(relation: Any, rows: int) -> Source:
+    def quoted(columns: Sequence[str]) -> str:
+        return ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
+
+    def batches(columns: Sequence[str]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        chosen = relation.project(quoted(columns))
+        reader = getattr(chosen, "to_arrow_reader", None) or chosen.fetch_arrow_reader
+        for batch in reader(rows):
+            yield pa.Table.from_batches([batch])
+
+    def distinct(columns: Sequence[str], limit: int) -> Any:
+        names = quoted(columns)
+        counted = relation.aggregate(f"{names}, count(*) as {COUNT}", names)
+        first = counted.limit(limit + 1)
+        found = (getattr(first, "to_arrow_table", None) or first.fetch_arrow_table)()
+        return None if found.num_rows > limit else found
+
+    return Source("a DuckDB relation", tuple(relation.columns), batches=batches, distinct=distinct)
+
+
+def merged(pieces: Sequence[Piece]) -> Piece:
+    """Return several pieces as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+
+    def read(columns: Sequence[str]) -> Any:
+        import pyarrow as pa
+
+        tables = [piece.read(columns) for piece in pieces]
+        return (
+            pa.concat_tables(tables, promote_options="permissive")
+            .unify_dictionaries()
+            .combine_chunks()
+        )
+
+    names = f"{pieces[0].name} and {len(pieces) - 1} more"
+    return replace(pieces[0], name=names, rows=sum(each.rows for each in pieces), read=read)

@@ -1,0 +1,1 @@
+"""Priors: densities, what they are put on, and the penalty that they make."""

@@ -1,0 +1,101 @@
+"""Weak priors, `priors="weak"`: published scales, in units that the data have.
+
+- A coefficient: Cauchy with a scale of 2.5 for a change of the covariate from one of its two values
+  to the other, or of two standard deviations (Gelman, Jakulin, Pittau & Su 2008). Where the
+  predictor is in units of the response and not on a logarithmic or probability scale, 2.5 counts
+  in two standard deviations of the response, as there.
+- The intercept of a part for zeros that is a constant: normal with a standard deviation of 5.
+- A standard deviation of random effects: gamma with shape 2 and rate 0.1 (Chung, Rabe-Hesketh,
+  Dorie, Gelman & Liu 2013), per root mean square of the covariate.
+- A correlation matrix: LKJ with eta = 2.
+
+Nothing on other intercepts and on further parameters of the family. The scales are resolved once,
+to priors that the result prints and that refits keep.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace.data.factors import INTERCEPT
+from interlace.data.named import Number, labels_of
+from interlace.priors.densities import LKJ, Gamma, Normal, Prior, StudentT
+from interlace.priors.targets import COR, has_matrix
+from interlace_core.contract.problem import Predictor, Problem
+from interlace_core.fitting.start import on_own_scale
+from interlace_core.records import Array
+
+WEAK = "weak"
+
+COEFFICIENT, ZERO_PART, SHAPE, RATE, ETA = 2.5, 5.0, 2.0, 0.1, 2.0
+
+
+def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
+    """Return the weak priors of a model by the names that results print.
+
+    Parameters
+    ----------
+    problem : Problem
+        As given, in the user's units.
+    coefficients : bool
+        Whether they can have any.
+    """
+    units = [_unit(problem, k) for k in range(len(problem.predictors))]
+    found: dict[str, Prior] = {}
+    for label, (target, *more) in labels_of(problem).items():
+        if more:
+            continue
+        if not isinstance(target, Number):
+            predictor = problem.predictors[target.predictor]
+            if coefficients and not target.natural and predictor.parameter.role != "threshold":
+                prior = _of_column(problem, predictor, target.column, units[target.predictor])
+                found |= {} if prior is None else {label: prior}
+            continue
+        term = problem.terms[target.term]
+        if term.theta_of is None and term.covariance.kinds()[target.number] == "sd":
+            reach, unit = 1.0, units[term.predictor]
+            if target.inside in term.names:
+                column = term.names.index(target.inside)
+                reach, unit = float(term.reach[column]), units[term.column_predictors[column]]
+            found[label] = Gamma(SHAPE, RATE * (reach if reach > 0.0 else 1.0) / unit)
+    if any(term.theta_of is None and has_matrix(term) for term in problem.terms):
+        found[COR] = LKJ(ETA)
+    return found
+
+
+def _of_column(problem: Problem, predictor: Predictor, column: int, unit: float) -> Prior | None:
+    if predictor.names[column] == INTERCEPT:
+        alone = predictor.names == (INTERCEPT,) and predictor.parameter.role == "zero"
+        return Normal(0.0, ZERO_PART) if alone else None
+    x, weights = predictor.X[:, column], problem.weights
+    values = np.unique(x)
+    step = float(values[-1] - values[0]) if values.size == 2 else 2.0 * _spread(x, weights)
+    return StudentT(1.0, 0.0, COEFFICIENT * unit / step) if step > 0.0 else None
+
+
+def _spread(x: Array, weights: Array | None) -> float:
+    mean = np.average(x, weights=weights)
+    return float(np.sqrt(np.average(np.square(x - mean), weights=weights)))
+
+
+def _unit(problem: Problem, k: int) -> float:
+    """Return the size of an effect on a predictor.
+
+    Two standard deviations of a response in whose units it is, 1 on logarithmic and probability
+    scales.
+    """
+    parameter = problem.predictors[k].parameter
+    if k or parameter.latent or on_own_scale(parameter.link):
+        return 1.0
+    y = problem.family.observed(problem.y)
+    seen = problem.informative & np.isfinite(y)
+    weights = None if problem.weights is None else problem.weights[seen]
+    y = y[seen]
+    if not y.size:
+        return 1.0
+    spread, link = 2.0 * _spread(y, weights), parameter.link
+    eta = np.asarray(link.eta(np.float64(np.average(y, weights=weights))))
+    with np.errstate(all="ignore"):
+        slope = abs(float(link.derivatives(eta)[1]))
+    unit = spread / slope if slope > 0.0 else spread
+    return unit if np.isfinite(unit) and unit > 0.0 else 1.0

@@ -1,0 +1,135 @@
+"""A release from end to end into an index on this machine, and what users do with it.
+
+Usage: python tests/release/rehearse.py FOLDER [PYTHON ...]
+
+Builds source distributions and wheels into FOLDER, checks them as an index would, serves them, and
+with each Python (by default this one) installs `interlace[all]` from there in a new environment:
+the demo, a model by each optimizer that the extras bring, a third party's package from the
+template, and the removal of all of it.
+"""
+
+from __future__ import annotations
+
+import email
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from index import name_of, serve
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ("interlace-template", "interlace-template-covariance")
+DISTRIBUTIONS = [
+    ROOT / "interlace_core",
+    *(
+        path.parent
+        for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))
+        if path.parent.name not in TEMPLATES
+    ),
+    ROOT,
+]
+FIT = """
+import interlace
+from interlace import datasets
+
+cbpp = datasets.load("cbpp")
+for optimizer in ("lbfgsb", "bobyqa", "cobyqa"):
+    formula = "incidence / size ~ period + (1 | herd)"
+    m = interlace.glmer(formula, cbpp, "binomial", weights="size", optimizer=optimizer)
+    assert abs(m.llf + 92.02628) < 1e-4, (optimizer, m.llf)
+m.summary().to_html()
+interlace.plots.coefficients(m)
+print("fits agree,", m.settings["kernel"])
+"""
+THIRD = """
+import interlace
+table = interlace.plugins()
+assert "annual_maxima" in set(table["name"]), table
+print("third party's family is found")
+"""
+
+
+def run(*command: object, quiet: bool = True, **options: object) -> str:
+    """Run a command; show all of it if it fails."""
+    done = subprocess.run(
+        [str(each) for each in command], capture_output=quiet, text=True, check=False, **options
+    )  # type: ignore[call-overload]
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="\n")
+        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+    return str(done.stdout or "")
+
+
+def build(folder: Path) -> list[Path]:
+    """Build everything; return the files."""
+    for each in DISTRIBUTIONS:
+        run(sys.executable, "-m", "build", "--installer", "uv", "--outdir", folder, each)
+    files = sorted(folder.iterdir())
+    assert len(files) == 2 * len(DISTRIBUTIONS), files
+    return files
+
+
+def check(files: list[Path]) -> None:
+    """Hold the files against what an index asks, and against each other."""
+    run(sys.executable, "-m", "twine", "check", "--strict", *files)
+    wheels = [each for each in files if each.suffix == ".whl"]
+    # several top-level names are no fault of a wheel that carries templates
+    run("check-wheel-contents", *wheels)
+    for each in DISTRIBUTIONS:
+        run("validate-pyproject", each / "pyproject.toml")
+    versions = {metadata(wheel)["Version"] for wheel in wheels}
+    assert len(versions) == 1, f"one version for all, not {versions}"
+    names = {metadata(wheel)["Name"] for wheel in wheels}
+    for wheel in wheels:
+        wanted = metadata(wheel).get_all("Requires-Dist") or []
+        ours = {re.split(r"[\[>]", each)[0].strip() for each in wanted if "interlace" in each}
+        assert ours <= names, f"{wheel.name} wants {ours - names}, which is not released"
+    print(
+        f"{len(files)} files, version {versions.pop()}: twine, wheel contents, pyproject: in order"
+    )
+
+
+def metadata(wheel: Path) -> email.message.Message:
+    """Return the metadata of a wheel."""
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = [each for each in opened.namelist() if each.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(opened.read(name))
+
+
+def use(python: str, index: str, names: list[str]) -> None:
+    """Do what a user does, with one Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(python, "-m", "venv", f"{folder}/venv")
+        bin_ = Path(folder, "venv", "bin")
+        pip = [bin_ / "python", "-m", "pip"]
+        install = [*pip, "install", "--quiet", "--index-url", index]
+        run(*install, "interlace[all]")
+        version = run(bin_ / "interlace", "--version", cwd=folder).splitlines()[0]
+        assert "period[T.3]" in run(bin_ / "interlace", "demo", cwd=folder)
+        fits = run(bin_ / "python", "-c", FIT, cwd=folder, env={"MPLBACKEND": "agg"}).strip()
+        run(bin_ / "interlace", "new-family", "annual_maxima", cwd=folder)
+        run(*install, "./interlace-annual-maxima", "pytest", cwd=folder)
+        run(bin_ / "python", "-m", "pytest", "-q", "interlace-annual-maxima", cwd=folder)
+        third = run(bin_ / "python", "-c", THIRD, cwd=folder).strip()
+        run(*pip, "uninstall", "--yes", "--quiet", "interlace-annual-maxima", *names)
+        left = [path for path in bin_.parent.rglob("interlace*") if path.suffix != ".pyc"]
+        assert not left, f"left behind: {left}"
+        print(f"{python}: {version}; {fits}; {third}; nothing is left after uninstall")
+
+
+def main(folder: Path, pythons: list[str]) -> None:
+    """Rehearse."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = build(folder)
+    check(files)
+    names = sorted({name_of(each) for each in files})
+    with serve(folder) as index:
+        for python in pythons or [sys.executable]:
+            use(python, index, names)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), sys.argv[2:])

@@ -1,0 +1,401 @@
+"""Data that are read part by part give the fit that all of them together give."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interlace
+from interlace.errors import DataError, NotAvailableError, OptionError, UnsupportedModelError
+from interlace.parts.engine import LocalParts
+from interlace_core.contract.parts import Sums
+from test_fit_in_parts import table
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+FORMULA = "k ~ center(x) + f + (1 + x | g)"
+
+
+@pytest.fixture(scope="module")
+def data():
+    d = table()
+    d["f"] = d["f"].astype(object)
+    d.loc[[3, 77, 200], "x"] = np.nan
+    d["t"] = "g" + d["g"].astype(str)
+    d["cat"] = pd.Categorical(np.where(d["c"] > 1, "much", "little"), ["little", "much"])
+    d["yes"] = d["k"] > 1
+    d["word"] = np.where(d["yes"], "yes", "no")
+    d["level"] = pd.Categorical.from_codes(d["c"], ["none", "some", "more", "most"], ordered=True)
+    return d
+
+
+@pytest.fixture(scope="module")
+def folder(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("parts")
+    for k in range(4):
+        rows = data[data["g"] % 4 == k]
+        # a category that is nowhere else, and one that is missing here
+        rows = rows if k else rows.assign(f=rows["f"].where(rows["f"] != "b", "a"))
+        rows.to_parquet(path / f"part-{k}.parquet", index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def frame(folder):
+    return pd.concat([pd.read_parquet(each) for each in sorted(folder.glob("*.parquet"))])
+
+
+def parts(folder, **options):
+    return interlace.in_parts(str(folder), rows=130, distinct=False, **options)
+
+
+def same(model, whole, tol=1e-6):
+    assert model.llf == pytest.approx(whole.llf, rel=1e-10)
+    se = whole.fe_bse
+    assert list(model.fe_params.index) == list(whole.fe_params.index)
+    assert np.all(np.abs(model.fe_params - whole.fe_params) <= tol * se)
+    assert model.nobs == whole.nobs
+    assert model.ngroups == whole.ngroups
+    assert model.status.split("(")[0] == whole.status.split("(")[0]
+
+
+CALLS = {
+    "center, factor, slopes": (FORMULA, {"family": "poisson"}),
+    "scale": ("k ~ scale(x) + (1 | g)", {"family": "poisson"}),
+    "text groups": ("k ~ x + (1 | t)", {"family": "poisson"}),
+    "nested": ("k ~ x + (1 | g / h)", {"family": "poisson"}),
+    "categories": ("k ~ cat + x:f + (1 | g)", {"family": "poisson"}),
+    "whole numbers as a factor": ("k ~ C(m) + (1 | g)", {"family": "poisson"}),
+    "trials": ("s / m ~ x + (1 | g)", {"family": "binomial", "weights": "m"}),
+    "pair": ("cbind(s, m - s) ~ x + (1 | g)", {"family": "binomial"}),
+    "bool": ("yes ~ x + (1 | g)", {"family": "binomial"}),
+    "two words": ("word ~ x + (1 | g)", {"family": "binomial"}),
+    "offset": ("k ~ x + offset(o) + (1 | g)", {"family": "poisson", "nAGQ": 5}),
+    "zero part": ("z ~ x + (1 | g)", {"family": "zip", "ziformula": "~ f"}),
+    "no random effects": ("k ~ x + f", {"family": "poisson"}),
+    "held": ("k ~ x + f + (1 | g)", {"family": "poisson", "hold": {"x": 0.3}}),
+    "priors": ("k ~ x + (1 | g)", {"family": "poisson", "priors": {"x": interlace.normal(0, 0.1)}}),
+    "points": ("k ~ x + diag(0 + f | g)", {"family": "poisson"}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_files_give_the_fit_of_the_frame(name, folder, frame):
+    formula, options = CALLS[name]
+    model = interlace.glmer(formula, parts(folder), **options)
+    whole = interlace.glmer(formula, frame, **options)
+    same(model, whole)
+    assert model.settings["parts"] == "in 4 parts"
+    new = frame.dropna().iloc[::40]
+    np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
+    for group, effects in whole.random_effects.items():
+        found = model.random_effects[group]
+        assert list(found.index) == list(effects.index)
+        np.testing.assert_allclose(found, effects, atol=1e-6)
+
+
+def test_linear_and_ordinal_models(folder, frame):
+    formula = "r ~ x + f + (1 + x | g)"
+    one, other = interlace.fit(formula, parts(folder)), interlace.fit(formula, frame)
+    same(one, other)
+    assert np.allclose(one.tidy()["df"], other.tidy()["df"], rtol=1e-4, equal_nan=True)
+    for response in ("c", "level"):
+        formula = f"{response} ~ x + (1 | g)"
+        one, other = interlace.clmm(formula, parts(folder)), interlace.clmm(formula, frame)
+        same(one, other)
+    with pytest.raises(UnsupportedModelError, match="satterthwaite"):
+        interlace.fit("r ~ x + (1 | g)", parts(folder), df_method="kenward-roger")
+    with pytest.raises(UnsupportedModelError, match="formula for their standard deviation"):
+        interlace.fit("r ~ x + (1 | g)", parts(folder), dispformula="~ x")
+
+
+def test_parts_in_files_are_those_in_memory(folder):
+    kept = interlace.glmer(FORMULA, parts(folder), "poisson")
+    aside = interlace.glmer(FORMULA, parts(folder, memory=0), "poisson")
+    assert aside.settings["parts"] == "in 4 parts, 4 of them in files"
+    assert aside.llf == pytest.approx(kept.llf, rel=1e-13)
+    assert np.all(np.abs(aside.fit.psi - kept.fit.psi) <= 1e-6 * kept.fit.standard_errors())
+
+
+def test_the_order_of_pieces_does_not_matter(folder):
+    ds = pytest.importorskip("pyarrow.dataset")
+    files = sorted(map(str, folder.glob("*.parquet")))
+    fits = [
+        interlace.glmer(FORMULA, parts_of(ds.dataset(order)), "poisson")
+        for order in (files, files[::-1])
+    ]
+    assert fits[0].llf == pytest.approx(fits[1].llf, rel=1e-13)
+    np.testing.assert_allclose(fits[0].fe_params, fits[1].fe_params, atol=1e-9)
+    assert list(fits[0].random_effects["g"].index) == list(fits[1].random_effects["g"].index)
+
+
+def parts_of(source):
+    return interlace.in_parts(source, rows=130, distinct=False)
+
+
+@pytest.mark.parametrize("kind", ["file", "pattern", "dataset", "polars", "duckdb"])
+def test_every_kind_of_source(kind, folder, frame, tmp_path):
+    path = tmp_path / "all.parquet"
+    frame.to_parquet(path, index=False, row_group_size=60)
+    source = {"file": str(path), "pattern": str(folder / "*.parquet")}.get(kind)
+    if kind == "dataset":
+        source = pytest.importorskip("pyarrow.dataset").dataset(folder)
+    if kind == "polars":
+        source = pytest.importorskip("polars").scan_parquet(path)
+    if kind == "duckdb":
+        source = pytest.importorskip("duckdb").read_parquet(str(path))
+    whole = interlace.glmer("k ~ x + f + (1 | t)", frame, "poisson")
+    same(interlace.glmer("k ~ x + f + (1 | t)", source, "poisson"), whole)
+
+
+def test_what_belongs_to_rows_comes_part_by_part(folder, frame):
+    model = interlace.glmer(FORMULA, parts(folder), "poisson")
+    whole = interlace.glmer(FORMULA, frame, "poisson")
+    fitted = list(model.in_parts.fitted())
+    wanted = whole.fittedvalues.to_numpy()
+    place = np.cumsum([0, *(len(each) for each in fitted)])
+    for k, each in enumerate(fitted):
+        assert str(each.name).endswith(f"part-{k}.parquet")
+        np.testing.assert_allclose(each, wanted[place[k] : place[k + 1]], rtol=1e-6)
+        rows = pd.read_parquet(each.name)
+        assert rows.iloc[each.index]["x"].notna().all()
+    left = np.concatenate(list(model.in_parts.residuals()))
+    assert np.sum(np.square(left)) == pytest.approx(np.sum(np.square(whole.resid)), rel=1e-6)
+    effects = pd.concat(model.in_parts.random_effects("g")).loc[whole.random_effects["g"].index]
+    np.testing.assert_allclose(effects.iloc[:, :2], whole.random_effects["g"], atol=1e-6)
+    np.testing.assert_allclose(effects.iloc[:, 2:], whole.random_effects_se["g"], atol=1e-6)
+    assert len(model.in_parts) == 4
+    with pytest.raises(OptionError, match="random_effects: expected a grouping factor"):
+        model.in_parts.random_effects("h")
+    with pytest.raises(NotAvailableError, match="in_parts: this is of fits whose data"):
+        whole.in_parts  # noqa: B018
+
+
+def test_too_many_levels_keep_their_names_to_themselves(folder, frame, monkeypatch):
+    from interlace.parts import building
+
+    monkeypatch.setattr(building, "MOST_NAMED", 5)
+    model = interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson")
+    assert model.ngroups == {"g": 24}
+    whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")
+    assert model.variance_components["g"] == pytest.approx(whole.variance_components["g"])
+    assert len(pd.concat(model.in_parts.random_effects("g"))) == 24
+    new = frame.dropna().head(3)
+    np.testing.assert_allclose(
+        model.predict(new, include_re=False), whole.predict(new, include_re=False), rtol=1e-6
+    )
+    for ask in (lambda: model.random_effects, lambda: model.predict(new)):
+        with pytest.raises(NotAvailableError, match="where the parts of the data are"):
+            ask()
+
+
+REFUSED = {
+    "fittedvalues": lambda m: m.fittedvalues,
+    "resid": lambda m: m.resid,
+    "residuals": lambda m: m.residuals(),
+    "predict": lambda m: m.predict(),
+    "profile": lambda m: m.profile(),
+    "confint by profile": lambda m: m.confint(method="profile"),
+    "bootstrap": lambda m: m.bootstrap(3),
+    "simulate": lambda m: m.simulate(2),
+    "influence": lambda m: m.influence(),
+    "vcov_robust": lambda m: m.vcov_robust(),
+    "r2": lambda m: m.r2(),
+    "accuracy": lambda m: m.accuracy(),
+    "drop1": lambda m: m.drop1(),
+    "singularity": lambda m: m.singularity(),
+    "augment": lambda m: m.augment(),
+    "save": lambda m: m.save("nowhere.interlace"),
+    "anova": lambda m: interlace.anova(m, m),
+}
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_all_rows_is_refused_in_words(name, model):
+    with pytest.raises(NotAvailableError, match="lie in parts"):
+        REFUSED[name](model)
+
+
+def test_what_a_result_offers(model, frame):
+    whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")
+    assert "in 4 parts" in str(model.summary())
+    for one, other in (
+        (model.tidy(), whole.tidy()),
+        (model.confint(), whole.confint()),
+        (model.vcov(), whole.vcov()),
+        (model.glance(), whole.glance()[["nobs", "sigma", "logLik", "AIC", "BIC", "df"]]),
+    ):
+        numbers = other.select_dtypes("number")
+        np.testing.assert_allclose(one[numbers.columns], numbers, rtol=1e-2, atol=1e-7)
+    again = pickle.loads(pickle.dumps(model.without_training()))
+    assert again.llf == model.llf
+    assert "(1 | g)" in str(model.explain()) or "g" in str(model.explain())
+    new = frame.dropna().head(3)
+    found = model.predict(new, include_re=False, se=True)
+    np.testing.assert_allclose(found, whole.predict(new, include_re=False, se=True), rtol=1e-3)
+
+
+# errors in words
+
+
+def test_an_error_in_the_data_names_file_and_row(data, tmp_path):
+    for k in range(3):
+        rows = data[data["g"] % 3 == k].copy()
+        if k == 1:
+            rows.iloc[5, rows.columns.get_loc("k")] = -1
+        rows.to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    with pytest.raises(interlace.errors.ResponseError, match=r"p1\.parquet: .* got -1 in row 5"):
+        interlace.glmer("k ~ x + (1 | g)", parts(tmp_path), "poisson")
+    with pytest.raises(DataError, match=r"p1\.parquet: weights: .*row 5"):
+        interlace.glmer("z ~ x + (1 | g)", parts(tmp_path), "poisson", weights="k")
+
+
+def test_a_file_without_a_column_is_named(data, tmp_path):
+    data[data["g"] < 10].to_parquet(tmp_path / "a.parquet", index=False)
+    data[data["g"] >= 10].drop(columns="x").to_parquet(tmp_path / "b.parquet", index=False)
+    with pytest.raises(DataError, match=r"b\.parquet: expected the columns .* 'x'"):
+        interlace.glmer("k ~ x + (1 | g)", parts(tmp_path), "poisson")
+
+
+def test_groups_in_several_parts_are_refused_with_what_to_run(data, tmp_path):
+    path, where = tmp_path / "all.parquet", tmp_path / "together"
+    data.to_parquet(path, index=False, row_group_size=50)
+    apart = interlace.in_parts(str(path), rows=60, distinct=False)
+    with pytest.raises(DataError, match=r"each level of 'g' in one file .* interlace\.shuffle"):
+        interlace.glmer("k ~ x + (1 | g)", apart, "poisson")
+    together = interlace.shuffle(str(path), on="g", folder=where, files=6)
+    model = interlace.glmer("k ~ x + (1 | g / h)", interlace.in_parts(together, rows=60), "poisson")
+    same(model, interlace.glmer("k ~ x + (1 | g / h)", data, "poisson"))
+    with pytest.raises(DataError, match="shuffle: expected a folder without Parquet files"):
+        interlace.shuffle(str(path), on="g", folder=where)
+    with pytest.raises(DataError, match="shuffle: on: expected columns of the data"):
+        interlace.shuffle(str(path), on="nothing", folder=tmp_path / "other")
+    small = interlace.in_parts(together, rows=60, distinct=False)
+    with pytest.raises(DataError, match="Crossed factors are fitted to data that memory holds"):
+        interlace.glmer("k ~ x + (1 | g) + (1 | f)", small, "poisson")
+
+
+@pytest.mark.parametrize(
+    "formula", ["k ~ poly(x, 2) + (1 | g)", "k ~ bs(x, df=4) + (1 | g)", "k ~ scale(center(x))"]
+)
+def test_what_learns_from_all_rows_is_refused(formula, folder):
+    with pytest.raises(interlace.errors.FormulaError, match="learns from all rows at once"):
+        interlace.glmer(formula, parts(folder), "poisson")
+
+
+def test_arguments_that_tie_rows_are_refused(folder, data):
+    for name in ("weights", "offset"):
+        with pytest.raises(UnsupportedModelError, match=f"{name}: expected the name of a column"):
+            interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson", **{name: data["w"].array})
+    with pytest.raises(UnsupportedModelError, match="correlation= ties rows"):
+        interlace.fit("r ~ x + (1 | g)", parts(folder), correlation="ar1(o | g)")
+
+
+def test_sources_that_are_none(tmp_path):
+    with pytest.raises(DataError, match="where there is none"):
+        interlace.glmer("k ~ x", str(tmp_path / "nothing"), "poisson")
+    with pytest.raises(DataError, match="in_parts: expected a path or pattern"):
+        interlace.glmer("k ~ x", interlace.in_parts(3), "poisson")
+    for options in ({"memory": "many"}, {"memory": -1}, {"rows": 0}, {"distinct": "no"}):
+        with pytest.raises(OptionError, match="in_parts: "):
+            interlace.in_parts(str(tmp_path), **options)
+    assert interlace.in_parts("x", memory="1.5 GB").memory == 1.5 * 2**30
+
+
+def test_values_that_are_levels_are_all_found_in_the_first_look(data, tmp_path):
+    d = data.assign(mark=data["c"] / 2.0, time=(data["m"] % 3) / 4.0)
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    source = parts(tmp_path)
+    same(interlace.clmm("mark ~ x + (1 | g)", source), interlace.clmm("mark ~ x + (1 | g)", d))
+    formula = "k ~ C(time) + ou(0 + time | g)"
+    same(interlace.glmer(formula, source, "poisson"), interlace.glmer(formula, d, "poisson"))
+    # a mark that only a row in the middle of a long piece has
+    odd = pd.concat([d] * 9, ignore_index=True)
+    odd.loc[2100, "mark"] = 0.25
+    odd["mark"] += 1e-3 * (odd.index < 1000) * odd.index  # looks like a measurement
+    odd.to_parquet(tmp_path / "odd.parquet", index=False)
+    with pytest.raises(DataError, match="expected ordered categories|categories that were seen"):
+        interlace.clmm("mark ~ x + (1 | g)", str(tmp_path / "odd.parquet"))
+
+
+# rank and separation over all rows
+
+
+def test_columns_that_depend_on_each_other_over_all_rows_are_dropped(data, tmp_path):
+    d = data.assign(twice=2.0 * data["w"] - 1.0, almost=data["w"])
+    d.loc[d.index[d["g"] == 5][:1], "almost"] += 0.5  # one row of one part tells them apart
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    with pytest.warns(interlace.errors.DataWarning, match="collinear column.*twice"):
+        model = interlace.glmer("k ~ w + twice + almost + (1 | g)", parts(tmp_path), "poisson")
+    with pytest.warns(interlace.errors.DataWarning):
+        whole = interlace.glmer("k ~ w + twice + almost + (1 | g)", d, "poisson")
+    same(model, whole)
+    assert model.dropped_columns == whole.dropped_columns == ("twice",)
+
+
+def test_separation_over_all_rows_is_named(data, tmp_path):
+    d = data.assign(rare=((data["g"] % 8 == 3) & (data["x"] > 1)).astype(float))
+    d["yes"] = d["yes"] | (d["rare"] == 1.0)
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    notes = []
+    for source in (parts(tmp_path), d):
+        with pytest.warns(interlace.errors.ConvergenceWarning, match="'rare' separates"):
+            notes.append(interlace.glmer("yes ~ rare + w + (1 | g)", source, "binomial").status)
+    assert notes[0].split("(")[0] == notes[1].split("(")[0]
+
+
+# few distinct rows
+
+
+@pytest.mark.parametrize("kind", ["files", "polars", "duckdb"])
+def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
+    d = pd.concat([data] * 12, ignore_index=True)
+    d.loc[::50, "f"] = None
+    d.to_parquet(tmp_path / "many.parquet", index=False, row_group_size=1000)
+    source = str(tmp_path)
+    if kind != "files":
+        module = pytest.importorskip(kind)
+        read = module.scan_parquet if kind == "polars" else module.read_parquet
+        source = read(str(tmp_path / "many.parquet"))
+    for formula, family, options in (
+        ("yes ~ f + (1 | g)", "binomial", {}),
+        ("s / m ~ cat + (1 | g)", "binomial", {"weights": "m"}),
+        ("k ~ f + (1 | t)", "poisson", {}),
+    ):
+        model = interlace.glmer(formula, source, family, **options)
+        whole = interlace.glmer(formula, d, family, **options)
+        assert "distinct ones" in model.settings["parts"]
+        same(model, whole, 1e-5)
+        assert model.rows.missing == whole.rows.missing
+        new = d.dropna().head(5)
+        np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
+    with pytest.raises(NotAvailableError):
+        model.bootstrap(3)
+
+
+def test_many_distinct_rows_are_not(folder):
+    model = interlace.glmer("k ~ f + (1 | g)", str(folder), "poisson")
+    assert "distinct" not in model.settings["parts"]
+
+
+# the engine
+
+
+def test_the_engine_counts_rounds_and_tells_how_far_they_are(folder):
+    model = interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson")
+    engine = model.training.problem.parts.engine
+    assert isinstance(engine, LocalParts)
+    assert 15 <= model.in_parts.rounds <= 80
+    words = []
+    engine.report = words.append
+    assert list(engine.total(lambda part: Sums(part.n))) == [model.nobs]
+    assert words[0].startswith(f"round {engine.rounds}, part 1 of 4, ")
