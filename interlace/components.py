@@ -149,6 +149,12 @@ def with_asked_zero_part(
     return {key: each for key, each in parameters.items() if key != "zero"}, family
 
 
+def composed_roles(registry: Registry) -> set[str]:
+    """Return the roles of parameters that installed compositions put to families."""
+    offers = registry.classes("composition")
+    return {offer.cls.role for offer in offers if hasattr(offer.cls, "role")}
+
+
 def composed(family: Family, role: str, registry: Registry) -> Family:
     """Return the family itself if it has a parameter of a role, else its composition with one.
 

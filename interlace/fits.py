@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from interlace import driver
-from interlace.components import as_approximation, as_family, as_optimizer, with_asked_zero_part
+from interlace.components import (
+    as_approximation,
+    as_family,
+    as_optimizer,
+    composed,
+    composed_roles,
+    with_asked_zero_part,
+)
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
 from interlace.data.factors import INTERCEPT
@@ -15,10 +22,10 @@ from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
-from interlace.diagnostics.notes import require_residual, with_notes
+from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
-from interlace.parts.afterwards import effects_of_all, reporting, words_of
+from interlace.parts.afterwards import effects_of_all, etas, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
 from interlace.progress import Progress
@@ -31,6 +38,7 @@ from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
 from interlace_core.engine.layout import release
+from interlace_core.fitting.exact import refuse_exact
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.stopping import Step, Stopping
@@ -124,6 +132,9 @@ def prepared(
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
+    for role in composed_roles(registry) - {"zero"}:
+        if role in parameters:
+            family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
     ready = driver.prepare(
         replace(request, parameters=parameters, limits=limits),
@@ -250,14 +261,15 @@ def record_of(
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
     effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
+        if all(may_be_exact(part, eta, _is_doubtful(fit)) for part, eta in etas(problem, fit)):
+            refuse_exact(problem)
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
         state = fitted_state(problem, fit, approximation)
         effects = state.effects
     if here:
         with guard(problem.family, "result"):
-            doubtful = not fit.verdict.converged or bool(fit.verdict.boundary)
-            require_residual(problem, state.eta, doubtful)
+            require_residual(problem, state.eta, _is_doubtful(fit))
     away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
@@ -283,6 +295,11 @@ def record_of(
         known_notes=model.notes,
         training=training,
     )
+
+
+def _is_doubtful(fit: Fit) -> bool:
+    """Return whether a search ended at a boundary, or short of an optimum."""
+    return not fit.verdict.converged or bool(fit.verdict.boundary)
 
 
 def _settings(ready: Prepared, fit: Fit, request: ModelRequest, options: FitOptions) -> FitSettings:

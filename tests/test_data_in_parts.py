@@ -7,9 +7,14 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.data.request import ModelRequest
 from interlace.errors import DataError, NotAvailableError, OptionError, UnsupportedModelError
+from interlace.fits import options_in_force, prepared
+from interlace.parts import aside
 from interlace.parts.engine import LocalParts
+from interlace_approximations.laplace import Laplace
 from interlace_core.contract.parts import Sums
+from interlace_core.engine.layout import Layout, layout_of
 from test_fit_in_parts import table
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -76,6 +81,14 @@ CALLS = {
     "no random effects": ("k ~ x + f", {"family": "poisson"}),
     "held": ("k ~ x + f + (1 | g)", {"family": "poisson", "hold": {"x": 0.3}}),
     "priors": ("k ~ x + (1 | g)", {"family": "poisson", "priors": {"x": interlace.normal(0, 0.1)}}),
+    "hurdle": ("z ~ x + (1 | g)", {"family": "hurdle_negativebinomial"}),
+    "overdispersed trials": ("s / m ~ x + (1 | g)", {"family": "betabinomial", "weights": "m"}),
+    "equal correlations": ("k ~ x + cs(0 + f | g)", {"family": "poisson"}),
+    "Student's t, log-concave nowhere": ("r ~ x + (1 | g)", {"family": "t"}),
+    "started, and from elsewhere": (
+        "k ~ x + (1 | g)",
+        {"family": "poisson", "start": {"x": 0.2}, "starts": 1},
+    ),
     "points": ("k ~ x + diag(0 + f | g)", {"family": "poisson"}),
 }
 
@@ -325,6 +338,15 @@ def test_values_that_are_levels_are_all_found_in_the_first_look(data, tmp_path):
         interlace.clmm("mark ~ x + (1 | g)", str(tmp_path / "odd.parquet"))
 
 
+def test_a_response_that_is_predicted_exactly_is_refused(data, tmp_path):
+    d = data.dropna().assign(same=lambda d: 1.0 + 2.0 * d["w"] + d["g"] / 7.0)
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    for source in (d, parts(tmp_path)):
+        with pytest.raises(interlace.errors.ExactResponseError, match="predicts the response"):
+            interlace.glmer("same ~ w + (1 | g)", source, "gaussian")
+
+
 # rank and separation over all rows
 
 
@@ -399,3 +421,27 @@ def test_the_engine_counts_rounds_and_tells_how_far_they_are(folder):
     engine.report = words.append
     assert list(engine.total(lambda part: Sums(part.n))) == [model.nobs]
     assert words[0].startswith(f"round {engine.rounds}, part 1 of 4, ")
+
+
+def test_all_arrays_of_a_part_that_is_put_aside_lie_in_its_file(tmp_path, monkeypatch):
+    kept, begin = [], aside._Reader.__init__
+
+    def seen(self, skeleton, buffers, compiled):
+        kept.append(skeleton.getbuffer().nbytes)
+        begin(self, skeleton, buffers, compiled)
+
+    monkeypatch.setattr(aside._Reader, "__init__", seen)
+    d = pd.concat([table()] * 40, ignore_index=True)
+    request = ModelRequest("s / m ~ x + o + (1 + x | g)", d, "binomial", weights="m")
+    problem = prepared(request, options_in_force(kernels="off")).model.problem
+    layout_of(problem)
+    psi = np.full(problem.n_psi, 0.1)
+    wanted = Laplace().objective(problem)(psi)
+    del problem.cache[Layout]  # with what its evaluation left there
+    layout_of(problem)
+    found = aside.put_aside(problem, tmp_path / "rows")
+    assert max(kept) < 0.5 * problem.n * 8  # less than half a number for each row
+    assert Layout in found.cache
+    there = Laplace().objective(found)(psi)
+    assert there.value == wanted.value
+    assert np.array_equal(there.gradient, wanted.gradient)

@@ -260,10 +260,11 @@ def test_every_field_of_a_problem_comes_back() -> None:
     from interlace_core.contract.row_correlation import RowCorrelation
 
     known = {
-        Problem: "y weights family predictors terms constants correlation cache compiled given",
+        Problem: "y weights family predictors terms constants correlation cache compiled given "
+        "parts",
         Predictor: "parameter X names offset",
         RandomTerm: "label predictor group codes levels Z names covariance relation options "
-        "column_levels points theta_of along",
+        "column_levels points theta_of measured along",
         RowCorrelation: "structure label codes times",
         Training: "problem approximation optimizer tol_decrement threads",
     }

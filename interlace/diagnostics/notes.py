@@ -163,8 +163,14 @@ def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit
 def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
     """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
 
-    For a family whose likelihood has an optimum besides, where a search did not rise. One looks
-    closer where the means meet the response, or the fit is doubtful.
+    For a family whose likelihood has an optimum besides, where a search did not rise.
+    """
+    if may_be_exact(problem, eta, doubtful):
+        refuse_exact(problem)
+
+
+def may_be_exact(problem: Problem, eta: Array, doubtful: bool) -> bool:
+    """Return whether one should look closer: the means meet the response, or the fit is doubtful.
 
     Parameters
     ----------
@@ -177,10 +183,10 @@ def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
     observed = problem.family.observed(problem.y)
     estimated = [k for k in problem.active() if k and problem.predictors[k].X.shape[1]]
     if problem.family.is_discrete or not estimated or observed.shape != (problem.n,):
-        return
+        return False
     close = MEETS * float(np.ptp(observed))
     for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell
         mean = problem.family.mean(list(eta[:, rows]))
         if not np.all(np.abs(observed[rows] - mean) <= close):
-            return
-    refuse_exact(problem)
+            return False
+    return True

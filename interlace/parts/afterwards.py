@@ -86,7 +86,7 @@ def effects_of_all(
     if engine.factors is None or not problem.terms:
         return _outlined(problem, fit), _without_levels(encoder)
     factors = {
-        columns: _joined([each[columns].encoder for each in engine.factors])
+        columns: _joined([each[columns] for each in engine.factors])
         for columns in engine.factors[0]
     }
     encoder = replace(

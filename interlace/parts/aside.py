@@ -66,7 +66,7 @@ def put_aside(problem: Problem, path: Path) -> Problem:
 
 
 class _Writer(pickle.Pickler):
-    """Writes arrays to the file, and repeated numbers as one; compiled code stays where it is."""
+    """Writes arrays to the file, repeated numbers as one; compiled code stays where it is."""
 
     def __init__(self, file: io.BytesIO, keep: Callable[[pickle.PickleBuffer], Any]) -> None:
         super().__init__(file, protocol=5, buffer_callback=keep)
@@ -77,8 +77,12 @@ class _Writer(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         """Return how a repeated number is made; others as ever."""
-        if type(value) is np.ndarray and value.size > 1 and not any(value.strides):
+        if type(value) is not np.ndarray or value.size < 2:
+            return NotImplemented
+        if not any(value.strides):
             return np.broadcast_to, (value.ravel()[0], value.shape)
+        if not (value.flags.c_contiguous or value.flags.f_contiguous):
+            return np.asarray, (np.ascontiguousarray(value),)  # as it is it would stay in memory
         return NotImplemented
 
 

@@ -97,7 +97,7 @@ def model_in_parts(
         problem, factors, rows = recipe.part(piece)
         engine.add(replace(problem, compiled=compiled), piece.name, rows.kept)
         if few and engine.factors is not None:
-            engine.factors.append(factors)
+            engine.factors.append({name: each.encoder for name, each in factors.items()})
     engine.factors = engine.factors if few else None
     # 5. the rank
     refuse_near_collinear(engine, model.problem)

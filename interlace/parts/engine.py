@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from interlace.data.levels import Factor
+from interlace.data.levels import FactorEncoder
 from interlace.parts.aside import Folder, put_aside
 from interlace.parts.recipe import bytes_of
 from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
@@ -32,8 +32,8 @@ class LocalParts(PartsHere):
         Of the pieces that each part was made of.
     kept : list of (ndarray of intp, shape (n_part,), or None)
         Places in these of each part's rows; None where all were used.
-    factors : list of (mapping from tuple of str to Factor), or None
-        Each part's grouping factors; None where there are too many levels to keep their names.
+    factors : list of (mapping from tuple of str to FactorEncoder), or None
+        Each part's groups; None where there are too many levels to keep their names.
     rounds : int
         Questions that all parts were asked.
     aside : int
@@ -47,7 +47,7 @@ class LocalParts(PartsHere):
         self.parts: list[Problem] = []
         self.names: list[str] = []
         self.kept: list[IntArray | None] = []
-        self.factors: list[Mapping[tuple[str, ...], Factor]] | None = []
+        self.factors: list[Mapping[tuple[str, ...], FactorEncoder]] | None = []
         self.rounds, self.aside, self.seconds = 0, 0, 0.0
         self.report: Callable[[str], None] | None = None
         share = SHARE_OF_MEMORY * usable_memory() if asked.memory is None else asked.memory

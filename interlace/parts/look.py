@@ -35,7 +35,7 @@ from interlace_core.contract.family import Family
 from interlace_core.messages.errors import DataError, InterlaceError, ResponseError
 from interlace_core.records import Array, IntArray
 
-SPREAD_ROWS = 50_000
+SPREAD_ROWS = 20_000
 """Rows that stand for all pieces together, beside those of each level and the extremes."""
 
 MOST_FRACTIONS = 100

@@ -44,8 +44,9 @@ class Parameter:
         Value on the natural scale when the user fixes it; None means estimated.
     role : str
         What users call it whatever its name: `mean` (always the first), `dispersion` (target
-        of `dispformula`), `zero` (target of `ziformula`), `threshold` (a cut of a latent scale:
-        a formula for the role is one for each parameter that has it), or `shape`.
+        of `dispformula`), `zero` (target of `ziformula`), `one` (a part for ones), `threshold` (a
+        cut of a latent scale: a formula for the role is one for each parameter that has it), or
+        `shape`.
     at_lower, at_upper : str
         What the family becomes where the parameter tends to the lower or upper end of its scale,
         such as "the Poisson distribution"; empty where that is no model worth naming. A fit that
@@ -113,9 +114,9 @@ class Family(ABC):
     """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
     "categories", "real", "positive", "non-negative" (0 has a probability), "unit interval" (without
     its ends) or "closed unit interval" (both have a probability), "real with 0" and "unit interval
-    with 0" (0 has a probability); empty if it is none of these or not said. The first four are
-    probabilities: their log-likelihood cannot be above 0. It also says which kind of zero part a
-    family can be given (`ziformula`)."""
+    with 0" (0 has a probability), "unit interval with 1" (1 has one); empty if it is none of these
+    or not said. The first four are probabilities: their log-likelihood cannot be above 0. It also
+    says which kind of part for zeros, or for ones, a family can be given (`ziformula`)."""
 
     @property
     def is_discrete(self) -> bool:

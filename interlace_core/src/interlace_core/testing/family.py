@@ -43,8 +43,8 @@ def family_checks(
     support : str or Support, optional
         Where the response lies; by default what `family.support` declares. By name: `counts`,
         `positive counts`, `real`, `positive`, `non-negative`, `unit interval`,
-        `closed unit interval`, `real with 0`, `unit interval with 0`, `trials` (pairs of successes
-        and failures), `categories`.
+        `closed unit interval`, `real with 0`, `unit interval with 0`, `unit interval with 1`,
+        `trials` (pairs of successes and failures), `categories`.
     ranges : mapping from parameter names to (float, float), optional
         Moderate values of a linear predictor, where the default does not suit: moments exist,
         densities are integrable up to the ends of the support.

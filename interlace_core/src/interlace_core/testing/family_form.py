@@ -16,7 +16,7 @@ from interlace_core.messages.errors import InterlaceError
 from interlace_core.testing.family_sample import FamilyCase, Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
-ROLES = ("mean", "dispersion", "zero", "shape", "threshold")
+ROLES = ("mean", "dispersion", "zero", "one", "shape", "threshold")
 
 TOL_ABS_ROUND_TRIP = 1e-9
 """In units of eta."""

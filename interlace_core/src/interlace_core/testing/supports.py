@@ -114,6 +114,7 @@ SUPPORTS = {
     "closed unit interval": Support(masses=(0.0, 1.0), interval=(0.0, 1.0)),
     "real with 0": Support(masses=(0.0,), interval=(-np.inf, np.inf)),
     "unit interval with 0": Support(masses=(0.0,), interval=(0.0, 1.0)),
+    "unit interval with 1": Support(masses=(1.0,), interval=(0.0, 1.0)),
     "trials": Support(trials=7),
     "categories": Support(masses=(0.0, 1.0, 2.0, 3.0)),
 }

@@ -40,7 +40,7 @@ def interlace_families() -> list[type[Family]]:
 @hookimpl
 def interlace_compositions() -> list[type[Composition]]:
     """Return what makes a family with a zero part, or without zeros, of another one."""
-    from interlace_counts.zeros.compositions import Hurdle, ZeroInflated
+    from interlace_counts.zeros.compositions import Hurdle, OneInflated, ZeroInflated
     from interlace_counts.zeros.truncated import ZeroTruncated
 
-    return [ZeroInflated, Hurdle, ZeroTruncated]
+    return [ZeroInflated, Hurdle, OneInflated, ZeroTruncated]

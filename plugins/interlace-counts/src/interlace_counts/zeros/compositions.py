@@ -1,4 +1,4 @@
-"""A zero part for any family that can have one, by its support."""
+"""A part for zeros, or for ones, beside any family that can have one, by its support."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from interlace_core.contract import Array, Family, Response
+from interlace_core.contract import Array, Family, Parameter, Response
 from interlace_core.families import require, require_counts
 from interlace_counts.zeros.around_base import AroundBase
-from interlace_counts.zeros.parts import HurdleFamily, ZeroInflatedFamily
+from interlace_counts.zeros.parts import (
+    LOGIT,
+    HurdleFamily,
+    ZeroInflatedFamily,
+    probability_or_none,
+)
 from interlace_counts.zeros.truncated import ZeroTruncated, ZeroTruncatedFamily
 
 WITH_ZERO = {
@@ -143,3 +148,93 @@ class Hurdle(AroundBase, HurdleFamily):
 
     def _for_base(self, y: Array) -> Array:
         return y if self.base.support == "counts" else self.beside_zeros(y)
+
+
+@dataclass(frozen=True)
+class OneInflated(AroundBase, HurdleFamily):
+    """One or not first, then a proportion of any family: `one` is P(Y = 1).
+
+    The base is a family of proportions inside of (0, 1), or one of them with a part for zeros,
+    whose pi is then P(Y = 0) among the others: the sequence "all, none, or some".
+
+    Parameters
+    ----------
+    base : Family
+        The family of the other values.
+    one : float, optional
+        P(Y = 1); fixed when given, estimated (logit scale) when not.
+    """
+
+    one: float | None = None
+
+    name: ClassVar[str] = "one_inflated"
+    prefix: ClassVar[str] = "oneinflated"
+    role: ClassVar[str] = "one"
+    at: ClassVar[float] = 1.0
+    typical: ClassVar[float] = 0.5
+    takes: ClassVar[Mapping[str, str]] = {
+        "unit interval": "unit interval with 1",
+        "unit interval with 0": "closed unit interval",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        probability_or_none(self, "one", self.one)
+
+    @classmethod
+    def of(cls, base: Family) -> Family | None:
+        """Return the family with a part for ones; None for one of another support."""
+        return cls(base) if cls.serves(base) else None
+
+    @classmethod
+    def serves(cls, base: Family) -> bool:
+        """Return whether a family can be the base: by its support."""
+        return base.support in cls.takes and not base.row_variables
+
+    @property
+    def pi(self) -> float | None:  # type: ignore[override]
+        """P(Y = 1) where it is fixed."""
+        return self.one
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The base's, then P(Y = 1)."""
+        limit = f"{self.base.name} alone, without ones"
+        return (
+            *self.base.parameters,
+            Parameter("one", LOGIT, self.one, role="one", at_lower=limit),
+        )
+
+    @property
+    def r_family(self) -> str | None:
+        """None: R has no such family."""
+        return None
+
+    @property
+    def conditional(self) -> Family:
+        """The base."""
+        return self.base
+
+    def conditional_part(self, y: Array) -> Family:
+        """Return the base bound to some rows."""
+        return self.base.bind_part(y)
+
+    def check_response(self, y: Array, weights: Array | None) -> Response:
+        """Accept 1, and what the base accepts; weights multiply the log-density of their row."""
+        low = self.base.support == "unit interval with 0"
+        words = f"proportions {'of at least 0' if low else 'above 0'} and up to 1"
+        require(self, ((y >= 0) if low else (y > 0)) & (y <= 1), y, words)
+        rows = np.flatnonzero(y != 1)
+        with self.as_own(rows):
+            found = self.base.check_response(y[rows], None if weights is None else weights[rows])
+        checked = np.array(y, np.float64)
+        checked[rows] = found.y
+        return Response(checked, weights)
+
+    def bind(self, y: Array) -> Self:
+        """Return a copy around the bound base, which ones tell nothing."""
+        return replace(self, base=self.base.bind(self.beside_zeros(y)))
+
+    def bind_part(self, y: Array) -> Self:
+        """Return a copy around the base's copy for some rows."""
+        return replace(self, base=self.base.bind_part(self.beside_zeros(y)))

@@ -74,6 +74,8 @@ class ZeroPartFamily(Family):
     support = "counts"
     without_zero_part: ClassVar[str]
     """What the family becomes where pi tends to 0, in words."""
+    at: ClassVar[float] = 0.0
+    """The value that has a part of its own: 0, or for a part of the same kind elsewhere, 1."""
     pi: float | None
 
     def __post_init__(self) -> None:
@@ -98,6 +100,10 @@ class ZeroPartFamily(Family):
         self, y: Array, zero: BoolArray, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> tuple[Derivatives, Derivatives]:
         """Return the log-density with its partials for the rows that are 0, and for the others."""
+
+    def is_there(self, y: Array) -> BoolArray:
+        """Return which rows have the value that has a part of its own, shape (n,)."""
+        return is_zero(y) if self.at == 0.0 else np.asarray(y == self.at)
 
     @property
     def r_family(self) -> str | None:
@@ -166,23 +172,24 @@ class ZeroPartFamily(Family):
         log_f = self.conditional.log_density(self.beside_zeros(y), eta[:-1])
         log_pi, log_rest = LOGIT.log_mu(eta[-1]), LOGIT.log1m_mu(eta[-1])
         at_zero = self.log_density_at_zero(log_pi, log_rest, log_f)
-        return np.where(is_zero(y), at_zero, log_rest + log_f)
+        return np.where(self.is_there(y), at_zero, log_rest + log_f)
 
     def beside_zeros(self, y: Array) -> Array:
         """Return the response as the conditional family takes it."""
         return y
 
     def mean(self, eta: Sequence[Array]) -> Array:
-        """Return (1 - pi) times the conditional mean: the mean of the whole."""
-        return np.asarray(LOGIT.mu(-eta[-1]) * self.conditional_mean(eta))
+        """Return (1 - pi) times the conditional mean, and pi times the value: the whole mean."""
+        mean = LOGIT.mu(-eta[-1]) * self.conditional_mean(eta)
+        return np.asarray(mean if self.at == 0.0 else mean + self.at * LOGIT.mu(eta[-1]))
 
     def conditional_mean(self, eta: Sequence[Array]) -> Array:
         """Return the mean of the values that are not from the zero part."""
         return self.conditional.mean(eta[:-1])
 
     def variance(self, eta: Sequence[Array]) -> Array:
-        """Return (1 - pi) (V + pi m^2), m and V the conditional mean and variance."""
-        pi, m = LOGIT.mu(eta[-1]), self.conditional_mean(eta)
+        """Return (1 - pi) (V + pi m^2), m the conditional mean from the value, V the variance."""
+        pi, m = LOGIT.mu(eta[-1]), self.conditional_mean(eta) - self.at
         V = self.conditional.variance(eta[:-1])
         return np.asarray(LOGIT.mu(-eta[-1]) * (V + pi * np.square(m)))
 
@@ -192,21 +199,21 @@ class ZeroPartFamily(Family):
         draws = self.conditional.simulate(eta[:-1], rng)
         zero = rng.random(eta[0].shape) < LOGIT.mu(eta[-1])
         if draws.ndim == zero.ndim:
-            return np.where(zero, 0.0, draws)
+            return np.where(zero, self.at, draws)
         successes = np.where(zero, 0.0, draws[..., 0])  # of the trials in the second column
         return np.stack([successes, draws[..., 1]], axis=-1)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
-        """Return pi + (1 - pi) F(y) from 0 on and (1 - pi) F(y) below, F the conditional one."""
+        """Return pi + (1 - pi) F(y) from the value on and (1 - pi) F(y) below it."""
         F = self.conditional.cdf(y, eta[:-1])
-        pi = np.where((y if y.ndim == 1 else y[:, 0]) < 0, 0.0, LOGIT.mu(eta[-1]))
+        pi = np.where((y if y.ndim == 1 else y[:, 0]) < self.at, 0.0, LOGIT.mu(eta[-1]))
         return np.asarray(np.minimum(pi + LOGIT.mu(-eta[-1]) * F, 1.0))
 
     def derivatives(
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives by the chain rule, zeros and other rows apart."""
-        zero = is_zero(y)
+        zero = self.is_there(y)
         shape = np.broadcast_shapes(y.shape[:1], *(np.shape(each) for each in eta))
         at_zero, others = self.parts(y, zero, eta, order, wrt)
         return merged(shape, (zero, at_zero), (~zero, others))
@@ -260,7 +267,7 @@ class HurdleFamily(ZeroPartFamily):
 
     def beside_zeros(self, y: Array) -> Array:
         """Return the response with its zeros, whose density is not asked for, replaced."""
-        zero = is_zero(y)
+        zero = self.is_there(y)
         if not np.any(zero):
             return y
         others = y[~zero]
@@ -290,8 +297,10 @@ class HurdleFamily(ZeroPartFamily):
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the start of the other values and the share of zeros."""
         w = np.ones(y.size) if weights is None else weights
-        share = float(np.clip(np.average(y == 0, weights=w), 0.5 / y.size, 1.0 - 0.5 / y.size))
-        others = (y != 0) & (w > 0)
+        share = float(
+            np.clip(np.average(self.is_there(y), weights=w), 0.5 / y.size, 1.0 - 0.5 / y.size)
+        )
+        others = ~self.is_there(y) & (w > 0)
         if np.any(others):
             inside = self.conditional_part(y[others]).start(y[others], w[others])
         else:
