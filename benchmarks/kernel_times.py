@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from cases import CASES
 
 import interlace
 
 SIZES = (1_000, 10_000, 100_000)
 REPEATS = 25
+CROSSED = ("verbagg", "crossed", "insteval2")
+"""Cases of the benchmark."""
 
 
 def models() -> Iterator[tuple[str, Any]]:
@@ -47,6 +50,10 @@ def models() -> Iterator[tuple[str, Any]]:
             interlace.glmer("c ~ x1 + x2 + (1 + x1|g)", data, "poisson"),
         )
         yield f"NB2, {n:,} rows", interlace.glmer("c ~ x1 + x2 + (1|g)", data, "negativebinomial")
+    for name in CROSSED:
+        (case,) = (each for each in CASES if each.name == name)
+        formula = " + ".join([f"{case.response} ~ {case.fixed}", *case.random])
+        yield name, interlace.glmer(formula, case.data(), case.family)
 
 
 def simulated(n: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -60,6 +61,9 @@ DEFAULTS = {
 Priors = Mapping[str, Any] | str
 """What `priors` may be: priors by name, with dicts by group and column, or "weak"."""
 
+LOG = logging.getLogger("interlace")
+"""Told of each fit at the level INFO: silent unless a program asks for it."""
+
 CHOICES = ("optimizer", "optimizer_options")
 """Options whose user gets exactly that search, step by step."""
 
@@ -108,6 +112,11 @@ def fitted(
                 stopping=stopping,
             )
         found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+    LOG.info(
+        "%s: %s: %s, log-likelihood %.6f, %d evaluations, %.2f s",
+        request.who, found.formula, found.fit.verdict.status, -found.fit.value,
+        found.fit.n_evaluations, found.fit.seconds,
+    )  # fmt: skip
     release(standard_of(ready.model.problem).problem)
     return found
 

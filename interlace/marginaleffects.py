@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from interlace.data.frames import open_table
+from interlace.data.frames import as_pandas
 from interlace.data.levels import level_names
 from interlace.formulas.formula import parse_formula
 from interlace.formulas.limits import NO_LIMITS
@@ -295,8 +295,7 @@ def _group_columns(result: GLMMResult) -> list[str]:
 
 def _modeldata(result: GLMMResult, data: Any, columns: list[str]) -> Any:
     """Return the data as polars, factors of the fit as enumerations of its levels."""
-    native = open_table(data).native
-    frame: pd.DataFrame = native if isinstance(native, pd.DataFrame) else native.to_pandas()
+    frame = as_pandas(data)
     missing = [name for name in columns if name not in frame]
     if missing:
         raise DataError(f"adapt: data lack the column(s) {', '.join(missing)}. Add them.")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, BoolArray, IntArray
 
 
@@ -65,9 +66,17 @@ class Column:
         ------
         TypeError
             If it holds text.
+        DataError
+            If a whole number is beyond double precision.
         """
         if self.levels is None:
-            numbers: Array = self.values.astype(np.float64, copy=False)
+            try:
+                numbers: Array = self.values.astype(np.float64, copy=False)
+            except OverflowError as error:
+                raise DataError(
+                    f"column {self.name!r}: expected numbers up to 1e308, got a whole number of "
+                    "more digits. Rescale it."
+                ) from error
             return numbers if self.holes is None else np.where(self.holes, np.nan, numbers)
         if self.is_text:
             raise TypeError(f"text in column {self.name}")

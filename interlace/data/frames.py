@@ -20,6 +20,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
 from interlace.data.columns import Column, Frame
+from interlace_core.messages.checks import is_writable
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import did_you_mean, listed
 from interlace_core.records import BoolArray
@@ -72,6 +73,31 @@ def open_table(data: object, *, argument: str = "data") -> Table:
             "data were filtered."
         )
     return table
+
+
+def as_pandas(data: object, *, argument: str = "data") -> pd.DataFrame:
+    """Return a whole frame of any library as one of pandas.
+
+    A column whose type pandas does not know holds its values as Python has them.
+
+    Raises
+    ------
+    DataError
+        If it is no data frame, has no rows, or its columns have no single names.
+    """
+    native = open_table(data, argument=argument).native
+    if not isinstance(native, pd.DataFrame):
+        try:
+            return pd.DataFrame(native.to_pandas())
+        # Whatever pyarrow, through which frames go, says of a type that it does not have.
+        except Exception:
+            return pd.DataFrame({name: native[name].to_list() for name in native.columns})
+    if isinstance(native.columns, pd.MultiIndex):
+        raise DataError(
+            f"{argument}: expected columns with one name each, got {native.columns.nlevels} levels "
+            "of names. Join them, as by data.columns = ['_'.join(each) for each in data.columns]."
+        )
+    return native
 
 
 def read_columns(table: Table, names: Collection[str], *, argument: str = "data") -> Frame:
@@ -242,6 +268,12 @@ def _levels(name: str, values: Any) -> Column:
     codes, found = pd.factorize(values)
     labels = np.asarray(found, dtype=object)
     names = labels.tolist()
+    broken = next((each for each in names if isinstance(each, str) and not is_writable(each)), None)
+    if broken is not None:
+        raise DataError(
+            f"column {name!r}: expected text, got {broken!a}, which has half a character that no "
+            "file or terminal takes. Read the data anew in the encoding that they are written in."
+        )
     try:
         order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.intp)
     except TypeError:  # values of several types have no order but that of their appearance

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import beta as beta_distribution
 
 from interlace.config.fit_options import FitOptions
-from interlace.data.frames import open_table
+from interlace.data.frames import as_pandas
 from interlace.data.request import ModelRequest
 from interlace.driver import Prepared
 from interlace.fits import prepared
@@ -161,8 +160,7 @@ def _summary(pvalues: Array, alpha: float, test: str, failures: tuple[Failure, .
 def _with_placeholder(request: ModelRequest, options: FitOptions) -> Prepared:
     """Return the model with a stand-in response, whatever values the family takes."""
     require_text(request.formula, "power: formula", "a formula")
-    native = open_table(request.data, argument="power: data").native
-    frame = native if isinstance(native, pd.DataFrame) else native.to_pandas()
+    frame = as_pandas(request.data, argument="power: data")
     left = request.formula.split("~", 1)[0]
     named = re.findall(r"[^\W\d][\w.]*(?!\s*\(|[\w.])", left)
     missing = [name for name in dict.fromkeys(named) if name not in frame]

@@ -76,7 +76,21 @@ def f_test(L: Array, difference: Array, spread: Spread) -> FTest:
     difference : ndarray, shape (r,)
         L beta less the value.
     spread : Spread
+
+    Returns
+    -------
+    FTest
+        Of NaN where the covariance of the combinations is not finite or has no inverse.
     """
+    if not np.isfinite(L @ spread.covariance @ L.T).all():
+        return FTest(float("nan"), len(L), float("nan"))
+    try:
+        return _f_test(L, difference, spread)
+    except np.linalg.LinAlgError:
+        return FTest(float("nan"), len(L), float("nan"))
+
+
+def _f_test(L: Array, difference: Array, spread: Spread) -> FTest:
     L, difference = _of_like_sizes(*_independent(L, difference), spread.covariance)
     if spread.adjusted is not None:
         return _kenward_roger(L, difference, spread, spread.adjusted)

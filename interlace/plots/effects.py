@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interlace.data.frames import as_pandas, open_table, read_columns
 from interlace.plots.canvas import PALE, labelled, new_axes, require_result, style_of, tidy_up
+from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.messages.names import did_you_mean
@@ -114,10 +117,22 @@ def effects(
 
 
 def _used(result: GLMMResult, data: Any) -> pd.DataFrame:
-    """Return the rows of the fit, as pandas has them."""
+    """Return the rows of the fit, as pandas has them; its columns were read as a fit reads them."""
     from interlace.reporting.tables import augment
 
-    frame = pd.DataFrame(augment(result, data))
+    given = None if data is None else as_pandas(data, argument="effects: data")
+    frame: pd.DataFrame = augment(in_pandas(result), given)
+    known = [name for name in _columns(result) if name in frame]
+    table = open_table(frame, argument="effects: data")
+    for name, column in read_columns(table, known, argument="effects: data").items():
+        if column.missing.all():
+            raise DataError(f"effects: data: expected values in column {name!r}, got none.")
+        infinite = column.levels is None and np.isinf(column.numbers).any()
+        if infinite:
+            raise DataError(
+                f"effects: data: expected finite values in column {name!r}, got infinite ones. "
+                "Correct or drop these rows."
+            )
     return frame
 
 
@@ -205,7 +220,9 @@ def _usual(result: GLMMResult, frame: pd.DataFrame, name: str) -> Any:
     """Return what a column is held at: the mean of numbers, the most frequent level."""
     if _is_number(result, frame, name):
         return float(frame[name].mean())
-    return frame[name].mode().iloc[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of modes that have no order
+        return frame[name].mode().iloc[0]
 
 
 def _raw(

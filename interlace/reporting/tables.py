@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from interlace.data.frames import open_table
+from interlace.data.frames import as_pandas
 from interlace.prediction.kinds import has_own_kind, in_pandas, of_library, with_columns
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.messages.checks import check_level, require_choice, require_flag
@@ -69,7 +69,7 @@ def augment(
     if data is not None and newdata is not None:
         raise OptionError("augment: give data (the rows of the fit) or newdata, not both.")
     given, result = result, in_pandas(result)
-    new = None if newdata is None else _as_pandas(newdata, "newdata")
+    new = None if newdata is None else as_pandas(newdata, argument="newdata")
     table = {
         ".fitted": result.predict(new, type=type),
         ".fixed": result.predict(new, type=type, include_re=False),
@@ -80,7 +80,7 @@ def augment(
         return with_columns(newdata, table) if has_own_kind(newdata) else _beside(new, table)
     table |= _of_the_fit(result, residuals)
     if data is not None:
-        used = _rows_used(result, _as_pandas(data, "data"))
+        used = _rows_used(result, as_pandas(data))
         if has_own_kind(data):  # without an index of its own: labels are positions
             return with_columns(data, table, [int(label) for label in used.index])
         return _beside(used, table)
@@ -102,12 +102,6 @@ def _of_the_fit(result: Any, residuals: str) -> dict[str, pd.Series]:
     if result.weights is not None:
         table[".weights"] = pd.Series(result.weights, index=index)
     return table
-
-
-def _as_pandas(data: Any, argument: str) -> pd.DataFrame:
-    native = open_table(data, argument=argument).native
-    frame: pd.DataFrame = native if isinstance(native, pd.DataFrame) else native.to_pandas()
-    return frame
 
 
 def _rows_used(result: Estimates, data: pd.DataFrame) -> pd.DataFrame:

@@ -267,14 +267,27 @@ def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None
         with guard(problem.family, "result"):
             return group_effects(problem, fit.psi, fit.mode, approximation)
 
-    eta_fixed = np.stack(problem.fixed_part(fit.psi))
-    eta = eta_fixed.copy()
     modes = _modes(problem, fit.psi, fit.mode)
+    return Fitted(Later(effects), *row_predictors(problem, fit.psi, modes))
+
+
+def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return the linear predictors of a problem's rows with and without effects, shape (K, n).
+
+    Parameters
+    ----------
+    problem : Problem
+    psi : ndarray, shape (n_psi,)
+    modes : mapping from str to ndarray, shape (c, L)
+        The effects b by group.
+    """
+    eta_fixed = np.stack(problem.fixed_part(psi))
+    eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = modes[term.group][place.columns]
         for k, z, b_column in zip(term.column_predictors, term.Z.T, b, strict=True):
             eta[k] += z * b_column[term.codes]
-    return Fitted(Later(effects), eta, eta_fixed)
+    return eta, eta_fixed
 
 
 def _modes(problem: Problem, psi: Array, u: Array) -> dict[str, Array]:

@@ -58,6 +58,12 @@ def _rows(result: Estimates) -> Found:
         yield "rows.missing", *_count(each, rows.n_given)
     yield "y", (n,), result.y.shape[:1]
     yield "y", *_numbers(result.y)
+    if result.family.support == "categories":
+        codes = np.arange(len(result.settings.response_levels))
+        yield "y", *_so(bool(np.isin(result.y, codes).all()), "codes of its levels", "others")
+    elif "counts" in result.family.support:
+        whole = bool(np.all((result.y >= 0.0) & (result.y == np.round(result.y))))
+        yield "y", *_so(whole, "counts", "others")
     weights = result.weights
     yield "weights", (n,), (n,) if weights is None else weights.shape
     if weights is not None:
@@ -131,6 +137,9 @@ def _coefficients(result: Estimates) -> Found:
         where, width = f"coefficients[{k}]", len(found.names)
         yield f"{where}.place", (stop, stop + width), (found.place.start, found.place.stop)
         yield f"{where}.estimates", width, found.estimates.size
+        own = result.fit.psi[found.place]
+        same = own.shape == found.estimates.shape and np.array_equal(own, found.estimates)
+        yield f"{where}.estimates", *_so(same, "its part of psi", found.estimates.tolist())
         yield from _predictor(result, coder, found.names, f"encoder.predictors[{k}]")
         stop = found.place.stop
     yield "fit.psi", stop, result.fit.psi.size
@@ -161,7 +170,7 @@ def _effects(result: Estimates) -> Found:
         L, c = len(effects.levels), len(effects.names)
         yield f"effects.{group}.levels", L, len(set(effects.levels))
         yield f"effects.{group}.values", (L, c), effects.values.shape
-        yield f"effects.{group}.covariance", (L, c, c), effects.covariance.shape
+        yield f"effects.{group}.spread", (L, c, c), effects.spread.shape
         yield f"effects.{group}.root", (c, c), effects.root.shape
         yield f"effects.{group}.root", *_numbers(effects.root)
         yield f"effects.{group}.values", *_numbers(effects.values)
@@ -233,13 +242,18 @@ def _theta(result: Estimates) -> Found:
             stop = place[1]
             before.add(place)
         try:
-            width = rebuilt(term).n_theta
+            structure = rebuilt(term)
+            width = structure.n_theta
         except UnknownNameError:
             continue
         except InterlaceError as error:
             yield where, "what its structure takes", str(error)
             return
         yield f"{where}.theta", width, place[1] - place[0]
+        made = structure.template(result.fit.psi[term.theta])
+        own = result.effects[term.group].root[term.columns, term.columns]
+        near = made.shape == own.shape and np.allclose(made, own, 1e-6, 1e-12 * np.abs(made).max())
+        yield f"effects.{term.group}.root", *_so(near, "the covariance that theta makes", "another")
     yield "coefficients[0].place", stop, result.coefficients[0].place.start
 
 

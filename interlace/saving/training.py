@@ -18,6 +18,7 @@ from interlace.priors.densities import DENSITIES
 from interlace.priors.penalised import Penalised
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import Training
+from interlace.results.random_effects import row_predictors
 from interlace.saving.codecs import (
     Codec,
     Store,
@@ -234,7 +235,28 @@ def read_training(given: Any, store: Store, result: Estimates) -> Training:
     arrays = _problem.read(given["problem"], store, f"{where}.problem")
     for place, expected, got in _contradictions(arrays, result):
         raise wrong(f"{where}.{place}", str(expected), got)
-    return Training(_restored(arrays, result), **components)
+    problem = _restored(arrays, result)
+    _require_predictors(problem, result)
+    return Training(problem, **components)
+
+
+def _require_predictors(problem: Problem, result: Estimates) -> None:
+    """Refuse linear predictors that are not those of the data at the estimates."""
+    kept = (result.eta, result.eta_fixed)
+    if not result.eta.size:  # of a fit in parts, whose rows are not kept
+        return
+    with np.errstate(all="ignore"):
+        modes = {group: each.values.T for group, each in result.effects.items()}
+        made = row_predictors(problem, result.fit.psi, modes)
+    for name, own, found in zip(("eta", "eta_fixed"), kept, made, strict=True):
+        finite = np.abs(found[np.isfinite(found)])
+        near = TOL_REL_ETA * (1.0 + finite.max(initial=0.0))
+        if own.shape != found.shape or not np.allclose(own, found, TOL_REL_ETA, near, True):
+            raise wrong(f"result.{name}", "the predictors of its data and estimates", "others")
+
+
+TOL_REL_ETA = 1e-6
+"""Beyond what the order of sums can change; another library of linear algebra may have written."""
 
 
 def _restored(arrays: dict[str, Any], result: Estimates) -> Problem:

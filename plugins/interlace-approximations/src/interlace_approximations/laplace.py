@@ -37,6 +37,9 @@ from interlace_core.engine import (
     summed,
 )
 
+LARGE_TEMPLATE = 48
+"""Columns from which a template's own products, c^3 each, are what an evaluation takes."""
+
 
 @dataclass(frozen=True)
 class Laplace(Approximation):
@@ -315,7 +318,24 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     """Return sum_p A_p T N_p'."""
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
+    if len(A) >= LARGE_TEMPLATE and _is_diagonal(A):
+        return np.asarray(np.einsum("aap,abp->ab", A, np.tensordot(T, N, axes=(1, 1))))
     return np.asarray(np.tensordot(A, np.tensordot(T, N, axes=(1, 1)), axes=((1, 2), (0, 2))))
+
+
+def _is_diagonal(A: Array) -> bool:
+    """Return whether A's matrices, shape (a, b, P), are square and diagonal."""
+    if A.shape[0] != A.shape[1]:
+        return False
+    return bool(np.count_nonzero(A) == np.count_nonzero(np.einsum("aap->ap", A)))
+
+
+def _variances(T: Array, N: Array) -> Array:
+    """Return T N T' with its diagonal alone filled, shape (c, c, L): products of c^3 once."""
+    V = np.zeros((len(T), len(T), N.shape[-1]))
+    diagonal = np.arange(len(T))
+    V[diagonal, diagonal] = np.einsum("adp,ad->ap", np.tensordot(T, N, axes=(1, 0)), T)
+    return V
 
 
 def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int], Array]:
@@ -323,7 +343,8 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
     for (i, j), N in inverse.items():
-        V = sandwich(T[i].T, N, T[j].T)
+        apart = i == j and len(structure.factors[i].meetings) == len(T[i]) >= LARGE_TEMPLATE
+        V = _variances(T[i], N) if apart else sandwich(T[i].T, N, T[j].T)
         pair = structure.pairs[i, j]
         for a, b in structure.products(i, j):
             first, second = structure.factors[i].columns[a], structure.factors[j].columns[b]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.reduced import Reduced
@@ -34,6 +34,9 @@ MAX_CONDITION = 1e6
 """Of a template by whose transpose u is divided; above it what is divided for is summed anew. The
 division costs as many digits as the condition has, and a gradient needs no more than eight."""
 
+
+LARGE_TEMPLATE = 48
+"""Columns from which a template's own products, c^3 each, are what an evaluation takes."""
 
 LEAST_SHARE_LEFT = 1e-2
 """Of the response's sum of squares, below which what effects leave of it is made to more digits."""
@@ -54,6 +57,7 @@ class LinearPoint(Reduced):
         self.data = data
         log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
         self.tau = np.exp(-2.0 * log_sigma)
+        self._moments: dict[int, tuple[Array, Array]] = {}
         self.layout = data.layout.at(psi)
         self.T = self.layout.templates(psi)
         # 1. H
@@ -118,6 +122,28 @@ class LinearPoint(Reduced):
             self._chain_gradient(columns),
             self.data.n - shrinkage + 0.5 * float(np.sum(d_sigma)),
         )
+
+    def _summed_quadratic(self, i: int, columns: Array, weights: Array) -> Array:
+        """Return the derivative in one T of s'V^-1 s / 2, summed over combinations s of [Q r].
+
+        Parameters
+        ----------
+        i : int
+        columns : ndarray, shape (p + 1, m)
+        weights : ndarray, shape (p + 1, p + 1)
+            Their products, columns columns'.
+        """
+        if len(self.T[i]) < LARGE_TEMPLATE:
+            return np.asarray(-np.einsum("ajbk,jk->ab", self._moment(i)[0], weights))
+        # of many columns no products of all with all, for each pair of [Q r]
+        factor, T = self._factors[i], self.T[i]
+        u = np.einsum("ajl,jm->aml", self.U[i], columns)
+        v = factor.spread(u).reshape(len(T), -1)
+        if factor.independent and _condition(T) < MAX_CONDITION:
+            r = np.linalg.solve(T.T, u.reshape(len(T), -1))
+        else:
+            r = np.einsum("ajl,jm->aml", self._left_over(i), columns).reshape(len(T), -1)
+        return np.asarray(-(r @ v.T))
 
     def quadratic_gradient(self, columns: Array) -> tuple[list[Array], Array]:
         """Return derivatives of s'V^-1 s for combinations s of [Q r].
@@ -191,16 +217,19 @@ class LinearPoint(Reduced):
 
         Each of shape (c, p + 1, c, p + 1), the first two of r or u.
         """
-        found = []
-        for i, (T, U) in enumerate(zip(self.T, self.U, strict=True)):
+        return [self._moment(i) for i in range(len(self.T))]
+
+    def _moment(self, i: int) -> tuple[Array, Array]:
+        if i not in self._moments:
+            T, U = self.T[i], self.U[i]
             uu = _outer_sums(U, U)
-            if np.linalg.cond(T) < MAX_CONDITION:
+            if _condition(T) < MAX_CONDITION:
                 inverse = np.asarray(np.linalg.inv(T), dtype=np.float64)
                 ru = np.tensordot(inverse, uu, axes=(0, 0))
             else:
                 ru = _outer_sums(self._left_over(i), self._factors[i].spread(U))
-            found.append((ru, uu))
-        return found
+            self._moments[i] = ru, uu
+        return self._moments[i]
 
     @cached_property
     def chain_moments(self) -> ChainSlopes | None:
@@ -226,8 +255,8 @@ class LinearPoint(Reduced):
     def lengths(self) -> Array:
         """Products of u over all factors and levels, shape (p + 1, p + 1)."""
         total = np.zeros(self.data.SS.shape)
-        for _, uu in self.moments:
-            total += np.einsum("ajak->jk", uu)
+        for U in self.U:
+            total += np.einsum("ajl,akl->jk", U, U, optimize=True)
         return total
 
     def _effects(self, i: int) -> Array:
@@ -253,12 +282,29 @@ class LinearPoint(Reduced):
         out = [np.zeros_like(T) for T in self.T]
         for (i, j), A in self.data.A.items():
             N = inverse[i, j]
+            if i == j and len(A) >= LARGE_TEMPLATE and _is_diagonal(A):
+                TN = np.tensordot(self.T[j], N, axes=(1, 1))  # (a, b, p)
+                out[i] += self.tau * np.einsum("aap,abp->ab", A, TN)
+                continue
             pulled = np.tensordot(A, self.T[j], axes=(1, 0))  # (a, p, d)
             out[i] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (1, 2)))
             if i != j:
                 pulled = np.tensordot(A, self.T[i], axes=(0, 0))  # (a, p, d)
                 out[j] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (0, 2)))
         return out
+
+
+def _is_diagonal(A: Array) -> bool:
+    """Return whether each of the matrices, shape (c, c, L), is."""
+    return bool(np.count_nonzero(A) == np.count_nonzero(np.einsum("aal->al", A)))
+
+
+def _condition(T: Array) -> float:
+    """Return the condition of a template; of a large triangular one an estimate."""
+    if len(T) < LARGE_TEMPLATE or np.any(np.triu(T, 1)):
+        return float(np.linalg.cond(T))
+    reciprocal, _ = lapack.dtrcon(T, norm="1", uplo="L")
+    return 1.0 / reciprocal if reciprocal > 0.0 else np.inf
 
 
 def _templated(T: Array, x: Array) -> Array:

@@ -9,7 +9,13 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import gammaln, kve
 
-from interlace_core.contract import Array, DataError, Kind, correlation_root
+from interlace_core.contract import (
+    Array,
+    CorrelationRoot,
+    DataError,
+    Kind,
+    correlation_root,
+)
 from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.scaled import ScaledCorrelation
 
@@ -41,6 +47,7 @@ class PlaceCorrelation(ScaledCorrelation):
         apart = self.points[:, None, :] - self.points[None, :, :]
         self.distances = np.sqrt(np.sum(np.square(apart), axis=-1))
         self._off = ~np.eye(size, dtype=bool)
+        self._last: tuple[Array, CorrelationRoot] | None = None
         own = self.distances[self._off]
         self.scale = RangeScale.of(own, float(np.max(own, initial=0.0)))
 
@@ -83,14 +90,24 @@ class PlaceCorrelation(ScaledCorrelation):
         """Return the Cholesky factor."""
         if not self.n_angles:
             return np.eye(self.size)
-        return correlation_root(self.kernel(angles)).C
+        return self._root_at(angles).C
 
     def root_pullback(self, angles: Array, dC: Array) -> Array:
         """Return the derivatives through the Cholesky factor."""
         if not self.n_angles:
             return np.zeros(0)
-        dR = correlation_root(self.kernel(angles)).pullback(dC)
+        dR = self._root_at(angles).pullback(dC)
         return np.array([np.sum(dR * slope) for slope in self.kernel_slopes(angles)])
+
+    def _root_at(self, angles: Array) -> CorrelationRoot:
+        """Return the Cholesky factor; the last one again, where a slope follows a template."""
+        if self._last is None or not np.array_equal(self._last[0], angles):
+            self._last = angles.copy(), correlation_root(self.kernel(angles))
+        return self._last[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not the last factor."""
+        return {**vars(self), "_last": None}
 
     def angles_of(self, values: Array) -> Array:
         """Return the angle of a range."""

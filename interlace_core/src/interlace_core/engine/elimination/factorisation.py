@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.crossed import CrossedPattern
 from interlace_core.engine.elimination.smallblocks import (
+    LARGE_BLOCK,
+    LargeBlocks,
     apply_each,
     apply_each_transposed,
     invert,
@@ -217,7 +220,10 @@ def _factorise(plan: EliminationPlan, depth: int, H: Blocks) -> Factorisation:
         return plan.then.factorise(H)
     if plan.crossed is not None:  # 2.
         return _Crossed(plan.last, plan.crossed, H)
-    return _Leaf(plan.last, H) if plan.last >= 0 else _Empty()  # 3.
+    if plan.last < 0:
+        return _Empty()
+    large = H[plan.last, plan.last].shape[0] >= LARGE_BLOCK
+    return (_LargeLeaf if large else _Leaf)(plan.last, H)  # 3.
 
 
 def nested_step(structure: Structure, i: int, later: tuple[int, ...]) -> NestedStep:
@@ -263,6 +269,24 @@ class _Leaf(Factorisation):
 
     def solve(self, parts: list[Array]) -> list[Array]:
         return [*parts[:-1], apply_each(self._inverse, parts[-1])]
+
+    def selected_inverse(self) -> Blocks:
+        return {(self._factor, self._factor): self._inverse}
+
+
+class _LargeLeaf(Factorisation):
+    """The same where blocks are large: on the way to a mode no inverse is needed."""
+
+    def __init__(self, factor: int, H: Blocks) -> None:
+        self._factor, self._blocks = factor, LargeBlocks(H[factor, factor])
+        self.logdet = self._blocks.logdet
+
+    def solve(self, parts: list[Array]) -> list[Array]:
+        return [*parts[:-1], self._blocks.solve(parts[-1])]
+
+    @cached_property
+    def _inverse(self) -> Array:
+        return self._blocks.inverse()
 
     def selected_inverse(self) -> Blocks:
         return {(self._factor, self._factor): self._inverse}
