@@ -34,7 +34,7 @@ MUTANTS = (
         "half * slope, eta + half * slope",
         PREDICT,
     ),
-    Mutant(INTERVALS, "_Draws.__init__", "+= rows.variance.T", "+= 0.0 * rows.variance.T", PREDICT),
+    Mutant(INTERVALS, "_Draws.__init__", "covariance += rows", "covariance += 0.0 * rows", PREDICT),
     Mutant(
         INTERVALS,
         "_through_variance",
@@ -42,12 +42,18 @@ MUTANTS = (
         "np.asarray(predicted(rows.eta, 0.0 * variance))",
         PREDICT,
     ),
-    Mutant(f"{PREDICTION}/average.py", "average", "sd[k] * x[j]", "variance[k] * x[j]", PREDICT),
     Mutant(
         f"{PREDICTION}/average.py",
-        "prior_variance",
-        "own if scale is None else own * scale",
-        "own",
+        "average",
+        "at @ root[place]",
+        "at @ np.square(root[place])",
+        PREDICT,
+    ),
+    Mutant(
+        f"{PREDICTION}/average.py",
+        "prior_covariance",
+        "product if scale is None else product * scale",
+        "product",
         KNOWN,
     ),
     Mutant(
@@ -135,8 +141,8 @@ MUTANTS = (
         ("tests/test_residual_correlation.py",),
     ),
     Mutant(
-        "interlace/priors.py",
-        "",
+        "interlace/priors/densities.py",
+        "Normal.log_density",
         "0.5 * z * z",
         "0.4 * z * z",
         ("tests/test_priors_and_singularity.py",),

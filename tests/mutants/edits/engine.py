@@ -38,8 +38,8 @@ MUTANTS = (
     Mutant(
         JOINT,
         "effects_covariance",
-        "inverse[f, f]",
-        "0.9 * inverse[f, f]",
+        "return covariance_by_term(conditional.layout, factorisation)",
+        "return [0.9 * x for x in covariance_by_term(conditional.layout, factorisation)]",
         (
             "tests/test_variance_and_influence.py::test_random_effects_table_has_lme4_s_modes_and_standard_deviations",
         ),
