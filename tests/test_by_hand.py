@@ -306,3 +306,14 @@ def test_distribution_functions_of_counts_leave_out_a_value_just_below_it(offer)
         jump = family.cdf(y, eta) - family.cdf(just_below(y), eta)
         expected = np.exp(family.log_density(y, eta))
     np.testing.assert_allclose(jump, expected, rtol=1e-7)
+
+
+def test_a_variance_at_0_has_no_standard_error(rows):
+    """No more than the covariances with it: the likelihood is not normal there."""
+    noise = np.random.default_rng(6).normal(size=240)
+    centred = noise - np.repeat(noise.reshape(24, 10).mean(axis=1), 10)
+    m = interlace.fit("flat ~ x + (1 | g)", rows.assign(flat=centred))
+    assert m.fit.verdict.status == "boundary"
+    assert np.isnan(m.fit.vcov[0]).all()
+    assert np.isnan(m.fit.vcov[:, 0]).all()
+    assert np.isfinite(m.fit.vcov[1:, 1:]).all()

@@ -22,3 +22,10 @@ def test_logarithms_of_probabilities_are_exact_in_their_tails(name, order):
         with mpmath.workdps(40):
             expected = [float(mpmath.diff(function, x, order)) for x in AT]
         np.testing.assert_allclose(values[order], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_derivatives_of_a_logit_probability_are_exact(order):
+    with mpmath.workdps(40):
+        expected = [float(mpmath.diff(lambda x: 1 / (1 + mpmath.exp(-x)), x, order)) for x in AT]
+    np.testing.assert_allclose(LINKS["logit"].derivatives(np.array(AT))[order], expected, rtol=1e-9)

@@ -99,7 +99,7 @@ def run_tests(
             if time.monotonic() > deadline:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                return FAILED, f"over {seconds:.0f} s", ""
+                return NOT_RUN, "", f"over {seconds:.0f} s"
             time.sleep(0.02)
         printed.seek(0)
         said = printed.read().decode(errors="replace")

@@ -17,8 +17,7 @@ MUTANTS = (
         "Logit.derivatives",
         "1.0 - 6.0 * slope",
         "1.0 - 5.0 * slope",
-        KIT,
-        "BinomialFamily and not link",
+        ("interlace_core/tests/test_link_tails.py",),
     ),
     Mutant(
         f"{LINKS}/probabilities.py",

@@ -140,20 +140,9 @@ MUTANTS = (
     Mutant(
         OPTIMUM,
         "covariance_of_psi",
-        "+= profiled.covariance",
-        "= profiled.covariance",
-        ("tests/test_fit.py", "tests/test_far_units.py", "tests/test_inference.py"),
-    ),
-    Mutant(
-        OPTIMUM,
-        "covariance_of_psi",
         "vcov[bound, :] = vcov[:, bound] = np.nan",
         "pass",
-        (
-            f"{AFTER}the_same_words_at_a_boundary",
-            "tests/test_degenerate_covariance.py",
-            "tests/test_priors_and_singularity.py",
-        ),
+        ("tests/test_by_hand.py::test_a_variance_at_0_has_no_standard_error",),
     ),
     Mutant(
         OPTIMUM, "remaining_gain", "0.5 * float", "0.001 * float", ("interlace_core/tests", *STARTS)
