@@ -23,7 +23,6 @@ SAVED = (f"{AFTER}saved_and_loaded",)
 FAR = "tests/test_far_units.py::test_"
 MAPS = (f"{FAR}gradients_go_back_so_that_derivatives_along_a_line_stay",)
 SPEAKS = (f"{FAR}objective_in_standard_units_speaks_of_the_columns_as_written",)
-POWER = (f"{FAR}power_simulates_the_standard_deviations_assumed_in_any_units",)
 INTERVALS = (f"{FAR}intervals_of_predictions_do_not_depend_on_the_zero_point",)
 ERRORS = ("tests/test_standard_errors.py",)
 CBPP = ("tests/test_parity.py::test_laplace_agrees_with_the_reference[cbpp_logit_tmb]",)
@@ -80,7 +79,13 @@ MUTANTS = (
         CORE,
     ),
     Mutant(COVARIANCES, "Unstructured.rescaled", "L[j:, j:]", "L[j:, j:].T", CORE),
-    Mutant(COVARIANCES, "Unstructured.nearest", "T *= sd[:, None]", "T *= sd[None, :]", POWER),
+    Mutant(
+        COVARIANCES,
+        "Unstructured.nearest",
+        "T *= sd[:, None]",
+        "T *= sd[None, :]",
+        ("interlace_core/tests/test_covariance.py",),
+    ),
     Mutant(COVARIANCES, "Diagonal.rescaled", "return L if", "return 2.0 * L if", CORE),
     Mutant(
         "interlace/prediction/uncertainty.py",
