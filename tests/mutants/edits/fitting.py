@@ -152,41 +152,4 @@ MUTANTS = (
     Mutant(
         OPTIMUM, "remaining_gain", "0.5 * float", "0.001 * float", ("interlace_core/tests", *STARTS)
     ),
-    Mutant(
-        VERDICT,
-        "judge",
-        "if not decrement <= tol_decrement",
-        "if not decrement <= 1e9",
-        ("tests/test_stopping.py", "tests/test_stretch.py", "tests/test_hard_starts.py"),
-    ),
-    Mutant(
-        VERDICT,
-        "vanished",
-        "* _own_sizes(term)",
-        "* term.sizes",
-        (f"{AFTER}the_same_words_at_a_boundary",),
-    ),
-    Mutant(
-        VERDICT,
-        "with_ceiling",
-        "left = max(value, 0.0)",
-        "left = 0.0",
-        ("tests/test_limits.py", "tests/test_separation.py", "interlace_core/tests"),
-    ),
-    # searches from elsewhere
-    Mutant(FIT, "_best_optimum", "if not np.all(optimum.free):", "if False:", STARTS),
-    Mutant(
-        FIT,
-        "fit_problem",
-        "starts or is_doubtful(inside, fit) or is_crowded(inside, fit)",
-        "starts",
-        STARTS,
-    ),
-    Mutant(
-        f"{FITTING}/elsewhere.py",
-        "is_crowded",
-        "problem.n >= FEW_ROWS * fit.psi.size",
-        "True",
-        STARTS,
-    ),
 )
