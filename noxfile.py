@@ -225,6 +225,13 @@ def odd(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Mutants: each of a list of edits of the numerics, made on a copy, makes a test fail."""
+    session.install(*EVERYTHING, *group("test"))
+    session.run("python", "tests/mutants/run.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random models of every family against R's stored results; see tests/fuzz/README.md."""
     session.install(*EVERYTHING, *group("test"))

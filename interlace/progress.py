@@ -1,7 +1,8 @@
 """Progress of long work: a bar or a line that is rewritten in place, and nothing in scripts.
 
 Nothing is shown in the first two seconds, and nothing at all unless standard error is a terminal
-(or `show=True`, which prints plain lines where there is no terminal to rewrite).
+or the program is a notebook (or `show=True`, which prints plain lines where nothing can be
+rewritten). In a notebook the bar is that of the package tqdm, where it is installed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
-from typing import Self, TextIO, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 Item = TypeVar("Item")
 
@@ -36,7 +38,8 @@ class Progress:
     total : int, optional
         Number of steps; without it there is no bar and no remaining time.
     show : bool, optional
-        Whether to show anything; by default if the stream is a terminal.
+        Whether to show anything; by default if the stream is a terminal, or standard error of a
+        notebook.
     stream : text stream, optional
         Standard error by default; programs without one (windowed ones) have None there, and are
         shown nothing. What a stream cannot take is lost: it ends no work.
@@ -52,7 +55,9 @@ class Progress:
 
     def __post_init__(self) -> None:
         """Find out whether anything is shown: the attribute `shown`."""
-        self._terminal = _is_terminal(self.stream)
+        self._notebook = self.stream is sys.stderr and in_notebook()
+        self._terminal = self._notebook or _is_terminal(self.stream)
+        self._bar: Any = None
         self.shown = self._terminal if self.show is None else self.show
         self._started = self._last = time.perf_counter()
         self._done, self._width, self._note = 0, 0, ""
@@ -80,10 +85,19 @@ class Progress:
         late = now - self._started >= self.delay and now - self._last >= INTERVAL
         if self.shown and late:
             self._last = now
-            self._write(self._text(now - self._started))
+            if self._notebook and self._bar is None:
+                self._bar = _bar_of_tqdm(self.label, self.total)
+            if self._bar is None:
+                self._write(self._text(now - self._started))
+            else:
+                self._bar.set_postfix_str(self._note, refresh=False)
+                self._bar.update(self._done - self._bar.n)
 
     def close(self) -> None:
         """Take the line away, so that what is printed next starts on a clean line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
         if self._width and self._terminal:
             self._print("\r" + " " * self._width + "\r")
         self._width = 0
@@ -108,6 +122,24 @@ class Progress:
         with contextlib.suppress(OSError, ValueError):  # closed, full, or of another encoding
             self.stream.write(text)
             self.stream.flush()
+
+
+def in_notebook() -> bool:
+    """Return whether the program is a notebook's: an IPython shell with a kernel."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _bar_of_tqdm(label: str, total: int | None) -> Any:
+    """Return a bar of tqdm as a notebook shows it; None where tqdm is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no widgets: it draws with characters
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return None
+        return tqdm(total=total, desc=label, leave=False, mininterval=INTERVAL)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

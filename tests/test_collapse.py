@@ -108,3 +108,14 @@ def test_layout_of_another_response_is_that_of_a_new_problem():
     assert np.array_equal(kept.constants, anew.constants)
     assert np.array_equal(kept.terms[0].codes, anew.terms[0].codes)
     assert np.array_equal(kept.predictors[0].X, anew.predictors[0].X)
+
+
+def test_constants_of_rows_taken_together_are_added():
+    data = repeated_rows("poisson", False)
+    m = interlace.glmer("y ~ x + f + (1 | g)", data, "poisson")
+    problem, approximation = m.training.problem, m.training.approximation
+    constants = np.random.default_rng(1).normal(size=problem.n)
+    more = replace(problem, constants=constants)
+    assert layout_of(more).problem.n < problem.n
+    found = approximation.objective(more)(m.fit.psi).value
+    assert found == pytest.approx(-m.llf - constants.sum(), rel=1e-10)

@@ -5,6 +5,7 @@ the covariate as drawn is the reference.
 """
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from scipy.stats import chi2
 import interlace
 from interlace.inference.quadratic_forms import chi_square, inverse_of, rank_of
 from interlace.inference.small_samples import Spread, f_test
+from interlace_core.fitting.standard import standard_of
 from test_standard_units import MODELS, drawn, moved
 
 FARTHEST = 3e6
@@ -96,6 +98,13 @@ def test_wald_statistic_is_that_of_uncorrelated_combinations():
         assert inverse_of(V) @ V == pytest.approx(np.eye(4) + 0.0 * V, abs=1e-3 * units.max() ** 2)
 
 
+def test_rank_of_hypotheses_is_counted_in_standard_errors():
+    V = np.diag([1.0, 1e34])
+    L = np.array([[1.0, 0.0], [1.0, 1e-17]])  # the second coefficient is of 1e17
+    assert rank_of(L, V) == 2
+    assert rank_of(np.array([[1.0, 1e-17], [2.0, 2e-17]]), V) == 1
+
+
 def test_f_of_unlike_units_is_the_mean_of_squares_of_uncorrelated_t():
     V = np.array([[2.0, 0.3], [0.3, 1.0]])
     slopes, A = np.array([V]), np.array([[0.05]])  # V itself times a variance: one df for all
@@ -171,3 +180,40 @@ def test_power_simulates_the_standard_deviations_assumed_in_any_units(a, slope):
     known = power(1.0, 0.0, "(v | g)", {"g": {"Intercept": 0.5, "v": slope}}, **options)
     found = power(a, 0.0, "(v | g)", {"g": {"Intercept": 0.5, "v": slope / a}}, **options)
     np.testing.assert_allclose(found, known, rtol=1e-6)
+
+
+# The maps themselves
+
+
+def test_gradients_go_back_so_that_derivatives_along_a_line_stay():
+    m = fitted("poisson", 1e3, 1e4)
+    standard = standard_of(m.training.problem)
+    rng = np.random.default_rng(1)
+    gradient, move = rng.normal(size=(2, m.fit.psi.size))
+    inside = replace(
+        m.fit,
+        psi=standard.psi(m.fit.psi),
+        gradient=gradient,
+        vcov=standard.covariance(m.fit.vcov),
+    )
+    found = standard.given_fit(inside)
+    np.testing.assert_allclose(found.psi, m.fit.psi, rtol=1e-9)
+    along = standard.psi(m.fit.psi + move) - standard.psi(m.fit.psi)
+    assert found.gradient @ move == pytest.approx(gradient @ along, rel=1e-6)
+
+
+@pytest.mark.parametrize("a", [1e-6, 1e6])
+def test_objective_in_standard_units_speaks_of_the_columns_as_written(a):
+    """Value with the constant of the restricted likelihood, coefficients and their covariance."""
+    units = np.array([1.0, a, 1.0])
+    usual, far = fitted("linear"), fitted("linear", a)
+    at = []
+    for m in (usual, far):
+        standard = standard_of(m.training.problem)
+        at.append(standard.objective(m.training.approximation)(m.fit.psi))
+    assert at[1].value == pytest.approx(-far.llf, rel=1e-10)
+    assert at[1].value == pytest.approx(at[0].value + np.log(a), rel=1e-8)
+    np.testing.assert_allclose(at[1].profiled.values, far.fe_params, rtol=1e-8)
+    np.testing.assert_allclose(at[1].profiled.values * units, at[0].profiled.values, rtol=1e-5)
+    covariance = at[1].profiled.covariance * units * units[:, None]
+    np.testing.assert_allclose(covariance, at[0].profiled.covariance, rtol=1e-4, atol=1e-8)

@@ -339,3 +339,14 @@ def test_structures_may_be_given_beside_the_matrix(data, A):
     two = interlace.fit(formula.format("known", ", structure = 'diag'"), data, known={"animal": A})
     assert one.llf == pytest.approx(two.llf, abs=1e-9)
     assert one.theta.size == two.theta.size == 2
+
+
+def test_errors_of_relatives_without_data_do_not_depend_on_a_factor_beside_them(data, A):
+    """A second factor takes another way, by solves; with next to no variance it changes nothing."""
+    formula, given = "y ~ x + (1 | animal)", {"known": {"animal": A}, "method": "ML"}
+    alone = interlace.fit(formula, data, **given)
+    beside = interlace.fit(f"{formula} + (1 | pen)", data, hold={"sd": {"pen": 1e-5}}, **given)
+    new = pd.DataFrame({"x": 0.3, "animal": ANIMALS[USED - 2 :], "pen": "1"})
+    known, found = (m.predict(new, type="link", se=True)["se"] for m in (alone, beside))
+    np.testing.assert_allclose(found, known, rtol=1e-3)
+    assert known.iloc[2:].min() > known.iloc[:2].max()  # those without data are known worse

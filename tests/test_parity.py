@@ -147,20 +147,11 @@ def test_the_reference_models_are_found():
     assert len(QUADRATURE) >= 10
 
 
-LONG: set[str] = set()
-"""351 times, whose covariance is factorised as a dense one: 80 seconds each."""
-
 NOT_DETERMINED = {"sal_zinb1_mined_tmb"}
 """R's standard errors of its zero part are 1,200: at mined sites the counts explain all zeros."""
 
 
-@pytest.mark.parametrize(
-    "fit_id",
-    [
-        pytest.param(each, id=each, marks=[pytest.mark.slow] if each in LONG else [])
-        for each in LAPLACE
-    ],
-)
+@pytest.mark.parametrize("fit_id", LAPLACE)
 def test_laplace_agrees_with_the_reference(fit_id):
     reference = load_fit(fit_id)
     if fit_id in NOT_DETERMINED:

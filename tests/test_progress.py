@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -83,3 +84,62 @@ def test_tracked_yields_the_items_and_counts_them(clock, monkeypatch):
         seen.append(item)
     assert seen == list("abcd")
     assert "3/4  9 s, 3 s left" in stream.getvalue()
+
+
+class Bar:
+    """What tqdm's bar is asked for."""
+
+    made = []
+
+    def __init__(self, total, desc, leave, mininterval):
+        self.total, self.desc, self.leave = total, desc, leave
+        self.n, self.open, self.note = 0, True, ""
+        Bar.made.append(self)
+
+    def update(self, count):
+        """Count."""
+        self.n += count
+
+    def set_postfix_str(self, note, refresh):
+        """Keep a note."""
+        self.note = note
+
+    def close(self):
+        """Close."""
+        self.open = False
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Make the program a notebook's, which has tqdm."""
+    kernel = SimpleNamespace(kernel=object())
+    ipython = SimpleNamespace(get_ipython=lambda: kernel)
+    monkeypatch.setitem(progress.sys.modules, "IPython", ipython)
+    monkeypatch.setitem(progress.sys.modules, "tqdm", ModuleType("tqdm"))
+    monkeypatch.setitem(progress.sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Bar))
+    monkeypatch.setattr(Bar, "made", [])
+
+
+def test_a_notebook_has_the_bar_of_tqdm(notebook, clock, capsys):
+    with Progress("bootstrap", 20) as work:
+        run(clock, work, 1.9, steps=4)
+        assert Bar.made == []  # nothing in the first two seconds
+        run(clock, work, 8.0, steps=6, note="almost")
+        (bar,) = Bar.made
+        assert (bar.total, bar.desc, bar.n, bar.note) == (20, "bootstrap", 10, "almost")
+        assert bar.open and not bar.leave
+    assert not bar.open and capsys.readouterr().err == ""
+
+
+def test_a_notebook_without_tqdm_has_a_line(notebook, clock, capsys, monkeypatch):
+    monkeypatch.setitem(progress.sys.modules, "tqdm.auto", None)
+    with Progress("bootstrap", 20) as work:
+        run(clock, work, 10.0)
+        assert "10/20" in capsys.readouterr().err and Bar.made == []
+
+
+def test_a_notebook_can_be_silenced_and_a_script_has_no_bar(notebook, clock, capsys, monkeypatch):
+    run(clock, Progress("fit", 10, show=False), 60.0)
+    monkeypatch.setitem(progress.sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    run(clock, Progress("fit", 10), 60.0)
+    assert Bar.made == [] and capsys.readouterr().err == ""

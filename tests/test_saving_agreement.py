@@ -88,6 +88,13 @@ CHANGES = {
     "an empty formula": put("formula", ""),
     "weights without a name": put("settings", "weights", ""),
     "an offset that cannot be read": put("settings", "offset", "((("),
+    "a value of a parameter that is estimated": put("family", "options", "theta", 2.0),
+    "estimates that are not those of psi": array(
+        "coefficients", 0, "estimates", to=lambda b: b + 1
+    ),
+    "a covariance that is not that of theta": array("effects", "g", "root", to=lambda T: 2.0 * T),
+    "predictors of other data": array("eta_fixed", to=lambda eta: eta + 1.0),
+    "a way to degrees of freedom that is none": put("settings", "df_method", "nan"),
     "a policy for levels that is none": put("settings", "new_levels", "whatever"),
     "a column of another name": put("encoder", "columns", "x", "name", "y"),
     "a response that is no number": array("y", to=nan_first),

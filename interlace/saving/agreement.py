@@ -8,10 +8,11 @@ What nothing else says is held against its range.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from interlace.choices import DegreesOfFreedom
 from interlace.config.settings import NEW_LEVELS
 from interlace.data.encoder import PredictorEncoder
 from interlace.data.levels import FactorEncoder
@@ -111,6 +112,8 @@ def _texts(result: Estimates) -> Found:
         yield f"settings.{name}", None, None if text is None else _unreadable(text)
     for name, text in settings.parameters.items():
         yield f"settings.parameters.{name[:80]}", None, _unreadable(text)
+    method, methods = settings.df_method, get_args(DegreesOfFreedom)
+    yield "settings.df_method", *_so(method in methods, ", ".join(methods), method)
     policy = settings.new_levels
     yield "settings.new_levels", *_so(policy in NEW_LEVELS, ", ".join(NEW_LEVELS), policy)
     known = [found.parameter.name for found in result.coefficients]
@@ -136,6 +139,8 @@ def _coefficients(result: Estimates) -> Found:
     ):
         where, width = f"coefficients[{k}]", len(found.names)
         yield f"{where}.place", (stop, stop + width), (found.place.start, found.place.stop)
+        if found.parameter.fixed is not None:
+            yield f"{where}.names", (), found.names
         yield f"{where}.estimates", width, found.estimates.size
         own = result.fit.psi[found.place]
         same = own.shape == found.estimates.shape and np.array_equal(own, found.estimates)

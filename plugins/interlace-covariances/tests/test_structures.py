@@ -9,6 +9,7 @@ from interlace_covariances.rotations import partial_autocorrelations, stationary
 from interlace_covariances.structures import (
     CompoundSymmetry,
     EqualVariances,
+    HomogeneousSymmetry,
     Toeplitz,
 )
 
@@ -85,3 +86,9 @@ def test_a_vanishing_standard_deviation_is_at_a_bound():
 )
 def test_the_number_of_parameters_for_four_columns(structure, count):
     assert structure(4).n_theta == count
+
+
+def test_one_variance_for_several_is_their_mean():
+    structure = HomogeneousSymmetry(2)
+    found = covariance(structure, structure.nearest(np.array([[1.0, 1.5], [1.5, 9.0]])))
+    assert found == pytest.approx(5.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))

@@ -1,0 +1,242 @@
+"""Densities, their derivatives and moments, and links."""
+
+from mutants.mutant import Mutant
+
+FAMILIES = "plugins/interlace-families/src/interlace_families"
+COUNTS = "plugins/interlace-counts/src/interlace_counts"
+PROPORTIONS = "plugins/interlace-proportions/src/interlace_proportions"
+LINKS = "interlace_core/src/interlace_core/calculus/links"
+
+KIT = ("plugins/interlace-families/tests/test_conformance.py",)
+COUNTS_KIT = ("plugins/interlace-counts/tests/test_conformance.py",)
+SHARES_KIT = ("plugins/interlace-proportions/tests/test_conformance.py",)
+
+MUTANTS = (
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "Logit.derivatives",
+        "1.0 - 6.0 * slope",
+        "1.0 - 5.0 * slope",
+        ("interlace_core/tests/test_link_tails.py",),
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "Logit.log_derivatives",
+        "third = second * (q - p)",
+        "third = second * (p - q)",
+        ("interlace_core/tests/test_link_tails.py",),
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "Probit.derivatives",
+        "np.square(eta) - 1.0",
+        "np.square(eta) + 1.0",
+        KIT,
+        "BinomialFamily and probit",
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "Probit.log_derivatives",
+        "-lower[1], lower[2]",
+        "lower[1], lower[2]",
+        KIT,
+        "BinomialFamily and probit",
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "CLogLog.derivatives",
+        "(1.0 - t) ** 2 - t)",
+        "(1.0 - t) ** 2 + t)",
+        KIT,
+        "BinomialFamily and cloglog",
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "CLogLog.log_derivatives",
+        "-0.5 - t * (1.0 / 12.0",
+        "-0.5 - t * (1.0 / 11.0",
+        ("interlace_core/tests/test_link_tails.py",),
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "CLogLog",
+        "latent_variance = np.pi**2 / 6.0",
+        "latent_variance = np.pi**2 / 3.0",
+        (
+            "tests/test_by_hand.py::test_residual_variance_under_a_cloglog_link_is_that_of_gumbel_s_law",
+        ),
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "Cauchit.derivatives",
+        "6.0 * np.square(eta) - 2.0",
+        "6.0 * np.square(eta) + 2.0",
+        KIT,
+        "BinomialFamily and cauchit",
+    ),
+    Mutant(
+        f"{LINKS}/probabilities.py",
+        "_log_taylor",
+        "2.0 * d1**3",
+        "d1**3",
+        KIT,
+        "BinomialFamily and cauchit",
+    ),
+    Mutant(
+        f"{LINKS}/powers.py",
+        "InverseSquare.derivatives",
+        "0.75 * mu",
+        "0.5 * mu",
+        KIT,
+        "InverseGaussianFamily",
+    ),
+    Mutant(
+        f"{LINKS}/powers.py",
+        "Inverse.derivatives",
+        "2.0 * mu**3",
+        "mu**3",
+        KIT,
+        "GammaFamily and inverse",
+    ),
+    Mutant(
+        f"{LINKS}/correlations.py",
+        "Correlation.derivatives",
+        "tilt**2 - 2.0 * slope",
+        "tilt**2 - slope",
+        (
+            "plugins/interlace-covariances/tests/test_residuals.py",
+            "interlace_core/tests/test_covariance.py",
+            "tests/test_residual_correlation.py",
+        ),
+    ),
+    Mutant(
+        f"{FAMILIES}/poisson.py",
+        "PoissonFamily.derivatives",
+        "2.0 * ratio / mu**2",
+        "ratio / mu**2",
+        KIT,
+        "PoissonFamily and sqrt",
+    ),
+    Mutant(
+        f"{FAMILIES}/poisson.py",
+        "PoissonFamily.cdf",
+        "np.floor(y)",
+        "np.ceil(y)",
+        (
+            "tests/test_by_hand.py::test_distribution_functions_of_counts_leave_out_a_value_just_below_it",
+        ),
+    ),
+    Mutant(
+        f"{FAMILIES}/poisson.py",
+        "PoissonFamily.collapse",
+        "total * log_factorial(average) - left_out",
+        "left_out - total * log_factorial(average)",
+        ("tests/test_collapse.py", *KIT),
+    ),
+    Mutant(
+        f"{FAMILIES}/gamma.py",
+        "_log_link_derivatives",
+        "scaled - k)",
+        "scaled + k)",
+        KIT,
+        "GammaFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/gamma.py",
+        "_log_link_derivatives",
+        "halves = np.where(within, excess, 0.0), (0.5",
+        "halves = np.where(within, excess, 0.0), (0.4",
+        KIT,
+        "GammaFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/gamma.py",
+        "GammaFamily.variance",
+        "2.0 * log_mu - eta[1]",
+        "2.0 * log_mu + eta[1]",
+        KIT,
+        "GammaFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/gamma.py",
+        "GammaFamily.simulate",
+        "rng.gamma(shape, mu / shape)",
+        "rng.gamma(shape, mu * shape)",
+        KIT,
+        "GammaFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/gamma.py",
+        "GammaFamily.log_density",
+        "- stirling(eta[1])",
+        "+ stirling(eta[1])",
+        KIT,
+        "GammaFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/binomial.py",
+        "BinomialFamily.variance",
+        "mu * (1.0 - mu) /",
+        "mu * mu /",
+        KIT,
+        "BinomialFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/binomial.py",
+        "BinomialFamily.cdf",
+        "np.maximum(successes, 0.0) + 1.0",
+        "np.maximum(successes, 0.0) + 2.0",
+        KIT,
+        "BinomialFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/binomial.py",
+        "_logit_terms",
+        "third = second * (1.0 - 2.0 * p)",
+        "third = second * (1.0 + 2.0 * p)",
+        KIT,
+        "BinomialFamily and not link",
+    ),
+    Mutant(
+        f"{FAMILIES}/binomial.py",
+        "BinomialFamily.collapse",
+        "- log_choose(sums)",
+        "+ log_choose(sums)",
+        ("tests/test_collapse.py", *KIT),
+    ),
+    Mutant(
+        f"{COUNTS}/negative_binomial1.py",
+        "_derivatives",
+        "partials[1,] = -R[1] - yp - E_a",
+        "partials[1,] = -R[1] + yp - E_a",
+        COUNTS_KIT,
+        "NegativeBinomial1Family",
+    ),
+    Mutant(
+        f"{COUNTS}/negative_binomial1.py",
+        "_derivatives",
+        "ypq * (c.q - p)",
+        "ypq * (c.q + p)",
+        COUNTS_KIT,
+        "NegativeBinomial1Family",
+    ),
+    Mutant(
+        f"{COUNTS}/negative_binomial1.py",
+        "_in_alpha",
+        "comb(size - of_a, i)",
+        "1",
+        (
+            "plugins/interlace-counts/tests/test_extremes.py",
+            "plugins/interlace-counts/tests/test_negative_binomial.py",
+            "tests/test_large_counts.py",
+        ),
+    ),
+    Mutant(
+        f"{PROPORTIONS}/beta.py",
+        "BetaFamily.variance",
+        "expit(-np.asarray(eta[1]))",
+        "expit(np.asarray(eta[1]))",
+        SHARES_KIT,
+        "BetaFamily and not link",
+    ),
+)
