@@ -15,6 +15,7 @@ from interlace_core.contract.approximation import (
 )
 from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import layout_of
+from interlace_core.engine.shares import summed
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import find_start
 from interlace_core.messages.errors import UnsupportedModelError
@@ -327,6 +328,19 @@ class LooksAtUnits(Faulty):
         return squares(problem, psi, 1e-3 * size if nested and not normal else 0.0)
 
 
+class CountsOnceForEachPart(Small):
+    """What belongs to the whole, such as a prior's density, is counted with every part."""
+
+    def over_parts(self, problem):
+        at = summed(self, problem)
+
+        def evaluate(psi):
+            found = at(psi)
+            return replace(found, value=found.value + 1e-3)
+
+        return evaluate
+
+
 TWINS = {
     "accepts or refuses in words": [RefusesByValueError(), RefusesCurtly(), AcceptsNothing()],
     "is found by name and nAGQ": [ServesWhatItDoesNot(), OfAnotherKind(3)],
@@ -351,6 +365,7 @@ TWINS = {
         CutsCorners(FarOff),
         CutsCorners(Sideways),
     ],
+    "parts of the rows add up": [CountsOnceForEachPart()],
     "profiled entries do not matter": [ProfilesNothing(), LosesProfiled()],
 }
 """Faulty twins by the one check that each fails."""

@@ -168,7 +168,7 @@ def main() -> int:
                 print(f"{name}: over 120 s", flush=True)
                 continue
             said = ended.stdout.decode(errors="replace") + ended.stderr.decode(errors="replace")
-            if "Traceback" in said or ended.returncode not in (0, 1, 2) or not said.strip():
+            if "Traceback" in said or ended.returncode not in (0, 1, 2, 3) or not said.strip():
                 wrong.append(name)
                 print(f"{name}: exit status {ended.returncode}: {said[-300:]}", flush=True)
         head = subprocess.run(
