@@ -152,7 +152,7 @@ def with_asked_zero_part(
 def composed_roles(registry: Registry) -> set[str]:
     """Return the roles of parameters that installed compositions put to families."""
     offers = registry.classes("composition")
-    return {offer.cls.role for offer in offers if hasattr(offer.cls, "role")}
+    return {offer.cls.role for offer in offers} - {""}
 
 
 def composed(family: Family, role: str, registry: Registry) -> Family:
