@@ -37,7 +37,7 @@ MUTANTS = (
         "Standard.given_covariance",
         "_mapped(self.back, covariance)",
         "covariance",
-        LIKELIHOOD,
+        PREDICTED,
     ),
     Mutant(STANDARD, "Standard.covariance", "_mapped(self.forth, given)", "given", PREDICTED),
     Mutant(
@@ -70,7 +70,7 @@ MUTANTS = (
         "np.outer(shift, mean.columns.centre)",
         CORE,
     ),
-    Mutant(STANDARD, "Units.of", "given=self.back,", "given=np.eye(len(self.back)),", PRIORS),
+    Mutant(STANDARD, "Units.of", "given=self.back,", "given=np.eye(len(self.back)),", VOLUME),
     Mutant(
         STANDARD,
         "_in_columns",
@@ -148,8 +148,5 @@ MUTANTS = (
         "vcov[bound, :] = vcov[:, bound] = np.nan",
         "pass",
         ("tests/test_by_hand.py::test_a_variance_at_0_has_no_standard_error",),
-    ),
-    Mutant(
-        OPTIMUM, "remaining_gain", "0.5 * float", "0.001 * float", ("interlace_core/tests", *STARTS)
     ),
 )
