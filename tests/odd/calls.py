@@ -211,17 +211,18 @@ def _models() -> list[Door]:
         "max_seconds": is_real(0.0),
         "callback": function,
         "verbose": flag,
+        "priors": never,
     }
     glmer = {
         **shared,
         "family": never,
         "link": never,
         "nAGQ": is_whole(0, 100),
+        "REML": flag,
         "approximation": never,
         "dispformula": never,
         "ziformula": one_of("~ x", "1", "x", "~"),
         "parameters": never,
-        "priors": never,
     }
     linear = {
         **shared,
