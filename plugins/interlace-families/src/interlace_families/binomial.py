@@ -160,7 +160,7 @@ class BinomialFamily(Family):
             )
         if found.large:
             value = binomial_around(successes, trials, link.log_mu(x), link.log1m_mu(x))
-        elif not found.single:
+        elif not found.single or successes @ (1.0 - successes) > 0.0:  # shares of one trial
             value = value + log_choose(y)
         if 0 not in wrt:
             return Derivatives(value, {})

@@ -47,8 +47,7 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
                 IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
             }
         }
-    IK_SIMD for (l = 0; l < lanes; l++)
-    {
+    for (l = 0; l < lanes; l++) {
         double H[LARGEST_C * LARGEST_C], inverse[LARGEST_C], product = 1.0;
         int i_, j_, q;
         for (i_ = 0; i_ < c; i_++)
