@@ -146,7 +146,10 @@ def test_logarithmic_series_is_no_separation():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit = interlace.glmer("y ~ 1", data, "truncated_negativebinomial")
-    assert caught == []
+    # size and mean vanish together, so that neither is determined by itself
+    assert ["not determined" in str(each.message) for each in caught] in ([], [True])
+    assert not any("separates" in each for each in fit.notes)
+    assert any("logarithmic series" in each for each in fit.notes) or not caught
     assert fit.family_params.loc["theta", "value"] < 1e-3
     assert any("the logarithmic series distribution" in note for note in fit.notes)
     p = np.exp(fit.fe_params["Intercept"] - np.log(fit.family_params.loc["theta", "value"]))

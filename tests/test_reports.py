@@ -297,9 +297,9 @@ def test_thresholds_have_intervals_and_names_everywhere() -> None:
 def test_thresholds_that_vary_are_coefficients_of_parameters() -> None:
     model = interlace.glmer(
         "rating ~ contact + (1 | judge)", load_data("wine"), "cumulative",
-        parameters={"threshold_1": "~ temp"},
+        parameters={"threshold_2": "~ temp"},
     )  # fmt: skip
-    assert "Coefficients of threshold_1 (identity scale" in str(model.summary())
+    assert "Coefficients of threshold_2 (identity scale" in str(model.summary())
 
 
 def test_explanation_states_ratios_with_their_meaning() -> None:

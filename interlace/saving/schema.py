@@ -131,6 +131,7 @@ settings = record(
     df_method=text,
     returned=text,
     kernel=text,
+    parts=text,
     configured=tuple_of(configured_option),
     frames=text,
 )

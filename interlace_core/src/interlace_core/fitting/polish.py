@@ -41,6 +41,9 @@ MOST_ASYMMETRY = 3e-4
 """Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
 where the search ended. Standard errors have a third of it, or less."""
 
+MOST_CHANGE = 1e-2
+"""Relative change of a curvature by other differences beyond which the longer steps are too long."""
+
 NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
 optimum: the Hessian changes by a millionth on what is left."""
@@ -84,7 +87,17 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     if not rough or optimum.is_central or optimum.decrement > tol_decrement:
         return optimum
     again = measure(search, np.diagonal(optimum.hessian))
-    return again if profiled or np.isfinite(again.decrement) else optimum
+    return again if profiled or _is_as_curved(again, optimum) else optimum
+
+
+def _is_as_curved(one: Optimum, other: Optimum) -> bool:
+    """Return whether two Hessians have next to the same diagonal.
+
+    Central steps are the longer ones. Towards a limit, where a coordinate's unit is long and the
+    curvature falls along it, they tell of points far away.
+    """
+    mine, others = np.diagonal(one.hessian), np.diagonal(other.hessian)
+    return bool(np.all(np.abs(mine - others) <= MOST_CHANGE * np.abs(others)))
 
 
 def unpolished(search: Search) -> Optimum:

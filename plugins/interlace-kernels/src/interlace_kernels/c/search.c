@@ -5,7 +5,7 @@
 
 #define SUFFICIENT 1e-4 /* share of the slope by which a step must be lower */
 #define STEEP 0.9       /* share of the slope left after a step that could be longer */
-#define LONGEST 10.0    /* of a step's entries, in standard errors at the start */
+#define LONGEST 2.0     /* of a step's entries, in standard errors at the start */
 #define SHORTEST 1e-10
 #define ROUNDING 1e-13 /* of a value, relative */
 #define DOUBLINGS 8
