@@ -42,7 +42,7 @@ MOST_ASYMMETRY = 3e-4
 where the search ended. Standard errors have a third of it, or less."""
 
 MOST_CHANGE = 1e-2
-"""Relative change of a curvature by other differences beyond which the longer steps are too long."""
+"""Relative change of a curvature by longer differences beyond which these are too long."""
 
 NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
