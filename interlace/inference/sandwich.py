@@ -19,6 +19,7 @@ from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -50,15 +51,15 @@ class ClusterScores:
     scores: Array
     standard: Standard
 
-    def moves(self, vcov: Array) -> Array:
+    def moves(self, covariance: PsiCovariance) -> Array:
         """Return V s_g of each cluster, shape (G, n_psi), 0 for parameters at a bound.
 
         Parameters
         ----------
-        vcov : ndarray, shape (n_psi, n_psi)
-            V, in the units of the fit, as are the moves.
+        covariance : PsiCovariance
+            V; the moves are in the units of the fit.
         """
-        V = np.nan_to_num(self.standard.covariance(vcov), nan=0.0)
+        V = np.nan_to_num(self.standard.covariance(covariance), nan=0.0)
         return self.standard.given_psi(self.scores @ V)
 
 
@@ -69,7 +70,7 @@ def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     G = len(found.labels)
     if G < 2:
         raise OptionError("vcov_robust: expected two clusters or more, got one.")
-    moves = found.moves(result.fit.vcov)
+    moves = found.moves(result.fit.uncertainty)
     robust = moves.T @ moves * (G / (G - 1.0))
     robust[np.isnan(result.fit.vcov)] = np.nan
     labels = result.psi_names()

@@ -220,7 +220,7 @@ def words_of(model: Model) -> tuple[str, str, str]:
         problem = part if inside.change is None else inside.change(part)
     inner = standard_of(problem).problem
     layout = layout_of(inner)
-    return layout.plan.describe(layout.structure), kernel_words(problem), parts
+    return layout.plan.describe(layout.structure), kernel_words(inner), parts
 
 
 def reporting(problem: Problem, step: Callable[[str], None]) -> Callable[[str], None]:

@@ -78,8 +78,20 @@ def _sizes_of_the_fit(result: Estimates) -> Found:
     fit, P = result.fit, result.fit.psi.size
     yield "fit.psi", *_numbers(fit.psi)
     yield "fit.gradient", P, fit.gradient.size
-    yield "fit.vcov", (P, P), fit.vcov.shape
-    yield "fit.vcov", *_so(not (np.diagonal(fit.vcov) < 0.0).any(), "no variance below 0", "some")
+    inner, back = fit.uncertainty.inner, fit.uncertainty.back
+    where = "fit.uncertainty"
+    yield f"{where}.inner", (P, P), inner.shape
+    yield (
+        f"{where}.inner",
+        *_so(not (np.diagonal(inner) < 0.0).any(), "no variance below 0", "some"),
+    )
+    if back is not None:
+        yield f"{where}.back", (P, P), back.shape
+        yield f"{where}.back", *_numbers(back)
+        yield (
+            f"{where}.back",
+            *_so(bool((np.diagonal(back) > 0.0).all()), "units above 0", "others"),
+        )
     yield "fit.undetermined", P, fit.undetermined.size
     modes = (
         (len(each.levels) - each.without_data) * len(each.names) for each in result.effects.values()
