@@ -16,6 +16,7 @@ from interlace.inference.quadratic_forms import chi_square, rank_of
 from interlace.inference.small_samples import Spread, f_test
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.errors import DataError
 from test_standard_units import MODELS, drawn, moved
 
 FARTHEST = 3e6
@@ -194,6 +195,27 @@ def test_intervals_of_predictions_do_not_depend_on_the_zero_point(name, c):
         np.testing.assert_allclose(found["se"], known["se"], rtol=1e-4)
         for end in ("lower", "upper"):
             np.testing.assert_allclose(found[end], known[end], rtol=1e-4, atol=1e-4)
+
+
+# What has no constant
+
+
+def test_a_scale_without_a_constant_takes_no_covariate_far_from_0():
+    """The zero point is another unit of the latent variable there, by a factor of exp(c g)."""
+
+    def fitted(c):
+        data = drawn().assign(v=drawn()["v"] + c)
+        return interlace.clmm("grade ~ w + (1 | g)", data, scale="~ v")
+
+    usual, near = fitted(0.0), fitted(29.0)
+    assert near.llf == pytest.approx(usual.llf, abs=1e-7)
+    z = [m.params_of("scale")["v"] / m.bse_of("scale")["v"] for m in (usual, near)]
+    assert z[0] == pytest.approx(z[1], rel=1e-3)
+    for c in (-31.0, 330.0, FARTHEST):
+        with pytest.raises(
+            DataError, match=r"scale: 'v' lies .* standard deviations from 0.*subtr"
+        ):
+            fitted(c)
 
 
 # Power
