@@ -183,7 +183,7 @@ def test_a_start_of_the_users_is_in_the_users_units():
 
 def test_priors_are_on_the_coefficients_as_written():
     def fitted(data, unit):
-        v = interlace.normal(0.1 / unit, 0.05 / unit)
+        v = interlace.normal(0.1 / unit, 0.05 / abs(unit))
         return MODELS["poisson"](data, priors={"v": v, "w": interlace.normal(0.0, 0.1)})
 
     usual = fitted(drawn(), 1.0)

@@ -25,7 +25,7 @@ EXACT = 1e-13
 """Residual, relative to a column, below which it is a combination of others but for rounding."""
 
 MOST_SPREADS = 30.0
-"""Mean of a covariate of a scale without a constant, in standard deviations, at which fits still are
+"""Mean of a covariate of a scale without a constant, in standard deviations, where fits are still
 those of the covariate less its mean; at 100 a standard error was off by a factor of 9."""
 
 _LEAST, _MOST = 1e-140, 1e140
