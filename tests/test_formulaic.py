@@ -15,7 +15,13 @@ from interlace.formulas.functions import CONTRASTS, HASHED, TRANSFORMS
 
 COMPUTED = sorted(set(TRANSFORMS) - {HASHED})
 X = np.linspace(-1.0, 3.0, 40) ** 2
-OPTIONS = {"bs": {"df": 5}, "cr": {"df": 4}, "cs": {"df": 4}, "cc": {"df": 4}, "poly": {"degree": 3}}
+OPTIONS = {
+    "bs": {"df": 5},
+    "cr": {"df": 4},
+    "cs": {"df": 4},
+    "cc": {"df": 4},
+    "poly": {"degree": 3},
+}
 
 
 @pytest.mark.parametrize("name", COMPUTED)
