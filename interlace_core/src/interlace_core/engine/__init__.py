@@ -9,7 +9,11 @@ from interlace_core.engine.elimination.factorisation import (
     Plan,
     factorise_posterior,
 )
-from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
+from interlace_core.engine.elimination.smallblocks import (
+    NotPositiveDefiniteError,
+    sandwich,
+    template_times,
+)
 from interlace_core.engine.gram import Triangle, triangular_factor
 from interlace_core.engine.joint_density import (
     Conditional,
@@ -46,7 +50,8 @@ __all__ = [
     "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
     "products_on_pattern",
     "row_deviations", "row_roots",
-    "sandwich", "scaled", "scatter", "share", "subset", "summed", "triangular_factor",
+    "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",
+    "triangular_factor",
     "value_noise", "weighted_derivatives",
 ]
 # fmt: on

@@ -20,6 +20,7 @@ import numpy as np
 
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.crossed import CrossedPattern
+from interlace_core.engine.elimination.dense import COSTLY_ROWS
 from interlace_core.engine.elimination.smallblocks import (
     LARGE_BLOCK,
     LargeBlocks,
@@ -156,19 +157,24 @@ class EliminationPlan(Plan):
         Pattern for eliminating `last` into a complement; None if nothing is left.
     then : Plan or None
         Of what follows the nested factors, where that is not `last`.
+    columns : int
+        Of `last`, where nothing is left after it.
     """
 
     nested: tuple[NestedStep, ...]
     last: int
     crossed: CrossedPattern | None
     then: Plan | None = None
+    columns: int = 0
 
     @property
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
         if self.then is not None:
             return self.then.costly
-        return self.crossed is not None and self.crossed.complement.costly
+        if self.crossed is not None:
+            return self.crossed.complement.costly
+        return self.columns >= COSTLY_ROWS
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
@@ -206,7 +212,8 @@ def build_plan(structure: Structure, first: int = 0) -> EliminationPlan:
     for i in range(first, count):
         later = tuple(range(i + 1, count))
         if not later:
-            return EliminationPlan(tuple(steps), i, None)
+            columns = len(structure.factors[i].columns)
+            return EliminationPlan(tuple(steps), i, None, columns=columns)
         if not all(structure.pairs[i, j].nested for j in later):
             return EliminationPlan(tuple(steps), i, CrossedPattern.of(structure, i))
         steps.append(nested_step(structure, i, later))
