@@ -12,14 +12,14 @@ Predictions for groups that were not in the fit have random effects of 0, or wit
 new groups, and `KFold` how well in known ones. Install it with `pip install 'interlace[sklearn]'`.
 """
 
-from importlib.util import find_spec
-
 from interlace_core.messages.errors import NotAvailableError
 
-if find_spec("sklearn") is None:
+try:
+    import sklearn  # noqa: F401
+except ModuleNotFoundError as error:
     raise NotAvailableError(
         "interlace.sklearn: scikit-learn is not installed. Run pip install 'interlace[sklearn]'."
-    )
+    ) from error
 
 from interlace.sklearn.classifiers import (  # noqa: E402
     MixedModelClassifier,
