@@ -68,6 +68,7 @@ from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
     DataWarning,
+    ExactResponseError,
     InterlaceError,
     NotAvailableError,
     OptionError,
@@ -113,9 +114,9 @@ __all__ = [
     "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",
     "correlation_root",
     # errors, and checks of arguments
-    "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
-    "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",
-    "did_you_mean", "is_real", "is_whole",
+    "DataError", "DataWarning", "ExactResponseError", "InterlaceError", "NotAvailableError",
+    "OptionError", "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError",
+    "warn", "did_you_mean", "is_real", "is_whole",
 ]
 # fmt: on
 

@@ -31,6 +31,7 @@ from interlace_core.contract import (
     Array,
     Curvature,
     Evaluation,
+    ExactResponseError,
     Information,
     Problem,
     Profiled,
@@ -79,7 +80,8 @@ class MaximumLikelihood(Approximation):
         Raises
         ------
         UnsupportedModelError
-            If rows have standard deviations of their own, or nothing is left for a residual.
+            If rows have standard deviations of their own; an ExactResponseError if nothing is left
+            for a residual.
         """
         _require_linear(self, problem)
         one = problem.predictors[1].names in ((), ("Intercept",))
@@ -92,7 +94,7 @@ class MaximumLikelihood(Approximation):
         found = LinearOverParts(problem, self.restricted)
         wrong = found.obstacle()
         if wrong:
-            raise UnsupportedModelError(_without_residual(self, wrong))
+            raise ExactResponseError(_without_residual(self, wrong))
         return found
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
@@ -322,7 +324,7 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
     if same:
         wrong = f"a response that is the same in all rows of each level of {same!r}"
     if wrong:
-        raise UnsupportedModelError(_without_residual(approximation, wrong))
+        raise ExactResponseError(_without_residual(approximation, wrong))
 
 
 def _without_residual(approximation: Approximation, wrong: str) -> str:
