@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.levels import level_names
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.priors.penalised import without_priors
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
@@ -50,15 +51,16 @@ class ClusterScores:
     scores: Array
     standard: Standard
 
-    def moves(self, vcov: Array) -> Array:
+    def moves(self, result: Estimates) -> Array:
         """Return V s_g of each cluster, shape (G, n_psi), 0 for parameters at a bound.
 
         Parameters
         ----------
-        vcov : ndarray, shape (n_psi, n_psi)
-            V, in the units of the fit, as are the moves.
+        result : Estimates
+            With V, in the units of the fit, as are the moves.
         """
-        V = np.nan_to_num(self.standard.covariance(vcov), nan=0.0)
+        places = [each.place for each in result.coefficients]
+        V = boundary_as_known(self.standard.covariance(result.fit.vcov), places)
         return self.standard.given_psi(self.scores @ V)
 
 
@@ -69,7 +71,7 @@ def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     G = len(found.labels)
     if G < 2:
         raise OptionError("vcov_robust: expected two clusters or more, got one.")
-    moves = found.moves(result.fit.vcov)
+    moves = found.moves(result)
     robust = moves.T @ moves * (G / (G - 1.0))
     robust[np.isnan(result.fit.vcov)] = np.nan
     labels = result.psi_names()

@@ -50,7 +50,7 @@ class Tabled:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        check_level(self.level, "tabled")
+        object.__setattr__(self, "level", check_level(self.level, "tabled"))
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
