@@ -105,6 +105,7 @@ def test_where_no_search_reached_an_optimum_the_best_point_is_searched_from(pois
         ((10.0, OPTIMUM, ""), (11.0, OPTIMUM, ""), True),
         ((11.0, OPTIMUM, ""), (10.0, OPTIMUM, ""), False),
         ((10.0, SHORT, ""), (11.0, OPTIMUM, ""), True),  # higher, whether or not it was reached
+        ((11.0, OPTIMUM, ""), (10.0, SHORT, ""), False),
         ((10.0, OPTIMUM, ""), (10.0, SHORT, ""), True),  # as high, and an optimum
         ((10.0, SHORT, ""), (10.0, OPTIMUM, ""), False),
         ((10.0, OPTIMUM, ""), (10.0, OPTIMUM, ""), False),
@@ -138,9 +139,14 @@ def test_few_rows_at_a_boundary_are_crowded_where_there_can_be_several_optima():
         "y ~ x + (1 | g)", "zeroinflated_poisson", rows=elsewhere.FEW_ROWS * P, ziformula="~ 1"
     )
     assert not elsewhere.is_crowded(more, outcome(same, same.value, BOUNDARY))
-    # one variance beside a log-concave density has one optimum; several effects are not enough
-    for formula in ("y ~ x + (1 | g)", "y ~ x + (x | g)"):
-        plain, _, one = model(formula)
+    # one variance beside a log-concave density has one optimum; several effects are not enough,
+    # nor is a density that is not log-concave
+    for formula, family in (
+        ("y ~ x + (1 | g)", "poisson"),
+        ("y ~ x + (x | g)", "poisson"),
+        ("y ~ x + (1 | g)", "negativebinomial"),
+    ):
+        plain, _, one = model(formula, family)
         assert not elsewhere.is_crowded(plain, outcome(one, one.value, BOUNDARY))
 
 
@@ -253,6 +259,44 @@ def test_a_search_that_ended_at_a_variance_of_0_is_made_again_from_elsewhere(dep
     assert abs(fit.fit.psi[0]) == pytest.approx(at, abs=0.02)
     assert fit.llf == pytest.approx(-60.0 + max(depth, 1.0 + depth * np.exp(-1 / 0.64)), abs=1e-3)
     assert fit.fit.verdict.status == ("optimum" if at else "boundary")
+
+
+def test_a_crowded_boundary_is_looked_at_from_random_starts():
+    fit = interlace.glmer(
+        "y ~ 1 + (1 | g)",
+        data(),
+        "zeroinflated_poisson",
+        ziformula="~ 1",
+        approximation=Wells(0.2),
+        start={"theta": [0.0]},
+    )
+    origins = [each.origin for each in fit.fit.searches]
+    assert fit.fit.verdict.status == "boundary" and "random start 3" in origins
+
+
+def test_starts_from_elsewhere_are_where_they_say():
+    problem, approximation, _ = model(
+        "y ~ x + (x | g)", "zeroinflated_negativebinomial", ziformula="~ 1"
+    )
+    found = dict(elsewhere.elsewhere(problem, approximation))
+    start = found["the family's constants"].psi
+    small = found["the family's constants, with small random effects"].psi
+    theta = slice(0, problem.n_theta)
+    np.testing.assert_allclose(small[theta], 0.1 * start[theta])
+    opposed = found["the family's constants, with effects of opposed sign"].psi
+    T = problem.terms[0].covariance.template(opposed[theta])
+    usual = problem.terms[0].covariance.template(start[theta])
+    S, sd = T @ T.T, np.linalg.norm(usual, axis=1)
+    np.testing.assert_allclose(S, np.outer(sd, sd) * [[1.0, -0.7], [-0.7, 1.0]], rtol=1e-7)
+    roles = {each.parameter.role: k for k, each in enumerate(problem.predictors)}
+    places = problem.beta_slices()
+    (near,) = (psi.psi for origin, psi in found.items() if "poisson" in origin.lower())
+    assert near[places[roles["dispersion"]]] == pytest.approx(elsewhere.NEAR_LIMIT)
+    none = found["the family's constants, with next to no zero part"].psi
+    assert none[places[roles["zero"]]] == pytest.approx(elsewhere.NO_ZEROS_ETA)
+    # what has ended near the limit need not be looked for there
+    again = dict(elsewhere.elsewhere(problem, approximation, near + 1.0))
+    assert not any("poisson" in origin.lower() for origin in again)
 
 
 class Hill(Wells):

@@ -216,4 +216,4 @@ class _Draws:
         # quantiles that are values drawn: counts stay counts, and an interval covers both ends
         low = np.quantile(draws, ends[0], axis=0, method="inverted_cdf")
         high = np.quantile(draws, ends[1], axis=0, method="inverted_cdf")
-        return tuple(np.where(self.known, end, np.nan) for end in (low, high))
+        return np.where(self.known, low, np.nan), np.where(self.known, high, np.nan)
