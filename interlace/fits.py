@@ -23,6 +23,7 @@ from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
+from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
@@ -163,6 +164,7 @@ def prepared(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
+    warn_of_many(model.problem, request.who)
     noted = replace(model, notes=(*model.notes, *notes))
     return replace(ready, model=noted, approximation=approximation)
 
