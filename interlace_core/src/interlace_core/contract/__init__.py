@@ -31,6 +31,7 @@ from interlace_core.calculus.links import (
 )
 from interlace_core.contract.approximation import (
     Approximation,
+    Curvature,
     Information,
     Method,
     Shortcuts,
@@ -107,7 +108,7 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
-    "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Largest", "Levels", "Parts",
     "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",

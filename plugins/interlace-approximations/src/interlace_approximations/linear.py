@@ -16,6 +16,8 @@ import numpy as np
 from interlace_approximations.cross_products import CrossProducts, cross_products_of, precisions
 from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
+from interlace_approximations.linear_curvature import curvature_of
+from interlace_approximations.linear_moments import sizes_by_moments
 from interlace_approximations.linear_parts import (
     LinearOverParts,
     same_in_levels,
@@ -27,6 +29,7 @@ from interlace_approximations.linear_rows import RowObjective, RowPoint, covaria
 from interlace_core.contract import (
     Approximation,
     Array,
+    Curvature,
     Evaluation,
     ExactResponseError,
     Information,
@@ -122,6 +125,12 @@ class MaximumLikelihood(Approximation):
         return compiled_linear(
             problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
         )
+
+    def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
+        """Return the second derivatives from cross-products, where these serve."""
+        if _by_rows(problem):
+            return None
+        return curvature_of(cross_products_of(problem), psi, self.restricted)
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
@@ -219,13 +228,14 @@ class LinearShortcuts(Shortcuts):
         self.data = data
 
     def begin(self) -> StartingValues:
-        """Return weighted least squares, with its residual standard deviation."""
+        """Return weighted least squares with its residual standard deviation, and moments."""
         log_sigma = self.data.log_sigma_without_effects()
         w = precisions(self.data.layout.problem)
         average = 1.0 if w is None else float(np.mean(w))
         units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
-        own = [log_sigma] if self.data.estimates_sigma else []
-        return StartingValues(np.append(self.data.beta, own), units)
+        sizes, of_effects = sizes_by_moments(self.data)
+        own = [log_sigma if of_effects is None else of_effects] * self.data.estimates_sigma
+        return StartingValues(np.append(self.data.beta, own), units, sizes)
 
     def information(self, psi: Array) -> Information:
         """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
