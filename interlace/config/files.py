@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -152,7 +153,27 @@ def _read_toml(path: str) -> Mapping[str, Any]:
         raise _unreadable(path, error) from error
 
 
+RECENT = 2.0
+"""Seconds within which a file may change twice and have the same times: as coarsely as any file
+system counts."""
+
+
 def _text_of(path: str) -> str:
+    """Return what a file says, read anew only if it has changed since it was read last."""
+    found = os.stat(path)
+    if time.time() - max(found.st_mtime, found.st_ctime) < RECENT:
+        return _read(path)
+    changed = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+    return _known_text(path, changed)
+
+
+@lru_cache(maxsize=4)
+def _known_text(path: str, changed: tuple[int, ...]) -> str:
+    """Return what a file says; every fit asks, and the same few files answer."""
+    return _read(path)
+
+
+def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
 

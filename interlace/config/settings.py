@@ -93,9 +93,9 @@ def setting_named(key: str, origin: str) -> Setting:
     OptionError
         If there is none; names `origin` and the closest key.
     """
-    for setting in SETTINGS:
-        if setting.key == key:
-            return setting
+    found = _BY_KEY.get(key)
+    if found is not None:
+        return found
     known = [setting.key for setting in SETTINGS]
     hint = did_you_mean(key, known)
     raise OptionError(f"{origin}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}.")
@@ -306,3 +306,5 @@ SETTINGS = (
         read=partial(_read_number, int),
     ),
 )
+
+_BY_KEY = {each.key: each for each in SETTINGS}
