@@ -208,7 +208,7 @@ def _models() -> list[Door]:
         "known": never,
         "covariance": never,
         "functions": mapping,
-        "max_seconds": is_real(0.0),
+        "max_seconds": either(is_real(0.0), lambda value: value == math.inf),
         "callback": function,
         "verbose": flag,
         "priors": never,
@@ -338,7 +338,7 @@ def _functions() -> list[Door]:
                 "prefer": mapping,
                 "tol_decrement": is_real(0.0, 0.0100001),
                 "starts": is_whole(0, 10_000),
-                "max_seconds": is_real(0.0),
+                "max_seconds": either(is_real(0.0), lambda value: value == math.inf),
             },
         ),
     ]

@@ -70,13 +70,13 @@ MUTANTS = (
     Mutant(CHAIN, "ChainSystem.solve", "half[1:] -=", "half[1:] +=", CHAINS),
     Mutant(CHAIN, "ChainSystem.covariance", "found[t, t] -= beta", "found[t, t] += beta", CHAINS),
     Mutant(CHAIN, "ChainSystem.variances", "np.square(self._gain)", "self._gain", CHAINS),
-    # shared effects: one theta for several terms
+    # one theta for several terms
     Mutant(
         TARGETS,
         "_placed",
         "own = target.term if term.theta_of is None else term.theta_of",
         "own = target.term",
-        ("tests/test_priors.py::test_a_prior_of_a_shared_effect_counts_once",),
+        ("tests/test_priors.py::test_a_prior_of_two_terms_with_one_variance_counts_once",),
     ),
     # data in parts
     Mutant(LOOK, "Moments.__add__", "other.squares + between", "other.squares", IN_PARTS),
