@@ -18,7 +18,7 @@ from interlace.data.assembly import CovarianceLookup
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
 from interlace.parts.reading import read_model
-from interlace.parts.sources import COUNT, DataInParts, Source, open_source
+from interlace.parts.sources import DataInParts, Source, count_name, open_source
 from interlace.progress import tracked
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.contract.approximation import Approximation
@@ -58,7 +58,7 @@ def model_of_distinct(
     counted = _counted(source, reading.columns)
     if counted is None:
         return None
-    counts = counted.column(COUNT).to_numpy().astype(np.float64)
+    counts = counted.column(count_name(reading.columns)).to_numpy().astype(np.float64)
     missing = _missing(counted, reading.columns, counts)
     kept = np.ones(len(counts), dtype=bool)
     for name in reading.columns:
@@ -109,8 +109,8 @@ def _counted(source: Source, columns: Sequence[str]) -> Any:
     found: Any = None
     rows = 0
     for number, piece in enumerate(tracked(source.pieces, "counting distinct rows")):
-        own = _grouped(_decoded(piece.read(columns)), columns, None)
-        found = own if found is None else _grouped(pa.concat_tables([found, own]), columns, COUNT)
+        own = _grouped(_decoded(piece.read(columns)), columns, False)
+        found = own if found is None else _grouped(pa.concat_tables([found, own]), columns, True)
         rows += piece.rows
         many = LEAST_GAIN * found.num_rows > rows and number + 1 >= min(FIRST, len(source.pieces))
         if found.num_rows > MOST_DISTINCT or many:
@@ -118,15 +118,15 @@ def _counted(source: Source, columns: Sequence[str]) -> Any:
     return found
 
 
-def _grouped(table: Any, columns: Sequence[str], count: str | None) -> Any:
-    """Return distinct rows with their number, or the sum of their numbers."""
-    groups = table.group_by(list(columns), use_threads=False)
-    if count is None:
-        found, own = groups.aggregate([([], "count_all")]), "count_all"
-    else:
-        found, own = groups.aggregate([(count, "sum")]), f"{count}_sum"
-    names = [COUNT if name == own else name for name in found.column_names]
-    return found.rename_columns(names).select([*columns, COUNT])
+def _grouped(table: Any, columns: Sequence[str], again: bool) -> Any:
+    """Return distinct rows with their number in the last column; of such tables, the sums of it."""
+    places = [str(j) for j in range(len(columns))]  # names of the user's might be pyarrow's own
+    number = [count_name(columns)] if again else []
+    plain = table.select([*columns, *number]).rename_columns([*places, *("n" for _ in number)])
+    groups = plain.group_by(places, use_threads=False)
+    found = groups.aggregate([("n", "sum")] if again else [([], "count_all")])
+    found = found.select([*places, "n_sum" if again else "count_all"])
+    return found.rename_columns([*columns, count_name(columns)])
 
 
 def _decoded(table: Any) -> Any:
