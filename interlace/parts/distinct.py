@@ -124,7 +124,8 @@ def _grouped(table: Any, columns: Sequence[str], again: bool) -> Any:
     number = [count_name(columns)] if again else []
     plain = table.select([*columns, *number]).rename_columns([*places, *("n" for _ in number)])
     groups = plain.group_by(places, use_threads=False)
-    found = groups.aggregate([("n", "sum")] if again else [([], "count_all")])
+    wanted: Any = ("n", "sum") if again else ([], "count_all")
+    found = groups.aggregate([wanted])
     found = found.select([*places, "n_sum" if again else "count_all"])
     return found.rename_columns([*columns, count_name(columns)])
 
