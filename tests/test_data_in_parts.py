@@ -186,9 +186,9 @@ def test_what_belongs_to_rows_comes_part_by_part(folder, frame):
 
 
 def test_too_many_levels_keep_their_names_to_themselves(folder, frame, monkeypatch):
-    from interlace.parts import building
+    from interlace.parts import afterwards
 
-    monkeypatch.setattr(building, "MOST_NAMED", 5)
+    monkeypatch.setattr(afterwards, "MOST_NAMED", 5)
     model = interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson")
     assert model.ngroups == {"g": 24}
     whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")

@@ -15,7 +15,7 @@ import numpy as np
 from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
-from interlace.parts.afterwards import etas
+from interlace.parts.afterwards import Seen, eta_in, of_parts
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.parts import Largest, total
 from interlace_core.contract.problem import Predictor, Problem
@@ -33,6 +33,10 @@ ordinary fits have below 1, and those between cost a linear programme."""
 SUSPECT_RANGE = 30.0
 """Range of the fixed part from which it is, too: probabilities of 1e-13 beside those of 1 - 1e-13,
 where a search may have gone so far that no curvature is left to tell a standard error by."""
+
+MOST_FORMS = 200_000
+"""Distinct rows of a fit in parts that are brought together. Where these leave no direction, no
+rows can; where they leave one, the note says by how many rows that is judged."""
 
 MOST_SETS = 10
 """Causes that a note lists."""
@@ -149,17 +153,36 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -
         return ""
     causes = [tuple(j - offset for j in each) for each in sets]
     along = not joint and always and not all(cone.has_direction(each) for each in sets)
-    return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
+    some = problem.parts is not None and sum(map(len, rows)) >= MOST_FORMS
+    judged = f" (Judged by {MOST_FORMS} of the distinct rows.)" if some else ""
+    se = fit.standard_errors()[place]
+    return _words(predictor, fit.psi[place], se, causes, bool(along)) + judged
 
 
 def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:
     """Return whether rows ask of all coefficients jointly, and what; of parts distinct rows."""
     if problem.parts is None:
         return _forms_here(problem, eta, k)
-    found = [_forms_here(part, own, k) for part, own in etas(problem, fit)]
-    both = zip(*(rows for _, rows in found), strict=True)
-    rising, still = (np.unique(np.concatenate(each), axis=0) for each in both)
-    return found[0][0], (rising, still)
+    kinds, distinct = [], None
+    for joint, rows in of_parts(problem, fit, _distinct_forms, k):
+        kinds.append(joint)
+        pairs = [rows] if distinct is None else [distinct, rows]
+        distinct = tuple(_distinct(np.concatenate(each)) for each in zip(*pairs, strict=True))
+        if sum(map(len, distinct)) >= MOST_FORMS:
+            break
+    assert distinct is not None
+    rising, still = distinct
+    return kinds[0], (rising[:MOST_FORMS], still[:MOST_FORMS])
+
+
+def _distinct_forms(part: Problem, seen: Seen, k: int) -> tuple[bool, tuple[Array, Array]]:
+    """Return what the rows of a part ask, each of several equal ones once."""
+    joint, (rising, still) = _forms_here(part, eta_in(part, seen), k)
+    return joint, (_distinct(rising)[:MOST_FORMS], _distinct(still)[:MOST_FORMS])
+
+
+def _distinct(rows: Array) -> Array:
+    return np.asarray(np.unique(rows, axis=0))
 
 
 def _forms_here(problem: Problem, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from interlace.parts.look import Look
-from interlace.parts.sources import Piece
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import IntArray
@@ -16,8 +15,8 @@ MOST = 4
 """Parts' sizes that pieces which share groups may come to."""
 
 
-def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
-    """Return the pieces of each part.
+def gathered(looks: Sequence[Look], rows: int, at_once: int = 1) -> list[list[int]]:
+    """Return the places of the pieces of each part.
 
     Parameters
     ----------
@@ -25,6 +24,8 @@ def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
         Those with rows in use.
     rows : int
         About the rows of a part.
+    at_once : int
+        Parts that are asked at the same time: no fewer are made of small pieces.
 
     Raises
     ------
@@ -39,13 +40,14 @@ def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
             raise _spread(looks, found)
         parts.append(found)
     joined: list[list[Look]] = []
+    rows = min(rows, sum(look.n_used for look in looks) // at_once)
     for part in parts:
         size = sum(look.n_used for look in part)
         if joined and size + sum(look.n_used for look in joined[-1]) <= rows:
             joined[-1] += part
         else:
             joined.append(list(part))
-    return [[look.piece for look in part] for part in joined]
+    return [[look.place for look in part] for part in joined]
 
 
 def _connected(looks: Sequence[Look]) -> IntArray:
@@ -72,7 +74,7 @@ def _shared(looks: Sequence[Look]) -> dict[tuple[str, ...], tuple[int, str]]:
         values, counts = np.unique(every, return_counts=True)
         if np.any(counts > 1):
             one = values[counts > 1][0]
-            two = [look.piece.name for look in looks if one in look.groups[columns]][:2]
+            two = [look.name for look in looks if one in look.groups[columns]][:2]
             found[columns] = (values.size, " and ".join(two))
     return found
 

@@ -12,7 +12,7 @@ import numpy as np
 from interlace.data.frames import open_table, read_columns
 from interlace.parts.aside import Folder
 from interlace.parts.look import group_hashes
-from interlace.parts.sources import DataInParts, Source, asked_of, open_source, pyarrow, with_codes
+from interlace.parts.sources import DataInParts, Source, open_source, pyarrow, with_codes
 from interlace_core.messages.checks import names_of, shown
 from interlace_core.messages.errors import DataError, OptionError
 
@@ -49,8 +49,8 @@ def shuffle(
     DataError
         If a column is missing, or the folder has Parquet files already.
     """
-    asked = data if isinstance(data, DataInParts) else asked_of(data)
-    source = open_source(asked or DataInParts(data))
+    asked = data if isinstance(data, DataInParts) else DataInParts(data)
+    source = open_source(asked)
     columns = names_of(on, "shuffle: on", "a column")
     missing = [name for name in columns if name not in source.columns]
     if missing or not columns:
@@ -62,8 +62,9 @@ def shuffle(
     target.mkdir(parents=True, exist_ok=True)
     if any(target.glob("*.parquet")):
         raise DataError(f"shuffle: expected a folder without Parquet files, got {str(target)!r}.")
-    rows = (asked or DataInParts(data)).rows
-    number = files or max(1, min(MOST_FILES, round(sum(p.rows for p in source.pieces) / rows)))
+    number = files or max(
+        1, min(MOST_FILES, round(sum(p.rows for p in source.pieces) / asked.rows))
+    )
     if not 1 <= number <= MOST_FILES:
         raise OptionError(f"shuffle: files must be from 1 to {MOST_FILES}, got {shown(files)}.")
     write(_tables(source, source.columns), columns, target, number)
