@@ -25,6 +25,7 @@ from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import Standard, standard_of
+from interlace_core.messages.checks import require_count, require_flag
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array
@@ -348,6 +349,28 @@ class PartsOfFit:
     def residuals(self) -> Iterator[pd.Series]:
         """Yield the response less the fitted means of each part's rows, labelled as `fitted`."""
         return self._asked(_residuals_of)
+
+    def simulate(
+        self, n: int = 1, *, seed: int | None = None, conditional: bool = True
+    ) -> Iterator[pd.DataFrame]:
+        """Yield draws of the response of each part's rows, labelled as `fitted`.
+
+        Parameters
+        ----------
+        n : int
+            Draws, one column each.
+        seed : int, optional
+            The same seed gives the same draws for parts of the same names.
+        conditional : bool
+            Whether random effects stay as they are, or are drawn anew.
+        """
+        from interlace.inference.simulation import generators
+        from interlace.parts.drawing import drawn_in
+
+        require_count(n, "in_parts.simulate: n")
+        require_flag(conditional, "in_parts.simulate: conditional")
+        numbers = [int(each.integers(2**62)) for each in generators(seed, n)]
+        return self._asked(drawn_in, numbers, conditional)
 
     def frame(self, what: str, group: str = "") -> Any:
         """Return what the parts have as one frame of the library of the data, not computed yet.

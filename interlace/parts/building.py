@@ -87,7 +87,7 @@ def model_in_parts(frames: Frames, reading: Reading, asked: Asked) -> Model:
     """
     looks = _looks(frames, reading, asked.family)
     used = _with_rows(looks)
-    pieces = gathered(used, asked.rows, frames.at_once)
+    pieces = gathered(used, asked.rows, frames)
     model, recipe = _model_of_witness(used, reading, frames.categories, asked)
     engine = frames.engine(coded_rows, pieces, reading.columns, recipe, asked.compiled)
     refuse_near_collinear(engine, model.problem)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interlace.parts.look import Look
+from interlace_core.contract.frames import Frames
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import IntArray
@@ -15,7 +16,7 @@ MOST = 4
 """Parts' sizes that pieces which share groups may come to."""
 
 
-def gathered(looks: Sequence[Look], rows: int, at_once: int = 1) -> list[list[int]]:
+def gathered(looks: Sequence[Look], rows: int, frames: Frames) -> list[list[int]]:
     """Return the places of the pieces of each part.
 
     Parameters
@@ -24,8 +25,8 @@ def gathered(looks: Sequence[Look], rows: int, at_once: int = 1) -> list[list[in
         Those with rows in use.
     rows : int
         About the rows of a part.
-    at_once : int
-        Parts that are asked at the same time: no fewer are made of small pieces.
+    frames : Frames
+        The data. No fewer parts are made of small pieces than are asked at the same time.
 
     Raises
     ------
@@ -37,10 +38,10 @@ def gathered(looks: Sequence[Look], rows: int, at_once: int = 1) -> list[list[in
     for each in np.unique(label).tolist():
         found = [looks[i] for i in np.flatnonzero(label == each).tolist()]
         if len(found) > 1 and sum(look.n_used for look in found) > MOST * rows:
-            raise _spread(looks, found)
+            raise _spread(looks, found, frames)
         parts.append(found)
     joined: list[list[Look]] = []
-    rows = min(rows, sum(look.n_used for look in looks) // at_once)
+    rows = min(rows, sum(look.n_used for look in looks) // frames.at_once)
     for part in parts:
         size = sum(look.n_used for look in part)
         if joined and size + sum(look.n_used for look in joined[-1]) <= rows:
@@ -79,7 +80,7 @@ def _shared(looks: Sequence[Look]) -> dict[tuple[str, ...], tuple[int, str]]:
     return found
 
 
-def _spread(looks: Sequence[Look], connected: Sequence[Look]) -> DataError:
+def _spread(looks: Sequence[Look], connected: Sequence[Look], frames: Frames) -> DataError:
     """Return the refusal of groups that are spread over pieces."""
     shared = _shared(connected)
     names = {columns: ":".join(columns) for columns in looks[0].groups}
@@ -92,10 +93,8 @@ def _spread(looks: Sequence[Look], connected: Sequence[Look]) -> DataError:
             f"{listed([names[each] for each in apart])} do not. Crossed factors are fitted to data "
             "that memory holds: data=frame."
         )
-    on = coarsest[0] if len(coarsest) == 1 else list(coarsest)
     return DataError(
-        f"data: expected all rows of each level of {names[coarsest]!r} in one file or row group, "
-        f"got one in {shared[coarsest][1]}. Bring them together first: "
-        f"interlace.shuffle(data, on={on!r}, folder='...'), and give that folder as data. (Of "
+        f"data: expected all rows of each level of {names[coarsest]!r} in one piece, got one in "
+        f"{shared[coarsest][1]}. Bring them together first: {frames.bring_together(coarsest)} (Of "
         "crossed factors no shuffle brings all levels together: they are fitted to data frames.)"
     )

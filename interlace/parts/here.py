@@ -64,3 +64,8 @@ class FilesHere(Frames):
             tables = [self.source.pieces[place].read(columns) for place in group]
             found.add(make([self.pieces[place] for place in group], tables, *given))
         return found
+
+    def bring_together(self, on: Sequence[str]) -> str:
+        """Return the call that writes files in which groups are together."""
+        name = on[0] if len(on) == 1 else list(on)
+        return f"interlace.shuffle(data, on={name!r}, folder='...'), and give that folder as data."

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from interlace.parts.opening import asked_of, frames_of
+from interlace.results.fitted_model import require_training
 from interlace_core.contract.frames import Frames
-from interlace_core.messages.errors import DataError, OptionError
+from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -45,14 +46,34 @@ def predict_elsewhere(
                 f"predict: {name}: expected the name of a column of the new data, which lie in "
                 f"pieces, got an array. Add it to them as a column."
             )
-    light = result.without_training()  # type: ignore[attr-defined]
     told = {**options, **arrays}
+    light = _as_told(result, told)
     for place in range(len(frames.pieces)):
         (few,) = frames.ask(_few_rows, frames.columns, pieces=[place])
         if few is not None:
             like = light.predict(few, **told).iloc[:0]
             return frames.mapped(_predicted, like, light, told, like)
     raise DataError("newdata: expected at least one row, got pieces without any.")
+
+
+def _as_told(result: Estimates, options: Mapping[str, Any]) -> Any:
+    """Return the result as it is sent to the pieces: with the rows of the fit if they are needed.
+
+    Raises
+    ------
+    NotAvailableError
+        If they are, and lie in parts.
+    """
+    uncertain = options.get("se") or options.get("interval") is not None
+    if uncertain and options.get("include_re") is not False:
+        training = require_training(result, "predict", by_parts=True)
+        if training.problem.parts is None:
+            return result
+        raise NotAvailableError(
+            "predict: standard errors and intervals that include random effects need all rows of "
+            "the fit, which lie in parts. Predict without them, or with include_re=False."
+        )
+    return result.without_training()  # type: ignore[attr-defined]
 
 
 def _few_rows(_: str, table: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 from interlace_core.testing import frames_checks
-from interlace_dask import DaskFrames
+from interlace_dask import DaskFrames, malloc
 from interlace_dask.malloc import is_slow, look_at_malloc
 
 # of Dask's own sockets, when its cluster ends
@@ -38,7 +38,8 @@ def test_conformance(name, check, client):
     check()
 
 
-def test_malloc_settings_are_looked_at_and_told_once(client, caplog):
+def test_malloc_settings_are_looked_at_and_told_once(client, caplog, monkeypatch):
+    monkeypatch.setattr(malloc, "_told", set())
     with caplog.at_level("WARNING", logger="interlace"):
         words = [look_at_malloc(client) for _ in range(2)]
     assert words == ["slowed by their malloc settings"] * 2

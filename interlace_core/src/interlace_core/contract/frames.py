@@ -109,6 +109,18 @@ class Frames(ABC):
             Told to `make` of every part.
         """
 
+    def bring_together(self, on: Sequence[str]) -> str:
+        """Return what to run so that all rows of a group lie in one piece, for a message.
+
+        By default that it is to be done.
+
+        Parameters
+        ----------
+        on : sequence of str
+            Columns whose combinations are the groups.
+        """
+        return f"write them so that each of {', '.join(on)} is in one piece."
+
     def mapped(self, question: PieceQuestion, like: Any, *given: Any) -> Any:
         """Return the pieces' answers, each a data frame of pandas, as one frame of this library.
 

@@ -149,8 +149,25 @@ class Parts:
         return self.engine.ask(_asked, self.change, question, *given)
 
     def changed(self, change: Change) -> Parts:
-        """Return the parts in other units."""
-        return replace(self, change=change)
+        """Return the parts in other units, which are those of what they are now."""
+        return replace(self, change=change if self.change is None else After(self.change, change))
+
+
+@dataclass(frozen=True, eq=False)
+class After:
+    """One change of a part after another.
+
+    Attributes
+    ----------
+    first, second : callable
+    """
+
+    first: Change
+    second: Change
+
+    def __call__(self, part: Part) -> Part:
+        """Return the part with both changes."""
+        return self.second(self.first(part))
 
 
 class InParts(Protocol):

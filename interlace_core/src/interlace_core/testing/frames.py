@@ -88,10 +88,11 @@ def _parts(frames: type[Frames], data: Callable[[], Any]) -> None:
 def _errors(frames: type[Frames], data: Callable[[], Any]) -> None:
     opened = frames.open(data())
     engine = opened.engine(_made, [[0]], opened.columns, 0)
-    for what, ask in (
-        ("ask of frames", lambda: list(opened.ask(_refused, opened.columns))),
-        ("ask of the engine", lambda: engine.ask(_refused, 0)),
-    ):
+    asks: dict[str, Callable[[], Any]] = {
+        "ask of frames": lambda: list(opened.ask(_refused, opened.columns)),
+        "ask of the engine": lambda: engine.ask(_refused, 0),
+    }
+    for what, ask in asks.items():
         try:
             ask()
         except DataError as error:

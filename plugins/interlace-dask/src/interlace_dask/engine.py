@@ -7,13 +7,14 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from functools import reduce
 from operator import add
 from typing import Any
 from uuid import uuid4
 
 from interlace_core.contract import Engine, NotAvailableError
-from interlace_dask.worker import Again, Missing, Told, answer, answer_of_one, build, forget
+from interlace_dask.worker import Elsewhere, Missing, Told, answer, answer_of_one, build, forget
 
 LOG = logging.getLogger("interlace")
 
@@ -91,9 +92,10 @@ class DaskParts(Engine):
             for place in places:
                 key = self._token, place
                 names, tables = self._sources[place]
-                again = Again(key, self._told, names, [_culled(each) for each in tables])
+                own = [_culled(each) for each in tables]
+                where = Elsewhere(home, self._told, names, own)
                 with dask.annotate(workers=[home], allow_other_workers=True):
-                    delayed.append(dask.delayed(answer_of_one, pure=False)(key, told, again))
+                    delayed.append(dask.delayed(answer_of_one, pure=False)(key, told, where))
         return dask.dataframe.from_delayed(delayed, meta=like, verify_meta=False)
 
     # rounds
@@ -204,7 +206,7 @@ async def _gather(client: Any, wanted: Any) -> Any:
 
     try:
         return await client.gather(wanted, asynchronous=True)
-    except (asyncio.CancelledError, KilledWorker):
+    except (CancelledError, asyncio.CancelledError, KilledWorker):
         return LOST
 
 

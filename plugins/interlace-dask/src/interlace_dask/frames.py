@@ -83,6 +83,11 @@ class DaskFrames(Frames):
         sources = [([self.pieces[k] for k in each], [tables[k] for k in each]) for each in groups]
         return DaskParts(self._client, Told(make, *given), sources, slow)
 
+    def bring_together(self, on: Sequence[str]) -> str:
+        """Return the call that brings the rows of each group into one partition."""
+        name = on[0] if len(on) == 1 else list(on)
+        return f"data = data.shuffle(on={name!r})."
+
     def mapped(self, question: Any, like: Any, *given: Any) -> Any:
         """Return the partitions' answers as a Dask frame, nothing of which is computed yet."""
         return self._data.map_partitions(mapped, Told(question, *given), meta=like)

@@ -76,42 +76,49 @@ def answer(token: str, places: Sequence[int], told: Told, summed: bool) -> Any:
     return reduce(add, answers) if summed else answers
 
 
-def answer_of_one(key: tuple[str, int], told: Told, again: Again) -> Any:
-    """Return what a part answers, made again if it is not here."""
-    if key not in PARTS:
-        again.build()
-    return told(PARTS[key])
+def answer_of_one(key: tuple[str, int], told: Told, elsewhere: Elsewhere) -> Any:
+    """Return what a part answers, whichever process has it; made again if none does."""
+    if key in PARTS:
+        return told(PARTS[key])
+    return elsewhere.answer(key, told)
 
 
-class Again:
-    """How a part is made by a task that does not find it.
+class Elsewhere:
+    """Where a part is that a task does not find in its process, and how it is made.
 
     Parameters
     ----------
-    key : tuple of str and int
+    home : str
+        Address of the worker that has it.
     told : Told
+        Makes the part.
     names : sequence of str
     tables : list of Delayed
-        Not seen by Dask, for which nothing has to be read as long as the part is there.
+        Not seen by Dask, for which nothing has to be read as long as the part is somewhere.
     """
 
-    def __init__(
-        self, key: tuple[str, int], told: Told, names: Sequence[str], tables: list[Any]
-    ) -> None:
-        self._made = key, told, names
-        self._tables = tables
+    def __init__(self, home: str, told: Told, names: Sequence[str], tables: list[Any]) -> None:
+        self._home, self._told, self._names, self._tables = home, told, names, tables
 
     def __dask_tokenize__(self) -> Any:
         """Return what tells it from others: itself."""
         return id(self)
 
-    def build(self) -> None:
-        """Make the part in this process."""
-        from distributed import worker_client
+    def answer(self, key: tuple[str, int], told: Told) -> Any:
+        """Return what the part answers, at home or made again here."""
+        from distributed import get_worker, worker_client
 
         with worker_client() as client:
+            if self._home != get_worker().address and self._home in client.nthreads():
+                found = client.submit(
+                    answer, key[0], [key[1]], told, False,
+                    workers=[self._home], allow_other_workers=False, pure=False,
+                ).result()  # fmt: skip
+                if not isinstance(found, Missing):
+                    return found[0]
             tables = client.gather(client.compute(self._tables))
-        build(*self._made, *tables)
+        build(key, self._told, self._names, *tables)
+        return told(PARTS[key])
 
 
 def forget(token: str) -> None:
