@@ -13,7 +13,9 @@ PandasRows: TypeAlias = "pd.DataFrame | Mapping[str, Any] | None"
 
 LinearMethod = Literal["REML", "ML"]
 DegreesOfFreedom = Literal["satterthwaite", "kenward-roger", "none"]
-OrdinalLink = Literal["logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz"]
+OrdinalLink = Literal[
+    "logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz", "log-gamma"
+]
 ThresholdStructure = Literal["flexible", "symmetric", "symmetric2", "equidistant"]
 IntervalOf = Literal["confidence", "prediction"]
 NewLevels = Literal["population", "error", "marginal", "sample"]

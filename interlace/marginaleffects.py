@@ -265,7 +265,7 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
 def _targets(result: GLMMResult, type: str | None) -> tuple[list[str], list[Target]]:
     """Return what is predicted, with the names of the categories if each has its own."""
     if not isinstance(result, CLMMResult):
-        return [], [target_of(result, "response" if type is None else type)]
+        return [], [target_of(result, "response" if type is None else type, None)]
     chosen = "prob" if type is None else type
     if chosen in ("prob", "cum.prob", "population"):
         return [str(each) for each in result.levels], category_targets(result, chosen)
@@ -274,7 +274,7 @@ def _targets(result: GLMMResult, type: str | None) -> tuple[list[str], list[Targ
             'adapt: type="class" is no number, and has no effects. Use type="prob", the '
             "probability of each category."
         )
-    return [], [target_of(result, "link" if chosen == "linear.predictor" else chosen)]
+    return [], [target_of(result, "link" if chosen == "linear.predictor" else chosen, None)]
 
 
 def _columns(result: GLMMResult, include_re: bool) -> list[str]:

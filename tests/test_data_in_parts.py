@@ -10,7 +10,7 @@ import interlace
 from interlace.data.request import ModelRequest
 from interlace.errors import DataError, NotAvailableError, OptionError, UnsupportedModelError
 from interlace.fits import options_in_force, prepared
-from interlace.inference.simulation import generators
+from interlace.inference.draws import generators
 from interlace.parts import aside
 from interlace.parts.drawing import problem_of_draw
 from interlace.parts.engine import LocalParts

@@ -16,6 +16,7 @@ from interlace.diagnostics.open_rows import open_rows
 from interlace.diagnostics.separation import SUSPECT_SE, largest_variance
 from interlace_core.calculus.links import LINKS
 from interlace_core.contract.family import Family, Parameter
+from interlace_core.fitting.constants import mean_columns
 from interlace_core.messages.errors import ConvergenceWarning
 from interlace_families.binomial import BinomialFamily
 from separation_cases import NEARLY, ORDINARY, SEPARATED, random_case
@@ -337,8 +338,9 @@ def test_the_look_before_the_programme_has_no_units():
     found = []
     for x in ("x", "far"):
         fit = interlace.glmer(f"y ~ {x} + f", data, "binomial")
-        predictor = fit.training.problem.predictors[0]
-        found.append(largest_variance(predictor, fit.fit.vcov))
+        problem = fit.training.problem
+        X, zero = problem.predictors[0].X, mean_columns(problem, 0)
+        found.append(largest_variance(X, fit.fit.vcov, zero))
     # 7 is 70,000 standard deviations away: its square times 1e-16 is 5e-7
     assert found[0] == pytest.approx(found[1], rel=1e-4)
     assert found[0] < SUSPECT_SE**2

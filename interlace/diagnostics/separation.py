@@ -101,29 +101,16 @@ def _suspected(problem: Problem, k: int, fit: Fit) -> bool:
 def _extent(problem: Problem, k: int, beta: Array, V: Array, zero: Array | None) -> Largest:
     """Return the largest of a predictor's fixed part, minus its least, and the largest variance."""
     fixed = problem.predictors[k].X @ beta
-    variance = _largest_variance(problem.predictors[k].X, V, zero)
+    variance = largest_variance(problem.predictors[k].X, V, zero)
     return Largest(np.max(fixed), -np.min(fixed), variance)
 
 
-def largest_variance(predictor: Predictor, V: Array) -> float:
-    """Return the largest variance of a row's fixed part; infinite where some of it is not known.
+def largest_variance(X: Array, V: Array, zero: Array | None) -> float:
+    """Return the largest variance of a row's fixed part, from a zero point of the columns.
 
-    The same for columns in other units, and where an intercept (or thresholds) can make up for
-    it, with another zero point.
-
-    Parameters
-    ----------
-    predictor : Predictor
-    V : ndarray, shape (p, p)
-        Covariance of its coefficients.
+    With the columns' means for `zero`, where an intercept (or thresholds) can make up for it, it is
+    the same for columns in other units and from another zero point.
     """
-    if not np.all(np.isfinite(V)):
-        return np.inf
-    zero = np.mean(predictor.X, axis=0) if predictor.parameter.latent else None
-    return _largest_variance(predictor.X, V, zero)
-
-
-def _largest_variance(X: Array, V: Array, zero: Array | None) -> float:
     largest = 0.0
     step = max(CHUNK_NUMBERS // X.shape[1], 1)
     for start in range(0, len(X), step):

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from interlace.inference.draws import generators
 from interlace.inference.parameters import quantities
 from interlace.inference.quantities import Quantity
-from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.inference.simulation import draw, new_predictors
 from interlace.progress import tracked
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response

@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from interlace.inference.simulation import draw_predictors
+from interlace.inference.draws import draw_predictors
 from interlace.parts.afterwards import Seen, state_in
 from interlace.parts.coded import CodedRows
 from interlace_core.contract.problem import Problem

@@ -44,7 +44,7 @@ def predict(
     seed: int | None = None,
 ) -> Any:
     """Return predictions; see `GLMMResult.predict`."""
-    target = target_of(result, type)
+    target = target_of(result, type) if newdata is None else target_of(result, type, weights)
     if (
         isinstance(interval, str)
         and interval == "prediction"

@@ -400,7 +400,7 @@ class Estimates(FittedModel):
         NotAvailableError
             If it has no frames that are computed later.
         """
-        from interlace.parts.afterwards import PartsOfFit
+        from interlace.parts.of_fit import PartsOfFit
 
         problem = None if self.training is None else self.training.problem
         if problem is None or problem.parts is None:
