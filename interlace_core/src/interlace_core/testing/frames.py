@@ -111,8 +111,10 @@ def _name_and_length(name: str, table: Any, given: int) -> tuple[str, int, int]:
 
 
 def _columns_of(_: str, table: Any) -> list[str]:
-    found = getattr(table, "column_names", None)
-    return list(map(str, table.columns if found is None else found))
+    try:
+        return list(map(str, table.column_names))  # pyarrow, where `columns` are the data
+    except AttributeError:
+        return list(map(str, table.columns))
 
 
 def _made(names: Sequence[str], tables: Sequence[Any], given: int) -> int:
