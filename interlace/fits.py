@@ -23,6 +23,7 @@ from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
+from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
@@ -99,20 +100,34 @@ def fitted(
     if callback is not None:
         require_callable(callback, f"{request.who}: callback", "a function that takes a Step")
     stopping = Stopping(options.max_seconds, callback)
-    with blas_threads(options.threads or 1):
+    first = options.threads or 1
+    with blas_threads(first):
         ready = prepared(request, options, priors=priors, registry=registry)
-    threads = threads_of(ready.model.problem, options.threads)
+        threads = threads_of(ready.model.problem, options.threads)
+        if threads == first:
+            return _found(ready, request, options, returns, stopping)
     with blas_threads(threads):
-        with Progress("fit", show=options.verbose) as progress:
-            told = reporting(ready.model.problem, progress.step)
-            fit = driver.fit_prepared(
-                ready,
-                starts=options.starts,
-                tol_decrement=options.tol_decrement,
-                report=told if progress.shown else None,
-                stopping=stopping,
-            )
-        found = with_notes(record_of(ready, fit, request, options, returns), request.who)
+        return _found(ready, request, options, returns, stopping)
+
+
+def _found(
+    ready: Prepared,
+    request: ModelRequest,
+    options: FitOptions,
+    returns: type[AnyFit],
+    stopping: Stopping,
+) -> AnyFit:
+    """Return the fit of what is ready, as a record with its notes."""
+    with Progress("fit", show=options.verbose) as progress:
+        told = reporting(ready.model.problem, progress.step)
+        fit = driver.fit_prepared(
+            ready,
+            starts=options.starts,
+            tol_decrement=options.tol_decrement,
+            report=told if progress.shown else None,
+            stopping=stopping,
+        )
+    found = with_notes(record_of(ready, fit, request, options, returns), request.who)
     LOG.info(
         "%s: %s: %s, log-likelihood %.6f, %d evaluations, %.2f s",
         request.who, found.formula, found.fit.verdict.status, -found.fit.value,
@@ -165,6 +180,7 @@ def prepared(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
+    warn_of_many(model.problem, request.who)
     noted = replace(model, notes=(*model.notes, *notes))
     return replace(ready, model=noted, approximation=approximation)
 

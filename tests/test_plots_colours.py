@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 from interlace.plots.canvas import ACCENT, INK, MARKS, PALE, PALETTE, style_of
+from interlace.plots.categories import category_colours
 
 LEAST = 25.0
+
+CATEGORIES = 15.0
+"""Less: they are in order, and each has a dash or a mark of its own."""
 
 DEFICIENCIES = {
     "none": np.eye(3),
@@ -73,3 +77,13 @@ def test_colour_is_never_the_only_difference() -> None:
     styles = [style_of(i) for i in range(2 * len(PALETTE))]
     assert len({tuple(each.values()) for each in styles}) == len(styles)
     assert len({each["marker"] for each in styles[: len(PALETTE)]}) == len(MARKS)
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_ordered_categories_are_apart_and_in_order(count: int, deficiency: str) -> None:
+    rgb = category_colours(count)[:, :3]
+    linear_rgb = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = [lab(DEFICIENCIES[deficiency] @ each) for each in linear_rgb]
+    assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) >= CATEGORIES
+    assert (np.diff([each[0] for each in seen]) > 0.0).all()  # lighter and lighter

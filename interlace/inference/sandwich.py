@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.levels import level_names
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.priors.penalised import without_priors
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
@@ -52,15 +53,16 @@ class ClusterScores:
     scores: Array
     standard: Standard
 
-    def moves(self, vcov: Array) -> Array:
+    def moves(self, result: Estimates) -> Array:
         """Return V s_g of each cluster, shape (G, n_psi), 0 for parameters at a bound.
 
         Parameters
         ----------
-        vcov : ndarray, shape (n_psi, n_psi)
-            V, in the units of the fit, as are the moves.
+        result : Estimates
+            With V, in the units of the fit, as are the moves.
         """
-        V = np.nan_to_num(self.standard.covariance(vcov), nan=0.0)
+        places = [each.place for each in result.coefficients]
+        V = boundary_as_known(self.standard.covariance(result.fit.vcov), places)
         return self.standard.given_psi(self.scores @ V)
 
 
@@ -69,7 +71,7 @@ def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     training = require_training(result, "vcov_robust", by_parts=True)
     if training.problem.parts is None:
         found = cluster_scores(result, training, cluster, "vcov_robust")
-        G, moves = len(found.labels), found.moves(result.fit.vcov)
+        G, moves = len(found.labels), found.moves(result)
         robust = moves.T @ moves
     else:
         G, robust = _over_parts(result, training, cluster, "vcov_robust")
@@ -132,7 +134,8 @@ def _over_parts(result: Estimates, training: Training, cluster: Any, who: str) -
         _squares_in, names.index(cluster), approximation, psi, who
     )
     _require_sum(result, training, total, who)
-    V = np.nan_to_num(standard.covariance(result.fit.vcov), nan=0.0)
+    places = [each.place for each in result.coefficients]
+    V = boundary_as_known(standard.covariance(result.fit.vcov), places)
     half = standard.given_psi(V)
     return G, half.T @ squares @ half
 

@@ -26,6 +26,7 @@ from interlace.data.rows import (
     check_weights,
     complete_rows,
     refuse_infinite,
+    require_computable,
     require_finite,
     vector_values,
 )
@@ -202,7 +203,7 @@ def response_of(
         parts = []
         for each in reading.response:
             values = evaluate(each, used)
-            require_finite(values, f"response {each.text!r}", rows)
+            require_computable(values, f"response {each.text!r}", rows)
             parts.append(values.astype(np.float64))
         return RawResponse(np.column_stack(parts))
     if levels is None:
@@ -229,7 +230,7 @@ def _check(used: Frame, rows: Rows, reading: Reading, family: Family) -> None:
         if np.any(weights):
             check_weights(weights, rows)
     for each in reading.offsets:
-        require_finite(evaluate(each, used), f"offset {each.text!r}", rows)
+        require_computable(evaluate(each, used), f"offset {each.text!r}", rows)
     if reading.response_has_levels(used, family):
         return
     raw = response_of(used, rows, reading, family)

@@ -22,6 +22,9 @@ apart they are for readers without one of the three kinds of cones."""
 MARKS = ("o", "s", "^", "D", "v", "P")
 """Marks that go with the colours, so that no picture tells by colour alone."""
 
+MOST_LISTED = 12
+"""Names in a message."""
+
 LOG_TICKS = 7
 """Most labelled ticks of a logarithmic axis."""
 
@@ -184,8 +187,14 @@ def check_labels(labels: Mapping[str, str] | None, known: Sequence[str], who: st
         if name not in known:
             raise OptionError(
                 f"{who}: labels name {shown(name)}, which is not drawn. Drawn are: "
-                f"{', '.join(known)}."
+                f"{listed_names(known)}."
             )
+
+
+def listed_names(known: Sequence[str]) -> str:
+    """Return the names, at most twelve of them, and how many more there are."""
+    more = len(known) - MOST_LISTED
+    return ", ".join(known[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pyplot() -> Any:

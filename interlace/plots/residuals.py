@@ -13,6 +13,7 @@ from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
+    from interlace.choices import ResidualKind
     from interlace.results.result import GLMMResult
 
 BINS = 12
@@ -20,7 +21,7 @@ BINS = 12
 
 
 def residuals(
-    result: GLMMResult, *, kind: str = "quantile", seed: int = 0, axes: Any = None
+    result: GLMMResult, *, kind: ResidualKind = "quantile", seed: int = 0, axes: Any = None
 ) -> Any:
     """Draw residuals against fitted values, their normal quantiles, their spread, and groups.
 

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, require_result, tidy_up
 from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.errors import OptionError
-from interlace_core.records import Array
+from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
     from interlace.inference.scaled_residuals import ScaledResiduals
@@ -36,9 +36,10 @@ def scaled_residuals(
     """Draw scaled residuals: their uniform quantiles with tests, and over the predictions.
 
     On the left the sorted residuals against uniform quantiles: off the line, the distribution is
-    wrong. The tests of uniformity, dispersion and zeros stand in the panel, those with p < 0.05
-    in red. On the right the residuals against the rank of the prediction, with their quartiles
-    in groups of rows; these are level at 0.25, 0.5 and 0.75 if the model is right.
+    wrong. The tests of uniformity, dispersion, zeros and outliers stand in the panel, those with
+    p < 0.05 in red. On the right the residuals against the rank of the prediction, outliers as
+    stars, with their quartiles in groups of rows; these are level at 0.25, 0.5 and 0.75 if the
+    model is right.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def scaled_residuals(
     _quantiles(panels[0], values)
     _tests(panels[0], found)
     fixed = result.predict(type="link", include_re=False).to_numpy(dtype=np.float64)
-    _over_predictions(panels[1], fixed, values)
+    _over_predictions(panels[1], fixed, values, found.outliers.to_numpy(dtype=bool))
     for panel in panels:
         tidy_up(panel)
     return panels
@@ -103,10 +104,11 @@ def _tests(ax: Any, found: ScaledResiduals) -> None:
         )  # fmt: skip
 
 
-def _over_predictions(ax: Any, fitted: Array, values: Array) -> None:
-    """Draw residuals against ranks of predictions, and their quartiles in bins of rows."""
+def _over_predictions(ax: Any, fitted: Array, values: Array, outliers: BoolArray) -> None:
+    """Draw residuals against ranks of predictions, their quartiles in bins, outliers as stars."""
     rank = rankdata(fitted) / len(fitted)
     ax.plot(rank, values, ".", color=PALE, markersize=4)
+    ax.plot(rank[outliers], values[outliers], "*", color=ACCENT, markersize=6, clip_on=False)
     count = max(min(BINS, len(values) // LEAST), 1)
     edges = np.quantile(rank, np.linspace(0.0, 1.0, count + 1))
     place = np.clip(np.searchsorted(edges, rank, side="left") - 1, 0, count - 1)
