@@ -94,7 +94,7 @@ def effects(
     Axes, or array of them where there are several panels
     """
     require_result(result, "plots.effects")
-    check_level(level, "plots")
+    level = check_level(level, "plots")
     if type not in TYPES:
         raise OptionError(
             f"effects: type must be one of {', '.join(map(repr, TYPES))}, got {type!r}."
