@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
 from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
-from interlace.parts.afterwards import etas
+from interlace.parts.afterwards import Seen, eta_in, of_parts
 from interlace_core.contract.family import Parameter
-from interlace_core.contract.parts import Largest, total
+from interlace_core.contract.parts import Largest, Question, total
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.gram import CHUNK_NUMBERS
 from interlace_core.fitting.constants import mean_columns
@@ -33,6 +34,10 @@ ordinary fits have below 1, and those between cost a linear programme."""
 SUSPECT_RANGE = 30.0
 """Range of the fixed part from which it is, too: probabilities of 1e-13 beside those of 1 - 1e-13,
 where a search may have gone so far that no curvature is left to tell a standard error by."""
+
+MOST_FORMS = 200_000
+"""Distinct rows of a fit in parts that are brought together. Where these leave no direction, no
+rows can; where they leave one, the note says by how many rows that is judged."""
 
 MOST_SETS = 10
 """Causes that a note lists."""
@@ -122,7 +127,8 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, held: Collection[int])
     """Return the note on predictor k by itself, or ""; nothing is said of coefficients held."""
     predictor, place = problem.predictors[k], problem.beta_slices()[k]
     free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
-    cone = Cone(*_forms(problem, fit, eta, k))
+    rows = _forms(problem, fit, eta, k)
+    cone = Cone(*rows)
     always = [j for j in free if predictor.names[j] == INTERCEPT]
     sets = separating_sets(cone, always, [j for j in free if j not in always])
     if sets == ((),):
@@ -130,7 +136,8 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, held: Collection[int])
     if not sets:
         return ""
     along = bool(always) and not all(cone.has_direction(each) for each in sets)
-    return _words(predictor, fit.psi[place], fit.standard_errors()[place], sets, along)
+    words = _words(predictor, fit.psi[place], fit.standard_errors()[place], sets, along)
+    return words + _judged(problem, sum(map(len, rows)))
 
 
 def _joint_notes(
@@ -170,9 +177,41 @@ def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[Array, Array
     """Return what rows ask of predictor k's coefficients; of parts distinct rows."""
     if problem.parts is None:
         return forms_of_rows(problem, eta, k)
-    found = (forms_of_rows(part, own, k) for part, own in etas(problem, fit))
-    rising, still = (np.unique(np.concatenate(each), axis=0) for each in zip(*found, strict=True))
+    rising, still = _brought(problem, fit, _distinct_forms, k)
     return rising, still
+
+
+def _brought(problem: Problem, fit: Fit, question: Question, *given: Any) -> list[Array]:
+    """Return the distinct rows of several arrays over the parts, `MOST_FORMS` at most."""
+    found: list[Array] | None = None
+    for rows in of_parts(problem, fit, question, *given):
+        both = [rows] if found is None else [found, rows]
+        found = [_distinct(np.concatenate(each)) for each in zip(*both, strict=True)]
+        if sum(map(len, found)) >= MOST_FORMS:
+            break
+    return [] if found is None else [each[:MOST_FORMS] for each in found]
+
+
+def _distinct_forms(part: Problem, seen: Seen, k: int) -> list[Array]:
+    """Return what the rows of a part ask, each of several equal ones once."""
+    rows = forms_of_rows(part, eta_in(part, seen), k)
+    return [_distinct(each)[:MOST_FORMS] for each in rows]
+
+
+def _distinct_joint_forms(part: Problem, seen: Seen) -> list[Array]:
+    rows = _joint_forms_here(part)
+    return [] if rows is None else [_distinct(rows)[:MOST_FORMS]]
+
+
+def _distinct(rows: Array) -> Array:
+    return np.asarray(np.unique(rows, axis=0))
+
+
+def _judged(problem: Problem, number: int) -> str:
+    """Return by how many rows a note is judged, where it is not by all."""
+    if problem.parts is None or number < MOST_FORMS:
+        return ""
+    return f" (Judged by {MOST_FORMS} of the distinct rows.)"
 
 
 def _joint_forms(problem: Problem, fit: Fit) -> tuple[Array, Array] | None:
@@ -180,9 +219,8 @@ def _joint_forms(problem: Problem, fit: Fit) -> tuple[Array, Array] | None:
     if problem.parts is None:
         rising = _joint_forms_here(problem)
     else:
-        found = [_joint_forms_here(part) for part, _ in etas(problem, fit)]
-        kept = [each for each in found if each is not None]
-        rising = np.unique(np.concatenate(kept), axis=0) if kept else None
+        found = _brought(problem, fit, _distinct_joint_forms)
+        rising = found[0] if found else None
     return None if rising is None else (rising, np.zeros((0, problem.n_beta)))
 
 

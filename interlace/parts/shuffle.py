@@ -15,7 +15,6 @@ from interlace.parts.look import group_hashes
 from interlace.parts.sources import (
     DataInParts,
     Source,
-    asked_of,
     open_source,
     path_of,
     pyarrow,
@@ -57,8 +56,8 @@ def shuffle(
     DataError
         If a column is missing, or the folder has Parquet files already.
     """
-    asked = data if isinstance(data, DataInParts) else asked_of(data)
-    source = open_source(asked or DataInParts(data))
+    asked = data if isinstance(data, DataInParts) else DataInParts(data)
+    source = open_source(asked)
     columns = names_of(on, "shuffle: on", "a column")
     missing = [name for name in columns if name not in source.columns]
     if missing or not columns:
@@ -73,8 +72,8 @@ def shuffle(
         target.mkdir(parents=True, exist_ok=True)
     if any(target.glob("*.parquet")):
         raise DataError(f"shuffle: expected a folder without Parquet files, got {str(target)!r}.")
-    rows = (asked or DataInParts(data)).rows
-    number = files or max(1, min(MOST_FILES, round(sum(p.rows for p in source.pieces) / rows)))
+    given = sum(each.rows for each in source.pieces)
+    number = files or max(1, min(MOST_FILES, round(given / asked.rows)))
     write(_tables(source, source.columns), columns, target, number)
     return str(target)
 

@@ -178,12 +178,9 @@ def _bytes(memory: Any) -> float:
     return float(value)
 
 
-def asked_of(data: Any) -> DataInParts | None:
-    """Return how data are to be read if they are of a kind that is read part by part, else None."""
-    if isinstance(data, DataInParts):
-        return data
-    is_path = isinstance(data, (str, os.PathLike))
-    return DataInParts(data) if is_path or _opener(data) is not None else None
+def is_local(data: Any) -> bool:
+    """Return whether data are of a library that this process reads part by part."""
+    return _opener(data) is not None
 
 
 def open_source(asked: DataInParts) -> Source:
@@ -401,22 +398,3 @@ def _of_relation(relation: Any, rows: int) -> Source:
         return None if found.num_rows > limit else found
 
     return Source("a DuckDB relation", tuple(relation.columns), batches=batches, distinct=distinct)
-
-
-def merged(pieces: Sequence[Piece]) -> Piece:
-    """Return several pieces as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-
-    def read(columns: Sequence[str]) -> Any:
-        import pyarrow as pa
-
-        tables = [piece.read(columns) for piece in pieces]
-        return (
-            pa.concat_tables(tables, promote_options="permissive")
-            .unify_dictionaries()
-            .combine_chunks()
-        )
-
-    names = f"{pieces[0].name} and {len(pieces) - 1} more"
-    return replace(pieces[0], name=names, rows=sum(each.rows for each in pieces), read=read)

@@ -599,6 +599,16 @@ def _after(kind: str) -> list[Door]:
                 },
             ),
             Door(
+                "plot",
+                m.plot,
+                {"kind": "coefficients"},
+                {
+                    "kind": one_of("caterpillar", "fitted", "path", "residuals"),
+                    "what": never,
+                    "ax": axes,
+                },
+            ),
+            Door(
                 "plots.caterpillar", plots.caterpillar, {"result": m}, {"result": never, "ax": axes}
             ),
             Door(
