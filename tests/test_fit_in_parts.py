@@ -81,6 +81,12 @@ MODELS = {
     "REML": ("r ~ x + f + (1 + x | g)", "gaussian", {"approximation": "reml"}),
     "REML far from zero": ("r ~ year + (1 + year | g)", "gaussian", {"approximation": "reml"}),
     "ML, weights": ("r ~ x + (1 | g / h)", "gaussian", {"approximation": "ml", "weights": "w"}),
+    "restricted Laplace": ("k ~ x + f + (1 + x | g)", "poisson", {"approximation": "laplace-reml"}),
+    "restricted, two predictors": (
+        "r ~ year + (1 | g / h)",
+        "gaussian",
+        {"approximation": "laplace-reml", "parameters": {"dispersion": "~ x"}},
+    ),
     "no random effects": ("k ~ x + f", "poisson", {}),
 }
 
