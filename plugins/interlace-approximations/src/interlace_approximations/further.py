@@ -2,8 +2,8 @@
 
 With S = H^-1 C, the columns of D = X - Z Lambda S are the moves of eta by beta with u moving
 along. The inverse of the joint curvature is that of H, bordered: leverages are higher by
-`D A^-1 D'`, and in T there is `- Z' W D (S A^-1)'` beside `Z' W Z Lambda H^-1`. Both are of each row
-and each group by itself, given A.
+`D A^-1 D'`, and in T there is `- Z' W D (S A^-1)'` beside `Z' W Z Lambda H^-1`. Both are of each
+row and each group by itself, given A.
 """
 
 from __future__ import annotations
