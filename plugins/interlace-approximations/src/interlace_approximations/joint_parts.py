@@ -83,7 +83,7 @@ class JointModeOverParts:
             marginal = Marginal(information)
             step = -marginal.solve(left)
             decrement = -float(left @ step)
-            if decrement <= self._settings.tol_sq_decrement * (1.0 + abs(value)) * 1e-3 + 1e-14:
+            if decrement <= self._settings.tol_sq_decrement * (100.0 + 1e-3 * abs(value)):
                 return (beta, marginal, step, answer, rounds) if marginal.is_concave else None
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
