@@ -14,7 +14,7 @@ import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from scipy import integrate, stats
 from scipy.optimize import minimize
-from scipy.special import gammaln, logsumexp
+from scipy.special import expit, gammaln, logsumexp
 
 import interlace
 from interlace import (
@@ -540,3 +540,31 @@ def test_gradients_are_those_of_differences_in_standard_and_in_given_units():
         step = 1e-5 * np.eye(psi.size)[k]
         rise = evaluate(psi + step).value - evaluate(psi - step).value
         assert gradient[k] == pytest.approx(rise / 2e-5, rel=1e-5, abs=1e-5)
+
+
+def test_priors_stay_with_an_objective_from_a_given_mode():
+    fit = interlace.glmer("y ~ x + (1 | g)", few(), "poisson", priors={"x": normal(0, 0.1)})
+    problem, approximation, psi = fit.training.problem, fit.training.approximation, fit.fit.psi
+    found = approximation.objective_from(problem, np.zeros(fit.fit.mode.size))(psi + 0.1)
+    usual = approximation.objective(problem)(psi + 0.1)
+    assert found.value == pytest.approx(usual.value, rel=1e-9)
+    assert found.gradient == pytest.approx(usual.gradient, rel=1e-6, abs=1e-6)
+
+
+def test_a_prior_of_a_shared_effect_counts_once():
+    """Both terms have the sd; written for all, the prior is of one number."""
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"g": np.repeat(np.arange(20), 8), "x": rng.normal(size=160)})
+    u = rng.normal(0.0, 0.6, 20)[data["g"]]
+    zero = rng.uniform(size=160) < expit(-1.0 + u)
+    data["y"] = np.where(zero, 0, 1 + rng.poisson(np.exp(0.5 + 0.3 * data["x"] + u)))
+    fit = interlace.glmer(
+        "y ~ x + shared(1 | p | g)",
+        data,
+        "hurdle_poisson",
+        ziformula="~ x + shared(1 | p | g)",
+        priors={"sd": gamma(2, 3)},
+    )
+    sd = fit.training.problem.terms[0].covariance.natural(fit.theta)[0]
+    penalty = fit.training.approximation.penalty(fit.training.problem, fit.fit.psi)
+    assert penalty == pytest.approx(-stats.gamma(2, scale=1 / 3).logpdf(sd), rel=1e-9)

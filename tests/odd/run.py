@@ -73,8 +73,9 @@ def ended(door: Door, arguments: dict[str, Any]) -> tuple[str, Any]:
         except TooSlow:
             answer = ("too slow", "")
         except BaseException as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{where.filename[-50:]}:{where.lineno}"
+            frames = traceback.extract_tb(error.__traceback__)
+            ours = [each for each in frames if "site-packages" not in each.filename]
+            place = f"{ours[-1].filename[-50:]}:{ours[-1].lineno}"
             words = f"{type(error).__name__}: {str(error)[:100]} at {place}"
             answer = ("a foreign exception", words)
         finally:

@@ -21,7 +21,7 @@ from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
-from interlace_core.fitting.start import START_SIZE, Start, unit_theta
+from interlace_core.fitting.start import Start, unit_theta
 from interlace_core.records import Array, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
@@ -93,14 +93,15 @@ def precondition(
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    sds = [START_SIZE * t.own(start.units) / _positive(t.sizes) for t in problem.terms]
+    sizes = [start.size(problem, index) for index in range(len(problem.terms))]
+    sds = [size / _positive(t.sizes) for t, size in zip(problem.terms, sizes, strict=True)]
     if shortcuts:
         told = _told(problem, shortcuts.information(psi), sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
-        _theta_scale(term, term.own(start.units), each)
-        for term, each in zip(problem.terms, told.counts(problem), strict=True)
+        _theta_scale(term, size, each)
+        for term, size, each in zip(problem.terms, sizes, told.counts(problem), strict=True)
         if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
@@ -263,7 +264,7 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     return information
 
 
-def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -273,21 +274,22 @@ def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
     Parameters
     ----------
     term : RandomTerm
-    eta_units : ndarray, shape (c,)
+    sizes : ndarray, shape (c,)
+        On eta, at the start.
     levels : ndarray, shape (c,)
         Levels that tell about each column.
     """
-    # in the unit of the first column: of one predictor all are that
-    size = term.sizes / (eta_units / eta_units[0]) * np.sqrt(2.0 * levels)
+    # in the size of the first column: of one predictor all are that as a rule
+    size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, START_SIZE * eta_units)
+    theta = unit_theta(term, sizes)
     reach = np.array(
         [
             float(np.sum(size * np.sum(np.abs(slope), axis=1)))
             for slope in template_slopes(term.covariance, theta)
         ]
     )
-    return np.asarray(START_SIZE * eta_units[0] / _positive(reach))
+    return np.asarray(sizes[0] / _positive(reach))
 
 
 def _positive(values: Array) -> Array:

@@ -31,6 +31,7 @@ from interlace_core.engine.elimination.smallblocks import (
     multiply_transpose,
     transpose_multiply,
 )
+from interlace_core.engine.elimination.traces import Traces, crossed_traces, leaf_traces
 from interlace_core.engine.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
 
@@ -53,6 +54,16 @@ class Factorisation(ABC):
     @abstractmethod
     def selected_inverse(self) -> Blocks:
         """Return the entries of H^-1 on the pattern of Z'WZ."""
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        """Return traces of H^-1 and of its products; None, the default, where that is not done.
+
+        Parameters
+        ----------
+        D : list of ndarray, shape (m, c, c), one per factor
+            Symmetric; what each of m matrices has for every level of the factor.
+        """
+        return None
 
     def chain_slopes(self) -> ChainSlopes | None:
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
@@ -280,6 +291,9 @@ class _Leaf(Factorisation):
     def selected_inverse(self) -> Blocks:
         return {(self._factor, self._factor): self._inverse}
 
+    def traces(self, D: list[Array]) -> Traces | None:
+        return leaf_traces(self._inverse, D[0]) if self._factor == 0 else None
+
 
 class _LargeLeaf(Factorisation):
     """The same where blocks are large: on the way to a mode no inverse is needed."""
@@ -384,4 +398,13 @@ class _Crossed(Factorisation):
         return out
 
     def selected_inverse(self) -> Blocks:
-        return self._pattern.selected_inverse(self._inverse, self._Y, self._rest)
+        return self._pattern.selected_inverse(self._inverse, self._Y, self._rest.inverse())
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        pattern = self._pattern
+        if self._factor or not pattern.is_dense:
+            return None
+        entries = self._rest.inverse()
+        own = pattern.selected_inverse(self._inverse, self._Y, entries)[0, 0]
+        S_inverse = entries.reshape(pattern.complement.size, -1)
+        return crossed_traces(pattern, self._inverse, own, self._Y, S_inverse, D)
