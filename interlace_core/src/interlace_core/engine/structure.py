@@ -276,8 +276,21 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     main = max(problem.terms, key=lambda term: len(term.levels)).codes
     if np.all(main[1:] >= main[:-1]):
         return problem, None
-    order = np.argsort(main, kind="stable")
+    order = order_by(main)
     return subset(problem, order), order
+
+
+def order_by(codes: IntArray) -> IntArray:
+    """Return the places of rows in the order of their codes, equal ones as they are, shape (n,).
+
+    By 16 bits at a time, from the lowest: such numbers are sorted in linear time.
+    """
+    order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
+    most = int(codes.max(initial=0))
+    for shift in range(16, most.bit_length(), 16):
+        digits = ((codes >> shift) & 0xFFFF).astype(np.uint16).take(order)
+        order = order.take(np.argsort(digits, kind="stable"))
+    return order
 
 
 def build_structure(problem: Problem) -> Structure:
