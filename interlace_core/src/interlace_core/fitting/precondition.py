@@ -79,7 +79,7 @@ class Coordinates:
         usual = np.full(self.lower.size, LONGEST_STEP)
         if self.reach is None:
             return usual
-        return np.maximum(usual, LONGEST_REACH / np.maximum(self.reach, 1e-300))
+        return np.asarray(np.maximum(usual, LONGEST_REACH / np.maximum(self.reach, 1e-300)))
 
     def theta_scale(self) -> Array:
         """Return the step in each theta per unit of its z, shape (n_theta,)."""
