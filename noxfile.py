@@ -257,6 +257,7 @@ def build(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """Release: rehearse one, built, checked, served and installed with each Python that is here."""
     session.install("build[uv]", "twine", "check-wheel-contents", "validate-pyproject[all]")
+    session.install("py-rattler-build", "pyyaml")
     with tempfile.TemporaryDirectory() as folder:
         pythons = session.posargs or [each for each in map(shutil.which, PYTHONS) if each]
         session.run("python", "tests/release/rehearse.py", folder, *pythons)

@@ -1,6 +1,7 @@
 """How `nox -s site` makes the documentation site from the pages of this folder."""
 
 import importlib.metadata
+import os
 
 project = "interlace"
 author = "the interlace developers"
@@ -63,6 +64,19 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "show_toc_level": 2,
 }
+
+# Where the site is served from tells where the list of its versions is; one by hand has no menu.
+if "SITE_URL" in os.environ:
+    url = os.environ["SITE_URL"].rstrip("/")
+    html_baseurl = f"{url}/{os.environ['SITE_VERSION']}/"
+    html_theme_options |= {
+        "switcher": {
+            "json_url": f"{url}/switcher.json",
+            "version_match": os.environ["SITE_VERSION"],
+        },
+        "navbar_end": ["version-switcher", "theme-switcher"],
+        "check_switcher": False,
+    }
 
 
 def setup(app):

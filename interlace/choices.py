@@ -13,12 +13,25 @@ PandasRows: TypeAlias = "pd.DataFrame | Mapping[str, Any] | None"
 
 LinearMethod = Literal["REML", "ML"]
 DegreesOfFreedom = Literal["satterthwaite", "kenward-roger", "none"]
-OrdinalLink = Literal["logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz"]
+OrdinalLink = Literal[
+    "logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz", "log-gamma"
+]
 ThresholdStructure = Literal["flexible", "symmetric", "symmetric2", "equidistant"]
 IntervalOf = Literal["confidence", "prediction"]
 NewLevels = Literal["population", "error", "marginal", "sample"]
 ConfintMethod = Literal["wald", "profile", "boot"]
 Scale = Literal["link", "response"]
+ResidualKind = Literal["response", "pearson", "deviance", "working", "quantile"]
+TidyEffects = Literal["fixed", "ran_pars", "ran_vals", "family"]
+TestType = Literal[2, 3, "II", "III"]
+EffectType = Literal["response", "link", "mean", "population"]
+PlotKind = Literal[
+    "coefficients", "effects", "residuals", "scaled_residuals", "caterpillar", "fitted", "path",
+    "profile",
+]  # fmt: skip
+SummaryPart = Literal[
+    "head", "random", "fixed", "thresholds", "parameters", "family", "notes"
+]  # fmt: skip
 CategoryTable = Literal["prob", "cum.prob", "population"]
 CategoryColumn = Literal["class", "linear.predictor", "link", "response", "mean"]
 

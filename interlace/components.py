@@ -52,7 +52,14 @@ def as_family(
         If no installed plugin provides the name, or the family has no such link.
     """
     if isinstance(family, str):
-        family = registry.family(_without_link(family, who), prefer=prefer)
+        named = _without_link(family, who)
+        try:
+            family = registry.family(named, prefer=prefer)
+        except UnknownNameError:
+            made = _named(named, registry, prefer, who, link)
+            if made is None:
+                raise
+            return made
     if isinstance(family, type) and issubclass(family, Family):
         return family() if link is None else _with_link(family, link, who)
     if not isinstance(family, Family):
@@ -67,6 +74,38 @@ def as_family(
             f"{family!r}. Give the link in one place."
         )
     return family
+
+
+def _named(
+    name: str, registry: Registry, prefer: Mapping[str, str], who: str, link: Any
+) -> Family | None:
+    """Return the composition that a prefix and a family's name ask for, None if that is none.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the composition does not take the family.
+    """
+    for offer in registry.classes("composition"):
+        prefix, bare = f"{offer.cls.prefix}_", plain(name)
+        start = plain(prefix)
+        if not offer.cls.prefix or not bare.startswith(start):
+            continue
+        known = registry.classes("family")
+        inner = answering(known, bare[len(start) :])
+        if not inner:
+            continue
+        base = as_family(inner[0].name, registry, prefer, who, link)
+        with guard(offer.cls, "named"):
+            found: Family | None = offer.cls.named(base)
+        if found is None:
+            takes = [each.name for each in known if offer.cls.named(each.cls()) is not None]
+            raise UnsupportedModelError(
+                f"{who}: family {name!r}: expected {prefix} in front of a family that can be it, "
+                f"got {base.name!r}. These can: {', '.join(takes)}."
+            )
+        return found
+    return None
 
 
 def own_link(family: Family) -> str | Link:

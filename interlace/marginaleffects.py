@@ -27,6 +27,7 @@ from interlace.formulas.formula import parse_formula
 from interlace.formulas.limits import NO_LIMITS
 from interlace.formulas.tokens import Source, tokenise
 from interlace.inference.parameters import term_covariances
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.linear import LMMResult
 from interlace.ordinal import CLMMResult
 from interlace.prediction.average import average, prior_covariance
@@ -179,7 +180,9 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
             modeldata=frame,
             package="interlace",
             # a variance at 0 counts as known
-            vcov=np.nan_to_num(result.fit.vcov[self._first :, self._first :], nan=0.0),
+            vcov=boundary_as_known(result.fit.vcov, [each.place for each in result.coefficients])[
+                self._first :, self._first :
+            ],
             variable_names=[response, *columns],
         )
         super().__init__(result, vault)
@@ -265,7 +268,7 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
 def _targets(result: GLMMResult, type: str | None) -> tuple[list[str], list[Target]]:
     """Return what is predicted, with the names of the categories if each has its own."""
     if not isinstance(result, CLMMResult):
-        return [], [target_of(result, "response" if type is None else type)]
+        return [], [target_of(result, "response" if type is None else type, None)]
     chosen = "prob" if type is None else type
     if chosen in ("prob", "cum.prob", "population"):
         return [str(each) for each in result.levels], category_targets(result, chosen)
@@ -274,7 +277,7 @@ def _targets(result: GLMMResult, type: str | None) -> tuple[list[str], list[Targ
             'adapt: type="class" is no number, and has no effects. Use type="prob", the '
             "probability of each category."
         )
-    return [], [target_of(result, "link" if chosen == "linear.predictor" else chosen)]
+    return [], [target_of(result, "link" if chosen == "linear.predictor" else chosen, None)]
 
 
 def _columns(result: GLMMResult, include_re: bool) -> list[str]:

@@ -104,9 +104,10 @@ def _is_per_thread(library: Any) -> bool:
 def _exchange(libraries: list[Any], numbers: Sequence[int | None]) -> list[int | None]:
     """Set each library's number of threads, and return those before."""
     before = [each.get_num_threads() for each in libraries]
-    for library, number in zip(libraries, numbers, strict=True):
-        if number is not None:
-            library.set_num_threads(number)
+    for library, number, now in zip(libraries, numbers, before, strict=True):
+        if number is None or number == now:
+            continue
+        library.set_num_threads(number)
         # OpenBLAS obeys only the thread that set it first, until that gives it up.
         getattr(library, "clear_controlling_thread", bool)()
     return before

@@ -15,6 +15,7 @@ from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear import MaximumLikelihood, RestrictedLikelihood
 from interlace_core.contract import Status
 from interlace_core.engine import NotPositiveDefiniteError, layout_of
+from interlace_kernels import elimination
 from test_compiled_objective import COMPLEMENTS, EXACT, built, crossed_problem, points
 
 pytestmark = built
@@ -59,6 +60,24 @@ def require_same(approximation, problem, tol_value=1e-12, tol_gradient=1e-9):
         size = np.max(np.abs(expected.gradient))
         np.testing.assert_allclose(got.gradient, expected.gradient, atol=tol_gradient * size)
         np.testing.assert_allclose(got.mode, expected.mode, atol=1e-8)
+
+
+@pytest.mark.parametrize("rows", [64, 2])
+@pytest.mark.parametrize("random", STRUCTURES[:3])
+def test_second_derivatives(random, rows, monkeypatch):
+    """The complement is factorised in C where it is small, and by LAPACK where it is not."""
+    monkeypatch.setattr(elimination, "OWN_ROWS", rows)
+    problem = problem_of(f"y ~ x + {random}", "gaussian")
+    plain = replace(problem, compiled=None)
+    for psi in points(problem):
+        for approximation in (MaximumLikelihood(), RestrictedLikelihood()):
+            got = approximation.curvature(problem, psi)
+            expected = approximation.curvature(plain, psi)
+            for one, other in (
+                (got.hessian, expected.hessian),
+                (got.profiled_slope, expected.profiled_slope),
+            ):
+                np.testing.assert_allclose(one, other, atol=1e-11 * np.max(np.abs(other)))
 
 
 @pytest.mark.parametrize("weights", [None, "w"])

@@ -47,7 +47,9 @@ STAYS = {
     ("core", "testing/family_form.py"): "the kit looks at what it was given",
     ("core", "testing/family_arrays.py"): "the kit looks at what it was given",
     ("interlace", "plots/profiles.py"): "what a user gave to be plotted",
-    ("interlace", "sklearn.py"): "a data frame of any library",
+    ("interlace", "sklearn/inputs.py"): "a data frame of any library",
+    ("interlace", "sklearn/regressors.py"): "a response of any library may have a name",
+    ("interlace", "sklearn/classifiers.py"): "a response of any library may have a name",
     ("interlace", "marginaleffects.py"): "a data frame of any library",
 }
 """Files that ask whether an object has an attribute, with the reason."""

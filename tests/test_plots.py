@@ -88,6 +88,15 @@ def test_caterpillar_sorts_levels_and_draws_conditional_intervals() -> None:
         plots.caterpillar(sleepstudy(), ax=axes[0])
 
 
+def test_caterpillar_writes_other_names() -> None:
+    labels = {"Intercept": "level", "308": "the first"}
+    left, right = plots.caterpillar(sleepstudy(), labels=labels)
+    assert (left.get_title(), right.get_title()) == ("level | Subject", "Days | Subject")
+    assert "the first" in names(left) and "308" not in names(right)
+    with pytest.raises(OptionError, match="labels name 'Day'.* and 9 more"):
+        plots.caterpillar(sleepstudy(), labels={"Day": "x"})
+
+
 def test_fitted_draws_rows_and_averages_of_groups() -> None:
     data = datasets.load("sleepstudy")
     ax = plots.fitted(sleepstudy(), data)

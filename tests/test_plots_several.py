@@ -182,12 +182,54 @@ def test_effects_by_group_have_the_groups_own_lines() -> None:
 
 
 def test_effects_of_ordered_categories_are_their_probabilities() -> None:
-    ax = plots.effects(wine(), "temp", load_data("wine"))
+    model, data = wine(), load_data("wine")
+    ax = plots.effects(model, "temp", data)
     assert len(ax.lines) == 5
     total = sum(line.get_ydata() for line in ax.lines)
     np.testing.assert_allclose(total, 1.0)
-    with pytest.raises(OptionError, match="Leave out by="):
-        plots.effects(wine(), "temp", load_data("wine"), by="contact")
+    panels = plots.effects(model, "temp", data, by="contact", type="population", level=0.9)
+    assert [each.get_title("left") for each in panels] == ["contact no", "contact yes"]
+    rows = pd.DataFrame({"temp": ["cold", "warm"], "contact": "yes", "judge": "1"})
+    found = model.predict(rows, type="population", interval="confidence", level=0.9)
+    for line, bars, name in zip(panels[1].lines, panels[1].collections, model.levels, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), found[name, "fit"])
+        ends = [segment[:, 1] for segment in bars.get_segments()]
+        np.testing.assert_allclose(ends, found[name][["lower", "upper"]])
+    assert len({line.get_marker() for line in panels[1].lines}) == 5
+    with pytest.raises(OptionError, match="at most 6, got 9. Hold it with at="):
+        plots.effects(model, "temp", data, by="judge")
+    with pytest.raises(OptionError, match="'population', these averaged"):
+        plots.effects(model, "temp", data, type="link")
+    with pytest.raises(OptionError, match="expected 2 axes, one for each panel, got 1"):
+        plots.effects(model, "temp", data, by="contact", ax=ax)
+
+
+def test_lines_of_categories_differ_in_more_than_colour() -> None:
+    data = load_data("sleepstudy")
+    data["slow"] = (data["Reaction"] > 270).astype(int) + (data["Reaction"] > 330)
+    model = interlace.clmm("slow ~ Days + (1 | Subject)", data)
+    ax = plots.effects(model, "Days", data)
+    assert len({line.get_linestyle() for line in ax.lines}) == 3
+    found = model.predict(data.assign(Days=9.0).head(1), include_re=False)
+    np.testing.assert_allclose([line.get_ydata()[-1] for line in ax.lines], found.iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [("coefficients", ()), ("effects", ("Days", load_data("sleepstudy"))), ("caterpillar", ()),
+     ("fitted", ()), ("path", ()), ("residuals", ()), ("profile", ("Days",))],
+)  # fmt: skip
+def test_a_fit_draws_itself(kind, what) -> None:
+    drawn = np.ravel(sleep().plot(kind, *what))
+    function = getattr(plots, kind)
+    given = sleep().profile("Days") if kind == "profile" else sleep()
+    expected = np.ravel(function(given, *(() if kind == "profile" else what)))
+    assert len(drawn) == len(expected)
+    for one, other in zip(drawn, expected, strict=True):
+        for a, b in zip(one.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(a.get_xydata(), b.get_xydata())
+    with pytest.raises(OptionError, match="plot: kind"):
+        sleep().plot("coefficient")
 
 
 def test_effects_refuse_columns_that_the_model_has_not() -> None:
@@ -204,7 +246,7 @@ def test_scaled_residuals_have_their_tests_in_the_panel() -> None:
     left, right = plots.scaled_residuals(model, found)
     np.testing.assert_allclose(left.lines[-1].get_ydata(), np.sort(found.values))
     table = found.tests()
-    assert len(left.texts) == 3
+    assert len(left.texts) == 4
     for text, (name, row) in zip(left.texts, table.iterrows(), strict=True):
         assert text.get_text().startswith(f"{name} {row['statistic']:.3g}, p ")
         assert (text.get_fontweight() == "bold") == (row["pvalue"] < 0.05)
@@ -215,6 +257,16 @@ def test_scaled_residuals_have_their_tests_in_the_panel() -> None:
         plots.scaled_residuals(model, sleep().scaled_residuals(20))
 
 
+def test_panels_are_as_wide_whatever_is_written_in_them() -> None:
+    for model in (salamanders("poisson", "~ mined"), sleep()):
+        panels = plots.scaled_residuals(model, n=50)
+        panels[0].figure.draw_without_rendering()
+        widths = [each.get_position().width for each in panels]
+        assert min(widths) > 0.35, widths
+
+
 def test_no_zeros_no_test_of_zeros() -> None:
     left, _ = plots.scaled_residuals(sleep(), n=50)
-    assert [each.get_text().split()[0] for each in left.texts] == ["uniformity", "dispersion"]
+    assert [each.get_text().split()[0] for each in left.texts] == [
+        "uniformity", "dispersion", "outliers",
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kstest
+from scipy.stats import binom, kstest
 
 import interlace
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -119,6 +119,23 @@ def test_scaled_residuals_are_uniform_ranks():
     found = fit.scaled_residuals(100)
     assert kstest(found.values, "uniform").pvalue > 0.01
     assert found.values.between(0, 1).all() and np.all(np.isfinite(found.normal))
+
+
+def test_outliers_are_rows_beyond_all_draws_and_as_many_as_chance_has(overdispersed):
+    rng = np.random.default_rng(3)
+    fit = interlace.glmer("y ~ 1", pd.DataFrame({"y": rng.normal(size=3000)}), "gaussian")
+    found = fit.scaled_residuals(49)
+    low, high = found.draws.min(axis=0), found.draws.max(axis=0)
+    beyond = (found.observed < low) | (found.observed > high)
+    assert (found.outliers.to_numpy() == beyond).all()
+    check = found.test_outliers()
+    assert check.statistic == pytest.approx(beyond.sum() / (3000 * 2 / 50))
+    # by hand: both tails of Bin(3000, 1/25), as sums of terms no likelier than the one seen
+    mass = binom.pmf(np.arange(3001), 3000, 1 / 25)
+    own = mass[int(beyond.sum())]
+    assert check.pvalue == pytest.approx(mass[mass <= own * (1 + 1e-7)].sum(), rel=1e-6)
+    wrong = interlace.glmer("y ~ x + (1 | g)", overdispersed, "poisson").scaled_residuals(99)
+    assert wrong.test_outliers().statistic > 2.0 and wrong.test_outliers().pvalue < 1e-3
 
 
 def test_residuals_refuse_what_has_no_meaning(cbpp):

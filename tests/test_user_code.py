@@ -18,10 +18,13 @@ def test_words_of_options_are_those_that_are_checked():
     """What a type checker takes is what the code takes."""
     from typing import get_args
 
-    from interlace import choices, families, ordinal
+    from interlace import choices, families, ordinal, plots
+    from interlace.reporting.summary import PARTS
     from interlace_ordinal.thresholds import STRUCTURES
 
     assert get_args(choices.OrdinalLink) == families.CumulativeFamily.links
     assert get_args(choices.ThresholdStructure) == STRUCTURES
     taken = {*get_args(choices.CategoryTable), *get_args(choices.CategoryColumn)}
     assert taken == {*ordinal.PREDICTIONS, *ordinal.OF_ANY_FIT}
+    assert get_args(choices.SummaryPart) == PARTS
+    assert set(get_args(choices.PlotKind)) == set(plots.__all__)

@@ -182,6 +182,11 @@ KIT = [
     (ZeroInflated(family("binomial")), {}),
     (ZeroInflated(family("binomial", link="cloglog")), {}),
     (ZeroInflated(family("betabinomial")), {}),
+    (Hurdle(family("binomial")), {}),
+    (Hurdle(family("binomial", link="probit")), {}),
+    (Hurdle(family("betabinomial")), {"extreme_etas": (3.0,)}),
+    (ZeroTruncated(family("binomial")), {}),
+    (ZeroTruncated(family("betabinomial")), {"extreme_etas": (3.0,)}),
     (ZeroInflated(family("tweedie")), {}),
     (ZeroInflated(family("poisson")), {}),
     (ZeroTruncated(family("genpois")), {"ranges": OVERDISPERSED}),
@@ -220,6 +225,103 @@ def test_a_zero_inflated_binomial_adds_rows_without_successes():
     share = s / n
     assert made.mean(columns) == pytest.approx(pmf @ share)
     assert made.variance(columns) == pytest.approx(pmf @ share**2 - (pmf @ share) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("base", "law"),
+    [
+        ("binomial", lambda n: stats.binom(n, 0.4)),
+        ("betabinomial", lambda n: stats.betabinom(n, 0.4 * 3.0, 0.6 * 3.0)),
+    ],
+)
+def test_a_hurdle_of_successes_has_the_law_given_one(base, law):
+    pi, trials = 0.3, 7.0
+    s = np.arange(8.0)
+    y = np.column_stack([s, np.full(8, trials)])
+    made = Hurdle(family(base)).bind(y)
+    inner = [np.log(0.4 / 0.6)] + [np.log(3.0)] * (base == "betabinomial")
+    density, F, columns = of_law(made, [*inner, np.log(pi / (1 - pi))], y)
+    pmf = law(trials).pmf(s) / (1 - law(trials).pmf(0))
+    pmf = np.where(s == 0, pi, (1 - pi) * pmf)
+    assert density == pytest.approx(pmf, rel=1e-11)
+    assert F == pytest.approx(np.cumsum(pmf), rel=1e-11)
+    share = s / trials
+    assert made.mean(columns) == pytest.approx(pmf @ share)
+    assert made.variance(columns) == pytest.approx(pmf @ share**2 - (pmf @ share) ** 2)
+
+
+def successes(seed=3, groups=25, each=8):
+    """Successes of 1 to 8 trials, more than one by rejection, or none with a chance of its own."""
+    rng = np.random.default_rng(seed)
+    n = groups * each
+    data = pd.DataFrame({"g": np.repeat(np.arange(groups), each), "x": rng.normal(size=n)})
+    data["n"] = rng.integers(1, 9, n)
+    mu = expit(-0.6 + 0.7 * data["x"] + 0.8 * rng.normal(size=groups)[data["g"]])
+    s = np.zeros(n)
+    while np.any(s == 0):
+        s = np.where(s == 0, rng.binomial(data["n"], mu), s)
+    data["s"] = np.where(rng.random(n) < 0.4, 0.0, s)
+    data["f"] = data["n"] - data["s"]
+    return data
+
+
+def test_a_hurdle_binomial_by_quadrature_is_its_integral():
+    """Against adaptive integration over each group's effect, which shares no code with the fit."""
+    data = successes()
+    fit = interlace.glmer(
+        "cbind(s, f) ~ x + (1 | g)", data, "hurdle_binomial", ziformula="~ x", nAGQ=25
+    )
+    assert fit.converged
+    beta, sd = fit.fe_params.to_numpy(), float(np.sqrt(fit.effects["g"].prior[0, 0]))
+    zero = fit.params_of("zero").to_numpy()
+    total = 0.0
+    for _, rows in data.groupby("g"):
+        s, n, x = (rows[name].to_numpy(float) for name in ("s", "n", "x"))
+        pi = expit(zero[0] + zero[1] * x)
+
+        def joint(b, s=s, n=n, x=x, pi=pi):
+            law = stats.binom(n, expit(beta[0] + beta[1] * x + b))
+            given = law.pmf(s) / (1 - law.pmf(0))
+            return np.prod(np.where(s == 0, pi, (1 - pi) * given)) * stats.norm.pdf(b, 0, sd)
+
+        found = integrate.quad(joint, -8 * sd, 8 * sd, epsabs=0, epsrel=1e-10, limit=200)[0]
+        total += np.log(found)
+    assert fit.llf == pytest.approx(total, abs=1e-6)
+    by_family = interlace.glmer(
+        "cbind(s, f) ~ x + (1 | g)", data, "truncated_binomial", ziformula="~ x", nAGQ=25
+    )
+    assert by_family.llf == pytest.approx(fit.llf, abs=1e-9)
+
+
+def test_the_mean_of_new_rows_needs_their_trials(tmp_path):
+    data = successes(groups=10)
+    fit = interlace.glmer("cbind(s, f) ~ x", data, "hurdle_binomial")
+    rows = data.head(4)
+    with pytest.raises(OptionError, match="number of trials"):
+        fit.predict(rows)
+    found = fit.predict(rows, weights=rows["n"]).to_numpy()
+    assert found == pytest.approx(fit.predict().to_numpy()[:4], rel=1e-12)
+    assert not np.allclose(found, fit.predict(rows, weights=rows["n"] + 1))
+    assert fit.predict(rows, type="zero").notna().all()
+    path = tmp_path / "hurdle.fit"
+    fit.save(path)
+    again = interlace.load(path).predict(rows, weights=rows["n"]).to_numpy()
+    assert again == pytest.approx(found, rel=1e-12)
+
+
+def test_compositions_are_asked_for_by_name():
+    data = successes(groups=10)
+    data["y"] = np.where(data["s"] > 0, data["x"] ** 2 + 0.1, 0.0)
+    by_name = interlace.glmer("y ~ x", data, "hurdle_gamma")
+    by_formula = interlace.glmer("y ~ x", data, "gamma", ziformula="~ 1")
+    assert by_name.llf == pytest.approx(by_formula.llf, abs=1e-9)
+    with pytest.raises(UnsupportedModelError, match="These can: .*binomial"):
+        interlace.glmer("y ~ x", data, "truncated_gamma")
+    with pytest.raises(ResponseError, match="at least one success"):
+        interlace.glmer("cbind(s, f) ~ x", data, "truncated_binomial")
+    with pytest.raises(ResponseError, match="at least one trial"):
+        none = data.assign(f=np.where(data["s"] == 0, 0.0, data["f"]))
+        interlace.glmer("cbind(s, f) ~ x", none, "hurdle_binomial")
 
 
 def test_a_zero_inflated_binomial_by_quadrature_is_its_integral():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from interlace.config.settings import toml
 from interlace_core.messages.errors import ConfigurationWarning, OptionError
 from interlace_core.messages.warn import warn
 
@@ -151,7 +153,27 @@ def _read_toml(path: str) -> Mapping[str, Any]:
         raise _unreadable(path, error) from error
 
 
+RECENT = 2.0
+"""Seconds within which a file may change twice and have the same times: as coarsely as any file
+system counts."""
+
+
 def _text_of(path: str) -> str:
+    """Return what a file says, read anew only if it has changed since it was read last."""
+    found = os.stat(path)
+    if time.time() - max(found.st_mtime, found.st_ctime) < RECENT:
+        return _read(path)
+    changed = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+    return _known_text(path, changed)
+
+
+@lru_cache(maxsize=4)
+def _known_text(path: str, changed: tuple[int, ...]) -> str:
+    """Return what a file says; every fit asks, and the same few files answer."""
+    return _read(path)
+
+
+def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
 
@@ -159,7 +181,7 @@ def _text_of(path: str) -> str:
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Mapping[str, Any]:
     """Return a file's tables; every fit asks for those of the same few files."""
-    return tomllib.loads(text)
+    return toml(text)
 
 
 def _unreadable(path: str, error: Exception) -> OptionError:

@@ -109,11 +109,35 @@ class Column:
         if self.levels is not None:
             return self.values.astype(np.intp, copy=False), self.levels
         if self.holes is None:
-            codes, levels = pd.factorize(self.values, sort=True)
+            codes, levels = factorise_numbers(self.values)
             return codes, pd.Index(levels)
         codes = np.full(len(self.values), -1, dtype=np.intp)
-        codes[~self.holes], levels = pd.factorize(self.values[~self.holes], sort=True)
+        codes[~self.holes], levels = factorise_numbers(self.values[~self.holes])
         return codes, pd.Index(levels)
+
+
+def factorise_numbers(values: npt.NDArray[Any]) -> tuple[IntArray, npt.NDArray[Any]]:
+    """Return codes of values, shape (n,), and the values that occur, sorted.
+
+    Whole numbers that lie close together are counted; others are sorted.
+    """
+    if values.dtype.kind in "iu" and values.size:
+        low, high = int(values.min()), int(values.max())
+        if high - low < MOST_SPREAD * values.size:
+            # modulo the size of the numbers: differences of two come out right
+            least = values.dtype.type(low)
+            own = values.astype(np.intp) if values.itemsize < np.intp().itemsize else values
+            places = (own - least).astype(np.intp, copy=False)
+            seen = np.zeros(high - low + 1, dtype=bool)
+            seen[places] = True
+            codes = (np.cumsum(seen) - 1).take(places)
+            return codes, np.flatnonzero(seen).astype(values.dtype) + least
+    codes, levels = pd.factorize(values, sort=True)
+    return codes, levels
+
+
+MOST_SPREAD = 4
+"""Times the number of values that whole numbers may be apart to be counted rather than sorted."""
 
 
 class Frame(Mapping[str, Column]):

@@ -157,10 +157,11 @@ def build_problem(
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
     _warn_dropped(design.dropped, design.advice)
     problem = _problem(response, bound, design, correlated)
+    silent = problem.n - int(np.count_nonzero(informative))
     return Model(
         problem=problem,
         encoder=design.encoder,
-        rows=rows.report(uninformative=int(np.sum(~problem.informative))),
+        rows=rows.report(uninformative=silent),
         family=bound,
         formula=request.formula,
         dropped_columns=design.dropped,
@@ -170,7 +171,7 @@ def build_problem(
             *relation_notes(design.terms),
             *(_correlation_notes(correlated) if errors is None else _error_notes(correlated)),
             *(_known_notes(design) if errors is None else ()),
-            *_uninformative_notes(problem),
+            *_uninformative_notes(silent),
         ),
         response_levels=raw.levels,
     )
@@ -224,9 +225,8 @@ def _known_notes(design: Assembled) -> list[str]:
     return notes
 
 
-def _uninformative_notes(problem: Problem) -> list[str]:
+def _uninformative_notes(silent: int) -> list[str]:
     """Return a note on rows that say nothing."""
-    silent = int(np.sum(~problem.informative))
     if not silent:
         return []
     return [f"{silent} row(s) of weight 0 or without trials say nothing, and are not counted"]

@@ -119,14 +119,15 @@ def _own_lengths(X: Array) -> Array:
     if p == 0:
         return np.ones(0)
     gram = _gram(X)
-    if not np.all((np.diagonal(gram) > _LEAST) & (np.diagonal(gram) < _MOST)):
+    squares = gram.diagonal()
+    if not ((squares > _LEAST) & (squares < _MOST)).all():
         # Divided by the largest entry first, so that squares neither overflow nor vanish.
         largest = np.abs(X).max(axis=0)
         X = X / np.where(largest > 0, largest, 1.0)
         gram = _gram(X)
-    length = np.sqrt(np.diagonal(gram))
+    length = np.sqrt(gram.diagonal())
     scale = np.where(length > 0, length, 1.0)
-    if n >= p and _clearly_independent(gram / np.outer(scale, scale)):
+    if n >= p and _clearly_independent(gram / scale / scale[:, None]):
         return np.ones(p)
     # R has the inner products of the columns of X, exact to rounding.
     (R,) = scipy.linalg.qr(X / scale, mode="r", check_finite=False)
@@ -217,11 +218,8 @@ def _gram(X: Array) -> Array:
 
 
 def _clearly_independent(gram: Array) -> bool:
-    try:
-        pivots = np.diag(np.linalg.cholesky(gram)) ** 2
-    except np.linalg.LinAlgError:
-        return False
-    return bool(pivots.min() > _SAFE_PIVOT)
+    factor, failed = scipy.linalg.lapack.dpotrf(gram, lower=1)
+    return not failed and bool((factor.diagonal() ** 2).min() > _SAFE_PIVOT)
 
 
 def _sweep(R: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import evaluate
 from interlace.data.levels import level_names
-from interlace.data.rows import Rows, require_finite
+from interlace.data.rows import Rows, require_computable
 from interlace.formulas.expressions import Expression
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import ResponseError
@@ -25,6 +25,9 @@ and a threshold for every other row shows nothing."""
 
 MOST_FRACTIONS = 10
 """The same for other numbers, such as marks in halves."""
+
+FEW = 64
+"""Rows of a response that are looked at first."""
 
 _FORMS_IN_WORDS = {
     "numeric": "numbers",
@@ -102,9 +105,10 @@ def refuse_constant(
     ------
     ResponseError
     """
-    observed = family.observed(response.y)
-    if observed.ndim != 1 or not np.all(observed == observed[0]):
-        return
+    for rows in (slice(0, FEW), slice(None)):  # nearly always few rows tell
+        observed = family.observed(response.y[rows])
+        if observed.ndim != 1 or not (observed == observed[0]).all():
+            return
     at_end = observed[0] in family.parameters[0].link.domain
     differing = np.ptp(offset) > 0.0 or np.any(response.y != response.y[0])
     if not differing or at_end:
@@ -199,7 +203,7 @@ def _require_order(text: str, column: Column) -> None:
 
 def _finite(expression: Expression, frame: Frame, rows: Rows) -> Any:
     values = evaluate(expression, frame)
-    require_finite(values, f"response {expression.text!r}", rows)
+    require_computable(values, f"response {expression.text!r}", rows)
     return values
 
 

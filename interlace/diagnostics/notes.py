@@ -180,9 +180,11 @@ def may_be_exact(problem: Problem, eta: Array, doubtful: bool) -> bool:
     doubtful : bool
         Whether the search ended at a boundary, or short of an optimum.
     """
-    observed = problem.family.observed(problem.y)
     estimated = [k for k in problem.active() if k and problem.predictors[k].X.shape[1]]
-    if problem.family.is_discrete or not estimated or observed.shape != (problem.n,):
+    if problem.family.is_discrete or not estimated:
+        return False
+    observed = problem.family.observed(problem.y)
+    if observed.shape != (problem.n,):
         return False
     close = MEETS * float(np.ptp(observed))
     for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell

@@ -6,6 +6,7 @@ has lost every digit where combinations are as alike as an intercept and the mea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,12 @@ def wald_chi_square(
 def chi_square(
     L: Array, psi: Array, covariance: PsiCovariance, value: Array | float = 0.0
 ) -> tuple[float, int, float]:
-    """Return the Wald chi-square of L psi = value, its degrees of freedom and p-value."""
+    """Return the Wald chi-square of L psi = value, its degrees of freedom and p-value.
+
+    NaN where the covariance, or a hypothesis that was made by it, is not known.
+    """
+    if not np.all(np.isfinite(L)):
+        return np.nan, len(L), np.nan
     root = covariance.roots(L)
     rank = rank_of(L, np.diagonal(covariance.given))
     if not np.all(np.isfinite(root)):
@@ -78,6 +84,26 @@ def rank_of(L: Array, variances: Array) -> int:
     in_errors = L * errors_of(variances)
     length = np.linalg.norm(in_errors, axis=1, keepdims=True)
     return int(np.linalg.matrix_rank(in_errors / np.where(length > 0.0, length, 1.0)))
+
+
+def boundary_as_known(V: Array, coefficients: Sequence[slice]) -> Array:
+    """Return a covariance of all parameters with 0 for variances at a boundary, which have none.
+
+    Where coefficients have none either, as those of a fit that was stopped, they stay NaN.
+
+    Parameters
+    ----------
+    V : ndarray, shape (n_psi, n_psi)
+    coefficients : sequence of slice
+        Places of the coefficients among the parameters.
+    """
+    unknown = np.isnan(np.diagonal(V))
+    bound = unknown.copy()
+    for place in coefficients:
+        bound[place] = False
+    if np.any(unknown & ~bound):
+        return V
+    return np.where(bound | bound[:, None], np.nan_to_num(V, nan=0.0), V)
 
 
 def errors_of(variances: Array) -> Array:

@@ -8,12 +8,13 @@ the family is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.choices import ResidualKind
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.joint_density import weighted_derivatives
@@ -25,7 +26,7 @@ from interlace_core.registry.blame import guard
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
-KINDS = ("response", "pearson", "deviance", "working", "quantile")
+KINDS = get_args(ResidualKind)
 
 MAX_STEPS = 200
 TOL_GAIN = 1e-14

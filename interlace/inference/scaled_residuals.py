@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
-from scipy.stats import kstest
+from scipy.stats import binomtest, kstest
 
 from interlace.inference.simulation import simulate
 from interlace.reporting.showing import Part, Showing, as_table
@@ -90,9 +90,30 @@ class ScaledResiduals(Showing):
         ratio = own / mean if mean > 0 else (1.0 if own == 0 else np.inf)
         return Check("zeros", ratio, _two_sided(own, drawn))
 
+    @property
+    def outliers(self) -> pd.Series:
+        """Whether each residual is at an end: the observation is beyond all of its draws.
+
+        The chance of that is 2 / (n_sim + 1) if the model is right, ties broken at random.
+        """
+        share = 1.0 / (len(self.draws) + 1.0)
+        return (self.values < share) | (self.values > 1.0 - share)
+
+    def test_outliers(self) -> Check:
+        """Return the number of outliers over what is expected, and its binomial test.
+
+        Rows of one group share their random effect, which the test takes for independent.
+        """
+        count, n = int(self.outliers.sum()), len(self.values)
+        chance = 2.0 / (len(self.draws) + 1.0)
+        p = 1.0 if chance >= 1.0 else float(binomtest(count, n, chance).pvalue)
+        return Check("outliers", count / (n * min(chance, 1.0)), p)
+
     def tests(self) -> pd.DataFrame:
-        """Return all three tests in one table."""
-        checks = (self.test_uniformity(), self.test_dispersion(), self.test_zeros())
+        """Return all tests in one table."""
+        checks = (
+            self.test_uniformity(), self.test_dispersion(), self.test_zeros(), self.test_outliers()
+        )  # fmt: skip
         return pd.DataFrame(
             {"statistic": [c.statistic for c in checks], "pvalue": [c.pvalue for c in checks]},
             index=[c.name for c in checks],
@@ -107,7 +128,7 @@ class Check:
     ----------
     name : str
     statistic : float
-        1 is right for dispersion and zeros, 0 for uniformity.
+        1 is right for dispersion, zeros and outliers, 0 for uniformity.
     pvalue : float
     """
 

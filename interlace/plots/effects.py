@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from interlace.choices import EffectType
 from interlace.data.frames import as_pandas, open_table, read_columns
-from interlace.plots.canvas import PALE, labelled, new_axes, require_result, style_of, tidy_up
+from interlace.plots.canvas import labelled, new_axes, require_result, tidy_up
+from interlace.plots.categories import label_of, probabilities
+from interlace.plots.colours import colours_on, style_of
 from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
@@ -27,7 +30,7 @@ POINTS = 80
 MAX_LINES = 12
 """More groups than this are drawn thin and grey, without a legend."""
 
-TYPES = ("response", "link", "mean", "population")
+TYPES = get_args(EffectType)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def effects(
     *,
     by: str | None = None,
     at: Mapping[str, Any] | None = None,
-    type: str = "response",
+    type: EffectType = "response",
     level: float = 0.95,
     raw: bool = True,
     labels: Mapping[str, str] | None = None,
@@ -57,7 +60,8 @@ def effects(
 
     For a group whose random effects are 0, unless lines are by a grouping factor: then each group
     has its own, with its conditional modes. A covariate with levels has points in place of a line:
-    estimated means. Of ordered categories, the probability of each is a line.
+    estimated means. Of ordered categories, the probability of each is a line, and each value of
+    `by` has a panel.
 
     Parameters
     ----------
@@ -83,29 +87,34 @@ def effects(
     labels : mapping from str to str, optional
         What to write for names of columns, and for the response.
     ax : Axes, optional
-        Where to draw.
+        Where to draw; an array of them where there are several panels.
 
     Returns
     -------
-    Axes
+    Axes, or array of them where there are several panels
     """
     require_result(result, "plots.effects")
-    check_level(level, "plots")
+    level = check_level(level, "plots")
     if type not in TYPES:
         raise OptionError(
             f"effects: type must be one of {', '.join(map(repr, TYPES))}, got {type!r}."
         )
     frame = _used(result, data)
     grid = _grid(result, frame, covariate, by, dict(at or {}))
-    ax = new_axes(ax, size=(6.0, 4.2))
-    tidy_up(ax)
     response = result.formula.partition("~")[0].strip()
-    ax.set_xlabel(labelled(covariate, labels))
-    ax.set_ylabel(labelled(response, labels) if type != "link" else f"{response}, link scale")
-    if result.family.support == "categories":
-        return _probabilities(result, grid, covariate, by, labels, ax)
     groups = _groups(result)
     include: Any = [by] if by in groups else False
+    if result.family.support == "categories":
+        titles = [f"{labelled(by, labels)} {label_of(each)}" if by else "" for each in grid.lines]
+        return probabilities(
+            result, grid.rows, grid.values, titles, numeric=grid.numeric, include_re=include,
+            type=type, level=level, ax=ax,
+            names=[labelled(covariate, labels), f"probability of {labelled(response, labels)}"],
+        )  # fmt: skip
+    ax = new_axes(ax, size=(6.0, 4.2))
+    tidy_up(ax)
+    ax.set_xlabel(labelled(covariate, labels))
+    ax.set_ylabel(labelled(response, labels) if type != "link" else f"{response}, link scale")
     found = result.predict(
         grid.rows, type=type, include_re=include, interval="confidence", level=level
     )
@@ -234,22 +243,23 @@ def _raw(
     x = np.asarray(column, dtype=np.float64)
     if not grid.numeric:  # spread, so that rows of one level are seen
         x = x + np.random.default_rng(0).uniform(-0.12, 0.12, x.size)
+    colours = colours_on(ax)
     few = by is not None and by in frame and 1 < len(grid.lines) <= MAX_LINES
     for i, line in enumerate(grid.lines if few else [None]):
         own = (frame[by] == line).to_numpy() if few else np.ones(x.size, dtype=bool)
-        colour = style_of(i)["color"] if few and np.any(own) else PALE
+        colour = style_of(i, colours)["color"] if few and np.any(own) else colours.pale
         ax.plot(x[own], observed[own], ".", color=colour, alpha=0.35, markersize=4, zorder=1)
 
 
 def _lines(
     ax: Any, grid: _Grid, found: pd.DataFrame, by: str | None, labels: Mapping[str, str] | None
 ) -> None:
-    many = len(grid.lines) > MAX_LINES
+    many, colours = len(grid.lines) > MAX_LINES, colours_on(ax)
     for i, line in enumerate(grid.lines):
         part = found.iloc[i * len(grid.values) : (i + 1) * len(grid.values)]
-        style = style_of(i)
-        colour = PALE if many else style["color"]
-        text = None if by is None or many else f"{labelled(by, labels)} {_text(line)}"
+        style = style_of(i, colours)
+        colour = colours.pale if many else style["color"]
+        text = None if by is None or many else f"{labelled(by, labels)} {label_of(line)}"
         if grid.numeric:
             if not many:
                 ax.fill_between(grid.values, part["lower"], part["upper"], color=colour, alpha=0.15,
@@ -265,7 +275,7 @@ def _lines(
         ax.plot(x, part["fit"], linestyle="none", marker=style["marker"], color=colour, label=text,
                 markersize=6, zorder=4)  # fmt: skip
     if not grid.numeric:
-        ax.set_xticks(range(len(grid.values)), [_text(each) for each in grid.values])
+        ax.set_xticks(range(len(grid.values)), [label_of(each) for each in grid.values])
         ax.set_xlim(-0.6, len(grid.values) - 0.4)
     if by is not None and not many:
         _legend(ax, len(grid.lines))
@@ -276,38 +286,3 @@ def _legend(ax: Any, count: int) -> None:
         frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(count, 6),
         columnspacing=1.2, handlelength=1.6, borderaxespad=0.0, fontsize=9,
     )  # fmt: skip
-
-
-def _text(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _probabilities(
-    result: GLMMResult,
-    grid: _Grid,
-    covariate: str,
-    by: str | None,
-    labels: Mapping[str, str] | None,
-    ax: Any,
-) -> Any:
-    """Draw the probability of each ordered category over the covariate."""
-    if by is not None:
-        raise OptionError(
-            "effects: of ordered categories each has a line of its own, so that there are none by "
-            "another column. Leave out by=, and hold it with at=."
-        )
-    table = result.predict(grid.rows, include_re=False)
-    from matplotlib import colormaps
-
-    x = np.asarray(grid.values if grid.numeric else range(len(grid.values)), dtype=np.float64)
-    colours = colormaps["viridis"](np.linspace(0.0, 0.85, table.shape[1]))
-    for i, (name, colour) in enumerate(zip(table.columns, colours, strict=True)):
-        mark = "" if grid.numeric else style_of(i)["marker"]
-        ax.plot(x, table[name], color=colour, marker=mark, label=str(name), linewidth=1.8)
-    if not grid.numeric:
-        ax.set_xticks(x, [_text(each) for each in grid.values])
-    response = result.formula.partition("~")[0].strip()
-    ax.set_ylabel(f"probability of {labelled(response, labels)}")
-    ax.set_ylim(0.0, None)
-    _legend(ax, table.shape[1])
-    return ax

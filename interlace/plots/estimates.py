@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import drawn_on, intervals, new_grid, require_result
+from interlace.plots.canvas import (
+    check_labels,
+    drawn_on,
+    intervals,
+    labelled,
+    new_grid,
+    require_result,
+)
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import OptionError
 
@@ -20,6 +28,7 @@ def caterpillar(
     group: str | None = None,
     *,
     level: float = 0.95,
+    labels: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw a grouping factor's conditional modes, sorted, with their conditional intervals.
@@ -35,6 +44,8 @@ def caterpillar(
         The grouping factor; needed if there are several.
     level : float
         Of the intervals.
+    labels : mapping from str to str, optional
+        What to write for names of levels, of columns and of the factor.
     ax : Axes or array of them, optional
         Where to draw, one for each column of random effects.
 
@@ -46,6 +57,7 @@ def caterpillar(
     half = half_width(level)
     group = _chosen_group(result, group)
     effects = result.effects[group]
+    check_labels(labels, [*effects.levels, *effects.names, group], "caterpillar")
     c = len(effects.names)
     height = 1.2 + 0.2 * min(len(effects.levels), 40)
     axes = new_grid(1, c, size=(5.0 * c, height)).ravel() if ax is None else drawn_on(ax)
@@ -58,9 +70,9 @@ def caterpillar(
         order = np.argsort(effects.values[:, j])[::-1]
         centre = effects.values[order, j]
         reach = half * np.sqrt(effects.covariance[order, j, j])
-        names = [effects.levels[place] for place in order]
+        names = [labelled(effects.levels[place], labels) for place in order]
         intervals(panel, names, centre, centre - reach, centre + reach, reference=0.0)
-        panel.set_title(f"{name} | {group}", fontsize=10)
+        panel.set_title(f"{labelled(name, labels)} | {labelled(group, labels)}", fontsize=10)
         panel.set_xlabel(f"random effect, {100 * level:g}% interval")
     return axes[0] if c == 1 else axes
 

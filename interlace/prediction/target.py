@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from interlace.data.rows import value_or_array
 from interlace.prediction.average import prior_covariance
 from interlace.prediction.design import (
     Included,
@@ -27,6 +29,10 @@ from interlace_core.records import Array, BoolArray
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+
+
+_OF_THE_FIT = object()
+"""Stands for the trials of the fit's own rows."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +123,15 @@ def unknown_covariance(result: Estimates, design: RowDesign, unknown: Sequence[B
     return covariance
 
 
-def target_of(result: Estimates, type: str) -> Target:
+def target_of(result: Estimates, type: str, trials: Any = _OF_THE_FIT) -> Target:
     """Return what `type` names.
+
+    Parameters
+    ----------
+    result : Estimates
+    type : str
+    trials : array-like or None, optional
+        Of each row predicted, where the rows are not those of the fit; None if they are not known.
 
     Raises
     ------
@@ -129,9 +142,11 @@ def target_of(result: Estimates, type: str) -> Target:
     family = result.family
     first = result.coefficients[0].parameter.link
     if type in ("response", "population"):
-        return Target(family.mean, first, type == "population")
+        mean = _of_rows(family, trials, lambda bound, eta: bound.mean(eta))
+        return Target(mean, first, type == "population")
     if type == "mean":
-        return Target(family.conditional_mean, first)
+        inside = _of_rows(family, trials, lambda bound, eta: bound.conditional_mean(eta))
+        return Target(inside, first)
     if type == "link":
         return Target(lambda eta: eta[0], None)
     choices = ["response", "link", "mean", "population"]
@@ -144,6 +159,23 @@ def target_of(result: Estimates, type: str) -> Target:
         f"predict: type must be one of {', '.join(map(repr, dict.fromkeys(choices)))}, "
         f"got {type!r}.{hint}"
     )
+
+
+def _of_rows(
+    family: Family, trials: Any, answer: Callable[[Family, list[Array]], Array]
+) -> Callable[[list[Array]], Array]:
+    """Return what the family answers for rows with their own numbers of trials."""
+    if trials is _OF_THE_FIT or "pair" not in family.response_forms:
+        return lambda eta: answer(family, eta)
+
+    def bound(eta: list[Array]) -> Array:
+        n = np.shape(eta[0])[-1]
+        known = np.full(n, np.nan)
+        if trials is not None:
+            known = value_or_array(trials, "predict: weights", pd.RangeIndex(n))
+        return answer(family.bind_part(np.stack([np.zeros(n), known], axis=-1)), eta)
+
+    return bound
 
 
 def category_targets(result: Estimates, type: str) -> list[Target]:

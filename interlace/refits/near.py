@@ -24,7 +24,7 @@ from interlace_core.fitting.polish import polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
-from interlace_core.fitting.start import natural_units
+from interlace_core.fitting.start import curvature_at, natural_units
 from interlace_core.fitting.verdict import boundary_thetas, judge
 from interlace_core.records import Array, Evaluation, IntArray, OptimizerResult, Status
 from interlace_core.registry.blame import guard
@@ -157,7 +157,8 @@ def fit_near(
             objective = objective.anew()
             optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
         if optimum is not None and standard_errors:
-            search = Search(problem, known.units, objective, known.coordinates)
+            curvature = curvature_at(approximation, problem)
+            search = Search(problem, known.units, objective, known.coordinates, curvature)
             optimum = polish(search, tol_decrement)
         if optimum is None or not np.all(optimum.free) or not optimum.decrement <= tol_decrement:
             return None

@@ -18,6 +18,7 @@ import pandas as pd
 from interlace.inference.parameters import quantities
 from interlace.reporting.blocks import Block, blocks
 from interlace.reporting.meanings import meaning_of
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace.reporting.tidy import by_delta
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import NotAvailableError
@@ -29,8 +30,8 @@ RANDOM = ("sd", "correlation", "structure", "family")
 """Kinds of parameters that stand below the coefficients."""
 
 
-@dataclass(frozen=True)
-class Tabled:
+@dataclass(frozen=True, repr=False)
+class Tabled(Showing):
     """What a table shows of one model.
 
     Attributes
@@ -50,7 +51,14 @@ class Tabled:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        check_level(self.level, "tabled")
+        object.__setattr__(self, "level", check_level(self.level, "tabled"))
+
+    def parts(self) -> list[Part]:
+        """Return the column of the table that this is."""
+        table = self.__maketables_coef_table__.drop(columns=["t"])
+        kept = [f"{key} {self.__maketables_stat__(key)}" for key in ("N", "method")]
+        title = f"{self.__maketables_depvar__}, for a table of several models ({', '.join(kept)})"
+        return [as_table(title, table)]
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:

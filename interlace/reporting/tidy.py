@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from interlace.choices import TidyEffects
 from interlace.inference.confint import wald_limits
 from interlace.inference.parameters import (
     family_quantities,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
     from interlace.results.random_effects import TermPlace
 
-EFFECTS = ("fixed", "ran_pars", "ran_vals", "family")
+EFFECTS = get_args(TidyEffects)
 _NUMBERS = ("estimate", "std.error", "statistic", "df", "p.value")
 _LIMITS = ("conf.low", "conf.high")
 _COLUMNS = ("effect", "component", "group", "level", "term", *_NUMBERS, *_LIMITS, "coef.type")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from interlace.entrances import entrances
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interlace.choices import ConfintMethod, Scale
+    from interlace.choices import ConfintMethod, ResidualKind, Scale, TestType
     from interlace.inference.accuracy import Accuracy
     from interlace.inference.bootstrap import Bootstrap
     from interlace.inference.heterogeneity import Heterogeneity
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
-    from interlace.parts.afterwards import PartsOfFit
+    from interlace.parts.of_fit import PartsOfFit
     from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
@@ -164,7 +164,7 @@ class AfterFit:
         )
 
     def term_tests(
-        self, *, type: int | str = 2, parameter: int | str = 0, vcov: Any = None
+        self, *, type: TestType = 2, parameter: int | str = 0, vcov: Any = None
     ) -> pd.DataFrame:
         """Return a Wald test of each term of a formula.
 
@@ -246,6 +246,21 @@ class AfterFit:
 
         return cast("Self", refit_ml(_whole(self)))
 
+    @overload
+    def simulate(
+        self,
+        n: int = 1,
+        *,
+        seed: int | None = None,
+        conditional: bool = False,
+        raw: Literal[False] = False,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def simulate(
+        self, n: int = 1, *, seed: int | None = None, conditional: bool = False, raw: Literal[True]
+    ) -> Array: ...
+
     def simulate(
         self,
         n: int = 1,
@@ -273,7 +288,7 @@ class AfterFit:
 
         return simulate(_whole(self), n, seed=seed, conditional=conditional, raw=raw)
 
-    def residuals(self, kind: str = "pearson", *, seed: int | None = 0) -> pd.Series:
+    def residuals(self, kind: ResidualKind = "pearson", *, seed: int | None = 0) -> pd.Series:
         """Return residuals of each row, at the modes of the random effects.
 
         Parameters
@@ -298,7 +313,7 @@ class AfterFit:
     def scaled_residuals(
         self, n: int = 250, *, seed: int | None = 0, conditional: bool = False
     ) -> ScaledResiduals:
-        """Return residuals scaled by simulation, with tests of uniformity, dispersion and zeros.
+        """Return residuals scaled by simulation, with tests of what they should be.
 
         Parameters
         ----------
@@ -449,7 +464,7 @@ class AfterFit:
         NotAvailableError
             If all rows are here.
         """
-        from interlace.parts.afterwards import parts_of
+        from interlace.parts.of_fit import parts_of
 
         return parts_of(_whole(self))
 

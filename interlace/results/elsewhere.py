@@ -19,16 +19,22 @@ class RowsElsewhere:
             raise AttributeError(name)
         refuse_rows()
 
-    def _refused(self, *_: Any, **__: Any) -> NoReturn:
-        refuse_rows()
-
-    __array__ = __array_ufunc__ = __len__ = __iter__ = __getitem__ = _refused
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __eq__ = _refused
-    __hash__ = None  # type: ignore[assignment]
-
     def __reduce__(self) -> Any:
         """Return how it is pickled: it holds nothing."""
         return RowsElsewhere, ()
+
+
+def _refused(self: RowsElsewhere, *_: Any, **__: Any) -> NoReturn:
+    refuse_rows()
+
+
+# Python looks for these at the class; a type checker is not to take them for what rows can do.
+for _name in (
+    "__array__", "__array_ufunc__", "__len__", "__iter__", "__getitem__", "__eq__",
+    "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__",
+):  # fmt: skip
+    setattr(RowsElsewhere, _name, _refused)
+setattr(RowsElsewhere, "__hash__", None)  # noqa: B010
 
 
 def refuse_rows(who: str = "") -> NoReturn:

@@ -12,6 +12,7 @@ from interlace_core.messages.checks import check_level, require_flag
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interlace.choices import ResidualKind, Scale, TidyEffects
     from interlace.reporting.explain import Explanation
     from interlace.reporting.tabled import Tabled
     from interlace.results.estimates import Estimates
@@ -24,7 +25,7 @@ class Reports:
     def tidy(
         self,
         *,
-        effects: str | Sequence[str] = ("fixed", "ran_pars"),
+        effects: TidyEffects | Sequence[TidyEffects] = ("fixed", "ran_pars"),
         conf_int: bool = False,
         level: float = 0.95,
         exponentiate: bool = False,
@@ -79,8 +80,8 @@ class Reports:
         data: Any = None,
         *,
         newdata: Any = None,
-        type: str = "link",
-        residuals: str = "response",
+        type: Scale = "link",
+        residuals: ResidualKind = "response",
         se_fit: bool = False,
     ) -> Any:
         """Return the data with `.fitted`, `.fixed` (without random effects), `.resid` and more.

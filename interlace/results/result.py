@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from interlace.entrances import entrances
 from interlace.results.after_fit import AfterFit
 from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
+from interlace_core.messages.checks import require_choice
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     import pandas as pd
 
-    from interlace.choices import IntervalOf, NewLevels, PandasRows, PredictOptions
+    from interlace.choices import (
+        IntervalOf,
+        NewLevels,
+        PandasRows,
+        PlotKind,
+        PredictOptions,
+        SummaryPart,
+    )
     from interlace.reporting.summary import Summary
 
 
@@ -168,13 +179,46 @@ class GLMMResult(Reports, AfterFit, Estimates):
             known = [each for each in dir(type(self)) if not each.startswith("_")]
             raise AttributeError(f"{missing}.{answer(name, FUNCTIONS | OF_A_FIT, known)}")
 
+    def plot(self, kind: PlotKind = "coefficients", *what: Any, **options: Any) -> Any:
+        """Draw a picture of the fit: the function of `interlace.plots` of that name.
+
+        Parameters
+        ----------
+        kind : str
+            "coefficients" (default), "effects" (with a covariate and the data:
+            `m.plot("effects", "x", data)`), "residuals", "scaled_residuals", "caterpillar",
+            "fitted", "path", or "profile" (of parameters as for `profile`, by refits).
+        *what, **options
+            What the function takes after the fit.
+
+        Returns
+        -------
+        Axes, or array of them
+        """
+        from interlace.choices import PlotKind
+
+        require_choice(kind, get_args(PlotKind), "plot: kind")
+        plots: Any = import_module("interlace.plots")  # it knows results, not they it
+        function = getattr(plots, kind)
+        first, rest = (self, what) if kind != "profile" else (None, ())
+        try:
+            signature(function).bind(first, *rest, **options)
+        except TypeError as error:
+            raise OptionError(
+                f"plot: expected the arguments of plots.{kind}(fit, ...): {error}. See "
+                f"help(interlace.plots.{kind})."
+            ) from error
+        if kind == "profile":
+            return function(self.profile(*what), **options)
+        return function(self, *what, **options)
+
     def summary(
         self,
         *,
         digits: int = 5,
         level: float | None = None,
         exponentiate: bool = False,
-        show: str | Sequence[str] | None = None,
+        show: SummaryPart | Sequence[SummaryPart] | None = None,
     ) -> Summary:
         """Return the summary, which prints as text and shows as HTML in notebooks.
 

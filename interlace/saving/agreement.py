@@ -79,19 +79,15 @@ def _sizes_of_the_fit(result: Estimates) -> Found:
     yield "fit.psi", *_numbers(fit.psi)
     yield "fit.gradient", P, fit.gradient.size
     inner, back = fit.uncertainty.inner, fit.uncertainty.back
-    where = "fit.uncertainty"
+    where, known = "fit.uncertainty", np.isfinite(inner)
+    negative = bool((np.diagonal(inner) < 0.0).any())
     yield f"{where}.inner", (P, P), inner.shape
-    yield (
-        f"{where}.inner",
-        *_so(not (np.diagonal(inner) < 0.0).any(), "no variance below 0", "some"),
-    )
+    yield f"{where}.inner", *_so(not negative, "no variance below 0", "some")
+    both = bool((known == known.T).all())
+    yield f"{where}.inner", *_so(both, "covariances known both ways", "others")
     if back is not None:
         yield f"{where}.back", (P, P), back.shape
         yield f"{where}.back", *_numbers(back)
-        yield (
-            f"{where}.back",
-            *_so(bool((np.diagonal(back) > 0.0).all()), "units above 0", "others"),
-        )
     yield "fit.undetermined", P, fit.undetermined.size
     modes = (
         (len(each.levels) - each.without_data) * len(each.names) for each in result.effects.values()

@@ -51,6 +51,34 @@ def test_solve_logdet_and_selected_inverse_match_dense(name, way, monkeypatch):
             assert np.allclose(block[a, b], inverse[rows, columns], rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("way", ("gathered", "whole", "sparse"))
+def test_traces_of_products_match_dense(name, way, monkeypatch):
+    choose(way, monkeypatch)
+    groups, nested = STRUCTURES[name]
+    conditional, point = conditional_at_random(groups, nested)
+    factors = conditional.layout.structure.factors
+    rng = np.random.default_rng(7)
+    D = []
+    for factor in factors:
+        half = rng.normal(size=(3, len(factor.columns), len(factor.columns)))
+        half[1] *= factor is factors[0]  # says nothing of the others
+        D.append(half + half.transpose(0, 2, 1))
+    found = conditional.factorise(conditional.information(point)).traces(D)
+    if len(factors) > 1 and (nested or way == "sparse"):
+        assert found is None
+        return
+    inverse = np.linalg.inv(dense_H(conditional, point))
+    whole = np.zeros((3, *inverse.shape))
+    for factor, each in zip(factors, D, strict=True):
+        whole[:, factor.place, factor.place] = [np.kron(x, np.eye(factor.shape[1])) for x in each]
+    products = [[np.trace(inverse @ a @ inverse @ b) for b in whole] for a in whole]
+    np.testing.assert_allclose(found.products, products, rtol=1e-10)
+    for factor, total in zip(factors, found.sums, strict=True):
+        own = inverse[factor.place, factor.place].reshape(*factor.shape, *factor.shape)
+        np.testing.assert_allclose(total, np.einsum("albl->ab", own), rtol=1e-10, atol=1e-13)
+
+
 def choose(way, monkeypatch):
     """Let a crossed factor be eliminated in one of the ways, whatever would be chosen."""
     if way in ("whole", "in chunks"):

@@ -9,6 +9,7 @@ from dense_laplace import DenseLaplace
 
 from interlace_core.contract.approximation import (
     Approximation,
+    Curvature,
     Information,
     Shortcuts,
     StartingValues,
@@ -16,6 +17,7 @@ from interlace_core.contract.approximation import (
 from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import summed
+from interlace_core.fitting.curvature import jacobian
 from interlace_core.fitting.precondition import information_of_rows
 from interlace_core.fitting.start import find_start
 from interlace_core.messages.errors import UnsupportedModelError
@@ -280,6 +282,16 @@ class CutsCorners(Small):
 
 
 @dataclass(frozen=True)
+class Curved(Small):
+    factor: float = 1.0
+
+    def curvature(self, problem, psi):
+        evaluate = self.objective(problem)
+        hessian = jacobian(lambda x: evaluate(x).gradient, psi, np.full(psi.size, 1e-4))
+        return Curvature(self.factor * hessian)
+
+
+@dataclass(frozen=True)
 class AddsOne(Faulty):
     def extra(self, problem, psi):
         return 1.0, 0.0
@@ -365,6 +377,7 @@ TWINS = {
         CutsCorners(FarOff),
         CutsCorners(Sideways),
     ],
+    "curvature is the slope of the gradient": [Curved(1.00001)],
     "parts of the rows add up": [CountsOnceForEachPart()],
     "profiled entries do not matter": [ProfilesNothing(), LosesProfiled()],
 }

@@ -5,7 +5,8 @@ Usage: python tests/release/rehearse.py FOLDER [PYTHON ...]
 Builds source distributions and wheels into FOLDER, checks them as an index would, serves them, and
 with each Python (by default this one) installs `interlace[all]` from there in a new environment:
 the demo, a model by each optimizer that the extras bring, a third party's package from the
-template, and the removal of all of it.
+template, and the removal of all of it. The recipe for conda is made from the same files and read as
+conda's own builder reads it; nothing is built from it, since that takes conda's packages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import conda_recipe
 from index import name_of, serve
+from rattler_build import RenderConfig, Stage0Recipe, VariantConfig
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ("interlace-template", "interlace-template-covariance")
@@ -92,6 +95,17 @@ def check(files: list[Path]) -> None:
     )
 
 
+def read_recipe(folder: Path) -> None:
+    """Make conda's recipe, and read it as for one Python and one compiler."""
+    file = folder.parent / f"{folder.name}-recipe.yaml"
+    conda_recipe.main(folder, file)
+    variant = VariantConfig({"c_compiler": ["gcc"], "c_stdlib": ["sysroot"], "python": ["3.12.*"]})
+    read = Stage0Recipe.from_file(str(file)).render(variant, RenderConfig())
+    names = {str(each.recipe.package.name) for each in read}
+    assert len(names) == len(DISTRIBUTIONS), names
+    print(f"conda's recipe: {len(names)} packages")
+
+
 def metadata(wheel: Path) -> email.message.Message:
     """Return the metadata of a wheel."""
     with zipfile.ZipFile(wheel) as opened:
@@ -125,6 +139,7 @@ def main(folder: Path, pythons: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files = build(folder)
     check(files)
+    read_recipe(folder)
     names = sorted({name_of(each) for each in files})
     with serve(folder) as index:
         for python in pythons or [sys.executable]:

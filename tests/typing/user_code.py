@@ -35,7 +35,12 @@ assert_type(model.predict(cbpp.head(), se=True), "pd.DataFrame")
 assert_type(model.predict(cbpp.head(), interval="confidence", level=0.9), "pd.DataFrame")
 assert_type(model.confint(method="wald"), pd.DataFrame)
 assert_type(model.r2("response").icc, float)
-assert_type(model.summary().to_latex(), str)
+assert_type(model.summary(show=["fixed", "random"]).to_latex(), str)
+assert_type(model.residuals("deviance"), "pd.Series")
+assert_type(model.tidy(effects=["fixed", "ran_pars"], conf_int=True), pd.DataFrame)
+assert_type(model.term_tests(type="III"), pd.DataFrame)
+assert_type(model.simulate(2, seed=1), pd.DataFrame)
+assert_type(model.simulate(2, raw=True).size, int)
 
 
 def of_polars(frame: object) -> Any:
@@ -74,6 +79,7 @@ except errors.FormulaError as error:
 
 def draw(fitted: GLMMResult) -> Any:
     """Return the axes of a picture."""
+    fitted.plot("caterpillar")
     return plots.coefficients(fitted)
 
 

@@ -7,6 +7,7 @@ Maechler, Bolker & Walker (2015), section 2.2: a variance of zero is an ordinary
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -23,9 +24,7 @@ class Unstructured(Covariance):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        columns, rows = np.triu_indices(size)
-        self._rows, self._columns = rows, columns
-        self._diagonal = rows == columns
+        self._rows, self._columns, self._diagonal = _lower_triangle(size)
 
     @property
     def n_theta(self) -> int:
@@ -71,10 +70,11 @@ class Unstructured(Covariance):
 
     def rescaled(self, L: Array) -> Array:
         """Return the map of T's columns to those of L T, which is lower triangular too."""
-        change = np.zeros((self.n_theta, self.n_theta))
+        change, start = np.zeros((self.n_theta, self.n_theta)), 0
         for j in range(self.size):
-            place = np.flatnonzero(self._columns == j)
-            change[np.ix_(place, place)] = L[j:, j:]
+            place = slice(start, start + self.size - j)  # of column j, from the diagonal down
+            change[place, place] = L[j:, j:]
+            start = place.stop
         return change
 
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
@@ -147,6 +147,16 @@ class Unstructured(Covariance):
         T = np.zeros((self.size, self.size))
         T[:, :rank] = np.linalg.qr(root.T)[1].T
         return self.canonical(np.asarray(T[self._rows, self._columns]))
+
+
+@cache
+def _lower_triangle(size: int) -> tuple[IntArray, IntArray, BoolArray]:
+    """Return rows and columns of a lower triangle, column by column, and which are its diagonal."""
+    columns, rows = np.triu_indices(size)
+    found = rows, columns, rows == columns
+    for each in found:
+        each.flags.writeable = False
+    return found
 
 
 class Diagonal(Covariance):

@@ -3,8 +3,8 @@
 import pytest
 
 from interlace_core.testing import family_checks
-from interlace_ordinal.cumulative import CumulativeFamily
-from interlace_ordinal.latent import LATENT, WITH_SHAPE
+from interlace_ordinal.cumulative import WITH_SHAPE, CumulativeFamily
+from interlace_ordinal.latent import LATENT
 
 # in order, as a fit keeps them: at others the density is 0
 ORDERED = {"threshold_1": (-1.5, -0.8), "threshold_2": (-0.4, 0.3), "threshold_3": (0.7, 1.6)}

@@ -31,6 +31,7 @@ from interlace_core.calculus.links import (
 )
 from interlace_core.contract.approximation import (
     Approximation,
+    Curvature,
     Information,
     Method,
     Shortcuts,
@@ -39,6 +40,7 @@ from interlace_core.contract.approximation import (
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
+from interlace_core.contract.frames import Frames
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.kernels import (
     Compiled,
@@ -67,6 +69,7 @@ from interlace_core.messages.checks import is_real, is_whole
 from interlace_core.messages.errors import (
     DataError,
     DataWarning,
+    ExactResponseError,
     InterlaceError,
     NotAvailableError,
     OptionError,
@@ -106,15 +109,15 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
-    "StartingValues", "Collapsed", "Derivatives", "Evaluation", "Information",
+    "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
-    "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Largest", "Levels", "Parts",
-    "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",
-    "correlation_root",
+    "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
+    "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
+    "IntArray", "correlation_root",
     # errors, and checks of arguments
-    "DataError", "DataWarning", "InterlaceError", "NotAvailableError", "OptionError",
-    "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError", "warn",
-    "did_you_mean", "is_real", "is_whole",
+    "DataError", "DataWarning", "ExactResponseError", "InterlaceError", "NotAvailableError",
+    "OptionError", "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError",
+    "warn", "did_you_mean", "is_real", "is_whole",
 ]
 # fmt: on
 

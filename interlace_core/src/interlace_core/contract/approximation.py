@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -177,6 +177,15 @@ class Approximation(ABC):
         """
         return None
 
+    def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
+        """Return the exact second derivatives of the objective at psi, where it has them.
+
+        They take the place of differences of gradients where a search has ended: worth it where
+        they take less than an evaluation for each searched entry of psi. None, the default, for
+        differences; called a few times per fit, for a problem whose rows do not lie in parts.
+        """
+        return None
+
     def unrestricted(self) -> Approximation | None:
         """Return what computes the likelihood, where this is a restricted one (REML).
 
@@ -288,10 +297,14 @@ class StartingValues:
     units : ndarray, shape (K,)
         Natural size of an effect on each linear predictor: 1 on logarithmic and probability
         scales; where eta is in units of the data, the residual standard deviation.
+    sizes : sequence of (ndarray, shape (c,), or None), one per term
+        Root mean square of what each of its columns moves eta by, near the estimates; None, and
+        for a term that is not in the sequence, for the usual size.
     """
 
     beta: Array
     units: Array
+    sizes: Sequence[Array | None] = ()
 
 
 @dataclass(frozen=True)
@@ -309,6 +322,22 @@ class Information:
 
     coefficients: Array
     effects: list[Array]
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The second derivatives of an objective at a psi.
+
+    Attributes
+    ----------
+    hessian : ndarray, shape (n_psi, n_psi)
+        0 in rows and columns of the entries that the approximation profiles out.
+    profiled_slope : ndarray, shape (m_profiled, n_psi), or None
+        Derivatives of these entries in psi; None where there are none.
+    """
+
+    hessian: Array
+    profiled_slope: Array | None = None
 
 
 class Shortcuts(ABC):

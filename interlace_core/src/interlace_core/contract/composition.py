@@ -20,6 +20,10 @@ class Composition(ABC):
     """Role of the parameter that it adds: a formula for this role, where the family has none,
     asks for it. Empty for one that no formula asks for."""
 
+    prefix: ClassVar[str] = ""
+    """In front of a family's name and an underscore, where no family has the name itself, it asks
+    for `named`: `hurdle_binomial`. Empty for one that no name asks for."""
+
     @classmethod
     @abstractmethod
     def of(cls, base: Family) -> Family | None:
@@ -29,6 +33,14 @@ class Composition(ABC):
         the family is from before others. What a family is made of tells its `support`, never its
         name, so that families of others are taken as well.
         """
+
+    @classmethod
+    def named(cls, base: Family) -> Family | None:
+        """Return the family that `prefix` and the name of another one ask for, as `of` by default.
+
+        None for one that this composition does not take.
+        """
+        return cls.of(base)
 
     @property
     def inside(self) -> tuple[Family, ...]:

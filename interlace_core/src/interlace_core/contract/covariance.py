@@ -163,7 +163,7 @@ class Covariance(ABC):
     @property
     def mixes_columns(self) -> bool:
         """Whether `rescaled` follows every triangular L, so that columns have no identity."""
-        return self.rescaled(np.tril(np.ones((self.size, self.size)))) is not None
+        return self.rescaled(np.tri(self.size)) is not None
 
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each number that `natural` returns, such as `sd(Days)` or `rho`.

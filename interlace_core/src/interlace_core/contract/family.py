@@ -26,7 +26,9 @@ from interlace_core.records import (
     RowKernel,
 )
 
-DISCRETE_SUPPORTS = frozenset({"counts", "positive counts", "trials", "categories"})
+DISCRETE_SUPPORTS = frozenset(
+    {"counts", "positive counts", "trials", "positive trials", "categories"}
+)
 """Supports without an interval, where a density is a probability."""
 
 
@@ -112,11 +114,12 @@ class Family(ABC):
 
     support: ClassVar[str] = ""
     """Where a response can lie: "counts", "positive counts", "trials" (successes of so many),
-    "categories", "real", "positive", "non-negative" (0 has a probability), "unit interval" (without
-    its ends) or "closed unit interval" (both have a probability), "real with 0" and "unit interval
-    with 0" (0 has a probability), "unit interval with 1" (1 has one); empty if it is none of these
-    or not said. The first four are probabilities: their log-likelihood cannot be above 0. It also
-    says which kind of part for zeros, or for ones, a family can be given (`ziformula`)."""
+    "positive trials" (at least one success), "categories", "real", "positive", "non-negative" (0
+    has a probability), "unit interval" (without its ends) or "closed unit interval" (both have a
+    probability), "real with 0" and "unit interval with 0" (0 has a probability), "unit interval
+    with 1" (1 has one); empty if it is none of these or not said. The first five are
+    probabilities: their log-likelihood cannot be above 0. It also says which kind of part for
+    zeros, or for ones, a family can be given (`ziformula`)."""
 
     @property
     def is_discrete(self) -> bool:

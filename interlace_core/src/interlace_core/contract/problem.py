@@ -220,12 +220,12 @@ class Problem:
         """Which rows say anything, shape (n,): not those of weight 0, nor those without trials."""
         return informative_rows(self.family, self.y, self.weights)
 
-    @property
+    @cached_property
     def n_theta(self) -> int:
         """Number of covariance parameters of all terms together."""
         return sum(term.covariance.n_theta for term in self.terms if term.theta_of is None)
 
-    @property
+    @cached_property
     def n_beta(self) -> int:
         """Number of coefficients of all predictors together."""
         return sum(predictor.X.shape[1] for predictor in self.predictors)
@@ -237,6 +237,10 @@ class Problem:
 
     def theta_slices(self) -> tuple[slice, ...]:
         """Return the place of each term's theta within psi."""
+        return self._thetas
+
+    @cached_property
+    def _thetas(self) -> tuple[slice, ...]:
         own = [term.covariance.n_theta if term.theta_of is None else 0 for term in self.terms]
         places = _slices(0, own)
         return tuple(
@@ -246,10 +250,18 @@ class Problem:
 
     def beta_slices(self) -> tuple[slice, ...]:
         """Return the place of each predictor's beta within psi."""
+        return self._betas
+
+    @cached_property
+    def _betas(self) -> tuple[slice, ...]:
         return _slices(self.n_theta, [predictor.X.shape[1] for predictor in self.predictors])
 
     def active(self) -> tuple[int, ...]:
         """Return the predictors that are not fixed by the user."""
+        return self._active
+
+    @cached_property
+    def _active(self) -> tuple[int, ...]:
         return tuple(
             k for k, predictor in enumerate(self.predictors) if predictor.parameter.fixed is None
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import blas, cholesky
 
 from interlace_core.records import Array
 
@@ -28,10 +28,11 @@ class CorrelationRoot:
 
     def pullback(self, dC: Array) -> Array:
         """Return dF/dR, shape (c, c), from dF/dC (Murray 2016, arXiv:1602.07527)."""
-        inner = np.tril(self.C.T @ np.tril(dC))
+        # rows of these arrays are columns to BLAS, to which C is the upper triangular C'
+        inner = np.tril(blas.dtrmm(1.0, self.C.T, np.tril(dC).T, side=1, lower=0, trans_a=1).T)
         inner[np.diag_indices(len(inner))] *= 0.5
-        half = solve_triangular(self.C, inner.T, lower=True, trans="T").T  # inner C^-1
-        found = solve_triangular(self.C, half, lower=True, trans="T") / (1.0 + NUGGET)
+        half = blas.dtrsm(1.0, self.C.T, inner.T, side=0, lower=0)  # (inner C^-1)'
+        found = blas.dtrsm(1.0 / (1.0 + NUGGET), self.C.T, half.T, side=0, lower=0)
         return np.asarray(found)
 
 

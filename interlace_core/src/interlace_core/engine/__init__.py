@@ -9,7 +9,12 @@ from interlace_core.engine.elimination.factorisation import (
     Plan,
     factorise_posterior,
 )
-from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, sandwich
+from interlace_core.engine.elimination.smallblocks import (
+    NotPositiveDefiniteError,
+    sandwich,
+    template_times,
+)
+from interlace_core.engine.elimination.traces import Traces, crossed_traces
 from interlace_core.engine.gram import Triangle, triangular_factor
 from interlace_core.engine.joint_density import (
     Conditional,
@@ -41,12 +46,13 @@ __all__ = [
     "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
     "Factorisation", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
     "NotPositiveDefiniteError", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
-    "Share", "Triangle", "compiled_linear", "compiled_objective",
-    "covariance_by_term", "curvature",
+    "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective",
+    "covariance_by_term", "crossed_traces", "curvature",
     "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
     "products_on_pattern",
     "row_deviations", "row_roots",
-    "sandwich", "scaled", "scatter", "share", "subset", "summed", "triangular_factor",
+    "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",
+    "triangular_factor",
     "value_noise", "weighted_derivatives",
 ]
 # fmt: on

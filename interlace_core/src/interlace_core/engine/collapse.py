@@ -83,14 +83,19 @@ def _distinct(problem: Problem, rows: IntArray) -> tuple[IntArray, IntArray] | N
     """Return each row's group of equal rows and each group's first row; None if too many."""
     from pandas import factorize
 
-    groups = np.zeros(rows.size, dtype=np.int64)
+    groups = None
     for column in _columns(problem):
-        codes, values = factorize(column[rows])
-        if len(values) > 1:
-            groups, known = factorize(groups * len(values) + codes)
-            if len(known) > MAX_SHARE * rows.size:
-                return None
-    groups = groups.astype(np.intp)
+        if column.strides[0] == 0:  # a view of a single number
+            continue
+        codes, known = factorize(column.take(rows))
+        if len(known) == 1:
+            continue
+        if groups is not None:
+            codes, known = factorize(groups * len(known) + codes)
+        groups = codes
+        if len(known) > MAX_SHARE * rows.size:
+            return None
+    groups = np.zeros(rows.size, dtype=np.intp) if groups is None else groups.astype(np.intp)
     first = np.empty(int(groups.max()) + 1, dtype=np.intp)
     first[groups[::-1]] = rows[::-1]
     return groups, first

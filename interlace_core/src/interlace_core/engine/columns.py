@@ -177,7 +177,7 @@ class Rows:
 
 def divided(X: Array, units: Array) -> Array:
     """Return columns divided by their units; the columns themselves where all are 1."""
-    return X if np.all(units == 1.0) else np.asarray(X / units)
+    return X if (units == 1.0).all() else np.asarray(X / units)
 
 
 def standard_columns(
@@ -202,21 +202,22 @@ def standard_columns(
         return None
     more, gram = int(rows.intercept), rows.products(np.ones(p))
     units = _units(gram[more:, more:], factor, rows)
-    if np.any(units != 1.0):
+    far = bool((units != 1.0).any())
+    if far:
         gram = rows.products(units)
     order = np.arange(p)[::-1] if from_last else np.arange(p)
     mixed = _mixed(gram, order, more)
-    if np.all(units == 1.0) and not mixed.any():
-        return None
     if not mixed.any():
+        if not far:
+            return None
         return Columns(np.diag(units), units, order, np.zeros(p))
     return _replaced(rows.triangle(units), units, order, mixed, more)
 
 
 def _units(gram: Array, factor: float, rows: Rows) -> Array:
     """Return what each column is divided by: 1 where its size is near enough to 1."""
-    sizes = factor * np.sqrt(np.diagonal(gram))
-    if np.all((sizes < NEAR_ONE) & (sizes > 1.0 / NEAR_ONE)):
+    sizes = factor * np.sqrt(gram.diagonal())
+    if ((sizes < NEAR_ONE) & (sizes > 1.0 / NEAR_ONE)).all():
         return np.ones(sizes.size)
     return powers_of_two(factor * rows.reach())
 
@@ -232,11 +233,13 @@ def _mixed(gram: Array, order: IntArray, more: int) -> BoolArray:
     more : int
         1 with an intercept before the columns, else 0.
     """
+    if len(gram) == 1:  # nothing is before it
+        return np.zeros(order.size, dtype=bool)
     every = np.concatenate([np.arange(more), order + more])
-    size = np.sqrt(np.diagonal(gram))
+    size = np.sqrt(gram.diagonal())
     unit = np.where(size > 0.0, size, 1.0)
-    correlation = (gram / unit / unit[:, None])[np.ix_(every, every)]
-    correlation[np.diag_indices_from(correlation)] = 1.0
+    correlation = (gram / unit / unit[:, None])[every][:, every]
+    np.fill_diagonal(correlation, 1.0)
     try:
         shares = np.diagonal(np.linalg.cholesky(correlation))
     except np.linalg.LinAlgError:

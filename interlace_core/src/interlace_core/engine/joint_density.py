@@ -172,6 +172,10 @@ def _add_effects(
     structure: Structure, eta: dict[int, Array], effects: Sequence[Array]
 ) -> dict[int, Array]:
     for factor, b in zip(structure.factors, effects, strict=True):
+        if (points := factor.points) is not None:
+            rows = b.ravel()[points.cells.codes]
+            eta[points.predictor] += scaled(rows, points.z, None)
+            continue
         for column, b_column in zip(factor.columns, b, strict=True):
             rows = b_column[factor.rows.codes]
             eta[column.predictor] += rows if column.z is None else rows * column.z
@@ -182,6 +186,14 @@ def scatter(structure: Structure, rows: dict[int, Array | None]) -> list[Array]:
     """Return Z' w for one vector w per random predictor, one array per factor, shape (c, L)."""
     parts = []
     for factor in structure.factors:
+        if (points := factor.points) is not None:
+            w = rows[points.predictor]
+            parts.append(
+                np.zeros(factor.shape)
+                if w is None
+                else points.cells.sum(scaled(w, points.z, None)).reshape(factor.shape)
+            )
+            continue
         part = np.zeros(factor.shape)
         for a, column in enumerate(factor.columns):
             w = rows[column.predictor]
@@ -204,6 +216,14 @@ def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array
     for (i, j), pair in structure.pairs.items():
         first, second = structure.factors[i].columns, structure.factors[j].columns
         block = np.zeros((len(first), len(second), pair.first.size))
+        if i == j and (points := structure.factors[i].points) is not None:
+            W = weight(points.predictor, points.predictor)
+            if W is not None:
+                sums = points.cells.sum(scaled(W, points.z, points.z))
+                diagonal = np.arange(len(first))
+                block[diagonal, diagonal] = sums.reshape(len(first), -1)
+            blocks[i, j] = block
+            continue
         for a, b in structure.products(i, j):
             W = weight(first[a].predictor, second[b].predictor)
             if W is not None:

@@ -18,6 +18,7 @@ from interlace_core.engine.elimination.factorisation import Plan, build_plan
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import (
     Factor,
+    Points,
     Structure,
     build_structure,
     meetings_of,
@@ -273,4 +274,5 @@ def _with_columns(factor: Factor, problem: Problem) -> Factor:
         for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
             columns[a] = replace(columns[a], z=z.copy())
     # whitened rows mix: columns that did not meet may do so now
-    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns))
+    points = Points.of(columns, factor.rows)
+    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns), points=points)

@@ -11,9 +11,10 @@ the space: a mode elsewhere can be missed, and which one is found then still dep
 
 Cost: as many passes over the rows for first derivatives as a scan has points (5 to 9 mostly, 23 at
 most): 0.3 to 0.8 more processor time for a fit with one effect per level (measured on 600 to
-2,000 rows), 1.6 to 2 more for two effects, which have four lines. That no row is convex at the
-mode was tried as a reason to leave a scan out; it is none: a level can sit in another mode where
-all of its rows are concave. Families that say they are log-concave never get here.
+2,000 rows), 1.6 to 2 more for two effects, which have four lines; of many there are 16. That no row
+is convex at the mode was tried as a reason to leave a scan out; it is none: a level can sit in
+another mode where all of its rows are concave. Families that say they are log-concave never get
+here.
 """
 
 from __future__ import annotations

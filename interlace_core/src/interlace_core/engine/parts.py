@@ -27,7 +27,7 @@ def subset(problem: Problem, rows: Rows) -> Problem:
     rows : ndarray of intp, shape (m,), or slice
         In the order wanted. A slice makes views, an array copies.
     """
-    y = problem.y[rows]
+    y = _rows(problem.y, rows)
     return replace(
         problem,
         y=y,
@@ -52,17 +52,27 @@ def _columns(X: Array, rows: Rows) -> Array:
         return X[rows]
     out = np.empty((rows.size, X.shape[1]), order="F")
     for column, values in zip(out.T, X.T, strict=True):
-        np.take(values, rows, out=column)
+        np.take(values, rows, out=column, mode="clip")  # any other mode goes through a buffer
     return out
+
+
+def _rows(values: Array, rows: Rows) -> Array:
+    """Return some rows; of several columns in a tenth of the time that an index of rows takes."""
+    return values[rows] if isinstance(rows, slice) else values.take(rows, axis=0)
 
 
 def _unless_constant(values: Array, rows: Rows) -> Array:
     """Return some rows; a view of the first ones where all rows are equal."""
     if isinstance(rows, slice):
         return values[rows]
-    if rows.size <= len(values) and np.all(values == values[:1]):
+    if rows.size <= len(values) and is_constant(values):
         return values[: rows.size]
-    return values[rows]
+    return _rows(values, rows)
+
+
+def is_constant(values: Array) -> bool:
+    """Return whether all rows are equal, those of a view of a single one without a look at them."""
+    return values.strides[0] == 0 or bool((values == values[:1]).all())
 
 
 def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:

@@ -7,7 +7,7 @@ the number of levels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ from interlace_core.records import Array, IntArray
 
 FEW_COLUMNS = 4
 """Below so many columns it is not asked which of them meet."""
+
+FEW_POINTS = 8
+"""Columns from which those that share the rows among them are handled together."""
 
 Blocks = dict[tuple[int, int], Array]
 """Upper block triangle of a symmetric matrix: (i, j), i <= j -> shape (c_i, c_j, P_ij)."""
@@ -87,6 +90,44 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Columns that share the rows among them, as times and places do: each row is in one at most.
+
+    What runs over all columns of each row then takes one pass over the rows.
+
+    Attributes
+    ----------
+    predictor : int
+        The predictor of all of them.
+    cells : Segments
+        Of each row its place in an array of shape (c, L), laid out by row.
+    z : ndarray, shape (n,), or None
+        The row's number in its column; None where all are 1.
+    """
+
+    predictor: int
+    cells: Segments
+    z: Array | None
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], rows: Segments) -> Points | None:
+        """Return the columns as points; None where they are few, or some row has several."""
+        predictors = {column.predictor for column in columns}
+        if len(columns) < FEW_POINTS or len(predictors) > 1:
+            return None
+        at, z = np.zeros(rows.codes.size, dtype=np.intp), np.zeros(rows.codes.size)
+        for k, column in enumerate(columns):
+            if column.z is None:
+                return None
+            used = np.flatnonzero(column.z)
+            if np.any(z[used]):
+                return None
+            at[used], z[used] = k, column.z[used]
+        cells = Segments.of(at * rows.size + rows.codes, len(columns) * rows.size)
+        return cls(predictors.pop(), cells, None if np.all(z == 1.0) else z)
+
+
+@dataclass(frozen=True)
 class Factor:
     """A grouping factor with the columns of all terms on it.
 
@@ -110,6 +151,8 @@ class Factor:
     chain : ChainRoot, or None
         Where its levels are the times of groups, and correlated as a chain: its one column stands
         for all of its term's. At a theta; see `interlace_core.engine.chained`.
+    points : Points, or None
+        Its columns, where no row is in two of them.
     """
 
     name: str
@@ -120,6 +163,7 @@ class Factor:
     relation: Relation | None = None
     meetings: tuple[tuple[int, int], ...] = ()
     chain: ChainRoot | None = None
+    points: Points | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -232,8 +276,21 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     main = max(problem.terms, key=lambda term: len(term.levels)).codes
     if np.all(main[1:] >= main[:-1]):
         return problem, None
-    order = np.argsort(main, kind="stable")
+    order = order_by(main)
     return subset(problem, order), order
+
+
+def order_by(codes: IntArray) -> IntArray:
+    """Return the places of rows in the order of their codes, equal ones as they are, shape (n,).
+
+    By 16 bits at a time, from the lowest: such numbers are sorted in linear time.
+    """
+    order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
+    most = int(codes.max(initial=0))
+    for shift in range(16, most.bit_length(), 16):
+        digits = ((codes >> shift) & 0xFFFF).astype(np.uint16).take(order)
+        order = order.take(np.argsort(digits, kind="stable"))
+    return order
 
 
 def build_structure(problem: Problem) -> Structure:
@@ -272,7 +329,10 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)
     meetings = meetings_of(columns)
-    return Factor(name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings)
+    return Factor(
+        name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings,
+        points=Points.of(columns, rows),
+    )  # fmt: skip
 
 
 def meetings_of(columns: list[Column]) -> tuple[tuple[int, int], ...]:

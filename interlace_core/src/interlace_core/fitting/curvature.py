@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from interlace_core.fitting.compiled import compiled_at_each
+from interlace_core.fitting.compiled import compiled_at_each, served_by
 from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
 from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
 from interlace_core.records import Array, BoolArray, Evaluation, Status
@@ -34,7 +34,9 @@ TOL_ABS_BOUND = 1e-7
 def measure(search: Search, curvature: Array | None = None) -> Optimum:
     """Return gradient, Hessian and decrement at the best point seen.
 
-    With the curvature of each coordinate known, shape (m,), by central differences at once.
+    Where the approximation has second derivatives these are taken, unless the objective is a
+    function in C, whose differences take less than Python does to begin. With the curvature of each
+    coordinate known, shape (m,), by central differences at once.
     """
     problem, objective = search.problem, search.objective
     best, psi = _best_in_canonical_form(search)
@@ -43,6 +45,18 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
     free = np.ones(m, dtype=bool)
     free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
+
+    if search.curvature is not None and served_by(objective) is None:
+        exact = search.curvature(psi)
+        if exact is not None:
+            B, moved = here.B, exact.profiled_slope
+            hessian = symmetrised(B.T @ exact.hessian @ B)
+            decrement = remaining_gain(gradient, hessian, free)
+            slope = None if moved is None else moved @ B
+            return Optimum(
+                psi, best, gradient, hessian, free, decrement, slope, search.coordinates,
+                is_central=True,
+            )  # fmt: skip
 
     def stacked(z: Array) -> Array:
         together = compiled_at_each(objective, here.origin + z @ here.B.T)

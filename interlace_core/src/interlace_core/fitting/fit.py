@@ -44,7 +44,7 @@ from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
-from interlace_core.fitting.start import Start, find_start, shortcuts_of, unit_theta
+from interlace_core.fitting.start import Start, curvature_at, find_start, shortcuts_of, unit_theta
 from interlace_core.fitting.stopping import FitStopped, Stopping
 from interlace_core.fitting.verdict import (
     Verdict,
@@ -214,7 +214,9 @@ def _fit_from(
             problem, start, profiled, first.mode, shortcuts_of(approximation, problem)
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
-        search = Search(problem, start.units, objective, coordinates)
+        search = Search(
+            problem, start.units, objective, coordinates, curvature_at(approximation, problem)
+        )
         competition = Competition()
         try:
             objective.record(start.psi, first)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.contract.approximation import Curvature
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.objective import Objective
 from interlace_core.fitting.precondition import Coordinates
@@ -31,12 +33,15 @@ class Search:
         Remembers the best point seen.
     coordinates : Coordinates
         Scaled at the start.
+    curvature : callable, or None
+        From psi to the approximation's exact second derivatives there, or None.
     """
 
     problem: Problem
     units: Array
     objective: Objective
     coordinates: Coordinates
+    curvature: Callable[[Array], Curvature | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Optimum:
         symmetric, relative to its diagonal. One-sided differences have truncation errors of other
         directions in the two, so that this is what the error is like.
     is_central : bool
-        Whether the Hessian is of psi itself, by central differences of the right width.
+        Whether the Hessian is of psi itself, exact or by central differences of the right width.
     """
 
     psi: Array

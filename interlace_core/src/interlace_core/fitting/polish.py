@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.fitting.constants import mean_gram
+from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -20,7 +20,7 @@ from interlace_core.fitting.optimum import (
     remaining_gain,
     spectrum_of,
 )
-from interlace_core.fitting.precondition import Coordinates
+from interlace_core.fitting.precondition import Coordinates, reach_on_eta
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
@@ -144,7 +144,7 @@ def _rescaled(optimum: Optimum) -> Coordinates:
     scale = np.diagonal(change)[:n_theta]
     lower, upper = here.lower.copy(), here.upper.copy()
     lower[:n_theta], upper[:n_theta] = lower[:n_theta] / scale, upper[:n_theta] / scale
-    return replace(here, B=here.B @ change, lower=lower, upper=upper)
+    return replace(here, B=here.B @ change, lower=lower, upper=upper, reach=None)
 
 
 def _sizes(curvature: Array) -> Array:
@@ -166,7 +166,7 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
         objective, before = search.objective, optimum.value - tol_decrement
         here = search.coordinates.around(optimum.psi)
         for direction in (*flat.T, *-flat.T):
-            reach = _reach_on_eta(search, here.B @ direction)
+            (reach,) = reach_on_eta(search.problem, search.units, (here.B @ direction)[:, None])
             for length in FLAT_STEPS:
                 z = np.clip(length / reach * direction, here.lower, here.upper)
                 evaluation = objective.at(here.psi(z))
@@ -178,23 +178,10 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
     return optimum
 
 
-def _reach_on_eta(search: Search, move: Array) -> float:
-    """Return by how much a move of psi moves a predictor at the most, in its natural units."""
-    problem, units, reach = search.problem, search.units, [1e-300]
-    for k, place in enumerate(problem.beta_slices()):
-        if place.stop > place.start:
-            square = float(move[place] @ mean_gram(problem, k) @ move[place])
-            reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes / term.own(units), initial=0.0))
-        reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
-    return max(reach)
-
-
 def _reach(search: Search, tol_decrement: float) -> Optimum:
     """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
     optimum = _first(search)
-    if optimum.is_central:
+    if optimum.is_central and _is_next_to(optimum.gradient):
         return optimum
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
     for _ in range(MAX_ROUNDS):
@@ -206,6 +193,7 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
             break
         # what the step left of the slope tells how much the Hessian changed along it
         kept = moved.decrement <= np.square(TOL_REL_HESSIAN) * before.decrement
+        moved = replace(moved, is_central=before.is_central and kept and _is_costly(search))
         kept = kept or before.asymmetry > MOST_ASYMMETRY  # it is taken anew at the end
         small = moved.decrement < tol_decrement and (before.decrement < GAIN_OF_SHORT_STEPS or kept)
         if small and not _came_to_bound(search, moved):
@@ -223,13 +211,24 @@ def _first(search: Search) -> Optimum:
     best = search.objective.best
     assert best is not None
     slope = search.coordinates.gradient(best.gradient)
-    if best.profiled is None or not np.max(np.abs(slope), initial=0.0) <= NEXT_TO:
+    if best.profiled is None or not _is_next_to(slope):
         return measure(search)
     optimum = measure(search, np.ones(slope.size))
+    if optimum.is_central:
+        return optimum
     curvature = np.diagonal(optimum.hessian)
     low, high = PLAIN_CURVATURE, SHARP_CURVATURE
     usual = bool(np.all((curvature > low) & (curvature < high)) and np.all(optimum.free))
     return replace(optimum, is_central=True) if usual else measure(search)
+
+
+def _is_costly(search: Search) -> bool:
+    """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
+    return layout_of(search.problem).plan.costly
+
+
+def _is_next_to(slope: Array) -> bool:
+    return bool(np.max(np.abs(slope), initial=0.0) <= NEXT_TO)
 
 
 def _came_to_bound(search: Search, optimum: Optimum) -> bool:

@@ -21,7 +21,7 @@ from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
-from interlace_core.fitting.start import START_SIZE, Start, unit_theta
+from interlace_core.fitting.start import Start, unit_theta
 from interlace_core.records import Array, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
@@ -30,6 +30,11 @@ LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 REL_FLOOR = 1e-13
 """Eigenvalue of the information, its diagonal 1, below which rounding is all that it holds.
 Columns have a tenth of their own at least; what the data do not determine has less."""
+
+
+LONGEST_STEP, LONGEST_REACH = 2.0, 0.5
+"""Largest step of a search, in standard errors, or in natural units of a linear predictor where
+that is more: with many rows the start is dozens of standard errors from the estimates."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Coordinates:
     lower, upper : ndarray, shape (m,)
         Bounds in z.
     n_theta : int
+    reach : ndarray, shape (m,), or None
+        By how much a step of 1 moves a linear predictor at the most, in natural units.
     """
 
     origin: Array
@@ -51,6 +58,7 @@ class Coordinates:
     lower: Array
     upper: Array
     n_theta: int
+    reach: Array | None = None
 
     def psi(self, z: Array) -> Array:
         """Return psi at z."""
@@ -65,6 +73,13 @@ class Coordinates:
         shift = np.zeros(self.lower.size)
         shift[: self.n_theta] = (psi - self.origin)[: self.n_theta] / self.theta_scale()
         return replace(self, origin=psi, lower=self.lower - shift, upper=self.upper - shift)
+
+    def longest(self) -> Array:
+        """Return the largest step of a search in each entry of z, shape (m,)."""
+        usual = np.full(self.lower.size, LONGEST_STEP)
+        if self.reach is None:
+            return usual
+        return np.asarray(np.maximum(usual, LONGEST_REACH / np.maximum(self.reach, 1e-300)))
 
     def theta_scale(self) -> Array:
         """Return the step in each theta per unit of its z, shape (n_theta,)."""
@@ -93,14 +108,15 @@ def precondition(
     n_theta = problem.n_theta
     beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
     B = np.zeros((psi.size, n_theta + beta.size))
-    sds = [START_SIZE * t.own(start.units) / _positive(t.sizes) for t in problem.terms]
+    sizes = [start.size(problem, index) for index in range(len(problem.terms))]
+    sds = [size / _positive(t.sizes) for t, size in zip(problem.terms, sizes, strict=True)]
     if shortcuts:
         told = _told(problem, shortcuts.information(psi), sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
-        _theta_scale(term, term.own(start.units), each)
-        for term, each in zip(problem.terms, told.counts(problem), strict=True)
+        _theta_scale(term, size, each)
+        for term, size, each in zip(problem.terms, sizes, told.counts(problem), strict=True)
         if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
@@ -109,7 +125,32 @@ def precondition(
         information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
-    return _with_bounds(problem, psi, B)
+    return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
+
+
+def reach_on_eta(problem: Problem, units: Array, moves: Array) -> Array:
+    """Return by how much moves of psi move a predictor at the most, in its natural units.
+
+    Parameters
+    ----------
+    problem : Problem
+    units : ndarray, shape (K,)
+    moves : ndarray, shape (n_psi, m)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+    """
+    reach = np.full(moves.shape[1], 1e-300)
+    for k, place in enumerate(problem.beta_slices()):
+        if place.stop > place.start:
+            own = moves[place]
+            square = np.einsum("im,im->m", own, mean_gram(problem, k) @ own)
+            reach = np.maximum(reach, np.sqrt(np.maximum(square, 0.0)) / units[k])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
+        reach = np.maximum(reach, size * np.max(np.abs(moves[place]), axis=0, initial=0.0))
+    return reach
 
 
 def coordinates_of(
@@ -263,7 +304,7 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     return information
 
 
-def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -273,21 +314,22 @@ def _theta_scale(term: RandomTerm, eta_units: Array, levels: Array) -> Array:
     Parameters
     ----------
     term : RandomTerm
-    eta_units : ndarray, shape (c,)
+    sizes : ndarray, shape (c,)
+        On eta, at the start.
     levels : ndarray, shape (c,)
         Levels that tell about each column.
     """
-    # in the unit of the first column: of one predictor all are that
-    size = term.sizes / (eta_units / eta_units[0]) * np.sqrt(2.0 * levels)
+    # in the size of the first column: of one predictor all are that as a rule
+    size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
     # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, START_SIZE * eta_units)
+    theta = unit_theta(term, sizes)
     reach = np.array(
         [
             float(np.sum(size * np.sum(np.abs(slope), axis=1)))
             for slope in template_slopes(term.covariance, theta)
         ]
     )
-    return np.asarray(START_SIZE * eta_units[0] / _positive(reach))
+    return np.asarray(sizes[0] / _positive(reach))
 
 
 def _positive(values: Array) -> Array:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from interlace_core.calculus.links import Link
-from interlace_core.contract.approximation import Approximation, Shortcuts
+from interlace_core.contract.approximation import (
+    Approximation,
+    Curvature,
+    Shortcuts,
+    StartingValues,
+)
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
@@ -46,10 +52,19 @@ class Start:
     units : ndarray, shape (K,)
         Natural size of an effect on each linear predictor: 1 on logarithmic and probability
         scales; where eta is in units of the data, the residual standard deviation.
+    sizes : sequence of (ndarray, shape (c,), or None), one per term
+        Root mean square of what each of its columns moves eta by, where that is known better than
+        by `START_SIZE` units.
     """
 
     psi: Array
     units: Array
+    sizes: Sequence[Array | None] = ()
+
+    def size(self, problem: Problem, term: int) -> Array:
+        """Return what each column of a term moves eta by, in root mean square, shape (c,)."""
+        known = self.sizes[term] if self.sizes else None
+        return START_SIZE * problem.terms[term].own(self.units) if known is None else known
 
 
 def find_start(
@@ -74,19 +89,27 @@ def find_start(
     """
     if shortcuts is None:
         beta = (first_coefficients if constants else _fit_coefficients)(problem)
-        units = natural_units(problem, beta)
+        begun = StartingValues(beta, natural_units(problem, beta))
     else:
-        beginning = shortcuts.begin()
-        beta, units = beginning.beta, beginning.units
-    psi = np.concatenate([np.zeros(problem.n_theta), beta])
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        psi[place] = unit_theta(term, START_SIZE * term.own(units))
-    return Start(psi if given is None else given(psi), units)
+        begun = shortcuts.begin()
+    start = Start(np.append(np.zeros(problem.n_theta), begun.beta), begun.units, begun.sizes)
+    for index, (term, place) in enumerate(
+        zip(problem.terms, problem.theta_slices(), strict=True)
+    ):  # fmt: skip
+        start.psi[place] = unit_theta(term, start.size(problem, index))
+    return start if given is None else replace(start, psi=given(start.psi))
 
 
 def shortcuts_of(approximation: Approximation, problem: Problem) -> Shortcuts | None:
     """Return an approximation's shortcuts; none for rows in parts, where sums give what they do."""
     return None if problem.parts is not None else approximation.shortcuts(problem)
+
+
+def curvature_at(
+    approximation: Approximation, problem: Problem
+) -> Callable[[Array], Curvature | None] | None:
+    """Return an approximation's second derivatives as a function of psi; none for rows in parts."""
+    return None if problem.parts is not None else partial(approximation.curvature, problem)
 
 
 def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:
@@ -211,8 +234,12 @@ def _fit_coefficients(problem: Problem) -> Array:
     beta = first_coefficients(problem)
     if beta.size == 0:
         return beta
-    holding, first = _holding_curvature(problem), beta
     here: _Slopes = total(problem, _Slopes.at, beta)
+    if not np.isfinite(here.value):
+        beside = first_coefficients(problem, beside_offsets=True)
+        there: _Slopes = total(problem, _Slopes.at, beside)
+        beta, here = (beside, there) if np.isfinite(there.value) else (beta, here)
+    holding, first = _holding_curvature(problem), beta
     value = here.value
     worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):

@@ -59,6 +59,7 @@ class Registry:
         self._waiting: deque[Source | Failure] | None = None
         self._registered: list[Registered] = []
         self._sorted: dict[str, tuple[Registered, ...]] = {}
+        self._chosen: dict[tuple[Any, ...], type[Any]] = {}
         self._failures: list[Failure] = []
         self._unwarned: deque[Failure] = deque()
         self._by_hand: set[str] = set()
@@ -228,7 +229,7 @@ class Registry:
                 self._note(source.failure("name", error, outcome.kind, outcome.name))
             else:
                 self._registered.append(outcome)
-                self._sorted.clear()
+                self._forget()
 
     def _provides(self, distribution: str, offered: Registered) -> bool:
         rivals = [each for each in self._registered if each.kind == offered.kind]
@@ -249,7 +250,7 @@ class Registry:
         if self._manager.has_plugin(source.key):
             self._manager.unregister(name=source.key)
         self._registered = [each for each in self._registered if kept(each)]
-        self._sorted.clear()
+        self._forget()
         self._failures = [each for each in self._failures if kept(each)]
 
     def _warn(self) -> None:
@@ -261,8 +262,16 @@ class Registry:
 
     def _find(self, kind: str, name: str, prefer: Mapping[str, str] | None) -> type[Any]:
         offers = self.classes(kind)
-        found = choose(kind_named(kind), name, offers, prefer=prefer, failures=self._failures)
-        return found.cls
+        key = (kind, name, *sorted((prefer or {}).items()))
+        if key not in self._chosen:
+            found = choose(kind_named(kind), name, offers, prefer=prefer, failures=self._failures)
+            self._chosen[key] = found.cls
+        return self._chosen[key]
+
+    def _forget(self) -> None:
+        """Let go of what was made of the classes registered so far."""
+        self._sorted.clear()
+        self._chosen.clear()
 
 
 def _itself(plugin: object) -> object:

@@ -80,6 +80,11 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
         for name, plan in (normal | models).items()
         if case.approximation.shortcuts(plan.problem()) is not None
     }
+    curved = {
+        name: plan
+        for name, plan in (normal | models).items()
+        if case.approximation.curvature(plan.problem(), Trial(case, name, plan).psi) is not None
+    }
     profiling = {
         name: plan for name, plan in models.items() if case.free(p := plan.problem()).size < p.n_psi
     }
@@ -99,6 +104,10 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
     checks |= {name: _each(check, case, models) for name, check in _BEHAVIOUR.items()}
     if quick:
         checks["shortcuts say what the rows say"] = _each(check_shortcuts, case, quick)
+    if curved:
+        checks["curvature is the slope of the gradient"] = _each(
+            values.check_curvature, case, curved
+        )
     if profiling:
         checks["profiled entries do not matter"] = _each(behaviour.check_profiled, case, profiling)
     return checks

@@ -11,7 +11,7 @@ from interlace_core.testing.approximation_references import (
     normal_value,
     without_effects,
 )
-from interlace_core.testing.differences import gradient
+from interlace_core.testing.differences import gradient, slope
 from interlace_core.testing.verdicts import expect, expect_close
 
 TOL_REL_EXACT = 1e-8
@@ -114,3 +114,39 @@ def _differences(trial: Trial, psi: Array) -> Array:
     wanted = np.zeros(psi.size)
     wanted[free] = gradient(value, psi[free], STEP)
     return wanted
+
+
+def check_curvature(trial: Trial) -> None:
+    """Hold second derivatives against differences of the gradient, and of what is profiled out."""
+    problem, psi = trial.problem, trial.case.completed(trial.problem, trial.psi, trial.evaluation())
+    found = trial.case.approximation.curvature(problem, psi)
+    assert found is not None
+    free = trial.case.free(problem)
+
+    def at(values: Array) -> Array:
+        moved = psi.copy()
+        moved[free] = values
+        evaluation = trial.evaluation(moved)
+        profiled = evaluation.profiled
+        tail = np.zeros(0) if profiled is None else profiled.values
+        return np.concatenate([evaluation.gradient[free], tail])
+
+    def along(unit: Array) -> Array:
+        return np.asarray(slope(lambda t: at(psi[free] + t * unit), 0.0, STEP))
+
+    wanted = np.stack([along(unit) for unit in np.eye(free.size)], axis=1)
+    got = found.hessian[np.ix_(free, free)]
+    if found.profiled_slope is not None:
+        got = np.concatenate([got, found.profiled_slope[:, free]])
+    for one, other, what in (
+        (got[: free.size], wanted[: free.size], "second derivatives"),
+        (got[free.size :], wanted[free.size :], "derivatives of the profiled entries"),
+    ):
+        expect_close(
+            one,
+            other,
+            what=f"{what} of the model {trial.name!r}, by differences,",
+            tol=TOL_REL_GRADIENT,
+            scale=1.0 + float(np.max(np.abs(other), initial=0.0)),
+            advice="They are those of the objective in psi; return None where it has none.",
+        )

@@ -20,7 +20,7 @@ class Support:
     masses : tuple of float
         Isolated points with a probability of their own.
     counts_from : int, or None
-        All integers from here on.
+        All integers from here on; of successes among trials, the fewest.
     interval : (float, float), or None
         Open interval with a density.
     trials : int, or None
@@ -37,6 +37,10 @@ class Support:
     interval: tuple[float, float] | None = None
     trials: int | None = None
 
+    @property
+    def _fewest(self) -> int:
+        return 0 if self.counts_from is None else self.counts_from
+
     def examples(self) -> Array:
         """Return typical values, shape (m,), or (m, 2) for pairs, as `check_response` takes them.
 
@@ -44,7 +48,8 @@ class Support:
         """
         if self.trials is not None:
             n = self.trials
-            return np.array([[0, 1], [1, 0], [0, n], [1, n - 1], [n - 2, 2], [n, 0]], np.float64)
+            pairs = [[0, 1], [1, 0], [0, n], [1, n - 1], [n - 2, 2], [n, 0]]
+            return np.array([each for each in pairs if each[0] >= self._fewest], np.float64)
         parts = [np.array(self.masses, np.float64)]
         if self.counts_from is not None:
             parts.append(self.counts_from + np.array(_COUNTS))
@@ -54,12 +59,14 @@ class Support:
 
     def alike(self) -> Array:
         """Return those examples that differ in nothing but the response: with equal trials."""
-        return self.examples() if self.trials is None else self.examples()[2:]
+        found = self.examples()
+        return found if self.trials is None else found[np.sum(found, axis=1) == self.trials]
 
     def outside(self) -> Array:
         """Return values that no response can take; empty if every number can be one."""
         if self.trials is not None:
-            return np.array([[-1.0, 2.0], [2.0, -1.0]])
+            none = [[0.0, 2.0]] if self._fewest else []
+            return np.array([[-1.0, 2.0], [2.0, -1.0], *none])
         candidates = [-1.5, -1.0, -1e-9, 0.0, 0.5, 1.0, 1.0 + 1e-9, 1.5]
         candidates += [x for mass in self.masses for x in (mass - 0.5, mass + 0.5)]
         return np.array(sorted({x for x in candidates if not self._has(x)}))
@@ -67,10 +74,9 @@ class Support:
     def listed(self, count: int) -> Array:
         """Return the isolated points in order, shape (m,) or (m, 2): the first `count` counts."""
         if self.trials is not None:
-            s = np.arange(self.trials + 1.0)
+            s = np.arange(float(self._fewest), self.trials + 1.0)
             return np.column_stack([s, self.trials - s])
-        start = 0 if self.counts_from is None else self.counts_from
-        counts = start + np.arange(float(count if self.counts_from is not None else 0))
+        counts = self._fewest + np.arange(float(count if self.counts_from is not None else 0))
         return np.union1d(np.asarray(self.masses, np.float64), counts)
 
     def _has(self, x: float) -> bool:
@@ -116,6 +122,7 @@ SUPPORTS = {
     "unit interval with 0": Support(masses=(0.0,), interval=(0.0, 1.0)),
     "unit interval with 1": Support(masses=(1.0,), interval=(0.0, 1.0)),
     "trials": Support(trials=7),
+    "positive trials": Support(trials=7, counts_from=1),
     "categories": Support(masses=(0.0, 1.0, 2.0, 3.0)),
 }
 """Supports by name, as `Family.support` declares them."""

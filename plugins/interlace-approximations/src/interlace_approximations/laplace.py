@@ -35,6 +35,7 @@ from interlace_core.engine import (
     scaled,
     scatter,
     summed,
+    template_times,
 )
 
 LARGE_TEMPLATE = 48
@@ -319,7 +320,8 @@ def _contract(A: Array, T: Array, N: Array) -> Array:
     if A.shape[:2] == (1, 1):
         return T * float(A[0, 0] @ N[0, 0])
     if len(A) >= LARGE_TEMPLATE and _is_diagonal(A):
-        return np.asarray(np.einsum("aap,abp->ab", A, np.tensordot(T, N, axes=(1, 1))))
+        TN = template_times(T, N.transpose(1, 0, 2))
+        return np.asarray(np.einsum("aap,abp->ab", A, TN))
     return np.asarray(np.tensordot(A, np.tensordot(T, N, axes=(1, 1)), axes=((1, 2), (0, 2))))
 
 
@@ -334,7 +336,7 @@ def _variances(T: Array, N: Array) -> Array:
     """Return T N T' with its diagonal alone filled, shape (c, c, L): products of c^3 once."""
     V = np.zeros((len(T), len(T), N.shape[-1]))
     diagonal = np.arange(len(T))
-    V[diagonal, diagonal] = np.einsum("adp,ad->ap", np.tensordot(T, N, axes=(1, 0)), T)
+    V[diagonal, diagonal] = np.einsum("adp,ad->ap", template_times(T, N), T)
     return V
 
 
@@ -343,9 +345,15 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
     for (i, j), N in inverse.items():
+        pair, points = structure.pairs[i, j], structure.factors[i].points
         apart = i == j and len(structure.factors[i].meetings) == len(T[i]) >= LARGE_TEMPLATE
         V = _variances(T[i], N) if apart else sandwich(T[i].T, N, T[j].T)
-        pair = structure.pairs[i, j]
+        if i == j and points is not None:
+            own = np.einsum("aap->ap", V).ravel()[points.cells.codes]
+            key = (points.predictor, points.predictor)
+            rows = scaled(own, points.z, points.z)
+            h[key] = h[key] + rows if key in h else rows
+            continue
         for a, b in structure.products(i, j):
             first, second = structure.factors[i].columns[a], structure.factors[j].columns[b]
             twice = 1.0 if i == j and a == b else 2.0

@@ -16,6 +16,8 @@ import numpy as np
 from interlace_approximations.cross_products import CrossProducts, cross_products_of, precisions
 from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
+from interlace_approximations.linear_curvature import curvature_of
+from interlace_approximations.linear_moments import sizes_by_moments
 from interlace_approximations.linear_parts import (
     LinearOverParts,
     same_in_levels,
@@ -27,7 +29,9 @@ from interlace_approximations.linear_rows import RowObjective, RowPoint, covaria
 from interlace_core.contract import (
     Approximation,
     Array,
+    Curvature,
     Evaluation,
+    ExactResponseError,
     Information,
     Problem,
     Profiled,
@@ -76,7 +80,8 @@ class MaximumLikelihood(Approximation):
         Raises
         ------
         UnsupportedModelError
-            If rows have standard deviations of their own, or nothing is left for a residual.
+            If rows have standard deviations of their own; an ExactResponseError if nothing is left
+            for a residual.
         """
         _require_linear(self, problem)
         one = problem.predictors[1].names in ((), ("Intercept",))
@@ -89,7 +94,7 @@ class MaximumLikelihood(Approximation):
         found = LinearOverParts(problem, self.restricted)
         wrong = found.obstacle()
         if wrong:
-            raise UnsupportedModelError(_without_residual(self, wrong))
+            raise ExactResponseError(_without_residual(self, wrong))
         return found
 
     def extras(self, problem: Problem, psi: Array) -> Mapping[str, Any]:
@@ -120,6 +125,12 @@ class MaximumLikelihood(Approximation):
         return compiled_linear(
             problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
         )
+
+    def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
+        """Return the second derivatives from cross-products, where these serve."""
+        if _by_rows(problem):
+            return None
+        return curvature_of(cross_products_of(problem), psi, self.restricted)
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
@@ -212,13 +223,14 @@ class LinearShortcuts(Shortcuts):
         self.data = data
 
     def begin(self) -> StartingValues:
-        """Return weighted least squares, with its residual standard deviation."""
+        """Return weighted least squares with its residual standard deviation, and moments."""
         log_sigma = self.data.log_sigma_without_effects()
         w = precisions(self.data.layout.problem)
         average = 1.0 if w is None else float(np.mean(w))
         units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
-        own = [log_sigma] if self.data.estimates_sigma else []
-        return StartingValues(np.append(self.data.beta, own), units)
+        sizes, of_effects = sizes_by_moments(self.data)
+        own = [log_sigma if of_effects is None else of_effects] * self.data.estimates_sigma
+        return StartingValues(np.append(self.data.beta, own), units, sizes)
 
     def information(self, psi: Array) -> Information:
         """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
@@ -288,7 +300,7 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
     if same:
         wrong = f"a response that is the same in all rows of each level of {same!r}"
     if wrong:
-        raise UnsupportedModelError(_without_residual(approximation, wrong))
+        raise ExactResponseError(_without_residual(approximation, wrong))
 
 
 def _without_residual(approximation: Approximation, wrong: str) -> str:

@@ -28,6 +28,7 @@ from interlace_core.engine import (
     Factorisation,
     factorise_posterior,
     sandwich,
+    template_times,
 )
 
 MAX_CONDITION = 1e6
@@ -283,7 +284,7 @@ class LinearPoint(Reduced):
         for (i, j), A in self.data.A.items():
             N = inverse[i, j]
             if i == j and len(A) >= LARGE_TEMPLATE and _is_diagonal(A):
-                TN = np.tensordot(self.T[j], N, axes=(1, 1))  # (a, b, p)
+                TN = template_times(self.T[j], N.transpose(1, 0, 2))  # (a, b, p)
                 out[i] += self.tau * np.einsum("aap,abp->ab", A, TN)
                 continue
             pulled = np.tensordot(A, self.T[j], axes=(1, 0))  # (a, p, d)

@@ -30,7 +30,11 @@ from interlace_core.families import (
     log_choose,
     observed_proportion,
     overall_proportion,
+    value_of,
 )
+
+ROUNDED_OFF = -37.0
+"""Logarithm of a probability below which that of the others is minus it, to rounding."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,18 @@ class BinomialFamily(Family):
         """Return the variance of the proportion, mu (1 - mu) / trials."""
         mu = self.mean(eta)
         return mu * (1.0 - mu) / (1.0 if self.trials is None else self.trials)
+
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(-log P(Y = 0)), of the trials bound to it; works on jets.
+
+        What families that are given a success ask for. Below rounding it is log(trials mu).
+        """
+        link = self._link()
+        log_mu = link.log_mu(eta[0])
+        small = value_of(log_mu) < ROUNDED_OFF
+        whole = np.log(-link.log1m_mu(np.where(small, -1.0, eta[0])))
+        trials = 1.0 if self.trials is None else self.trials
+        return np.where(small, log_mu, whole) + np.log(trials)
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return (successes, trials)."""

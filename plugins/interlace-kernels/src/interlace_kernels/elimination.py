@@ -195,6 +195,10 @@ class Elimination:
         if self._complement is not None:
             self._complement.finish()
 
+    def inverse_of_complement(self) -> Array | None:
+        """Return the dense inverse that `ik_select` has made last, None where C made it."""
+        return None if self._complement is None else self._complement.whole_inverse()
+
     def write(self, blocks: Any) -> None:
         """Write the blocks of a matrix, shape (c_i, c_j, P), to where H is."""
         H, at = self._matrices["H"], 0
@@ -258,6 +262,13 @@ class ComplementOfPython:
         """Return the address of the inverse's entries, of which the lower triangle is read."""
         self._inverse = self._factor.triangle()
         return int(self._inverse.ctypes.data)
+
+    def whole_inverse(self) -> Array | None:
+        """Return the inverse of a dense complement, both triangles, before it is let go of."""
+        if self._inverse is None:
+            return None
+        lower = np.tril(self._inverse.reshape(self._complement.size, -1))
+        return np.asarray(lower + np.tril(lower, -1).T)
 
     def finish(self) -> None:
         """Let go of the inverse, and raise what was raised within C."""

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract import Array
-from interlace_core.engine import Blocks, Factorisation, NotPositiveDefiniteError, Plan
+from interlace_core.engine import (
+    Blocks,
+    Factorisation,
+    NotPositiveDefiniteError,
+    Plan,
+    Traces,
+    crossed_traces,
+)
 from interlace_kernels.elimination import Elimination, serves
 from interlace_kernels.library import Library
 
@@ -41,11 +48,18 @@ class CompiledPlan(Plan):
         """Return the elimination in words."""
         return str(self.plan.describe(structure))
 
+    @property
+    def dense(self) -> Any | None:
+        """The pattern of the first factor's elimination, where that leaves a dense complement."""
+        crossed = self.plan.crossed
+        return crossed if self.plan.last == 0 and crossed is not None and crossed.is_dense else None
+
     def factorise(self, H: Blocks) -> Factorisation:
         """Return the factorisation of H."""
         if self._elimination is None:
             self._elimination = Elimination(self._structure, self.plan)
-        return CompiledFactorisation(self._library, self._elimination.another(), self._structure, H)
+        elimination = self._elimination.another()
+        return CompiledFactorisation(self._library, elimination, self._structure, H, self.dense)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # addresses mean nothing in another process; whether there is a library, it finds out
@@ -56,8 +70,14 @@ class CompiledFactorisation(Factorisation):
     """A factorised H, in C."""
 
     def __init__(
-        self, library: Library, elimination: Elimination, structure: Any, H: Blocks
+        self,
+        library: Library,
+        elimination: Elimination,
+        structure: Any,
+        H: Blocks,
+        dense: Any | None,
     ) -> None:
+        self._dense = dense
         self._handle, self._elimination, self._structure = library.handle, elimination, structure
         elimination.write(H)
         log_det = ctypes.c_double()
@@ -76,6 +96,32 @@ class CompiledFactorisation(Factorisation):
         """Return the entries of H^-1 on the pattern of Z'WZ."""
         self._called("ik_select")
         return self._elimination.read("N")
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        """Return traces of H^-1 and of its products, where the first factor leaves a dense rest."""
+        pattern = self._dense
+        if pattern is None:
+            return None
+        self._handle.ik_select(ctypes.byref(self._elimination.struct))
+        S_inverse = self._elimination.inverse_of_complement()
+        self._elimination.finish()
+        own, Y = self._elimination.read("N")[0, 0], self._elimination.read("Y")
+        crossed = pattern.matrix(pattern.data({r: Y[0, r] for r in pattern.later}))
+        S = self._inverse_of_complement() if S_inverse is None else S_inverse
+        return crossed_traces(pattern, Y[0, 0], own, crossed, S, D)
+
+    def _inverse_of_complement(self) -> Array:
+        """Return the inverse of a small complement, column by column."""
+        first, *later = (np.zeros(factor.shape) for factor in self._structure.factors)
+        size = sum(part.size for part in later)
+        ends = np.cumsum([part.size for part in later])[:-1]
+        columns = []
+        for unit in np.eye(size):
+            parts = [
+                x.reshape(part.shape) for x, part in zip(np.split(unit, ends), later, strict=True)
+            ]
+            columns.append(np.concatenate([x.ravel() for x in self.solve([first, *parts])[1:]]))
+        return np.array(columns)
 
     def _called(self, function: str, *arguments: Any) -> int:
         elimination = self._elimination

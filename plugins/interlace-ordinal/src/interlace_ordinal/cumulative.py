@@ -21,9 +21,17 @@ from interlace_core.contract import (
     is_whole,
 )
 from interlace_core.families import require_counts, value_of
-from interlace_ordinal.latent import LATENT, WITH_SHAPE, Latent
+from interlace_ordinal.latent import LATENT, ArandaOrdaz, Latent, Shaped
+from interlace_ordinal.log_gamma import LogGamma
 from interlace_ordinal.partials import Interval, PredictorPartials, Scaled, interval_terms
 from interlace_ordinal.thresholds import STRUCTURES, threshold_design
+
+WITH_SHAPE: dict[str, type[Shaped]] = {"aranda-ordaz": ArandaOrdaz, "log-gamma": LogGamma}
+"""By the name of the link: latent distributions with a parameter."""
+
+NARROW = 1e-7
+"""Width below which a category is the density times its width: the probabilities of its ends have
+no digits left to tell them apart."""
 
 LEAST, MOST = -150.0, 600.0
 """Bounds of a logarithm of the scale: beyond them the ends, or what lies between, leave doubles."""
@@ -41,7 +49,8 @@ class CumulativeFamily(Family):
     ----------
     link : str
         logit (default), probit, cloglog, loglog or cauchit: the latent distribution F; or
-        aranda-ordaz, whose shape lambda is estimated (1: logit, to 0: cloglog).
+        aranda-ordaz or log-gamma, whose shape lambda is estimated (1: logit, to 0: cloglog; 0:
+        probit, 1: cloglog, -1: loglog).
     threshold : str
         flexible (default), symmetric, symmetric2 (about 0) or equidistant.
     categories : int, optional
@@ -53,7 +62,7 @@ class CumulativeFamily(Family):
 
     name = "cumulative"
     aliases = ("ordinal",)
-    links = ("logit", "probit", "cloglog", "loglog", "cauchit", "aranda-ordaz")
+    links = ("logit", "probit", "cloglog", "loglog", "cauchit", *WITH_SHAPE)
     response_forms: ClassVar[frozenset[str]] = frozenset({"ordered"})
     support = "categories"
     observation_level_confounded = True
@@ -87,9 +96,9 @@ class CumulativeFamily(Family):
         location = Parameter("location", identity, role="mean", intercept=False, latent=True)
         cuts = (Parameter(name, identity, role="threshold") for name in self.design[1])
         scale = Parameter("scale", LINKS["log"], role="dispersion", intercept=False)
-        shape = Parameter("lambda", LINKS["log"], at_lower="the link cloglog")
-        more = ((scale, self.scaled), (shape, self.link in WITH_SHAPE))
-        return (location, *cuts, *(each for each, wanted in more if wanted))
+        more = (scale,) if self.scaled else ()
+        shape = (WITH_SHAPE[self.link].parameter,) if self.link in WITH_SHAPE else ()
+        return (location, *cuts, *more, *shape)
 
     def latent(self, eta: Sequence[Any]) -> Latent:
         """Return the latent distribution of each row."""
@@ -151,6 +160,10 @@ class CumulativeFamily(Family):
         near = np.where(below, latent.log_cdf(a), latent.log_sf(b))
         far = np.where(below, latent.log_cdf(b), latent.log_sf(a))
         inside = near + np.log(-np.expm1(far - near))
+        if isinstance(latent, Shaped):
+            narrow = value_of(a - b) < NARROW
+            width = np.where(narrow, a - b, NARROW)
+            inside = np.where(narrow, latent.log_density(0.5 * (a + b)) + np.log(width), inside)
         value = np.where(where.first | where.last, near, inside)
         return np.where(value_of(a - b) <= 0.0, -np.inf, value)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from interlace_core.contract import Array
+from interlace_core.contract import LINKS, Array, Parameter
 from interlace_core.families import value_of
 
 LARGEST_EXPONENT = 232.0
@@ -43,6 +43,20 @@ class Latent(ABC):
     @abstractmethod
     def quantile(self, p: Array) -> Array:
         """Return x with F(x) = p."""
+
+
+class Shaped(Latent):
+    """A distribution with a parameter that is estimated, which it is made with for each row."""
+
+    parameter: ClassVar[Parameter]
+
+    @abstractmethod
+    def __init__(self, shape: Any) -> None:
+        """Take the parameter on the scale of its link; it may be a truncated Taylor number."""
+
+    @abstractmethod
+    def log_density(self, x: Any) -> Any:
+        """Return log f(x)."""
 
 
 class Standard(Latent):
@@ -220,7 +234,7 @@ class GumbelMaximum(Standard):
         return -np.log(-np.log(p))
 
 
-class ArandaOrdaz(Latent):
+class ArandaOrdaz(Shaped):
     """The link of Aranda-Ordaz (1983), F(x) = 1 - (1 + lambda exp(x))^(-1 / lambda).
 
     Logistic where lambda is 1; tends to cloglog with lambda to 0. Its density is log-concave:
@@ -231,6 +245,8 @@ class ArandaOrdaz(Latent):
     log_lambda : array-like
         That of each row; may be a truncated Taylor number.
     """
+
+    parameter = Parameter("lambda", LINKS["log"], at_lower="the link cloglog")
 
     def __init__(self, log_lambda: Any) -> None:
         self._log_lambda = log_lambda
@@ -252,6 +268,11 @@ class ArandaOrdaz(Latent):
         log_lambda = np.clip(self._log_lambda, -_MOST_LOG_LAMBDA, _MOST_LOG_LAMBDA)
         return -np.logaddexp(0.0, log_lambda + x) * np.exp(-log_lambda)
 
+    def log_density(self, x: Any) -> Any:
+        """Return x - (1 / lambda + 1) log(1 + lambda exp(x))."""
+        log_lambda = np.clip(self._log_lambda, -_MOST_LOG_LAMBDA, _MOST_LOG_LAMBDA)
+        return x - np.logaddexp(0.0, log_lambda + x) * (np.exp(-log_lambda) + 1.0)
+
     def quantile(self, p: Array) -> Array:
         """Return log(((1 - p)^-lambda - 1) / lambda)."""
         scale = np.exp(self._log_lambda)
@@ -269,9 +290,6 @@ LATENT: dict[str, Standard] = {
     "cauchit": Cauchy(),
 }
 """By the name of the link."""
-
-WITH_SHAPE = {"aranda-ordaz": ArandaOrdaz}
-"""By the name of the link: distributions with a parameter, given by its logarithm."""
 
 
 def _exp(x: Any) -> Any:

@@ -118,6 +118,11 @@ class CrossedPattern:
             flat,
         )  # fmt: skip
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether what is left is factorised as one dense matrix."""
+        return isinstance(self.complement, DenseComplement)
+
     def data(self, C: dict[int, Array]) -> Array:
         """Return the blocks C_r, shape (c, c_r, P), as the entries of one sparse matrix."""
         parts = [C[r].ravel() for r in self.later]
@@ -147,9 +152,11 @@ class CrossedPattern:
                     entries[places[a, b]] += H[r, s][a, b]
         return self.complement.factorise(entries)
 
-    def selected_inverse(self, D_inverse: Array, Y: Any, S: FactorisedComplement) -> Blocks:
-        """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs."""
-        inverse = S.inverse()
+    def selected_inverse(self, D_inverse: Array, Y: Any, inverse: Array) -> Blocks:
+        """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs.
+
+        The last argument holds the entries of the complement's inverse.
+        """
         own = D_inverse.copy()
         if self.partners is not None:
             H12 = np.empty(Y.data.size)

@@ -20,6 +20,7 @@ import numpy as np
 
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.crossed import CrossedPattern
+from interlace_core.engine.elimination.dense import COSTLY_ROWS
 from interlace_core.engine.elimination.smallblocks import (
     LARGE_BLOCK,
     LargeBlocks,
@@ -30,6 +31,7 @@ from interlace_core.engine.elimination.smallblocks import (
     multiply_transpose,
     transpose_multiply,
 )
+from interlace_core.engine.elimination.traces import Traces, crossed_traces, leaf_traces
 from interlace_core.engine.structure import Blocks, Segments, Structure
 from interlace_core.records import Array, IntArray
 
@@ -52,6 +54,16 @@ class Factorisation(ABC):
     @abstractmethod
     def selected_inverse(self) -> Blocks:
         """Return the entries of H^-1 on the pattern of Z'WZ."""
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        """Return traces of H^-1 and of its products; None, the default, where that is not done.
+
+        Parameters
+        ----------
+        D : list of ndarray, shape (m, c, c), one per factor
+            Symmetric; what each of m matrices has for every level of the factor.
+        """
+        return None
 
     def chain_slopes(self) -> ChainSlopes | None:
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
@@ -156,19 +168,24 @@ class EliminationPlan(Plan):
         Pattern for eliminating `last` into a complement; None if nothing is left.
     then : Plan or None
         Of what follows the nested factors, where that is not `last`.
+    columns : int
+        Of `last`, where nothing is left after it.
     """
 
     nested: tuple[NestedStep, ...]
     last: int
     crossed: CrossedPattern | None
     then: Plan | None = None
+    columns: int = 0
 
     @property
     def costly(self) -> bool:
         """Whether a factorisation takes longer than a few passes over the data."""
         if self.then is not None:
             return self.then.costly
-        return self.crossed is not None and self.crossed.complement.costly
+        if self.crossed is not None:
+            return self.crossed.complement.costly
+        return self.columns >= COSTLY_ROWS
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""
@@ -206,7 +223,8 @@ def build_plan(structure: Structure, first: int = 0) -> EliminationPlan:
     for i in range(first, count):
         later = tuple(range(i + 1, count))
         if not later:
-            return EliminationPlan(tuple(steps), i, None)
+            columns = len(structure.factors[i].columns)
+            return EliminationPlan(tuple(steps), i, None, columns=columns)
         if not all(structure.pairs[i, j].nested for j in later):
             return EliminationPlan(tuple(steps), i, CrossedPattern.of(structure, i))
         steps.append(nested_step(structure, i, later))
@@ -272,6 +290,9 @@ class _Leaf(Factorisation):
 
     def selected_inverse(self) -> Blocks:
         return {(self._factor, self._factor): self._inverse}
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        return leaf_traces(self._inverse, D[0]) if self._factor == 0 else None
 
 
 class _LargeLeaf(Factorisation):
@@ -377,4 +398,13 @@ class _Crossed(Factorisation):
         return out
 
     def selected_inverse(self) -> Blocks:
-        return self._pattern.selected_inverse(self._inverse, self._Y, self._rest)
+        return self._pattern.selected_inverse(self._inverse, self._Y, self._rest.inverse())
+
+    def traces(self, D: list[Array]) -> Traces | None:
+        pattern = self._pattern
+        if self._factor or not pattern.is_dense:
+            return None
+        entries = self._rest.inverse()
+        own = pattern.selected_inverse(self._inverse, self._Y, entries)[0, 0]
+        S_inverse = entries.reshape(pattern.complement.size, -1)
+        return crossed_traces(pattern, self._inverse, own, self._Y, S_inverse, D)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from interlace_core.messages.errors import NumericalError
 from interlace_core.records import Array
@@ -47,6 +47,8 @@ def sandwich(T: Array, A: Array, S: Array) -> Array:
     if min(T.shape[0], S.shape[0]) < MANY_COLUMNS:
         return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
     half = _times(A, S)  # (a, l, d)
+    if is_triangular(T):
+        return np.stack([left_times(T, each, True) for each in half.transpose(1, 0, 2)], axis=-1)
     return np.ascontiguousarray(np.tensordot(T, half, axes=(0, 0)).transpose(0, 2, 1))
 
 
@@ -57,6 +59,24 @@ def _times(A: Array, S: Array) -> Array:
         if np.count_nonzero(A) == np.count_nonzero(diagonal):
             return np.asarray(diagonal[:, :, None] * S[:, None, :])
     return np.tensordot(A, S, axes=(1, 0))
+
+
+def is_triangular(T: Array) -> bool:
+    """Return whether a large template is lower triangular: its products then take half the work."""
+    return len(T) >= LARGE_BLOCK and not np.any(np.triu(T, 1))
+
+
+def left_times(T: Array, B: Array, transposed: bool = False) -> Array:
+    """Return T B, or T' B, for a lower triangular T, shape (c, d) from (c, c) and (c, d)."""
+    # rows of these arrays are columns to BLAS, which is asked for B' T' or B' T
+    return np.asarray(blas.dtrmm(1.0, T.T, B.T, side=1, lower=0, trans_a=int(transposed)).T)
+
+
+def template_times(T: Array, N: Array) -> Array:
+    """Return T N level by level, shape (a, d, L), for one template T, shape (a, b)."""
+    if not is_triangular(T):
+        return np.tensordot(T, N, axes=(1, 0))
+    return np.stack([left_times(T, each) for each in np.moveaxis(N, -1, 0)], axis=-1)
 
 
 def apply(T: Array, x: Array) -> Array:

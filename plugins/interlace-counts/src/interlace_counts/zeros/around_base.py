@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from interlace_core.contract import Array, Composition, Family, OptionError
+from interlace_core.contract import (
+    Array,
+    Composition,
+    Family,
+    IntArray,
+    OptionError,
+    ResponseError,
+)
 
 
 @dataclass(frozen=True)
@@ -20,9 +28,6 @@ class AroundBase(Composition):
     """
 
     base: Family
-
-    prefix: ClassVar[str]
-    """In front of the base's name."""
 
     takes: ClassVar[Mapping[str, str]]
     """Supports of the bases that serve, with the support of what is made of them."""
@@ -51,15 +56,53 @@ class AroundBase(Composition):
         zero = any(parameter.role == "zero" for parameter in base.parameters)
         return base.support in cls.takes and not zero and not base.row_variables
 
+    @classmethod
+    def named(cls, base: Family) -> Family | None:
+        """Return the composition around any base that it takes."""
+        made: Any = cls(base) if cls.serves(base) else None  # a family too, once mixed in
+        family: Family | None = made
+        return family
+
     @property
     def inner(self) -> Family:
         """The base."""
         return self.base
 
+    def for_base(self, y: Array) -> Array:
+        """Return the response as the base is bound to it: by default as it is."""
+        return y
+
+    def learned(self, y: Array) -> Mapping[str, Array | None]:
+        """Return what the composition itself learns of the response, by its fields."""
+        return {}
+
     def bind(self, y: Array) -> Self:
         """Return a copy around the bound base."""
-        return replace(self, base=self.base.bind(y))
+        return replace(self, base=self.base.bind(self.for_base(y)), **self.learned(y))
 
     def bind_part(self, y: Array) -> Self:
         """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(y))
+        return replace(self, base=self.base.bind_part(self.for_base(y)), **self.learned(y))
+
+
+@contextmanager
+def said_of(inner: Family, name: str, rows: IntArray | None = None) -> Iterator[None]:
+    """Let a family complain of a response in the name of what is made of it.
+
+    Parameters
+    ----------
+    inner : Family
+        The family that is asked.
+    name : str
+        Of the whole.
+    rows : ndarray of intp, shape (m,), optional
+        Those of the whole response that it is given; all by default.
+    """
+    try:
+        yield
+    except ResponseError as error:
+        said = error.template.replace(repr(inner.name), repr(name))
+        row = error.row
+        if row is not None and rows is not None:
+            row = int(rows[row])
+        raise ResponseError(said, row) from error

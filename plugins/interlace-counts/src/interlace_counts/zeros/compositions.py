@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from interlace_counts.zeros.parts import (
     ZeroInflatedFamily,
     probability_or_none,
 )
+from interlace_counts.zeros.positive import trials_of
 from interlace_counts.zeros.truncated import ZeroTruncated, ZeroTruncatedFamily
 
 WITH_ZERO = {
@@ -24,6 +25,9 @@ WITH_ZERO = {
     "unit interval with 0": "proportions of at least 0 and below 1",
 }
 """What a response may be once zeros are put to it, where its sign tells, in words."""
+
+OWN_ZEROS = frozenset({"counts", "trials"})
+"""Supports of families that have zeros of their own."""
 
 R_NAMES = {"Gamma": "ziGamma"}
 """R's families that take zeros under another name."""
@@ -66,7 +70,8 @@ class ZeroInflated(AroundBase, ZeroInflatedFamily):
 class Hurdle(AroundBase, HurdleFamily):
     """Zero or not first, then another value of any family; pi is P(Y = 0).
 
-    Of a family of counts it is a positive count. A family of positive numbers, of proportions
+    Of a family of counts it is a positive count, of one of successes among trials at least one
+    success. A family of positive numbers, of proportions
     inside of (0, 1) or of real numbers is taken as it is: it has a density at 0, no probability, so
     that a zero is always of the zero part, and this is also its zero-inflated form.
 
@@ -76,9 +81,12 @@ class Hurdle(AroundBase, HurdleFamily):
         The family of the other values.
     pi : float, optional
         P(Y = 0); fixed when given, estimated (logit scale) when not.
+    trials : ndarray, shape (n,), optional
+        Of each row, of successes among trials; learned from the data.
     """
 
     pi: float | None = None
+    trials: Array | None = field(default=None, repr=False, compare=False)
 
     name: ClassVar[str] = "hurdle"
     prefix: ClassVar[str] = "hurdle"
@@ -86,6 +94,7 @@ class Hurdle(AroundBase, HurdleFamily):
     takes: ClassVar[Mapping[str, str]] = {
         "counts": "counts",
         "positive counts": "counts",
+        "trials": "trials",
         "positive": "non-negative",
         "unit interval": "unit interval with 0",
         "real": "real with 0",
@@ -93,7 +102,7 @@ class Hurdle(AroundBase, HurdleFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.base.support != "counts":
+        if not self.truncates:
             object.__setattr__(self, "without_zero_part", f"{self.base.name} alone, without zeros")
         if self.base.support == "unit interval":
             object.__setattr__(self, "typical", 0.5)
@@ -103,17 +112,22 @@ class Hurdle(AroundBase, HurdleFamily):
         """Return the hurdle of a family without zeros: of one truncated at 0, its inner one's."""
         if isinstance(base, ZeroTruncatedFamily):
             return cls(base.inner)
-        return cls(base) if cls.serves(base) and base.support != "counts" else None
+        return cls(base) if cls.serves(base) and base.support not in OWN_ZEROS else None
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the base has zeros of its own, which are then taken from it."""
+        return self.base.support in OWN_ZEROS
 
     @property
     def conditional(self) -> Family:
-        """The base, given that the count is positive where it has zeros of its own."""
-        return ZeroTruncated(self.base) if self.base.support == "counts" else self.base
+        """The base, given that it is positive where it has zeros of its own."""
+        return ZeroTruncated(self.base, self.trials) if self.truncates else self.base
 
     def conditional_part(self, y: Array) -> Family:
         """Return the conditional family bound to some rows."""
         part = self.base.bind_part(y)
-        return ZeroTruncated(part) if self.base.support == "counts" else part
+        return ZeroTruncated(part, trials_of(y)) if self.truncates else part
 
     @property
     def r_family(self) -> str | None:
@@ -128,26 +142,23 @@ class Hurdle(AroundBase, HurdleFamily):
         if self.base.support == "counts":
             require_counts(self, y)
             return self.base.check_response(y, weights)
+        if self.base.support == "trials":
+            with self.as_own():
+                response = self.base.check_response(y, weights)
+            require(self, response.y[:, 1] > 0, response.y[:, 1], "at least one trial in each row")
+            return response
         if self.support in WITH_ZERO:
             below = 1.0 if self.base.support == "unit interval" else np.inf
             require(self, (y >= 0) & (y < below), y, WITH_ZERO[self.support])
-        rows = np.flatnonzero(y != 0)
-        with self.as_own(rows):
-            found = self.base.check_response(y[rows], None if weights is None else weights[rows])
-        checked = np.array(y, np.float64)
-        checked[rows] = found.y
-        return Response(checked, weights)
+        return self.checked_beside(y, weights)
 
-    def bind(self, y: Array) -> Self:
-        """Return a copy around the bound base, which zeros tell nothing unless it has them."""
-        return replace(self, base=self.base.bind(self._for_base(y)))
+    def for_base(self, y: Array) -> Array:
+        """Return the response without zeros, which tell the base nothing unless it has them."""
+        return y if self.truncates else self.beside_zeros(y)
 
-    def bind_part(self, y: Array) -> Self:
-        """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(self._for_base(y)))
-
-    def _for_base(self, y: Array) -> Array:
-        return y if self.base.support == "counts" else self.beside_zeros(y)
+    def learned(self, y: Array) -> Mapping[str, Array | None]:
+        """Return the trials."""
+        return {"trials": trials_of(y)}
 
 
 @dataclass(frozen=True)
@@ -224,17 +235,8 @@ class OneInflated(AroundBase, HurdleFamily):
         low = self.base.support == "unit interval with 0"
         words = f"proportions {'of at least 0' if low else 'above 0'} and up to 1"
         require(self, ((y >= 0) if low else (y > 0)) & (y <= 1), y, words)
-        rows = np.flatnonzero(y != 1)
-        with self.as_own(rows):
-            found = self.base.check_response(y[rows], None if weights is None else weights[rows])
-        checked = np.array(y, np.float64)
-        checked[rows] = found.y
-        return Response(checked, weights)
+        return self.checked_beside(y, weights)
 
-    def bind(self, y: Array) -> Self:
-        """Return a copy around the bound base, which ones tell nothing."""
-        return replace(self, base=self.base.bind(self.beside_zeros(y)))
-
-    def bind_part(self, y: Array) -> Self:
-        """Return a copy around the base's copy for some rows."""
-        return replace(self, base=self.base.bind_part(self.beside_zeros(y)))
+    def for_base(self, y: Array) -> Array:
+        """Return the response without ones, which tell the base nothing."""
+        return self.beside_zeros(y)

@@ -3,10 +3,10 @@
 A zero part makes the response 0 with probability pi, and otherwise draws it from a conditional
 family. Zero inflation: the inner family itself, which has zeros of its own (counts, successes among
 trials), so that zeros come from both. Hurdle: a family without zeros, so that pi is P(Y = 0): the
-inner family given that it is positive where it is one of counts, the inner family itself where it
-has a density at 0 and so no probability of it (positive numbers, proportions, real numbers). For
-the latter, zero inflation and hurdle are the same model. That is the whole difference, and these
-classes know nothing but the contract of the family inside.
+inner family given that it is positive where it is one of counts or of successes, the inner family
+itself where it has a density at 0 and so no probability of it (positive numbers, proportions, real
+numbers). For the latter, zero inflation and hurdle are the same model. That is the whole
+difference, and these classes know nothing but the contract of the family inside.
 
 Subclass `ZeroInflatedFamily`, `ZeroTruncatedFamily` or `HurdleFamily` for a family with a name of
 its own; the compositions `ZeroInflated(base)`, `ZeroTruncated(base)` and `Hurdle(base)` serve for
@@ -20,8 +20,8 @@ exp(eta) of a log link is not the mean of a truncated or zero-inflated response;
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,10 +36,10 @@ from interlace_core.contract import (
     OptionError,
     Parameter,
     Response,
-    ResponseError,
     is_real,
 )
 from interlace_core.families import require_counts
+from interlace_counts.zeros.around_base import said_of
 from interlace_counts.zeros.partials import (
     merged,
     mixture_at_zero,
@@ -48,7 +48,13 @@ from interlace_counts.zeros.partials import (
     taken,
     without,
 )
-from interlace_counts.zeros.positive import inner_parameters, is_zero, start_inflated
+from interlace_counts.zeros.positive import (
+    counts,
+    inner_parameters,
+    is_zero,
+    start_inflated,
+    trials_of,
+)
 from interlace_counts.zeros.truncated import ZeroTruncated
 
 LOGIT = Logit()
@@ -128,23 +134,9 @@ class ZeroPartFamily(Family):
         with self.as_own():
             return self.inner.check_response(y, weights)
 
-    @contextmanager
-    def as_own(self, rows: IntArray | None = None) -> Iterator[None]:
-        """Let the inner family complain of a response in the name of the whole.
-
-        Parameters
-        ----------
-        rows : ndarray of intp, shape (m,), optional
-            Those of the whole response that it is given; all by default.
-        """
-        try:
-            yield
-        except ResponseError as error:
-            said = error.template.replace(repr(self.inner.name), repr(self.name))
-            row = error.row
-            if row is not None and rows is not None:
-                row = int(rows[row])
-            raise ResponseError(said, row) from error
+    def as_own(self, rows: IntArray | None = None) -> AbstractContextManager[None]:
+        """Let the inner family complain of a response in the name of the whole; see `said_of`."""
+        return said_of(self.inner, self.name, rows)
 
     def observed(self, y: Array) -> Array:
         """Return the response as the inner family's mean has it."""
@@ -270,8 +262,19 @@ class HurdleFamily(ZeroPartFamily):
         zero = self.is_there(y)
         if not np.any(zero):
             return y
+        if y.ndim == 2:  # one success among the row's trials
+            return np.where(zero[:, None], counts(1.0, 0, y[:, 1]), y)
         others = y[~zero]
         return np.where(zero, others[0] if others.size else self.typical, y)
+
+    def checked_beside(self, y: Array, weights: Array | None) -> Response:
+        """Return the response, whose other values the inner family has checked."""
+        rows = np.flatnonzero(~self.is_there(y))
+        with self.as_own(rows):
+            found = self.inner.check_response(y[rows], None if weights is None else weights[rows])
+        checked = np.array(y, np.float64)
+        checked[rows] = found.y
+        return Response(checked, weights)
 
     def log_density_at_zero(self, log_pi: Any, log_rest: Any, log_f: Any) -> Any:
         """Return log(pi)."""
@@ -296,15 +299,15 @@ class HurdleFamily(ZeroPartFamily):
 
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the start of the other values and the share of zeros."""
-        w = np.ones(y.size) if weights is None else weights
-        share = float(
-            np.clip(np.average(self.is_there(y), weights=w), 0.5 / y.size, 1.0 - 0.5 / y.size)
-        )
+        n = y.shape[0]
+        w = np.ones(n) if weights is None else weights
+        share = float(np.clip(np.average(self.is_there(y), weights=w), 0.5 / n, 1.0 - 0.5 / n))
         others = ~self.is_there(y) & (w > 0)
         if np.any(others):
             inside = self.conditional_part(y[others]).start(y[others], w[others])
         else:
-            inside = self.conditional.start(np.full(y.size, self.typical), None)
+            typical = counts(self.typical, n, trials_of(y))
+            inside = self.conditional_part(typical).start(typical, None)
         pi = share if self.pi is None else self.pi
         return np.append(inside, LOGIT.eta(pi))
 

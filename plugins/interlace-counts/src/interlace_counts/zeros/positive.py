@@ -1,5 +1,7 @@
 """A count distribution given that the count is positive: probabilities, moments, draws, starts.
 
+Successes among trials are counts in this sense, given that there is one: their trials are known.
+
 A family may say how likely a zero is with a method of its own, `cloglog_positive` (`ZeroAware`).
 Then all of this holds however close to 1 its probability of a zero is; otherwise it is taken from
 the log-density at 0, and ends where P(Y = 0) rounds to 1.
@@ -59,13 +61,26 @@ class ZeroAware(Protocol):
         """Return log(-log P(Y = 0)), the complementary log-log of P(Y > 0); works on jets."""
 
 
-def cloglog_positive(count: Family, eta: Sequence[Any]) -> Any:
+def counts(number: float, rows: tuple[int, ...] | int, trials: Array | None = None) -> Array:
+    """Return the same response in all rows, shape (n,), or (n, 2) with trials, shape (n,)."""
+    if trials is None:
+        return np.full(rows, number)
+    return np.stack([np.full(trials.shape, number), trials], axis=-1)
+
+
+def trials_of(y: Array) -> Array | None:
+    """Return the trials of a response that has some, shape (n,)."""
+    return None if y.ndim == 1 else y[:, 1]
+
+
+def cloglog_positive(count: Family, eta: Sequence[Any], trials: Array | None = None) -> Any:
     """Return log(-log P(Y = 0)), shape (..., n) or broadcastable to it; works on jets."""
     from interlace_core.families import value_of
 
+    zeros = counts(0.0, max(np.shape(value_of(each))[-1:] for each in eta), trials)
+    count = _bound(count, zeros)
     if isinstance(count, ZeroAware):
         return count.cloglog_positive(eta)
-    zeros = np.zeros(max(np.shape(value_of(each))[-1:] for each in eta))
     t = -count.log_density(zeros, eta)
     return np.log(np.where(t > 0, t, np.nan))
 
@@ -76,13 +91,15 @@ def cloglog_positive_derivatives(
     """Return log(-log P(Y = 0)) and its partials, for the rows of y."""
     from interlace_core.families import differentiate
 
+    zeros = counts(0.0, y.shape[0], trials_of(y))
+    count = _bound(count, zeros)
     if isinstance(count, ZeroAware):
         return differentiate(count.cloglog_positive, eta, order, wrt)
-    return cloglog_partials(count.derivatives(np.zeros(y.shape[0]), eta, order, wrt), order, wrt)
+    return cloglog_partials(count.derivatives(zeros, eta, order, wrt), order, wrt)
 
 
 def truncated_moments(
-    count: Family, eta: Sequence[Array], *, variance: bool = False
+    count: Family, eta: Sequence[Array], trials: Array | None = None, *, variance: bool = False
 ) -> tuple[Array, Array]:
     """Return mean and, if asked for, variance given that the count is positive.
 
@@ -92,13 +109,15 @@ def truncated_moments(
         The untruncated family.
     eta : sequence of K ndarrays, each broadcastable to (..., n)
         Its predictors.
+    trials : ndarray, shape (n,), optional
+        Of a family of successes among trials.
     variance : bool
         Whether the variance is wanted; NaN otherwise.
     """
     eta = [np.asarray(each) for each in eta]
     if count.parameters[0].link.name == LINKS["log"].name:
         eta[0] = np.maximum(eta[0], MIN_LOG_MEAN)
-    h = cloglog_positive(count, eta)
+    h = cloglog_positive(count, eta, trials)
     odds = np.exp(-log_positive(h))
     mean = np.asarray(count.mean(eta) * odds)
     if not variance:
@@ -111,45 +130,73 @@ def truncated_moments(
 
 def truncated_cdf(count: Family, y: Array, eta: Sequence[Array]) -> Array:
     """Return P(Y <= y | Y > 0), shape (..., n)."""
-    h = cloglog_positive(count, eta)
+    h = cloglog_positive(count, eta, trials_of(y))
+    successes = y if y.ndim == 1 else y[:, 0]
     below = np.exp(-np.exp(h))
     positive = np.exp(log_positive(h))
     with np.errstate(invalid="ignore", divide="ignore"):
         inside = (count.cdf(y, eta) - below) / positive
-    summed = np.broadcast_to((positive < SUM_BELOW) & (y <= MAX_SUMMED), np.shape(inside))
+    summed = np.broadcast_to((positive < SUM_BELOW) & (successes <= MAX_SUMMED), np.shape(inside))
     if np.any(summed):
-        rows = [np.broadcast_to(each, summed.shape)[summed] for each in (y, *eta)]
+        there = [np.broadcast_to(each, summed.shape)[summed] for each in (successes, *eta)]
+        own = None if y.ndim == 1 else np.broadcast_to(y[:, 1], summed.shape)[summed]
         inside = np.array(inside)
-        inside[summed] = _summed_cdf(count, rows[0], rows[1:])
-    return np.where(y < 1, 0.0, np.clip(inside, 0.0, 1.0))
+        inside[summed] = _summed_cdf(count, there[0], there[1:], own)
+    return np.where(successes < 1, 0.0, np.clip(inside, 0.0, 1.0))
 
 
-def simulate_positive(count: Family, eta: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return draws of the family given that they are positive, shape (..., n)."""
+def simulate_positive(
+    count: Family, eta: Sequence[Array], rng: np.random.Generator, trials: Array | None = None
+) -> Array:
+    """Return draws of the family given that they are positive, shape (..., n).
+
+    With trials (successes, trials) of each, shape (..., n, 2).
+    """
     eta = np.broadcast_arrays(*eta)
-    draws = count.simulate(eta, rng)
+    own = None if trials is None else np.broadcast_to(trials, eta[0].shape)
+    draws = _drawn(count, eta, rng, own)
     for _ in range(REJECTION_ROUNDS):
         again = draws == 0
         if not np.any(again):
-            return draws
-        draws[again] = count.simulate([each[again] for each in eta], rng)
+            break
+        part = None if own is None else own[again]
+        draws[again] = _drawn(count, [each[again] for each in eta], rng, part)
     again = draws == 0
-    draws[again] = _by_inversion(count, [each[again] for each in eta], rng)
-    return draws
+    if np.any(again):
+        part = None if own is None else own[again]
+        draws[again] = _by_inversion(count, [each[again] for each in eta], rng, part)
+    return draws if own is None else np.stack([draws, own], axis=-1)
+
+
+def _drawn(
+    count: Family, eta: Sequence[Array], rng: np.random.Generator, trials: Array | None
+) -> Array:
+    """Return draws, of successes among trials these alone, shape (..., n)."""
+    if trials is None:
+        return count.simulate(eta, rng)
+    rows = count.bind_part(counts(0.0, 0, trials.ravel()))
+    drawn = rows.simulate([each.ravel() for each in eta], rng)
+    return np.array(drawn[..., 0]).reshape(trials.shape)
 
 
 def start_truncated(count: Family, y: Array, weights: Array | None) -> Array:
     """Return the count family's start once the zeros that truncation removed are put back.
 
-    EM steps: as many zeros as the last start implies, then the family's start with them.
+    EM steps: as many zeros as the last start implies, for each number of trials where there are
+    some, then the family's start with them.
     """
-    w = np.ones(y.size) if weights is None else weights
-    padded = np.append(y, 0.0)
+    w = np.ones(y.shape[0]) if weights is None else weights
+    if y.ndim == 1:
+        kinds, kind = np.zeros(1), np.zeros(y.shape[0], dtype=np.intp)
+    else:
+        trials, kind = np.unique(y[:, 1], return_inverse=True)
+        kinds = counts(0.0, 0, trials)
+    of_kind = np.bincount(kind.ravel(), w, len(kinds))
+    padded = np.concatenate([y, kinds])
     eta = count.start(y, weights)
     for _ in range(START_STEPS):
-        p0 = min(_probability_of_zero(count, eta), 0.99)  # at most 99 zeros per count
-        missing = np.sum(w) * p0 / (1.0 - p0)
-        eta = count.start(padded, np.append(w, missing))
+        p0 = np.minimum(_probabilities(count, kinds, eta), 0.99)  # at most 99 zeros per count
+        eta = count.start(padded, np.append(w, of_kind * p0 / (1.0 - p0)))
     return eta
 
 
@@ -197,11 +244,6 @@ def _reweighted(w: Array, zero: BoolArray, own: Array) -> Array:
     return out
 
 
-def _probability_of_zero(count: Family, eta: Array) -> float:
-    """Return f(0) at constant predictors, fixed parameters at their values."""
-    return float(_probabilities(count, np.zeros(1), eta)[0])
-
-
 def _probabilities(inner: Family, y: Array, eta: Array) -> Array:
     """Return f(y) at constant predictors, fixed parameters at their values, shape (m,)."""
     values = [
@@ -211,29 +253,40 @@ def _probabilities(inner: Family, y: Array, eta: Array) -> Array:
     return np.asarray(np.exp(inner.bind_part(y).log_density(y, values)))
 
 
-def _summed_cdf(count: Family, y: Array, eta: Sequence[Array]) -> Array:
-    log_p = log_positive(cloglog_positive(count, eta))
+def _summed_cdf(
+    count: Family, y: Array, eta: Sequence[Array], trials: Array | None = None
+) -> Array:
+    log_p = log_positive(cloglog_positive(count, eta, trials))
     total = np.zeros(y.shape)
     for k in range(1, int(np.max(y, initial=0.0)) + 1):
         rows = np.flatnonzero((y >= k) & (total < COMPLETE))
         if rows.size == 0:
             break
-        term = count.log_density(np.full(rows.size, float(k)), [each[rows] for each in eta])
+        value = counts(float(k), rows.size, None if trials is None else trials[rows])
+        term = _bound(count, value).log_density(value, [each[rows] for each in eta])
         total[rows] += np.exp(term - log_p[rows])
     return total
 
 
-def _by_inversion(count: Family, eta: Sequence[Array], rng: np.random.Generator) -> Array:
+def _by_inversion(
+    count: Family, eta: Sequence[Array], rng: np.random.Generator, trials: Array | None = None
+) -> Array:
     """Return draws by adding up the probabilities of 1, 2, ... until they pass a uniform one."""
-    log_p = log_positive(cloglog_positive(count, eta))
+    log_p = log_positive(cloglog_positive(count, eta, trials))
     left = rng.random(log_p.shape)
     draws = np.ones(log_p.shape)
     rows = np.arange(draws.size)
     for k in range(1, MAX_SUMMED + 1):
         draws[rows] = k
-        term = count.log_density(np.full(rows.size, float(k)), [each[rows] for each in eta])
+        value = counts(float(k), rows.size, None if trials is None else trials[rows])
+        term = _bound(count, value).log_density(value, [each[rows] for each in eta])
         left[rows] -= np.exp(term - log_p[rows])
         rows = rows[left[rows] > 0.0]
         if rows.size == 0:
             break
     return draws
+
+
+def _bound(count: Family, y: Array) -> Family:
+    """Return the family for rows with trials of their own; itself for counts."""
+    return count if y.ndim == 1 else count.bind_part(y)
