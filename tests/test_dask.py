@@ -179,6 +179,18 @@ def test_frames_of_a_result_are_dasks_and_not_computed_yet(two, frame, whole):
         model.in_parts.frame("nothing")
 
 
+def test_what_takes_further_rounds(two, frame, whole):
+    model = interlace.glmer("k ~ x + (1 | g)", apart(frame), "poisson")
+    one = interlace.glmer("k ~ x + (1 | g)", whole, "poisson")
+    np.testing.assert_allclose(model.vcov_robust(), one.vcov_robust(), rtol=1e-3, atol=1e-9)
+    found, wanted = (each.confint("x", method="profile") for each in (model, one))
+    numbers = wanted.select_dtypes("number").columns
+    np.testing.assert_allclose(found[numbers], wanted[numbers], atol=1e-5)
+    draws = model.bootstrap(2, seed=1)
+    assert not draws.failures and draws.values["x"].nunique() == 2
+    assert len(pd.concat(model.in_parts.simulate(3, seed=1))) == model.nobs
+
+
 def test_predictions_for_a_dask_frame(two, frame, whole):
     one = interlace.glmer(FORMULA, whole, "poisson")
     for options in ({}, {"include_re": False, "se": True}, {"type": "population"}):
