@@ -47,7 +47,7 @@ def client():
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": malloc}),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0
         ) as cluster,
         Client(cluster) as client,
     ):
