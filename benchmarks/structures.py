@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -102,19 +101,19 @@ cat(sprintf("[%.4f, %.8f, \\"%s\\"]\\n", took, as.numeric(m$fit$objective) * -1,
 """
 
 
-def timed(command: list[str], limit: float) -> list[object] | None:
-    """Return seconds, log-likelihood and status; None for a fit that took too long or failed."""
+def timed(command: list[str], limit: float) -> list[object] | str:
+    """Return seconds, log-likelihood and status; else in a word why there are none."""
     try:
         run = subprocess.run(
             command, env={**os.environ, **ONE_CORE}, capture_output=True, text=True,
             timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return None
+        return f"> {limit:.0f}"
     lines = run.stdout.strip().splitlines()
     if run.returncode or not lines:
         print(run.stderr[-500:], file=sys.stderr)
-        return None
+        return "failed"
     found: list[object] = json.loads(lines[-1])
     return found
 
@@ -136,19 +135,20 @@ def main() -> None:
                 make(size).to_csv(path, index=False)
                 command = [sys.executable, "-W", "ignore", "-c", OURS, path, kind, response, left]
                 mine = timed(command, given.limit)
-                peer = None
-                if theirs is not None and shutil.which("Rscript"):
+                peer: list[object] | str = "has none"
+                if theirs is not None:
                     peer = timed(["Rscript", "-e", THEIRS, path, theirs, response], given.limit)
-                print(_row(kind, size, mine, peer, theirs is not None, given.limit), flush=True)
+                print(row(kind, size, mine, peer), flush=True)
 
 
-def _row(kind, size, mine, peer, has_peer, limit) -> str:  # type: ignore[no-untyped-def]
-    over = f"> {limit:.0f}"
-    times = [over if each is None else f"{each[0]:.2f}" for each in (mine, peer)]
-    gap = f"{mine[1] - peer[1]:.1e}" if mine and peer else ""
-    shown = [kind, str(size), times[0], times[1] if has_peer else "has none"]
-    shown += [f"{mine[1]:.6f}" if mine else "", gap, mine[2] if mine else ""]
-    return f"| {' | '.join(shown)} |"
+def row(kind: str, size: int, mine: list[object] | str, peer: list[object] | str) -> str:
+    """Return a row of the table."""
+    times = [each if isinstance(each, str) else f"{each[0]:.2f}" for each in (mine, peer)]
+    shown = [kind, str(size), *times]
+    if isinstance(mine, str):
+        return f"| {' | '.join([*shown, '', '', ''])} |"
+    gap = "" if isinstance(peer, str) else f"{float(str(mine[1])) - float(str(peer[1])):.1e}"
+    return f"| {' | '.join([*shown, f'{mine[1]:.6f}', gap, str(mine[2])])} |"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from interlace.data.held import hold_family, hold_in
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
 from interlace.data.starting import named_start
-from interlace.parts.sources import asked_of
+from interlace.parts.opening import asked_of, in_pieces, opened
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -27,6 +27,7 @@ from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 from interlace_core.registry.answers import require_answers
 from interlace_core.registry.blame import guard
+from interlace_core.registry.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def prepare(
     optimizer: Optimizer,
     covariance: CovarianceLookup,
     compiled: Compiled | None = None,
+    registry: Registry | None = None,
 ) -> Prepared:
     """Return what a fit needs: the model as arrays beside the components that fit it.
 
@@ -69,6 +71,8 @@ def prepare(
         From the name of a covariance structure to its class.
     compiled : Compiled, optional
         Compiled code that may serve the family; without any, NumPy does all.
+    registry : Registry, optional
+        Knows who opens data that lie elsewhere; that of the process by default.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def prepare(
     _require_available(optimizer, request.who)
     with guard(None, "data"):
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
-        model = _model(request, family, covariance, hold, compiled, approximation)
+        model = _model(request, family, covariance, hold, compiled, approximation, registry)
     _require_maps(model.problem, request.who)
     require_answers(model.problem)
     with guard(approximation, "check"):
@@ -97,24 +101,28 @@ def _model(
     hold: Any,
     compiled: Compiled | None,
     approximation: Approximation,
+    registry: Registry | None,
 ) -> Model:
     """Return the model that is asked for, in parts where its data are read part by part."""
 
     def held(model: Model) -> Model:
         return hold_in(model, hold, request.who)
 
-    asked = asked_of(request.data)
-    if asked is not None:
-        from interlace.parts.building import model_in_parts
-        from interlace.parts.distinct import model_of_distinct
-
-        counted = model_of_distinct(asked, request, family, covariance, held, approximation)
-        if counted is None:
-            return model_in_parts(asked, request, family, covariance, held, compiled)
-        model = counted
-    else:
+    where = asked_of(request.data, registry)
+    if where is None:
         model = held(build_problem(request, family, covariance=covariance))
-    return replace(model, problem=replace(model.problem, compiled=compiled))
+        return replace(model, problem=replace(model.problem, compiled=compiled))
+    from interlace.parts.building import Asked, model_in_parts
+    from interlace.parts.distinct import model_of_distinct
+    from interlace.parts.reading import read_model
+
+    frames = opened(where, registry)
+    reading = read_model(request, frames.columns)
+    asked = Asked(request, family, covariance, held, compiled, where.rows)
+    counted = model_of_distinct(frames, reading, asked, approximation) if where.distinct else None
+    if counted is None:
+        return model_in_parts(in_pieces(frames, reading, where), reading, asked)
+    return replace(counted, problem=replace(counted.problem, compiled=compiled))
 
 
 def fit_prepared(

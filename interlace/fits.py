@@ -23,10 +23,11 @@ from interlace.data.problem import Model
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
+from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
 from interlace.formulas.limits import Limits
-from interlace.parts.afterwards import effects_of_all, etas, reporting, words_of
+from interlace.parts.afterwards import Seen, effects_of_all, eta_in, of_parts, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
 from interlace.progress import Progress
@@ -38,6 +39,7 @@ from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
+from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import release
 from interlace_core.fitting.exact import refuse_exact
 from interlace_core.fitting.fitted import Fit
@@ -166,6 +168,7 @@ def prepared(
         as_optimizer(registry, options, request.who),
         lambda name: registry.covariance(name, prefer=options.prefer),
         _compiled(registry, family, options, request.who),
+        registry,
     )
     model = ready.model
     with guard(None, "data"):
@@ -177,6 +180,7 @@ def prepared(
             standard_of(model.problem).problem,
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
+    warn_of_many(model.problem, request.who)
     noted = replace(model, notes=(*model.notes, *notes))
     return replace(ready, model=noted, approximation=approximation)
 
@@ -285,7 +289,7 @@ def record_of(
     settings = _settings(ready, fit, request, options)
     effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
-        if all(may_be_exact(part, eta, _is_doubtful(fit)) for part, eta in etas(problem, fit)):
+        if all(of_parts(problem, fit, _may_be_exact, _is_doubtful(fit))):
             refuse_exact(problem)
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
@@ -321,6 +325,10 @@ def record_of(
         known_notes=model.notes,
         training=training,
     )
+
+
+def _may_be_exact(part: Problem, seen: Seen, doubtful: bool) -> bool:
+    return may_be_exact(part, eta_in(part, seen), doubtful)
 
 
 def _is_doubtful(fit: Fit) -> bool:

@@ -27,6 +27,7 @@ from interlace.formulas.formula import parse_formula
 from interlace.formulas.limits import NO_LIMITS
 from interlace.formulas.tokens import Source, tokenise
 from interlace.inference.parameters import term_covariances
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.linear import LMMResult
 from interlace.ordinal import CLMMResult
 from interlace.prediction.average import average, prior_covariance
@@ -179,7 +180,9 @@ class MixedModel(ModelAbstract):  # type: ignore[misc]
             modeldata=frame,
             package="interlace",
             # a variance at 0 counts as known
-            vcov=np.nan_to_num(result.fit.vcov[self._first :, self._first :], nan=0.0),
+            vcov=boundary_as_known(result.fit.vcov, [each.place for each in result.coefficients])[
+                self._first :, self._first :
+            ],
             variable_names=[response, *columns],
         )
         super().__init__(result, vault)

@@ -215,6 +215,7 @@ class CLMMResult(GLMMResult):
                 f"{', '.join(map(repr, OF_ANY_FIT))}, which use the numbers of the categories; "
                 f"got {type!r}."
             )
+        from interlace.prediction.elsewhere import frames_for, predict_elsewhere
         from interlace.prediction.kinds import as_asked
         from interlace.prediction.predict import predict, predict_each, require_interval
         from interlace.prediction.target import category_targets
@@ -230,6 +231,10 @@ class CLMMResult(GLMMResult):
                 f"predict: type={type!r} is no observation, and has no "
                 f"{listed(uncertainty)} of that kind. Ask for interval='confidence' of 'prob'."
             )
+        frames = None if newdata is None else frames_for(newdata)
+        if frames is not None:
+            options = {"type": type, "include_re": include_re, "new_levels": new_levels}
+            return predict_elsewhere(self, frames, {**options, **uncertainty}, {"offset": offset})
         each = predict_each(
             self,
             newdata,

@@ -11,6 +11,7 @@ from interlace_core.messages.errors import (
     DataError,
     DataWarning,
     FormulaError,
+    InterlaceError,
     OptionError,
     ResponseError,
     UnknownNameError,
@@ -507,3 +508,40 @@ def test_strong_but_determined_effect_is_no_separation(data):
     assert fit.converged
     assert abs(fit.fe_params["x"]) > 2.0 * fit.fe_bse["x"]
     assert fit.notes == ()
+
+
+SIZES = pd.DataFrame(
+    {
+        "y": [1.0, 2.0, 0.0, 3.0, 1.0, 2.0],
+        "z": [0.3, -1.2, 0.8, 2.1, -0.4, 0.7],
+        "x": [0.1, 0.5, -0.7, 1.1, 0.2, -0.3],
+        "g": list("aabbcc"),
+        "v": [1.0, 1.0, 2.0, 1.0, 1.0, 2.0],
+    }
+)
+TOO_LARGE_OR_SMALL = {
+    "a column": lambda s: interlace.fit("z ~ x + (1 | g)", SIZES.assign(x=SIZES["x"] * s)),
+    "a slope": lambda s: interlace.glmer(
+        "y ~ 1 + (0 + x | g)", SIZES.assign(x=SIZES["x"] * s), "poisson"
+    ),
+    "the response": lambda s: interlace.fit("z ~ x + (1 | g)", SIZES.assign(z=SIZES["z"] * s)),
+    "weights": lambda s: interlace.glmer(
+        "y ~ x + (1 | g)", SIZES, "poisson", weights=SIZES["v"] * s
+    ),
+    "known variances": lambda s: interlace.fit(
+        "z ~ x + (1 | g)", SIZES, known_variance=SIZES["v"] * s
+    ),
+    "an offset": lambda s: interlace.fit("z ~ x + (1 | g)", SIZES, offset=SIZES["v"] * s),
+    "hold": lambda s: interlace.fit("z ~ x + (1 | g)", SIZES, hold={"x": s}),
+    "start": lambda s: interlace.fit("z ~ x + (1 | g)", SIZES, start={"x": s}),
+}
+
+
+@pytest.mark.parametrize("size", [1e160, 1e307, 1e-160, 5e-324])
+@pytest.mark.parametrize("what", TOO_LARGE_OR_SMALL)
+def test_numbers_whose_squares_are_none_are_refused(what, size):
+    if what in ("hold", "start") and size < 1.0:
+        return  # next to 0
+    with pytest.raises(InterlaceError, match="expected (a number|numbers|positive numbers)"):
+        TOO_LARGE_OR_SMALL[what](size)
+    assert TOO_LARGE_OR_SMALL[what](1.0 if what in ("hold", "start") else 1e3).nobs == 6

@@ -9,9 +9,9 @@ from scipy.stats import f as f_distribution
 
 import interlace
 from interlace.inference.bootstrap import Bootstrap
+from interlace.inference.draws import draw_predictors
 from interlace.inference.residuals import just_below
 from interlace.inference.scaled_residuals import ScaledResiduals
-from interlace.inference.simulation import draw_predictors
 from interlace.inference.small_samples import Spread, f_test
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.registry import default_registry

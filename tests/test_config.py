@@ -328,3 +328,14 @@ def test_every_value_of_new_levels_can_be_configured() -> None:
     for value in ("population", "error", "marginal", "sample"):
         with options(new_levels=value):
             assert Config().resolve("new_levels") == value
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "[" * 5000, "{a = " * 2000], ids=["digits", "brackets", "tables"]
+)
+def test_more_digits_or_brackets_than_python_reads_are_refused(project: Path, text: str) -> None:
+    with pytest.raises(OptionError, match="optimizer_options"):
+        make(project, {"INTERLACE_OPTIMIZER_OPTIONS": text}).resolve("optimizer_options")
+    write_user(project, f"optimizer_options = {text}")
+    with pytest.raises(OptionError, match="cannot be read as TOML"):
+        make(project).resolve("optimizer_options")

@@ -76,6 +76,12 @@ def test_latent_variances_are_those_of_the_distributions(link):
     assert family.latent_variance(eta) == pytest.approx(wanted, rel=1e-14)
 
 
+def test_the_latent_variance_has_the_scale_squared():
+    family = default_registry().family("cumulative")(link="probit", scaled=True)
+    eta = [np.zeros(3)] * (len(family.parameters) - 1) + [np.log([1.0, 2.0, 3.0])]
+    assert family.latent_variance(eta) == pytest.approx([1.0, 4.0, 9.0], rel=1e-14)
+
+
 def test_the_latent_variance_of_aranda_ordaz_is_that_of_its_density():
     """lambda 1 is the logistic; another by integrating the density numerically."""
     family = default_registry().family("cumulative")(link="aranda-ordaz", scaled=True)

@@ -10,7 +10,9 @@ import interlace
 from interlace.data.request import ModelRequest
 from interlace.errors import DataError, NotAvailableError, OptionError, UnsupportedModelError
 from interlace.fits import options_in_force, prepared
+from interlace.inference.draws import generators
 from interlace.parts import aside
+from interlace.parts.drawing import problem_of_draw
 from interlace.parts.engine import LocalParts
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract.parts import Sums
@@ -186,9 +188,9 @@ def test_what_belongs_to_rows_comes_part_by_part(folder, frame):
 
 
 def test_too_many_levels_keep_their_names_to_themselves(folder, frame, monkeypatch):
-    from interlace.parts import building
+    from interlace.parts import afterwards
 
-    monkeypatch.setattr(building, "MOST_NAMED", 5)
+    monkeypatch.setattr(afterwards, "MOST_NAMED", 5)
     model = interlace.glmer("k ~ x + (1 | g)", parts(folder), "poisson")
     assert model.ngroups == {"g": 24}
     whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")
@@ -208,12 +210,9 @@ REFUSED = {
     "resid": lambda m: m.resid,
     "residuals": lambda m: m.residuals(),
     "predict": lambda m: m.predict(),
-    "profile": lambda m: m.profile(),
-    "confint by profile": lambda m: m.confint(method="profile"),
-    "bootstrap": lambda m: m.bootstrap(3),
+    "bootstrap of a statistic": lambda m: m.bootstrap(3, statistic=lambda r: {"llf": r.llf}),
     "simulate": lambda m: m.simulate(2),
     "influence": lambda m: m.influence(),
-    "vcov_robust": lambda m: m.vcov_robust(),
     "r2": lambda m: m.r2(),
     "accuracy": lambda m: m.accuracy(),
     "drop1": lambda m: m.drop1(),
@@ -233,6 +232,58 @@ def model(folder):
 def test_what_needs_all_rows_is_refused_in_words(name, model):
     with pytest.raises(NotAvailableError, match="lie in parts"):
         REFUSED[name](model)
+
+
+def test_profiles_and_robust_covariances_are_those_of_all_rows(model, folder, frame):
+    whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")
+    np.testing.assert_allclose(model.vcov_robust(), whole.vcov_robust(), rtol=1e-3, atol=1e-9)
+    found, wanted = (each.confint(method="profile") for each in (model, whole))
+    numbers = wanted.select_dtypes("number").columns
+    np.testing.assert_allclose(found[numbers], wanted[numbers], atol=1e-5)
+    table = model.profile("x", points=5).points
+    assert np.all(np.diff(table["zeta"]) > 0.0)
+    nested = interlace.glmer("k ~ year + (1 | g / h)", parts(folder), "poisson")
+    one = interlace.glmer("k ~ year + (1 | g / h)", frame, "poisson")
+    scale = np.sqrt(np.diag(one.vcov_robust()))
+    apart = (nested.vcov_robust() - one.vcov_robust()) / np.outer(scale, scale)
+    assert np.max(np.abs(apart.to_numpy())) < 1e-3
+    with pytest.raises(OptionError, match="cluster must be a grouping factor"):
+        model.vcov_robust(cluster=frame["f"])
+    linear = interlace.fit("r ~ x + (1 | g)", parts(folder), method="ML")
+    with pytest.raises(UnsupportedModelError, match="takes all rows at once"):
+        linear.confint(method="profile")
+
+
+def test_draws_and_the_parametric_bootstrap_are_made_by_the_parts(model, folder, frame):
+    whole = interlace.glmer("k ~ x + (1 | g)", frame, "poisson")
+    drawn = pd.concat(model.in_parts.simulate(200, seed=1))
+    again = pd.concat(model.in_parts.simulate(200, seed=1))
+    assert drawn.equals(again)
+    assert not drawn["sim_1"].equals(drawn["sim_2"])
+    means = np.concatenate(list(model.in_parts.fitted()))
+    error = (drawn.mean(axis=1).to_numpy() - means) / np.sqrt(means / 200)
+    assert np.sqrt(np.mean(np.square(error))) == pytest.approx(1.0, abs=0.1)
+    new = pd.concat(model.in_parts.simulate(200, seed=1, conditional=False))
+    assert new.to_numpy().var() > 1.1 * drawn.to_numpy().var()
+    # the draws of the parts, fitted as a frame
+    sample = model.bootstrap(4, seed=3)
+    assert not sample.failures
+    numbers = [int(each.integers(2**62)) for each in generators(3, 4)]
+    problem = problem_of_draw(model.training.problem, model.fit, numbers[2], False)
+    pieces = zip(sorted(folder.glob("*.parquet")), problem.parts.ask(drawn_response), strict=True)
+    rows = [pd.read_parquet(p).dropna(subset="x").assign(k=y) for p, y in pieces]
+    one = interlace.glmer("k ~ x + (1 | g)", pd.concat(rows), "poisson")
+    assert sample.values.loc[2, "x"] == pytest.approx(
+        one.fe_params["x"], abs=1e-4 * one.fe_bse["x"]
+    )
+    assert whole.bootstrap(2, seed=1).values.shape == (2, sample.values.shape[1])
+    forgetful = interlace.glmer("k ~ x + (1 | g)", parts(folder, memory=0), "poisson")
+    found = forgetful.bootstrap(4, seed=3).values
+    np.testing.assert_allclose(found, sample.values, atol=1e-5)
+
+
+def drawn_response(part):
+    return part.y
 
 
 def test_what_a_result_offers(model, frame):
@@ -280,7 +331,7 @@ def test_groups_in_several_parts_are_refused_with_what_to_run(data, tmp_path):
     path, where = tmp_path / "all.parquet", tmp_path / "together"
     data.to_parquet(path, index=False, row_group_size=50)
     apart = interlace.in_parts(str(path), rows=60, distinct=False)
-    with pytest.raises(DataError, match=r"each level of 'g' in one file .* interlace\.shuffle"):
+    with pytest.raises(DataError, match=r"each level of 'g' in one piece.* interlace\.shuffle"):
         interlace.glmer("k ~ x + (1 | g)", apart, "poisson")
     together = interlace.shuffle(str(path), on="g", folder=where, files=6)
     model = interlace.glmer("k ~ x + (1 | g / h)", interlace.in_parts(together, rows=60), "poisson")
@@ -401,7 +452,7 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         new = d.dropna().head(5)
         np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
     with pytest.raises(NotAvailableError):
-        model.bootstrap(3)
+        model.simulate(3)
 
 
 def test_many_distinct_rows_are_not(folder):
@@ -445,3 +496,23 @@ def test_all_arrays_of_a_part_that_is_put_aside_lie_in_its_file(tmp_path, monkey
     there = Laplace().objective(found)(psi)
     assert there.value == wanted.value
     assert np.array_equal(there.gradient, wanted.gradient)
+
+
+@pytest.mark.parametrize("name", ["__rows__", "count_all", "n_sum", "*", "^y$", 'a"b', "0"])
+@pytest.mark.parametrize("kind", ["parquet", "lazy", "duckdb"])
+def test_names_of_columns_are_no_words_of_what_reads_them(kind, name, tmp_path):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.poisson(2.0, 200), "g": np.repeat(np.arange(10), 20)})
+    data[name] = rng.integers(0, 3, 200)
+    path = tmp_path / "data.parquet"
+    data.to_parquet(path)
+    whole = interlace.glmer("y ~ x + (1 | g)", data.rename(columns={name: "x"}), "poisson")
+    for distinct in (True, False):
+        source = {
+            "parquet": lambda: str(path),
+            "lazy": lambda: pytest.importorskip("polars").scan_parquet(path),
+            "duckdb": lambda: pytest.importorskip("duckdb").read_parquet(str(path)),
+        }[kind]()
+        asked = interlace.in_parts(source, distinct=distinct)
+        model = interlace.glmer(f"y ~ Q('{name}') + (1 | g)", asked, "poisson")
+        assert model.llf == pytest.approx(whole.llf, rel=1e-10)

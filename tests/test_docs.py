@@ -38,6 +38,10 @@ NEXT_TO_0 = 1e-8
 """Difference that is rounding, whatever digits are shown of it: what a fit has left to gain."""
 
 
+NEEDS = {"on-a-cluster.md": "interlace_dask"}
+"""What pages need that may not be installed."""
+
+
 class Block(NamedTuple):
     """A code block, with the line of the page on which its code begins, and what it prints."""
 
@@ -48,9 +52,13 @@ class Block(NamedTuple):
 
 
 @pytest.mark.filterwarnings("default::interlace_core.messages.errors.InterlaceWarning")
+# processes of a pool are forked, of whatever the other pages left running
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.filterwarnings("error::interlace_core.messages.errors.ConvergenceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page_runs(page, tmp_path, monkeypatch):
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     # A module of its own, so that what a page defines can be pickled and inspected.

@@ -9,7 +9,8 @@ from scipy.stats import norm
 
 import interlace
 from interlace.inference.bootstrap import Bootstrap
-from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.inference.draws import generators
+from interlace.inference.simulation import draw, new_predictors
 from interlace.refits.near import fit_near, known_fit
 from interlace.refits.refit import with_response
 from interlace_core.fitting.fit import fit_problem

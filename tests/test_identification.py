@@ -21,8 +21,15 @@ from interlace_core.calculus.links import LINKS
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.covariances import Diagonal, Unstructured
-from interlace_core.messages.errors import DataError, FormulaError, ResponseError
+from interlace_core.messages.errors import (
+    ConvergenceWarning,
+    DataError,
+    DataWarning,
+    FormulaError,
+    ResponseError,
+)
 from interlace_families.gaussian import GaussianFamily
+from reference_fits import load_data
 
 LME4 = {
     ("Reaction ~ Days + (Days | Subject)", "two"): (
@@ -520,5 +527,35 @@ def test_far_more_numbers_are_refused_by_every_call_and_for_every_parameter(fram
 
 def test_numbers_that_groups_show_are_no_ground_to_refuse(frames):
     # ten days of each subject show all 55 numbers; times of one diagonal have one number each
-    assert notes_of("count ~ 1 + (0 + day | Subject)", frames["all"], "poisson") == ()
-    notes_of("count ~ 1 + diag(0 + obs | day)", frames["all"], "poisson")
+    with pytest.warns(DataWarning, match="parameters, for 180 rows"):  # they take long
+        assert notes_of("count ~ 1 + (0 + day | Subject)", frames["all"], "poisson") == ()
+        notes_of("count ~ 1 + diag(0 + obs | day)", frames["all"], "poisson")
+
+
+def test_a_covariance_with_more_parameters_than_rows_tell_of_is_warned_about_before_the_fit():
+    sleep = load_data("sleepstudy")
+    data = sleep.assign(
+        day=sleep["Days"].astype(int).astype(str), slow=(sleep["Reaction"] > 300.0).astype(int)
+    )
+    begun = []
+    with pytest.warns(
+        DataWarning, match=r"\(1 \+ day \| Subject\) has 55 parameters, for 180 rows"
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            interlace.glmer(
+                "slow ~ Days + (day | Subject)", data, "binomial", callback=interrupt(begun)
+            )
+    assert len(begun) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        for term in ("(Days | Subject)", "diag(0 + day | Subject)"):
+            with pytest.warns(ConvergenceWarning, match="stopped"):
+                interlace.glmer(f"slow ~ Days + {term}", data, "binomial", callback=lambda _: True)
+
+
+def interrupt(begun):
+    def called(step):
+        begun.append(step)
+        raise KeyboardInterrupt
+
+    return called

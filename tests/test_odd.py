@@ -20,6 +20,11 @@ from odd.run import ended, judged
 from odd.values import MAKERS
 
 DOORS = doors()
+PUBLIC = [
+    name
+    for name in interlace.__all__
+    if inspect.isfunction(getattr(interlace, name)) and name not in ("anova", "options", "plugins")
+]
 NOT_TRIED = {"joint_test", "prediction_interval"}
 """For use within the library, and of fits with known variances alone."""
 
@@ -41,12 +46,15 @@ def test_every_argument_of_a_method_has_a_door(cls):
             tried.setdefault(part.split(" ")[0], set()).update(door.legal)
     for name, arguments in public_methods(cls):
         assert name in tried, f"{cls.__name__}.{name} is not in tests/odd/calls.py"
-        assert arguments <= tried[name] | {"refit", "kind"}, (name, arguments - tried[name])
+        assert arguments <= tried[name] | {"refit", "kind", "options"}, (
+            name,
+            arguments - tried[name],
+        )
 
 
 def test_every_argument_of_a_function_has_a_door():
     tried = {door.name: set(door.legal) for door in DOORS}
-    for name in ("glmer", "fit", "clmm", "power", "pedigree", "normal", "load"):
+    for name in PUBLIC:
         arguments = set(inspect.signature(getattr(interlace, name)).parameters)
         assert arguments <= tried[name] | {"link", "kernels", "threads", "nominal", "scale"}, (
             name,
@@ -117,3 +125,21 @@ def test_a_group_with_a_letter_that_cannot_be_written_is_fitted_and_shown_or_ref
     assert fit.llf == interlace.glmer("y ~ x + (1 | g)", D, "poisson").llf
     with pytest.raises(InterlaceError):
         fit.save("/no/such/folder/m")
+
+
+@pytest.mark.parametrize("path", ["", " ", "\0", "x" * 5000, "*\0", ".", b"x"])
+def test_a_text_that_is_no_path_of_data_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InterlaceError, match="data"):
+        interlace.fit("z ~ x + (1 | g)", path)
+    with pytest.raises(InterlaceError, match="data"):
+        interlace.glmer("y ~ x", interlace.in_parts(path), "poisson")
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [(("effects",), {}), (("residuals",), {"nonsense": 1}), (("path", 1, 2), {})],
+)
+def test_a_picture_with_other_arguments_is_refused(what, options):
+    with pytest.raises(InterlaceError, match="plot: expected the arguments of plots"):
+        fits()["glmm"].plot(*what, **options)

@@ -12,8 +12,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from interlace.plots.canvas import ACCENT, INK, MARKS, PALE, PALETTE, style_of
-from interlace.plots.categories import category_colours
+import interlace
+from interlace import datasets, plots
+from interlace.plots.colours import DARK, LIGHT, MARKS, category_colours, colours_on, style_of
 
 LEAST = 25.0
 
@@ -60,8 +61,13 @@ def least_distance(colours: tuple[str, ...], deficiency: str) -> float:
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 @pytest.mark.parametrize(
-    "colours", [PALETTE, (INK, ACCENT, PALE, "#ffffff"), (*PALETTE, "#ffffff")],
-    ids=["palette", "ink, accent, pale", "palette on white"],
+    "colours",
+    [
+        (*LIGHT.palette, "#ffffff"), (LIGHT.ink, LIGHT.accent, LIGHT.pale, "#ffffff"),
+        (*DARK.palette, "#000000"), (DARK.ink, DARK.accent, DARK.pale, "#000000"),
+        (*DARK.palette, "#1e1e1e"),
+    ],
+    ids=["palette on white", "ink on white", "palette on black", "ink on black", "on dark grey"],
 )  # fmt: skip
 def test_colours_are_apart_for_every_reader(colours: tuple[str, ...], deficiency: str) -> None:
     assert least_distance(colours, deficiency) >= LEAST
@@ -74,16 +80,39 @@ def test_the_distance_tells_a_palette_that_is_not_safe() -> None:
 
 
 def test_colour_is_never_the_only_difference() -> None:
-    styles = [style_of(i) for i in range(2 * len(PALETTE))]
+    styles = [style_of(i) for i in range(2 * len(LIGHT.palette))]
     assert len({tuple(each.values()) for each in styles}) == len(styles)
-    assert len({each["marker"] for each in styles[: len(PALETTE)]}) == len(MARKS)
+    assert len({each["marker"] for each in styles[: len(LIGHT.palette)]}) == len(MARKS)
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
-def test_ordered_categories_are_apart_and_in_order(count: int, deficiency: str) -> None:
-    rgb = category_colours(count)[:, :3]
+def test_ordered_categories_are_apart_and_in_order(count, colours, deficiency) -> None:
+    rgb = category_colours(count, colours)[:, :3]
     linear_rgb = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = [lab(DEFICIENCIES[deficiency] @ each) for each in linear_rgb]
     assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) >= CATEGORIES
     assert (np.diff([each[0] for each in seen]) > 0.0).all()  # lighter and lighter
+
+
+def test_colours_follow_the_background() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    data = datasets.load("cbpp")
+    model = interlace.glmer(
+        "incidence / size ~ period + (1 | herd)", data, "binomial", weights="size"
+    )
+    for style, expected in (("default", LIGHT), ("dark_background", DARK)):
+        with pyplot.style.context(style):
+            ax = plots.effects(model, "period", data)
+            assert colours_on(ax) is expected
+            assert ax.lines[-1].get_color() == expected.palette[0]
+    ax.set_facecolor("none")
+    ax.figure.set_facecolor("#202020")
+    assert colours_on(ax) is DARK
+    ax.figure.set_facecolor("none")  # nothing is known of what stands behind
+    assert colours_on(ax) is LIGHT
+    pyplot.close("all")

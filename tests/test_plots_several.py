@@ -257,6 +257,14 @@ def test_scaled_residuals_have_their_tests_in_the_panel() -> None:
         plots.scaled_residuals(model, sleep().scaled_residuals(20))
 
 
+def test_panels_are_as_wide_whatever_is_written_in_them() -> None:
+    for model in (salamanders("poisson", "~ mined"), sleep()):
+        panels = plots.scaled_residuals(model, n=50)
+        panels[0].figure.draw_without_rendering()
+        widths = [each.get_position().width for each in panels]
+        assert min(widths) > 0.35, widths
+
+
 def test_no_zeros_no_test_of_zeros() -> None:
     left, _ = plots.scaled_residuals(sleep(), n=50)
     assert [each.get_text().split()[0] for each in left.texts] == [

@@ -540,3 +540,26 @@ def test_gradients_are_those_of_differences_in_standard_and_in_given_units():
         step = 1e-5 * np.eye(psi.size)[k]
         rise = evaluate(psi + step).value - evaluate(psi - step).value
         assert gradient[k] == pytest.approx(rise / 2e-5, rel=1e-5, abs=1e-5)
+
+
+def test_priors_stay_with_an_objective_from_a_given_mode():
+    fit = interlace.glmer("y ~ x + (1 | g)", few(), "poisson", priors={"x": normal(0, 0.1)})
+    problem, approximation, psi = fit.training.problem, fit.training.approximation, fit.fit.psi
+    found = approximation.objective_from(problem, np.zeros(fit.fit.mode.size))(psi + 0.1)
+    usual = approximation.objective(problem)(psi + 0.1)
+    assert found.value == pytest.approx(usual.value, rel=1e-9)
+    assert found.gradient == pytest.approx(usual.gradient, rel=1e-6, abs=1e-6)
+
+
+def test_a_prior_of_two_terms_with_one_variance_counts_once():
+    data = few().assign(h=lambda d: np.arange(len(d)) % 5)
+    fit = interlace.glmer(
+        "y ~ x + (1 | g) + (1 | h)",
+        data,
+        "poisson",
+        hold={"sd(Intercept | h)": "sd(Intercept | g)"},
+        priors={"sd": gamma(2, 3)},
+    )
+    (sd,) = fit.theta
+    penalty = fit.training.approximation.penalty(fit.training.problem, fit.fit.psi)
+    assert penalty == pytest.approx(-stats.gamma(2, scale=1 / 3).logpdf(abs(sd)), rel=1e-9)

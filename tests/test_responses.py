@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import interlace
-from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.inference.draws import generators
+from interlace.inference.simulation import draw, new_predictors
 from interlace.refits import responses
 from interlace.refits.near import known_fit
 from interlace.refits.refit import with_response

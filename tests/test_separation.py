@@ -344,3 +344,53 @@ def test_the_look_before_the_programme_has_no_units():
     # 7 is 70,000 standard deviations away: its square times 1e-16 is 5e-7
     assert found[0] == pytest.approx(found[1], rel=1e-4)
     assert found[0] < SUSPECT_SE**2
+
+
+def of_a_level_that_lacks_a_category(lost, structure="~ w"):
+    """Three categories, of which level b of w has none of one."""
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame({"g": np.repeat(np.arange(12), 10), "x": rng.normal(size=120)})
+    d["w"] = rng.choice(["a", "b"], 120)
+    effect = rng.normal(0.0, 0.7, 12)[d["g"]]
+    latent = 0.7 * d["x"] + effect + rng.logistic(size=120)
+    d["r"] = 1 + (latent > -1.0) + (latent > 1.0)
+    d.loc[(d["w"] == "b") & (d["r"] == lost), "r"] = 2
+    return interlace.clmm("r ~ x + (1 | g)", d, nominal=structure), d
+
+
+@pytest.mark.parametrize("structure", ["~ w", "~ 0 + w"])
+@pytest.mark.parametrize(("lost", "which", "sign"), [(3, 2, 1.0), (1, 1, -1.0)])
+def test_a_nominal_effect_without_finite_estimate_is_named(lost, which, sign, structure):
+    name = "w[T.b]" if structure == "~ w" else "w[b]"
+    words = rf"column '{re.escape(name)}' of threshold_{which} separates the response"
+    with pytest.warns(ConvergenceWarning, match=words):
+        fit, d = of_a_level_that_lacks_a_category(lost, structure)
+    assert fit.fit.verdict.status == "optimum"
+    assert "optimum at a limit: column" in fit.fit.verdict.message
+    assert sign * fit.params_of(f"threshold_{which}")[name] > 10.0
+    # the supremum: that of the model in which b is cut once, at the other threshold
+    key = f"threshold_{which}: {name}"
+    held = interlace.clmm("r ~ x + (1 | g)", d, nominal=structure, hold={key: sign * 30.0})
+    assert fit.llf == pytest.approx(held.llf, abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        some = interlace.clmm(
+            "r ~ x + (1 | g)", d, nominal=structure, priors={key: interlace.normal(0, 2.5)}
+        )
+    assert np.isfinite(some.bse_of(f"threshold_{which}")[name])
+
+
+def test_a_column_of_the_location_is_named_beside_a_nominal_effect():
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"g": np.repeat(np.arange(10), 12), "w": rng.choice(["a", "b"], 120)})
+    latent = rng.normal(0.0, 0.5, 10)[d["g"]] + rng.logistic(size=120)
+    d["r"] = 1 + (latent > -0.5) + (latent > 1.0)
+    d.loc[(d["w"] == "b") & (d["r"] == 3), "r"] = 2
+    d["high"] = 0.0
+    d.loc[d.index[d["r"] == 3][:6], "high"] = 1.0
+    with pytest.warns(ConvergenceWarning) as said:
+        fit = interlace.clmm("r ~ high + (1 | g)", d, nominal="~ w")
+    words = " ".join(str(each.message) for each in said)
+    assert "column 'high' separates the response" in words
+    assert "column 'w[T.b]' of threshold_2 separates the response" in words
+    assert fit.fit.verdict.converged

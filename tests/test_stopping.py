@@ -122,3 +122,32 @@ def test_a_stopped_fit_is_saved_as_one(tmp_path):
     fit.save(tmp_path / "m.interlace")
     again = interlace.load(tmp_path / "m.interlace")
     assert again.status == fit.status and not again.converged
+
+
+def test_after_a_fit_without_a_covariance_no_uncertainty_is_said():
+    """Only conditional on the parameters would it be known, and look far too small."""
+    data = load_data("cbpp")
+    with pytest.warns(ConvergenceWarning, match="stopped"):
+        fit = interlace.glmer(
+            "incidence / size ~ period * lead + (1 | herd)",
+            data.assign(lead=np.arange(len(data)) % 2),
+            "binomial",
+            weights="size",
+            callback=lambda step: True,
+        )
+    assert np.isnan(fit.vcov().to_numpy()).all()
+    new = data.head(3).assign(lead=[0, 1, 0])
+    for interval in (None, "confidence", "prediction"):
+        found = fit.predict(new, se=True, interval=interval, seed=1)
+        assert found["fit"].notna().all()
+        assert found.drop(columns="fit").isna().to_numpy().all()
+    tests = fit.term_tests(type=2)
+    assert tests["chisq"].isna().all() and tests["df"].tolist() == [3, 1, 3]
+    assert np.isnan(fit.influence(exact=0).cook.to_numpy()).all()
+    assert np.isnan(fit.vcov_robust().to_numpy()).all()
+
+
+@pytest.mark.parametrize("answer", [np.zeros(3), np.ones(2)], ids=["zeros", "ones"])
+def test_a_callback_s_answer_that_is_neither_true_nor_false_is_its_fault(answer):
+    with pytest.raises(OptionError, match="callback: expected a function of a Step that returns"):
+        CALLS["glmer"](callback=lambda step: answer)

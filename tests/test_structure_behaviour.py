@@ -199,3 +199,31 @@ def test_a_residual_that_the_effects_take_is_named():
     n = fit.training.problem.n_theta
     wanted = gradient(lambda theta: evaluate(np.append(theta, psi[n:])).value, psi[:n].copy(), 1e-4)
     assert evaluate(psi).gradient[:n] == pytest.approx(wanted, abs=1e-5 * np.max(np.abs(wanted)))
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_correlations_of_noise_end_at_a_boundary_that_is_named(seed):
+    """Beyond a variance of 0, or a correlation of 1, further correlations move nothing."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"g": np.repeat(np.arange(40), 6), "f": np.tile(list("abcdef"), 40)})
+    fit = interlace.glmer("y ~ 1 + toep(0 + f | g)", data.assign(y=rng.poisson(3, 240)), "poisson")
+    assert fit.fit.verdict.status == "boundary"
+    assert "variance of" in fit.status or "singular" in fit.status
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_coordinates_of_any_size_are_places(unit):
+    moved = AREAS.assign(xc=AREAS["xc"] * unit, yc=AREAS["yc"] * unit)
+    formula = "yp ~ z + exp(0 + xc + yc | area)"
+    there = interlace.glmer(formula, moved, "poisson")
+    assert there.llf == pytest.approx(interlace.glmer(formula, AREAS, "poisson").llf, abs=1e-7)
+
+
+def test_effects_at_many_places_in_a_part_for_zeros_take_no_minutes():
+    """Other modes are looked for along few lines: all diagonals of 60 places are 3,600."""
+    rng = np.random.default_rng(2)
+    places = pd.DataFrame(rng.uniform(0, 10, (60, 2)), columns=["a", "b"]).assign(g="all")
+    places["y"] = np.where(rng.random(60) < 0.3, 0, rng.poisson(3, 60))
+    with pytest.warns(ConvergenceWarning, match=r"covariance of exp\(0 \+ a \+ b \| g\)"):
+        fit = interlace.glmer("y ~ 1", places, "zip", ziformula="~ exp(0 + a + b | g)")
+    assert fit.converged

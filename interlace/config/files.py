@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from interlace.config.settings import toml
 from interlace_core.messages.errors import ConfigurationWarning, OptionError
 from interlace_core.messages.warn import warn
 
@@ -180,7 +181,7 @@ def _read(path: str) -> str:
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Mapping[str, Any]:
     """Return a file's tables; every fit asks for those of the same few files."""
-    return tomllib.loads(text)
+    return toml(text)
 
 
 def _unreadable(path: str, error: Exception) -> OptionError:

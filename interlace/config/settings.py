@@ -104,10 +104,28 @@ def setting_named(key: str, origin: str) -> Setting:
 def read_toml_value(text: str) -> Any:
     """Return a text as TOML reads it (numbers, booleans, tables), or else as it is."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = toml(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     return parsed["value"] if len(parsed) == 1 else text
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Return the tables of a text.
+
+    Raises
+    ------
+    tomllib.TOMLDecodeError
+        If it is no TOML, or has more digits or brackets than Python reads.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        raise tomllib.TOMLDecodeError("a number has too many digits") from error
+    except RecursionError as error:
+        raise tomllib.TOMLDecodeError("too many brackets within each other") from error
 
 
 def _text(value: Any) -> str:

@@ -23,7 +23,7 @@ from interlace.data.levels import (
 from interlace.data.numbers_shown import refuse_unshown_numbers
 from interlace.data.points import TermColumns, term_columns
 from interlace.data.rank import advice_on_columns
-from interlace.data.rows import Vector, frozen, require_finite, vector_values
+from interlace.data.rows import Vector, frozen, require_computable, vector_values
 from interlace.data.specification import ParameterFormula
 from interlace.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
 from interlace.formulas.expressions import Expression
@@ -324,7 +324,7 @@ class _Assembly:
 
     def _offset_term(self, offset: Expression) -> Array:
         values = evaluate(offset, self.frame).astype(np.float64)
-        require_finite(values, f"offset({offset.text})", self.rows)
+        require_computable(values, f"offset({offset.text})", self.rows)
         return values
 
     def _class(self, bar: Bar) -> tuple[type[Covariance], dict[str, Any]]:

@@ -21,7 +21,7 @@ from interlace.data.factors import (
     code_factor,
 )
 from interlace.data.rank import Dependence, dependence, independent_columns
-from interlace.data.rows import Rows, frozen, require_finite
+from interlace.data.rows import Rows, frozen, require_computable
 from interlace.formulas.allowed import Vocabulary
 from interlace.formulas.expressions import Expression
 from interlace.formulas.terms import LinearFormula
@@ -170,7 +170,7 @@ class DesignBuilder:
             terms,
             {name: each for name, (each, _) in found.items()},
         )
-        _require_finite_columns(X, encoder.names, self.rows)
+        _require_computable_columns(X, encoder.names, self.rows)
         X.flags.writeable = False
         return Design(X, encoder, tuple(each.name for each in terms if not each.names))
 
@@ -295,8 +295,6 @@ def _refuse_dates(column: Column) -> None:
         )
 
 
-def _require_finite_columns(X: Array, names: tuple[str, ...], rows: Rows) -> None:
-    if np.isfinite(X).all():
-        return
+def _require_computable_columns(X: Array, names: tuple[str, ...], rows: Rows) -> None:
     for place, name in enumerate(names):
-        require_finite(X[:, place], f"term {name!r}", rows)
+        require_computable(X[:, place], f"term {name!r}", rows)

@@ -10,7 +10,7 @@ import numpy as np
 from interlace.data.encoder import PredictorEncoder
 from interlace.data.named import Coefficient, Number, Target, resolved
 from interlace.data.problem import Model
-from interlace.data.rows import frozen
+from interlace.data.rows import frozen, require_size
 from interlace_core.contract.family import Family
 from interlace_core.contract.held import with_held
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
@@ -118,7 +118,7 @@ def _number(value: Any, name: str, who: str) -> float:
         found = np.nan
     if isinstance(value, bool) or not np.isfinite(found):
         raise OptionError(f"{who}: hold: expected a number for {name!r}, got {shown(value)}.")
-    return found
+    return require_size(found, f"{who}: hold: {name!r}")
 
 
 def _require_same_predictor(target: Coefficient, other: Coefficient, name: str, who: str) -> None:

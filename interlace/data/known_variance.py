@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from interlace.data.columns import Frame
 from interlace.data.encoder import Encoder, PredictorEncoder
-from interlace.data.rows import Rows, frozen, vector_values
+from interlace.data.rows import LEAST_SIZE, Rows, frozen, vector_values
 from interlace.data.specification import Specification
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import Predictor
@@ -70,12 +70,12 @@ def known_errors(
         return None
     _require_known(asked, family, who)
     values = vector_values(given, "known_variance", frame, rows)
-    wrong = np.flatnonzero(values <= 0.0)
+    wrong = np.flatnonzero(values < LEAST_SIZE)
     if wrong.size:
         raise DataError(
-            f"known_variance: expected positive numbers, got {values[wrong[0]]:g} in "
-            f"{rows.describe(int(wrong[0]))}. Give variances, squared standard errors; leave out "
-            "rows without one."
+            f"known_variance: expected positive numbers, {LEAST_SIZE:g} or more, got "
+            f"{values[wrong[0]]:g} in {rows.describe(int(wrong[0]))}. Give variances, squared "
+            "standard errors; leave out rows without one."
         )
     if matrix is None:
         return values, None

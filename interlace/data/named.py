@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.rows import require_size
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
-from interlace_core.messages.checks import is_real, shown
+from interlace_core.messages.checks import entries_of, is_real, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean, listed
 
@@ -124,13 +125,14 @@ def resolved(
     OptionError
         If a name is none of the model's, is one of several, or a value is none.
     """
-    if not isinstance(given, Mapping):
+    entries = entries_of(given)
+    if entries is None:
         raise OptionError(
             f"{who}: expected a dict from names to numbers, such as {{'x': 1.0, 'sd': {{'g': "
             f"0.5}}}}, got a {type(given).__name__}."
         )
     labels = labels_of(problem)
-    for target, name, value in _entries(given, problem, labels, who):
+    for target, name, value in _entries(entries, problem, labels, who):
         if isinstance(value, str) and shared:
             other = _partner(value, target, name, problem, labels, who)
             yield target, name, other
@@ -138,7 +140,7 @@ def resolved(
         if not is_real(value) or not np.isfinite(float(value)):
             also = ", or the name of a parameter to be equal to" if shared else ""
             raise OptionError(f"{who}: expected a number for {name!r}{also}, got {shown(value)}.")
-        yield target, name, float(value)
+        yield target, name, require_size(float(value), f"{who}: {name!r}")
 
 
 def labels_of(problem: Problem) -> dict[str, list[Target]]:

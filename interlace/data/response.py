@@ -11,7 +11,7 @@ import numpy as np
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import evaluate
 from interlace.data.levels import level_names
-from interlace.data.rows import Rows, require_finite
+from interlace.data.rows import Rows, require_computable
 from interlace.formulas.expressions import Expression
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import ResponseError
@@ -203,7 +203,7 @@ def _require_order(text: str, column: Column) -> None:
 
 def _finite(expression: Expression, frame: Frame, rows: Rows) -> Any:
     values = evaluate(expression, frame)
-    require_finite(values, f"response {expression.text!r}", rows)
+    require_computable(values, f"response {expression.text!r}", rows)
     return values
 
 

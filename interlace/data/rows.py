@@ -18,7 +18,7 @@ from interlace.formulas.expressions import Expression
 from interlace_core.contract.problem import RowReport
 from interlace_core.families.responses import first_offender
 from interlace_core.messages.checks import is_real
-from interlace_core.messages.errors import DataError
+from interlace_core.messages.errors import DataError, OptionError
 from interlace_core.records import Array, IntArray
 
 Vector = Expression | Array
@@ -129,6 +129,40 @@ def require_finite(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
     )
 
 
+LEAST_SIZE, MOST_SIZE = 1e-75, 1e75
+"""Between which the largest of some numbers lies if it is not 0: fourth powers, which variances of
+variances are made of, are then numbers too."""
+
+
+def require_computable(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
+    """Raise a DataError where numbers are not finite, or so large or small that squares are not.
+
+    Parameters
+    ----------
+    values, what, rows
+        As for `require_finite`.
+    """
+    require_finite(values, what, rows)
+    size = np.abs(values)
+    place = int(np.argmax(size)) if size.size else 0
+    if size.size and size[place] and not LEAST_SIZE <= size[place] <= MOST_SIZE:
+        end = "small" if size[place] < LEAST_SIZE else "large"
+        raise DataError(
+            f"{what}: expected numbers between {LEAST_SIZE:g} and {MOST_SIZE:g}, got "
+            f"{values[place]:g} in {rows.describe(place)}, the largest of them, which is too {end} "
+            "for its square to be computed. Change the unit."
+        )
+
+
+def require_size(value: float, what: str) -> float:
+    """Return a finite number; raise an OptionError where it is too large for its square."""
+    if abs(value) > MOST_SIZE:
+        raise OptionError(
+            f"{what}: expected a number up to {MOST_SIZE:g}, got {value:g}. Change the unit."
+        )
+    return value
+
+
 def frozen(values: npt.ArrayLike) -> Array:
     """Return a copy as a read-only C-contiguous array of float64."""
     array = np.array(values, dtype=np.float64, order="C")
@@ -220,7 +254,7 @@ def vector_values(vector: Vector, argument: str, frame: Frame, rows: Rows) -> Ar
         what = argument if vector.text == argument else f"{argument} {vector.text!r}"
     else:
         values, what = rows.pick(vector), argument
-    require_finite(values, what, rows)
+    require_computable(values, what, rows)
     return values
 
 

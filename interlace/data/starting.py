@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from interlace.data.named import Coefficient, resolved
 from interlace_core.contract.problem import Problem
-from interlace_core.messages.checks import shown
+from interlace_core.messages.checks import entries_of, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
@@ -35,9 +35,10 @@ def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Arr
     if start is None:
         return None
     theta = None
-    if isinstance(start, Mapping) and "theta" in start and not _is_number(start["theta"]):
-        theta = _theta(start["theta"], problem, who)
-        start = {name: value for name, value in start.items() if name != "theta"}
+    given_start = entries_of(start) or {}
+    if "theta" in given_start and not _is_number(given_start["theta"]):
+        theta = _theta(given_start.pop("theta"), problem, who)
+        start = given_start
     coefficients: dict[int, float] = {}
     numbers: dict[int, dict[int, float]] = {}
     for target, name, value in resolved(start, problem, f"{who}: start", shared=False):

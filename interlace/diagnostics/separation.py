@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
 from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
-from interlace.parts.afterwards import etas
+from interlace.parts.afterwards import Seen, eta_in, of_parts
 from interlace_core.contract.family import Parameter
-from interlace_core.contract.parts import Largest, total
+from interlace_core.contract.parts import Largest, Question, total
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.gram import CHUNK_NUMBERS
 from interlace_core.fitting.constants import mean_columns
 from interlace_core.fitting.fitted import Fit
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array
 from interlace_core.registry.blame import guard
 
 SUSPECT_SE = 3.0
@@ -33,6 +34,10 @@ ordinary fits have below 1, and those between cost a linear programme."""
 SUSPECT_RANGE = 30.0
 """Range of the fixed part from which it is, too: probabilities of 1e-13 beside those of 1 - 1e-13,
 where a search may have gone so far that no curvature is left to tell a standard error by."""
+
+MOST_FORMS = 200_000
+"""Distinct rows of a fit in parts that are brought together. Where these leave no direction, no
+rows can; where they leave one, the note says by how many rows that is judged."""
 
 MOST_SETS = 10
 """Causes that a note lists."""
@@ -56,31 +61,33 @@ def separation_notes(
     held : collection of int
         Entries of psi that something beside the data keeps finite, as priors do.
     """
-    notes = []
-    for k, (predictor, place) in enumerate(
-        zip(problem.predictors, problem.beta_slices(), strict=True)
-    ):
-        if not _has_open_end(predictor.parameter) or not predictor.X.shape[1]:
-            continue
-        if not _suspected(problem, k, fit):
-            continue
-        free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
-        note = _note(problem, fit, eta, k, free)
-        if note:
-            notes.append(note)
-    return tuple(notes)
+    suspects = [
+        k
+        for k, predictor in enumerate(problem.predictors)
+        if _may_have_open_end(predictor) and _suspected(problem, k, fit)
+    ]
+    if not suspects:
+        return ()
+    forms = _joint_forms(problem, fit)
+    if forms is None:
+        found = [_note(problem, fit, eta, k, held) for k in suspects]
+    else:
+        found = _joint_notes(problem, fit, Cone(*forms), suspects, held)
+    return tuple(filter(None, found))
 
 
-def _has_open_end(parameter: Parameter) -> bool:
+def _may_have_open_end(predictor: Predictor) -> bool:
     """Return whether the parameter may tend to an end of its scale with its predictor.
 
-    Not asked of dispersions, whose ends are limits of the family (`limit_notes`).
+    Thresholds bound intervals, which may grow without end. Not asked of dispersions, whose ends
+    are limits of the family (`limit_notes`).
     """
-    if parameter.fixed is not None or parameter.role == "dispersion":
+    parameter = predictor.parameter
+    if parameter.fixed is not None or parameter.role == "dispersion" or not predictor.X.shape[1]:
         return False
     link = parameter.link
     bounded = any(map(isfinite, link.domain)) and not all(map(isfinite, link.eta_domain))
-    return parameter.latent or bounded
+    return parameter.latent or parameter.role == "threshold" or bounded
 
 
 def _suspected(problem: Problem, k: int, fit: Fit) -> bool:
@@ -116,53 +123,117 @@ def largest_variance(X: Array, V: Array, zero: Array | None) -> float:
     return largest
 
 
-def _note(problem: Problem, fit: Fit, eta: Array, k: int, free: Sequence[int]) -> str:
-    """Return the note on predictor k, whose coefficients `free` nothing else holds, or ""."""
+def _note(problem: Problem, fit: Fit, eta: Array, k: int, held: Collection[int]) -> str:
+    """Return the note on predictor k by itself, or ""; nothing is said of coefficients held."""
     predictor, place = problem.predictors[k], problem.beta_slices()[k]
-    joint, rows = _forms(problem, fit, eta, k)
+    free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
+    rows = _forms(problem, fit, eta, k)
     cone = Cone(*rows)
-    if not joint:
-        always = [j for j in free if predictor.names[j] == INTERCEPT]
-        offset = 0
-    else:
-        offset = place.start - problem.n_theta
-        own = range(offset, offset + predictor.X.shape[1])
-        always = [j for j in range(problem.n_beta) if j not in own]
-    columns = [j + offset for j in free if j + offset not in always]
-    sets = separating_sets(cone, always, columns)
+    always = [j for j in free if predictor.names[j] == INTERCEPT]
+    sets = separating_sets(cone, always, [j for j in free if j not in always])
     if sets == ((),):
-        return "" if joint else _of_intercept(predictor, fit.psi[place])
+        return _of_intercept(predictor, fit.psi[place])
     if not sets:
         return ""
-    causes = [tuple(j - offset for j in each) for each in sets]
-    along = not joint and always and not all(cone.has_direction(each) for each in sets)
-    return _words(predictor, fit.psi[place], fit.standard_errors()[place], causes, bool(along))
+    along = bool(always) and not all(cone.has_direction(each) for each in sets)
+    words = _words(predictor, fit.psi[place], fit.standard_errors()[place], sets, along)
+    return words + _judged(problem, sum(map(len, rows)))
 
 
-def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:
-    """Return whether rows ask of all coefficients jointly, and what; of parts distinct rows."""
+def _joint_notes(
+    problem: Problem, fit: Fit, cone: Cone, suspects: Sequence[int], held: Collection[int]
+) -> list[str]:
+    """Return the notes on predictors that bound intervals together, of all their coefficients.
+
+    Those of one predictor are looked for among its own and all intercepts; those that need others
+    beside them, such as of another threshold's columns, among all that have no note by then.
+    """
+    places = [
+        range(p.start - problem.n_theta, p.stop - problem.n_theta) for p in problem.beta_slices()
+    ]
+    names = [name for predictor in problem.predictors for name in predictor.names]
+    free = [j for j in range(problem.n_beta) if j + problem.n_theta not in held]
+    intercepts = [j for j in free if names[j] == INTERCEPT]
+    if cone.has_direction(intercepts):
+        return []
+    own = {k: [j for j in free if j in places[k] and j not in intercepts] for k in suspects}
+    sets = {k: separating_sets(cone, intercepts, own[k]) for k in suspects}
+    said = {j for each in sets.values() for one in each for j in one}
+    for k in suspects:
+        if not sets[k]:
+            others = [j for j in free if j not in own[k] and j not in said]
+            sets[k] = separating_sets(cone, others, own[k])
+    notes = []
+    for k, causes in sets.items():
+        if causes and causes != ((),):
+            place = problem.beta_slices()[k]
+            local = [tuple(j - places[k].start for j in each) for each in causes]
+            se = fit.standard_errors()[place]
+            notes.append(_words(problem.predictors[k], fit.psi[place], se, local, False))
+    return notes
+
+
+def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[Array, Array]:
+    """Return what rows ask of predictor k's coefficients; of parts distinct rows."""
     if problem.parts is None:
-        return _forms_here(problem, eta, k)
-    found = [_forms_here(part, own, k) for part, own in etas(problem, fit)]
-    both = zip(*(rows for _, rows in found), strict=True)
-    rising, still = (np.unique(np.concatenate(each), axis=0) for each in both)
-    return found[0][0], (rising, still)
+        return forms_of_rows(problem, eta, k)
+    rising, still = _brought(problem, fit, _distinct_forms, k)
+    return rising, still
 
 
-def _forms_here(problem: Problem, eta: Array, k: int) -> tuple[bool, tuple[Array, Array]]:
+def _brought(problem: Problem, fit: Fit, question: Question, *given: Any) -> list[Array]:
+    """Return the distinct rows of several arrays over the parts, `MOST_FORMS` at most."""
+    found: list[Array] | None = None
+    for rows in of_parts(problem, fit, question, *given):
+        both = [rows] if found is None else [found, rows]
+        found = [_distinct(np.concatenate(each)) for each in zip(*both, strict=True)]
+        if sum(map(len, found)) >= MOST_FORMS:
+            break
+    return [] if found is None else [each[:MOST_FORMS] for each in found]
+
+
+def _distinct_forms(part: Problem, seen: Seen, k: int) -> list[Array]:
+    """Return what the rows of a part ask, each of several equal ones once."""
+    rows = forms_of_rows(part, eta_in(part, seen), k)
+    return [_distinct(each)[:MOST_FORMS] for each in rows]
+
+
+def _distinct_joint_forms(part: Problem, seen: Seen) -> list[Array]:
+    rows = _joint_forms_here(part)
+    return [] if rows is None else [_distinct(rows)[:MOST_FORMS]]
+
+
+def _distinct(rows: Array) -> Array:
+    return np.asarray(np.unique(rows, axis=0))
+
+
+def _judged(problem: Problem, number: int) -> str:
+    """Return by how many rows a note is judged, where it is not by all."""
+    if problem.parts is None or number < MOST_FORMS:
+        return ""
+    return f" (Judged by {MOST_FORMS} of the distinct rows.)"
+
+
+def _joint_forms(problem: Problem, fit: Fit) -> tuple[Array, Array] | None:
+    """Return what the family's forms ask of all coefficients, shape (m, n_beta), and none."""
+    if problem.parts is None:
+        rising = _joint_forms_here(problem)
+    else:
+        found = _brought(problem, fit, _distinct_joint_forms)
+        rising = found[0] if found else None
+    return None if rising is None else (rising, np.zeros((0, problem.n_beta)))
+
+
+def _joint_forms_here(problem: Problem) -> Array | None:
     with guard(problem.family, "separation"):
-        forms = problem.family.recession_forms(problem.y)
-    if forms is None:
-        return False, forms_of_rows(problem, eta, k)
-    return True, _joint_forms(problem, *forms)
-
-
-def _joint_forms(problem: Problem, rows: IntArray, forms: Array) -> tuple[Array, Array]:
-    """Return what forms of the predictors ask of all coefficients, shape (m, n_beta), and none."""
+        given = problem.family.recession_forms(problem.y)
+    if given is None:
+        return None
+    rows, forms = given
     counted = ~rows_without_weight(problem)[rows]
     rows, forms = rows[counted], forms[counted]
     parts = [f[:, None] * p.X[rows] for f, p in zip(forms.T, problem.predictors, strict=True)]
-    return np.concatenate(parts, axis=1), np.zeros((0, problem.n_beta))
+    return np.concatenate(parts, axis=1)
 
 
 _ADVICE = "merge levels, or report the likelihood-ratio test instead of the coefficient."

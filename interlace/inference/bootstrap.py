@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from interlace.inference.draws import generators
 from interlace.inference.parameters import quantities
 from interlace.inference.quantities import Quantity
-from interlace.inference.simulation import draw, generators, new_predictors
+from interlace.inference.simulation import draw, new_predictors
 from interlace.progress import tracked
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
@@ -210,7 +211,7 @@ def bootstrap(
     if statistic is not None:
         what = "a function from a result to named numbers"
         require_callable(statistic, "bootstrap: statistic", what)
-    training = require_training(result, "bootstrap")
+    training = require_training(result, "bootstrap", by_parts=statistic is None and n_jobs == 1)
     wanted = quantities(result)
     known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
     work = _Work(result, wanted, known, statistic, conditional)
@@ -285,7 +286,9 @@ class _Work:
 
     def _values(self, rng: np.random.Generator) -> Outcome:
         result = self.result
-        training = require_training(result, "bootstrap")
+        training = require_training(result, "bootstrap", by_parts=True)
+        if training.problem.parts is not None:
+            return self._values_by_parts(training, int(rng.integers(2**62)))
         eta = result.eta if self.conditional else new_predictors(result, rng)
         problem = with_response(training.problem, draw(result, eta, rng))
         psi = self._estimates(training, problem)
@@ -303,6 +306,17 @@ class _Work:
         if self.statistic is None:
             return {each.label: each.value(fit.psi) for each in self.wanted}, ""
         return self.measure(result_of(result, problem, fit)), ""
+
+    def _values_by_parts(self, training: Training, number: int) -> Outcome:
+        """Return the quantities where each part draws its response, and a refit asks for sums."""
+        from interlace.parts.drawing import problem_of_draw
+
+        fit = self.result.fit
+        problem = problem_of_draw(training.problem, fit, number, self.conditional)
+        found = refit_problem(training, problem, fit.psi, known=self.known, standard_errors=False)
+        if not found.verdict.converged:
+            return None, found.verdict.message
+        return {each.label: each.value(found.psi) for each in self.wanted}, ""
 
     def _estimates(self, training: Training, problem: Problem) -> Array | None:
         """Return the estimates of a refit where they are all that is asked for, and soon had."""

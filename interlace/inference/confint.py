@@ -48,7 +48,7 @@ def confint(
     if method == "profile":
         from interlace.inference.profile import fit_to_profile, profile_limits
 
-        require_training(result, "confint")
+        require_training(result, "confint", by_parts=True)
         result, heading = fit_to_profile(result, parm, refit, "confint")
     chosen = select(quantities(result), parm, "confint")
     if method == "wald":

@@ -19,7 +19,7 @@ from scipy.special import chdtrc, ndtri, stdtrit
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.row_correlation import row_deviations, row_roots
-from interlace_core.messages.checks import check_level
+from interlace_core.messages.checks import check_level, is_real, shown
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
@@ -91,9 +91,11 @@ def effect_intervals(
     result: Estimates, newdata: object, level: float, df: float | None
 ) -> pd.DataFrame:
     """Return average effects with two intervals; see `GLMMResult.prediction_interval`."""
-    check_level(level, "prediction_interval")
-    if df is not None and not df > 0.0:
-        raise OptionError(f"prediction_interval: expected degrees of freedom above 0, got {df!r}.")
+    level = check_level(level, "prediction_interval")
+    if df is not None and not (is_real(df) and df > 0.0):
+        raise OptionError(
+            f"prediction_interval: expected degrees of freedom above 0, got {shown(df)}."
+        )
     problem = _known(result, "prediction_interval")
     X, offset, index = _rows(result, problem, newdata)
     place = problem.beta_slices()[0]

@@ -70,7 +70,7 @@ def influence(result: Estimates, cluster: Any, exact: int) -> Influence:
     training = require_training(result, "influence")
     require_count(exact, "influence: exact", least=0)
     found = cluster_scores(result, training, cluster, "influence")
-    change = found.moves(result.fit.vcov)
+    change = found.moves(result)
     cook = _cook(result, found.standard, change)
     order = np.argsort(-cook, kind="stable")
     labels = [found.labels[g] for g in order]

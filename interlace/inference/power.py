@@ -17,9 +17,9 @@ from interlace.data.request import ModelRequest
 from interlace.driver import Prepared
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
+from interlace.inference.draws import draw_predictors, generators
 from interlace.inference.parts import drop_columns
 from interlace.inference.quadratic_forms import chi_square
-from interlace.inference.simulation import draw_predictors, generators
 from interlace.refits.near import Known, known_fit
 from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
 from interlace.reporting.showing import Part, Showing

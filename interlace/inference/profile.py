@@ -96,10 +96,10 @@ def profile(
     """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
     level = check_level(level, "profile")
     require_count(points, "profile: points")
-    require_training(result, "profile")
+    require_training(result, "profile", by_parts=True)
     result, heading = fit_to_profile(result, parm, refit, "profile")
     chosen = select(quantities(result), parm, "profile")
-    search = ConstrainedSearch(result, require_training(result, "profile"))
+    search = ConstrainedSearch(result, require_training(result, "profile", by_parts=True))
     target = float(ndtri(0.5 + 0.5 * level))
     frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]
     estimates = pd.Series({each.label: each.value(result.fit.psi) for each in chosen})
@@ -124,7 +124,7 @@ def fit_to_profile(
         require_flag(refit, f"{who}: refit")
     if not result.restricted:
         return result, BY_PRIORS if result.penalised else None
-    training = require_training(result, who)
+    training = require_training(result, who, by_parts=True)
     place = training.approximation.profiled(training.problem)
     outside = [
         each.label
@@ -145,7 +145,7 @@ def profile_limits(
     result: Estimates, chosen: list[Quantity], level: float
 ) -> list[tuple[float, float]]:
     """Return the limits where zeta meets the normal quantile, one pair per quantity."""
-    search = ConstrainedSearch(result, require_training(result, "confint"))
+    search = ConstrainedSearch(result, require_training(result, "confint", by_parts=True))
     target = float(ndtri(0.5 + 0.5 * level))
     return [
         (_limit(search, each, -target), _limit(search, each, target))

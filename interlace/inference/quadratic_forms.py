@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import chi2
 
@@ -27,8 +29,14 @@ def wald_chi_square(L: Array, beta: Array, V: Array, value: Array) -> dict[str, 
 def chi_square(
     L: Array, beta: Array, V: Array, value: Array | float = 0.0
 ) -> tuple[float, int, float]:
-    """Return the Wald chi-square of L beta = value, its degrees of freedom and p-value."""
-    difference, covariance = L @ beta - value, L @ V @ L.T
+    """Return the Wald chi-square of L beta = value, its degrees of freedom and p-value.
+
+    NaN where the covariance, or a hypothesis that was made by it, is not known.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference, covariance = L @ beta - value, L @ V @ L.T
+    if not np.all(np.isfinite(L)):
+        return np.nan, len(L), np.nan
     rank = rank_of(L, V)
     if not np.all(np.isfinite(covariance)):
         return np.nan, rank, np.nan
@@ -37,7 +45,12 @@ def chi_square(
 
 
 def inverse_of(covariance: Array) -> Array:
-    """Return the inverse of a covariance, of any units; the pseudo-inverse of a singular one."""
+    """Return the inverse of a covariance, of any units; the pseudo-inverse of a singular one.
+
+    NaN where it is not known.
+    """
+    if not np.all(np.isfinite(covariance)):
+        return np.full(covariance.shape, np.nan)
     size = errors_of(np.diagonal(covariance))
     correlation = covariance / size / size[:, None]
     inverse = np.linalg.pinv(correlation, rcond=NO_CORRELATION_LEFT, hermitian=True)
@@ -49,6 +62,26 @@ def rank_of(L: Array, V: Array) -> int:
     in_errors = L * errors_of(np.diagonal(V))
     length = np.linalg.norm(in_errors, axis=1, keepdims=True)
     return int(np.linalg.matrix_rank(in_errors / np.where(length > 0.0, length, 1.0)))
+
+
+def boundary_as_known(V: Array, coefficients: Sequence[slice]) -> Array:
+    """Return a covariance of all parameters with 0 for variances at a boundary, which have none.
+
+    Where coefficients have none either, as those of a fit that was stopped, they stay NaN.
+
+    Parameters
+    ----------
+    V : ndarray, shape (n_psi, n_psi)
+    coefficients : sequence of slice
+        Places of the coefficients among the parameters.
+    """
+    unknown = np.isnan(np.diagonal(V))
+    bound = unknown.copy()
+    for place in coefficients:
+        bound[place] = False
+    if np.any(unknown & ~bound):
+        return V
+    return np.where(bound | bound[:, None], np.nan_to_num(V, nan=0.0), V)
 
 
 def errors_of(variances: Array) -> Array:

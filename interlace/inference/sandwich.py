@@ -7,6 +7,7 @@ the Hessian of F and s_g the gradient of cluster g, the sandwich is A^-1 (sum s_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.levels import level_names
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.priors.penalised import without_priors
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.parts import Sums
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard, standard_of
@@ -50,27 +53,31 @@ class ClusterScores:
     scores: Array
     standard: Standard
 
-    def moves(self, vcov: Array) -> Array:
+    def moves(self, result: Estimates) -> Array:
         """Return V s_g of each cluster, shape (G, n_psi), 0 for parameters at a bound.
 
         Parameters
         ----------
-        vcov : ndarray, shape (n_psi, n_psi)
-            V, in the units of the fit, as are the moves.
+        result : Estimates
+            With V, in the units of the fit, as are the moves.
         """
-        V = np.nan_to_num(self.standard.covariance(vcov), nan=0.0)
+        places = [each.place for each in result.coefficients]
+        V = boundary_as_known(self.standard.covariance(result.fit.vcov), places)
         return self.standard.given_psi(self.scores @ V)
 
 
 def sandwich(result: Estimates, cluster: Any) -> pd.DataFrame:
     """Return the cluster-robust covariance of psi; see `GLMMResult.vcov_robust`."""
-    training = require_training(result, "vcov_robust")
-    found = cluster_scores(result, training, cluster, "vcov_robust")
-    G = len(found.labels)
+    training = require_training(result, "vcov_robust", by_parts=True)
+    if training.problem.parts is None:
+        found = cluster_scores(result, training, cluster, "vcov_robust")
+        G, moves = len(found.labels), found.moves(result)
+        robust = moves.T @ moves
+    else:
+        G, robust = _over_parts(result, training, cluster, "vcov_robust")
     if G < 2:
         raise OptionError("vcov_robust: expected two clusters or more, got one.")
-    moves = found.moves(result.fit.vcov)
-    robust = moves.T @ moves * (G / (G - 1.0))
+    robust = robust * (G / (G - 1.0))
     robust[np.isnan(result.fit.vcov)] = np.nan
     labels = result.psi_names()
     return pd.DataFrame(robust, index=labels, columns=labels)
@@ -93,10 +100,60 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
     _require_independent(problem, codes, who)
     order = np.argsort(codes, kind="stable")
     rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    scores, total = _scores(standard.problem, rows, approximation, psi)
+    _require_sum(result, training, total, who)
+    return ClusterScores(tuple(labels), tuple(rows), scores, standard)
+
+
+def _scores(
+    problem: Problem, rows: Sequence[IntArray], approximation: Approximation, psi: Array
+) -> tuple[Array, float]:
+    """Return the gradient of each set of rows, shape (G, n_psi), and the sum of their values."""
     scores, total = np.empty((len(rows), psi.size)), 0.0
     for g, members in enumerate(rows):
-        evaluation = approximation.objective(subset(standard.problem, members))(psi)
+        evaluation = approximation.objective(subset(problem, members))(psi)
         scores[g], total = evaluation.gradient, total + evaluation.value
+    return scores, total
+
+
+def _over_parts(result: Estimates, training: Training, cluster: Any, who: str) -> tuple[int, Array]:
+    """Return the number of clusters, each of which lies in one part, and the sum of V s s' V."""
+    problem, standard = training.problem, standard_of(training.problem)
+    names = [term.group for term in problem.terms]
+    if cluster is None and names:
+        cluster = min(problem.terms, key=lambda term: len(term.levels)).group
+    if not isinstance(cluster, str) or cluster not in names:
+        raise OptionError(
+            f"{who}: cluster must be a grouping factor of the model "
+            f"({', '.join(names) or 'it has none'}), since the data lie in parts, got "
+            f"{shown(cluster)}."
+        )
+    approximation, psi = _as_a_sum(training, who), standard.psi(result.fit.psi)
+    assert standard.problem.parts is not None
+    G, total, squares = standard.problem.parts.total(
+        _squares_in, names.index(cluster), approximation, psi, who
+    )
+    _require_sum(result, training, total, who)
+    places = [each.place for each in result.coefficients]
+    V = boundary_as_known(standard.covariance(result.fit.vcov), places)
+    half = standard.given_psi(V)
+    return G, half.T @ squares @ half
+
+
+def _squares_in(
+    part: Problem, term: int, approximation: Approximation, psi: Array, who: str
+) -> Sums:
+    """Return the number of a part's clusters, the sum of their values, and that of s s'."""
+    codes = part.terms[term].codes
+    _require_independent(part, codes, who)
+    order = np.argsort(codes, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    scores, total = _scores(part, rows, approximation, psi)
+    return Sums(len(rows), total, scores.T @ scores)
+
+
+def _require_sum(result: Estimates, training: Training, total: float, who: str) -> None:
+    """Refuse an objective that is no sum over clusters."""
     whole = -result.llf
     if not abs(total - whole) <= TOL_REL_SUM * (1.0 + abs(whole)):
         raise UnsupportedModelError(
@@ -105,7 +162,6 @@ def cluster_scores(result: Estimates, training: Training, cluster: Any, who: str
             f"over clusters, {whole:.6g} at once). Fit by maximum likelihood: fit() "
             'with method="ML", or glmer() with nAGQ of at least 1.'
         )
-    return ClusterScores(tuple(labels), tuple(rows), scores, standard)
 
 
 def _as_a_sum(training: Training, who: str) -> Approximation:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interlace.inference.draws import draw_predictors, generators
 from interlace.results.fitted_model import require_training
-from interlace_core.contract.problem import Problem
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows
-from interlace_core.messages.checks import check_seed, require_count, require_flag
+from interlace_core.messages.checks import require_count, require_flag
 from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array
 from interlace_core.registry.blame import guard
@@ -39,18 +39,6 @@ def simulate(
     return pd.DataFrame(values, index=result.rows.index, columns=columns)
 
 
-def generators(seed: int | None, n: int) -> list[np.random.Generator]:
-    """Return n independent generators: draw i is the same whatever n, and in any process.
-
-    Raises
-    ------
-    OptionError
-        If the seed is neither None nor a whole number from 0.
-    """
-    check_seed(seed)
-    return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
-
-
 def draw(result: Estimates, eta: Array, rng: np.random.Generator) -> Array:
     """Return one draw of the response at linear predictors eta, shape (K, n)."""
     if isinstance(result.family, CorrelatedRows):
@@ -68,20 +56,3 @@ def new_predictors(result: Estimates, rng: np.random.Generator) -> Array:
         return result.eta_fixed
     problem = require_training(result, "simulate(conditional=False)").problem
     return draw_predictors(problem, result.fit.psi, rng)
-
-
-def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
-    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
-    eta = np.stack(problem.fixed_part(psi))
-    if not problem.terms:
-        return eta
-    templates = [
-        term.covariance.template(psi[place])
-        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
-    ]
-    for term, T in zip(problem.terms, templates, strict=True):
-        u = rng.standard_normal((T.shape[0], len(term.levels)))
-        b = T @ (u if term.relation is None else u @ term.relation.root.T)
-        for k, own in term.by_predictor:
-            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
-    return eta

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from interlace.data.encoder import Encoder
 from interlace.data.levels import Factor, FactorEncoder, build_factor
 from interlace.data.named import prefix_of
 from interlace.data.problem import Model
-from interlace.parts.engine import LocalParts
+from interlace.parts.coded import CodedRows
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.random_effects import Fitted, GroupEffects, fitted_state, term_places
-from interlace_core.contract.parts import Levels
+from interlace_core.contract.parts import Change, Levels, Question
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.elimination.smallblocks import apply
@@ -25,51 +25,79 @@ from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import Standard, standard_of
-from interlace_core.messages.errors import NotAvailableError, OptionError
-from interlace_core.messages.names import did_you_mean
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
-    from interlace.results.estimates import Estimates
+    pass
+
+MOST_NAMED = 200_000
+"""Levels of all factors up to which their names are kept, and their effects brought together."""
 
 
-def states(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Fitted]]:
-    """Yield each part with what the fit implies for its groups and rows."""
-    standard = standard_of(problem)
+@dataclass(frozen=True)
+class Seen:
+    """Where a fit ended, as parts are told it.
+
+    Attributes
+    ----------
+    fit : Fit
+    psi : ndarray, shape (n_psi,)
+        In the units of the fit.
+    change : callable, or None
+        From a part as it was coded to these units.
+    forth, back : ndarray, shape (n_psi, n_psi), or None
+        Maps of psi; see `Standard`.
+    """
+
+    fit: Fit
+    psi: Array
+    change: Change | None
+    forth: Array | None
+    back: Array | None
+
+    @classmethod
+    def of(cls, problem: Problem, fit: Fit) -> Seen:
+        """Return the end of a fit of a problem in parts."""
+        standard = standard_of(problem)
+        inside = standard.problem.parts
+        change = None if inside is None else inside.change
+        told = replace(fit, path=(), mode=np.zeros(0))
+        return cls(told, standard.psi(fit.psi), change, standard.forth, standard.back)
+
+    def inside(self, part: Problem) -> Problem:
+        """Return a part in the units of the fit."""
+        changed: Problem = part if self.change is None else self.change(part)
+        return changed
+
+
+def of_parts(problem: Problem, fit: Fit, question: Question, *given: Any) -> Iterator[Any]:
+    """Yield `question(part, seen, *given)` of each part, as it was coded."""
     assert problem.parts is not None
-    inside = standard.problem.parts
-    engine = problem.parts.engine
-    assert isinstance(engine, LocalParts)
-    psi = standard.psi(fit.psi)
-    for part in engine.parts:
-        changed = part if inside is None or inside.change is None else inside.change(part)
-        known = None if changed is part else (changed, standard.forth, standard.back)
-        part.cache[Standard] = known
-        own = replace(fit, mode=mode_at(changed, psi))
-        yield part, fitted_state(part, own, None)
+    return problem.parts.engine.stream(question, Seen.of(problem, fit), *given)
 
 
-def etas(problem: Problem, fit: Fit) -> Iterator[tuple[Problem, Array]]:
-    """Yield each part with its linear predictors, random effects included, shape (K, n_part)."""
-    standard = standard_of(problem)
-    inside = standard.problem.parts
-    assert problem.parts is not None
-    engine = problem.parts.engine
-    assert isinstance(engine, LocalParts)
-    psi = standard.psi(fit.psi)
-    for part in engine.parts:
-        changed = part if inside is None or inside.change is None else inside.change(part)
-        layout = layout_of(changed)
-        eta = [each.copy() for each in changed.fixed_part(psi)]
-        spread = layout.structure.spread(mode_at(changed, psi))
-        templates = layout.templates(psi)
-        for factor, T, u in zip(layout.structure.factors, templates, spread, strict=True):
-            b = apply(T, u)
-            for index, place in factor.terms:
-                term = changed.terms[index]
-                for k, z, own in zip(term.column_predictors, term.Z.T, b[place], strict=True):
-                    eta[k] += z * own[term.codes]
-        yield part, np.array(eta)
+def state_in(part: Problem, seen: Seen) -> Fitted:
+    """Return what a fit implies for a part's groups and rows."""
+    changed = seen.inside(part)
+    known = None if changed is part else (changed, seen.forth, seen.back)
+    part.cache[Standard] = known
+    return fitted_state(part, replace(seen.fit, mode=mode_at(changed, seen.psi)), None)
+
+
+def eta_in(part: Problem, seen: Seen) -> Array:
+    """Return a part's linear predictors, random effects included, shape (K, n_part)."""
+    changed, psi = seen.inside(part), seen.psi
+    layout = layout_of(changed)
+    eta = [each.copy() for each in changed.fixed_part(psi)]
+    spread = layout.structure.spread(mode_at(changed, psi))
+    templates = layout.templates(psi)
+    for factor, T, u in zip(layout.structure.factors, templates, spread, strict=True):
+        b = apply(T, u)
+        for index, place in factor.terms:
+            term = changed.terms[index]
+            for k, z, own in zip(term.column_predictors, term.Z.T, b[place], strict=True):
+                eta[k] += z * own[term.codes]
+    return np.array(eta)
 
 
 def effects_of_all(
@@ -80,23 +108,18 @@ def effects_of_all(
     In the order in which a fit to all rows at once has them. Where there are too many for their
     names to be kept, levels are told by their number only.
     """
-    assert problem.parts is not None
-    engine = problem.parts.engine
-    assert isinstance(engine, LocalParts)
-    if engine.factors is None or not problem.terms:
-        return _outlined(problem, fit), _without_levels(encoder)
-    factors = {
-        columns: _joined([each[columns] for each in engine.factors])
-        for columns in engine.factors[0]
-    }
+    if not problem.terms or not has_names(problem, encoder):
+        return outlined(problem, fit), _without_levels(encoder)
+    answers = list(of_parts(problem, fit, _effects_and_factors))
+    factors = {columns: _joined([own[columns] for _, own in answers]) for columns in answers[0][1]}
     encoder = replace(
         encoder,
         terms=tuple(replace(each, factor=factors[each.factor.columns]) for each in encoder.terms),
     )
     found: dict[str, list[GroupEffects]] = {}
-    for _, state in states(problem, fit):
-        for group, effects in state.effects.items():
-            found.setdefault(group, []).append(effects)
+    for effects, _ in answers:
+        for group, own in effects.items():
+            found.setdefault(group, []).append(own)
     columns = {
         term.group: each.factor.columns
         for term, each in zip(problem.terms, encoder.terms, strict=True)
@@ -104,6 +127,19 @@ def effects_of_all(
     return {
         group: _stacked(each, factors[columns[group]].levels) for group, each in found.items()
     }, encoder
+
+
+def has_names(problem: Problem, encoder: Encoder) -> bool:
+    """Return whether levels are few enough for their names and effects to be brought together."""
+    counts = {
+        each.factor.columns: len(term.levels)
+        for term, each in zip(problem.terms, encoder.terms, strict=True)
+    }
+    return sum(counts.values()) <= MOST_NAMED
+
+
+def _effects_and_factors(part: CodedRows, seen: Seen) -> tuple[Any, Any]:
+    return state_in(part, seen).effects, part.factors
 
 
 def _stacked(parts: Sequence[GroupEffects], levels: Sequence[str]) -> GroupEffects:
@@ -148,7 +184,7 @@ def _combinations(encoder: FactorEncoder) -> list[list[str]]:
     return [each.tolist() for each in values]
 
 
-def _outlined(problem: Problem, fit: Fit) -> dict[str, GroupEffects]:
+def outlined(problem: Problem, fit: Fit) -> dict[str, GroupEffects]:
     """Return the groups' covariances and numbers of levels, without the levels' effects."""
     found: dict[str, GroupEffects] = {}
     thetas, places = problem.theta_slices(), term_places(problem)
@@ -186,23 +222,6 @@ def _without_levels(encoder: Encoder) -> Encoder:
     )
 
 
-def parts_of(result: Estimates) -> PartsOfFit:
-    """Return the rows and levels of a fit in parts.
-
-    Raises
-    ------
-    NotAvailableError
-        If all rows are here, or the result no longer has its data.
-    """
-    training = result.training
-    if training is None or training.problem.parts is None:
-        raise NotAvailableError(
-            "in_parts: this is of fits whose data lie in parts, and was made of one that holds all "
-            "its rows: see fittedvalues, resid and random_effects."
-        )
-    return PartsOfFit(training.problem, result.fit)
-
-
 def words_of(model: Model) -> tuple[str, str, str]:
     """Return the structure, the compiled code and the parts of a problem, in words."""
     problem, parts = model.problem, ""
@@ -211,21 +230,23 @@ def words_of(model: Model) -> tuple[str, str, str]:
     if problem.parts is not None:
         inside = standard_of(problem).problem.parts
         assert inside is not None
-        engine = problem.parts.engine
-        assert isinstance(engine, LocalParts)
-        number = len(engine.parts)
+        number = inside.number
         parts = f"in {number} part{'s' if number > 1 else ''}"
-        parts += f", {engine.aside} of them in files" if engine.aside else ""
-        part = engine.parts[0]
-        problem = part if inside.change is None else inside.change(part)
-    inner = standard_of(problem).problem
-    layout = layout_of(inner)
-    return layout.plan.describe(layout.structure), kernel_words(problem), parts
+        where = inside.engine.words()
+        parts += f", {where}" if where else ""
+        structure, kernel = inside.ask(_words_of_part)[0]
+        return structure, kernel, parts
+    return *_words_of_part(problem), parts
+
+
+def _words_of_part(problem: Problem) -> tuple[str, str]:
+    layout = layout_of(standard_of(problem).problem)
+    return layout.plan.describe(layout.structure), kernel_words(problem)
 
 
 def reporting(problem: Problem, step: Callable[[str], None]) -> Callable[[str], None]:
     """Return who is told of evaluations; of a fit in parts also of the parts of each round."""
-    if problem.parts is None or not isinstance(problem.parts.engine, LocalParts):
+    if problem.parts is None:
         return step
     engine, last = problem.parts.engine, ""
 
@@ -236,93 +257,3 @@ def reporting(problem: Problem, step: Callable[[str], None]) -> Callable[[str], 
 
     engine.report = lambda words: step(f"{last}  {words}")
     return told
-
-
-class PartsOfFit:
-    """Rows and levels of a fit in parts, one part after the other.
-
-    Parameters
-    ----------
-    problem : Problem
-    fit : Fit
-    """
-
-    def __init__(self, problem: Problem, fit: Fit) -> None:
-        self._problem, self._fit = problem, fit
-
-    def __len__(self) -> int:
-        """Return the number of parts."""
-        return len(self._engine.parts)
-
-    def __repr__(self) -> str:
-        aside = f", {self._engine.aside} of them in files" if self._engine.aside else ""
-        return f"<{len(self)} parts of {self._problem.n} rows{aside}>"
-
-    @property
-    def rounds(self) -> int:
-        """Questions that all parts were asked so far."""
-        return self._engine.rounds
-
-    @property
-    def _engine(self) -> LocalParts:
-        assert self._problem.parts is not None
-        engine = self._problem.parts.engine
-        assert isinstance(engine, LocalParts)
-        return engine
-
-    def random_effects(self, group: str) -> Iterator[pd.DataFrame]:
-        """Yield the random effects of each part's levels of one grouping factor.
-
-        Parameters
-        ----------
-        group : str
-
-        Yields
-        ------
-        DataFrame
-            Indexed by level: conditional modes, and `sd(...)`, their conditional standard
-            deviations.
-
-        Raises
-        ------
-        OptionError
-            If there is no such factor.
-        """
-        groups = [term.group for term in self._problem.terms]
-        if group not in groups:
-            raise OptionError(
-                f"random_effects: expected a grouping factor of the model, got {group!r}."
-                f"{did_you_mean(group, groups)}"
-            )
-        return self._effects(group)
-
-    def _effects(self, group: str) -> Iterator[pd.DataFrame]:
-        for _, state in states(self._problem, self._fit):
-            effects = state.effects[group]
-            sd = np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
-            columns = [*effects.names, *(f"sd({name})" for name in effects.names)]
-            index = pd.Index(effects.levels, dtype=object, name=group)
-            yield pd.DataFrame(np.hstack([effects.values, sd]), index=index, columns=columns)
-
-    def fitted(self) -> Iterator[pd.Series]:
-        """Yield the fitted means of each part's rows, random effects included.
-
-        Yields
-        ------
-        Series
-            Named by the file or piece, indexed by the place of the row in it, counted from 0 (of
-            several pieces that are one part, through all of them).
-        """
-        for number, (part, state) in enumerate(states(self._problem, self._fit)):
-            yield self._by_row(number, part.family.mean(list(state.eta)))
-
-    def residuals(self) -> Iterator[pd.Series]:
-        """Yield the response less the fitted means of each part's rows, labelled as `fitted`."""
-        for number, (part, state) in enumerate(states(self._problem, self._fit)):
-            left = part.family.observed(part.y) - part.family.mean(list(state.eta))
-            yield self._by_row(number, left)
-
-    def _by_row(self, number: int, values: Any) -> pd.Series:
-        kept = self._engine.kept[number]
-        index = pd.RangeIndex(len(values)) if kept is None else pd.Index(kept)
-        return pd.Series(np.asarray(values), index=index, name=self._engine.names[number])

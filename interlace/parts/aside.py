@@ -8,7 +8,8 @@ import pickle
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.problem import Problem
+from interlace_core.messages.errors import FileAccessError
 
 ALIGNED = 64
 """Bytes that arrays begin at multiples of."""
@@ -31,8 +33,30 @@ class Folder:
     """
 
     def __init__(self, where: str | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="interlace-", dir=where))
+        with writing(where or "the system's folder for temporary files"):
+            self.path = Path(tempfile.mkdtemp(prefix="interlace-", dir=where))
         weakref.finalize(self, shutil.rmtree, str(self.path), ignore_errors=True)
+
+
+@contextmanager
+def writing(where: str | Path) -> Iterator[None]:
+    """Turn the system's refusal to write into a FileAccessError that says what to do.
+
+    A ValueError is that of a path that the system has no letters for.
+
+    Parameters
+    ----------
+    where : str or Path
+        What is written, or the folder it goes to.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise FileAccessError(
+            f"data in parts: cannot write to {str(where)!r}: "
+            f"{getattr(error, 'strerror', None) or error}. Make room or allow it, or name another "
+            "folder: interlace.in_parts(data, folder=...)."
+        ) from error
 
 
 def put_aside(problem: Problem, path: Path) -> Problem:
@@ -48,7 +72,7 @@ def put_aside(problem: Problem, path: Path) -> Problem:
         Is written.
     """
     skeleton, places = io.BytesIO(), []
-    with path.open("wb") as file:
+    with writing(path), path.open("wb") as file:
 
         def keep(buffer: pickle.PickleBuffer) -> None:
             raw = buffer.raw()
@@ -58,7 +82,7 @@ def put_aside(problem: Problem, path: Path) -> Problem:
 
         _Writer(skeleton, keep).dump(problem)
         file.write(b"\0" * ALIGNED)
-    with path.open("rb") as written:
+    with writing(path), path.open("rb") as written:
         mapped = memoryview(mmap.mmap(written.fileno(), 0, access=mmap.ACCESS_COPY))
     buffers = [mapped[start : start + size] for start, size in places]
     found: Problem = _Reader(skeleton, buffers, problem.compiled).load()

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interlace.data.assembly import CovarianceLookup
 from interlace.data.problem import Model, build_problem
-from interlace.data.request import ModelRequest
-from interlace.parts.reading import read_model
-from interlace.parts.sources import COUNT, DataInParts, Source, open_source
+from interlace.parts.building import Asked
+from interlace.parts.here import FilesHere
+from interlace.parts.reading import Reading
+from interlace.parts.sources import count_name
 from interlace.progress import tracked
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.contract.approximation import Approximation
-from interlace_core.contract.family import Family
+from interlace_core.contract.frames import Frames
 
 MOST_DISTINCT = 2_000_000
 """Distinct rows up to which they are counted: they fit into memory many times over."""
@@ -38,27 +38,18 @@ FIRST = 3
 
 
 def model_of_distinct(
-    asked: DataInParts,
-    request: ModelRequest,
-    family: Family,
-    covariance: CovarianceLookup,
-    hold: Any,
-    approximation: Approximation,
+    frames: Frames, reading: Reading, asked: Asked, approximation: Approximation
 ) -> Model | None:
     """Return the model of the distinct rows, weighted by their numbers; None if they are many.
 
-    Also None where weights are no multipliers of log-densities, and where it is not wanted.
+    Also None where weights are no multipliers of log-densities.
     """
-    if not asked.distinct or approximation.precision_weights:
+    if approximation.precision_weights or _has_continuous(frames, reading.columns):
         return None
-    source = open_source(asked)
-    reading = read_model(request, source.columns)
-    if _has_continuous(source, reading.columns):
-        return None
-    counted = _counted(source, reading.columns)
+    counted = _counted(frames, reading.columns)
     if counted is None:
         return None
-    counts = counted.column(COUNT).to_numpy().astype(np.float64)
+    counts = counted.column(count_name(reading.columns)).to_numpy().astype(np.float64)
     missing = _missing(counted, reading.columns, counts)
     kept = np.ones(len(counts), dtype=bool)
     for name in reading.columns:
@@ -70,9 +61,11 @@ def model_of_distinct(
 
     table = counted.filter(pa.array(kept))
     order = _sorted(table, reading.columns)
-    data = _with_categories(table.take(pa.array(order)), source, reading.columns)
+    data = _with_categories(table.take(pa.array(order)), frames, reading.columns)
     counts = counts[kept][order]
-    model: Model = hold(build_problem(replace(request, data=data), family, covariance=covariance))
+    model = asked.hold(
+        build_problem(replace(asked.request, data=data), asked.family, covariance=asked.covariance)
+    )
     problem = model.problem
     weights = counts if problem.weights is None else counts * problem.weights
     silent = int(counts[~problem.informative].sum())
@@ -87,46 +80,75 @@ def model_of_distinct(
     return replace(model, problem=replace(problem, weights=weights), rows=rows)
 
 
-def _has_continuous(source: Source, columns: Sequence[str]) -> bool:
+def _has_continuous(frames: Frames, columns: Sequence[str]) -> bool:
     """Return whether some column is a measurement, by a few of its rows: the cheap first look."""
+    if not frames.pieces:
+        return False
+    return any(next(iter(frames.ask(_is_continuous, [name], name, pieces=[0]))) for name in columns)
+
+
+def _is_continuous(_: str, table: Any, name: str) -> bool:
     import pyarrow as pa
 
-    if not source.pieces:
-        return False
-    for name in columns:
-        few = source.pieces[0].read([name]).slice(0, LOOKED_AT).column(0)
-        if pa.types.is_floating(few.type) and len(few.unique()) > MOST_VALUES:
-            return True
-    return False
+    few = as_arrow(table, [name]).slice(0, LOOKED_AT).column(0)
+    return pa.types.is_floating(few.type) and len(few.unique()) > MOST_VALUES
 
 
-def _counted(source: Source, columns: Sequence[str]) -> Any:
+def _counted(frames: Frames, columns: Sequence[str]) -> Any:
     """Return the distinct rows with their numbers; None if there are too many."""
-    if source.distinct is not None:
-        return source.distinct(columns, MOST_DISTINCT)
+    if isinstance(frames, FilesHere) and frames.source.distinct is not None:
+        return frames.source.distinct(columns, MOST_DISTINCT)
     import pyarrow as pa
 
     found: Any = None
-    rows = 0
-    for number, piece in enumerate(tracked(source.pieces, "counting distinct rows")):
-        own = _grouped(_decoded(piece.read(columns)), columns, None)
-        found = own if found is None else _grouped(pa.concat_tables([found, own]), columns, COUNT)
-        rows += piece.rows
-        many = LEAST_GAIN * found.num_rows > rows and number + 1 >= min(FIRST, len(source.pieces))
-        if found.num_rows > MOST_DISTINCT or many:
+    rows, number = 0, len(frames.pieces)
+    answers = (
+        each
+        for start in range(0, number, frames.at_once)
+        for each in frames.ask(
+            _grouped_rows, columns, columns, pieces=range(number)[start : start + frames.at_once]
+        )
+    )
+    for place, (given, own) in enumerate(tracked(answers, "counting distinct rows", number)):
+        if own is not None:
+            # what came from another process is where Arrow does not like it: copied
+            both = own if found is None else pa.concat_tables([found, own]).combine_chunks()
+            found = own if found is None else _grouped(both, columns, True)
+        rows += given
+        distinct = 0 if found is None else found.num_rows
+        many = LEAST_GAIN * distinct > rows and place + 1 >= min(FIRST, number)
+        if distinct > MOST_DISTINCT or many:
             return None
     return found
 
 
-def _grouped(table: Any, columns: Sequence[str], count: str | None) -> Any:
-    """Return distinct rows with their number, or the sum of their numbers."""
-    groups = table.group_by(list(columns), use_threads=False)
-    if count is None:
-        found, own = groups.aggregate([([], "count_all")]), "count_all"
-    else:
-        found, own = groups.aggregate([(count, "sum")]), f"{count}_sum"
-    names = [COUNT if name == own else name for name in found.column_names]
-    return found.rename_columns(names).select([*columns, COUNT])
+def _grouped_rows(_: str, table: Any, columns: Sequence[str]) -> tuple[int, Any]:
+    """Return the number of a piece's rows, and the distinct ones with theirs; None of no rows."""
+    if not len(table):
+        return 0, None
+    return len(table), _grouped(_decoded(as_arrow(table, columns)), columns, False)
+
+
+def as_arrow(table: Any, columns: Sequence[str]) -> Any:
+    """Return columns of a piece as a table of pyarrow."""
+    import pyarrow as pa
+
+    if isinstance(table, pd.DataFrame):
+        found = pa.Table.from_pandas(table[list(columns)], preserve_index=False)
+        return found.take(np.arange(len(table)))  # copied: as it came it may lie anywhere
+    return table.select(list(columns))
+
+
+def _grouped(table: Any, columns: Sequence[str], again: bool) -> Any:
+    """Return distinct rows with their number in the last column; of such tables, the sums of it."""
+    places = [str(j) for j in range(len(columns))]  # names of the user's might be pyarrow's own
+    number = [count_name(columns)] if again else []
+    plain = table.select([*columns, *number]).rename_columns([*places, *("n" for _ in number)])
+    groups = plain.group_by(places, use_threads=False)
+    wanted: Any = ("n", "sum") if again else ([], "count_all")
+    found = groups.aggregate([wanted])
+    found = found.select([*places, "n_sum" if again else "count_all"])
+    return found.rename_columns([*columns, count_name(columns)])
 
 
 def _decoded(table: Any) -> Any:
@@ -140,7 +162,7 @@ def _decoded(table: Any) -> Any:
     return table
 
 
-def _with_categories(table: Any, source: Source, columns: Sequence[str]) -> Any:
+def _with_categories(table: Any, frames: Frames, columns: Sequence[str]) -> Any:
     """Return the columns that are categories in the order that they have in the data.
 
     Of other values than the first piece has categories for they are text.
@@ -148,15 +170,19 @@ def _with_categories(table: Any, source: Source, columns: Sequence[str]) -> Any:
     import pyarrow as pa
 
     for name in columns:
-        if name not in source.categories or not source.pieces:
+        if name not in frames.categories or not frames.pieces:
             continue
-        known = source.pieces[0].read([name]).column(0).combine_chunks().dictionary
+        known = next(iter(frames.ask(_categories_of, [name], name, pieces=[0])))
         places = pd.Index(known.to_pylist()).get_indexer(pd.Index(table.column(name).to_pylist()))
         if np.all(places >= 0):
             codes = pa.array(places, pa.int32())
-            coded = pa.DictionaryArray.from_arrays(codes, known, ordered=source.categories[name])
+            coded = pa.DictionaryArray.from_arrays(codes, known, ordered=frames.categories[name])
             table = table.set_column(table.column_names.index(name), name, coded)
     return table
+
+
+def _categories_of(_: str, table: Any, name: str) -> Any:
+    return as_arrow(table, [name]).column(0).combine_chunks().dictionary
 
 
 def _holes(column: Any) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from interlace.data.levels import FactorEncoder
 from interlace.parts.aside import Folder, put_aside
 from interlace.parts.recipe import bytes_of
 from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
@@ -16,7 +15,6 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import LARGE
 from interlace_core.messages.memory import usable_memory
-from interlace_core.records import IntArray
 
 LAID_OUT = 4.0
 """Bytes of a part that is laid out, in those of its arrays: rows once more in the order of groups,
@@ -28,12 +26,6 @@ class LocalParts(PartsHere):
 
     Attributes
     ----------
-    names : list of str
-        Of the pieces that each part was made of.
-    kept : list of (ndarray of intp, shape (n_part,), or None)
-        Places in these of each part's rows; None where all were used.
-    factors : list of (mapping from tuple of str to FactorEncoder), or None
-        Each part's groups; None where there are too many levels to keep their names.
     rounds : int
         Questions that all parts were asked.
     aside : int
@@ -45,11 +37,7 @@ class LocalParts(PartsHere):
     def __init__(self, asked: DataInParts) -> None:
         super().__init__([])
         self.parts: list[Problem] = []
-        self.names: list[str] = []
-        self.kept: list[IntArray | None] = []
-        self.factors: list[Mapping[tuple[str, ...], FactorEncoder]] | None = []
         self.rounds, self.aside, self.seconds = 0, 0, 0.0
-        self.report: Callable[[str], None] | None = None
         share = SHARE_OF_MEMORY * usable_memory() if asked.memory is None else asked.memory
         self._left, self._folder = share, asked.folder
         self._files: Folder | None = None
@@ -60,13 +48,11 @@ class LocalParts(PartsHere):
         """Keep something as long as the parts, such as a folder of files that they are read of."""
         self._held = held
 
-    def add(self, problem: Problem, name: str, kept: IntArray | None) -> None:
+    def add(self, problem: Problem) -> None:
         """Take a part; what memory may hold no more goes to a file."""
-        self.kept.append(kept)
         place = len(self.parts)
         self._left -= LAID_OUT * bytes_of(problem)
         self.parts.append(problem)
-        self.names.append(name)
         if self._left < 0.0:
             self.aside += 1
             self._paths[place] = self._path(f"{place}-rows")
@@ -93,10 +79,17 @@ class LocalParts(PartsHere):
 
     def ask(self, question: Question, *given: Any) -> list[Any]:
         """Return the answer of every part, in order."""
+        return list(self.stream(question, *given))
+
+    def words(self) -> str:
+        """Return how many of the parts lie in files."""
+        return f"{self.aside} of them in files" if self.aside else ""
+
+    def stream(self, question: Question, *given: Any) -> Iterator[Any]:
+        """Yield the answer of every part, each of which is asked when its turn comes."""
         began, self.rounds = time.perf_counter(), self.rounds + 1
-        answers = []
         for place, part in enumerate(self.parts):
-            answers.append(question(part, *given))
+            yield question(part, *given)
             if place in self._paths:
                 self._slim(part)
             if self.report is not None and place + 1 < len(self.parts):
@@ -107,7 +100,6 @@ class LocalParts(PartsHere):
                     f"{left:.0f} s left of it"
                 )
         self.seconds += time.perf_counter() - began
-        return answers
 
     def _slim(self, part: Problem) -> None:
         """Let a part in a file forget what is as large as its rows; its mode it keeps."""

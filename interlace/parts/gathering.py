@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interlace.parts.look import Look
-from interlace.parts.sources import Piece
+from interlace_core.contract.frames import Frames
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import IntArray
@@ -16,8 +16,8 @@ MOST = 4
 """Parts' sizes that pieces which share groups may come to."""
 
 
-def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
-    """Return the pieces of each part.
+def gathered(looks: Sequence[Look], rows: int, frames: Frames) -> list[list[int]]:
+    """Return the places of the pieces of each part.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
         Those with rows in use.
     rows : int
         About the rows of a part.
+    frames : Frames
+        The data. No fewer parts are made of small pieces than are asked at the same time.
 
     Raises
     ------
@@ -36,16 +38,17 @@ def gathered(looks: Sequence[Look], rows: int) -> list[list[Piece]]:
     for each in np.unique(label).tolist():
         found = [looks[i] for i in np.flatnonzero(label == each).tolist()]
         if len(found) > 1 and sum(look.n_used for look in found) > MOST * rows:
-            raise _spread(looks, found)
+            raise _spread(looks, found, frames)
         parts.append(found)
     joined: list[list[Look]] = []
+    rows = min(rows, sum(look.n_used for look in looks) // frames.at_once)
     for part in parts:
         size = sum(look.n_used for look in part)
         if joined and size + sum(look.n_used for look in joined[-1]) <= rows:
             joined[-1] += part
         else:
             joined.append(list(part))
-    return [[look.piece for look in part] for part in joined]
+    return [[look.place for look in part] for part in joined]
 
 
 def _connected(looks: Sequence[Look]) -> IntArray:
@@ -72,12 +75,12 @@ def _shared(looks: Sequence[Look]) -> dict[tuple[str, ...], tuple[int, str]]:
         values, counts = np.unique(every, return_counts=True)
         if np.any(counts > 1):
             one = values[counts > 1][0]
-            two = [look.piece.name for look in looks if one in look.groups[columns]][:2]
+            two = [look.name for look in looks if one in look.groups[columns]][:2]
             found[columns] = (values.size, " and ".join(two))
     return found
 
 
-def _spread(looks: Sequence[Look], connected: Sequence[Look]) -> DataError:
+def _spread(looks: Sequence[Look], connected: Sequence[Look], frames: Frames) -> DataError:
     """Return the refusal of groups that are spread over pieces."""
     shared = _shared(connected)
     names = {columns: ":".join(columns) for columns in looks[0].groups}
@@ -90,10 +93,8 @@ def _spread(looks: Sequence[Look], connected: Sequence[Look]) -> DataError:
             f"{listed([names[each] for each in apart])} do not. Crossed factors are fitted to data "
             "that memory holds: data=frame."
         )
-    on = coarsest[0] if len(coarsest) == 1 else list(coarsest)
     return DataError(
-        f"data: expected all rows of each level of {names[coarsest]!r} in one file or row group, "
-        f"got one in {shared[coarsest][1]}. Bring them together first: "
-        f"interlace.shuffle(data, on={on!r}, folder='...'), and give that folder as data. (Of "
+        f"data: expected all rows of each level of {names[coarsest]!r} in one piece, got one in "
+        f"{shared[coarsest][1]}. Bring them together first: {frames.bring_together(coarsest)} (Of "
         "crossed factors no shuffle brings all levels together: they are fitted to data frames.)"
     )

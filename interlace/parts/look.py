@@ -26,11 +26,11 @@ from interlace.data.rows import (
     check_weights,
     complete_rows,
     refuse_infinite,
+    require_computable,
     require_finite,
     vector_values,
 )
 from interlace.parts.reading import Reading, Transform
-from interlace.parts.sources import Piece
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import DataError, InterlaceError, ResponseError
 from interlace_core.records import Array, IntArray
@@ -73,7 +73,8 @@ class Look:
 
     Attributes
     ----------
-    piece : Piece
+    name : str
+        Of the piece.
     n_given, n_used : int
     missing : mapping from str to int
     rows : Frame, or None
@@ -84,9 +85,11 @@ class Look:
         Hashes of the groups of each grouping factor.
     moments : mapping from str to Moments
         Of the arguments of transforms, by the text of the call.
+    place : int
+        Of the piece among all.
     """
 
-    piece: Piece
+    name: str
     n_given: int
     n_used: int
     missing: Mapping[str, int]
@@ -94,14 +97,17 @@ class Look:
     levels: Mapping[str, Column]
     groups: Mapping[tuple[str, ...], Any]
     moments: Mapping[str, Moments]
+    place: int = 0
 
 
-def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look:
+def look_at(name: str, table: Any, reading: Reading, family: Family, spread: int) -> Look:
     """Return what there is to know of a piece.
 
     Parameters
     ----------
-    piece : Piece
+    name : str
+        Of the piece.
+    table : data frame
     reading : Reading
         The model as asked for.
     family : Family
@@ -114,11 +120,13 @@ def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look
     DataError
         If the piece cannot be used; it and the row are named.
     """
-    with naming(piece):
-        given, rows = rows_of(piece, reading)
+    if not len(table):
+        return Look(name, 0, 0, {}, None, {}, {}, {})
+    with naming(name):
+        given, rows = rows_of(table, reading)
         if rows is None:
-            missing = {name: int(np.count_nonzero(given[name].missing)) for name in given}
-            return Look(piece, given.n, 0, missing, None, {}, {}, {})
+            missing = {each: int(np.count_nonzero(given[each].missing)) for each in given}
+            return Look(name, given.n, 0, missing, None, {}, {}, {})
         whole = rows.select(given)
         used = drop_unused_levels(whole)[0]
         refuse_infinite(used, rows)
@@ -126,18 +134,18 @@ def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look
         moments = {each.text: _moments(each, used, rows) for each in reading.transforms}
     chosen = [np.linspace(0, used.n - 1, min(used.n, spread)).astype(np.intp)]
     levels = {}
-    for name, column in used.items():
-        if name in reading.only_groups:
+    for each, column in used.items():
+        if each in reading.only_groups:
             continue
         if column.levels is not None:
             first = np.unique(column.values, return_index=True)[1]
-            levels[name] = whole[name].take(first)
+            levels[each] = whole[each].take(first)
         else:
             first = _standing(column)
         chosen.append(first)
     standing = used.take(np.unique(np.concatenate(chosen)))
     return Look(
-        piece,
+        name,
         given.n,
         used.n,
         rows.missing,
@@ -149,17 +157,17 @@ def look_at(piece: Piece, reading: Reading, family: Family, spread: int) -> Look
 
 
 @contextmanager
-def naming(piece: Piece) -> Iterator[None]:
+def naming(name: str) -> Iterator[None]:
     """Name the piece in whatever error is raised about its data."""
     try:
         yield
     except InterlaceError as error:
-        raise type(error)(f"{piece.name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
-def rows_of(piece: Piece, reading: Reading) -> tuple[Frame, Rows | None]:
+def rows_of(native: Any, reading: Reading) -> tuple[Frame, Rows | None]:
     """Return the columns of a piece, and its rows in use; None if all have missing values."""
-    table = open_table(piece.read(reading.columns))
+    table = open_table(native)
     given = read_columns(table, reading.columns)
     holes = np.zeros(given.n, dtype=bool)
     for column in given.values():
@@ -195,7 +203,7 @@ def response_of(
         parts = []
         for each in reading.response:
             values = evaluate(each, used)
-            require_finite(values, f"response {each.text!r}", rows)
+            require_computable(values, f"response {each.text!r}", rows)
             parts.append(values.astype(np.float64))
         return RawResponse(np.column_stack(parts))
     if levels is None:
@@ -222,7 +230,7 @@ def _check(used: Frame, rows: Rows, reading: Reading, family: Family) -> None:
         if np.any(weights):
             check_weights(weights, rows)
     for each in reading.offsets:
-        require_finite(evaluate(each, used), f"offset {each.text!r}", rows)
+        require_computable(evaluate(each, used), f"offset {each.text!r}", rows)
     if reading.response_has_levels(used, family):
         return
     raw = response_of(used, rows, reading, family)

@@ -9,8 +9,7 @@ import numpy as np
 from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder
 from interlace.data.rank import EXACT, TOL_REL_RESIDUAL, Dependence, dependence, lengths_by
-from interlace.data.rows import frozen
-from interlace.parts.engine import LocalParts
+from interlace_core.contract.parts import Engine
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.columns import products
 from interlace_core.engine.gram import Triangle
@@ -19,9 +18,11 @@ from interlace_core.records import Array, BoolArray
 
 
 def without_collinear(
-    engine: LocalParts, model: Problem, encoder: Encoder
+    engine: Engine, model: Problem, encoder: Encoder
 ) -> tuple[Problem, Encoder, tuple[str, ...]]:
-    """Drop the columns of all parts that are combinations of those before them, over all rows.
+    """Return a model without columns that are combinations of those before them, over all rows.
+
+    The parts stay as they are.
 
     Returns
     -------
@@ -46,15 +47,11 @@ def without_collinear(
         relations = None if more else dependence(_triangle(engine, k, more), keep)
         encoders[k] = replace(encoders[k], design=_without(design, own, relations))
         predictors[k] = replace(predictor, X=predictor.X[:, own], names=names)
-        for place, part in enumerate(engine.parts):
-            mine = list(part.predictors)
-            mine[k] = replace(mine[k], X=frozen(mine[k].X[:, own]), names=names)
-            engine.replace(place, replace(part, predictors=tuple(mine)))
     model = replace(model, predictors=tuple(predictors))
     return model, replace(encoder, predictors=tuple(encoders)), tuple(dropped)
 
 
-def refuse_near_collinear(engine: LocalParts, model: Problem) -> None:
+def refuse_near_collinear(engine: Engine, model: Problem) -> None:
     """Refuse effects that only the digits lost in rounding would tell apart, over all rows.
 
     Raises
@@ -76,12 +73,12 @@ def refuse_near_collinear(engine: LocalParts, model: Problem) -> None:
             )
 
 
-def _lengths(engine: LocalParts, d: int, more: int) -> Array:
+def _lengths(engine: Engine, d: int, more: int) -> Array:
     n, gram = _Sum.of(engine, d, more)
     return lengths_by(gram, n, lambda: _triangle(engine, d, more))
 
 
-def _triangle(engine: LocalParts, d: int, more: int) -> Array:
+def _triangle(engine: Engine, d: int, more: int) -> Array:
     return np.asarray(engine.total(_triangle_of, d, more).root)
 
 
@@ -95,7 +92,7 @@ class _Sum:
         return _Sum(self.n + other.n, self.gram + other.gram)
 
     @classmethod
-    def of(cls, engine: LocalParts, d: int, more: int) -> tuple[int, Array]:
+    def of(cls, engine: Engine, d: int, more: int) -> tuple[int, Array]:
         found = engine.total(_products_of, d, more)
         return found.n, found.gram
 

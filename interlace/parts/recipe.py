@@ -17,7 +17,6 @@ from interlace.data.problem import Model
 from interlace.data.rows import Rows, frozen, vector_values
 from interlace.parts.look import Moments, naming, response_of, rows_of
 from interlace.parts.reading import Reading
-from interlace.parts.sources import Piece
 from interlace.prediction.new_data import encode_frame
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Problem
@@ -46,7 +45,7 @@ class Recipe:
     encoder: Encoder
     response_levels: pd.Index[Any] | None
 
-    def part(self, piece: Piece) -> tuple[Problem, dict[tuple[str, ...], Factor], Rows]:
+    def part(self, name: str, table: Any) -> tuple[Problem, dict[tuple[str, ...], Factor], Rows]:
         """Return a piece as a problem, with its grouping factors and the rows in use.
 
         Raises
@@ -54,8 +53,8 @@ class Recipe:
         DataError
             Naming the piece.
         """
-        with naming(piece):
-            given, rows = rows_of(piece, self.reading)
+        with naming(name):
+            given, rows = rows_of(table, self.reading)
             assert rows is not None  # a piece without rows is left out
             used = rows.select(given)
             weights = None

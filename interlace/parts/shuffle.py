@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 
 from interlace.data.frames import open_table, read_columns
-from interlace.parts.aside import Folder
+from interlace.parts.aside import Folder, writing
 from interlace.parts.look import group_hashes
-from interlace.parts.sources import DataInParts, Source, asked_of, open_source, pyarrow, with_codes
-from interlace_core.messages.checks import names_of, shown
+from interlace.parts.sources import (
+    DataInParts,
+    Source,
+    open_source,
+    path_of,
+    pyarrow,
+    with_codes,
+)
+from interlace_core.messages.checks import is_whole, names_of, shown
 from interlace_core.messages.errors import DataError, OptionError
 
 MOST_FILES = 1000
@@ -49,8 +56,8 @@ def shuffle(
     DataError
         If a column is missing, or the folder has Parquet files already.
     """
-    asked = data if isinstance(data, DataInParts) else asked_of(data)
-    source = open_source(asked or DataInParts(data))
+    asked = data if isinstance(data, DataInParts) else DataInParts(data)
+    source = open_source(asked)
     columns = names_of(on, "shuffle: on", "a column")
     missing = [name for name in columns if name not in source.columns]
     if missing or not columns:
@@ -58,14 +65,15 @@ def shuffle(
             f"shuffle: on: expected columns of the data ({', '.join(source.columns)}), got "
             f"{shown(on)}."
         )
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    if files is not None and not (is_whole(files, 1) and files <= MOST_FILES):
+        raise OptionError(f"shuffle: files must be from 1 to {MOST_FILES}, got {shown(files)}.")
+    target = Path(path_of(folder, "shuffle: folder"))
+    with writing(target):
+        target.mkdir(parents=True, exist_ok=True)
     if any(target.glob("*.parquet")):
         raise DataError(f"shuffle: expected a folder without Parquet files, got {str(target)!r}.")
-    rows = (asked or DataInParts(data)).rows
-    number = files or max(1, min(MOST_FILES, round(sum(p.rows for p in source.pieces) / rows)))
-    if not 1 <= number <= MOST_FILES:
-        raise OptionError(f"shuffle: files must be from 1 to {MOST_FILES}, got {shown(files)}.")
+    given = sum(each.rows for each in source.pieces)
+    number = files or max(1, min(MOST_FILES, round(given / asked.rows)))
     write(_tables(source, source.columns), columns, target, number)
     return str(target)
 
@@ -102,13 +110,15 @@ def write(tables: Iterator[Any], on: Sequence[str], folder: Path, files: int) ->
             groups = read_columns(open_table(with_codes(table.select(list(on)))), on)
             place = group_hashes(groups, on) % np.uint64(files)
             for k in np.unique(place).tolist():
-                if k not in writers:
-                    path = folder / f"part-{k:04d}.parquet"
-                    writers[k] = parquet.ParquetWriter(path, schema)
-                writers[k].write_table(table.filter(pa.array(place == k)))
+                with writing(folder):
+                    if k not in writers:
+                        path = folder / f"part-{k:04d}.parquet"
+                        writers[k] = parquet.ParquetWriter(path, schema)
+                    writers[k].write_table(table.filter(pa.array(place == k)))
     finally:
-        for writer in writers.values():
-            writer.close()
+        with writing(folder):
+            for writer in writers.values():
+                writer.close()
 
 
 def _plain(schema: Any) -> Any:

@@ -6,12 +6,12 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from interlace_core.messages.checks import is_real, is_whole, shown
-from interlace_core.messages.errors import DataError, NotAvailableError, OptionError
+from interlace_core.messages.checks import MOST, is_real, is_whole, require_flag, shown
+from interlace_core.messages.errors import DataError, InterlaceError, NotAvailableError, OptionError
 
 ROWS = 250_000
 """Rows of a part: two or three dozen arrays of temporaries are then some 60 MB."""
@@ -53,8 +53,8 @@ class Source:
         From names of columns to an iterator of pyarrow Tables, for such data.
     distinct : callable, or None
         From names of columns and a limit to a pyarrow Table of their distinct combinations with
-        their number in the column `COUNT`, None if there are more: where what holds the data can
-        group them itself.
+        their number in the last, `count_name(columns)`, None if there are more: where what holds
+        the data can group them itself.
     categories : mapping from str to bool
         Columns that are categories, in the order that they were given, and whether that is one;
         others with levels are text.
@@ -68,7 +68,12 @@ class Source:
     categories: Mapping[str, bool] = field(default_factory=dict)
 
 
-COUNT = "__rows__"
+def count_name(columns: Sequence[str]) -> str:
+    """Return the name of the column with numbers of rows: none of these, in capitals neither."""
+    name, taken = "__rows__", {each.lower() for each in columns}
+    while name in taken:
+        name += "_"
+    return name
 
 
 @dataclass(frozen=True)
@@ -132,17 +137,24 @@ def in_parts(
     OptionError
         If a limit is none.
     """
-    if not is_whole(rows, 1):
+    if not is_whole(rows, 1) or rows > MOST:
         raise OptionError(f"in_parts: rows must be a whole number from 1 on, got {shown(rows)}.")
-    if not isinstance(distinct, bool):
-        raise OptionError(f"in_parts: distinct must be True or False, got {shown(distinct)}.")
+    require_flag(distinct, "in_parts: distinct")
     return DataInParts(
         data,
         None if memory is None else _bytes(memory),
         int(rows),
-        None if folder is None else os.fspath(folder),
-        distinct,
+        None if folder is None else path_of(folder, "in_parts: folder"),
+        bool(distinct),
     )
+
+
+def path_of(folder: Any, who: str) -> str:
+    """Return a path as text; raise an OptionError if it is none."""
+    path = os.fspath(folder) if isinstance(folder, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise OptionError(f"{who}: expected a path, got {shown(folder)}.")
+    return path
 
 
 _UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40}
@@ -166,12 +178,9 @@ def _bytes(memory: Any) -> float:
     return float(value)
 
 
-def asked_of(data: Any) -> DataInParts | None:
-    """Return how data are to be read if they are of a kind that is read part by part, else None."""
-    if isinstance(data, DataInParts):
-        return data
-    is_path = isinstance(data, (str, os.PathLike))
-    return DataInParts(data) if is_path or _opener(data) is not None else None
+def is_local(data: Any) -> bool:
+    """Return whether data are of a library that this process reads part by part."""
+    return _opener(data) is not None
 
 
 def open_source(asked: DataInParts) -> Source:
@@ -186,7 +195,8 @@ def open_source(asked: DataInParts) -> Source:
     """
     data = asked.data
     if isinstance(data, (str, os.PathLike)):
-        return _of_dataset(_dataset(os.fspath(data)), asked.rows)
+        with _reading(shown(data)):
+            return _guarded(_of_dataset(_dataset(data), asked.rows))
     opener = _opener(data)
     if opener is None:
         raise DataError(
@@ -194,7 +204,54 @@ def open_source(asked: DataInParts) -> Source:
             f"LazyFrame or a DuckDB relation, got a {type(data).__name__}. Data frames are fitted "
             "as they are: data=frame."
         )
-    return opener(data, asked.rows)
+    with _reading(f"the {type(data).__name__}"):
+        return _guarded(opener(data, asked.rows))
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn whatever another library raises while it reads into a DataError.
+
+    Its errors have no common class, and a lazy frame or a relation runs what its maker wrote.
+    """
+    try:
+        yield
+    except (InterlaceError, MemoryError):
+        raise
+    except Exception as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"data: {what} could not be read: {type(error).__name__}: {said[:500]}. Check that it "
+            "opens in the library that it is of."
+        ) from error
+
+
+def _guarded(source: Source) -> Source:
+    """Return a source whose pieces, batches and groups say what failed where reading does."""
+
+    def piece(each: Piece) -> Piece:
+        def read(columns: Sequence[str]) -> Any:
+            with _reading(each.name):
+                return each.read(columns)
+
+        return replace(each, read=read)
+
+    def batches(columns: Sequence[str]) -> Iterator[Any]:
+        assert source.batches is not None
+        with _reading(source.words):
+            yield from source.batches(columns)
+
+    def distinct(columns: Sequence[str], limit: int) -> Any:
+        assert source.distinct is not None
+        with _reading(source.words):
+            return source.distinct(columns, limit)
+
+    return replace(
+        source,
+        pieces=tuple(map(piece, source.pieces)),
+        batches=source.batches and batches,
+        distinct=source.distinct and distinct,
+    )
 
 
 def _opener(data: Any) -> Callable[[Any, int], Source] | None:
@@ -225,24 +282,32 @@ def pyarrow(module: str) -> Any:
         ) from error
 
 
-def _dataset(path: str) -> Any:
+def _dataset(given: str | os.PathLike[str]) -> Any:
     """Return the Parquet files of a folder or pattern as a dataset of pyarrow."""
+    path = os.fspath(given)
     files = [path]
-    if any(mark in path for mark in "*?["):
-        files = sorted(glob.glob(path, recursive=True))
-    elif Path(path).is_dir():
-        return pyarrow("dataset").dataset(path, format="parquet", partitioning="hive")
-    elif not Path(path).is_file():
+    try:
+        if not isinstance(path, str) or not path.strip():
+            files = []
+        elif any(mark in path for mark in "*?["):
+            files = sorted(glob.glob(path, recursive=True))
+        elif os.path.isdir(path):
+            return pyarrow("dataset").dataset(path, format="parquet", partitioning="hive")
+        elif not os.path.isfile(path):
+            files = []
+    except ValueError:  # no text for a path
         files = []
     if not files:
         raise DataError(
             f"data: expected a data frame, or a folder, file or pattern of Parquet files, got the "
-            f"text {path!r}, where there is none. Check the path."
+            f"path {shown(path)}, where there is none. Check the path."
         )
     try:
         return pyarrow("dataset").dataset(files, format="parquet")
     except (OSError, ValueError) as error:
-        raise DataError(f"data: expected Parquet files at {path!r}, got others: {error}") from error
+        raise DataError(
+            f"data: expected Parquet files at {shown(path)}, got others: {error}"
+        ) from error
 
 
 def _of_dataset(dataset: Any, rows: int) -> Source:
@@ -295,13 +360,17 @@ def with_codes(table: Any) -> Any:
 def _of_lazy_frame(frame: Any, rows: int) -> Source:
     import polars as pl
 
+    def exactly(columns: Sequence[str]) -> list[Any]:
+        """Names as they are: a text such as "*" or "^a$" would be a pattern."""
+        return [pl.selectors.by_name(name) for name in columns]
+
     def batches(columns: Sequence[str]) -> Iterator[Any]:
-        for batch in frame.select(columns).collect_batches(chunk_size=rows):
+        for batch in frame.select(exactly(columns)).collect_batches(chunk_size=rows):
             yield batch.to_arrow()
 
     def distinct(columns: Sequence[str], limit: int) -> Any:
-        counted = frame.group_by(list(columns)).agg(pl.len().alias(COUNT))
-        found = counted.head(limit + 1).collect(engine="streaming")
+        groups = frame.group_by(exactly(columns)).agg(pl.len().alias(count_name(columns)))
+        found = groups.head(limit + 1).collect(engine="streaming")
         return None if len(found) > limit else found.to_arrow()
 
     columns = tuple(frame.collect_schema().names())
@@ -322,28 +391,10 @@ def _of_relation(relation: Any, rows: int) -> Source:
 
     def distinct(columns: Sequence[str], limit: int) -> Any:
         names = quoted(columns)
-        counted = relation.aggregate(f"{names}, count(*) as {COUNT}", names)
-        first = counted.limit(limit + 1)
+        number = quoted([count_name(columns)])
+        groups = relation.aggregate(f"{names}, count(*) as {number}", names)
+        first = groups.limit(limit + 1)
         found = (getattr(first, "to_arrow_table", None) or first.fetch_arrow_table)()
         return None if found.num_rows > limit else found
 
     return Source("a DuckDB relation", tuple(relation.columns), batches=batches, distinct=distinct)
-
-
-def merged(pieces: Sequence[Piece]) -> Piece:
-    """Return several pieces as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-
-    def read(columns: Sequence[str]) -> Any:
-        import pyarrow as pa
-
-        tables = [piece.read(columns) for piece in pieces]
-        return (
-            pa.concat_tables(tables, promote_options="permissive")
-            .unify_dictionaries()
-            .combine_chunks()
-        )
-
-    names = f"{pieces[0].name} and {len(pieces) - 1} more"
-    return replace(pieces[0], name=names, rows=sum(each.rows for each in pieces), read=read)

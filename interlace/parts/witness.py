@@ -40,11 +40,11 @@ def levels_of_all(
         columns = [(each, each.levels[name]) for each in looks if name in each.levels]
         if not columns:
             continue
-        others = [e.piece.name for e in looks if e.rows is not None and name not in e.levels]
+        others = [e.name for e in looks if e.rows is not None and name not in e.levels]
         if others:
             raise DataError(
                 f"column {name!r}: expected one type in all pieces of the data, got text in "
-                f"{columns[0][0].piece.name} and numbers in {others[0]}. Convert it."
+                f"{columns[0][0].name} and numbers in {others[0]}. Convert it."
             )
         found[name] = _merged(name, [column for _, column in columns], name in categories)
     return found

@@ -7,20 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from interlace.plots.colours import colours_on
 from interlace.results.estimates import Estimates
 from interlace_core.messages.checks import require_type, shown
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
-
-INK, ACCENT, PALE = "#1f3b57", "#c8553d", "#9aa5b1"
-"""Dark blue, red and grey: told apart in print and by colour-blind readers."""
-
-PALETTE = (INK, "#e69f00", "#0072b2", "#b2182b", "#88ccee", "#999999")
-"""For several models, parts or groups, in this order. `tests/test_plots_colours.py` holds how far
-apart they are for readers without one of the three kinds of cones."""
-
-MARKS = ("o", "s", "^", "D", "v", "P")
-"""Marks that go with the colours, so that no picture tells by colour alone."""
 
 MOST_LISTED = 12
 """Names in a message."""
@@ -75,14 +66,6 @@ def drawn_on(axes: Any) -> Any:
     return panels
 
 
-def style_of(place: int) -> dict[str, Any]:
-    """Return colour and mark of the nth of several things; both repeat after the sixth."""
-    return {
-        "color": PALETTE[place % len(PALETTE)],
-        "marker": MARKS[(place + place // len(PALETTE)) % len(MARKS)],
-    }
-
-
 def intervals(
     ax: Any, names: Sequence[str], centre: Array, low: Array, high: Array, *, reference: float
 ) -> None:
@@ -98,9 +81,10 @@ def intervals(
         Where a thin line marks "no effect".
     """
     places = np.arange(len(names))[::-1]
-    ax.axvline(reference, color=PALE, linewidth=1.0)
-    ax.hlines(places, low, high, color=INK, linewidth=1.5)
-    ax.plot(centre, places, "o", color=INK, markersize=5 if len(names) <= 40 else 2)
+    colours = colours_on(ax)
+    ax.axvline(reference, color=colours.pale, linewidth=1.0)
+    ax.hlines(places, low, high, color=colours.ink, linewidth=1.5)
+    ax.plot(centre, places, "o", color=colours.ink, markersize=5 if len(names) <= 40 else 2)
     name_rows(ax, names)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.plots.canvas import MARKS, drawn_on, labelled, new_grid, tidy_up
+from interlace.plots.canvas import drawn_on, labelled, new_grid, tidy_up
+from interlace.plots.colours import MARKS, category_colours, colours_on
 from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,13 +22,6 @@ MAX_PANELS = 6
 
 DASHES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
 """They go with the colours, so that no category is told by its colour alone."""
-
-
-def category_colours(count: int) -> Any:
-    """Return colours of so many categories in their order, dark to light."""
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](np.linspace(0.0, 0.85, count))
 
 
 def probabilities(
@@ -109,7 +103,7 @@ def _panel(ax: Any, part: pd.DataFrame, values: Sequence[Any], numeric: bool) ->
     x = np.asarray(values if numeric else range(len(values)), dtype=np.float64)
     spread = 0.0 if numeric else min(0.5, 0.12 * len(categories))
     for j, (name, colour) in enumerate(
-        zip(categories, category_colours(len(categories)), strict=True)
+        zip(categories, category_colours(len(categories), colours_on(ax)), strict=True)
     ):
         fit, low, high = (part[name, each].to_numpy() for each in ("fit", "lower", "upper"))
         if numeric:

@@ -10,7 +10,6 @@ import numpy as np
 
 from interlace.plots.canvas import (
     MAX_NAMES,
-    PALE,
     check_labels,
     drawn_on,
     labelled,
@@ -18,8 +17,8 @@ from interlace.plots.canvas import (
     new_grid,
     readable_log,
     require_result,
-    style_of,
 )
+from interlace.plots.colours import colours_on, style_of
 from interlace.reporting.blocks import Block, block_of, blocks
 from interlace.reporting.differences import names_of
 from interlace.reporting.meanings import meaning_of
@@ -246,12 +245,13 @@ def _draw(ax: Any, panel: _Panel, labels: Mapping[str, str] | None, *, title: bo
     places = dict(zip(names, np.arange(len(names))[::-1].astype(float), strict=True))
     count = len(panel.drawn)
     spread = 0.0 if count == 1 else min(0.7, 0.2 * count)
-    ax.axvline(1.0 if panel.ratio else 0.0, color=PALE, linewidth=1.0, zorder=0)
+    colours = colours_on(ax)
+    ax.axvline(1.0 if panel.ratio else 0.0, color=colours.pale, linewidth=1.0, zorder=0)
     for i, each in enumerate(panel.drawn):
         shift = spread * (0.5 - i / max(count - 1, 1)) if count > 1 else 0.0
         y = np.array([places[name] + shift for name in each.ends])
         centre, low, high = np.array(list(each.ends.values())).reshape(-1, 3).T
-        style = style_of(each.place)
+        style = style_of(each.place, colours)
         _segments(ax, y, low, high, style["color"])
         size = 5 if len(names) <= 40 else 2
         ax.plot(centre, y, linestyle="none", markersize=size, label=each.model, **style)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from interlace.choices import EffectType
 from interlace.data.frames import as_pandas, open_table, read_columns
-from interlace.plots.canvas import PALE, labelled, new_axes, require_result, style_of, tidy_up
+from interlace.plots.canvas import labelled, new_axes, require_result, tidy_up
 from interlace.plots.categories import label_of, probabilities
+from interlace.plots.colours import colours_on, style_of
 from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.checks import check_level
 from interlace_core.messages.errors import DataError, OptionError
@@ -93,7 +94,7 @@ def effects(
     Axes, or array of them where there are several panels
     """
     require_result(result, "plots.effects")
-    check_level(level, "plots")
+    level = check_level(level, "plots")
     if type not in TYPES:
         raise OptionError(
             f"effects: type must be one of {', '.join(map(repr, TYPES))}, got {type!r}."
@@ -242,21 +243,22 @@ def _raw(
     x = np.asarray(column, dtype=np.float64)
     if not grid.numeric:  # spread, so that rows of one level are seen
         x = x + np.random.default_rng(0).uniform(-0.12, 0.12, x.size)
+    colours = colours_on(ax)
     few = by is not None and by in frame and 1 < len(grid.lines) <= MAX_LINES
     for i, line in enumerate(grid.lines if few else [None]):
         own = (frame[by] == line).to_numpy() if few else np.ones(x.size, dtype=bool)
-        colour = style_of(i)["color"] if few and np.any(own) else PALE
+        colour = style_of(i, colours)["color"] if few and np.any(own) else colours.pale
         ax.plot(x[own], observed[own], ".", color=colour, alpha=0.35, markersize=4, zorder=1)
 
 
 def _lines(
     ax: Any, grid: _Grid, found: pd.DataFrame, by: str | None, labels: Mapping[str, str] | None
 ) -> None:
-    many = len(grid.lines) > MAX_LINES
+    many, colours = len(grid.lines) > MAX_LINES, colours_on(ax)
     for i, line in enumerate(grid.lines):
         part = found.iloc[i * len(grid.values) : (i + 1) * len(grid.values)]
-        style = style_of(i)
-        colour = PALE if many else style["color"]
+        style = style_of(i, colours)
+        colour = colours.pale if many else style["color"]
         text = None if by is None or many else f"{labelled(by, labels)} {label_of(line)}"
         if grid.numeric:
             if not many:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interlace.plots.canvas import (
-    ACCENT,
-    INK,
-    PALE,
     drawn_on,
     new_axes,
     new_grid,
     require_result,
     tidy_up,
 )
+from interlace.plots.colours import MARKS, category_colours, colours_on
 from interlace.prediction.design import are_some, included_terms
 from interlace.prediction.kinds import in_pandas
 from interlace.prediction.new_data import encode
@@ -79,14 +77,15 @@ def fitted(
     if predicted.ndim == 2:
         return _shares(result, predicted, ax)
     observed = (result.fittedvalues + result.resid).to_numpy()
-    ax.plot(predicted, observed, ".", color=PALE, markersize=4, label="row", zorder=1)
+    colours = colours_on(ax)
+    ax.plot(predicted, observed, ".", color=colours.pale, markersize=4, label="row", zorder=1)
     low, high = min(predicted.min(), observed.min()), max(predicted.max(), observed.max())
-    ax.plot([low, high], [low, high], color=INK, linewidth=1.0, zorder=2)
+    ax.plot([low, high], [low, high], color=colours.ink, linewidth=1.0, zorder=2)
     if data is not None:
         name, codes = _group_codes(result, data, group)
         means = [_group_means(codes, values) for values in (predicted, observed)]
         label = f"average of a level of {name}"
-        ax.plot(*means, "o", color=ACCENT, markersize=5, label=label, zorder=3)
+        ax.plot(*means, "o", color=colours.accent, markersize=5, label=label, zorder=3)
         ax.legend(**ABOVE)
     elif group is not None:
         raise OptionError("fitted: group needs data=, the data of the fit.")
@@ -116,9 +115,11 @@ def path(result: GLMMResult, *, axes: Any = None) -> Any:
         raise OptionError(f"path: expected two axes, got {len(panels)}.")
     upper, lower = panels
     shortfall = np.maximum(value - result.fit.value, FLOOR)
-    upper.semilogy(count, shortfall, ".-", color=INK, linewidth=1.0)
+    upper.semilogy(count, shortfall, ".-", color=colours_on(upper).ink, linewidth=1.0)
     upper.set_ylabel("log-likelihood short of\nthe optimum")
-    lower.semilogy(count, np.maximum(slope, FLOOR), ".-", color=ACCENT, linewidth=1.0)
+    lower.semilogy(
+        count, np.maximum(slope, FLOOR), ".-", color=colours_on(lower).accent, linewidth=1.0
+    )
     lower.set_ylabel("largest slope\n(per standard error)")
     lower.set_xlabel(f"evaluation ({result.fit.seconds:.2f} s in all)")
     upper.set_title(result.fit.verdict.status, fontsize=10, loc="left")
@@ -129,17 +130,17 @@ def path(result: GLMMResult, *, axes: Any = None) -> Any:
 
 def _shares(result: GLMMResult, probabilities: Array, ax: Any) -> Any:
     """Draw the share of rows in each category against its probability, by tenths of the rows."""
-    from matplotlib import colormaps
-
     names = [str(each) for each in result.predict().columns]
-    ax.plot([0.0, 1.0], [0.0, 1.0], color=PALE, linewidth=1.0, zorder=1)
-    places = np.linspace(0.0, 0.85, len(names))
-    for j, (name, colour) in enumerate(zip(names, colormaps["viridis"](places), strict=True)):
+    ax.plot([0.0, 1.0], [0.0, 1.0], color=colours_on(ax).pale, linewidth=1.0, zorder=1)
+    found = category_colours(len(names), colours_on(ax))
+    for j, (name, colour) in enumerate(zip(names, found, strict=True)):
         order = np.argsort(probabilities[:, j], kind="stable")
         parts = [part for part in np.array_split(order, BINS) if part.size]
         mean = [probabilities[part, j].mean() for part in parts]
         share = [np.mean(result.y[part] == j) for part in parts]
-        ax.plot(mean, share, ".-", color=colour, linewidth=1.0, label=name, zorder=2)
+        mark = MARKS[j % len(MARKS)]
+        ax.plot(mean, share, mark + "-", color=colour, linewidth=1.0, markersize=5, label=name,
+                zorder=2)  # fmt: skip
     ax.set_xlabel(f"probability {ax.get_xlabel()}")
     ax.set_ylabel("share observed")
     ax.legend(**ABOVE)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import ACCENT, INK, PALE, drawn_on, new_grid, tidy_up
+from interlace.plots.canvas import drawn_on, new_grid, tidy_up
+from interlace.plots.colours import colours_on
 from interlace.plots.estimates import half_width
 from interlace_core.messages.errors import OptionError
 
@@ -51,12 +52,17 @@ def profile(profile: Profile, *, level: float = 0.95, axes: Any = None) -> Any:
     for name, ax in zip(names, panels, strict=False):
         part = groups[name].sort_values("value")
         for line in (-half, half):
-            ax.axhline(line, color=PALE, linewidth=1.0, linestyle="--")
-        ax.axvline(profile.estimates[name], color=PALE, linewidth=1.0)
-        ax.plot(part["value"], part["zeta"], ".-", color=INK)
+            ax.axhline(line, color=colours_on(ax).pale, linewidth=1.0, linestyle="--")
+        ax.axvline(profile.estimates[name], color=colours_on(ax).pale, linewidth=1.0)
+        ax.plot(part["value"], part["zeta"], ".-", color=colours_on(ax).ink)
         ends = profile.confint(level).loc[name].to_numpy(dtype=float)
         ends = ends[np.isfinite(ends)]
-        ax.plot(ends, np.where(ends < profile.estimates[name], -half, half), "o", color=ACCENT)
+        ax.plot(
+            ends,
+            np.where(ends < profile.estimates[name], -half, half),
+            "o",
+            color=colours_on(ax).accent,
+        )
         ax.set_title(name, fontsize=9)
         ax.set_ylabel("zeta")
         tidy_up(ax)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interlace.plots.canvas import ACCENT, INK, PALE, drawn_on, new_grid, require_result, tidy_up
+from interlace.plots.canvas import drawn_on, new_grid, require_result, tidy_up
+from interlace.plots.colours import colours_on
 from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
@@ -55,7 +56,7 @@ def residuals(
         raise OptionError(f"residuals: expected four axes, got {len(panels)}.")
     first, second, third, fourth = panels
     _scatter(first, fitted, values, f"{kind} residual")
-    first.axhline(0.0, color=INK, linewidth=1.0)
+    first.axhline(0.0, color=colours_on(first).ink, linewidth=1.0)
     _quantile_plot(second, values, f"{kind} residual")
     _scatter(third, fitted, np.sqrt(np.abs(values)), f"root of |{kind} residual|")
     _random_effects(fourth, result)
@@ -66,11 +67,13 @@ def residuals(
 
 def _scatter(ax: Any, x: Array, y: Array, label: str) -> None:
     """Draw points and the average of y in bins of x with equally many rows."""
-    ax.plot(x, y, ".", color=PALE, markersize=4)
+    ax.plot(x, y, ".", color=colours_on(ax).pale, markersize=4)
     order = np.argsort(x, kind="stable")
     parts = [part for part in np.array_split(order, min(BINS, len(x))) if len(part)]
     middle = [float(np.mean(x[part])) for part in parts]
-    ax.plot(middle, [float(np.nanmean(y[part])) for part in parts], ".-", color=ACCENT)
+    ax.plot(
+        middle, [float(np.nanmean(y[part])) for part in parts], ".-", color=colours_on(ax).accent
+    )
     ax.set_xlabel("fitted linear predictor")
     ax.set_ylabel(label)
 
@@ -80,9 +83,9 @@ def _quantile_plot(ax: Any, values: Array, label: str) -> None:
     values = np.sort(values[np.isfinite(values)])
     n = len(values)
     expected = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
-    ax.plot(expected, values, ".", color=INK, markersize=4)
+    ax.plot(expected, values, ".", color=colours_on(ax).ink, markersize=4)
     ends = [min(expected[0], values[0]), max(expected[-1], values[-1])]
-    ax.plot(ends, ends, color=ACCENT, linewidth=1.0)
+    ax.plot(ends, ends, color=colours_on(ax).accent, linewidth=1.0)
     ax.set_xlabel("normal quantile")
     ax.set_ylabel(label)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import rankdata
 
-from interlace.plots.canvas import ACCENT, INK, PALE, new_grid, require_result, tidy_up
+from interlace.plots.canvas import new_grid, require_result, tidy_up
+from interlace.plots.colours import colours_on
 from interlace.prediction.kinds import in_pandas
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array, BoolArray
@@ -82,8 +83,8 @@ def scaled_residuals(
 def _quantiles(ax: Any, values: Array) -> None:
     n = len(values)
     expected = (np.arange(n) + 0.5) / n
-    ax.plot([0.0, 1.0], [0.0, 1.0], color=PALE, linewidth=1.0)
-    ax.plot(expected, np.sort(values), ".", color=INK, markersize=4)
+    ax.plot([0.0, 1.0], [0.0, 1.0], color=colours_on(ax).pale, linewidth=1.0)
+    ax.plot(expected, np.sort(values), ".", color=colours_on(ax).ink, markersize=4)
     ax.set_xlabel("uniform quantile")
     ax.set_ylabel("scaled residual")
     ax.set_title("distribution", fontsize=10, loc="left")
@@ -91,34 +92,39 @@ def _quantiles(ax: Any, values: Array) -> None:
 
 def _tests(ax: Any, found: ScaledResiduals) -> None:
     """Write the tests into the panel, those that reject in red."""
-    table = found.tests()
+    table, colours = found.tests(), colours_on(ax)
     if not np.any(found.observed == 0.0) and not np.any(found.draws == 0.0):
         table = table.drop(index="zeros")
     for i, (name, row) in enumerate(table.iterrows()):
         rejected = row["pvalue"] < 0.05
         p = f"p = {row['pvalue']:.3f}" if row["pvalue"] >= 0.001 else "p < 0.001"
-        ax.text(
+        text = ax.text(
             0.03, 0.97 - 0.065 * i, f"{name} {row['statistic']:.3g}, {p}",
-            transform=ax.transAxes, va="top", fontsize=9, color=ACCENT if rejected else INK,
+            transform=ax.transAxes, va="top", fontsize=9,
+            color=colours.accent if rejected else colours.ink,
             fontweight="bold" if rejected else "normal",
         )  # fmt: skip
+        text.set_in_layout(False)  # or the panel shrinks to what the text leaves of it
 
 
 def _over_predictions(ax: Any, fitted: Array, values: Array, outliers: BoolArray) -> None:
     """Draw residuals against ranks of predictions, their quartiles in bins, outliers as stars."""
+    colours = colours_on(ax)
     rank = rankdata(fitted) / len(fitted)
-    ax.plot(rank, values, ".", color=PALE, markersize=4)
-    ax.plot(rank[outliers], values[outliers], "*", color=ACCENT, markersize=6, clip_on=False)
+    ax.plot(rank, values, ".", color=colours.pale, markersize=4)
+    if np.any(outliers):  # an empty line that is not clipped would take the whole figure's room
+        ends = rank[outliers], values[outliers]
+        ax.plot(*ends, "*", color=colours.accent, markersize=6, clip_on=False)
     count = max(min(BINS, len(values) // LEAST), 1)
     edges = np.quantile(rank, np.linspace(0.0, 1.0, count + 1))
     place = np.clip(np.searchsorted(edges, rank, side="left") - 1, 0, count - 1)
     bins = [np.flatnonzero(place == i) for i in range(count)]
     bins = [rows for rows in bins if len(rows) >= LEAST // 2]
     for quartile in QUARTILES:
-        ax.axhline(quartile, color=PALE, linewidth=1.0, linestyle="--")
+        ax.axhline(quartile, color=colours.pale, linewidth=1.0, linestyle="--")
         middle = [float(rank[rows].mean()) for rows in bins]
         height = [float(np.quantile(values[rows], quartile)) for rows in bins]
-        ax.plot(middle, height, ".-", color=ACCENT, linewidth=1.2)
+        ax.plot(middle, height, ".-", color=colours.accent, linewidth=1.2)
     ax.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     ax.set_xlabel("prediction without random effects, by rank")
     ax.set_ylabel("scaled residual")

@@ -195,8 +195,9 @@ class _Draws:
         self.family, self.rows, self.n_sim = family, rows, n_sim
         self.rng = np.random.default_rng(seed)
         covariance = uncertain.covariance().transpose(2, 0, 1)  # (n, K, K)
-        covariance[~np.isfinite(covariance)] = 0.0
         covariance += rows.variance.transpose(2, 0, 1)
+        self.known = np.isfinite(covariance).all(axis=(1, 2))
+        covariance[~self.known] = 0.0
         values, vectors = np.linalg.eigh(covariance)
         self.root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
 
@@ -215,4 +216,4 @@ class _Draws:
         # quantiles that are values drawn: counts stay counts, and an interval covers both ends
         low = np.quantile(draws, ends[0], axis=0, method="inverted_cdf")
         high = np.quantile(draws, ends[1], axis=0, method="inverted_cdf")
-        return low, high
+        return np.where(self.known, low, np.nan), np.where(self.known, high, np.nan)

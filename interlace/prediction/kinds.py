@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import narwhals.stable.v1 as nw
 import pandas as pd
 
-from interlace.parts.sources import asked_of
+from interlace.parts.opening import asked_of
 
 AnyResult = TypeVar("AnyResult")
 
 
 def has_own_kind(data: Any) -> bool:
     """Return whether a frame is of a library whose frames are not pandas' (polars, pyarrow)."""
-    if data is None or isinstance(data, (pd.DataFrame, Mapping)):
+    if data is None or isinstance(data, (pd.DataFrame, Mapping)) or asked_of(data) is not None:
         return False
     return not nw.from_native(data, eager_only=True).implementation.is_pandas_like()
 
@@ -26,7 +26,7 @@ PANDAS = "pandas"
 
 def library_of(data: Any) -> str:
     """Return the name of the library that a frame is of, "pandas" for a mapping, and for parts."""
-    if asked_of(data) is not None or not has_own_kind(data):
+    if not has_own_kind(data):
         return PANDAS
     return str(nw.from_native(data, eager_only=True).implementation.value)
 

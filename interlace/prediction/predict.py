@@ -17,6 +17,7 @@ from interlace.prediction.design import (
     included_terms,
     new_rows,
 )
+from interlace.prediction.elsewhere import frames_for, predict_elsewhere
 from interlace.prediction.target import Predicted, Target, target_of
 from interlace_core.messages.checks import check_seed, require_choice, require_flag
 from interlace_core.messages.errors import OptionError
@@ -41,7 +42,7 @@ def predict(
     weights: Any = None,
     n_sim: int = 1000,
     seed: int | None = None,
-) -> pd.Series | pd.DataFrame:
+) -> Any:
     """Return predictions; see `GLMMResult.predict`."""
     target = target_of(result, type) if newdata is None else target_of(result, type, weights)
     if (
@@ -53,6 +54,13 @@ def predict(
             'predict: interval="prediction" is for an observation, on its own scale: it goes with '
             f'type="response" (or "population"), got type={type!r}.'
         )
+    frames = None if newdata is None else frames_for(newdata)
+    if frames is not None:
+        options = dict(
+            type=type, include_re=include_re, new_levels=new_levels, se=se, interval=interval,
+            level=level, n_sim=n_sim, seed=seed,
+        )  # fmt: skip
+        return predict_elsewhere(result, frames, options, dict(offset=offset, weights=weights))
     (found,) = predict_each(
         result, newdata, [target], include_re, new_levels, offset, se=se, interval=interval,
         level=level, weights=weights, n_sim=n_sim, seed=seed,

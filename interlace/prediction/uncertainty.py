@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.prediction.design import Included, are_some
 from interlace.results.fitted_model import require_training
 from interlace_core.engine.elimination.smallblocks import apply
@@ -86,7 +87,7 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
     if result.training is not None:
         standard = standard_of(result.training.problem)
         D, V = standard.gradient(D), standard.covariance(V)
-    V = np.nan_to_num(V, nan=0.0)
+    V = boundary_as_known(V, [each.place for each in result.coefficients])
     conditional = np.zeros((K, K, n))
     if are_some(included):
         standard = standard_of(require_training(result, "predict").problem)

@@ -167,7 +167,8 @@ def refit_problem(
             if found is not None:
                 return found
         standard = standard_of(problem)
-        shortcuts = training.approximation.shortcuts(standard.problem)
+        here = problem.parts is None
+        shortcuts = training.approximation.shortcuts(standard.problem) if here else None
         return fit_problem(
             problem,
             training.approximation,

@@ -129,6 +129,10 @@ def clmm_code(result: Estimates, data: str, threshold: str) -> str:
     """
     _require_counterpart(result)
     link, nAGQ = result.family.latent_link, result.fitted_by.nAGQ
+    if result.terms and any(each.parameter.role == "shape" for each in result.coefficients):
+        raise no_counterpart(
+            f"the link {link!r}, which has a shape, beside random effects", "ordinal"
+        )
     if [term.names for term in result.terms] == [("Intercept",)] and link not in CLMM_LINKS:
         raise no_counterpart(
             f"the link {link!r} with one random intercept, which clmm of some versions of ordinal "

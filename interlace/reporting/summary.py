@@ -79,7 +79,7 @@ class Shown:
         require_count(self.digits, "summary: digits", most=MOST_DIGITS)
         require_flag(self.exponentiate, "summary: exponentiate")
         if self.level is not None:
-            check_level(self.level, "summary")
+            object.__setattr__(self, "level", check_level(self.level, "summary"))
         for each in self.show:
             require_choice(each, PARTS, "summary: show")
 

@@ -51,7 +51,7 @@ class Tabled(Showing):
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        check_level(self.level, "tabled")
+        object.__setattr__(self, "level", check_level(self.level, "tabled"))
 
     def parts(self) -> list[Part]:
         """Return the column of the table that this is."""

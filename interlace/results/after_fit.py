@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from interlace.inference.profile import Profile
     from interlace.inference.r2 import VarianceShares
     from interlace.inference.scaled_residuals import ScaledResiduals
-    from interlace.parts.afterwards import PartsOfFit
+    from interlace.parts.of_fit import PartsOfFit
     from interlace.results.estimates import Estimates
     from interlace_core.records import Array
 
@@ -464,7 +464,7 @@ class AfterFit:
         NotAvailableError
             If all rows are here.
         """
-        from interlace.parts.afterwards import parts_of
+        from interlace.parts.of_fit import parts_of
 
         return parts_of(_whole(self))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
-from interlace.results.elsewhere import RowsElsewhere
+from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
@@ -374,14 +374,39 @@ class Estimates(FittedModel):
 
     @property
     def fittedvalues(self) -> pd.Series:
-        """Fitted means, random effects included, indexed as the data."""
+        """Fitted means, random effects included, indexed as the data.
+
+        Of data whose library computes later (Dask), a column that is not computed yet.
+        """
+        if isinstance(self.eta, RowsElsewhere):
+            fitted: pd.Series = self._in_parts("fitted", "fittedvalues")
+            return fitted
         return self._of_rows(np.array(self.family.mean(list(self.eta))))
 
     @property
     def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean."""
+        if isinstance(self.eta, RowsElsewhere):
+            left: pd.Series = self._in_parts("residuals", "resid")
+            return left
         means = np.array(self.family.mean(list(self.eta)))
         return self._of_rows(self.family.observed(self.y) - means)
+
+    def _in_parts(self, what: str, who: str) -> Any:
+        """Return what belongs to rows that lie in parts, by the library of the data.
+
+        Raises
+        ------
+        NotAvailableError
+            If it has no frames that are computed later.
+        """
+        from interlace.parts.of_fit import PartsOfFit
+
+        problem = None if self.training is None else self.training.problem
+        if problem is None or problem.parts is None:
+            refuse_rows(who)
+        found = PartsOfFit(problem, self.fit).lazy(what)
+        return refuse_rows(who) if found is None else found
 
     def _of_rows(self, values: Array) -> pd.Series:
         """Return one value for each row of the fit, in the library of its data."""

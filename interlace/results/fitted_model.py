@@ -175,8 +175,16 @@ def changed(result: AnyFit, **changes: Any) -> AnyFit:
     return made
 
 
-def require_training(result: FittedModel, who: str) -> Training:
+def require_training(result: FittedModel, who: str, *, by_parts: bool = False) -> Training:
     """Return what the result was fitted to.
+
+    Parameters
+    ----------
+    result : FittedModel
+    who : str
+        For messages.
+    by_parts : bool
+        Whether it is all the same where the rows lie.
 
     Raises
     ------
@@ -188,6 +196,6 @@ def require_training(result: FittedModel, who: str) -> Training:
             f"{who}: needs the data of the fit, which this result was saved without (data=False, "
             "or without_training()). Fit the model again, and save it with its data."
         )
-    if isinstance(result.y, RowsElsewhere):
+    if isinstance(result.y, RowsElsewhere) and not by_parts:
         refuse_rows(who)
     return result.training

@@ -80,6 +80,8 @@ def _sizes_of_the_fit(result: Estimates) -> Found:
     yield "fit.gradient", P, fit.gradient.size
     yield "fit.vcov", (P, P), fit.vcov.shape
     yield "fit.vcov", *_so(not (np.diagonal(fit.vcov) < 0.0).any(), "no variance below 0", "some")
+    known = np.isfinite(fit.vcov)
+    yield "fit.vcov", *_so(bool((known == known.T).all()), "covariances known both ways", "others")
     yield "fit.undetermined", P, fit.undetermined.size
     modes = (
         (len(each.levels) - each.without_data) * len(each.names) for each in result.effects.values()

@@ -32,6 +32,8 @@ BASES = (
     contract.ResidualCorrelation,
     contract.Composition,
     contract.Kernels,
+    contract.Engine,
+    contract.Frames,
     contract.CompiledObjective,
     contract.Shortcuts,
     links.Link,

@@ -208,7 +208,7 @@ def _models() -> list[Door]:
         "known": never,
         "covariance": never,
         "functions": mapping,
-        "max_seconds": is_real(0.0),
+        "max_seconds": either(is_real(0.0), lambda value: value == math.inf),
         "callback": function,
         "verbose": flag,
         "priors": never,
@@ -298,7 +298,30 @@ def _functions() -> list[Door]:
             relatives,
             dict.fromkeys((*relatives, "unknown"), anything),
         ),
-        Door("normal", interlace.normal, {}, {"loc": is_real(), "scale": is_real(0.0)}),
+        *_priors(),
+        Door(
+            "in_parts",
+            _read_in_parts,
+            {"data": _parquet()},
+            {
+                "data": never,
+                "memory": either(is_real(-1.0), text),
+                "rows": is_whole(1),
+                "folder": _path,
+                "distinct": flag,
+            },
+        ),
+        Door(
+            "shuffle",
+            _shuffled,
+            {"data": _parquet(), "on": "g", "files": 2},
+            {
+                "data": never,
+                "on": names("x", "y", "z", "r", "g", "f"),
+                "folder": _path,
+                "files": is_whole(1, 1000),
+            },
+        ),
         Door("load", interlace.load, {"path": _saved()}, {"path": never}),
         Door("datasets.load", interlace.datasets.load, {"name": "cbpp"}, {"name": never}),
         Door(
@@ -315,10 +338,48 @@ def _functions() -> list[Door]:
                 "prefer": mapping,
                 "tol_decrement": is_real(0.0, 0.0100001),
                 "starts": is_whole(0, 10_000),
-                "max_seconds": is_real(0.0),
+                "max_seconds": either(is_real(0.0), lambda value: value == math.inf),
             },
         ),
     ]
+
+
+def _priors() -> list[Door]:
+    """Return the priors, each with its arguments."""
+    place, positive = is_real(), is_real(0.0)
+    arguments = {
+        "normal": {"loc": place, "scale": positive},
+        "cauchy": {"loc": place, "scale": positive},
+        "student_t": {"df": positive, "loc": place, "scale": positive},
+        "half_normal": {"scale": positive},
+        "half_cauchy": {"scale": positive},
+        "half_t": {"df": positive, "scale": positive},
+        "exponential": {"rate": positive},
+        "gamma": {"shape": positive, "rate": positive},
+        "lkj": {"eta": positive},
+    }
+    return [
+        Door(name, getattr(interlace, name), {"df": 4.0} if "df" in legal else {}, legal)
+        for name, legal in arguments.items()
+    ]
+
+
+@cache
+def _parquet() -> str:
+    path = os.path.join(tempfile.mkdtemp(), "d.parquet")
+    data().to_parquet(path)
+    return path
+
+
+def _read_in_parts(**values: Any) -> Any:
+    return interlace.glmer("y ~ x", interlace.in_parts(**values), "poisson").llf
+
+
+def _shuffled(**values: Any) -> int:
+    """Write to a folder of its own where none is given; return how many rows are read again."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = interlace.shuffle(**{"folder": folder, **values})
+        return len(pd.read_parquet(where))
 
 
 @cache
@@ -534,6 +595,16 @@ def _after(kind: str) -> list[Door]:
                     "exponentiate": flag,
                     "intercept": flag,
                     "labels": mapping,
+                    "ax": axes,
+                },
+            ),
+            Door(
+                "plot",
+                m.plot,
+                {"kind": "coefficients"},
+                {
+                    "kind": one_of("caterpillar", "fitted", "path", "residuals"),
+                    "what": never,
                     "ax": axes,
                 },
             ),

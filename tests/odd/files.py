@@ -248,7 +248,8 @@ def changed_array(parts: dict[str, bytes], rng: np.random.Generator) -> bytes:
             )
             array.flat[rng.integers(array.size)] = odd[rng.integers(len(odd))]
         else:
-            array = array.astype(("f8", "i8", "b1")[rng.integers(3)])
+            with np.errstate(invalid="ignore"):
+                array = array.astype(("f8", "i8", "b1")[rng.integers(3)])
         buffer = io.BytesIO()
         np.lib.format.write_array(buffer, array, allow_pickle=False)
         content = buffer.getvalue()

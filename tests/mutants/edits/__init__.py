@@ -1,6 +1,15 @@
 """The edits, by what they are of."""
 
-from mutants.edits import after, engine, families, fitting, inference, structures
+from mutants.edits import (
+    after,
+    engine,
+    families,
+    fitting,
+    further,
+    inference,
+    searches,
+    structures,
+)
 
 MUTANTS = (
     *engine.MUTANTS,
@@ -9,4 +18,6 @@ MUTANTS = (
     *inference.MUTANTS,
     *after.MUTANTS,
     *structures.MUTANTS,
+    *searches.MUTANTS,
+    *further.MUTANTS,
 )

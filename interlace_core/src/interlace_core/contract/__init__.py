@@ -40,6 +40,7 @@ from interlace_core.contract.approximation import (
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
+from interlace_core.contract.frames import Frames
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.kernels import (
     Compiled,
@@ -110,9 +111,9 @@ __all__ = [
     "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
-    "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Largest", "Levels", "Parts",
-    "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray", "IntArray",
-    "correlation_root",
+    "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
+    "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
+    "IntArray", "correlation_root",
     # errors, and checks of arguments
     "DataError", "DataWarning", "ExactResponseError", "InterlaceError", "NotAvailableError",
     "OptionError", "ResponseError", "SavedFileError", "UnknownNameError", "UnsupportedModelError",

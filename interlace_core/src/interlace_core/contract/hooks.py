@@ -10,7 +10,6 @@ an object) with any of the functions below, each decorated with `interlace_core.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pluggy
 
@@ -18,6 +17,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family
+from interlace_core.contract.frames import Frames
 from interlace_core.contract.kernels import Kernels
 from interlace_core.contract.optimizer import Optimizer
 
@@ -52,17 +52,10 @@ def interlace_compositions() -> Sequence[type[Composition]]:  # type: ignore[emp
 
 
 @hookspec
-def interlace_frames() -> Sequence[type[Any]]:  # type: ignore[empty-body]
-    """Return classes that open data frames of a library of their own; nothing asks them yet.
-
-    Each has class methods `takes(data)`, whether it opens such data, and `open(data, columns)`.
-    """
+def interlace_frames() -> Sequence[type[Frames]]:  # type: ignore[empty-body]
+    """Return classes that open data which lie in pieces elsewhere, such as those of a cluster."""
 
 
 @hookspec
 def interlace_kernels() -> Sequence[type[Kernels]]:  # type: ignore[empty-body]
     """Return classes of compiled code for families and approximations of any distribution."""
-
-
-NOT_ASKED_YET = ("interlace_frames",)
-"""Hooks that a plugin may have, and that no version asks so far."""

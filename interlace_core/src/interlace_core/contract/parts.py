@@ -32,7 +32,20 @@ Change = Callable[[Part], Part]
 
 
 class Engine(ABC):
-    """Asks every part: the whole of what a fit in parts needs of a disk, a pool or a cluster."""
+    """Asks every part: the whole of what a fit in parts needs of a disk, a pool or a cluster.
+
+    `ask` alone has to be written; all else serves as it is.
+
+    Attributes
+    ----------
+    rounds : int
+        Questions that all parts were asked, where the engine counts them.
+    report : callable, or None
+        Is to be told in words how far a round is, by an engine that knows.
+    """
+
+    rounds: int = 0
+    report: Callable[[str], None] | None = None
 
     @abstractmethod
     def ask(self, question: Question, *given: Any) -> list[Any]:
@@ -49,6 +62,44 @@ class Engine(ABC):
     def total(self, question: Question, *given: Any) -> Any:
         """Return the sum of all answers, added in the parts' order: the same each time."""
         return reduce(add, self.ask(question, *given))
+
+    def stream(self, question: Question, *given: Any) -> Iterator[Any]:
+        """Yield the answers of all parts, in order: for large ones, of which few are held.
+
+        By default the parts are asked together all the same.
+        """
+        yield from self.ask(question, *given)
+
+    def settle(self, change: Change | None) -> None:
+        """Get ready for questions about parts in the units of a fit: is told before these come.
+
+        By default nothing is done.
+
+        Parameters
+        ----------
+        change : callable, or None
+            As in `Parts`.
+        """
+        del change
+
+    def words(self) -> str:
+        """Return what there is to say of where the parts are, for summaries; by default nothing."""
+        return ""
+
+    def frame(self, question: Question, like: Any, *given: Any) -> Any:
+        """Return the parts' answers, each a data frame of pandas, as one of the data's library.
+
+        Nothing is computed before somebody wants it. By default there is none: None.
+
+        Parameters
+        ----------
+        question : callable
+        like : DataFrame or Series
+            An answer without rows.
+        *given
+            Told to every part.
+        """
+        return None
 
 
 class PartsHere(Engine):
@@ -77,6 +128,8 @@ class Parts:
         Has at least one part.
     n : int
         Rows of all parts.
+    number : int
+        Of parts.
     change : callable, or None
         From a part as it was coded to the same part in other units; None where it is left as it
         is. It can be pickled, and does the same to every part.
@@ -84,6 +137,7 @@ class Parts:
 
     engine: Engine
     n: int
+    number: int = 1
     change: Change | None = None
 
     def total(self, question: Question, *given: Any) -> Any:
@@ -95,8 +149,25 @@ class Parts:
         return self.engine.ask(_asked, self.change, question, *given)
 
     def changed(self, change: Change) -> Parts:
-        """Return the parts in other units."""
-        return replace(self, change=change)
+        """Return the parts in other units, which are those of what they are now."""
+        return replace(self, change=change if self.change is None else After(self.change, change))
+
+
+@dataclass(frozen=True, eq=False)
+class After:
+    """One change of a part after another.
+
+    Attributes
+    ----------
+    first, second : callable
+    """
+
+    first: Change
+    second: Change
+
+    def __call__(self, part: Part) -> Part:
+        """Return the part with both changes."""
+        return self.second(self.first(part))
 
 
 class InParts(Protocol):

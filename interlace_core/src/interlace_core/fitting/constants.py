@@ -14,12 +14,20 @@ from interlace_core.fitting.exact import MEETS, refuse_exact
 from interlace_core.records import Array
 
 
-def first_coefficients(problem: Problem) -> Array:
+def first_coefficients(problem: Problem, *, beside_offsets: bool = False) -> Array:
     """Return coefficients whose predictors are near the family's own constants.
 
     Where the mean's predictor is in units of the response, the mean's coefficients are those of
     least squares, and constants are those of what these leave: offsets, effects and the distance
     of the response from 0 can be larger than the residual by as much as numbers have digits.
+
+    Parameters
+    ----------
+    problem : Problem
+    beside_offsets : bool
+        Whether the predictors are near the constants without their offsets. A coefficient that is
+        held far out is an offset of some rows, for which the others would have to make up: of
+        thresholds that may not cross, too far.
     """
     first, beta = problem.predictors[0], None
     places, parts = list(range(len(problem.predictors))), []
@@ -32,11 +40,13 @@ def first_coefficients(problem: Problem) -> Array:
             parts, places = [beta], places[1:]
     constants = total(problem, _constants, beta).value + _carried(problem)
     towards = [(k, float(constants[k])) for k in places if problem.predictors[k].X.shape[1]]
-    parts += nearest(problem, towards)
+    parts += nearest(problem, towards, beside_offsets)
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def nearest(problem: Problem, towards: Sequence[tuple[int, float]]) -> list[Array]:
+def nearest(
+    problem: Problem, towards: Sequence[tuple[int, float]], beside_offsets: bool = False
+) -> list[Array]:
     """Return the coefficients of some predictors that bring them nearest to constants.
 
     Parameters
@@ -44,17 +54,21 @@ def nearest(problem: Problem, towards: Sequence[tuple[int, float]]) -> list[Arra
     problem : Problem
     towards : sequence of (int, float)
         Predictors, and where they should be in all rows.
+    beside_offsets : bool
+        Whether without their offsets.
     """
     if not towards:
         return []
-    return [_solved(*each) for each in total(problem, _towards, tuple(towards))]
+    return [_solved(*each) for each in total(problem, _towards, tuple(towards), beside_offsets)]
 
 
-def _towards(problem: Problem, towards: Sequence[tuple[int, float]]) -> Sums:
+def _towards(problem: Problem, towards: Sequence[tuple[int, float]], beside_offsets: bool) -> Sums:
     """Return X'X and X'(constant - offset) of each predictor."""
     rows, found = layout_of(problem).problem, []
     for k, constant in towards:
         X, offset = rows.predictors[k].X, rows.predictors[k].offset
+        if beside_offsets:
+            offset = np.zeros_like(offset)
         found.append(Sums(X.T @ X, X.T @ (constant - offset)))
     return Sums(*found)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 from interlace_core.contract.parts import Engine, Levels, Parts, Sums, total
 from interlace_core.contract.problem import ColumnSizes, Predictor, Problem, RandomTerm
@@ -20,7 +22,8 @@ def outline(like: Problem, engine: Engine) -> Problem:
         Any of the parts, or other rows that were coded in the same way.
     engine : Engine
     """
-    n, *levels = engine.total(_counts)
+    counts = engine.ask(_counts)
+    n, *levels = reduce(add, counts)
     problem = replace(
         like,
         y=like.y[:0],
@@ -28,7 +31,7 @@ def outline(like: Problem, engine: Engine) -> Problem:
         constants=None if like.constants is None else like.constants[:0],
         predictors=tuple(_without_rows(each) for each in like.predictors),
         terms=tuple(_term(term, count) for term, count in zip(like.terms, levels, strict=True)),
-        parts=Parts(engine, n),
+        parts=Parts(engine, n, len(counts)),
     )
     return measured(problem)
 

@@ -111,7 +111,8 @@ class Standard:
 
     def objective(self, approximation: Approximation) -> Callable[[Array], Evaluation]:
         """Return an approximation's objective for `given`, computed in standard units."""
-        evaluate = approximation.objective(self.problem)
+        here = self.problem.parts is None
+        evaluate = (approximation.objective if here else approximation.over_parts)(self.problem)
         if self.back is None:
             return evaluate
         volume, back = log_volume(approximation, self.problem), self.back

@@ -234,8 +234,12 @@ def _fit_coefficients(problem: Problem) -> Array:
     beta = first_coefficients(problem)
     if beta.size == 0:
         return beta
-    holding, first = _holding_curvature(problem), beta
     here: _Slopes = total(problem, _Slopes.at, beta)
+    if not np.isfinite(here.value):
+        beside = first_coefficients(problem, beside_offsets=True)
+        there: _Slopes = total(problem, _Slopes.at, beside)
+        beta, here = (beside, there) if np.isfinite(there.value) else (beta, here)
+    holding, first = _holding_curvature(problem), beta
     value = here.value
     worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):

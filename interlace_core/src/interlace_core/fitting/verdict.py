@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.contract.covariance import template_slopes
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.columns import NOTHING_LEFT
 from interlace_core.messages.names import listed
@@ -14,6 +15,10 @@ from interlace_core.records import Array, BoolArray, OptimizerResult
 TOL_REL_BOUNDARY = 1e-3
 """A template's diagonal entry counts as zero when the effect it scales moves eta by less than
 this in root mean square, in natural units: a standard deviation of 0.001 on a log scale."""
+
+
+MANY_NAMES = 8
+"""Columns from which a term is called by what was written, and not by all of them."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def boundary_words(problem: Problem, psi: Array, at: BoolArray, units: Array) ->
             words.append(f"the variance of {', '.join(zero)} | {term.group} is 0")
         else:
             words.append(
-                f"the covariance of {listed(term.names)} | {term.group} is singular "
+                f"the covariance of {_columns_of(term)} is singular "
                 "(a correlation of 1 or -1 among them)"
             )
     return tuple(words)
@@ -195,6 +200,8 @@ def with_undetermined(
     looked : bool
         Whether there were searches from elsewhere: only then is their outcome said.
     """
+    if verdict.boundary:
+        undetermined = undetermined & ~_without_effect(problem, psi, undetermined)
     if not np.any(undetermined):
         return verdict
     names, all_at_limits = _named(problem, psi, undetermined)
@@ -219,6 +226,26 @@ def with_undetermined(
     return replace(verdict, status="not determined", message=message + at_bound, undetermined=names)
 
 
+def _without_effect(problem: Problem, psi: Array, asked: BoolArray) -> BoolArray:
+    """Return which of the thetas asked for move nothing of their term's covariance, shape (n_psi,).
+
+    At a bound some structures have numbers to spare: of correlations with what does not vary, or
+    beyond one of 1. The covariance is determined all the same.
+    """
+    found = np.zeros(psi.size, dtype=bool)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if not np.any(asked[place]):
+            continue
+        T = term.covariance.template(psi[place])
+        largest = float(np.max(np.abs(T @ T.T), initial=0.0))
+        moved = [
+            float(np.max(np.abs(slope @ T.T), initial=0.0))
+            for slope in template_slopes(term.covariance, psi[place])
+        ]
+        found[place] = np.array(moved) <= TOL_REL_BOUNDARY * largest
+    return found
+
+
 def with_lower_optima(verdict: Verdict, lower: int, searches: int) -> Verdict:
     """Return a verdict that says that the likelihood has several optima, where searches found some.
 
@@ -239,12 +266,19 @@ def with_lower_optima(verdict: Verdict, lower: int, searches: int) -> Verdict:
     return replace(verdict, message=message)
 
 
+def _columns_of(term: RandomTerm) -> str:
+    """Return a term by its columns, or of many, as by times and places, as it is written."""
+    if len(term.names) <= MANY_NAMES:
+        return f"{listed(term.names)} | {term.group}"
+    return term.label
+
+
 def _named(problem: Problem, psi: Array, undetermined: BoolArray) -> tuple[tuple[str, ...], bool]:
     """Return parameters in words, and whether each of them is at a limit with a name."""
     names, all_at_limits = [], True
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if np.any(undetermined[place]):
-            names.append(f"the covariance of {listed(term.names)} | {term.group}")
+            names.append(f"the covariance of {_columns_of(term)}")
             all_at_limits = False
     for k, (predictor, place) in enumerate(
         zip(problem.predictors, problem.beta_slices(), strict=True)

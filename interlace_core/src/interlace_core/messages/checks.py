@@ -136,12 +136,23 @@ def require_mapping(value: object, who: str, what: str) -> Mapping[str, Any]:
     OptionError
         If it is none; `what` says what it should be.
     """
-    if not isinstance(value, Mapping):
+    found = entries_of(value)
+    if found is None:
         raise OptionError(f"{who} must be {what}, got {shown(value)}.")
-    for key in value:
+    for key in found:
         if not isinstance(key, str):
             raise OptionError(f"{who} must be {what}, got {shown(key)} in the place of a name.")
-    return value
+    return found
+
+
+def entries_of(value: object) -> dict[Any, Any] | None:
+    """Return a mapping as a dict; None if it is no mapping, or does not give its entries."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return dict(value.items())
+    except Exception:  # an object of the user's
+        return None
 
 
 def require_callable(value: object, who: str, what: str) -> None:

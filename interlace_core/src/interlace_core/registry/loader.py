@@ -16,7 +16,7 @@ from typing import Any
 
 import pluggy
 
-from interlace_core.contract.hooks import NOT_ASKED_YET, PROJECT
+from interlace_core.contract.hooks import PROJECT
 from interlace_core.messages.errors import PluginError
 from interlace_core.messages.names import similar_name
 from interlace_core.registry.meets_contract import (
@@ -246,7 +246,7 @@ def _register(manager: pluggy.PluginManager, key: str, plugin: object) -> None:
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
     """Complain of the mistakes that pluggy passes over, or reports without saying what to do."""
-    known = [*(kind.hook for kind in KINDS), *NOT_ASKED_YET]
+    known = [kind.hook for kind in KINDS]
     options = {name: manager.parse_hookimpl_opts(plugin, name) for name in dir(plugin)}
     marked = {name: opts for name, opts in options.items() if opts is not None}
     unmarked = [name for name in known if name in options and name not in marked]

@@ -13,6 +13,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.composition import Composition
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family, Parameter
+from interlace_core.contract.frames import Frames
 from interlace_core.contract.kernels import Kernels
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts
 from interlace_core.messages.checks import is_whole
@@ -267,5 +268,6 @@ KINDS = (
     Kind("optimizer", "optimizers", Optimizer, _check_optimizer),
     Kind("covariance", "covariances", Covariance, _check_covariance, (1,)),
     Kind("composition", "compositions", Composition, aliased=False),
+    Kind("frame", "frames", Frames, aliased=False),
     Kind("kernel", "kernels", Kernels, _check_kernels, aliased=False),
 )

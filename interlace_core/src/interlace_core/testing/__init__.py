@@ -18,6 +18,7 @@ A check that cannot be met is listed with its reason, and the list cannot go sta
 from interlace_core.testing.approximation import approximation_checks
 from interlace_core.testing.covariance import covariance_checks
 from interlace_core.testing.family import family_checks
+from interlace_core.testing.frames import frames_checks
 from interlace_core.testing.kernel import kernel_checks
 from interlace_core.testing.optimizer import optimizer_checks
 from interlace_core.testing.supports import Support
@@ -29,6 +30,7 @@ __all__ = [
     "approximation_checks",
     "covariance_checks",
     "family_checks",
+    "frames_checks",
     "kernel_checks",
     "optimizer_checks",
 ]

@@ -45,7 +45,8 @@ class PlaceCorrelation(ScaledCorrelation):
         given = np.arange(size, dtype=np.float64)[:, None] if points is None else points
         self.points = np.asarray(given, dtype=np.float64)
         apart = self.points[:, None, :] - self.points[None, :, :]
-        self.distances = np.sqrt(np.sum(np.square(apart), axis=-1))
+        # by hypotenuses: squares of coordinates can be more than a number holds
+        self.distances = np.hypot.reduce(apart, axis=-1)
         self._off = ~np.eye(size, dtype=bool)
         self._last: tuple[Array, CorrelationRoot] | None = None
         own = self.distances[self._off]

@@ -157,6 +157,7 @@ def search(
     origin: Array,
     B: Array,
     floor: float,
+    longest: Array,
 ) -> CompiledPath | None:
     """Return the path of a search; arguments as for `Kernels.search`."""
     n, m = B.shape
@@ -165,10 +166,11 @@ def search(
     work = np.empty(m * (m + 6) + 2 * n + function.n_profiled)
     state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
     state.path = path.ctypes.data
-    origin, B = np.ascontiguousarray(origin), np.ascontiguousarray(B)
+    origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
     ended = library.handle.ik_search(
         ctypes.c_void_p(function.address), ctypes.c_void_p(function.context), Int(n), Int(m),
         ctypes.c_void_p(origin.ctypes.data), ctypes.c_void_p(B.ctypes.data),
+        ctypes.c_void_p(longest.ctypes.data),
         ctypes.c_void_p(z.ctypes.data), ctypes.byref(state), ctypes.c_void_p(work.ctypes.data),
     )  # fmt: skip
     if ended == DECLINED:

@@ -1,0 +1,38 @@
+"""Random numbers, and linear predictors with random effects that are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlace_core.contract.problem import Problem
+from interlace_core.messages.checks import check_seed
+from interlace_core.records import Array
+
+
+def generators(seed: int | None, n: int) -> list[np.random.Generator]:
+    """Return n independent generators: draw i is the same whatever n, and in any process.
+
+    Raises
+    ------
+    OptionError
+        If the seed is neither None nor a whole number from 0.
+    """
+    check_seed(seed)
+    return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
+
+
+def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
+    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
+    eta = np.stack(problem.fixed_part(psi))
+    if not problem.terms:
+        return eta
+    templates = [
+        term.covariance.template(psi[place])
+        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+    ]
+    for term, T in zip(problem.terms, templates, strict=True):
+        u = rng.standard_normal((T.shape[0], len(term.levels)))
+        b = T @ (u if term.relation is None else u @ term.relation.root.T)
+        for k, own in term.by_predictor:
+            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
+    return eta
