@@ -236,7 +236,10 @@ def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
     given = {key: value for key, value in call.items() if value is not None}
     values, configured = Config(DEFAULTS, who=who).decided(given)
     found = {key: each for key, each in values.items() if each is not None}
-    chosen = frozenset(given).union(each.key.partition(".")[0] for each in configured)
+    named = frozenset(  # a table without entries chooses nothing
+        key for key, value in given.items() if not isinstance(value, Mapping) or value
+    )
+    chosen = named.union(each.key.partition(".")[0] for each in configured)
     rows = _configured(configured, given, found)
     return FitOptions(**found, given=frozenset(given), configured=rows, chosen=chosen)
 
