@@ -34,7 +34,7 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import GroupEffects, fitted_state, term_places
+from interlace.results.random_effects import GroupEffects, fitted_state, modes_of, term_places
 from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
@@ -289,13 +289,16 @@ def record_of(
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    settings = _settings(ready, fit, request, options)
     effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
         if all(of_parts(problem, fit, _may_be_exact, _is_doubtful(fit))):
             refuse_exact(problem)
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
-        state = fitted_state(problem, fit, approximation)
+        modes = modes_of(problem, fit)
+        release(standard_of(problem).problem)  # before there are numbers for each row
+        state = fitted_state(problem, fit, approximation, modes)
         effects = state.effects
     if here:
         with guard(problem.family, "result"):
@@ -319,7 +322,7 @@ def record_of(
         eta=state.eta if here else away,
         eta_fixed=state.eta_fixed if here else away,
         encoder=encoder,
-        settings=_settings(ready, fit, request, options),
+        settings=settings,
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         known_notes=model.notes,
