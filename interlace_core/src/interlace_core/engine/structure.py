@@ -324,7 +324,7 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     for index, term in terms:
         places.append((index, slice(len(columns), len(columns) + term.Z.shape[1])))
         for k, z in zip(term.column_predictors, term.Z.T, strict=True):
-            columns.append(Column(k, None if np.all(z == 1.0) else z.copy()))
+            columns.append(Column(k, None if np.all(z == 1.0) else np.ascontiguousarray(z)))
     levels = len(terms[0][1].levels)
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)
