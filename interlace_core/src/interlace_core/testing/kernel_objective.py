@@ -245,18 +245,17 @@ def _check_linear(kernels: Kernels, restricted: bool) -> None:
                 tol=TOL_REL_VALUE, scale=scale, advice="Keep all constants.",
             )  # fmt: skip
         free = np.delete(np.arange(psi.size), problem.beta_slices()[0])
-
-        def at(values: Array, psi: Array = psi, free: Array = free, of: Problem = problem) -> float:
-            moved = psi.copy()
-            moved[free] = values
-            return _dense(of, moved, restricted)[0]
-
-        wanted = gradient(at, psi[free], 1e-3)
+        wanted = _slopes(problem, psi, restricted)[free]
         expect_close(
             found.gradient[free], wanted, what=f"gradient of the model {name!r}, by differences,",
             tol=TOL_REL_GRADIENT, scale=1.0 + float(np.max(np.abs(wanted))),
             advice="It is that in psi, with the coefficients at their estimates.",
         )  # fmt: skip
+
+
+def _slopes(problem: Problem, psi: Array, restricted: bool) -> Array:
+    """Return the gradient by differences; 0 in the coefficients, which are profiled out."""
+    return gradient(lambda moved: _dense(problem, moved, restricted)[0], psi, 1e-3)
 
 
 def _of_one_deviation(problem: Problem) -> Problem:
@@ -297,4 +296,4 @@ def _dense(problem: Problem, psi: Array, restricted: bool) -> tuple[float, Array
     total = (problem.n - p) * np.log(2.0 * np.pi) + np.linalg.slogdet(V)[1] + r @ precision @ r
     if restricted:
         total += np.linalg.slogdet(information)[1]
-    return 0.5 * float(total), beta, np.linalg.inv(information)
+    return 0.5 * float(total), np.asarray(beta), np.asarray(np.linalg.inv(information))
