@@ -1,13 +1,17 @@
 """Data in parts beside the same data in one frame: python benchmarks/parts.py --rows 1e6.
 
 Each fit is a process of its own, with imports and a small fit before the clock starts. Memory is
-what is no file (RssAnon, as Linux tells it); coded bytes are those of the arrays of all parts.
+what is no file (RssAnon, as Linux tells it); coded bytes are those of the arrays of all parts, a
+third of which out of core may add to what the process had (`of_allowed` is then at most 1).
+`--how dask` fits on a LocalCluster of two workers: processor time of workers and of this process,
+rounds, and the bytes of their questions and answers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -48,9 +52,12 @@ def write(folder: Path, rows: int, files: int) -> None:
         pd.DataFrame(table).to_parquet(folder / f"part-{k:04d}.parquet", index=False)
 
 
-def measure(folder: str, model: str, how: str, memory: str) -> dict[str, Any]:
+def measure(folder: str, model: str, how: str, memory: str, rows: int) -> dict[str, Any]:
     """Fit in this process; return what it took."""
     import interlace
+
+    if how == "dask":
+        return measure_on_workers(folder, model, rows)
 
     formula, family = MODELS[model]
     small = pd.DataFrame({"g": np.arange(99) % 9, "y": np.arange(99) % 2})
@@ -70,7 +77,9 @@ def measure(folder: str, model: str, how: str, memory: str) -> dict[str, Any]:
     data: Any = (
         pd.read_parquet(folder)
         if how == "frame"
-        else interlace.in_parts(folder, memory=memory or None, distinct=how == "distinct")
+        else interlace.in_parts(
+            folder, memory=memory or None, rows=rows, distinct=how == "distinct"
+        )
     )
     fit = interlace.glmer(formula, data, family)
     took = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
@@ -81,6 +90,62 @@ def measure(folder: str, model: str, how: str, memory: str) -> dict[str, Any]:
         parts = fit.training.problem.parts.engine.parts
         took["coded_MB"] = sum(coded(each) for each in parts) / 2**20
         took["rounds"] = fit.in_parts.rounds
+        took["of_allowed"] = (took["peak_MB"] - base) / (took["coded_MB"] / 3.0)
+    return took | {"llf": fit.llf, "evaluations": fit.fit.n_evaluations, "data": fit.settings.parts}
+
+
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+
+
+def measure_on_workers(folder: str, model: str, rows: int) -> dict[str, Any]:
+    """Fit on a cluster of two processes of this machine; return what it took."""
+    import dask
+    import dask.dataframe
+    from dask.distributed import Client, LocalCluster
+
+    import interlace
+    from interlace_dask.engine import DaskParts
+
+    formula, family = MODELS[model]
+    sent: list[tuple[int, int]] = []
+    inner = DaskParts._round
+
+    def counted(self: Any, question: Any, given: Any, summed: bool) -> Any:
+        found = inner(self, question, given, summed)
+        sent.append((len(pickle.dumps((question, given))), len(pickle.dumps(found))))
+        return found
+
+    DaskParts._round = counted  # type: ignore[method-assign]
+    dask.config.set({"distributed.nanny.pre-spawn-environ": MALLOC})
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        small = pd.DataFrame({"g": np.arange(99) % 9, "y": np.arange(99) % 2})
+        few = dask.dataframe.from_pandas(small.sort_values("g"), npartitions=1)
+        few = interlace.in_parts(few, distinct=False)
+        interlace.glmer("y ~ 1 + (1 | g)", few, "binomial")
+        sent.clear()
+        before = sum(client.run(time.process_time).values())
+        wall, cpu = time.perf_counter(), time.process_time()
+        data = interlace.in_parts(dask.dataframe.read_parquet(folder), rows=rows, distinct=False)
+        fit = interlace.glmer(formula, data, family)
+        took = {
+            "wall_s": time.perf_counter() - wall,
+            "cpu_s_here": time.process_time() - cpu,
+            "cpu_s_workers": sum(client.run(time.process_time).values()) - before,
+        }
+        memory = list(client.run(anonymous).values())
+    questions, answers = np.array(sent).T
+    took |= {
+        "rounds": fit.in_parts.rounds,
+        "parts": len(fit.in_parts),
+        "question_bytes": float(np.median(questions)),
+        "answer_bytes_a_bundle": float(np.median(answers)) / 2,
+        "workers_MB": max(memory),
+    }
     return took | {"llf": fit.llf, "evaluations": fit.fit.n_evaluations, "data": fit.settings.parts}
 
 
@@ -105,12 +170,13 @@ def main() -> None:
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--files", type=int, default=0, help="one for each 250,000 rows by default")
     parser.add_argument("--models", default="intercepts,slopes")
-    parser.add_argument("--how", default="frame,parts", help="of frame, parts, distinct")
+    parser.add_argument("--how", default="frame,parts", help="of frame, parts, distinct, dask")
     parser.add_argument("--memory", default="", help='for coded parts, such as "100 MB"')
+    parser.add_argument("--part-rows", type=int, default=250_000)
     parser.add_argument("--in-this-process", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.in_this_process:
-        print(json.dumps(measure(*given.in_this_process, given.memory)))
+        print(json.dumps(measure(*given.in_this_process, given.memory, given.part_rows)))
         return
     rows = int(given.rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -118,9 +184,8 @@ def main() -> None:
         for model in given.models.split(","):
             for how in given.how.split(","):
                 command = [sys.executable, __file__, "--in-this-process", folder, model, how]
-                done = subprocess.run(
-                    [*command, "--memory", given.memory], check=True, capture_output=True, text=True
-                )
+                command += ["--memory", given.memory, "--part-rows", str(given.part_rows)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
                 found = json.loads(done.stdout)
                 shown = "  ".join(
                     f"{key} {value:.8g}" if isinstance(value, float) else f"{key} {value}"

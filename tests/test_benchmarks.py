@@ -1,7 +1,10 @@
 """The benchmarks' harness, with engines that are made up here; and the cases' data."""
 
 import json
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import cases
 import engines
@@ -200,3 +203,17 @@ def test_times_are_compared_on_one_machine_and_slower_ones_pointed_at():
         kept_run("2024-01-04", (0.014,)),
     ]
     assert "| tiny | 10.0 | 30.0 | 11.0 (1.10) | **14.0 (1.27)** |" in kept.table(runs, "interlace")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
+def test_out_of_core_takes_a_third_of_the_coded_bytes_beside_what_there_was():
+    command = [
+        *(sys.executable, Path(run.__file__).with_name("parts.py"), "--rows", "2e6"),
+        *("--files", "100", "--part-rows", "20000", "--memory", "0 B"),
+        *("--models", "intercepts", "--how", "parts"),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found = re.search(r"of_allowed ([\d.]+)", done.stdout)
+    assert "100 of them in files" in done.stdout
+    assert float(found[1]) <= 1.0, done.stdout

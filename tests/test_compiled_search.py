@@ -1,6 +1,7 @@
 """The compiled search: where it serves, where it ends, and that it is said."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import interlace
@@ -94,13 +95,49 @@ def test_a_value_below_the_floor_is_left_to_others():
     B, origin = 0.1 * np.eye(problem.n_psi), np.full(problem.n_psi, 0.3)
     rule = QuasiNewton(1e-3, 1e-13, 200)
     kernels, function = registered.cls(), function_of(evaluate)
-    found = kernels.search(function, rule, origin, B, -np.inf)
+    steps = np.full(problem.n_psi, 2.0)
+    found = kernels.search(function, rule, origin, B, -np.inf, steps)
     assert found.reached and found.path[-1, 1] < 1e-3
     lowest = found.path[:, 0].min()
-    assert kernels.search(function, rule, origin, B, lowest + 1.0) is None
-    assert kernels.search(function, rule, np.full(problem.n_psi, np.nan), B, -np.inf) is None
-    few = kernels.search(function, QuasiNewton(1e-3, 1e-13, 3), origin, B, -np.inf)
+    assert kernels.search(function, rule, origin, B, lowest + 1.0, steps) is None
+    nowhere = np.full(problem.n_psi, np.nan)
+    assert kernels.search(function, rule, nowhere, B, -np.inf, steps) is None
+    few = kernels.search(function, QuasiNewton(1e-3, 1e-13, 3), origin, B, -np.inf, steps)
     assert not few.reached and few.n_evaluations == 3 and "evaluations" in few.message
+
+
+@built
+def test_no_step_is_longer_than_it_may_be():
+    problem = problem_of(Case("poisson"))
+    evaluate = Laplace().objective(problem)
+    (registered,) = default_registry().classes("kernel")
+    B, origin = 0.02 * np.eye(problem.n_psi), np.full(problem.n_psi, 0.3)
+    kernels, function = registered.cls(), function_of(evaluate)
+
+    def taken(longest):
+        rule = QuasiNewton(1e-6, 1e-16, 200)
+        return kernels.search(function, rule, origin, B, -np.inf, np.full(len(B), longest))
+
+    short, free = taken(0.5), taken(100.0)
+    assert short.reached and free.reached
+    assert short.n_evaluations > 1.5 * free.n_evaluations
+    np.testing.assert_allclose(short.z, free.z, atol=1e-3)
+    # the point where it began, and one step
+    once = QuasiNewton(1e-3, 1e-13, 2)
+    one = kernels.search(function, once, origin, B, -np.inf, np.full(len(B), 0.5))
+    assert np.max(np.abs(one.z)) <= 0.5 * (1 + 1e-12)
+
+
+@built
+def test_with_many_rows_a_search_takes_few_steps():
+    """The start is dozens of standard errors from the estimates, and next to them on eta."""
+    rng = np.random.default_rng(5)
+    g, x = rng.integers(0, 2_000, 20_000), rng.normal(size=20_000)
+    y = rng.poisson(np.exp(0.3 * x + rng.normal(0, 1.0, 2_000)[g]))
+    data = pd.DataFrame({"y": y, "x": x, "g": g})
+    m = interlace.glmer("y ~ x + (1 | g)", data, "poisson")
+    assert "search" in m.settings["kernel"]
+    assert m.fit.optimizer.n_evaluations <= 12
 
 
 @built

@@ -18,7 +18,7 @@ from interlace.errors import DataError, NotAvailableError, OptionError, Unsuppor
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.outline import outline
 from test_data_in_parts import same
-from test_fit_in_parts import MODELS, PARTS, evaluated, exactly, ready_for, subset, table
+from test_fit_in_parts import MODELS, PARTS, beside, evaluated, exactly, ready_for, subset, table
 
 pytest.importorskip("dask.dataframe")
 pytest.importorskip("interlace_dask")
@@ -144,7 +144,7 @@ def test_values_gradients_and_estimates_are_those_of_all_rows(name, two):
     ready = ready_for(name)
     problem, approximation = ready.model.problem, ready.approximation
     fit = fit_problem(problem, approximation, ready.optimizer)
-    psi = 1.02 * fit.psi + 0.003
+    psi = beside(problem, fit.psi)
     value, gradient, _ = evaluated(exactly(approximation), problem, psi)
     found = evaluated(exactly(approximation), on_workers(two, problem), psi)
     assert found[0] == pytest.approx(value, rel=1e-10)

@@ -496,3 +496,23 @@ def test_all_arrays_of_a_part_that_is_put_aside_lie_in_its_file(tmp_path, monkey
     there = Laplace().objective(found)(psi)
     assert there.value == wanted.value
     assert np.array_equal(there.gradient, wanted.gradient)
+
+
+@pytest.mark.parametrize("name", ["__rows__", "count_all", "n_sum", "*", "^y$", 'a"b', "0"])
+@pytest.mark.parametrize("kind", ["parquet", "lazy", "duckdb"])
+def test_names_of_columns_are_no_words_of_what_reads_them(kind, name, tmp_path):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.poisson(2.0, 200), "g": np.repeat(np.arange(10), 20)})
+    data[name] = rng.integers(0, 3, 200)
+    path = tmp_path / "data.parquet"
+    data.to_parquet(path)
+    whole = interlace.glmer("y ~ x + (1 | g)", data.rename(columns={name: "x"}), "poisson")
+    for distinct in (True, False):
+        source = {
+            "parquet": lambda: str(path),
+            "lazy": lambda: pytest.importorskip("polars").scan_parquet(path),
+            "duckdb": lambda: pytest.importorskip("duckdb").read_parquet(str(path)),
+        }[kind]()
+        asked = interlace.in_parts(source, distinct=distinct)
+        model = interlace.glmer(f"y ~ Q('{name}') + (1 | g)", asked, "poisson")
+        assert model.llf == pytest.approx(whole.llf, rel=1e-10)

@@ -81,6 +81,12 @@ MODELS = {
     "REML": ("r ~ x + f + (1 + x | g)", "gaussian", {"approximation": "reml"}),
     "REML far from zero": ("r ~ year + (1 + year | g)", "gaussian", {"approximation": "reml"}),
     "ML, weights": ("r ~ x + (1 | g / h)", "gaussian", {"approximation": "ml", "weights": "w"}),
+    "restricted Laplace": ("k ~ x + f + (1 + x | g)", "poisson", {"approximation": "laplace-reml"}),
+    "restricted, two predictors": (
+        "r ~ year + (1 | g / h)",
+        "gaussian",
+        {"approximation": "laplace-reml", "parameters": {"dispersion": "~ x"}},
+    ),
     "no random effects": ("k ~ x + f", "poisson", {}),
 }
 
@@ -108,6 +114,12 @@ def evaluated(approximation, problem, psi):
     return found.value, standard.given_gradient(found.gradient), found.profiled
 
 
+def beside(problem, psi):
+    """Return a psi a little beside, in the units of a fit: where the likelihood has a value."""
+    standard = standard_of(replace(problem))
+    return standard.given_psi(standard.psi(psi) + 0.03)
+
+
 def exactly(approximation):
     """Return an approximation that finds its mode to rounding, if it looks for one."""
     if not hasattr(approximation, "mode"):
@@ -126,8 +138,9 @@ def whole(request):
 def test_value_and_gradient_over_parts_are_those_of_all_rows(whole, engine):
     ready, fit = whole
     problem, approximation = ready.model.problem, exactly(ready.approximation)
-    psi = 1.02 * fit.psi + 0.003
+    psi = beside(problem, fit.psi)
     value, gradient, profiled = evaluated(approximation, replace(problem), psi)
+    assert np.isfinite(value)
     found = evaluated(approximation, in_parts(problem, engine), psi)
     assert found[0] == pytest.approx(value, rel=1e-10)
     scale = np.max(np.abs(gradient))

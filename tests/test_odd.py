@@ -46,7 +46,10 @@ def test_every_argument_of_a_method_has_a_door(cls):
             tried.setdefault(part.split(" ")[0], set()).update(door.legal)
     for name, arguments in public_methods(cls):
         assert name in tried, f"{cls.__name__}.{name} is not in tests/odd/calls.py"
-        assert arguments <= tried[name] | {"refit", "kind"}, (name, arguments - tried[name])
+        assert arguments <= tried[name] | {"refit", "kind", "options"}, (
+            name,
+            arguments - tried[name],
+        )
 
 
 def test_every_argument_of_a_function_has_a_door():
@@ -131,3 +134,12 @@ def test_a_text_that_is_no_path_of_data_is_refused(path, tmp_path, monkeypatch):
         interlace.fit("z ~ x + (1 | g)", path)
     with pytest.raises(InterlaceError, match="data"):
         interlace.glmer("y ~ x", interlace.in_parts(path), "poisson")
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [(("effects",), {}), (("residuals",), {"nonsense": 1}), (("path", 1, 2), {})],
+)
+def test_a_picture_with_other_arguments_is_refused(what, options):
+    with pytest.raises(InterlaceError, match="plot: expected the arguments of plots"):
+        fits()["glmm"].plot(*what, **options)

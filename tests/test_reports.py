@@ -203,7 +203,7 @@ def test_augment_has_predictors_offsets_weights_and_the_residuals_asked_for() ->
 
 def test_latex_escapes_what_latex_reads() -> None:
     assert escape("50% of a_b & {c} ^ ~ \\ | # $") == (
-        r"50\% of a\_b \& \{c\} \textasciicircum{} \textasciitilde{} \textbackslash{} "
+        r"50\% of a\_b \& \{c\} \textasciicircum{} $\sim$ \textbackslash{} "
         r"\textbar{} \# \$"
     )
     assert tabular([["a", "-1.5"]], columns="lr").count(r"a & $-$1.5 \\") == 1

@@ -145,3 +145,9 @@ def test_after_a_fit_without_a_covariance_no_uncertainty_is_said():
     assert tests["chisq"].isna().all() and tests["df"].tolist() == [3, 1, 3]
     assert np.isnan(fit.influence(exact=0).cook.to_numpy()).all()
     assert np.isnan(fit.vcov_robust().to_numpy()).all()
+
+
+@pytest.mark.parametrize("answer", [np.zeros(3), np.ones(2)], ids=["zeros", "ones"])
+def test_a_callback_s_answer_that_is_neither_true_nor_false_is_its_fault(answer):
+    with pytest.raises(OptionError, match="callback: expected a function of a Step that returns"):
+        CALLS["glmer"](callback=lambda step: answer)

@@ -18,7 +18,7 @@ from interlace.data.problem import Model, build_problem
 from interlace.parts.building import Asked
 from interlace.parts.here import FilesHere
 from interlace.parts.reading import Reading
-from interlace.parts.sources import COUNT
+from interlace.parts.sources import count_name
 from interlace.progress import tracked
 from interlace.results.elsewhere import RowsElsewhere
 from interlace_core.contract.approximation import Approximation
@@ -49,7 +49,7 @@ def model_of_distinct(
     counted = _counted(frames, reading.columns)
     if counted is None:
         return None
-    counts = counted.column(COUNT).to_numpy().astype(np.float64)
+    counts = counted.column(count_name(reading.columns)).to_numpy().astype(np.float64)
     missing = _missing(counted, reading.columns, counts)
     kept = np.ones(len(counts), dtype=bool)
     for name in reading.columns:
@@ -113,7 +113,7 @@ def _counted(frames: Frames, columns: Sequence[str]) -> Any:
         if own is not None:
             # what came from another process is where Arrow does not like it: copied
             both = own if found is None else pa.concat_tables([found, own]).combine_chunks()
-            found = own if found is None else _grouped(both, columns, COUNT)
+            found = own if found is None else _grouped(both, columns, True)
         rows += given
         distinct = 0 if found is None else found.num_rows
         many = LEAST_GAIN * distinct > rows and place + 1 >= min(FIRST, number)
@@ -126,7 +126,7 @@ def _grouped_rows(_: str, table: Any, columns: Sequence[str]) -> tuple[int, Any]
     """Return the number of a piece's rows, and the distinct ones with theirs; None of no rows."""
     if not len(table):
         return 0, None
-    return len(table), _grouped(_decoded(as_arrow(table, columns)), columns, None)
+    return len(table), _grouped(_decoded(as_arrow(table, columns)), columns, False)
 
 
 def as_arrow(table: Any, columns: Sequence[str]) -> Any:
@@ -139,15 +139,16 @@ def as_arrow(table: Any, columns: Sequence[str]) -> Any:
     return table.select(list(columns))
 
 
-def _grouped(table: Any, columns: Sequence[str], count: str | None) -> Any:
-    """Return distinct rows with their number, or the sum of their numbers."""
-    groups = table.group_by(list(columns), use_threads=False)
-    if count is None:
-        found, own = groups.aggregate([([], "count_all")]), "count_all"
-    else:
-        found, own = groups.aggregate([(count, "sum")]), f"{count}_sum"
-    names = [COUNT if name == own else name for name in found.column_names]
-    return found.rename_columns(names).select([*columns, COUNT])
+def _grouped(table: Any, columns: Sequence[str], again: bool) -> Any:
+    """Return distinct rows with their number in the last column; of such tables, the sums of it."""
+    places = [str(j) for j in range(len(columns))]  # names of the user's might be pyarrow's own
+    number = [count_name(columns)] if again else []
+    plain = table.select([*columns, *number]).rename_columns([*places, *("n" for _ in number)])
+    groups = plain.group_by(places, use_threads=False)
+    wanted: Any = ("n", "sum") if again else ([], "count_all")
+    found = groups.aggregate([wanted])
+    found = found.select([*places, "n_sum" if again else "count_all"])
+    return found.rename_columns([*columns, count_name(columns)])
 
 
 def _decoded(table: Any) -> Any:

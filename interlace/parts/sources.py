@@ -53,8 +53,8 @@ class Source:
         From names of columns to an iterator of pyarrow Tables, for such data.
     distinct : callable, or None
         From names of columns and a limit to a pyarrow Table of their distinct combinations with
-        their number in the column `COUNT`, None if there are more: where what holds the data can
-        group them itself.
+        their number in the last, `count_name(columns)`, None if there are more: where what holds
+        the data can group them itself.
     categories : mapping from str to bool
         Columns that are categories, in the order that they were given, and whether that is one;
         others with levels are text.
@@ -68,7 +68,12 @@ class Source:
     categories: Mapping[str, bool] = field(default_factory=dict)
 
 
-COUNT = "__rows__"
+def count_name(columns: Sequence[str]) -> str:
+    """Return the name of the column with numbers of rows: none of these, in capitals neither."""
+    name, taken = "__rows__", {each.lower() for each in columns}
+    while name in taken:
+        name += "_"
+    return name
 
 
 @dataclass(frozen=True)
@@ -355,13 +360,17 @@ def with_codes(table: Any) -> Any:
 def _of_lazy_frame(frame: Any, rows: int) -> Source:
     import polars as pl
 
+    def exactly(columns: Sequence[str]) -> list[Any]:
+        """Names as they are: a text such as "*" or "^a$" would be a pattern."""
+        return [pl.selectors.by_name(name) for name in columns]
+
     def batches(columns: Sequence[str]) -> Iterator[Any]:
-        for batch in frame.select(columns).collect_batches(chunk_size=rows):
+        for batch in frame.select(exactly(columns)).collect_batches(chunk_size=rows):
             yield batch.to_arrow()
 
     def distinct(columns: Sequence[str], limit: int) -> Any:
-        counted = frame.group_by(list(columns)).agg(pl.len().alias(COUNT))
-        found = counted.head(limit + 1).collect(engine="streaming")
+        groups = frame.group_by(exactly(columns)).agg(pl.len().alias(count_name(columns)))
+        found = groups.head(limit + 1).collect(engine="streaming")
         return None if len(found) > limit else found.to_arrow()
 
     columns = tuple(frame.collect_schema().names())
@@ -382,8 +391,9 @@ def _of_relation(relation: Any, rows: int) -> Source:
 
     def distinct(columns: Sequence[str], limit: int) -> Any:
         names = quoted(columns)
-        counted = relation.aggregate(f"{names}, count(*) as {COUNT}", names)
-        first = counted.limit(limit + 1)
+        number = quoted([count_name(columns)])
+        groups = relation.aggregate(f"{names}, count(*) as {number}", names)
+        first = groups.limit(limit + 1)
         found = (getattr(first, "to_arrow_table", None) or first.fetch_arrow_table)()
         return None if found.num_rows > limit else found
 

@@ -74,10 +74,12 @@ class Responses:
         return standard.given_psi(psi) if inside else None
 
     def _search(self) -> CompiledPath | None:
-        served, B = self._served, self._known.coordinates.B
-        floor = served.floor - served.raised
+        served, coordinates = self._served, self._known.coordinates
+        floor, longest = served.floor - served.raised, coordinates.longest()
         for kernels in served.compiled.searches:
-            found = kernels.search(served.function, self._rule, self._psi, B, floor)
+            found = kernels.search(
+                served.function, self._rule, self._psi, coordinates.B, floor, longest
+            )
             if found is not None:
                 return found
         return None

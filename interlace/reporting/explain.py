@@ -266,9 +266,7 @@ def _equations(result: Estimates) -> list[str]:
 
 def _laws(result: Estimates, response: str) -> list[str]:
     """Return the distribution of the response, and the equation of each parameter."""
-    names = ", ".join(
-        rf"\mathit{{{escape(each.parameter.name)}}}_i" for each in result.coefficients
-    )
+    names = ", ".join(f"{_symbol(each.parameter.name)}_i" for each in result.coefficients)
     law = rf"\operatorname{{{escape(result.family.name)}}}({names})"
     lines = [rf"{response} \mid b &\sim {law}"]
     for k, found in enumerate(result.coefficients):

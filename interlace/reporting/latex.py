@@ -9,7 +9,7 @@ _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
-    "~": r"\textasciitilde{}",
+    "~": r"$\sim$",  # as high as the letters of a formula; the accent would float above
     "^": r"\textasciicircum{}",
     "|": r"\textbar{}",
     "<": r"\textless{}",

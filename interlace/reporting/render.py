@@ -103,6 +103,6 @@ STYLE = (
     "<style>.interlace td,.interlace th{text-align:right;padding:0 .5em}"
     ".interlace td:first-child,.interlace th:first-child,"
     ".interlace td:nth-child(2):last-child,.interlace caption{text-align:left}"
-    ".interlace caption{white-space:nowrap}</style>"
+    ".interlace caption{white-space:nowrap;padding-top:.6em}</style>"
 )
 """Numbers to the right; names, and the values of the head, to the left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from interlace.entrances import entrances
@@ -11,6 +12,7 @@ from interlace.results.after_fit import AfterFit
 from interlace.results.estimates import Estimates
 from interlace.results.reports import Reports
 from interlace_core.messages.checks import require_choice
+from interlace_core.messages.errors import OptionError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -197,9 +199,18 @@ class GLMMResult(Reports, AfterFit, Estimates):
 
         require_choice(kind, get_args(PlotKind), "plot: kind")
         plots: Any = import_module("interlace.plots")  # it knows results, not they it
+        function = getattr(plots, kind)
+        first, rest = (self, what) if kind != "profile" else (None, ())
+        try:
+            signature(function).bind(first, *rest, **options)
+        except TypeError as error:
+            raise OptionError(
+                f"plot: expected the arguments of plots.{kind}(fit, ...): {error}. See "
+                f"help(interlace.plots.{kind})."
+            ) from error
         if kind == "profile":
-            return plots.profile(self.profile(*what), **options)
-        return getattr(plots, kind)(self, *what, **options)
+            return function(self.profile(*what), **options)
+        return function(self, *what, **options)
 
     def summary(
         self,

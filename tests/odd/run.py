@@ -4,7 +4,7 @@
 
 An answer must be that of the plain call, or the value legal for the argument and its twin's answer
 the same. An error must be this library's. Nothing may warn but in this library's categories, take
-over ten seconds, or need over two gigabytes. The exit status is 1 if anything did.
+over ten seconds of processor time, or need over two gigabytes. The exit status is 1 if any did.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from interlace_core.messages.errors import InterlaceError, InterlaceWarning, Plu
 from odd.calls import Door, doors
 from odd.values import MAKERS, Text
 
-SECONDS = 10
+SECONDS, ASLEEP = 10, 120
+"""Of processor time, since others may use the machine; and of the clock, for what waits."""
+
 MEMORY = 2 * 2**30
 """Bytes of address space beyond what is in use at the start."""
 
@@ -61,7 +63,9 @@ def limit_memory(more: int = MEMORY) -> None:
 def ended(door: Door, arguments: dict[str, Any]) -> tuple[str, Any]:
     """Return how a call ended: "answer", "refused", or what is wrong with it."""
     signal.signal(signal.SIGALRM, _ring)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGPROF, _ring)
+    signal.alarm(ASLEEP)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     with warnings.catch_warnings(record=True) as said, redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
         try:
@@ -80,6 +84,7 @@ def ended(door: Door, arguments: dict[str, Any]) -> tuple[str, Any]:
             answer = ("a foreign exception", words)
         finally:
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             if "matplotlib.pyplot" in sys.modules:
                 sys.modules["matplotlib.pyplot"].close("all")
     for each in said:

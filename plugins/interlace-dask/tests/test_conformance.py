@@ -1,13 +1,16 @@
 """Dask frames and the parts on workers meet the contract; two processes of this machine."""
 
-import dask.dataframe as dd
 import pandas as pd
 import pytest
-from dask.distributed import Client, LocalCluster
 
 from interlace_core.testing import frames_checks
-from interlace_dask import DaskFrames, malloc
-from interlace_dask.malloc import is_slow, look_at_malloc
+
+dd = pytest.importorskip("dask.dataframe")
+distributed = pytest.importorskip("dask.distributed")
+pytest.importorskip("interlace_dask")
+
+from interlace_dask import DaskFrames, malloc  # noqa: E402
+from interlace_dask.malloc import is_slow, look_at_malloc  # noqa: E402
 
 # of Dask's own sockets, when its cluster ends
 pytestmark = [
@@ -20,10 +23,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client():
     with (
-        LocalCluster(
+        distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
         ) as cluster,
-        Client(cluster) as client,
+        distributed.Client(cluster) as client,
     ):
         yield client
 

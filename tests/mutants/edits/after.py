@@ -120,14 +120,14 @@ MUTANTS = (
         (f"{HAND}scaled_residuals_are_spread_within_their_ranks",),
     ),
     Mutant(
-        f"{INFERENCE}/simulation.py",
+        f"{INFERENCE}/draws.py",
         "draw_predictors",
         "u @ term.relation.root.T",
         "u @ term.relation.root",
         KNOWN + MOMENTS,
     ),
     Mutant(
-        f"{INFERENCE}/simulation.py",
+        f"{INFERENCE}/draws.py",
         "draw_predictors",
         "b = T @ (u",
         "b = T.T @ (u",

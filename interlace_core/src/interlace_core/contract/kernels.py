@@ -193,6 +193,7 @@ class Kernels(ABC):
         origin: Array,
         B: Array,
         floor: float,
+        longest: Array,
     ) -> CompiledPath | None:
         """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
 
@@ -209,6 +210,9 @@ class Kernels(ABC):
         B : ndarray, shape (n_psi, m)
         floor : float
             Value that only an objective without meaning goes below.
+        longest : ndarray, shape (m,)
+            Largest entries of a step in z: a search that goes further at once may land where the
+            function has another valley, or no meaning.
         """
         return None
 

@@ -331,7 +331,7 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     points = Points.of(columns, rows)
     if points is None:
         # each in one piece: they are read again and again
-        columns = [Column(each.predictor, _copied(each.z)) for each in columns]
+        columns = [Column(each.predictor, _in_one_piece(each.z)) for each in columns]
         meetings = meetings_of(columns)
     else:
         meetings = tuple((a, a) for a in range(len(columns)))
@@ -341,8 +341,8 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     )  # fmt: skip
 
 
-def _copied(z: Array | None) -> Array | None:
-    return None if z is None else z.copy()
+def _in_one_piece(z: Array | None) -> Array | None:
+    return None if z is None else np.ascontiguousarray(z)
 
 
 def meetings_of(columns: list[Column]) -> tuple[tuple[int, int], ...]:

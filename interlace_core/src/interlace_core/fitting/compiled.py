@@ -18,14 +18,12 @@ from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
 from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
 
-CLOSER = 0.1
-"""Share of the rule's gradient at which a compiled search ends. A step is cheap there, and the
-Hessian, which is kept over the Newton step that follows, is then of a point a ten-thousandth of a
-standard error from the optimum, and not a thousandth."""
+CLOSER = 5e-4
+"""Share of the rule's gradient, and of its change of the value, at which a compiled search ends. A
+step is cheap there: none has to follow, and the Hessian is then of the optimum."""
 
 CLOSER_PROFILED = 1e-5
-"""The same where coefficients are profiled out, and gradients are exact to rounding: no step at all
-has to follow."""
+"""The same where coefficients are profiled out, and gradients are exact to rounding."""
 
 
 def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
@@ -60,13 +58,19 @@ def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None
         return None
     tally = objective.tally
     closer = CLOSER if not served.function.n_profiled else CLOSER_PROFILED
-    rule = replace(rule, tol_abs_gradient=closer * rule.tol_abs_gradient)
+    rule = replace(
+        rule,
+        tol_abs_gradient=closer * rule.tol_abs_gradient,
+        tol_rel_value=closer * rule.tol_rel_value,
+    )
     if objective.limit is not None:
         left = max(objective.limit - tally.n_evaluations, 1)
         rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
     for kernels in served.compiled.searches:
         floor = served.floor - served.raised
-        found = kernels.search(served.function, rule, coordinates.origin, coordinates.B, floor)
+        found = kernels.search(
+            served.function, rule, coordinates.origin, coordinates.B, floor, coordinates.longest()
+        )
         if found is None:
             continue
         raised = served.raised

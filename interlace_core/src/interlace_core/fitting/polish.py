@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -21,7 +20,7 @@ from interlace_core.fitting.optimum import (
     remaining_gain,
     spectrum_of,
 )
-from interlace_core.fitting.precondition import Coordinates
+from interlace_core.fitting.precondition import Coordinates, reach_on_eta
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
@@ -145,7 +144,7 @@ def _rescaled(optimum: Optimum) -> Coordinates:
     scale = np.diagonal(change)[:n_theta]
     lower, upper = here.lower.copy(), here.upper.copy()
     lower[:n_theta], upper[:n_theta] = lower[:n_theta] / scale, upper[:n_theta] / scale
-    return replace(here, B=here.B @ change, lower=lower, upper=upper)
+    return replace(here, B=here.B @ change, lower=lower, upper=upper, reach=None)
 
 
 def _sizes(curvature: Array) -> Array:
@@ -167,7 +166,7 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
         objective, before = search.objective, optimum.value - tol_decrement
         here = search.coordinates.around(optimum.psi)
         for direction in (*flat.T, *-flat.T):
-            reach = _reach_on_eta(search, here.B @ direction)
+            (reach,) = reach_on_eta(search.problem, search.units, (here.B @ direction)[:, None])
             for length in FLAT_STEPS:
                 z = np.clip(length / reach * direction, here.lower, here.upper)
                 evaluation = objective.at(here.psi(z))
@@ -177,19 +176,6 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
             break
         optimum = _reach(search, tol_decrement)
     return optimum
-
-
-def _reach_on_eta(search: Search, move: Array) -> float:
-    """Return by how much a move of psi moves a predictor at the most, in its natural units."""
-    problem, units, reach = search.problem, search.units, [1e-300]
-    for k, place in enumerate(problem.beta_slices()):
-        if place.stop > place.start:
-            square = float(move[place] @ mean_gram(problem, k) @ move[place])
-            reach.append(float(np.sqrt(max(square, 0.0))) / units[k])
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        size = float(np.max(term.sizes / term.own(units), initial=0.0))
-        reach.append(float(np.max(np.abs(move[place]), initial=0.0)) * size)
-    return max(reach)
 
 
 def _reach(search: Search, tol_decrement: float) -> Optimum:

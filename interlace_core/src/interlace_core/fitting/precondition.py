@@ -32,6 +32,11 @@ REL_FLOOR = 1e-13
 Columns have a tenth of their own at least; what the data do not determine has less."""
 
 
+LONGEST_STEP, LONGEST_REACH = 2.0, 0.5
+"""Largest step of a search, in standard errors, or in natural units of a linear predictor where
+that is more: with many rows the start is dozens of standard errors from the estimates."""
+
+
 @dataclass(frozen=True)
 class Coordinates:
     """An affine change of variables, psi = origin + B z.
@@ -44,6 +49,8 @@ class Coordinates:
     lower, upper : ndarray, shape (m,)
         Bounds in z.
     n_theta : int
+    reach : ndarray, shape (m,), or None
+        By how much a step of 1 moves a linear predictor at the most, in natural units.
     """
 
     origin: Array
@@ -51,6 +58,7 @@ class Coordinates:
     lower: Array
     upper: Array
     n_theta: int
+    reach: Array | None = None
 
     def psi(self, z: Array) -> Array:
         """Return psi at z."""
@@ -65,6 +73,13 @@ class Coordinates:
         shift = np.zeros(self.lower.size)
         shift[: self.n_theta] = (psi - self.origin)[: self.n_theta] / self.theta_scale()
         return replace(self, origin=psi, lower=self.lower - shift, upper=self.upper - shift)
+
+    def longest(self) -> Array:
+        """Return the largest step of a search in each entry of z, shape (m,)."""
+        usual = np.full(self.lower.size, LONGEST_STEP)
+        if self.reach is None:
+            return usual
+        return np.asarray(np.maximum(usual, LONGEST_REACH / np.maximum(self.reach, 1e-300)))
 
     def theta_scale(self) -> Array:
         """Return the step in each theta per unit of its z, shape (n_theta,)."""
@@ -110,7 +125,32 @@ def precondition(
         information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
-    return _with_bounds(problem, psi, B)
+    return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
+
+
+def reach_on_eta(problem: Problem, units: Array, moves: Array) -> Array:
+    """Return by how much moves of psi move a predictor at the most, in its natural units.
+
+    Parameters
+    ----------
+    problem : Problem
+    units : ndarray, shape (K,)
+    moves : ndarray, shape (n_psi, m)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+    """
+    reach = np.full(moves.shape[1], 1e-300)
+    for k, place in enumerate(problem.beta_slices()):
+        if place.stop > place.start:
+            own = moves[place]
+            square = np.einsum("im,im->m", own, mean_gram(problem, k) @ own)
+            reach = np.maximum(reach, np.sqrt(np.maximum(square, 0.0)) / units[k])
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        size = float(np.max(term.sizes / term.own(units), initial=0.0))
+        reach = np.maximum(reach, size * np.max(np.abs(moves[place]), axis=0, initial=0.0))
+    return reach
 
 
 def coordinates_of(

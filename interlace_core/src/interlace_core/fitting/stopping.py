@@ -95,11 +95,11 @@ class Stopping:
         assert self.callback is not None
         try:
             answer = self.callback(step)
+            return bool(answer is not None and answer)
         except InterlaceError:
             raise
         except Exception as error:
             raise OptionError(
-                f"callback: expected a function that takes a Step, got one that raised "
+                f"callback: expected a function of a Step that returns True or False, got "
                 f"{type(error).__name__}: {error}. Correct it; the cause is chained."
             ) from error
-        return bool(answer is not None and answer)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from interlace_approximations.further import further_of
 from interlace_approximations.laplace import (
     Adjoint,
+    Further,
     laplace_value_gradient,
     predictor_pullback,
 )
@@ -55,17 +57,21 @@ class JointModeOverParts:
         if found is None:
             return Evaluation(np.inf, gradient, nothing, Status.MODE_NOT_FOUND)
         beta, marginal, step, answer, rounds = found
-        _, value, left, _, right = answer
         self._beta = beta
-        value += float((0.5 * left + right) @ step)
-        gradient = self._parts.total(
-            _gradient, self._settings, self._with(psi, beta), marginal.solve(right)
-        )
+        value, gradient = self._value_gradient(self._with(psi, beta), marginal, step, answer)
         gradient[self._place] = 0.0
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
         profiled = Profiled(beta, marginal.solve(np.eye(beta.size)))
         return Evaluation(value, gradient, nothing, status, rounds, profiled)
+
+    def _value_gradient(
+        self, psi: Array, marginal: Marginal, step: Array, answer: Sums
+    ) -> tuple[float, Array]:
+        """Return value and gradient at the joint mode."""
+        _, value, left, _, right = answer
+        gradient = self._parts.total(_gradient, self._settings, psi, marginal.solve(right))
+        return value + float((0.5 * left + right) @ step), gradient
 
     def _search(self, psi: Array, beta: Array) -> tuple[Array, Marginal, Array, Sums, int] | None:
         """Minimise f* from beta by damped Newton steps."""
@@ -77,7 +83,7 @@ class JointModeOverParts:
             marginal = Marginal(information)
             step = -marginal.solve(left)
             decrement = -float(left @ step)
-            if decrement <= self._settings.tol_sq_decrement * (1.0 + abs(value)) * 1e-3 + 1e-14:
+            if decrement <= self._settings.tol_sq_decrement * (100.0 + 1e-3 * abs(value)):
                 return (beta, marginal, step, answer, rounds) if marginal.is_concave else None
             for halving in range(self._settings.max_halvings):
                 length = 0.5**halving
@@ -126,12 +132,18 @@ def _share(problem: Problem, settings: ModeSettings, psi: Array) -> Sums:
     return Sums(mode.point.value, value, left, -(X.T * own) @ X - cross.T @ solved, right)
 
 
-def _gradient(problem: Problem, settings: ModeSettings, psi: Array, x: Array) -> Array:
-    """Return the derivatives of the value, shape (n_psi,), with x the adjoint of beta."""
+def _gradient(
+    problem: Problem, settings: ModeSettings, psi: Array, x: Array, inverse: Array | None = None
+) -> Array:
+    """Return the derivatives of the value, shape (n_psi,), with x the adjoint of beta.
+
+    Of the restricted criterion where the inverse of the information about beta is given.
+    """
     found = _mode(problem, settings, psi)
     if found is None:
         return np.full(psi.size, np.nan)
     conditional, mode = found
+    further = None if inverse is None else _further(conditional, mode, inverse)
     structure = conditional.layout.structure
     X = conditional.layout.problem.predictors[0].X
 
@@ -142,7 +154,48 @@ def _gradient(problem: Problem, settings: ModeSettings, psi: Array, x: Array) ->
         moved[0] = moved[0] + X @ x if 0 in moved else X @ x
         return Adjoint(v, moved)
 
-    return laplace_value_gradient(conditional, mode, psi, solve_adjoint)[1]
+    return laplace_value_gradient(conditional, mode, psi, solve_adjoint, further)[1]
+
+
+class RestrictedOverParts(JointModeOverParts):
+    """The same with beta integrated out: log|A| / 2 of the information of all parts beside it.
+
+    What that moves by with a row is a question of its own, for which A has to be known.
+    """
+
+    def _value_gradient(
+        self, psi: Array, marginal: Marginal, step: Array, answer: Sums
+    ) -> tuple[float, Array]:
+        """Return value and gradient at the joint mode."""
+        p = step.size
+        inverse, left = marginal.solve(np.eye(p)), answer.values[2]
+        value, right = self._parts.total(_restricted_share, self._settings, psi, inverse)
+        value += 0.5 * (marginal.logdet - p * np.log(2.0 * np.pi))
+        value += float((0.5 * left + right) @ step)
+        x = marginal.solve(right)
+        return value, self._parts.total(_gradient, self._settings, psi, x, inverse)
+
+
+def _restricted_share(problem: Problem, settings: ModeSettings, psi: Array, inverse: Array) -> Sums:
+    """Return f + log|H| / 2, and what that and log|A| / 2 move by with beta, u moving along."""
+    found = _mode(problem, settings, psi)
+    if found is None:
+        return Sums(np.nan, np.zeros(len(inverse)))
+    conditional, mode = found
+    structure, X = conditional.layout.structure, conditional.layout.problem.predictors[0].X
+    further = _further(conditional, mode, inverse)
+    c = predictor_pullback(
+        conditional, mode, mode.factorisation.selected_inverse(), further.leverages
+    )
+    sensitivity = conditional.pull({r: c.get(r) for r in structure.random_predictors})
+    value = mode.point.value + 0.5 * mode.factorisation.logdet
+    value += float((0.5 * mode.gradient + sensitivity) @ mode.step)
+    solved, _ = _cross_solved(conditional, mode)
+    return Sums(value, (X.T @ c[0] if 0 in c else np.zeros(len(inverse))) - solved.T @ sensitivity)
+
+
+def _further(conditional: Conditional, mode: Mode, inverse: Array) -> Further:
+    return further_of(conditional, mode, _cross_solved(conditional, mode)[0], inverse)
 
 
 def _cross_solved(conditional: Conditional, mode: Mode) -> tuple[Array, Array]:

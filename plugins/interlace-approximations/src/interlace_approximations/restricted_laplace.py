@@ -13,14 +13,16 @@ parameters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_approximations.further import further_of
 from interlace_approximations.joint_mode import Joint, JointModeObjective
+from interlace_approximations.joint_parts import RestrictedOverParts
 from interlace_approximations.laplace import Further, Laplace
 from interlace_core.contract import Approximation, Array, Evaluation, Problem
-from interlace_core.engine import DEFAULT_SETTINGS, Conditional, ModeSettings, layout_of, scatter
+from interlace_core.engine import DEFAULT_SETTINGS, Conditional, ModeSettings, layout_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class RestrictedLaplace(Approximation):
             return Laplace(self.mode).objective(problem)
         return RestrictedObjective(layout_of(problem), self.mode)
 
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the criterion with the coefficients of all parts together integrated out."""
+        if not problem.predictors[0].X.shape[1]:
+            return Laplace(self.mode).over_parts(problem)
+        return RestrictedOverParts(problem, self.mode)
+
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:
         """Return the criterion that looks for its first joint mode from a given u."""
         if not problem.predictors[0].X.shape[1]:
@@ -67,49 +75,11 @@ class RestrictedLaplace(Approximation):
 
 
 class RestrictedObjective(JointModeObjective):
-    """psi -> Evaluation, with log|A| / 2 in the value and beside log|H| / 2 in the gradient.
-
-    With S = H^-1 C, the columns of D = X - Z Lambda S are the moves of eta by beta with u moving
-    along. The inverse of the joint curvature is that of H, bordered: leverages are higher by
-    `D A^-1 D'`, and in T there is `- Z' W D (S A^-1)'` beside `Z' W Z Lambda H^-1`.
-    """
+    """psi -> Evaluation, with log|A| / 2 in the value and beside log|H| / 2 in the gradient."""
 
     def _further(self, conditional: Conditional, joint: Joint) -> Further:
         """Return what log|A| / 2 adds."""
-        structure, problem = conditional.layout.structure, conditional.layout.problem
-        S, X = joint.cross_solved, problem.predictors[0].X
-        p = X.shape[1]
+        p = conditional.layout.problem.predictors[0].X.shape[1]
         inverse = joint.marginal.solve(np.eye(p))
-        moves = {r: np.zeros(X.shape) for r in (0, *structure.random_predictors)}
-        moves[0] += X
-        for j in range(p):
-            for r, along in conditional.push(S[:, j]).items():
-                moves[r][:, j] -= along
-        leverages = {
-            (k, m): (1.0 if k == m else 2.0) * np.einsum("ij,ij->i", D @ inverse, moves[m])
-            for k, D in moves.items()
-            for m in moves
-            if k <= m
-        }
-        template = [np.zeros_like(T) for T in conditional.T]
-        turned = S @ inverse
-        for j in range(p):
-            curved = {
-                r: self._curved(joint, r, {m: D[:, j] for m, D in moves.items()})
-                for r in structure.random_predictors
-            }
-            pairs = zip(scatter(structure, curved), structure.spread(turned[:, j]), strict=True)
-            for f, (Zw, part) in enumerate(pairs):
-                template[f] += Zw @ part.T
-        value = 0.5 * (joint.marginal.logdet - p * np.log(2.0 * np.pi))
-        return Further(value, leverages, template)
-
-    @staticmethod
-    def _curved(joint: Joint, r: int, moves: dict[int, Array]) -> Array | None:
-        """Return the sum over predictors m of l_rm times their moves, shape (n,)."""
-        total: Array | None = None
-        for m, move in moves.items():
-            second = joint.mode.point.derivatives.get(r, m)
-            if second is not None:
-                total = second * move if total is None else total + second * move
-        return total
+        found = further_of(conditional, joint.mode, joint.cross_solved, inverse)
+        return replace(found, value=0.5 * (joint.marginal.logdet - p * np.log(2.0 * np.pi)))

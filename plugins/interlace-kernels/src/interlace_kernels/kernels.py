@@ -83,11 +83,19 @@ class CompiledKernels(Kernels):
         return linear.LinearObjective(found, layout, products, restricted)
 
     def search(
-        self, function: CompiledFunction, rule: QuasiNewton, origin: Array, B: Array, floor: float
+        self,
+        function: CompiledFunction,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
     ) -> CompiledPath | None:
         """Return the path of the compiled search."""
         found = library()
-        return None if found is None else searches.search(found, function, rule, origin, B, floor)
+        if found is None:
+            return None
+        return searches.search(found, function, rule, origin, B, floor, longest)
 
     def at_each(
         self, function: CompiledFunction, psi: Array

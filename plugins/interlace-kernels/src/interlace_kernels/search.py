@@ -87,7 +87,7 @@ def mode_function(
     ----------
     library, layout
     objective : ModeObjective
-        Kept alive; its `constant` is what its value is lower by.
+        What it holds is kept alive; its `constant` is what its value is lower by.
     evaluate : str
         Name of its function in C.
     struct : ctypes.Structure
@@ -103,7 +103,7 @@ def mode_function(
         templates, library.address(evaluate), ctypes.addressof(struct), u.ctypes.data,
         before.ctypes.data, u.size, objective.constant,
     )  # fmt: skip
-    return _function(library, "ik_mode_function", context, 0, (objective, before, *keep))
+    return _function(library, "ik_mode_function", context, 0, (*_held(objective), before, *keep))
 
 
 def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFunction | None:
@@ -116,7 +116,16 @@ def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFu
         objective.mode.ctypes.data, int(objective.estimates_sigma),
     )  # fmt: skip
     p = len(objective.covariance)
-    return _function(library, "ik_linear_function", context, p, (objective, *keep))
+    return _function(library, "ik_linear_function", context, p, (*_held(objective), *keep))
+
+
+def _held(objective: Any) -> tuple[Any, ...]:
+    """Return all that an objective points to, which is to live as long as its function.
+
+    Not the objective, which keeps the function: nothing would let go of the rows of either before
+    the next collection of cycles.
+    """
+    return tuple(vars(objective).values())
 
 
 def _templates(layout: Any) -> tuple[TemplatesStruct | None, tuple[Any, ...]]:
@@ -148,6 +157,7 @@ def search(
     origin: Array,
     B: Array,
     floor: float,
+    longest: Array,
 ) -> CompiledPath | None:
     """Return the path of a search; arguments as for `Kernels.search`."""
     n, m = B.shape
@@ -156,10 +166,11 @@ def search(
     work = np.empty(m * (m + 6) + 2 * n + function.n_profiled)
     state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
     state.path = path.ctypes.data
-    origin, B = np.ascontiguousarray(origin), np.ascontiguousarray(B)
+    origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
     ended = library.handle.ik_search(
         ctypes.c_void_p(function.address), ctypes.c_void_p(function.context), Int(n), Int(m),
         ctypes.c_void_p(origin.ctypes.data), ctypes.c_void_p(B.ctypes.data),
+        ctypes.c_void_p(longest.ctypes.data),
         ctypes.c_void_p(z.ctypes.data), ctypes.byref(state), ctypes.c_void_p(work.ctypes.data),
     )  # fmt: skip
     if ended == DECLINED:

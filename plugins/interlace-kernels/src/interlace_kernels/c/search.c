@@ -5,7 +5,7 @@
 
 #define SUFFICIENT 1e-4 /* share of the slope by which a step must be lower */
 #define STEEP 0.9       /* share of the slope left after a step that could be longer */
-#define LONGEST 2.0     /* of a step's entries, in standard errors at the start */
+#define FURTHER 4.0     /* times the longest step, to which one that is steep still may grow */
 #define SHORTEST 1e-10
 #define ROUNDING 1e-13 /* of a value, relative */
 #define DOUBLINGS 8
@@ -68,6 +68,16 @@ static double largest(const double *x, int64_t m)
     return most;
 }
 
+/* Return how many times as long as the longest step d is, in the entry where it is most. */
+static double relative(const double *d, const double *longest, int64_t m)
+{
+    double most = 0.0;
+    int64_t i;
+    for (i = 0; i < m; i++)
+        most = fmax(most, fabs(d[i]) / longest[i]);
+    return most;
+}
+
 /* Set d to -H g, and return its slope; H begins anew where that does not lead down. */
 static double direction(int64_t m, double *H, const double *g, double *d)
 {
@@ -103,8 +113,8 @@ static void update(int64_t m, double *H, const double *s, const double *y, doubl
 }
 
 IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
-                            const double *origin, const double *B, double *z,
-                            ik_search_state *state, double *work)
+                            const double *origin, const double *B, const double *longest,
+                            double *z, ik_search_state *state, double *work)
 {
     double *H = work, *g = H + m * m, *d = g + m, *next = d + m, *g_next = next + m;
     double *s = g_next + m, *y = s + m, *psi = y + m, value, found;
@@ -118,8 +128,8 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
             H[i * m + j] = i == j;
     while (largest(g, m) > state->tol_gradient) {
         const double slope = direction(m, H, g, d), before = value;
-        const double most = LONGEST / fmax(largest(d, m), LONGEST);
-        double length = most;
+        const double size = relative(d, longest, m);
+        double length = 1.0 / fmax(size, 1.0);
         int lower = 0;
         for (doublings = 0; length >= SHORTEST;) {
             int ok;
@@ -142,7 +152,7 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
                 if (product(g_next, d, m) > STEEP * slope || doublings++ == DOUBLINGS)
                     break;
                 length *= 2.0;
-                if (length * largest(d, m) > 4.0 * LONGEST)
+                if (length * size > FURTHER)
                     break;
                 continue;
             }
