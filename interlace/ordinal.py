@@ -20,6 +20,8 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from typing import Unpack
 
+    import polars as pl
+
     from interlace.choices import (
         CategoryColumn,
         CategoryTable,
@@ -162,6 +164,28 @@ class CLMMResult(GLMMResult):
         interval: None = None,
         **options: Unpack[RowOptions],
     ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: pl.DataFrame,
+        *,
+        type: CategoryTable = "prob",
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[RowOptions],
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: pl.DataFrame,
+        *,
+        type: CategoryColumn,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[RowOptions],
+    ) -> pl.Series: ...
 
     @overload
     def predict(
