@@ -217,11 +217,12 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def odd(session: nox.Session) -> None:
-    """Call everything with odd values, load changed files, run odd commands: all end in words."""
+    """Odd values, changed files, odd commands and surroundings: all end in words."""
     session.install(*EVERYTHING, *group("test"))
     session.run("python", "tests/odd/run.py", "--each", "40", *session.posargs)
     session.run("python", "tests/odd/files.py", "--number", "5000")
     session.run("python", "tests/odd/commands.py")
+    session.run("python", "tests/odd/surroundings.py")
 
 
 @nox.session

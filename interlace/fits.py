@@ -34,7 +34,7 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import GroupEffects, fitted_state, term_places
+from interlace.results.random_effects import GroupEffects, fitted_state, modes_of, term_places
 from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
@@ -236,7 +236,10 @@ def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
     given = {key: value for key, value in call.items() if value is not None}
     values, configured = Config(DEFAULTS, who=who).decided(given)
     found = {key: each for key, each in values.items() if each is not None}
-    chosen = frozenset(given).union(each.key.partition(".")[0] for each in configured)
+    named = frozenset(  # a table without entries chooses nothing
+        key for key, value in given.items() if not isinstance(value, Mapping) or value
+    )
+    chosen = named.union(each.key.partition(".")[0] for each in configured)
     rows = _configured(configured, given, found)
     return FitOptions(**found, given=frozenset(given), configured=rows, chosen=chosen)
 
@@ -286,13 +289,16 @@ def record_of(
     model, approximation, optimizer = ready.model, ready.approximation, ready.optimizer
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
+    settings = _settings(ready, fit, request, options)
     effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
         if all(of_parts(problem, fit, _may_be_exact, _is_doubtful(fit))):
             refuse_exact(problem)
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
-        state = fitted_state(problem, fit, approximation)
+        modes = modes_of(problem, fit)
+        release(standard_of(problem).problem)  # before there are numbers for each row
+        state = fitted_state(problem, fit, approximation, modes)
         effects = state.effects
     if here:
         with guard(problem.family, "result"):
@@ -316,7 +322,7 @@ def record_of(
         eta=state.eta if here else away,
         eta_fixed=state.eta_fixed if here else away,
         encoder=encoder,
-        settings=_settings(ready, fit, request, options),
+        settings=settings,
         fitted_by=approximation.method,
         dropped_columns=model.dropped_columns,
         known_notes=model.notes,

@@ -20,6 +20,8 @@ from interlace_core.records import Array
 if TYPE_CHECKING:
     from typing import Unpack
 
+    import polars as pl
+
     from interlace.choices import (
         CategoryColumn,
         CategoryTable,
@@ -166,6 +168,28 @@ class CLMMResult(GLMMResult):
     @overload
     def predict(
         self,
+        newdata: pl.DataFrame,
+        *,
+        type: CategoryTable = "prob",
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[RowOptions],
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: pl.DataFrame,
+        *,
+        type: CategoryColumn,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[RowOptions],
+    ) -> pl.Series: ...
+
+    @overload
+    def predict(
+        self,
         newdata: Any = None,
         *,
         type: str = "prob",
@@ -308,7 +332,7 @@ def clmm(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
         file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        or `interlace.in_parts(...)` of one of these.
+        what a plugin opens (a Dask DataFrame), or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional

@@ -13,6 +13,7 @@ from scipy.special import expit
 from scipy.stats import poisson
 
 import interlace
+from interlace_core.fitting import exact as exact_responses
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_families.gamma import GammaFamily
 from interlace_families.gaussian import GaussianFamily
@@ -158,3 +159,42 @@ def test_a_doubtful_fit_of_few_rows_is_looked_at_without_harm():
     for formula in ("y ~ 0", "y ~ 0 + x"):
         request = ModelRequest(formula, data, "gaussian")
         refuse_exact(prepared(request, options_in_force()).model.problem)
+
+
+def many(groups=1200, rows=10):
+    """Return more rows than are asked first, whose response groups give exactly."""
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"g": np.repeat(np.arange(groups), rows), "x": rng.normal(size=groups * rows)})
+    d["y"] = 1.0 + 0.5 * d["x"] + rng.normal(size=groups)[d["g"]]
+    return d
+
+
+def test_many_rows_that_are_predicted_exactly_are_refused():
+    with pytest.raises(UnsupportedModelError, match=WORDS):
+        interlace.fit("y ~ x + (1 | g)", many())
+
+
+def test_a_residual_in_late_groups_alone_is_one():
+    d = many()
+    late = d["g"] >= 900
+    d.loc[late, "y"] += np.random.default_rng(5).normal(size=int(late.sum()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert interlace.fit("y ~ x + (1 | g)", d).scale > 0.0
+
+
+def test_a_boundary_asks_few_of_many_rows(monkeypatch):
+    """A variance of 0 makes one look closer, which takes little where rows are many."""
+    asked = []
+    solve = exact_responses._least_squares_rest
+
+    def seen(columns, rest):
+        asked.append(len(rest))
+        return solve(columns, rest)
+
+    monkeypatch.setattr(exact_responses, "_least_squares_rest", seen)
+    d = many()
+    d["y"] = d["x"] + np.random.default_rng(6).normal(size=len(d))
+    d["y"] -= d.groupby("g")["y"].transform("mean")
+    assert interlace.fit("y ~ x + (1 | g)", d).fit.verdict.boundary
+    assert asked and max(asked) < 5000

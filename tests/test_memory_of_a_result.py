@@ -1,5 +1,8 @@
 """What a result keeps of many rows: its own, and no copies that can be made again."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -24,13 +27,45 @@ def test_sorted_copies_of_many_rows_are_let_go(monkeypatch, scale):
     np.testing.assert_allclose(many.bootstrap(3, seed=1).values, few.bootstrap(3, seed=1).values)
 
 
-def test_what_was_made_of_a_layout_keeps_it(monkeypatch):
-    """Cross-products of a linear model are the better part of its fit."""
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_what_was_made_of_a_layout_goes_with_it(monkeypatch, scale):
+    """Cross-products of a linear model, which hold the layout."""
+    data = frame("gaussian").eval(f"x = {scale} * x")
+    few = interlace.fit("y ~ x + (x | g)", data)
     monkeypatch.setattr(layouts, "MANY_ROWS", 10)
-    m = interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
-    assert Layout in m.training.problem.cache
+    many = interlace.fit("y ~ x + (x | g)", data)
+    held = standard_of(many.training.problem).problem.cache.values()
+    assert all(each is None or isinstance(each, (str, bool)) for each in held)
+    assert many.settings["structure"] == few.settings["structure"]
+    assert str(many.summary()) == str(few.summary())
 
 
 def test_a_family_keeps_no_response_of_its_own():
     m = interlace.glmer("y ~ x + (1 | g)", frame("binomial"), "binomial", weights="trials")
     assert np.shares_memory(m.family.trials, m.training.problem.y)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "gaussian"])
+def test_rows_are_let_go_without_a_collection_of_cycles(monkeypatch, kind):
+    """A compiled objective and its function in C do not hold each other."""
+    monkeypatch.setattr(layouts, "MANY_ROWS", 10)
+    seen = []
+    of = Layout.of
+
+    def noted(problem):
+        made = of(problem)
+        seen.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(Layout, "of", noted)
+    gc.collect()
+    gc.disable()
+    try:
+        if kind == "gaussian":
+            interlace.fit("y ~ x + (1 | g)", frame(kind))
+        else:
+            interlace.glmer("y ~ x + (1 | g)", frame(kind), kind)
+        assert seen
+        assert not any(each() for each in seen)
+    finally:
+        gc.enable()

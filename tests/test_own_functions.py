@@ -122,3 +122,11 @@ def test_booleans_of_new_data_may_be_written_otherwise(values, data):
     np.testing.assert_array_equal(found.predict(new), found.predict(plain))
     with pytest.raises(DataError, match=r"\(False, True\), got the unseen level\(s\) 2"):
         found.predict(new.assign(b=[0, 2]))
+
+
+@pytest.mark.parametrize(
+    "pair", [lambda y: np.column_stack([y, y]), lambda y: pd.DataFrame({"a": y})]
+)
+def test_a_response_is_one_number_for_each_row(pair, data):
+    with pytest.raises(DataError, match="response 'pair\\(y\\)': expected one number per row"):
+        interlace.glmer("pair(y) ~ x + (1 | g)", data, "gaussian", functions={"pair": pair})

@@ -63,6 +63,12 @@ def nan_first(values):
     return changed
 
 
+def infinite_above(values):
+    values = values.copy()
+    values[-2, -1] = np.inf
+    return values
+
+
 def twice(values):
     """Return an array with itself behind it."""
     return np.tile(values, 2)
@@ -97,6 +103,8 @@ CHANGES = {
     "a way to degrees of freedom that is none": put("settings", "df_method", "nan"),
     "a policy for levels that is none": put("settings", "new_levels", "whatever"),
     "a column of another name": put("encoder", "columns", "x", "name", "y"),
+    "options that the structure does not take": put("terms", 0, "options", {"array": 1}),
+    "a covariance that is known one way": array("fit", "vcov", to=infinite_above),
     "a response that is no number": array("y", to=nan_first),
 }
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from interlace_core.engine.gram import weighted_gram
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -214,7 +213,7 @@ def dependence(X: Array, keep: npt.NDArray[np.bool_]) -> Dependence:
 
 def _gram(X: Array) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return weighted_gram(X, np.ones(len(X)), X)
+        return np.asarray(X.T @ X)
 
 
 def _clearly_independent(gram: Array) -> bool:

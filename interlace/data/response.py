@@ -203,6 +203,11 @@ def _require_order(text: str, column: Column) -> None:
 
 def _finite(expression: Expression, frame: Frame, rows: Rows) -> Any:
     values = evaluate(expression, frame)
+    if values.ndim != 1:
+        raise ResponseError(
+            f"response {expression.text!r}: expected one number per row, got an array of shape "
+            f"{values.shape}. A function of your own returns one number for each row."
+        )
     require_computable(values, f"response {expression.text!r}", rows)
     return values
 

@@ -240,9 +240,9 @@ def words_of(model: Model) -> tuple[str, str, str]:
 
 
 def _words_of_part(problem: Problem) -> tuple[str, str]:
-    inner = standard_of(problem).problem
-    layout = layout_of(inner)
-    return layout.plan.describe(layout.structure), kernel_words(inner)
+    inside = standard_of(problem).problem  # which was fitted
+    layout = layout_of(inside)
+    return layout.plan.describe(layout.structure), kernel_words(inside)
 
 
 def reporting(problem: Problem, step: Callable[[str], None]) -> Callable[[str], None]:

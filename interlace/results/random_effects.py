@@ -260,15 +260,30 @@ class Fitted:
     eta_fixed: Array
 
 
-def fitted_state(problem: Problem, fit: Fit, approximation: Approximation | None) -> Fitted:
-    """Return what a fit implies for its groups and rows; None for the rows of a part."""
+def fitted_state(
+    problem: Problem,
+    fit: Fit,
+    approximation: Approximation | None,
+    modes: Mapping[str, Array] | None = None,
+) -> Fitted:
+    """Return what a fit implies for its groups and rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : Fit
+    approximation : Approximation or None
+        None for the rows of a part.
+    modes : mapping from str to ndarray, optional
+        As `modes_of` returns them.
+    """
 
     def effects() -> dict[str, GroupEffects]:
         with guard(problem.family, "result"):
             return group_effects(problem, fit.psi, fit.mode, approximation)
 
-    modes = _modes(problem, fit.psi, fit.mode)
-    return Fitted(Later(effects), *row_predictors(problem, fit.psi, modes))
+    known = modes_of(problem, fit) if modes is None else modes
+    return Fitted(Later(effects), *row_predictors(problem, fit.psi, known))
 
 
 def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -290,12 +305,12 @@ def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> 
     return eta, eta_fixed
 
 
-def _modes(problem: Problem, psi: Array, u: Array) -> dict[str, Array]:
-    """Return the effects b of the levels with data at the mode u, shape (c, L) by group."""
+def modes_of(problem: Problem, fit: Fit) -> dict[str, Array]:
+    """Return the effects b of the levels with data at a fit's mode u, shape (c, L) by group."""
     if not problem.terms:
         return {}
     layout = layout_of(standard_of(problem).problem)
-    templates, parts = layout.templates(psi), layout.structure.spread(u)
+    templates, parts = layout.templates(fit.psi), layout.structure.spread(fit.mode)
     return {
         factor.name: apply(T, part)
         for factor, T, part in zip(layout.structure.factors, templates, parts, strict=True)

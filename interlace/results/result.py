@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     import pandas as pd
+    import polars as pl
 
     from interlace.choices import (
         IntervalOf,
@@ -67,6 +68,26 @@ class GLMMResult(Reports, AfterFit, Estimates):
         interval: IntervalOf,
         **options: Unpack[PredictOptions],
     ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: pl.DataFrame,
+        *,
+        se: Literal[False] = False,
+        interval: None = None,
+        **options: Unpack[PredictOptions],
+    ) -> pl.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: pl.DataFrame,
+        *,
+        se: bool = False,
+        interval: IntervalOf | None = None,
+        **options: Unpack[PredictOptions],
+    ) -> pl.DataFrame: ...
 
     @overload
     def predict(

@@ -259,7 +259,7 @@ def _theta(result: Estimates) -> Found:
             width = structure.n_theta
         except UnknownNameError:
             continue
-        except InterlaceError as error:
+        except Exception as error:  # whatever a plugin says of options that it does not take
             yield where, "what its structure takes", str(error)
             return
         yield f"{where}.theta", width, place[1] - place[0]

@@ -85,6 +85,8 @@ def choose(way, monkeypatch):
         monkeypatch.setattr(crossed, "GATHER_COST", np.inf)
     if way == "in chunks":
         monkeypatch.setattr(crossed, "CHUNK", 20)
+    if way in ("gathered", "level by level"):
+        monkeypatch.setattr(crossed, "GATHER_COST", 0.0)
     if way == "level by level":
         monkeypatch.setattr(cooccurrence, "MANY", 2)
         monkeypatch.setattr(cooccurrence, "CHUNK", 20)

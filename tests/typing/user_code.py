@@ -3,13 +3,16 @@
 `assert_type` says what they are to see; that the code runs too is a test's matter.
 """
 
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pandas as pd
 
 import interlace
 from interlace import CLMMResult, GLMMResult, LMMResult, NegativeBinomial2Family, errors, plots
 from interlace.families import BinomialFamily, TweedieFamily
+
+if TYPE_CHECKING:
+    import polars as pl
 
 cbpp = interlace.datasets.load("cbpp")
 salamanders = interlace.datasets.load("Salamanders")
@@ -46,6 +49,14 @@ assert_type(model.simulate(2, raw=True).size, int)
 def of_polars(frame: object) -> Any:
     """Return predictions for a frame of another library, in its own."""
     return model.predict(frame)
+
+
+def of_polars_frame(frame: "pl.DataFrame") -> None:
+    """Get columns and frames of polars."""
+    assert_type(model.predict(frame), "pl.Series")
+    assert_type(model.predict(frame, interval="confidence"), "pl.DataFrame")
+    assert_type(ordinal.predict(frame), "pl.DataFrame")
+    assert_type(ordinal.predict(frame, type="class"), "pl.Series")
 
 
 # families by class, and their parameters

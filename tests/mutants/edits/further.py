@@ -5,6 +5,7 @@ from mutants.mutant import Mutant
 ENGINE = "interlace_core/src/interlace_core/engine"
 CHAIN = f"{ENGINE}/elimination/chain.py"
 RESTRICTED = "plugins/interlace-approximations/src/interlace_approximations/restricted_laplace.py"
+FURTHER = "plugins/interlace-approximations/src/interlace_approximations/further.py"
 PENALISED, WEAK, TARGETS = (f"interlace/priors/{n}.py" for n in ("penalised", "weak", "targets"))
 LOOK, GATHERING, DISTINCT = (f"interlace/parts/{n}.py" for n in ("look", "gathering", "distinct"))
 PLACES = "interlace/prediction/places.py"
@@ -50,17 +51,17 @@ MUTANTS = (
     Mutant(WEAK, "weak_priors", "RATE * (reach", "RATE / (reach", PRIORS, WEAKLY),
     # restricted likelihoods of generalised models
     Mutant(RESTRICTED, "RestrictedObjective._further", "p * np.log(2.0 * np.pi)", "0.0", DENSE),
-    Mutant(RESTRICTED, "RestrictedObjective._further", "[:, j] -= along", "[:, j] += along", DENSE),
+    Mutant(FURTHER, "further_of", "[:, j] -= along", "[:, j] += along", DENSE),
     Mutant(
-        RESTRICTED,
-        "RestrictedObjective._further",
+        FURTHER,
+        "further_of",
         "template[f] += Zw @ part.T",
         "template[f] -= Zw @ part.T",
         DENSE,
     ),
     Mutant(
-        RESTRICTED,
-        "RestrictedObjective._further",
+        FURTHER,
+        "further_of",
         "(1.0 if k == m else 2.0)",
         "1.0",
         DENSE,

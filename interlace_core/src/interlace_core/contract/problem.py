@@ -152,7 +152,8 @@ class RandomTerm:
         """Root mean square of each column of Z over the rows where it is not 0, shape (c,)."""
         if self.measured is not None:
             return self.measured.reach
-        shares = np.count_nonzero(self.Z, axis=0) / len(self.Z)
+        # column by column: for several at once NumPy makes truth values of all of them first
+        shares = np.array([np.count_nonzero(z) for z in self.Z.T]) / len(self.Z)
         return np.asarray(self.sizes / np.sqrt(np.maximum(shares, 1e-300)))
 
 

@@ -63,18 +63,16 @@ to sort as many again takes some hundredths of a second."""
 
 
 def release(problem: Problem) -> None:
-    """Let go of a layout that has copies of many rows, if nothing that is kept was made of it.
+    """Let go of a layout that has copies of many rows, and of what was made of it.
 
     Whoever asks for it later gets it made again.
     """
     layout: Layout | None = problem.cache.get(Layout)
     if layout is None or problem.n < MANY_ROWS or layout.problem is problem:
         return
-    own = (Layout, _Chained)
-    others = [made for key, made in problem.cache.items() if key not in own]
-    if all(made is None or isinstance(made, (str, bool)) for made in others):
-        for key in own:
-            problem.cache.pop(key, None)
+    for key, made in list(problem.cache.items()):
+        if made is not None and not isinstance(made, (str, bool)):
+            del problem.cache[key]
 
 
 class _Chained:

@@ -72,11 +72,21 @@ def _unless_constant(values: Array, rows: Rows) -> Array:
 
 def is_constant(values: Array) -> bool:
     """Return whether all rows are equal, those of a view of a single one without a look at them."""
-    return values.strides[0] == 0 or bool((values == values[:1]).all())
+    if values.strides[0] == 0 or len(values) < 2:
+        return True
+    ends = bool((values[0] == values[-1]).all())  # nearly always tell
+    return ends and bool((values == values[:1]).all())
+
+
+def _term_columns(Z: Array, rows: Rows) -> Array:
+    """Return some rows of a term's columns, each contiguous."""
+    if isinstance(rows, slice) or is_constant(Z):
+        return _unless_constant(Z, rows)
+    return _columns(Z, rows)
 
 
 def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:
-    codes, Z = term.codes[rows], _unless_constant(term.Z, rows)
+    codes, Z = term.codes[rows], _term_columns(term.Z, rows)
     # from the first level that occurs: of many blocks each has few levels
     low = int(codes.min()) if codes.size else 0
     counts = np.bincount(codes - low)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract.parts import total
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.joint_density import weighted_derivatives
+from interlace_core.engine.parts import subset
 from interlace_core.messages.errors import ExactResponseError
-from interlace_core.records import Array, Derivatives, Evaluation, Status
+from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
@@ -49,6 +50,10 @@ SOLVES = 4
 
 STEPS = 500
 """Steps for one of them; grouped data take some tens."""
+
+
+FEW_ROWS = 4096
+"""Rows that are asked before all: they nearly always tell, in a hundredth of the memory."""
 
 
 class Watch:
@@ -162,8 +167,10 @@ class _Exact:
     @classmethod
     def of(cls, problem: Problem) -> _Exact:
         eta = _best_predictor(problem)
-        growing = None if eta is None else _growing(problem, eta)
-        if eta is None or growing is None or not _is_predicted(problem, eta):
+        if eta is None or not _may_be_predicted(problem, eta):
+            return cls()
+        growing = _growing(problem, eta)
+        if growing is None or not _is_predicted(problem, eta, _has_random_effects(problem)):
             return cls()
         return cls(growing, problem.weights is not None)
 
@@ -207,10 +214,12 @@ def _growing(problem: Problem, eta: Array) -> int | None:
 
 def _weight_inside(problem: Problem) -> float:
     """Return the weight of the rows whose response is not at an end of its range."""
-    ones = np.ones(problem.n) if problem.weights is None else problem.weights
     with np.errstate(all="ignore"):
         eta = problem.predictors[0].parameter.link.eta(problem.family.observed(problem.y))
-    return float(np.sum(ones[np.isfinite(eta)]))
+    inside = np.isfinite(eta)
+    if problem.weights is None:
+        return float(np.count_nonzero(inside))
+    return float(np.sum(problem.weights[inside]))
 
 
 def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
@@ -219,34 +228,51 @@ def _density(problem: Problem, at: list[Array], k: int, step: float) -> float:
     return float(np.sum(value)) if np.all(np.isfinite(value)) else -np.inf
 
 
-def _is_predicted(problem: Problem, eta: Array) -> bool:
-    """Return whether fixed and random effects of the mean can be eta, to rounding.
+def _may_be_predicted(problem: Problem, eta: Array) -> bool:
+    """Return whether some rows, of whole groups, can be eta: where they cannot, all cannot."""
+    if problem.n <= FEW_ROWS or not problem.terms:
+        return True
+    largest = max(problem.terms, key=lambda term: len(term.levels))
+    rows = np.flatnonzero(largest.codes < len(largest.levels) * FEW_ROWS // problem.n + 1)
+    part = subset(problem, rows)
+    return _is_predicted(part, eta[rows], _has_random_effects(problem))
+
+
+def _is_predicted(problem: Problem, eta: Array, random: bool) -> bool:
+    """Return whether fixed effects of the mean, and random ones if asked, can be eta, to rounding.
 
     As many effects as rows give any response, at no gain: the joint density of the effects falls
     by as much as that of the rows rises, but for rows of a weight above 1.
     """
     mean = problem.predictors[0]
-    rest = _least_squares_rest(_columns(problem), eta - mean.offset)
+    rest = _least_squares_rest(_columns(problem, random), eta - mean.offset)
     mu, slope = (np.abs(np.asarray(each)) for each in mean.parameter.link.derivatives(eta)[:2])
     size = np.max(np.abs(eta)) + np.max(np.abs(mean.offset))
     return bool(np.all(np.abs(rest) <= EXACT * (size + mu / slope)))
 
 
-def _columns(problem: Problem) -> Any:
-    """Return the mean's fixed and random effects' columns, sparse, shape (n, effects).
+def _of_mean(problem: Problem) -> list[tuple[RandomTerm, IntArray]]:
+    """Return the terms of the mean, each with the places of its columns there."""
+    found = [(term, dict(term.by_predictor).get(0)) for term in problem.terms]
+    return [(term, columns) for term, columns in found if columns is not None]
+
+
+def _has_random_effects(problem: Problem) -> bool:
+    """Return whether the mean has random effects too few to give any response."""
+    effects = sum(columns.size * len(term.levels) for term, columns in _of_mean(problem))
+    return effects > 0 and min(effects, problem.n) < _weight_inside(problem)
+
+
+def _columns(problem: Problem, random: bool) -> Any:
+    """Return the mean's fixed, and random effects' columns, sparse, shape (n, effects).
 
     Orthonormal by design matrix: what they span together with a level's indicator is the same,
-    and columns are of like size. Without the random effects where these can give any response.
+    and columns are of like size.
     """
     from scipy.sparse import csr_array, hstack
 
     blocks = [csr_array(np.linalg.qr(problem.predictors[0].X)[0])]
-    of_mean = [(term, dict(term.by_predictor).get(0)) for term in problem.terms]
-    terms = [(term, columns) for term, columns in of_mean if columns is not None]
-    effects = sum(columns.size * len(term.levels) for term, columns in terms)
-    if min(effects, problem.n) >= _weight_inside(problem):
-        terms = []
-    for term, columns in terms:
+    for term, columns in _of_mean(problem) if random else ():
         shape = problem.n, len(term.levels)
         for q in np.linalg.qr(term.Z[:, columns])[0].T * np.sqrt(len(term.levels)):
             blocks.append(csr_array((q, (np.arange(problem.n), term.codes)), shape))

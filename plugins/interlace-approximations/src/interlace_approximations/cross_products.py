@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, LinearProducts, Problem
+from interlace_core.contract import Array, LinearProducts, Predictor, Problem
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -76,19 +76,9 @@ class CrossProducts:
         problem, structure = layout.problem, layout.structure
         mean = problem.predictors[0]
         w = precisions(problem)
-        y, p = problem.y - mean.offset, mean.X.shape[1]
         R, beta = without_effects or fit_of(triangle_of(problem))
-        # 2. columns
-        S = np.empty((p + 1, problem.n))
-        S[:p] = solve_triangular(R, np.eye(p)).T @ mean.X.T if p else 0.0
-        S[p] = y - mean.X @ beta
-        # 3. products
-        SS = S @ S.T if w is None else (S * w) @ S.T
-        columns = [
-            scatter(structure, dict.fromkeys(structure.random_predictors, scaled(s, w, None)))
-            for s in S
-        ]
-        Zs = [np.stack(parts, axis=1) for parts in zip(*columns, strict=True)]
+        # 2. and 3. columns and their products
+        SS, Zs = _with_columns(layout, _columns(mean, problem.y, R, beta), w)
         ones = np.ones(problem.n) if w is None else w
         information = products_on_pattern(structure, lambda k, m: ones)
         return cls(
@@ -115,6 +105,27 @@ class CrossProducts:
         """
         total = max(float(self.SS[-1, -1]), float(np.finfo(float).tiny))
         return 0.5 * float(np.log(total / self.n))
+
+
+def _columns(mean: Predictor, y: Array, R: Array, beta: Array) -> Array:
+    """Return [Q r] by columns, shape (p + 1, n)."""
+    p = len(beta)
+    S = np.empty((p + 1, len(y)))
+    if p:
+        np.matmul(solve_triangular(R, np.eye(p)).T, mean.X.T, out=S[:p])
+    S[p] = y - mean.offset - mean.X @ beta
+    return S
+
+
+def _with_columns(layout: Layout, S: Array, w: Array | None) -> tuple[Array, list[Array]]:
+    """Return the weighted products of columns with each other, and of Z with them by factor."""
+    structure = layout.structure
+    SS = S @ S.T if w is None else (S * w) @ S.T
+    columns = [
+        scatter(structure, dict.fromkeys(structure.random_predictors, scaled(s, w, None)))
+        for s in S
+    ]
+    return SS, [np.stack(parts, axis=1) for parts in zip(*columns, strict=True)]
 
 
 def cross_products_of(problem: Problem) -> CrossProducts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,7 @@ class Model:
         return nodes
 
     def _predictors(self, predictors: tuple[Predictor, ...], random: int) -> int:
-        structs = (PredictorStruct * len(predictors))()
+        structs = _predictor_structs(len(predictors))()
         for k, (struct, predictor) in enumerate(zip(structs, predictors, strict=True)):
             X, offset = np.asfortranarray(predictor.X), predictor.offset
             one = is_constant(offset)
@@ -210,6 +211,12 @@ class Model:
         """Return the address of an array, which is kept as long as the model."""
         self._keep.append(array)
         return int(array.ctypes.data)
+
+
+@cache
+def _predictor_structs(count: int) -> type[ctypes.Array[PredictorStruct]]:
+    """Return the type of so many structs in a row: to make one takes longer than to fill it."""
+    return PredictorStruct * count
 
 
 def covariates(factor: Any, n: int) -> list[Array | None]:

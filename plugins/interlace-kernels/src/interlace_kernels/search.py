@@ -87,7 +87,7 @@ def mode_function(
     ----------
     library, layout
     objective : ModeObjective
-        Kept alive; its `constant` is what its value is lower by.
+        What it holds is kept alive; its `constant` is what its value is lower by.
     evaluate : str
         Name of its function in C.
     struct : ctypes.Structure
@@ -103,7 +103,7 @@ def mode_function(
         templates, library.address(evaluate), ctypes.addressof(struct), u.ctypes.data,
         before.ctypes.data, u.size, objective.constant,
     )  # fmt: skip
-    return _function(library, "ik_mode_function", context, 0, (objective, before, *keep))
+    return _function(library, "ik_mode_function", context, 0, (*_held(objective), before, *keep))
 
 
 def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFunction | None:
@@ -116,7 +116,16 @@ def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFu
         objective.mode.ctypes.data, int(objective.estimates_sigma),
     )  # fmt: skip
     p = len(objective.covariance)
-    return _function(library, "ik_linear_function", context, p, (objective, *keep))
+    return _function(library, "ik_linear_function", context, p, (*_held(objective), *keep))
+
+
+def _held(objective: Any) -> tuple[Any, ...]:
+    """Return all that an objective points to, which is to live as long as its function.
+
+    Not the objective, which keeps the function: nothing would let go of the rows of either before
+    the next collection of cycles.
+    """
+    return tuple(vars(objective).values())
 
 
 def _templates(layout: Any) -> tuple[TemplatesStruct | None, tuple[Any, ...]]:

@@ -1,0 +1,74 @@
+"""What the engine does where nothing can be computed, or next to nothing has to be."""
+
+from dataclasses import replace
+
+import numpy as np
+from callback_kernel import CallbackKernels, Counts
+from models import random_problem
+
+from interlace_core.contract.kernels import Compiled
+from interlace_core.engine import joint_density
+from interlace_core.engine.collapse import collapse_rows
+from interlace_core.engine.conjugate import newton_step
+from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
+from interlace_core.engine.joint_density import Conditional, effects_covariance
+from interlace_core.engine.kernel_guard import agrees
+from interlace_core.engine.layout import layout_of
+
+
+def at_zero(problem):
+    psi = np.concatenate([np.full(problem.n_theta, 0.5), np.zeros(problem.n_beta)])
+    conditional = Conditional(layout_of(problem), psi)
+    return conditional, conditional.evaluate(np.zeros(layout_of(problem).structure.q), 2)
+
+
+def test_effects_without_a_definite_curvature_have_no_covariance(monkeypatch):
+    problem = random_problem()
+    psi = np.concatenate([np.full(problem.n_theta, 0.5), np.zeros(problem.n_beta)])
+    q = layout_of(problem).structure.q
+    (block,) = effects_covariance(problem, psi, np.zeros(q))
+    assert block.shape == (1, 1, 20) and np.all((block > 0.0) & (block < 1.0))
+
+    def refuses(*arguments):
+        raise NotPositiveDefiniteError("no")
+
+    monkeypatch.setattr(joint_density, "factorise_posterior", refuses)
+    assert effects_covariance(problem, psi, np.zeros(q)) is None
+
+
+class Refusing(Counts):
+    """A family with a narrow domain, which raises beyond it."""
+
+    def derivatives(self, y, eta, order, wrt):
+        raise FloatingPointError("outside of the domain")
+
+
+def test_a_family_that_raises_where_the_guard_looks_says_nothing_of_the_kernel(recwarn):
+    problem = replace(random_problem(), family=Refusing(), compiled=Compiled())
+    assert agrees(object(), problem)
+    assert not recwarn.list
+    assert CallbackKernels().build == "Python"
+
+
+def test_steps_with_a_factorisation_of_another_sign_are_not_taken():
+    problem = random_problem()
+    conditional, point = at_zero(problem)
+    gradient = conditional.gradient(point)
+
+    class Opposite:
+        def solve(self, parts):
+            return [-part for part in parts]
+
+    assert newton_step(conditional, point, gradient, Opposite(), 1e-12) is None
+
+    class Nothing:
+        def solve(self, parts):
+            return [np.full_like(part, np.nan) for part in parts]
+
+    assert newton_step(conditional, point, gradient, Nothing(), 1e-12) is None
+
+
+def test_rows_of_a_family_that_cannot_be_taken_together_stay_as_they_are():
+    problem = random_problem()
+    found, groups = collapse_rows(problem)
+    assert found is problem and groups is None
