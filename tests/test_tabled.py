@@ -48,7 +48,7 @@ def test_rows_are_coefficients_of_all_parts_then_random_effects() -> None:
     found = table(counts())
     assert found.index.name == "Coefficient"
     assert list(found.index) == [
-        "Intercept", "mined[T.no]", "Intercept (pi)", "mined[T.no] (pi)", "sd(Intercept | site)",
+        "Intercept", "mined[T.no]", "(pi) Intercept", "(pi) mined[T.no]", "sd(Intercept | site)",
         "theta",
     ]  # fmt: skip
     tidy = counts().tidy(effects="fixed", conf_int=True)
@@ -79,13 +79,23 @@ def test_exponentials_where_they_have_a_meaning() -> None:
 
 def test_statistics_are_those_of_the_fit() -> None:
     keys = herds().__maketables_default_stat_keys__
-    assert keys == ["N", "n_herd", "ll", "aic", "bic"]
+    assert keys == ["N", "ll", "aic", "bic", "Levels of herd"]
     found = [herds().__maketables_stat__(key) for key in keys]
-    assert found == [56, 15, herds().llf, herds().aic, herds().bic]
-    assert set(keys) <= set(herds().__maketables_stat_labels__)
+    assert found == [56, herds().llf, herds().aic, herds().bic, 15]
+    assert set(keys[:-1]) <= set(herds().__maketables_stat_labels__)
     assert herds().__maketables_stat__("r2") is None
     assert "(REML)" in str(sleep().__maketables_stat__("method"))
     assert herds().__maketables_depvar__ == "incidence / size"
+
+
+def test_models_with_other_groups_have_labelled_rows_too() -> None:
+    maketables = pytest.importorskip("maketables")
+    latex = str(maketables.ETable([herds(), sleep(), wine()]).make(type="tex"))
+    for group in ("herd", "Subject", "judge"):
+        assert f"Levels of {group} & " in latex
+    zeros = str(maketables.ETable([counts()]).make(type="tex"))
+    assert "(pi) Intercept & " in zeros and "(pi) mined=no & " in zeros and "mined=no & " in zeros
+    assert "_" not in latex.partition("midrule")[2]  # which LaTeX would take for an index
 
 
 def test_maketables_writes_models_side_by_side() -> None:

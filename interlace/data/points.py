@@ -15,8 +15,13 @@ from interlace.formulas.bars import Bar
 from interlace.formulas.tokens import formula_error
 from interlace_core.contract.covariance import Covariance
 from interlace_core.messages.errors import DataError
+from interlace_core.messages.memory import require_memory
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray
+
+COPIES = 3.0
+"""Times that the indicators of a term's points are held at once, at least: as they are, by the
+column and in what is made of them."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def term_columns(
     numeric = not factors and design.X.shape[1] == len(bar.left.covariates)
     if bar.left.has_intercept or (factors and not _are_indicators(design.X)):
         raise _not_levels(bar, structure, design)
-    found = _points(design) if numeric else _levels(bar, design, frame)
+    found = _points(bar, design) if numeric else _levels(bar, design, frame)
     c = len(found.levels)
     if structure.largest is not None and c > structure.largest:
         raise formula_error(bar.span, _too_many(structure, c))
@@ -120,10 +125,14 @@ def known_points(values: Array, points: Array) -> tuple[Array, BoolArray]:
     return Z, ~seen
 
 
-def _points(design: Design) -> TermColumns:
+def _points(bar: Bar, design: Design) -> TermColumns:
     """Return a column for each distinct row of numeric covariates."""
     points, places = np.unique(design.X, axis=0, return_inverse=True)
     points = points + 0.0  # no negative zeros
+    size = len(design.X) * len(points)
+    require_memory(
+        COPIES * 8.0 * size, bar.span.text, f"{len(design.X):,} rows at {len(points):,} points"
+    )
     Z = np.zeros((len(design.X), len(points)))
     Z[np.arange(len(design.X)), np.ravel(places)] = 1.0
     variables = design.encoder.names

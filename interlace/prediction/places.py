@@ -117,14 +117,15 @@ class NewPlaces:
                 made = with_held(wide, texts, term.held)
                 return made.template(made.from_natural(own.natural(theta)))
         except (InterlaceError, ValueError) as error:
-            raise self._refused() from error
+            raise self._refused(str(error).split("\n")[0]) from error
         raise self._refused()
 
-    def _refused(self) -> DataError:
+    def _refused(self, reason: str = "") -> DataError:
         shown = listed([", ".join(level_names(row)) for row in self.places[:5].tolist()])
         return DataError(
             f"predict: structure {self.term.structure!r} of ({self.term.label}) does not say how "
-            f"effects at other times or places vary; expected the {len(self.term.names)} points "
+            f"effects at these times or places vary{f' ({reason})' if reason else ''}; expected "
+            f"those that it can take, or the {len(self.term.names)} points "
             f"of the training data, got {shown}. Leave the term out of the prediction by "
             "include_re, or fit with these rows in the data, their weights 0."
         )

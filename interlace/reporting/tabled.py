@@ -30,6 +30,10 @@ RANDOM = ("sd", "correlation", "structure", "family")
 """Kinds of parameters that stand below the coefficients."""
 
 
+LEVELS = "Levels of "
+"""What the key of a grouping factor's number of levels begins with."""
+
+
 @dataclass(frozen=True, repr=False)
 class Tabled(Showing):
     """What a table shows of one model.
@@ -80,22 +84,24 @@ class Tabled(Showing):
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:
-        """What stands below the estimates: rows, groups, log-likelihood and criteria."""
-        groups = [f"n_{group}" for group in self.result.ngroups]
-        return ["N", *groups, "ll", "aic", "bic"]
+        """What stands below the estimates: rows, log-likelihood, criteria, and groups.
+
+        Groups come last, by keys that are labels: the package asks the first model alone for
+        labels, and the others may have groups of their own.
+        """
+        return ["N", "ll", "aic", "bic", *(f"{LEVELS}{group}" for group in self.result.ngroups)]
 
     @property
     def __maketables_stat_labels__(self) -> dict[str, str]:
         """Labels of these."""
-        groups = {f"n_{group}": f"Levels of {group}" for group in self.result.ngroups}
-        return {"N": "Observations", **groups, "ll": "Log-likelihood", "aic": "AIC", "bic": "BIC",
+        return {"N": "Observations", "ll": "Log-likelihood", "aic": "AIC", "bic": "BIC",
                 "family": "Family", "method": "Method"}  # fmt: skip
 
     def __maketables_stat__(self, key: str) -> int | float | str | None:
         """Return one statistic of the fit; None for what it has not."""
         result = self.result
-        if key.startswith("n_") and key[2:] in result.ngroups:
-            return result.ngroups[key[2:]]
+        if key.startswith(LEVELS) and key.removeprefix(LEVELS) in result.ngroups:
+            return result.ngroups[key.removeprefix(LEVELS)]
         known: dict[str, int | float | str] = {
             "N": result.nobs,
             "ll": result.llf,
@@ -108,7 +114,8 @@ class Tabled(Showing):
 
     def _block(self, block: Block) -> pd.DataFrame:
         found = self.result.coefficients[block.predictor].parameter
-        whose = "" if block.predictor == 0 else f" ({found.name})"
+        # in front, and without a colon: the package reads levels at the end, interactions at colons
+        whose = "" if block.predictor == 0 else f"({found.name}) "
         ratio = self.exponentiate and block.kind == "location"
         ratio = ratio and bool(meaning_of(self.result, block.predictor).ratio)
         columns = np.array([block.estimates, block.errors, *block.limits(self.level)])
@@ -119,7 +126,7 @@ class Tabled(Showing):
         tests = block.tests
         return _rows(
             [
-                (f"{name}{whose}", b, se, t, p, low, high)
+                (f"{whose}{name}", b, se, t, p, low, high)
                 for name, b, se, low, high, t, p in zip(
                     block.names, *columns, tests.iloc[:, 0], tests.iloc[:, -1], strict=True
                 )

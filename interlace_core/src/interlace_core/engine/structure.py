@@ -324,15 +324,25 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     for index, term in terms:
         places.append((index, slice(len(columns), len(columns) + term.Z.shape[1])))
         for k, z in zip(term.column_predictors, term.Z.T, strict=True):
-            columns.append(Column(k, None if np.all(z == 1.0) else np.ascontiguousarray(z)))
+            columns.append(Column(k, None if np.all(z == 1.0) else z))
     levels = len(terms[0][1].levels)
     rows = Segments.of(terms[0][1].codes, levels)
     place = slice(start, start + len(columns) * levels)
-    meetings = meetings_of(columns)
+    points = Points.of(columns, rows)
+    if points is None:
+        # each in one piece: they are read again and again
+        columns = [Column(each.predictor, _in_one_piece(each.z)) for each in columns]
+        meetings = meetings_of(columns)
+    else:
+        meetings = tuple((a, a) for a in range(len(columns)))
     return Factor(
         name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings,
-        points=Points.of(columns, rows),
+        points=points,
     )  # fmt: skip
+
+
+def _in_one_piece(z: Array | None) -> Array | None:
+    return None if z is None else np.ascontiguousarray(z)
 
 
 def meetings_of(columns: list[Column]) -> tuple[tuple[int, int], ...]:
