@@ -214,7 +214,9 @@ def bootstrap(
     alone = is_whole(n_jobs) and n_jobs == 1
     training = require_training(result, "bootstrap", by_parts=statistic is None and alone)
     wanted = quantities(result)
-    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    known = known_fit(
+        training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
+    )
     work = _Work(result, wanted, known, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
     estimates = pd.Series(work.measure(result), dtype=float)
