@@ -213,7 +213,9 @@ def bootstrap(
         require_callable(statistic, "bootstrap: statistic", what)
     training = require_training(result, "bootstrap", by_parts=statistic is None and n_jobs == 1)
     wanted = quantities(result)
-    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    known = known_fit(
+        training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
+    )
     work = _Work(result, wanted, known, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
     estimates = pd.Series(work.measure(result), dtype=float)
