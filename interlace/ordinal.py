@@ -68,7 +68,7 @@ class CLMMResult(GLMMResult):
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         found = self._thresholds()
-        return found.table(found.errors(self.fit.covariance()))["Intercept"].rename(None)
+        return found.table(found.errors(self.fit))["Intercept"].rename(None)
 
     @property
     def nominal_effects(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class CLMMResult(GLMMResult):
     def nominal_bse(self) -> pd.DataFrame:
         """Standard errors of the effects on the thresholds."""
         found = self._thresholds()
-        return found.table(found.errors(self.fit.covariance())).drop(columns="Intercept")
+        return found.table(found.errors(self.fit)).drop(columns="Intercept")
 
     def nominal_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
         """Return the test of each fixed term whether its effect differs between thresholds.
