@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import interlace
 from invariance import drawn
 from test_invariance_of_slopes import MODELS
+from test_standard_units import drawn as counts_and_numbers
 
 TOL = 4e-5
 """Relative; a Hessian holds to 1e-4, and standard errors to half of that."""
@@ -24,6 +26,18 @@ def central(m):
         columns.append((ends[0] - ends[1]) / 2e-3)
     hessian = np.array(columns)
     return se * np.sqrt(np.diagonal(np.linalg.inv(0.5 * (hessian + hessian.T))))
+
+
+def test_standard_errors_with_weights_of_millions():
+    """One-sided differences were off by 3%, and the central ones refused for being others."""
+    data = counts_and_numbers()
+    rng = np.random.default_rng(3)
+    rng.choice(3, len(data))
+    k = 1e6 * rng.integers(1, 4, len(data))
+    m = interlace.glmer("y ~ v + (v | g)", data.assign(k=k), "poisson", weights="k")
+    place = m.coefficients[0].place
+    found = np.sqrt(np.diagonal(m.fit.vcov))[place]
+    np.testing.assert_allclose(found, central(m)[place], rtol=4 * TOL)
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,12 @@ def _is_as_curved(one: Optimum, other: Optimum) -> bool:
     """Return whether two Hessians have next to the same diagonal.
 
     Central steps are the longer ones. Towards a limit, where a coordinate's unit is long and the
-    curvature falls along it, they tell of points far away.
+    curvature falls along it, they tell of points far away. A change no larger than the asymmetry of
+    the other Hessian is what that one lacks, as with weights of millions.
     """
     mine, others = np.diagonal(one.hessian), np.diagonal(other.hessian)
-    return bool(np.all(np.abs(mine - others) <= MOST_CHANGE * np.abs(others)))
+    most = max(MOST_CHANGE, other.asymmetry)
+    return bool(np.all(np.abs(mine - others) <= most * np.abs(others)))
 
 
 def unpolished(search: Search) -> Optimum:
