@@ -19,6 +19,10 @@ DRAWS = 30
 MOST = 3.0
 """Of the standard error of a mean of 30 estimates, 0.55 of that of one."""
 
+MOST_OF_SDS = 4.2
+"""The same of standard deviations of effects: maximum likelihood finds those of 40 groups too small,
+by up to 0.7 of a standard error where little tells them apart and some estimates are 0."""
+
 GROUPS, LEVELS = 50, 5
 SD = np.array([0.6, 0.8, 1.0, 0.9, 0.7])
 STEPS = np.abs(np.subtract.outer(np.arange(5.0), np.arange(5.0)))
@@ -130,9 +134,7 @@ MODELS = {
     "zinb2": ("glmer", "count ~ x + (1 | g)", "zinb2", {}),
     "hurdle_nb1": ("glmer", "count ~ x + (1 | g)", "hurdle_nbinom1", ZERO),
     "zi_genpois": ("glmer", "count ~ x + (1 | g)", "zeroinflated_genpois", {}),
-    "hurdle_compois": ("glmer", "count ~ x + (1 | g)", "hurdle_compois", {}),
     "truncated_genpois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_genpois", {}),
-    "truncated_compois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_compois", {}),
     "zi_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "binomial", ZERO),
     "zi_betabinomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "betabinomial", ZERO),
     "hurdle_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "hurdle_binomial", ZERO),
@@ -150,7 +152,6 @@ MODELS = {
     "reml": ("glmer", "from_1 ~ x + (1 | g)", "poisson", {"REML": True}),
     "nominal": ("clmm", "mark ~ 1 + (1 | g)", None, {"nominal": "~ x"}),
     "scale": ("clmm", "mark ~ x + (1 | g)", None, {"scale": "~ x"}),
-    "log-gamma": ("clmm", "mark ~ x + (1 | g)", None, {"link": "log-gamma"}),
 }  # fmt: skip
 
 
@@ -166,4 +167,7 @@ def test_estimates_of_simulated_responses_lie_around_those_they_are_of(name):
     assert len(boot.failures) <= 2, boot.failures[:1]
     values = boot.values.dropna()
     assert len(values) >= DRAWS - 4
-    assert mean_error(values, boot.estimates[values.columns].to_numpy()) < MOST
+    sds = values.columns.str.startswith("sd")
+    for columns, most in ((values.columns[~sds], MOST), (values.columns[sds], MOST_OF_SDS)):
+        if len(columns):
+            assert mean_error(values[columns], boot.estimates[columns].to_numpy()) < most
