@@ -20,8 +20,8 @@ MOST = 3.0
 """Of the standard error of a mean of 30 estimates, 0.55 of that of one."""
 
 MOST_OF_SDS = 4.2
-"""The same of standard deviations of effects: maximum likelihood finds those of 40 groups too small,
-by up to 0.7 of a standard error where little tells them apart and some estimates are 0."""
+"""The same of standard deviations of effects, which maximum likelihood finds too small: with 40
+groups by up to 0.7 of a standard error, where little tells them apart and some estimates are 0."""
 
 GROUPS, LEVELS = 50, 5
 SD = np.array([0.6, 0.8, 1.0, 0.9, 0.7])
