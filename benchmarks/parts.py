@@ -119,7 +119,7 @@ def measure_on_workers(folder: str, model: str, rows: int) -> dict[str, Any]:
     dask.config.set({"distributed.nanny.pre-spawn-environ": MALLOC})
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -193,16 +193,20 @@ class LMMResult(GLMMResult):
 
     def _spread(self) -> Spread | None:
         """Return what degrees of freedom need; None where tests are normal."""
-        extras = self.settings.extras
+        extras, back = self.settings.extras, self.fit.uncertainty.back
         if self.df_method == "none" or "covariance_slopes" not in extras:
             return None
+        if back is not None:
+            place = self.coefficients[0].place
+            back = back[place, place]
         if "kenward_roger" in extras:
             small = extras["kenward_roger"]
-            return Spread(small["covariance"], small["slopes"], small["W"], small["adjusted"])
+            return Spread(small["covariance"], small["slopes"], small["W"], small["adjusted"], back)
         A = self._variance_parameter_covariance()
         free = ~np.isnan(np.diagonal(A))
         slopes = extras["covariance_slopes"][free]
-        return Spread(extras["coefficient_covariance"], slopes, A[np.ix_(free, free)])
+        A = A[np.ix_(free, free)]
+        return Spread(extras["coefficient_covariance"], slopes, A, back=back)
 
     def require_whole(self) -> None:
         """Raise an OptionError unless what tests need of the fit has the sizes that it must have.
@@ -228,10 +232,13 @@ class LMMResult(GLMMResult):
                 numbers_of(given.get(name), f"extras.{name}", "numbers", shape, finite=False)
 
     def _variance_parameter_covariance(self) -> Array:
-        """Return the covariance of theta and the residuals' parameters, NaN at a bound."""
+        """Return the covariance of theta and the residuals' parameters, NaN at a bound.
+
+        In the units of the fit's own, as the approximation's extras.
+        """
         others = [i for each in self.coefficients[1:] for i in range(*each.place.indices(10**9))]
         places = [*range(self.theta.size), *others]
-        return self.fit.vcov[np.ix_(places, places)]
+        return self.fit.uncertainty.inner[np.ix_(places, places)]
 
 
 @entrance
@@ -273,7 +280,7 @@ def fit(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
         file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        or `interlace.in_parts(...)` of one of these.
+        what a plugin opens (a Dask DataFrame), or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional
@@ -379,13 +386,16 @@ def fit(
 
 
 def _with_covariance(fit: Fit, place: slice, covariance: Array) -> Fit:
-    """Return a fit whose coefficients have this covariance and none with other parameters."""
-    vcov = fit.vcov.copy()
-    bound = np.isnan(np.diagonal(vcov))
-    vcov[place, :] = vcov[:, place] = 0.0
-    vcov[place, place] = covariance
-    vcov[bound, :] = vcov[:, bound] = np.nan
-    return replace(fit, vcov=vcov)
+    """Return a fit whose coefficients have this covariance and none with other parameters.
+
+    All in the units of the fit's own (`Fit.uncertainty`).
+    """
+    inner = fit.uncertainty.inner.copy()
+    bound = np.isnan(np.diagonal(inner))
+    inner[place, :] = inner[:, place] = 0.0
+    inner[place, place] = covariance
+    inner[bound, :] = inner[:, bound] = np.nan
+    return replace(fit, uncertainty=replace(fit.uncertainty, inner=inner))
 
 
 def _quantile(level: float, df: Any) -> Any:

@@ -67,7 +67,7 @@ def glmer(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
         file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        or `interlace.in_parts(...)` of one of these.
+        what a plugin opens (a Dask DataFrame), or `interlace.in_parts(...)` of one of these.
     family : str, Family or class
         Name of an installed family ("binomial", "poisson", ...; other software's names, such as
         "nbinom2", serve too), or an instance such as `BinomialFamily(link="probit")`.

@@ -68,7 +68,7 @@ class CLMMResult(GLMMResult):
     def threshold_bse(self) -> pd.Series:
         """Standard errors of the thresholds, from the joint Hessian with theta."""
         found = self._thresholds()
-        return found.table(found.errors(self.fit.covariance()))["Intercept"].rename(None)
+        return found.table(found.errors(self.fit))["Intercept"].rename(None)
 
     @property
     def nominal_effects(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class CLMMResult(GLMMResult):
     def nominal_bse(self) -> pd.DataFrame:
         """Standard errors of the effects on the thresholds."""
         found = self._thresholds()
-        return found.table(found.errors(self.fit.covariance())).drop(columns="Intercept")
+        return found.table(found.errors(self.fit)).drop(columns="Intercept")
 
     def nominal_test(self, terms: str | list[str] | None = None) -> pd.DataFrame:
         """Return the test of each fixed term whether its effect differs between thresholds.
@@ -332,7 +332,7 @@ def clmm(
     data : data frame
         pandas, polars or pyarrow; or a dict of columns. Also what is read part by part: a folder,
         file or pattern of Parquet files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        or `interlace.in_parts(...)` of one of these.
+        what a plugin opens (a Dask DataFrame), or `interlace.in_parts(...)` of one of these.
     groups : str or list of str, optional
         Grouping columns with a random intercept each.
     random : str or list of str, optional

@@ -125,7 +125,7 @@ def test_no_step_is_longer_than_it_may_be():
     # the point where it began, and one step
     once = QuasiNewton(1e-3, 1e-13, 2)
     one = kernels.search(function, once, origin, B, -np.inf, np.full(len(B), 0.5))
-    assert np.max(np.abs(one.z)) <= 0.5 * (1 + 1e-12)
+    assert 0.0 < np.max(np.abs(one.z)) <= 0.5 * (1 + 1e-12)
 
 
 @built
@@ -138,6 +138,14 @@ def test_with_many_rows_a_search_takes_few_steps():
     m = interlace.glmer("y ~ x + (1 | g)", data, "poisson")
     assert "search" in m.settings["kernel"]
     assert m.fit.optimizer.n_evaluations <= 12
+
+
+@built
+def test_a_model_fitted_in_other_columns_says_what_served_it():
+    data = frame("poisson")
+    data["x"] += 1_000.0
+    m = interlace.glmer("y ~ x + (1 | g)", data, "poisson")
+    assert m.settings["kernel"].endswith(": objective and search")
 
 
 @built

@@ -47,7 +47,7 @@ def client():
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": malloc}),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -177,6 +177,18 @@ def test_frames_of_a_result_are_dasks_and_not_computed_yet(two, frame, whole):
     assert len(list(model.in_parts.fitted())) == len(model.in_parts) == 4
     with pytest.raises(OptionError, match="in_parts.frame: expected"):
         model.in_parts.frame("nothing")
+
+
+def test_what_takes_further_rounds(two, frame, whole):
+    model = interlace.glmer("k ~ x + (1 | g)", apart(frame), "poisson")
+    one = interlace.glmer("k ~ x + (1 | g)", whole, "poisson")
+    np.testing.assert_allclose(model.vcov_robust(), one.vcov_robust(), rtol=1e-3, atol=1e-9)
+    found, wanted = (each.confint("x", method="profile") for each in (model, one))
+    numbers = wanted.select_dtypes("number").columns
+    np.testing.assert_allclose(found[numbers], wanted[numbers], atol=1e-5)
+    draws = model.bootstrap(2, seed=1)
+    assert not draws.failures and draws.values["x"].nunique() == 2
+    assert len(pd.concat(model.in_parts.simulate(3, seed=1))) == model.nobs
 
 
 def test_predictions_for_a_dask_frame(two, frame, whole):

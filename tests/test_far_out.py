@@ -131,11 +131,14 @@ def test_wald_limits_next_to_the_end_of_a_link_are_those_of_its_predictor(psi, w
     """1 + expit(-25) tells only three digits of -25: the limits are taken from psi itself."""
     from interlace.inference.confint import wald_limits
     from interlace.inference.quantities import Coordinate
+    from interlace_core.fitting.psi_covariance import PsiCovariance
     from interlace_families.tweedie import PowerLink
 
     link = PowerLink()
     quantity = Coordinate(label="power", kind="family", index=0, link=link)
-    low, high = wald_limits(quantity, np.array([psi]), np.array([[4.0]]), 0.95)
+    low, high = wald_limits(
+        quantity, np.array([psi]), PsiCovariance(np.array([[4.0]])).variance, 0.95
+    )
     half = 2.0 * 1.959963984540054
     ends = [float(link.mu(np.float64(psi + sign * half))) for sign in (-1, 1)]
     assert (low, high) == pytest.approx(ends, rel=1e-15)

@@ -12,9 +12,11 @@ import pytest
 from scipy.stats import chi2
 
 import interlace
-from interlace.inference.quadratic_forms import chi_square, inverse_of, rank_of
+from interlace.inference.quadratic_forms import chi_square, rank_of
 from interlace.inference.small_samples import Spread, f_test
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.errors import DataError
 from test_standard_units import MODELS, drawn, moved
 
 FARTHEST = 3e6
@@ -86,23 +88,23 @@ def test_wald_statistic_is_that_of_uncorrelated_combinations():
     z = np.linalg.solve(root, beta)  # V = root root'
     for units in (np.ones(4), np.array([1e-12, 1.0, 1e9, 1e3])):
         V = (root @ root.T) / units / units[:, None]
-        statistic, df, p = chi_square(np.eye(4), beta / units, V)
+        known = PsiCovariance(V)
+        statistic, df, p = chi_square(np.eye(4), beta / units, known)
         assert statistic == pytest.approx(z @ z, rel=1e-9)
         assert df == 4
         assert p == pytest.approx(chi2.sf(z @ z, 4), rel=1e-8)
         # a hypothesis that others imply counts once
         L = np.vstack([np.eye(4), units * [1.0, -2.0, 0.5, 3.0]])
-        again, df, _ = chi_square(L, beta / units, V)
+        again, df, _ = chi_square(L, beta / units, known)
         assert again == pytest.approx(z @ z, rel=1e-6)
-        assert df == rank_of(L, V) == 4
-        assert inverse_of(V) @ V == pytest.approx(np.eye(4) + 0.0 * V, abs=1e-3 * units.max() ** 2)
+        assert df == rank_of(L, np.diagonal(V)) == 4
 
 
 def test_rank_of_hypotheses_is_counted_in_standard_errors():
     V = np.diag([1.0, 1e34])
     L = np.array([[1.0, 0.0], [1.0, 1e-17]])  # the second coefficient is of 1e17
-    assert rank_of(L, V) == 2
-    assert rank_of(np.array([[1.0, 1e-17], [2.0, 2e-17]]), V) == 1
+    assert rank_of(L, np.diagonal(V)) == 2
+    assert rank_of(np.array([[1.0, 1e-17], [2.0, 2e-17]]), np.diagonal(V)) == 1
 
 
 def test_f_of_unlike_units_is_the_mean_of_squares_of_uncorrelated_t():
@@ -123,6 +125,58 @@ def test_f_of_unlike_units_is_the_mean_of_squares_of_uncorrelated_t():
         )
 
 
+OF_TERMS = {
+    "poisson": lambda data: interlace.glmer("y ~ v * f + (1 | g)", data, "poisson"),
+    "ordinal": lambda data: interlace.clmm("grade ~ v * f + (1 | g)", data),
+    "linear": lambda data: interlace.fit("z ~ v * f + (v | g)", data),
+    "ML": lambda data: interlace.fit("z ~ v * f + (v | g)", data, method="ML"),
+    "Kenward-Roger": lambda data: interlace.fit(
+        "z ~ v * f + (v | g)", data, df_method="kenward-roger"
+    ),
+}
+
+
+@functools.cache
+def of_terms(name, a=1.0, c=0.0):
+    """Return one of these models fitted to a (v + c), with a factor that v interacts with."""
+    f = np.random.default_rng(3).choice(list("abc"), len(drawn()))
+    return OF_TERMS[name](drawn().assign(f=f, v=a * (drawn()["v"] + c)))
+
+
+@pytest.mark.parametrize(("a", "c"), [(1.0, 1e3), (1.0, FARTHEST), (1e-6, 1e5), (1e6, 0.0)])
+@pytest.mark.parametrize("name", OF_TERMS)
+def test_tests_of_terms_do_not_depend_on_units_and_zero_point(name, a, c):
+    """Of type II, which of f is that at the mean of v, however far from 0 that is; and of values.
+
+    Two values of v near its mean are two combinations of coefficients as alike as these are far.
+    """
+    usual, far = of_terms(name), of_terms(name, a, c)
+    tables = [m.term_tests(type=2) for m in (far, usual)]
+    statistic = tables[0].columns[0]
+    tol = 5e-5 if statistic == "chisq" else 1e-8
+    np.testing.assert_allclose(*(each[statistic] for each in tables), rtol=tol)
+    np.testing.assert_allclose(*(each["pvalue"] for each in tables), rtol=200 * tol)
+    names = list(usual.coefficients[0].names)
+    tests = []
+    for m, (unit, zero) in ((far, (a, c)), (usual, (1.0, 0.0))):
+        L = np.zeros((3, len(names)))
+        if name != "ordinal":  # whose thresholds are of another parameter
+            L[:2, names.index("Intercept")] = 1.0
+        L[:2, names.index("v")] = unit * (
+            np.array([0.5, -0.5]) + (zero if name != "ordinal" else 0)
+        )
+        L[2] = L[0] - L[1]  # which the others imply
+        if name == "ordinal":
+            L = L[:1]
+        tests.append(m.wald_test(L))
+        if hasattr(m, "contrast_df"):
+            tests[-1]["single"] = m.contrast_df(L[0])
+    compared = [statistic, "df"] + (["den_df"] if name == "Kenward-Roger" else [])
+    compared += ["single"] if "single" in tests[0] else []
+    for each in compared:
+        assert tests[0][each] == pytest.approx(tests[1][each], rel=max(tol, 1e-6)), each
+
+
 # Predictions
 
 
@@ -141,6 +195,25 @@ def test_intervals_of_predictions_do_not_depend_on_the_zero_point(name, c):
         np.testing.assert_allclose(found["se"], known["se"], rtol=1e-4)
         for end in ("lower", "upper"):
             np.testing.assert_allclose(found[end], known[end], rtol=1e-4, atol=1e-4)
+
+
+# What has no constant
+
+
+def test_a_scale_without_a_constant_takes_no_covariate_far_from_0():
+    """The zero point is another unit of the latent variable there, by a factor of exp(c g)."""
+
+    def fitted(c):
+        data = drawn().assign(v=drawn()["v"] + c)
+        return interlace.clmm("grade ~ w + (1 | g)", data, scale="~ v")
+
+    usual, near = fitted(0.0), fitted(29.0)
+    assert near.llf == pytest.approx(usual.llf, abs=1e-7)
+    z = [m.params_of("scale")["v"] / m.bse_of("scale")["v"] for m in (usual, near)]
+    assert z[0] == pytest.approx(z[1], rel=1e-3)
+    for c in (-31.0, 330.0, FARTHEST):
+        with pytest.raises(DataError, match=r"scale: 'v' lies .* deviations from 0.*subtr"):
+            fitted(c)
 
 
 # Power
@@ -194,7 +267,7 @@ def test_gradients_go_back_so_that_derivatives_along_a_line_stay():
         m.fit,
         psi=standard.psi(m.fit.psi),
         gradient=gradient,
-        vcov=standard.covariance(m.fit.vcov),
+        uncertainty=PsiCovariance(standard.covariance(m.fit.uncertainty)),
     )
     found = standard.given_fit(inside)
     np.testing.assert_allclose(found.psi, m.fit.psi, rtol=1e-9)

@@ -101,7 +101,7 @@ def test_steps_from_a_known_fit_end_where_a_whole_fit_ends(name):
     result = MODELS[name]()
     training = result.training
     problem, approximation = training.problem, training.approximation
-    known = known_fit(problem, approximation, result.fit.psi, result.fit.vcov)
+    known = known_fit(problem, approximation, result.fit.psi, result.fit.uncertainty)
     near_count = 0
     for rng in generators(5, DRAWS):
         y = draw(result, new_predictors(result, rng), rng)

@@ -298,8 +298,13 @@ def test_weak_priors_have_the_published_scales_in_units_of_the_data():
     given = dict(fit.training.approximation.priors)
     assert given["x"] == cauchy(0, 2.5 / (2 * x.std()))
     assert given["trt"] == cauchy(0, 2.5)  # from one of two values to the other
-    assert given["sd(Intercept | g)"] == gamma(2, 0.1)
-    assert given["sd(x | g)"].rate == pytest.approx(0.1 * np.sqrt(np.mean(x * x)))
+    assert given["sd(x | g)"].rate == pytest.approx(0.1 * x.std())
+    to_zero = np.sqrt(1.0 + (x.mean() / x.std()) ** 2)  # what a slope may do from the mean to 0
+    assert given["sd(Intercept | g)"].shape == 2
+    assert given["sd(Intercept | g)"].rate == pytest.approx(0.1 / to_zero)
+    alone = interlace.glmer("y ~ x + (0 + x | g)", data, "binomial", priors="weak")
+    rate = dict(alone.training.approximation.priors)["sd(x | g)"].rate
+    assert rate == pytest.approx(0.1 * np.sqrt(np.mean(x * x)))
     assert given["cor"] == lkj(2)
     assert fit.fit.verdict.status == "optimum"
     assert fit.fe_bse["trt"] < 10.0
@@ -321,6 +326,27 @@ def test_weak_priors_are_the_same_in_other_units():
     moved = interlace.glmer("yg ~ x + trt + (1 + x | g)", other, "gaussian", priors="weak")
     assert moved.llf == pytest.approx(usual.llf - 56 * np.log(1000.0), abs=1e-4)
     assert moved.fe_params["x"] == pytest.approx(1e5 * usual.fe_params["x"], rel=1e-4)
+
+
+@pytest.mark.parametrize("shift", [100.0, 1e4, 3e6])
+def test_weak_priors_stay_weak_at_another_zero_point(shift):
+    """What is left is that of sds and correlation at 0, where these are those of the slopes."""
+    rng = np.random.default_rng(8)
+    g, x = np.repeat(np.arange(25), 12), rng.normal(size=300)
+    eta = 0.5 + 0.3 * x + rng.normal(0, 0.6, 25)[g] + rng.normal(0, 0.4, 25)[g] * x
+    data = pd.DataFrame({"g": g, "x": x, "y": rng.poisson(np.exp(eta))})
+    formula = "y ~ x + (1 + x | g)"
+    free = interlace.glmer(formula, data, "poisson")
+    usual, far = (
+        interlace.glmer(formula, each, "poisson", priors="weak")
+        for each in (data, data.assign(x=x + shift))
+    )
+    for m in (usual, far):
+        assert m.fe_params["x"] == pytest.approx(free.fe_params["x"], abs=0.1 * free.fe_bse["x"])
+        sds = (np.sqrt(each.variance_components["g"].loc["x", "x"]) for each in (m, free))
+        assert next(sds) == pytest.approx(next(sds), rel=0.1)
+        assert m.llf == pytest.approx(free.llf, abs=0.5)
+    assert far.fe_bse["x"] == pytest.approx(usual.fe_bse["x"], rel=0.05)
 
 
 def no_variance():

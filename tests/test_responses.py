@@ -42,7 +42,7 @@ def fitted(name, **more):
 def responses_and_problems(m, count):
     """Return what refits the model of a fit, and problems with drawn responses."""
     training = m.training
-    known = known_fit(training.problem, training.approximation, m.fit.psi, m.fit.vcov)
+    known = known_fit(training.problem, training.approximation, m.fit.psi, m.fit.uncertainty)
     found = responses.responses_of(
         training.problem, training.approximation, known, m.fit.psi, training.tol_decrement
     )

@@ -86,7 +86,7 @@ CHANGES = {
     "a level twice": put("effects", "g", "levels", 0, "b"),
     "a mode of another size": array("fit", "mode", to=lambda u: u[1:]),
     "estimates that are no numbers": array("fit", "psi", to=nan_first),
-    "a variance below 0": array("fit", "vcov", to=lambda V: -np.abs(V)),
+    "a variance below 0": array("fit", "uncertainty", "inner", to=lambda V: -np.abs(V)),
     "more rows than were given": put("rows", "n_given", 3),
     "missing rows below 0": put("rows", "missing", {"x": -1}),
     "a count below 0": put("fit", "n_inner", -1),

@@ -69,10 +69,7 @@ MODELS = {
 @functools.cache
 def pair(name):
     """Return a model's fit to the covariate as drawn, and to that far from 0."""
-    usual, far = MODELS[name](drawn()), MODELS[name](moved())
-    assert standard_of(usual.training.problem).back is None
-    assert standard_of(far.training.problem).back is not None
-    return usual, far
+    return MODELS[name](drawn()), MODELS[name](moved())
 
 
 def agree(name, of, rel=1e-6, abs=1e-8):
@@ -82,6 +79,14 @@ def agree(name, of, rel=1e-6, abs=1e-8):
 
 
 every_model = pytest.mark.parametrize("name", MODELS)
+
+
+@pytest.mark.ordinary
+@every_model
+def test_what_is_far_is_fitted_in_other_columns_and_what_is_not_is_left_alone(name):
+    usual, far = pair(name)
+    assert standard_of(usual.training.problem).back is None
+    assert standard_of(far.training.problem).back is not None
 
 
 @every_model
@@ -177,10 +182,20 @@ def test_a_start_of_the_users_is_in_the_users_units():
 
 
 def test_priors_are_on_the_coefficients_as_written():
-    priors = {"v": interlace.normal(0.1, 0.05), "w": interlace.normal(0.0, 0.1)}
-    usual, far = (MODELS["poisson"](data, priors=priors) for data in (drawn(), moved()))
-    assert far.llf == pytest.approx(usual.llf, rel=1e-10)
-    np.testing.assert_allclose(far.fe_params[["v", "w"]], usual.fe_params[["v", "w"]], rtol=1e-5)
+    def fitted(data, unit):
+        v = interlace.normal(0.1 / unit, 0.05 / abs(unit))
+        return MODELS["poisson"](data, priors={"v": v, "w": interlace.normal(0.0, 0.1)})
+
+    usual = fitted(drawn(), 1.0)
+    free = MODELS["poisson"](drawn())
+    assert abs(usual.fe_params["v"] - free.fe_params["v"]) > 0.1 * free.fe_bse["v"]
+    for unit, zero in ((1.0, FAR), (1e6, 0.0), (1e-6, FAR), (-1e3, 1e3)):
+        far = fitted(drawn().assign(v=unit * (drawn()["v"] + zero)), unit)
+        assert far.llf == pytest.approx(usual.llf, rel=1e-10)
+        estimates = far.fe_params[["v", "w"]] * [unit, 1.0]
+        np.testing.assert_allclose(estimates, usual.fe_params[["v", "w"]], rtol=1e-5)
+        errors = far.fe_bse[["v", "w"]] * [abs(unit), 1.0]
+        np.testing.assert_allclose(errors, usual.fe_bse[["v", "w"]], rtol=SE)
 
 
 @pytest.mark.parametrize("name", ["poisson", "linear", "ordinal"])
@@ -223,7 +238,7 @@ def test_saved_and_loaded(tmp_path):
         m.predict(data.iloc[:9], include_re=False, type="link", se=True)["se"]
         for m, data in ((loaded, moved()), (usual, drawn()))
     )
-    np.testing.assert_allclose(found, known, rtol=1e-3)
+    np.testing.assert_allclose(found, known, rtol=SE)
 
 
 def test_the_same_words_at_a_boundary():

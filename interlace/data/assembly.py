@@ -22,7 +22,7 @@ from interlace.data.levels import (
 )
 from interlace.data.numbers_shown import refuse_unshown_numbers
 from interlace.data.points import TermColumns, term_columns
-from interlace.data.rank import advice_on_columns
+from interlace.data.rank import advice_on_columns, refuse_far_factors
 from interlace.data.rows import Vector, frozen, require_computable, vector_values
 from interlace.data.specification import ParameterFormula
 from interlace.formulas.bars import DEFAULT_STRUCTURE, KNOWN_LEVELS, Bar
@@ -244,6 +244,8 @@ class _Assembly:
             self.advice += advice_on_columns(whole.X, whole.encoder.names)
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
+            if parameter.role == "dispersion" and not self.all_columns:
+                refuse_far_factors(design.X, design.encoder.names, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
         values = [self._offset_term(each) for each in part.offsets]
         values += [] if offset is None else [vector_values(offset, "offset", self.frame, self.rows)]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
 # R's lm.fit and its mixed models drop a column whose part orthogonal to the columns before it
@@ -21,6 +22,10 @@ _SAFE_PIVOT = 1e-8
 
 EXACT = 1e-13
 """Residual, relative to a column, below which it is a combination of others but for rounding."""
+
+MOST_SPREADS = 30.0
+"""Mean of a covariate of a scale without a constant, in standard deviations, where fits are still
+those of the covariate less its mean; at 100 a standard error was off by a factor of 9."""
 
 _LEAST, _MOST = 1e-140, 1e140
 """Squared lengths between which neither squares nor their products leave what numbers can be."""
@@ -65,6 +70,35 @@ def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
                 "subtract a constant from the variable that it is made of, or use poly()."
             )
     return tuple(advice)
+
+
+def refuse_far_factors(X: Array, names: Sequence[str], what: str) -> None:
+    """Refuse columns far from 0 of a part whose exponential divides all else, without a constant.
+
+    `exp(x g)` at a mean of x of hundreds of standard deviations is 1e10 and more, and so many times
+    larger would be every other estimate, and its units another power of g.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+    names : sequence of str, length p
+    what : str
+        The part.
+
+    Raises
+    ------
+    DataError
+    """
+    for x, name in zip(X.T, names, strict=True):
+        if not x.size or not np.all(x):  # a level of a factor
+            continue
+        spread, mean = float(np.std(x)), float(np.mean(x))
+        if spread > 0.0 and abs(mean) > MOST_SPREADS * spread:
+            raise DataError(
+                f"{what}: {name!r} lies {abs(mean) / spread:.3g} standard deviations from 0, and "
+                f"without a constant in that part all other estimates are those at {name} = 0. "
+                "Expected a covariate nearer to 0: subtract a constant from it, such as its mean."
+            )
 
 
 def _is_nearly_constant(x: Array) -> bool:

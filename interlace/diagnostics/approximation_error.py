@@ -36,7 +36,8 @@ def accuracy_notes(problem: Problem, approximation: Approximation, fit: Fit) -> 
     the search did not reach an optimum, the value tells whether there is an optimum to be reached.
     """
     standard = standard_of(problem)
-    problem, psi, vcov = standard.problem, standard.psi(fit.psi), standard.covariance(fit.vcov)
+    problem, psi = standard.problem, standard.psi(fit.psi)
+    vcov = standard.covariance(fit.uncertainty)
     if not problem.terms:
         return ()
     place = approximation.profiled(problem)

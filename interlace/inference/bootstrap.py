@@ -211,9 +211,12 @@ def bootstrap(
     if statistic is not None:
         what = "a function from a result to named numbers"
         require_callable(statistic, "bootstrap: statistic", what)
-    training = require_training(result, "bootstrap", by_parts=statistic is None and n_jobs == 1)
+    alone = is_whole(n_jobs) and n_jobs == 1
+    training = require_training(result, "bootstrap", by_parts=statistic is None and alone)
     wanted = quantities(result)
-    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    known = known_fit(
+        training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
+    )
     work = _Work(result, wanted, known, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
     estimates = pd.Series(work.measure(result), dtype=float)

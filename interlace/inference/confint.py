@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -10,7 +11,6 @@ from scipy.special import ndtri
 
 from interlace.choices import ConfintMethod
 from interlace.inference.parameters import quantities, select
-from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Quantity
 from interlace.inference.wald import vcov_of
 from interlace.results.fitted_model import require_training
@@ -52,8 +52,8 @@ def confint(
         result, heading = fit_to_profile(result, parm, refit, "confint")
     chosen = select(quantities(result), parm, "confint")
     if method == "wald":
-        covariance = result.fit.covariance() if vcov is None else vcov_of(result, vcov, "confint")
-        limits = [wald_limits(each, result.fit.psi, covariance, level) for each in chosen]
+        known = result.fit if vcov is None else vcov_of(result, vcov, "confint")
+        limits = [wald_limits(each, result.fit.psi, known.variance, level) for each in chosen]
     elif method == "profile":
         limits = profile_limits(result, chosen, level)
     else:
@@ -82,14 +82,24 @@ def interval_frame(
     return frame
 
 
-def wald_limits(quantity: Quantity, psi: Array, vcov: Array, level: float) -> tuple[float, float]:
+def wald_limits(
+    quantity: Quantity, psi: Array, variance_of: Callable[[Array], float], level: float
+) -> tuple[float, float]:
     """Return limits from the delta method on the working scale, taken back.
 
     NaN for a quantity at a boundary, where the estimate is not normal on any scale; the whole
     scale for one that the data do not determine.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    psi : ndarray, shape (n_psi,)
+    variance_of : callable
+        Returns the variance of a combination of psi.
+    level : float
     """
     with np.errstate(invalid="ignore"):
-        variance = quadratic_form(quantity.working_gradient(psi), vcov)
+        variance = variance_of(quantity.working_gradient(psi))
     half = float(ndtri(0.5 + 0.5 * level)) * np.sqrt(variance)
     middle = quantity.working_at(psi)
     if variance == np.inf:

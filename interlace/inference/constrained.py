@@ -21,6 +21,7 @@ from interlace.inference.quantities import Quantity
 from interlace.results.fitted_model import Training
 from interlace.threads import blas_threads, threads_of
 from interlace_core.fitting.objective import FAILED_RISE
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NotAvailableError
 from interlace_core.records import Array, Evaluation, Status
@@ -46,7 +47,7 @@ class ConstrainedSearch:
         if joint is not None:
             approximation, self._fixed = joint, slice(0, 0)
         self.evaluate = standard.objective(approximation)
-        self.root = _root(standard, result.fit.vcov, self.evaluate, self.psi, self.value)
+        self.root = _root(standard, result.fit.uncertainty, self.evaluate, self.psi, self.value)
         self.notes: list[str] = []
 
     def scale(self, quantity: Quantity) -> float:
@@ -141,14 +142,13 @@ def _usable(evaluation: Evaluation | None) -> bool:
 
 def _root(
     standard: Standard,
-    vcov: Array,
+    covariance: PsiCovariance,
     evaluate: Callable[[Array], Evaluation],
     psi: Array,
     value: float,
 ) -> Array:
-    """Return C with C C' = vcov; a parameter at its boundary gets a scale from F itself."""
-    V = standard.covariance(vcov)
-    V = V.copy()
+    """Return C with C C' the covariance; a parameter at its boundary gets a scale from F itself."""
+    V = standard.covariance(covariance).copy()
     moves = standard.given_psi(np.eye(psi.size))
     for i in np.flatnonzero(~np.isfinite(np.diagonal(V))):
         V[i] = V[:, i] = 0.0

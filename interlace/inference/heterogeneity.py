@@ -19,6 +19,7 @@ from scipy.special import chdtrc, ndtri, stdtrit
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.row_correlation import row_deviations, row_roots
+from interlace_core.fitting.psi_covariance import embedded
 from interlace_core.messages.checks import check_level, is_real, shown
 from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
@@ -100,7 +101,7 @@ def effect_intervals(
     X, offset, index = _rows(result, problem, newdata)
     place = problem.beta_slices()[0]
     estimate = X @ result.fit.psi[place] + offset
-    variance = np.einsum("ij,jk,ik->i", X, result.fit.vcov[place, place], X)
+    variance = result.fit.uncertainty.variances(embedded(X, place, result.fit.psi.size))
     between = sum(_average(problem, result.fit.psi, t) for t, _ in _terms(problem))
     tail = 0.5 + 0.5 * level
     half = float(ndtri(tail) if df is None else stdtrit(df, tail))

@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from interlace.inference.bootstrap import Failure
-from interlace.inference.quadratic_forms import inverse_of
+from interlace.inference.quadratic_forms import Uncorrelated
 from interlace.inference.sandwich import ClusterScores, cluster_scores
 from interlace.refits.refit import refit_problem
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import Training, require_training
 from interlace_core.engine.parts import subset
+from interlace_core.fitting.psi_covariance import root_of
 from interlace_core.fitting.standard import Standard
 from interlace_core.messages.checks import require_count
 from interlace_core.messages.errors import InterlaceError
@@ -108,6 +109,6 @@ def _refits(
 def _cook(result: Estimates, standard: Standard, change: Array) -> Array:
     place = result.coefficients[0].place
     moved = standard.psi(change)[:, place]
-    V = standard.covariance(result.fit.vcov)[place, place]
-    distance: Array = np.einsum("gp,pr,gr->g", moved, inverse_of(V), moved) / V.shape[0]
-    return distance
+    V = standard.covariance(result.fit.uncertainty)[place, place]
+    own = Uncorrelated.of(root_of(V)).combine(moved.T)
+    return np.asarray(np.sum(np.square(own), axis=0) / V.shape[0])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interlace.data.named import number_label, prefix_of
-from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import (
     Coordinate,
     Correlation,
@@ -102,7 +101,6 @@ def structure_numbers(
     name, value and standard error (NaN at a bound). Nothing of one whose plugin is not installed.
     """
     found = []
-    vcov = result.fit.covariance()
     known = term_covariances(result)
     for term, own in zip(result.terms, known or (), strict=known is not None):
         covariance, place = own
@@ -111,7 +109,7 @@ def structure_numbers(
         numbers = []
         for each in structure_quantities(covariance, place, term):
             with np.errstate(invalid="ignore"):
-                error = np.sqrt(quadratic_form(each.gradient(result.fit.psi), vcov))
+                error = np.sqrt(result.fit.variance(each.gradient(result.fit.psi)))
             numbers.append((each.name, each.value(result.fit.psi), float(error)))
         found.append((term, numbers))
     return found

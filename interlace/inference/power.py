@@ -263,7 +263,8 @@ class _Model:
         if not fit.verdict.converged:
             return self
         problem = with_response(self.training.problem, y)
-        return replace(self, known=known_fit(problem, self.training.approximation, psi, fit.vcov))
+        known = known_fit(problem, self.training.approximation, psi, fit.uncertainty)
+        return replace(self, known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,8 +326,8 @@ class _Work:
             return np.nan, fit.verdict.message
         if self.smaller is None:
             place = self.whole.training.problem.beta_slices()[0]
-            beta, V = fit.psi[place], fit.vcov[place, place]
-            return chi_square(np.eye(beta.size)[self.columns], beta, V)[2], ""
+            L = np.eye(fit.psi.size)[place][self.columns]
+            return chi_square(L, fit.psi, fit.uncertainty)[2], ""
         null = self.smaller.fit(y, self._without(fit.psi), standard_errors=False)
         if not null.verdict.converged:
             return np.nan, f"without the tested columns: {null.verdict.message}"

@@ -1,65 +1,87 @@
-"""Quadratic forms of estimates: variances by the delta method, and the Wald test."""
+"""Quadratic forms of estimates: the Wald test of several combinations at once.
+
+Everything is made of roots, A with A A' the covariance of the combinations: a covariance itself
+has lost every digit where combinations are as alike as an intercept and the mean at a value near.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import chi2
 
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.records import Array
 
-NO_CORRELATION_LEFT = 1e-13
-"""Eigenvalue of a correlation matrix that is rounding: a hypothesis that others imply. A covariate
-and its square, as far from 0 as the columns of a design may be, leave 1e-8."""
+NO_LENGTH_LEFT = 1e-10
+"""Share of its length, in standard errors, that a hypothesis has beside others if these imply it.
+A covariate and its square, as far from 0 as the columns of a design may be, leave 1e-8."""
 
 
-def quadratic_form(slope: Array, vcov: Array) -> float:
-    """Return slope' V slope over the entries that matter; NaN if one of them has no variance."""
-    moving = np.flatnonzero(slope)
-    block = vcov[np.ix_(moving, moving)]
-    return float(slope[moving] @ block @ slope[moving])
-
-
-def wald_chi_square(L: Array, beta: Array, V: Array, value: Array) -> dict[str, float]:
+def wald_chi_square(
+    L: Array, psi: Array, covariance: PsiCovariance, value: Array
+) -> dict[str, float]:
     """Return `chi_square` by name."""
-    return dict(zip(("chisq", "df", "pvalue"), chi_square(L, beta, V, value), strict=True))
+    return dict(zip(("chisq", "df", "pvalue"), chi_square(L, psi, covariance, value), strict=True))
 
 
 def chi_square(
-    L: Array, beta: Array, V: Array, value: Array | float = 0.0
+    L: Array, psi: Array, covariance: PsiCovariance, value: Array | float = 0.0
 ) -> tuple[float, int, float]:
-    """Return the Wald chi-square of L beta = value, its degrees of freedom and p-value.
+    """Return the Wald chi-square of L psi = value, its degrees of freedom and p-value.
 
     NaN where the covariance, or a hypothesis that was made by it, is not known.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference, covariance = L @ beta - value, L @ V @ L.T
     if not np.all(np.isfinite(L)):
         return np.nan, len(L), np.nan
-    rank = rank_of(L, V)
-    if not np.all(np.isfinite(covariance)):
+    root = covariance.roots(L)
+    rank = rank_of(L, np.diagonal(covariance.given))
+    if not np.all(np.isfinite(root)):
         return np.nan, rank, np.nan
-    statistic = float(difference @ inverse_of(covariance) @ difference)
+    independent = Uncorrelated.of(root, rank)
+    statistic = float(np.sum(np.square(independent.combine(L @ psi - value))))
     return statistic, rank, float(chi2.sf(statistic, rank))
 
 
-def inverse_of(covariance: Array) -> Array:
-    """Return the inverse of a covariance, of any units; the pseudo-inverse of a singular one.
+@dataclass(frozen=True)
+class Uncorrelated:
+    """Combinations of hypotheses that have variance 1 and no correlation.
 
-    NaN where it is not known.
+    Attributes
+    ----------
+    weights : ndarray, shape (k, r)
+        Of each hypothesis in each combination.
     """
-    if not np.all(np.isfinite(covariance)):
-        return np.full(covariance.shape, np.nan)
-    size = errors_of(np.diagonal(covariance))
-    correlation = covariance / size / size[:, None]
-    inverse = np.linalg.pinv(correlation, rcond=NO_CORRELATION_LEFT, hermitian=True)
-    return np.asarray(inverse / size / size[:, None])
+
+    weights: Array
+
+    @classmethod
+    def of(cls, root: Array, rank: int | None = None) -> Uncorrelated:
+        """Return them for a root of the hypotheses' covariance, shape (r, m).
+
+        Parameters
+        ----------
+        root : ndarray
+        rank : int, optional
+            The most that there can be.
+        """
+        length = np.linalg.norm(root, axis=1)
+        length = np.where(length > 0.0, length, 1.0)
+        U, sizes, _ = np.linalg.svd(root / length[:, None], full_matrices=False)
+        kept = sizes > NO_LENGTH_LEFT * sizes.max(initial=0.0)
+        kept[len(kept) if rank is None else rank :] = False
+        return cls(U[:, kept].T / sizes[kept, None] / length)
+
+    def combine(self, hypotheses: Array) -> Array:
+        """Return the combinations of numbers, or of rows, that belong to the hypotheses."""
+        return np.asarray(self.weights @ hypotheses)
 
 
-def rank_of(L: Array, V: Array) -> int:
+def rank_of(L: Array, variances: Array) -> int:
     """Return the rank of hypotheses, in units of the coefficients' standard errors."""
-    in_errors = L * errors_of(np.diagonal(V))
+    in_errors = L * errors_of(variances)
     length = np.linalg.norm(in_errors, axis=1, keepdims=True)
     return int(np.linalg.matrix_rank(in_errors / np.where(length > 0.0, length, 1.0)))
 

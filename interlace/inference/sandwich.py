@@ -62,7 +62,7 @@ class ClusterScores:
             With V, in the units of the fit, as are the moves.
         """
         places = [each.place for each in result.coefficients]
-        V = boundary_as_known(self.standard.covariance(result.fit.vcov), places)
+        V = boundary_as_known(self.standard.covariance(result.fit.uncertainty), places)
         return self.standard.given_psi(self.scores @ V)
 
 
@@ -135,7 +135,7 @@ def _over_parts(result: Estimates, training: Training, cluster: Any, who: str) -
     )
     _require_sum(result, training, total, who)
     places = [each.place for each in result.coefficients]
-    V = boundary_as_known(standard.covariance(result.fit.vcov), places)
+    V = boundary_as_known(standard.covariance(result.fit.uncertainty), places)
     half = standard.given_psi(V)
     return G, half.T @ squares @ half
 

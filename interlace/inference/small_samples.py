@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace.inference.quadratic_forms import Uncorrelated, rank_of
 from interlace_core.engine.columns import NEAR_ONE
+from interlace_core.fitting.psi_covariance import root_of
 from interlace_core.records import Array
 
 TOL_REL_EQUAL_DF = 1e-8
@@ -23,6 +25,8 @@ TOL_REL_EQUAL_DF = 1e-8
 class Spread:
     """A covariance of coefficients, and how it varies with parameters that are estimated.
 
+    All of beta~, with beta = back beta~: see `interlace_core.fitting.psi_covariance`.
+
     Attributes
     ----------
     covariance : ndarray, shape (p, p)
@@ -32,12 +36,19 @@ class Spread:
         Covariance of these.
     adjusted : ndarray, shape (p, p), or None
         Kenward and Roger's covariance, where their tests are wanted.
+    back : ndarray, shape (p, p), or None
+        None where beta~ is beta.
     """
 
     covariance: Array
     slopes: Array
     A: Array
     adjusted: Array | None = None
+    back: Array | None = None
+
+    def rows(self, L: Array) -> Array:
+        """Return combinations of beta~ for those of beta, shape (..., p)."""
+        return L if self.back is None else np.asarray(L @ self.back)
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,11 @@ class FTest:
 
 def degrees_of_freedom(L: Array, spread: Spread) -> float:
     """Return the degrees of freedom of one combination L of the coefficients, shape (p,)."""
+    return _degrees_of_freedom(spread.rows(L), spread)
+
+
+def _degrees_of_freedom(L: Array, spread: Spread) -> float:
+    """Return them for a combination of beta~."""
     v = float(L @ spread.covariance @ L)
     g = np.einsum("i,rij,j->r", L, spread.slopes, L)
     variance = float(g @ spread.A @ g)
@@ -82,46 +98,43 @@ def f_test(L: Array, difference: Array, spread: Spread) -> FTest:
     FTest
         Of NaN where the covariance of the combinations is not finite or has no inverse.
     """
-    if not np.isfinite(L @ spread.covariance @ L.T).all():
-        return FTest(float("nan"), len(L), float("nan"))
+    none = FTest(float("nan"), len(L), float("nan"))
+    if not np.isfinite(spread.rows(L) @ spread.covariance).all():
+        return none
+    root = root_of(spread.covariance)
+    errors = np.linalg.norm(spread.rows(np.eye(L.shape[1])) @ root, axis=1)
+    rank = rank_of(L, np.square(errors))
+    free = Uncorrelated.of(spread.rows(L) @ root, rank)
+    if len(free.weights) < rank:
+        return none
     try:
-        return _f_test(L, difference, spread)
+        return _f_test(free, L, difference, errors, spread)
     except np.linalg.LinAlgError:
-        return FTest(float("nan"), len(L), float("nan"))
+        return none
 
 
-def _f_test(L: Array, difference: Array, spread: Spread) -> FTest:
-    L, difference = _of_like_sizes(*_independent(L, difference), spread.covariance)
+def _f_test(
+    free: Uncorrelated, L: Array, difference: Array, errors: Array, spread: Spread
+) -> FTest:
+    rows, difference = free.combine(spread.rows(L)), free.combine(difference)
     if spread.adjusted is not None:
-        return _kenward_roger(L, difference, spread, spread.adjusted)
-    return _fai_cornelius(L, difference, spread)
+        return _kenward_roger(rows, difference, spread, spread.adjusted)
+    turned = _fai_cornelius(free.combine(L), errors)
+    df = np.array([_degrees_of_freedom(row, spread) for row in turned @ rows])
+    return FTest(float(np.mean(np.square(difference))), len(rows), _pooled(df))
 
 
-def _independent(L: Array, difference: Array) -> tuple[Array, Array]:
-    """Return orthonormal rows that span those of L, with the differences that belong to them."""
-    U, sizes, Vt = np.linalg.svd(L, full_matrices=False)
-    kept = sizes > max(L.shape) * np.finfo(float).eps * sizes.max(initial=0.0)
-    return Vt[kept], (U[:, kept].T @ difference) / sizes[kept]
+def _fai_cornelius(L: Array, errors: Array) -> Array:
+    """Return by which weights Fai and Cornelius combine uncorrelated rows of variance 1.
 
-
-def _of_like_sizes(L: Array, difference: Array, V: Array) -> tuple[Array, Array]:
-    """Return rows of standard error 1 where those of L are of very different units.
-
-    Their joint covariance would lose the smaller ones. Rows of like sizes are left alone: Fai and
-    Cornelius' combinations depend on the sizes, and are then those of lmerTest.
+    Their combinations are orthogonal as well, which depends on the units of the coefficients: as
+    these are, as in lmerTest, or standard errors where sizes are so unlike that the smaller ones
+    would be lost.
     """
-    size = np.sqrt(np.einsum("ij,jk,ik->i", L, V, L))
-    if not np.all(size > 0.0) or size.max(initial=0.0) <= NEAR_ONE * size.min(initial=np.inf):
-        return L, difference
-    return L / size[:, None], difference / size
-
-
-def _fai_cornelius(L: Array, difference: Array, spread: Spread) -> FTest:
-    """Return the mean of squared t statistics of uncorrelated combinations, a scaled F."""
-    variances, vectors = np.linalg.eigh(L @ spread.covariance @ L.T)
-    t = (vectors.T @ difference) / np.sqrt(variances)
-    df = np.array([degrees_of_freedom(row, spread) for row in vectors.T @ L])
-    return FTest(float(np.mean(np.square(t))), len(L), _pooled(df))
+    turns, sizes, _ = np.linalg.svd(L, full_matrices=False)
+    if sizes.max(initial=0.0) > NEAR_ONE * sizes.min(initial=np.inf):
+        turns = np.linalg.svd(L * errors, full_matrices=False)[0]
+    return np.asarray(turns.T)
 
 
 def _pooled(df: Array) -> float:
@@ -136,10 +149,13 @@ def _pooled(df: Array) -> float:
 
 
 def _kenward_roger(L: Array, difference: Array, spread: Spread, adjusted: Array) -> FTest:
-    """Return Kenward and Roger's scaled F; the names of the constants are theirs."""
+    """Return Kenward and Roger's scaled F; the names of the constants are theirs.
+
+    L is of uncorrelated combinations, `L V L' = 1`.
+    """
     q = len(L)
     quadratic = float(difference @ np.linalg.solve(L @ adjusted @ L.T, difference))
-    Theta = L.T @ np.linalg.solve(L @ spread.covariance @ L.T, L)
+    Theta = L.T @ L
     moved = [Theta @ slope for slope in spread.slopes]
     traces = np.array([np.trace(each) for each in moved])
     A1 = float(traces @ spread.A @ traces)

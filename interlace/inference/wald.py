@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.inference.quadratic_forms import errors_of, wald_chi_square
+from interlace.inference.quadratic_forms import Uncorrelated, wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
+from interlace_core.fitting.psi_covariance import PsiCovariance, embedded
 from interlace_core.messages.checks import numbers_of, require_choice
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
@@ -31,15 +32,18 @@ def term_tests(
     kinds = {2: 2, 3: 3, "II": 2, "III": 3}
     require_choice(type, kinds, "term_tests: type")
     k = result.parameter_index(parameter)
-    V = coefficient_vcov(result, k, vcov, "term_tests")
-    beta = result.coefficients[k].estimates
-    terms = fixed_terms(result, k)
+    given = None if vcov is None else vcov_of(result, vcov, "term_tests")
+    p, terms = result.coefficients[k].estimates.size, fixed_terms(result, k)
+    place = result.coefficients[k].place
+    covariance = result.fit.uncertainty if given is None else given
     rows = {}
     for term in terms:
         if kinds[type] == 2 and not term.factors:
             continue
-        L = _type_two(term, terms, V) if kinds[type] == 2 else _rows_of(term.columns, beta.size)
-        rows[term.name] = _test(result, k, L, np.zeros(len(L)), None if vcov is None else V)
+        L = _rows_of(term.columns, p)
+        if kinds[type] == 2:
+            L = _type_two(term, terms, p, place, covariance)
+        rows[term.name] = _test(result, k, L, np.zeros(len(L)), given)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -53,7 +57,7 @@ def wald_test(
     matrix = np.atleast_2d(numbers_of(L, "wald_test: L", what))
     if matrix.ndim != 2 or matrix.shape[1] != beta.size or not len(matrix):
         raise OptionError(f"wald_test: L must be {what}, got shape {np.shape(L)}.")
-    V = coefficient_vcov(result, k, vcov, "wald_test")
+    given = None if vcov is None else vcov_of(result, vcov, "wald_test")
     shift = numbers_of(value, "wald_test: value", "a number, or one for each row of L")
     if shift.shape not in ((), (1,), matrix.shape[:1]):
         raise OptionError(
@@ -61,27 +65,21 @@ def wald_test(
             f"got shape {shift.shape}."
         )
     shift = np.broadcast_to(shift, matrix.shape[:1])
-    return pd.Series(_test(result, k, matrix, shift, None if vcov is None else V))
+    return pd.Series(_test(result, k, matrix, shift, given))
 
 
 def _test(
-    result: Estimates, k: int, L: Array, value: Array, given: Array | None
+    result: Estimates, k: int, L: Array, value: Array, given: PsiCovariance | None
 ) -> Mapping[str, float]:
     """Return the test that goes with the result, or a chi-square by a given covariance."""
     if given is None:
         return result.joint_test(k, L, value)
-    return wald_chi_square(L, result.coefficients[k].estimates, given, value)
+    psi = result.fit.psi
+    return wald_chi_square(embedded(L, result.coefficients[k].place, psi.size), psi, given, value)
 
 
-def coefficient_vcov(result: Estimates, k: int, vcov: Any, who: str) -> Array:
-    """Return the covariance of one predictor's coefficients, the model's or a given one."""
-    place = result.coefficients[k].place
-    whole = result.fit.vcov if vcov is None else vcov_of(result, vcov, who)
-    return whole[place, place]
-
-
-def vcov_of(result: Estimates, vcov: Any, who: str) -> Array:
-    """Return a covariance of all parameters that the user gives, shape (n_psi, n_psi).
+def vcov_of(result: Estimates, vcov: Any, who: str) -> PsiCovariance:
+    """Return a covariance of all parameters that the user gives.
 
     NaN stands for parameters at a boundary, as in `vcov()` itself.
 
@@ -92,24 +90,32 @@ def vcov_of(result: Estimates, vcov: Any, who: str) -> Array:
     """
     what = "the covariance of all parameters, as vcov() returns it"
     shape = result.fit.vcov.shape
-    return numbers_of(vcov, f"{who}: vcov", what, shape, finite=False)
+    return PsiCovariance(numbers_of(vcov, f"{who}: vcov", what, shape, finite=False))
 
 
 def _rows_of(columns: Any, p: int) -> Array:
     return np.asarray(np.eye(p)[columns])
 
 
-def _type_two(term: FixedTerm, terms: list[FixedTerm], V: Array) -> Array:
-    """Return the hypotheses on a term that are uncorrelated with those on what contains it."""
-    p = V.shape[0]
+def _type_two(
+    term: FixedTerm, terms: list[FixedTerm], p: int, place: slice, covariance: PsiCovariance
+) -> Array:
+    """Return the hypotheses on a term that are uncorrelated with those on what contains it.
+
+    A term at the value 0 of a covariate that is nowhere near is nearly a combination of its
+    interaction's: the roots of the covariance still tell them apart.
+    """
     containing = [other.columns for other in terms if term.inside(other)]
     own = _rows_of(term.columns, p)
     if not containing:
         return own
     others = _rows_of(np.concatenate(containing), p)
-    both = np.vstack([others, own])
-    # c' both is wanted with covariance 0 with all of `others`, in units of standard errors
-    size = errors_of(np.diagonal(V))
-    correlated = both @ (V / size / size[:, None]) @ others.T
-    basis = np.linalg.qr(correlated, mode="complete")[0][:, others.shape[0] :]
-    return np.asarray(basis.T @ both / size)
+    roots = [
+        covariance.roots(embedded(each, place, len(covariance.inner))) for each in (others, own)
+    ]
+    if not all(np.isfinite(each).all() for each in roots):
+        return own  # without variances there is no test either
+    # what is left of its own, in standard errors, beside the others: own - W others
+    within = Uncorrelated.of(roots[0])
+    W = roots[1] @ within.combine(roots[0]).T @ within.weights
+    return np.asarray(own - W @ others)

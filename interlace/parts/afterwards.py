@@ -240,8 +240,9 @@ def words_of(model: Model) -> tuple[str, str, str]:
 
 
 def _words_of_part(problem: Problem) -> tuple[str, str]:
-    layout = layout_of(standard_of(problem).problem)
-    return layout.plan.describe(layout.structure), kernel_words(problem)
+    inside = standard_of(problem).problem  # which was fitted
+    layout = layout_of(inside)
+    return layout.plan.describe(layout.structure), kernel_words(inside)
 
 
 def reporting(problem: Problem, step: Callable[[str], None]) -> Callable[[str], None]:

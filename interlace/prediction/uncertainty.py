@@ -46,8 +46,8 @@ MANY_COLUMNS = 16
 class Spread:
     """How uncertain the linear predictors of some rows are.
 
-    psi is that of the problem in standard units (`interlace_core.fitting.standard`), where the
-    data of the fit are at hand: D and V of a covariate far from 0 would lose digits otherwise.
+    psi is that of the problem in standard units (`interlace_core.fitting.standard`): D and V of a
+    covariate far from 0 would lose digits otherwise.
 
     Attributes
     ----------
@@ -79,14 +79,17 @@ def spread(result: Estimates, design: RowDesign, included: Included) -> Spread:
         Which of each term's random effects are part of the predictors.
     """
     K, n = design.offset.shape
-    D, V = np.zeros((K, n, result.fit.psi.size)), result.fit.vcov
+    D = np.zeros((K, n, result.fit.psi.size))
     for k, (X, found) in enumerate(zip(design.X, result.coefficients, strict=True)):
         D[k][:, found.place] = X
     if are_some(included):
         _add_new_places(result, design, included, D)
-    if result.training is not None:
+    covariance = result.fit.uncertainty
+    if result.training is None:
+        D, V = covariance.rows(D), covariance.inner
+    else:
         standard = standard_of(result.training.problem)
-        D, V = standard.gradient(D), standard.covariance(V)
+        D, V = standard.gradient(D), standard.covariance(covariance)
     V = boundary_as_known(V, [each.place for each in result.coefficients])
     conditional = np.zeros((K, K, n))
     if are_some(included):

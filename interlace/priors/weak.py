@@ -6,7 +6,9 @@
   in two standard deviations of the response, as there.
 - The intercept of a part for zeros that is a constant: normal with a standard deviation of 5.
 - A standard deviation of random effects: gamma with shape 2 and rate 0.1 (Chung, Rabe-Hesketh,
-  Dorie, Gelman & Liu 2013), per root mean square of the covariate.
+  Dorie, Gelman & Liu 2013), per root mean square of the covariate; about its mean, where the term
+  has an intercept. That of the intercept, which is of the value 0 of covariates, allows for what
+  slopes may do from their means to there: the zero point of a covariate says nothing about effects.
 - A correlation matrix: LKJ with eta = 2.
 
 Nothing on other intercepts and on further parameters of the family. The scales are resolved once,
@@ -21,7 +23,7 @@ from interlace.data.factors import INTERCEPT
 from interlace.data.named import Number, labels_of
 from interlace.priors.densities import LKJ, Gamma, Normal, Prior, StudentT
 from interlace.priors.targets import COR, has_matrix
-from interlace_core.contract.problem import Predictor, Problem
+from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.fitting.start import on_own_scale
 from interlace_core.records import Array
 
@@ -56,7 +58,7 @@ def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
             reach, unit = 1.0, units[term.predictor]
             if target.inside in term.names:
                 column = term.names.index(target.inside)
-                reach, unit = float(term.reach[column]), units[term.column_predictors[column]]
+                reach, unit = _reach(term, column), units[term.column_predictors[column]]
             found[label] = Gamma(SHAPE, RATE * (reach if reach > 0.0 else 1.0) / unit)
     if any(term.theta_of is None and has_matrix(term) for term in problem.terms):
         found[COR] = LKJ(ETA)
@@ -71,6 +73,22 @@ def _of_column(problem: Problem, predictor: Predictor, column: int, unit: float)
     values = np.unique(x)
     step = float(values[-1] - values[0]) if values.size == 2 else 2.0 * _spread(x, weights)
     return StudentT(1.0, 0.0, COEFFICIENT * unit / step) if step > 0.0 else None
+
+
+def _reach(term: RandomTerm, column: int) -> float:
+    """Return by how much an effect of a column moves a predictor, whatever the zero points are."""
+    where = term.column_predictors
+    beside = [j for j, name in enumerate(term.names) if where[j] == where[column]]
+    constant = [j for j in beside if term.names[j].rpartition(":")[2] == INTERCEPT]
+    if not constant or not term.covariance.mixes_columns or not len(term.Z):
+        return float(term.reach[column])
+    ratios = []
+    for j in beside:
+        mean, spread = float(np.mean(term.Z[:, j])), float(np.std(term.Z[:, j]))
+        if j == column and j not in constant:
+            return spread if spread > 0.0 else float(term.reach[column])
+        ratios.append(mean / spread if j not in constant and spread > 0.0 else 0.0)
+    return float(1.0 / np.sqrt(1.0 + np.sum(np.square(ratios))))
 
 
 def _spread(x: Array, weights: Array | None) -> float:

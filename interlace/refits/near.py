@@ -22,6 +22,7 @@ from interlace_core.fitting.objective import Objective, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish
 from interlace_core.fitting.precondition import Coordinates, coordinates_of
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import curvature_at, natural_units
 from interlace_core.fitting.verdict import boundary_thetas, judge
@@ -74,7 +75,7 @@ class Known:
 
 
 def known_fit(
-    problem: Problem, approximation: Approximation, psi: Array, vcov: Array
+    problem: Problem, approximation: Approximation, psi: Array, covariance: PsiCovariance
 ) -> Known | None:
     """Return a known fit; None where its covariance is not that of an optimum inside all bounds.
 
@@ -85,17 +86,17 @@ def known_fit(
     problem : Problem
     approximation : Approximation
     psi : ndarray, shape (n_psi,)
-    vcov : ndarray, shape (n_psi, n_psi)
+    covariance : PsiCovariance
         As in `Fit`.
     """
     standard = standard_of(problem)
-    problem, psi, vcov = standard.problem, standard.psi(psi), standard.covariance(vcov)
+    problem, psi = standard.problem, standard.psi(psi)
     searched = np.delete(np.arange(psi.size), approximation.profiled(problem))
-    covariance = vcov[np.ix_(searched, searched)]
-    if not searched.size or not np.all(np.isfinite(covariance)):
+    V = standard.covariance(covariance)[np.ix_(searched, searched)]
+    if not searched.size or not np.all(np.isfinite(V)):
         return None
     try:
-        np.linalg.cholesky(covariance)
+        np.linalg.cholesky(V)
     except np.linalg.LinAlgError:
         return None
     lower, upper = np.full(psi.size, -np.inf), np.full(psi.size, np.inf)
@@ -104,8 +105,8 @@ def known_fit(
             lower[place], upper[place] = term.covariance.bounds()
     return Known(
         searched=searched,
-        covariance=covariance,
-        coordinates=coordinates_of(problem, psi, searched, covariance),
+        covariance=V,
+        coordinates=coordinates_of(problem, psi, searched, V),
         lower=lower[searched],
         upper=upper[searched],
         units=natural_units(problem, psi[problem.n_theta :]),
@@ -175,7 +176,7 @@ def fit_near(
         psi=optimum.psi,
         value=final.value,
         gradient=final.gradient,
-        vcov=vcov,
+        uncertainty=PsiCovariance(vcov),
         undetermined=undetermined,
         mode=final.mode,
         verdict=judge((), optimum.decrement, tol_decrement, ended),
@@ -185,7 +186,7 @@ def fit_near(
         n_inner=objective.tally.n_inner,
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
-        profiled_covariance=standard.given_profiled(final.profiled, profiled),
+        profiled_covariance=None if final.profiled is None else final.profiled.covariance,
     )
     return standard.given_fit(fit)
 

@@ -55,7 +55,9 @@ def refit(result: AnyEstimates, y: Any) -> AnyEstimates:
     """
     training = require_training(result, "refit")
     problem = with_response(training.problem, y)
-    known = known_fit(training.problem, training.approximation, result.fit.psi, result.fit.vcov)
+    known = known_fit(
+        training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
+    )
     fit = refit_problem(training, problem, result.fit.psi, known=known)
     return result_of(result, problem, fit)
 

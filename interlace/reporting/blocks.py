@@ -103,7 +103,7 @@ def block_of(result: Estimates, k: int) -> Block:
 
 def _threshold_block(result: Estimates, thresholds: Thresholds) -> Block:
     estimates = thresholds.estimates(result.fit.psi)
-    errors = thresholds.errors(result.fit.covariance())
+    errors = thresholds.errors(result.fit)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = estimates / errors
     tests = pd.DataFrame({"z": z, "P>|z|": normal_pvalues(z)}, index=list(thresholds.names))

@@ -17,7 +17,6 @@ from interlace.inference.parameters import (
     structure_quantities,
     term_covariances,
 )
-from interlace.inference.quadratic_forms import quadratic_form
 from interlace.inference.quantities import Correlation, Quantity, StandardDeviation
 from interlace.reporting.blocks import Block, blocks, component_of, residual_parameter
 from interlace_core.contract.covariance import Covariance
@@ -186,10 +185,10 @@ def _uncertainty(
 
 def by_delta(result: Estimates, quantity: Quantity, level: float) -> dict[str, float]:
     """Return standard error and limits of a quantity by the delta method."""
-    psi, vcov = result.fit.psi, result.fit.covariance()
-    limits = wald_limits(quantity, psi, vcov, level)
+    psi = result.fit.psi
+    limits = wald_limits(quantity, psi, result.fit.variance, level)
     with np.errstate(invalid="ignore"):
-        se = float(np.sqrt(quadratic_form(quantity.gradient(psi), vcov)))
+        se = float(np.sqrt(result.fit.variance(quantity.gradient(psi))))
     return {"std.error": se, **dict(zip(_LIMITS, limits, strict=True))}
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 
 from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
-from interlace.inference.quadratic_forms import quadratic_form, wald_chi_square
+from interlace.inference.quadratic_forms import wald_chi_square
 from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fitted_model import FittedModel
 from interlace.results.random_effects import GroupEffects
 from interlace.results.thresholds import threshold_predictors, thresholds_of
 from interlace_core.calculus.jets.density import differentiate
+from interlace_core.fitting.psi_covariance import embedded
 from interlace_core.messages.checks import check_level, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
@@ -64,8 +65,8 @@ class Estimates(FittedModel):
         mapping
             `chisq`, `df` and `pvalue`; of a linear mixed model `F`, `df`, `den_df`, `pvalue`.
         """
-        found = self.coefficients[k]
-        return wald_chi_square(L, found.estimates, self.fit.vcov[found.place, found.place], value)
+        rows = embedded(L, self.coefficients[k].place, self.fit.psi.size)
+        return wald_chi_square(rows, self.fit.psi, self.fit.uncertainty, value)
 
     def require_whole(self) -> None:
         """Raise an OptionError unless the approximation's extras have the sizes that are needed.
@@ -254,9 +255,9 @@ class Estimates(FittedModel):
         found_at = differentiate(lambda jets: self.family.natural(jets)[k], eta, 1, tuple(constant))
         keys = [j for j in constant if found_at.get(j) is not None]
         slope = np.array([float(found_at.partials[j,][0]) for j in keys])
-        places = [constant[j] for j in keys]
-        variance = quadratic_form(slope, self.fit.covariance()[np.ix_(places, places)])
-        return float(found_at.value[0]), float(np.sqrt(variance))
+        of_psi = np.zeros(self.fit.psi.size)
+        of_psi[[constant[j] for j in keys]] = slope
+        return float(found_at.value[0]), float(np.sqrt(self.fit.variance(of_psi)))
 
     @property
     def random_effects(self) -> dict[str, pd.Series | pd.DataFrame]:

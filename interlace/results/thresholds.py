@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from interlace.inference.quadratic_forms import quadratic_form
 from interlace_core.records import Array, IntArray
 
 if TYPE_CHECKING:
     from interlace.results.fitted_model import FittedModel
+    from interlace_core.fitting.fitted import Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,11 @@ class Thresholds:
         """Return them on the latent scale, shape (p (J - 1),)."""
         return np.asarray(self.matrix @ psi[self.places])
 
-    def errors(self, vcov: Array) -> Array:
-        """Return their standard errors by the covariance of psi, shape (p (J - 1),)."""
-        block = vcov[np.ix_(self.places, self.places)]
-        return np.sqrt([quadratic_form(row, block) for row in self.matrix])
+    def errors(self, fit: Fit) -> Array:
+        """Return their standard errors, shape (p (J - 1),)."""
+        rows = np.zeros((len(self.matrix), fit.psi.size))
+        rows[:, self.places] = self.matrix
+        return np.sqrt([fit.variance(row) for row in rows])
 
     def table(self, values: Array) -> pd.DataFrame:
         """Return one number for each threshold and column, shape (J - 1, p)."""

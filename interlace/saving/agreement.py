@@ -78,10 +78,16 @@ def _sizes_of_the_fit(result: Estimates) -> Found:
     fit, P = result.fit, result.fit.psi.size
     yield "fit.psi", *_numbers(fit.psi)
     yield "fit.gradient", P, fit.gradient.size
-    yield "fit.vcov", (P, P), fit.vcov.shape
-    yield "fit.vcov", *_so(not (np.diagonal(fit.vcov) < 0.0).any(), "no variance below 0", "some")
-    known = np.isfinite(fit.vcov)
-    yield "fit.vcov", *_so(bool((known == known.T).all()), "covariances known both ways", "others")
+    inner, back = fit.uncertainty.inner, fit.uncertainty.back
+    where, known = "fit.uncertainty", np.isfinite(inner)
+    negative = bool((np.diagonal(inner) < 0.0).any())
+    yield f"{where}.inner", (P, P), inner.shape
+    yield f"{where}.inner", *_so(not negative, "no variance below 0", "some")
+    both = bool((known == known.T).all())
+    yield f"{where}.inner", *_so(both, "covariances known both ways", "others")
+    if back is not None:
+        yield f"{where}.back", (P, P), back.shape
+        yield f"{where}.back", *_numbers(back)
     yield "fit.undetermined", P, fit.undetermined.size
     modes = (
         (len(each.levels) - each.without_data) * len(each.names) for each in result.effects.values()

@@ -38,10 +38,11 @@ from interlace.saving.values import index_labels, value
 from interlace_core.contract.approximation import Method
 from interlace_core.contract.problem import RowReport
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 7
+SCHEMA = 8
 """Version of the layout described here."""
 
 _texts = tuple_of(text)
@@ -63,7 +64,7 @@ fit = record(
     psi=array(1),
     value=number,
     gradient=array(1),
-    vcov=array(2),
+    uncertainty=record(PsiCovariance, inner=array(2), back=maybe(array(2))),
     undetermined=array(1, "b"),
     mode=array(1),
     verdict=verdict,

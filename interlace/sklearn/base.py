@@ -73,7 +73,7 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
     fitted_by: ClassVar[str]
     """The function of interlace that fits."""
 
-    def fitted(
+    def _fitted(
         self, frame: pd.DataFrame, y: Any, name: str | None, groups: Any, sample_weight: Any
     ) -> Any:
         """Return the fit to checked rows; records which column has the groups given.
@@ -153,7 +153,7 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
 
         return getattr(interlace, self.fitted_by)(formula, data, **arguments)
 
-    def predicted(self, X: Any, groups: Any, **asked: Any) -> Any:
+    def _predicted(self, X: Any, groups: Any, **asked: Any) -> Any:
         """Return the fit's predictions for rows of X, as `predict` of the result gives them.
 
         Where the fit was given groups and these rows have none, theirs are new ones.
@@ -177,7 +177,7 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
             warnings.filterwarnings("ignore", "predict: .* were not in the fit", DataWarning)
             return self.result_.predict(frame, **options, **asked)
 
-    def checked(self, X: Any, y: Any, groups: Any, sample_weight: Any, *, numeric: bool) -> Any:
+    def _checked(self, X: Any, y: Any, groups: Any, sample_weight: Any, *, numeric: bool) -> Any:
         """Return what `fit` is given, as frame and arrays of the same rows.
 
         Parameters

@@ -50,7 +50,7 @@ class _Classifier(ClassifierMixin, MixedModel):  # type: ignore[misc]
         """
         who = type(self).__name__
         name, categories = getattr(y, "name", None), _categories(y)
-        frame, y, sample_weight = self.checked(X, y, groups, sample_weight, numeric=False)
+        frame, y, sample_weight = self._checked(X, y, groups, sample_weight, numeric=False)
         if pd.isna(y).any():
             raise DataError(
                 f"{who}: expected a class for each row, got missing ones. Drop these rows."
@@ -63,7 +63,7 @@ class _Classifier(ClassifierMixin, MixedModel):  # type: ignore[misc]
                 f"{self.classes_.tolist()}. There is nothing to tell apart."
             )
         response = self._response(y, categories)
-        self.result_ = self.fitted(frame, response, name, groups, sample_weight)
+        self.result_ = self._fitted(frame, response, name, groups, sample_weight)
         return self
 
     def predict_proba(self, X: Any, groups: Any = None) -> Array:
@@ -81,7 +81,7 @@ class _Classifier(ClassifierMixin, MixedModel):  # type: ignore[misc]
         ndarray
             NaN where a covariate is missing.
         """
-        raise NotImplementedError
+        return self._probabilities(X, groups)
 
     def predict_log_proba(self, X: Any, groups: Any = None) -> Array:
         """Return the logarithm of `predict_proba`.
@@ -125,6 +125,10 @@ class _Classifier(ClassifierMixin, MixedModel):  # type: ignore[misc]
 
     def _response(self, y: Any, categories: Sequence[Any] | None) -> Any:
         """Return the classes as the fit takes them."""
+        raise NotImplementedError
+
+    def _probabilities(self, X: Any, groups: Any) -> Array:
+        """Return the probability of each class in the order of `classes_`."""
         raise NotImplementedError
 
 
@@ -174,9 +178,8 @@ class MixedModelClassifier(_Classifier):
 
     fitted_by: ClassVar[str] = "glmer"
 
-    def predict_proba(self, X: Any, groups: Any = None) -> Array:
-        """Return the probability of each class, shape (n, 2); see `_Classifier.predict_proba`."""
-        second = np.asarray(self.predicted(X, groups), dtype=np.float64)
+    def _probabilities(self, X: Any, groups: Any) -> Array:
+        second = np.asarray(self._predicted(X, groups), dtype=np.float64)
         return np.column_stack([1.0 - second, second])
 
     def _response(self, y: Any, categories: Sequence[Any] | None) -> Any:
@@ -251,9 +254,8 @@ class OrdinalMixedModelClassifier(_Classifier):
 
     fitted_by: ClassVar[str] = "clmm"
 
-    def predict_proba(self, X: Any, groups: Any = None) -> Array:
-        """Return the probability of each class; see `_Classifier.predict_proba`."""
-        found = np.asarray(self.predicted(X, groups, type="prob"), dtype=np.float64)
+    def _probabilities(self, X: Any, groups: Any) -> Array:
+        found = np.asarray(self._predicted(X, groups, type="prob"), dtype=np.float64)
         return np.asarray(found[:, [list(self.categories_).index(c) for c in self.classes_]])
 
     def _response(self, y: Any, categories: Sequence[Any] | None) -> Any:

@@ -51,8 +51,8 @@ class _Regressor(RegressorMixin, MixedModel):  # type: ignore[misc]
             If X, y, groups and weights are not of the same rows.
         """
         name = getattr(y, "name", None)
-        frame, y, sample_weight = self.checked(X, y, groups, sample_weight, numeric=True)
-        self.result_ = self.fitted(frame, y, name, groups, sample_weight)
+        frame, y, sample_weight = self._checked(X, y, groups, sample_weight, numeric=True)
+        self.result_ = self._fitted(frame, y, name, groups, sample_weight)
         return self
 
     def predict(self, X: Any, groups: Any = None) -> Any:
@@ -65,7 +65,7 @@ class _Regressor(RegressorMixin, MixedModel):  # type: ignore[misc]
         groups : array, shape (n,), optional
             If `fit` was given groups: those of these rows. Without them all are new ones.
         """
-        return np.asarray(self.predicted(X, groups), dtype=np.float64)
+        return np.asarray(self._predicted(X, groups), dtype=np.float64)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> float:
         """Return R squared of the predictions.

@@ -76,6 +76,7 @@ FUNCTIONS = (
     testing.covariance_checks,
     testing.family_checks,
     testing.kernel_checks,
+    testing.kernel_objective_checks,
     testing.optimizer_checks,
 )
 

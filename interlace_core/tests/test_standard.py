@@ -14,6 +14,7 @@ from interlace_core.contract.problem import Predictor
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.engine import columns
 from interlace_core.engine.columns import NEAR_ONE, Rows, standard_columns
+from interlace_core.fitting.psi_covariance import PsiCovariance, root_of
 from interlace_core.fitting.standard import keep_standard, standard_of
 
 N = 500
@@ -193,8 +194,63 @@ def test_singular_covariances_are_the_same_ones():
     assert inside[2] == 0.0
     V = np.diag([1.0, 2.0, np.nan, 3.0, 4.0])
     V[2, :] = V[:, 2] = np.nan
-    for mapped in (standard.given_covariance(V), standard.covariance(V)):
+    given = PsiCovariance(V, standard.back)
+    assert standard.covariance(given) is V
+    for mapped in (given.given, standard.covariance(PsiCovariance(V))):
         assert np.array_equal(np.isnan(mapped), np.isnan(V))
+
+
+def test_covariances_go_back_and_forth():
+    """Of this problem, of one in other units, and as written; the last has lost the most digits."""
+    rng = np.random.default_rng(3)
+    standard, other = (
+        standard_of(problem_of(far(shift)[:, :2], far(shift))) for shift in (1e2, 2e2)
+    )
+    root = rng.normal(size=standard.back.shape)
+    V = root @ root.T
+    given = PsiCovariance(V, standard.back)
+    expected = standard.back @ V @ standard.back.T
+    np.testing.assert_allclose(given.given, expected, rtol=1e-9, atol=1e-9 * np.max(expected))
+    np.testing.assert_allclose(standard.covariance(PsiCovariance(given.given)), V, atol=1e-3)
+    elsewhere = PsiCovariance(other.covariance(given), other.back)
+    np.testing.assert_allclose(standard.covariance(elsewhere), V, rtol=1e-7, atol=1e-7)
+
+
+def test_variances_of_combinations_keep_their_digits():
+    """Of the value at a place far from 0, against exact fractions."""
+    standard = standard_of(problem_of(far(1e7)[:, :2], far(1e7)))
+    B, n = standard.back, len(standard.back)
+    rng = np.random.default_rng(4)
+    C = rng.normal(size=(n, n))
+    covariance = PsiCovariance(C @ C.T, B)
+    L = np.zeros((2, n))
+    place = standard.given.beta_slices()[0]
+    L[:, place][:, 0] = 1.0
+    L[:, place][:, 1] = standard.given.predictors[0].X[:2, 1]
+    exact = [[Fraction(x) for x in row] for row in B.tolist()]
+    rows = [
+        [
+            float(sum(Fraction(a) * row[j] for a, row in zip(each, exact, strict=True)))
+            for j in range(n)
+        ]
+        for each in L.tolist()
+    ]
+    expected = np.sum(np.square(np.array(rows) @ C), axis=1)
+    np.testing.assert_allclose(covariance.variances(L), expected, rtol=1e-7)
+    assert covariance.variance(L[0]) == pytest.approx(expected[0], rel=1e-7)
+    # the covariance as written has few digits of it left
+    assert abs(L[0] @ covariance.given @ L[0] / expected[0] - 1.0) > 1e-4
+
+
+def test_roots_leave_out_what_is_rounding_in_any_units():
+    units = np.array([1e-9, 1.0, 1e9])
+    V = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) * np.outer(units, units)
+    root = root_of(V)
+    np.testing.assert_allclose(root @ root.T, V, rtol=1e-12)
+    assert np.linalg.matrix_rank(root / units[:, None], tol=1e-12) == 1
+    unknown = PsiCovariance(np.array([[np.nan, np.nan], [np.nan, 4.0]]))
+    assert np.isnan(unknown.variances(np.eye(2))).tolist() == [True, False]
+    assert unknown.variance(np.array([0.0, 3.0])) == pytest.approx(36.0)
 
 
 class Stubborn(Covariance):

@@ -315,7 +315,7 @@ def wrong_with(options: list[str], environ: dict[str, str], body: str, folder: s
         cwd=folder,
         capture_output=True,
         pass_fds=(write,),
-        timeout=120,
+        timeout=600,
     )
     os.close(write)
     with os.fdopen(read, "rb") as pipe:

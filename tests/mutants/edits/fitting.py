@@ -4,7 +4,7 @@ from mutants.mutant import Mutant
 
 FITTING = "interlace_core/src/interlace_core/fitting"
 COVARIANCES = "interlace_core/src/interlace_core/covariances.py"
-STANDARD = f"{FITTING}/standard.py"
+STANDARD, SPREAD = f"{FITTING}/standard.py", f"{FITTING}/psi_covariance.py"
 POLISH, OPTIMUM = f"{FITTING}/polish.py", f"{FITTING}/optimum.py"
 VERDICT, FIT = f"{FITTING}/verdict.py", f"{FITTING}/fit.py"
 
@@ -23,6 +23,9 @@ SAVED = (f"{AFTER}saved_and_loaded",)
 FAR = "tests/test_far_units.py::test_"
 MAPS = (f"{FAR}gradients_go_back_so_that_derivatives_along_a_line_stay",)
 SPEAKS = (f"{FAR}objective_in_standard_units_speaks_of_the_columns_as_written",)
+JOINT = (f"{FAR}tests_of_terms_do_not_depend_on_units_and_zero_point",)
+GIVEN = ("interlace_core/tests/test_standard.py::test_covariances_go_back_and_forth",)
+SLOPES = (f"{AFTER}likelihood_slopes_and_verdict[poisson]",)
 INTERVALS = (f"{FAR}intervals_of_predictions_do_not_depend_on_the_zero_point",)
 ERRORS = ("tests/test_standard_errors.py",)
 CBPP = ("tests/test_parity.py::test_laplace_agrees_with_the_reference[cbpp_logit_tmb]",)
@@ -32,14 +35,20 @@ MUTANTS = (
     # each map of the standard problem, and its use
     Mutant(STANDARD, "Standard.given_psi", "psi @ self.back.T", "psi @ self.back", LIKELIHOOD),
     Mutant(STANDARD, "Standard.psi", "given @ self.forth.T", "given @ self.forth", CORE),
+    Mutant(SPREAD, "PsiCovariance.given", "mapped(self.back, self.inner)", "self.inner", SLOPES),
+    Mutant(SPREAD, "PsiCovariance.rows", "L @ self.back", "L", JOINT),
+    Mutant(SPREAD, "PsiCovariance.roots", "rows @ self._root", "L @ self._root", JOINT),
+    Mutant(
+        STANDARD, "Standard.covariance", "mapped(self.forth, given.inner)", "given.inner", GIVEN
+    ),
+    Mutant(STANDARD, "Standard.covariance", "self.forth @ given.back", "given.back", GIVEN),
     Mutant(
         STANDARD,
-        "Standard.given_covariance",
-        "_mapped(self.back, covariance)",
-        "covariance",
-        PREDICTED,
+        "Standard.given_fit",
+        "PsiCovariance(fit.uncertainty.inner, self.back)",
+        "fit.uncertainty",
+        SLOPES,
     ),
-    Mutant(STANDARD, "Standard.covariance", "_mapped(self.forth, given)", "given", PREDICTED),
     Mutant(
         STANDARD,
         "Standard.given_gradient",
@@ -62,7 +71,7 @@ MUTANTS = (
     Mutant(
         STANDARD, "Standard.inside", "self.psi(change(self.given_psi(psi)))", "change(psi)", START
     ),
-    Mutant(STANDARD, "_mapped", "found[reached, :] = found[:, reached] = np.nan", "pass", CORE),
+    Mutant(SPREAD, "mapped", "found[reached, :] = found[:, reached] = np.nan", "pass", CORE),
     Mutant(
         STANDARD,
         "_changed",

@@ -11,6 +11,7 @@ HAND = "tests/test_by_hand.py::test_"
 DRAWS = (f"{HAND}bootstrap_intervals_are_what_their_formulas_say",)
 FAR = "tests/test_far_units.py::test_"
 WALD = (f"{FAR}wald_statistic_is_that_of_uncorrelated_combinations",)
+TERMS = (f"{FAR}tests_of_terms_do_not_depend_on_units_and_zero_point",)
 RANK = (f"{FAR}rank_of_hypotheses_is_counted_in_standard_errors",)
 UNLIKE = (f"{FAR}f_of_unlike_units_is_the_mean_of_squares_of_uncorrelated_t",)
 TESTS = "tests/test_inference.py::test_"
@@ -69,8 +70,8 @@ MUTANTS = (
     Mutant(
         "interlace/results/thresholds.py",
         "Thresholds.errors",
-        "quadratic_form(row, block)",
-        "quadratic_form(np.abs(row), block)",
+        "fit.variance(row)",
+        "fit.variance(np.abs(row))",
         (f"{HAND}errors_of_thresholds_in_a_structure_are_by_the_delta_method",),
     ),
     Mutant(
@@ -86,21 +87,22 @@ MUTANTS = (
     Mutant(BOOTSTRAP, "_bias_corrected", "2.0 * ndtri(inside)", "ndtri(inside)", DRAWS),
     Mutant(BOOTSTRAP, "_bias_corrected", "0.5 * np.mean(values == estimate)", "0.0", DRAWS),
     Mutant(BOOTSTRAP, "_percentile", 'method="weibull"', 'method="linear"', DRAWS),
-    Mutant(FORMS, "inverse_of", "inverse / size / size", "inverse / size", WALD),
-    Mutant(FORMS, "rank_of", "L * errors_of(np.diagonal(V))", "L", RANK),
-    Mutant(SMALL, "degrees_of_freedom", "2.0 * v**2", "v**2", UNLIKE),
+    Mutant(FORMS, "Uncorrelated.of", "sizes[kept, None] / length", "sizes[kept, None]", WALD),
+    Mutant(
+        FORMS, "Uncorrelated.of", "kept[len(kept) if rank is None else rank :]", "kept[:0]", WALD
+    ),
+    Mutant(FORMS, "rank_of", "L * errors_of(variances)", "L", RANK),
+    Mutant(SMALL, "_degrees_of_freedom", "2.0 * v**2", "v**2", UNLIKE),
     Mutant(SMALL, "_kenward_roger", "A1 + 6.0 * A2", "A1 + 5.0 * A2", KENWARD),
     Mutant(SMALL, "_kenward_roger", "m / (mean * (m - 2.0))", "m / (m - 2.0)", KENWARD),
-    Mutant(SMALL, "_of_like_sizes", "difference / size", "difference", UNLIKE),
+    Mutant(SMALL, "_fai_cornelius", "L * errors", "L", UNLIKE),
+    Mutant(SMALL, "Spread.rows", "L @ self.back", "L", TERMS),
     Mutant(
         f"{INFERENCE}/wald.py",
         "_type_two",
-        "basis.T @ both / size",
-        "basis.T @ both",
-        (
-            f"{TESTS}type_two_tests_are_the_sums_of_squares_of_a_linear_model",
-            f"{FAR}joint_tests_do_not_depend_on_units",
-        ),
+        "own - W @ others",
+        "own",
+        (f"{TESTS}type_two_tests_are_the_sums_of_squares_of_a_linear_model",),
     ),
     Mutant(
         f"{INFERENCE}/sandwich.py",

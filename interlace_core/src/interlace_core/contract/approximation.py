@@ -164,7 +164,8 @@ class Approximation(ABC):
         """Return what the result should keep of the optimum beyond an evaluation; arrays by name.
 
         Called once, after the fit, with the problem and the psi that were fitted. These may be in
-        other units than the user's (`Problem.given`); what is returned is in the user's.
+        other units than the user's (`Problem.given`), and so is what is returned: what is made of
+        it is brought there first, where it loses no digit (`Fit.uncertainty`).
         """
         return {}
 

@@ -206,7 +206,7 @@ class Problem:
     """The psi of the model as the user wrote it is `given @ psi`, shape (n_psi, n_psi), where
     this problem is the same model in other units and zero points of its columns; None where it is
     as written. Names are the user's either way. An approximation that interprets coefficients,
-    as a penalty on them, or hands arrays of them over (`extras`), has to heed it."""
+    as a penalty on them does, has to heed it."""
     parts: Parts | None = None
     """Where the rows are if they are not here: arrays then have no rows, and `parts.total` asks
     for sums over them. None, as in nearly all problems, where the arrays hold them."""

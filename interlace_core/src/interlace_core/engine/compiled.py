@@ -282,19 +282,23 @@ def compiled_derivatives(
     if problem.constants is not None:
         value += problem.constants
 
-    def later(key: Key) -> Array:
-        more = rows.derivatives(slice(None), eta, (key,))
+    def later(keys: Sequence[Key]) -> dict[Key, Array]:
+        more = rows.derivatives(slice(None), eta, keys)
         if more is None:
+            own = tuple({k for key in keys for k in key})
             with np.errstate(all="ignore"):
-                more = problem.family.derivatives(problem.y, eta, len(key), tuple(set(key)))
-        partial = more.partials.get(key, np.zeros(value.shape))
-        return partial if weights is None else partial * weights
+                more = problem.family.derivatives(problem.y, eta, len(keys[0]), own)
+        made = {key: more.partials.get(key, np.zeros(value.shape)) for key in keys}
+        return made if weights is None else {key: each * weights for key, each in made.items()}
 
     return Derivatives(value, CompiledPartials(partials, frozenset(all_keys(order, wrt)), later))
 
 
 class CompiledPartials(Mapping[Key, Array]):
     """Partial derivatives of compiled rows: those that were asked for, others when they are.
+
+    Of second order all that begin with one predictor are made together: whoever asks for one, for
+    an information matrix, goes on to the others, and the kernel passes over the rows each time.
 
     Iterating goes over what was computed so far.
 
@@ -304,11 +308,14 @@ class CompiledPartials(Mapping[Key, Array]):
     offered : frozenset of tuple of int
         All keys that are not zero for every observation.
     evaluate : callable
-        From a key to its values.
+        From keys of one order to their values.
     """
 
     def __init__(
-        self, found: dict[Key, Array], offered: frozenset[Key], evaluate: Callable[[Key], Array]
+        self,
+        found: dict[Key, Array],
+        offered: frozenset[Key],
+        evaluate: Callable[[Sequence[Key]], Mapping[Key, Array]],
     ) -> None:
         self._found, self._offered, self._evaluate = found, offered, evaluate
 
@@ -317,7 +324,9 @@ class CompiledPartials(Mapping[Key, Array]):
         if key not in self._found:
             if key not in self._offered:
                 raise KeyError(key)
-            self._found[key] = self._evaluate(key)
+            together = [each for each in self._offered if len(key) == 2 == len(each)]
+            keys = [each for each in together if each[0] == key[0] and each not in self._found]
+            self._found |= self._evaluate(keys or [key])
         return self._found[key]
 
     def __iter__(self) -> Iterator[Key]:

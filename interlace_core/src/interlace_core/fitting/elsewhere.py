@@ -75,7 +75,7 @@ def is_doubtful(problem: Problem, fit: Fit) -> bool:
     return any(
         on_own_scale(predictor.parameter.link)
         and predictor.X.shape[1] > 0
-        and _is_weak(mean_gram(problem, k), fit.vcov[place, place])
+        and _is_weak(mean_gram(problem, k), fit.uncertainty.inner[place, place])
         for k, (predictor, place) in enumerate(
             zip(problem.predictors, problem.beta_slices(), strict=True)
         )

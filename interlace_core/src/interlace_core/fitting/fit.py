@@ -42,6 +42,7 @@ from interlace_core.fitting.objective import (
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
 from interlace_core.fitting.precondition import Coordinates, precondition
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.fitting.start import Start, curvature_at, find_start, shortcuts_of, unit_theta
 from interlace_core.fitting.stopping import FitStopped, Stopping
@@ -247,7 +248,7 @@ def _fit_from(
         psi=optimum.psi,
         value=final.value,
         gradient=final.gradient,
-        vcov=vcov,
+        uncertainty=PsiCovariance(vcov),
         undetermined=undetermined,
         mode=final.mode,
         verdict=verdict,
@@ -258,7 +259,7 @@ def _fit_from(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
-        profiled_covariance=standard.given_profiled(final.profiled, profiled),
+        profiled_covariance=None if final.profiled is None else final.profiled.covariance,
     )
 
 

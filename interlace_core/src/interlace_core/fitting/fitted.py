@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import Array, BoolArray, OptimizerResult
 
@@ -43,7 +44,7 @@ class Fit:
     value : float
         Negative log-likelihood.
     gradient : ndarray, shape (n_psi,)
-    vcov : ndarray, shape (n_psi, n_psi)
+    uncertainty : PsiCovariance
         Inverse of the Hessian over the free parameters; NaN in rows of parameters at a bound,
         enormous for those that the data do not determine.
     undetermined : ndarray of bool, shape (n_psi,)
@@ -63,14 +64,14 @@ class Fit:
         Why the value is not near the log-likelihood, if it is not; empty otherwise. The density of
         a group has all but lost its mode there, or has a better one than that of the value.
     profiled_covariance : ndarray, shape (p, p), or None
-        Covariance of the entries of psi that the approximation profiled out, given the others; of
-        all fits in the units that the problem is given in.
+        Covariance of the entries of psi that the approximation profiled out, given the others; in
+        the units of `uncertainty.inner`.
     """
 
     psi: Array
     value: float
     gradient: Array
-    vcov: Array
+    uncertainty: PsiCovariance
     undetermined: BoolArray
     mode: Array
     verdict: Verdict
@@ -97,6 +98,22 @@ class Fit:
         same = sum(each <= TOL_ABS_SAME for each in lower)
         others = f"; the others ended up to {max(lower):.3g} lower" if same < len(lower) else ""
         return f"{len(lower)}, of which {same} ended at the highest log-likelihood{others}"
+
+    @property
+    def vcov(self) -> Array:
+        """Covariance of psi, shape (n_psi, n_psi); see `uncertainty`."""
+        return self.uncertainty.given
+
+    def variance(self, slope: Array) -> float:
+        """Return the variance of a combination of psi, as it is reported.
+
+        NaN if an entry in it has none, infinite if it is one that the data do not determine.
+        """
+        moving = np.flatnonzero(slope)
+        if not self.undetermined[moving].any():
+            return self.uncertainty.variance(slope)
+        block = self.covariance()[np.ix_(moving, moving)]
+        return float(slope[moving] @ block @ slope[moving])
 
     def covariance(self) -> Array:
         """Return the covariance of psi as it is reported, shape (n_psi, n_psi).

@@ -38,7 +38,8 @@ from interlace_core.engine.columns import (
 from interlace_core.engine.gram import Triangle
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.outline import measured
-from interlace_core.records import Array, BoolArray, Evaluation, Profiled
+from interlace_core.fitting.psi_covariance import PsiCovariance, mapped
+from interlace_core.records import Array, BoolArray, Evaluation
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,32 +82,27 @@ class Standard:
         """Return what a function from psi to psi does to the standard one."""
         return lambda psi: self.psi(change(self.given_psi(psi)))
 
-    def covariance(self, given: Array) -> Array:
+    def covariance(self, given: PsiCovariance) -> Array:
         """Return the covariance of the standard psi from that of the given one; NaN stays."""
-        return given if self.forth is None else _mapped(self.forth, given)
-
-    def given_covariance(self, covariance: Array) -> Array:
-        """Return the covariance of the given psi from that of the standard one; NaN stays."""
-        return covariance if self.back is None else _mapped(self.back, covariance)
-
-    def given_profiled(self, profiled: Profiled | None, place: slice) -> Array | None:
-        """Return the given covariance of what was profiled out; None if nothing was."""
-        if profiled is None or self.back is None:
-            return None if profiled is None else profiled.covariance
-        B = self.back[place, place]
-        return np.asarray(B @ profiled.covariance @ B.T)
+        if given.back is None:
+            return given.inner if self.forth is None else mapped(self.forth, given.inner)
+        if self.back is not None and np.array_equal(given.back, self.back):
+            return given.inner
+        # of a fit to other rows, say, in other units: the product of both maps is near 1
+        change = given.back if self.forth is None else self.forth @ given.back
+        return mapped(change, given.inner)
 
     def given_fit(self, fit: Fit) -> Fit:
         """Return a fit of `problem` as one of `given`; its value is that of `given` already."""
         if self.back is None:
             return fit
-        vcov = self.given_covariance(fit.vcov)
+        covariance = PsiCovariance(fit.uncertainty.inner, self.back)
         return replace(
             fit,
             psi=self.given_psi(fit.psi),
             gradient=self.given_gradient(fit.gradient),
-            vcov=vcov,
-            undetermined=self._undetermined(fit, vcov),
+            uncertainty=covariance,
+            undetermined=self._undetermined(fit, covariance.given),
         )
 
     def objective(self, approximation: Approximation) -> Callable[[Array], Evaluation]:
@@ -143,7 +139,7 @@ class Standard:
         which = fit.undetermined
         if not np.any(which):
             return which
-        B, V = self.back[:, which], fit.vcov[np.ix_(which, which)]
+        B, V = self.back[:, which], fit.uncertainty.inner[np.ix_(which, which)]
         with np.errstate(invalid="ignore"):
             return np.asarray(np.diagonal(B @ V @ B.T) > 0.5 * np.diagonal(vcov))
 
@@ -182,16 +178,6 @@ def log_volume(approximation: Approximation, problem: Problem) -> float:
         return 0.0
     place = approximation.restricted_volume(problem)
     return -float(np.linalg.slogdet(problem.given[place, place])[1])
-
-
-def _mapped(B: Array, V: Array) -> Array:
-    """Return B V B', NaN in the rows that B takes from rows with NaN."""
-    unknown = np.isnan(np.diagonal(V))
-    with np.errstate(invalid="ignore"):
-        found = B @ np.where(np.isnan(V), 0.0, V) @ B.T
-    reached = (B[:, unknown] != 0.0).any(axis=1)
-    found[reached, :] = found[:, reached] = np.nan
-    return np.asarray(found)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from interlace_core.testing.covariance import covariance_checks
 from interlace_core.testing.family import family_checks
 from interlace_core.testing.frames import frames_checks
 from interlace_core.testing.kernel import kernel_checks
+from interlace_core.testing.kernel_objective import kernel_objective_checks
 from interlace_core.testing.optimizer import optimizer_checks
 from interlace_core.testing.supports import Support
 from interlace_core.testing.verdicts import ConformanceError
@@ -32,5 +33,6 @@ __all__ = [
     "family_checks",
     "frames_checks",
     "kernel_checks",
+    "kernel_objective_checks",
     "optimizer_checks",
 ]

@@ -113,8 +113,8 @@ class MaximumLikelihood(Approximation):
             point = LinearPoint(cross_products_of(problem), psi)
             covariance, slopes = point.covariance(), point.covariance_slopes(psi)
         return {
-            "coefficient_covariance": _given(problem, covariance),
-            "covariance_slopes": _given_slopes(problem, _given(problem, slopes)),
+            "coefficient_covariance": covariance,
+            "covariance_slopes": slopes,
         }
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
@@ -187,12 +187,7 @@ class RestrictedLikelihood(MaximumLikelihood):
         kept = super().extras(problem, psi)
         if not self.kenward_roger:
             return kept
-        found = kenward_roger(problem, psi)
-        given = {
-            name: values if name == "W" else _given(problem, values)
-            for name, values in vars(found).items()
-        }
-        return {**kept, "kenward_roger": given}
+        return {**kept, "kenward_roger": dict(vars(kenward_roger(problem, psi)))}
 
 
 class JointLikelihood(Approximation):
@@ -278,25 +273,6 @@ class LinearObjective:
         gradient[: layout.problem.n_theta] = layout.template_pullback(psi, dT, chain)
         profiled = Profiled(point.beta, point.covariance())
         return Evaluation(value, gradient, point.mode, profiled=profiled)
-
-
-def _given(problem: Problem, covariance: Array) -> Array:
-    """Return the mean's coefficients' covariance in the user's units, or several, (..., p, p)."""
-    if problem.given is None:
-        return covariance
-    place = problem.beta_slices()[0]
-    B = problem.given[place, place]
-    return np.asarray(B @ covariance @ B.T)
-
-
-def _given_slopes(problem: Problem, slopes: Array) -> Array:
-    """Return derivatives in theta and the residuals' parameters in the user's units, (r, ...)."""
-    if problem.given is None:
-        return slopes
-    place = problem.beta_slices()[0]
-    others = np.delete(np.arange(problem.n_psi), place)
-    B = problem.given[np.ix_(others, others)]
-    return np.asarray(np.tensordot(np.linalg.inv(B).T, slopes, axes=1))
 
 
 def _require_linear(approximation: Approximation, problem: Problem) -> None:

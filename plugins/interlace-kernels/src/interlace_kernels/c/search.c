@@ -133,8 +133,11 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
         int lower = 0;
         for (doublings = 0; length >= SHORTEST;) {
             int ok;
-            if (state->evaluations >= state->most)
+            if (state->evaluations >= state->most) {
+                for (i = 0; i < m && lower; i++)
+                    z[i] += s[i];
                 return SPENT;
+            }
             for (i = 0; i < m; i++)
                 next[i] = z[i] + length * d[i];
             ok = at(&t, next, &found, g_next);

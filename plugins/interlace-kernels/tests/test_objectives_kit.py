@@ -1,0 +1,102 @@
+"""The compiled search, differences and linear models against the kit, and twins that fail it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from interlace_core.contract import Kernels
+from interlace_core.testing import ConformanceError, kernel_objective_checks
+from interlace_kernels.kernels import CompiledKernels
+from interlace_kernels.library import library
+
+built = pytest.mark.skipif(library() is None, reason="no library was built")
+
+
+@pytest.mark.parametrize("name, check", kernel_objective_checks(CompiledKernels))
+def test_conformance(name, check):
+    check()
+
+
+class Unbounded(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest):
+        return super().search(function, rule, origin, B, floor, 100.0 * longest)
+
+
+class Bottomless(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest):
+        return super().search(function, rule, origin, B, -np.inf, longest)
+
+
+class Turned(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest):
+        return super().search(function, rule, origin, B.T, floor, longest)
+
+
+class Miscounts(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest):
+        found = super().search(function, rule, origin, B, floor, longest)
+        return found and replace(found, n_evaluations=found.n_evaluations - found.n_failed)
+
+
+class Eager(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest):
+        more = replace(rule, max_evaluations=rule.max_evaluations + 1)
+        return super().search(function, more, origin, B, floor, longest)
+
+
+class Hides(CompiledKernels):
+    def at_each(self, function, psi):
+        values, gradients, profiled, inner = super().at_each(function, psi)
+        return np.nan_to_num(values), gradients, profiled, inner
+
+
+class Reversed(CompiledKernels):
+    def at_each(self, function, psi):
+        values, gradients, profiled, inner = super().at_each(function, psi)
+        return values, gradients[:, ::-1], profiled, inner
+
+
+@dataclass(frozen=True)
+class Spoilt(CompiledKernels):
+    part: str = "value"
+
+    def linear_objective(self, layout, products, restricted):
+        made = super().linear_objective(layout, products, restricted)
+        return made and (lambda psi: self.spoil(made(psi)))
+
+    def spoil(self, found):
+        if self.part == "value":
+            return replace(found, value=found.value + 1e-6)
+        if self.part == "gradient":
+            return replace(found, gradient=found.gradient * (1.0 + 1e-4))
+        return replace(found, profiled=replace(found.profiled, values=found.profiled.values + 1e-6))
+
+
+TWINS = [
+    (Turned(), "a search finds the minimum"),
+    (Miscounts(), "a search finds the minimum"),
+    (Bottomless(), "a search leaves to others what it cannot judge"),
+    (Unbounded(), "a search keeps to its limits"),
+    (Eager(), "a search keeps to its limits"),
+    (Hides(), "points are evaluated one by one"),
+    (Reversed(), "points are evaluated one by one"),
+    (Spoilt(part="value"), "likelihood of linear models"),
+    (Spoilt(part="gradient"), "restricted likelihood of linear models"),
+    (Spoilt(part="profiled"), "likelihood of linear models"),
+]
+
+
+@built
+@pytest.mark.parametrize(("twin", "check"), TWINS, ids=lambda each: getattr(each, "name", each))
+def test_a_faulty_twin_fails_the_check_made_for_it(twin, check):
+    with pytest.raises(ConformanceError):
+        dict(kernel_objective_checks(twin))[check]()
+
+
+def test_what_is_not_offered_is_not_checked():
+    class Bare(Kernels):
+        name = "bare"
+        build = "anything"
+
+    assert kernel_objective_checks(Bare()) == []
