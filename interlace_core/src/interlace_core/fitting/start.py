@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from scipy.linalg import lapack
 
 from interlace_core.calculus.links import Link
 from interlace_core.contract.approximation import (
@@ -310,11 +311,9 @@ def _newton_step(gradient: Array, information: Array, damping: float) -> tuple[A
     """Return an ascent step and half its predicted gain; damped until positive definite."""
     scale = np.diag(np.abs(np.diag(information)) + 1e-10)
     while damping < 1e12:
-        try:
-            factor = np.linalg.cholesky(information + damping * scale)
-        except np.linalg.LinAlgError:
+        _, step, failed = lapack.dposv(information + damping * scale, gradient)
+        if failed:
             damping = max(10.0 * damping, 1e-3)
             continue
-        step = np.linalg.solve(factor.T, np.linalg.solve(factor, gradient))
-        return step, 0.5 * float(gradient @ step)
+        return np.asarray(step), 0.5 * float(gradient @ step)
     return np.zeros_like(gradient), 0.0
