@@ -40,6 +40,7 @@ STAYS = {
     ("interlace", "progress.py"): "a shell of IPython, of any kind",
     ("interlace", "config/files.py"): "whether the system has owners of files",
     ("interlace", "saving/files.py"): "what an error of the system says",
+    ("interlace", "parts/aside.py"): "what an error of the system says",
     ("interlace", "threads.py"): "a library of linear algebra, of any version",
     ("core", "families/poisson_density.py"): "a number may be a Taylor number",
     ("core", "testing/optimizer.py"): "the kit looks for what is missing",

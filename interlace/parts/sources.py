@@ -114,8 +114,8 @@ def in_parts(
     Parameters
     ----------
     data : str, path, pyarrow Dataset, polars LazyFrame or DuckDB relation
-        A folder of Parquet files, a pattern such as "counts/*.parquet", or a file. Or what a plugin
-        opens, such as a Dask DataFrame, which has no `memory` and no `folder` here.
+        A folder of Parquet files, a pattern such as `"counts/*.parquet"`, or a file. Or what a
+        plugin opens, such as a Dask DataFrame, which has no `memory` and no `folder` here.
     memory : float or str, optional
         Memory for the coded parts, in bytes or as "2 GB"; what is more lies in files that are
         mapped. A quarter of what can be used by default. A fit takes some more, of the order of a
