@@ -99,6 +99,19 @@ def test_likelihood_slopes_and_verdict(name):
     assert list(map(without_numbers, usual.notes)) == list(map(without_numbers, far.notes))
 
 
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"ordinal"}))
+def test_intercept_is_that_at_the_zero_point_as_written(name):
+    usual, far = pair(name)
+    V = usual.vcov().loc[["Intercept", "v"], ["Intercept", "v"]].to_numpy()
+    at_zero = np.array([1.0, -FAR])
+    assert far.fe_params["Intercept"] == pytest.approx(
+        at_zero @ usual.fe_params[["Intercept", "v"]], rel=1e-5
+    )
+    assert far.fe_bse["Intercept"] == pytest.approx(np.sqrt(at_zero @ V @ at_zero), rel=SE)
+    between = far.vcov().loc["Intercept", "v"]
+    assert between == pytest.approx(at_zero @ V[:, 1], rel=2 * SE)
+
+
 @every_model
 def test_random_slopes_and_their_spread(name):
     agree(name, lambda m: m.random_effects["g"].iloc[:, 1], rel=1e-5, abs=1e-6)

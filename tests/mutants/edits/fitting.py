@@ -25,7 +25,7 @@ MAPS = (f"{FAR}gradients_go_back_so_that_derivatives_along_a_line_stay",)
 SPEAKS = (f"{FAR}objective_in_standard_units_speaks_of_the_columns_as_written",)
 JOINT = (f"{FAR}tests_of_terms_do_not_depend_on_units_and_zero_point",)
 GIVEN = ("interlace_core/tests/test_standard.py::test_covariances_go_back_and_forth",)
-SLOPES = (f"{AFTER}likelihood_slopes_and_verdict[poisson]",)
+INTERCEPT = (f"{AFTER}intercept_is_that_at_the_zero_point_as_written[poisson]",)
 INTERVALS = (f"{FAR}intervals_of_predictions_do_not_depend_on_the_zero_point",)
 ERRORS = ("tests/test_standard_errors.py",)
 CBPP = ("tests/test_parity.py::test_laplace_agrees_with_the_reference[cbpp_logit_tmb]",)
@@ -35,7 +35,7 @@ MUTANTS = (
     # each map of the standard problem, and its use
     Mutant(STANDARD, "Standard.given_psi", "psi @ self.back.T", "psi @ self.back", LIKELIHOOD),
     Mutant(STANDARD, "Standard.psi", "given @ self.forth.T", "given @ self.forth", CORE),
-    Mutant(SPREAD, "PsiCovariance.given", "mapped(self.back, self.inner)", "self.inner", SLOPES),
+    Mutant(SPREAD, "PsiCovariance.given", "mapped(self.back, self.inner)", "self.inner", INTERCEPT),
     Mutant(SPREAD, "PsiCovariance.rows", "L @ self.back", "L", JOINT),
     Mutant(SPREAD, "PsiCovariance.roots", "rows @ self._root", "L @ self._root", JOINT),
     Mutant(
@@ -47,7 +47,7 @@ MUTANTS = (
         "Standard.given_fit",
         "PsiCovariance(fit.uncertainty.inner, self.back)",
         "fit.uncertainty",
-        SLOPES,
+        INTERCEPT,
     ),
     Mutant(
         STANDARD,
