@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from interlace.data.levels import level_names
 from interlace.priors.penalised import settings_of_approximation
 from interlace.refits.near import Known, fit_near, known_fit
 from interlace.refits.response import another_response
@@ -27,6 +29,7 @@ from interlace_core.fitting.start import (
 )
 from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import ConvergenceWarning, DataError
+from interlace_core.messages.names import listed
 from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 
@@ -46,15 +49,19 @@ def refit(result: AnyEstimates, y: Any) -> AnyEstimates:
     result : GLMMResult
     y : array-like
         In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) successes and trials;
-        or proportions of the fit's trials, shape (n,).
+        or proportions of the fit's trials, or names of the response's levels, shape (n,).
 
     Raises
     ------
     DataError
-        If its shape is not that of the response of the fit, or a value is not finite.
+        If its shape is not that of the response of the fit, a value is not finite, or a level is
+        none of the fit's.
+    ResponseError
+        If the family does not take a value.
     """
     training = require_training(result, "refit")
-    problem = with_response(training.problem, y)
+    problem = with_response(training.problem, _codes(y, result.settings.response_levels))
+    _require_response(training.problem, problem.y)
     known = known_fit(
         training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
     )
@@ -108,6 +115,39 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
         look_closer=False,
     )
     return found.with_derived()
+
+
+def _codes(y: Any, levels: tuple[str, ...]) -> Any:
+    """Return codes for names of levels; what is no column of names as it is."""
+    if not levels:
+        return y
+    column = pd.Series(y) if np.ndim(y) == 1 else None
+    if column is None or pd.api.types.is_numeric_dtype(column):
+        return y
+    codes = pd.Index(levels).get_indexer(pd.Index(level_names(column)))
+    if np.any(codes < 0):
+        row = int(np.argmin(codes))
+        raise DataError(
+            f"refit: the response must be levels of that of the fit, {listed(levels)}, or their "
+            f"codes from 0; got {shown(column.iloc[row])} in row {row}."
+        )
+    return codes
+
+
+def _require_response(problem: Problem, y: Array) -> None:
+    """Refuse what the family does not take, or a level that the fit does not have."""
+    family = problem.family
+    if not family.row_variables:
+        paired = y.ndim == 2 and "pair" in family.response_forms
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = np.where(y[:, 1] > 0.0, y[:, 0] / y[:, 1], 0.0) if paired else y
+        family.check_response(values, y[:, 1] if paired else None)
+    names = [each.name for each in family.bind(y).parameters]
+    if names != [each.name for each in family.parameters]:
+        raise DataError(
+            "refit: the response must have the categories of the fit, by name or by codes from 0, "
+            f"got {shown(float(np.max(y)))} among its values."
+        )
 
 
 def with_response(problem: Problem, y: Any) -> Problem:

@@ -234,7 +234,8 @@ class AfterFit:
         ----------
         y : array-like
             In the form that `simulate(raw=True)` returns: shape (n,), or (n, 2) with successes
-            and trials; or proportions of the fit's trials, shape (n,).
+            and trials; or proportions of the fit's trials, or names of the response's levels,
+            shape (n,).
         """
         from interlace.refits.refit import refit
 
