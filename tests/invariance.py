@@ -111,6 +111,13 @@ def assert_same_words(found, known):
     assert list(map(without_numbers, found.notes)) == list(map(without_numbers, known.notes))
 
 
+def assert_covariances_agree(found, known, share=1e-3):
+    """Hold covariances against each other in units of the standard errors."""
+    scale = np.sqrt(np.diag(known))
+    apart = (np.asarray(found) - np.asarray(known)) / np.outer(scale, scale)
+    assert np.max(np.abs(apart)) < share
+
+
 def z_values(result):
     """Return z of the columns made of v, by parameter and name."""
     found = {}

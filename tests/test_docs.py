@@ -51,6 +51,14 @@ class Block(NamedTuple):
     output: str | None = None
 
 
+@pytest.fixture(autouse=True)
+def _figures_are_closed():
+    """A reader's process is a page's; ours has the figures of them all."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.mark.filterwarnings("default::interlace_core.messages.errors.InterlaceWarning")
 # processes of a pool are forked, of whatever the other pages left running
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

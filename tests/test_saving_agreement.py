@@ -104,7 +104,7 @@ CHANGES = {
     "a policy for levels that is none": put("settings", "new_levels", "whatever"),
     "a column of another name": put("encoder", "columns", "x", "name", "y"),
     "options that the structure does not take": put("terms", 0, "options", {"array": 1}),
-    "a covariance that is known one way": array("fit", "vcov", to=infinite_above),
+    "a covariance that is known one way": array("fit", "uncertainty", "inner", to=infinite_above),
     "a response that is no number": array("y", to=nan_first),
 }
 

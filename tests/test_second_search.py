@@ -10,6 +10,7 @@ import interlace
 from interlace_core.contract.approximation import Approximation
 from interlace_core.fitting import elsewhere
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.stopping import FitStopped
 from interlace_core.fitting.verdict import Verdict, judge, vanished, with_ceiling, with_lower_optima
 from interlace_core.messages.errors import ConvergenceWarning, NumericalError
@@ -168,11 +169,11 @@ def test_what_makes_a_fit_doubtful(poisson):
     flat[1] = True
     assert elsewhere.is_doubtful(problem, replace(fit, undetermined=flat))
     # a mean on a logarithmic scale that is known to a factor of e^2 and no better
-    wide = fit.vcov.copy()
+    wide = fit.uncertainty.inner.copy()
     wide[1, 1] = 1.1 * elsewhere.WEAK_SE**2
-    assert elsewhere.is_doubtful(problem, replace(fit, vcov=wide))
+    assert elsewhere.is_doubtful(problem, replace(fit, uncertainty=PsiCovariance(wide)))
     wide[1, 1] = 0.5 * elsewhere.WEAK_SE**2
-    assert not elsewhere.is_doubtful(problem, replace(fit, vcov=wide))
+    assert not elsewhere.is_doubtful(problem, replace(fit, uncertainty=PsiCovariance(wide)))
 
 
 SAID = OptimizerResult(np.zeros(1), 1.0, False, "gave up", 3)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import InterlaceError, OptionError
 
 
@@ -95,11 +96,17 @@ class Stopping:
         assert self.callback is not None
         try:
             answer = self.callback(step)
-            return bool(answer is not None and answer)
         except InterlaceError:
             raise
         except Exception as error:
             raise OptionError(
-                f"callback: expected a function of a Step that returns True or False, got "
-                f"{type(error).__name__}: {error}. Correct it; the cause is chained."
+                f"callback: expected a function of a Step, but it raised {type(error).__name__}: "
+                f"{error}. Correct it; the cause is chained."
+            ) from error
+        try:
+            return bool(answer is not None and answer)
+        except Exception as error:
+            raise OptionError(
+                "callback: expected a function of a Step that returns True or False, got "
+                f"{shown(answer)}. Correct it; the cause is chained."
             ) from error
