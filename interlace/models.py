@@ -114,7 +114,7 @@ def glmer(
         `summary()` says how many of them reached it. The starts are the same in every call.
     threads : int, optional
         Threads of linear algebra (BLAS) during the fit and what follows from it. One by default,
-        unless the random effects outside the largest grouping factor are more than a thousand.
+        unless the random effects outside the largest grouping factor are more than 2,000.
     kernels : bool or str, optional
         False, or "off", leaves all to NumPy; "required" refuses to do without compiled kernels.
         By default they serve where they are built: see `result.settings["kernel"]`.

@@ -19,9 +19,10 @@ from threadpoolctl import (  # type: ignore[import-untyped,unused-ignore]
 
 from interlace_core.contract.problem import Problem
 
-MANY_CROSSED = 1000
+MANY_CROSSED = 2000
 """Random effects outside the largest grouping factor from which their dense factorisation is worth
-several threads: Cholesky's cubes of 1,000 take 20 ms on one core."""
+several threads: Cholesky's cubes of 2,000 take 160 ms on one core. With 1,128 (InstEval) a fit took
+ten times the processor time where two threads had to share two busy cores with others."""
 
 
 @contextmanager
