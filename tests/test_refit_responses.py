@@ -42,6 +42,12 @@ def test_codes_that_the_fit_does_not_have_are_refused(wine, code):
         m.refit(y)
 
 
+@pytest.mark.parametrize("y", [[[1], [2, 3]], {"a": 1}, "text", [{}] * 72, [None] * 72, 3, None])
+def test_what_is_no_response_is_refused_in_words(wine, y):
+    with pytest.raises(DataError, match="refit: the response must be"):
+        wine[1].refit(y)
+
+
 def test_a_level_of_another_name_is_refused_with_the_names_there_are(wine):
     data, m = wine
     y = data["rating"].astype(str).to_numpy(dtype=object)

@@ -119,9 +119,10 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
 
 def _codes(y: Any, levels: tuple[str, ...]) -> Any:
     """Return codes for names of levels; what is no column of names as it is."""
-    if not levels:
+    try:
+        column = pd.Series(y) if levels and np.ndim(y) == 1 else None
+    except (TypeError, ValueError):  # rows of unlike lengths
         return y
-    column = pd.Series(y) if np.ndim(y) == 1 else None
     if column is None or pd.api.types.is_numeric_dtype(column):
         return y
     codes = pd.Index(levels).get_indexer(pd.Index(level_names(column)))
