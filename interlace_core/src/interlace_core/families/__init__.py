@@ -27,6 +27,7 @@ from interlace_core.families.responses import (
     as_probability_link,
     check_options,
     check_trials,
+    draw_counts,
     draw_successes,
     has_large_counts,
     log_choose,
@@ -41,7 +42,8 @@ from interlace_core.families.responses import (
 __all__ = [
     "HALF_LOG_2PI", "Jet", "LARGEST_LOG", "MAX_LOG_MEAN", "STIRLING", "STIRLING_FROM",
     "as_probability_link", "binomial_around", "by_count", "check_options", "check_trials",
-    "compose", "differentiate", "differentiate_density", "draw_successes", "exp_excess", "expand",
+    "compose", "differentiate", "differentiate_density", "draw_counts", "draw_successes",
+    "exp_excess", "expand",
     "has_large_counts", "log1p_lag", "log_choose", "log_factorial", "log_rising",
     "observed_proportion", "odd_series", "overall_proportion", "poisson_log_density",
     "poisson_log_link_terms", "positive_or_none", "require", "require_counts", "stirling_remainder",

@@ -10,18 +10,22 @@ import numpy as np
 
 from interlace_core.contract import LINKS, Array, Derivatives, Family, IntArray, Parameter, Response
 from interlace_core.families import (
+    draw_counts,
     has_large_counts,
     log_factorial,
     poisson_log_density,
     positive_or_none,
     require_counts,
 )
-from interlace_counts.nb_density import average_and_excess, poisson_draws
+from interlace_counts.nb_density import average_and_excess
 from interlace_counts.summation import draw_by_inversion, summation_grid
 from interlace_counts.zeros.partials import compose_partials
 
 MAX_LOG_RATE = 600.0
 """theta is taken within exp(+-600), so that it and its products are ordinary numbers."""
+
+MOST_LOG_IMMIGRANTS = 43.6
+"""Draws begin with at most exp(43.6) = 9e18 immigrants: more would take generations without end."""
 
 LARGEST_SPREAD = 1e90
 """Derivatives of W in units of W are taken within this, so that their cubes are numbers: where W is
@@ -107,13 +111,13 @@ class GeneralizedPoissonFamily(Family):
         theta immigrants on average, each count begetting lambda more on average.
         """
         log_mu, log_phi = np.broadcast_arrays(*eta)
-        theta = np.exp(log_mu - 0.5 * log_phi)
+        theta = np.exp(np.minimum(log_mu - 0.5 * log_phi, MOST_LOG_IMMIGRANTS))
         rate = np.maximum(-np.expm1(-0.5 * log_phi), 0.0)
-        generation = poisson_draws(theta, rng)
+        generation = draw_counts(theta, rng)
         total = generation.copy()
         while np.any(alive := (generation > 0) & (rate > 0)):
             generation[~alive] = 0.0
-            generation[alive] = poisson_draws(rate[alive] * generation[alive], rng)
+            generation[alive] = draw_counts(rate[alive] * generation[alive], rng)
             total += generation
         under = log_phi < 0
         if np.any(under):

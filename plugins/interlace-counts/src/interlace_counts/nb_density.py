@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract import Array, Parameter
-from interlace_core.families import has_large_counts, log_factorial, log_rising
+from interlace_core.families import draw_counts, has_large_counts, log_factorial, log_rising
 from interlace_counts import nb_large
 
 ORDINARY = 600.0
@@ -26,9 +26,6 @@ POISSON = "the Poisson distribution"
 LOG_SERIES = "the logarithmic series distribution on the positive counts"
 """What a truncated negative binomial becomes where its untruncated mean and size vanish together
 (Fisher, Corbet and Williams 1943)."""
-
-MAX_POISSON_MEAN = 9e18
-"""NumPy draws Poisson counts up to 2^63 - 1."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +131,7 @@ def simulate(mu: Array, theta: Array, rng: np.random.Generator) -> Array:
     size = np.clip(theta, 1e-300, 1e15)  # at 1e15 the gamma draw is mu to seven digits
     rate = size * np.where(mu > 0, 1.0, 0.0)
     scale = np.minimum(mu / size, 1e300)
-    return poisson_draws(rng.gamma(rate, scale), rng)
-
-
-def poisson_draws(mu: Array, rng: np.random.Generator) -> Array:
-    """Return Poisson draws, for means beyond what NumPy can draw the largest it can."""
-    return rng.poisson(np.minimum(mu, MAX_POISSON_MEAN)).astype(np.float64)
+    return draw_counts(rng.gamma(rate, scale), rng)
 
 
 def cdf(y: Array, mu: Array, theta: Array) -> Array:

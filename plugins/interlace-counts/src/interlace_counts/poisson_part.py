@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract import LINKS, Array, Derivatives, Family, Parameter, Response
-from interlace_core.families import poisson_log_density, poisson_log_link_terms, require_counts
-from interlace_counts.nb_density import poisson_draws
+from interlace_core.families import (
+    draw_counts,
+    poisson_log_density,
+    poisson_log_link_terms,
+    require_counts,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class PoissonPart(Family):
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return Poisson draws."""
-        return poisson_draws(self.mean(eta), rng)
+        return draw_counts(self.mean(eta), rng)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return the Poisson distribution function."""

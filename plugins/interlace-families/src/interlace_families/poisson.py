@@ -21,6 +21,7 @@ from interlace_core.contract import (
     chain,
 )
 from interlace_core.families import (
+    draw_counts,
     has_large_counts,
     log_factorial,
     poisson_log_density,
@@ -90,7 +91,7 @@ class PoissonFamily(Family):
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return Poisson draws."""
-        return rng.poisson(self.mean(eta)).astype(np.float64)
+        return draw_counts(self.mean(eta), rng)
 
     def cdf(self, y: Array, eta: Sequence[Array]) -> Array:
         """Return the regularised incomplete gamma function at floor(y) + 1."""
