@@ -27,6 +27,8 @@ CLOPPER = (f"{HAND}interval_of_a_power_is_clopper_and_pearson_s",)
 COMPARED = (f"{HAND}restricted_likelihoods_of_other_contrasts_or_weights_are_not_compared",)
 SIMULATED = ("tests/test_residuals.py::test_power_is_the_normal_approximation_where_that_is_exact",)
 
+BY_HAND = ("tests/test_hypotheses_by_hand.py",)
+
 MUTANTS = (
     # those that a review found no test for
     Mutant(
@@ -89,13 +91,17 @@ MUTANTS = (
     Mutant(BOOTSTRAP, "_percentile", 'method="weibull"', 'method="linear"', DRAWS),
     Mutant(FORMS, "Uncorrelated.of", "sizes[kept, None] / length", "sizes[kept, None]", WALD),
     Mutant(
-        FORMS, "Uncorrelated.of", "kept[len(kept) if rank is None else rank :]", "kept[:0]", WALD
+        FORMS,
+        "Uncorrelated.of",
+        "kept[len(kept) if rank is None else rank :]",
+        "kept[:0]",
+        BY_HAND,
     ),
     Mutant(FORMS, "rank_of", "L * errors_of(variances)", "L", RANK),
     Mutant(SMALL, "_degrees_of_freedom", "2.0 * v**2", "v**2", UNLIKE),
     Mutant(SMALL, "_kenward_roger", "A1 + 6.0 * A2", "A1 + 5.0 * A2", KENWARD),
     Mutant(SMALL, "_kenward_roger", "m / (mean * (m - 2.0))", "m / (m - 2.0)", KENWARD),
-    Mutant(SMALL, "_fai_cornelius", "L * errors", "L", UNLIKE),
+    Mutant(SMALL, "_fai_cornelius", "L * errors", "L", BY_HAND),
     Mutant(SMALL, "Spread.rows", "L @ self.back", "L", TERMS),
     Mutant(
         f"{INFERENCE}/wald.py",
