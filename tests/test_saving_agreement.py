@@ -105,6 +105,7 @@ CHANGES = {
     "a column of another name": put("encoder", "columns", "x", "name", "y"),
     "options that the structure does not take": put("terms", 0, "options", {"array": 1}),
     "a covariance that is known one way": array("fit", "uncertainty", "inner", to=infinite_above),
+    "a term without a name": put("terms", 0, "label", ""),
     "a response that is no number": array("y", to=nan_first),
 }
 

@@ -237,7 +237,7 @@ def is_enclosed(tokens: Sequence[Token]) -> bool:
 
 def rewrite(tokens: Sequence[Token], spell: Callable[[Token], str]) -> str:
     """Return the text of some tokens with each one spelt anew and the space between kept."""
-    text, place = "", tokens[0].span.start
+    text, place = "", tokens[0].span.start if tokens else 0
     for token in tokens:
         text += token.span.source.text[place : token.span.start] + spell(token)
         place = token.span.stop

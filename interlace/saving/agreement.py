@@ -126,6 +126,9 @@ def _texts(result: Estimates) -> Found:
     yield "settings.new_levels", *_so(policy in NEW_LEVELS, ", ".join(NEW_LEVELS), policy)
     known = [found.parameter.name for found in result.coefficients]
     yield "coefficients", len(known), len(set(known))
+    for k, term in enumerate(result.terms):
+        for each in (term.label, term.group, *(term.points or ())):
+            yield f"terms[{k}]", *_so(bool(each.strip()), "names that are not empty", each)
 
 
 def _unreadable(text: str, whole: bool = False) -> str | None:
