@@ -34,6 +34,10 @@ class PsiCovariance:
     inner: Array
     back: Array | None = None
 
+    def __getstate__(self) -> dict[str, Array | None]:
+        """Leave out what is made anew: its arrays would come back writable."""
+        return {"inner": self.inner, "back": self.back}
+
     @cached_property
     def given(self) -> Array:
         """The covariance of psi; NaN in every row that takes of one that is NaN."""
