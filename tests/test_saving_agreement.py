@@ -69,6 +69,13 @@ def infinite_above(values):
     return values
 
 
+def correlated_too_much(values):
+    """Return a covariance that no variances allow."""
+    values = values.copy()
+    values[0, 1] = values[1, 0] = 1e300
+    return values
+
+
 def twice(values):
     """Return an array with itself behind it."""
     return np.tile(values, 2)
@@ -105,6 +112,9 @@ CHANGES = {
     "a column of another name": put("encoder", "columns", "x", "name", "y"),
     "options that the structure does not take": put("terms", 0, "options", {"array": 1}),
     "a covariance that is known one way": array("fit", "uncertainty", "inner", to=infinite_above),
+    "a covariance beyond its variances": array(
+        "fit", "uncertainty", "inner", to=correlated_too_much
+    ),
     "a term without a name": put("terms", 0, "label", ""),
     "a response that is no number": array("y", to=nan_first),
 }

@@ -27,6 +27,9 @@ from interlace_core.messages.errors import InterlaceError, UnknownNameError
 Found = Iterator[tuple[str, Any, Any]]
 """Where, what was expected, and what is there."""
 
+MOST_CORRELATION = 1.0 + 1e-6
+"""Of two estimates, with what rounding may add."""
+
 MOST_POINTS = 1000
 """Of a quadrature rule in a file: more than any that was ever asked for."""
 
@@ -83,8 +86,13 @@ def _sizes_of_the_fit(result: Estimates) -> Found:
     negative = bool((np.diagonal(inner) < 0.0).any())
     yield f"{where}.inner", (P, P), inner.shape
     yield f"{where}.inner", *_so(not negative, "no variance below 0", "some")
-    both = bool((known == known.T).all())
-    yield f"{where}.inner", *_so(both, "covariances known both ways", "others")
+    own = np.diagonal(known)
+    whole = bool((known == np.outer(own, own)).all())
+    yield f"{where}.inner", *_so(whole, "covariances of all whose variances are known", "others")
+    size = np.sqrt(np.where(own, np.diagonal(inner), 0.0))
+    most = MOST_CORRELATION * np.outer(size, size)
+    possible = bool((np.abs(np.where(known, inner, 0.0)) <= most).all())
+    yield f"{where}.inner", *_so(possible, "correlations from -1 to 1", "others")
     if back is not None:
         yield f"{where}.back", (P, P), back.shape
         yield f"{where}.back", *_numbers(back)
