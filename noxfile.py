@@ -153,7 +153,8 @@ def site(session: nox.Session) -> None:
     out = session.posargs[0] if session.posargs else "docs/_build/html"
     session.run(
         *("sphinx-build", "-b", "html", "-j", "auto", "-W", "--keep-going", "docs", out),
-        env={**ONE_THREAD, "MPLBACKEND": "agg"},
+        # pictures come from the backend that notebooks choose by themselves
+        env={**ONE_THREAD, "MPLBACKEND": None},
     )
     session.run("python", "tests/site/check_links.py", out)
 

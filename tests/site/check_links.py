@@ -1,4 +1,4 @@
-"""Check a built site: every link inside it leads to a page, a heading or a file that is there.
+"""Check a built site: every link inside it leads somewhere, and every analysis has a picture.
 
 Usage: python tests/site/check_links.py FOLDER
 """
@@ -47,6 +47,14 @@ def dead_links(folder: Path) -> Iterator[str]:
                 yield f"{path.relative_to(folder.resolve())}: {link}: no such place"
 
 
+def without_pictures(folder: Path) -> Iterator[str]:
+    """Return the analyses of the gallery that show no picture, a line for each."""
+    for path in sorted((folder / "gallery").glob("*.html")):
+        page = Page(path.read_text(encoding="utf-8"))
+        if path.name != "index.html" and not any("_images/" in link for link in page.links):
+            yield f"{path.relative_to(folder)}: no picture"
+
+
 def pages_of(folder: Path) -> list[Path]:
     """Return the pages; a theme's files are none."""
     return [each for each in folder.rglob("*.html") if "_static" not in each.parts]
@@ -54,9 +62,9 @@ def pages_of(folder: Path) -> list[Path]:
 
 def main(folder: Path) -> int:
     """Print what is wrong; return 1 if anything is, or if there is no site."""
-    found = list(dead_links(folder))
+    found = [*dead_links(folder), *without_pictures(folder)]
     pages = len(pages_of(folder))
-    print(*found, f"{pages} pages, {len(found)} dead links", sep="\n")
+    print(*found, f"{pages} pages, {len(found)} faults", sep="\n")
     return int(bool(found) or pages < 100)
 
 
