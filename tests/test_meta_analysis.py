@@ -8,6 +8,7 @@ from scipy.stats import chi2
 from scipy.stats import t as t_distribution
 
 import interlace
+from interlace import datasets
 from interlace_core.messages.errors import (
     DataError,
     NotAvailableError,
@@ -195,3 +196,11 @@ def test_what_has_no_residual_variance_takes_none():
     plain = interlace.fit("yi ~ ablat + (1 | alloc)", BCG)
     with pytest.raises(NotAvailableError, match="known_variance"):
         plain.heterogeneity()
+
+
+def test_heterogeneity_shows_itself():
+    m = interlace.fit("yi ~ 1 + (1 | trial)", datasets.load("meta_bcg"), known_variance="vi")
+    found = m.heterogeneity()
+    assert repr(found) == str(found) and len(repr(found).splitlines()) == 5
+    html = found._repr_html_()
+    assert "<caption>Variances between studies</caption>" in html and f"{found.I2:.5f}" in html

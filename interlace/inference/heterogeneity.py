@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, ndtri, stdtrit
 
+from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.row_correlation import row_deviations, row_roots
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
 
 
-@dataclass(frozen=True)
-class Heterogeneity:
+@dataclass(frozen=True, repr=False)
+class Heterogeneity(Showing):
     """What studies differ by.
 
     Attributes
@@ -59,11 +60,16 @@ class Heterogeneity:
         """Total variance in units of the sampling variance."""
         return 1.0 / (1.0 - self.I2)
 
-    def __str__(self) -> str:
+    def parts(self) -> tuple[Part, ...]:
         """Return the table, and the test below it."""
         test = f"Q = {self.Q:.4f}, df = {self.df}, p = {self.pvalue:.4g}"
         rest = f"typical sampling variance {self.typical_variance:.5g}"
-        return f"{self.table.round(5).to_string()}\n{rest}\n{test}"
+        return as_table("Variances between studies", self.table), rest, test
+
+    def __str__(self) -> str:
+        """Return the table as pandas has it, and the test."""
+        _, *lines = self.parts()
+        return "\n".join((self.table.round(5).to_string(), *map(str, lines)))
 
 
 def heterogeneity(result: Estimates) -> Heterogeneity:
