@@ -150,7 +150,19 @@ def test_what_is_on_its_way_to_a_limit_is_not_claimed():
     refits = refits_of(m, standard_errors=True)
     zeros = np.zeros(m.training.problem.n)
     assert refits.together([zeros]) == [None]
-    assert replace(refits, standard_errors=False).together([zeros]) == [None]
+    usual = np.ones(zeros.size)
+    assert replace(refits, standard_errors=False).together([zeros], [usual]) == [None]
+
+
+@built
+def test_a_standard_deviation_that_was_passed_through_0_is_told_as_one():
+    m = fitted("one factor")
+    refits, y = refits_of(m), drawn(m, 1)[0]
+    mirrored = replace(refits, psi=np.where(np.arange(m.fit.psi.size) == 0, -m.fit.psi, m.fit.psi))
+    (one,), (other,) = refits.together([y]), mirrored.together([y])
+    assert one is not None and other is not None
+    assert other.psi[0] > 0.0
+    np.testing.assert_allclose(other.psi, one.psi, rtol=1e-5)
 
 
 @built

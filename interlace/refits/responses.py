@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace.refits.near import Known, has_bounds, is_inside
+from interlace.refits.near import Known, canonical_psi, has_bounds, is_at_bound, is_beyond
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
@@ -35,10 +35,6 @@ SHARE_OF_TOLERANCE = 0.01
 
 MAX_EVALUATIONS = 100
 """Of a search."""
-
-FARTHEST = 12.0
-"""Standard errors from the known fit beyond which nothing is claimed: estimates so far away are on
-their way to a limit, as where a response is separated."""
 
 PLAIN = (0.05, 20.0)
 """Curvatures, the known fit's being 1, within which they are taken as those of an optimum."""
@@ -151,7 +147,6 @@ class Responses:
         values = ends.values + served.raised + raised
         with np.errstate(invalid="ignore"):
             clear = ends.found & (decrements <= SHARE_OF_TOLERANCE * self._tol_decrement)
-            clear &= np.max(np.abs(ends.z), axis=1, initial=0.0) <= FARTHEST
             clear &= values >= served.floor
         found: list[Reached | None] = [None] * len(values)
         for i in np.flatnonzero(clear).tolist():
@@ -163,7 +158,8 @@ class Responses:
         # one by one: products of many rows at once round otherwise than those of few
         psi = self._psi + self._known.coordinates.B @ ends.z[i]
         psi[self._profiled] = ends.profiled[i]
-        if not is_inside(self._standard.problem, psi, self._known):
+        problem = self._standard.problem
+        if is_at_bound(problem, psi, self._known):
             return None
         uncertainty = None
         if ends.hessians is not None:
@@ -171,7 +167,10 @@ class Responses:
             if curved is None:
                 return None
             uncertainty, decrement = curved
-        return Reached(self._standard.given_psi(psi), value, decrement, uncertainty)
+            if is_beyond(problem, psi):
+                return None  # the covariance is of what is mirrored
+        psi = self._standard.given_psi(canonical_psi(problem, psi))
+        return Reached(psi, value, decrement, uncertainty)
 
     def _curved(self, hessian: Array, slope: Array) -> tuple[PsiCovariance, float] | None:
         """Return covariance and decrement; None for what is no clear curvature of an optimum.

@@ -6,6 +6,7 @@ judged in C: a search that meets what has to be looked at closer is begun anew, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import SEARCHED, function_of
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
-from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
+from interlace_core.records import Array, CompiledFunction, Evaluation, OptimizerResult, Status
 
 CLOSER = 5e-4
 """Share of the rule's gradient, and of its change of the value, at which a compiled search ends. A
@@ -149,9 +150,15 @@ class Served:
 
 def served_by(objective: Objective) -> Served | None:
     """Return the objective's function in C; None where there is none, or each step is told of."""
-    tally, evaluate, floor = objective.tally, objective.evaluate, -np.inf
+    tally = objective.tally
     if tally.report is not None or (tally.stopping is not None and tally.stopping.is_told):
         return None
+    return served_of(objective.evaluate)
+
+
+def served_of(evaluate: Callable[[Array], Evaluation]) -> Served | None:
+    """Return what `possible_objective` made as a function in C; None where it is none."""
+    floor = -np.inf
     if isinstance(evaluate, Watched):
         floor = evaluate.floor
         evaluate = evaluate.evaluate
