@@ -273,6 +273,17 @@ def test_a_variance_at_0_that_a_search_from_away_moves_is_left_to_a_whole_fit(mo
 
 
 @built
+@pytest.mark.parametrize("name", ["one factor", "linear, ml"])
+def test_from_a_standard_deviation_of_0_there_is_a_search_from_elsewhere(name):
+    """Its slope is 0 there whatever the data say, and a search that begins there stays."""
+    m = fitted(name)
+    refits, y = refits_of(m), drawn(m, 1)[0]
+    at_zero = replace(refits, psi=np.where(np.arange(m.fit.psi.size) == 0, 0.0, m.fit.psi))
+    assert at_zero.together([y]) == [None]
+    assert refits.together([y])[0].psi[0] > 0.1
+
+
+@built
 @pytest.mark.parametrize("method", ["wald", "lrt"])
 def test_power_is_that_without_compiled_code(method):
     rng = np.random.default_rng(1)

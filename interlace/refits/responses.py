@@ -272,7 +272,8 @@ class _Kept:
 
     def __init__(self) -> None:
         self.responses: Responses | None = None
-        self.of: tuple[object, ...] = ()
+        self.known: Known | None = None
+        self.psi = np.zeros(0)
 
     def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
         return _Kept, ()
@@ -293,10 +294,9 @@ def responses_of(
     tol_decrement : float
     """
     kept: _Kept = problem.cache.setdefault(_Kept, _Kept())
-    of = approximation, known
-    if len(kept.of) != len(of) or any(a is not b for a, b in zip(kept.of, of, strict=True)):
+    if kept.known is not known or not np.array_equal(kept.psi, psi):
         kept.responses = _made(problem, approximation, known, psi, tol_decrement)
-        kept.of = of
+        kept.known, kept.psi = known, psi
     return kept.responses
 
 
