@@ -29,6 +29,7 @@ from interlace_core.engine import (
     ModeMemory,
     ModeSettings,
     compiled_objective,
+    has_across,
     layout_of,
     lowest_mode,
     sandwich,
@@ -66,7 +67,11 @@ class Laplace(Approximation):
         return self._objective(problem, None)
 
     def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
-        """Return the sum of the parts' objectives."""
+        """Return the sum of the parts' objectives, that of what they share beside it."""
+        if has_across(problem):
+            from interlace_approximations.across_parts import AcrossParts
+
+            return AcrossParts(problem, self.mode)
         return summed(self, problem)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:

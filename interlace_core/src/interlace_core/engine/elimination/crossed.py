@@ -13,11 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from interlace_core.engine.elimination.complement import (
-    Complement,
-    FactorisedComplement,
-    index_array,
-)
+from interlace_core.engine.elimination.complement import Complement, index_array
 from interlace_core.engine.elimination.cooccurrence import Partners, find_partners
 from interlace_core.engine.elimination.dense import DenseComplement
 from interlace_core.engine.elimination.sparsity import choose_complement
@@ -141,8 +137,8 @@ class CrossedPattern:
         dense.ravel()[self.flat] = data
         return dense
 
-    def schur(self, H: Blocks, C: Array, Y: Array) -> FactorisedComplement:
-        """Return the factorised E - C' Y, from the entries of C and Y."""
+    def left(self, H: Blocks, C: Array, Y: Array) -> Array:
+        """Return the entries of E - C' Y, as the complement places them."""
         entries = self._product(C, Y)
         np.negative(entries, out=entries)
         for (r, s), places in self.rest.items():
@@ -150,7 +146,7 @@ class CrossedPattern:
                 # the blocks of one factor hold each of their entries twice
                 if r < s or b <= a:
                     entries[places[a, b]] += H[r, s][a, b]
-        return self.complement.factorise(entries)
+        return entries
 
     def selected_inverse(self, D_inverse: Array, Y: Any, inverse: Array) -> Blocks:
         """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs.
