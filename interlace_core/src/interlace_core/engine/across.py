@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, solve_triangular
 
 from interlace_core.contract.parts import Parts, Sums
 from interlace_core.contract.problem import Problem
@@ -91,6 +91,15 @@ class AcrossPoint:
         """Return D^-1 x_g, shape (q,), 0 in the effects that all parts share."""
         structure = self.conditional.layout.structure
         return structure.join(self.eliminated.solve(structure.split(x)))
+
+    def solve_each(self, columns: Array, across: Array) -> Array:
+        """Return H^-1 times columns, shape (q, p), of which what all parts share is known."""
+        split, join = self.conditional.layout.structure.split, self.conditional.layout.structure.join
+        solved = [
+            join(self.eliminated.solve(split(column), x))
+            for column, x in zip(columns.T, across.T, strict=True)
+        ]
+        return np.array(solved).reshape(-1, len(columns)).T
 
     def mode(self, root: Array) -> Mode:
         """Return the mode of the part's rows, its factorisation that of all parts.
@@ -353,6 +362,16 @@ class Curvature:
         """Return the inverse times x, shape (m,) or (m, k)."""
         solution, _ = lapack.dpotrs(self.root.T, x, lower=0)
         return np.asarray(solution).reshape(x.shape)
+
+    def inverse_after(self, m: int) -> Array:
+        """Return the inverse in all rows but the first m."""
+        after = self.root[m:, m:]
+        inverse = solve_triangular(after, np.eye(len(after)), lower=True)
+        return np.asarray(inverse.T @ inverse)
+
+    def regression(self, m: int) -> Array:
+        """Return the inverse of the first m rows' own block times what is beside it."""
+        return np.asarray(solve_triangular(self.root[:m, :m].T, self.root[m:, :m].T))
 
     def corner(self, m: int) -> tuple[Array, float]:
         """Return the factor of the first m rows, packed, and their log-determinant."""

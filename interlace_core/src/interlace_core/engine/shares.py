@@ -13,6 +13,7 @@ from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.known import known_at
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import find_mode
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array, Evaluation, Status
 
 LATEST = "latest mode"
@@ -64,6 +65,13 @@ def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], 
     """
     parts = problem.parts
     assert parts is not None
+    shared = [term.group for term in problem.terms if term.across]
+    if shared:
+        raise UnsupportedModelError(
+            f"approximation {approximation.method.name!r} takes groups that each lie in one part of "
+            f"the data, and the levels of {shared[0]!r} lie in several. Use nAGQ=1, or data that "
+            "memory holds."
+        )
 
     def at(psi: Array) -> Evaluation:
         found: Share = parts.total(share, approximation, psi)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from interlace_approximations.further import further_of
 from interlace_approximations.laplace import Adjoint, laplace_value_gradient
 from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status, Sums
 from interlace_core.engine import AcrossSearch, ModeSettings, point_of
@@ -29,12 +30,21 @@ class AcrossParts:
     settings : ModeSettings
     joint : bool
         Whether the coefficients of the mean are those of the joint mode, and not those of psi.
+    restricted : bool
+        Whether they are integrated out too.
     """
 
-    def __init__(self, problem: Problem, settings: ModeSettings, joint: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        settings: ModeSettings,
+        joint: bool = False,
+        restricted: bool = False,
+    ) -> None:
         assert problem.parts is not None
         predictors = (0,) if joint else ()
         self._parts, self._settings, self._joint = problem.parts, settings, joint
+        self._restricted = restricted
         self._search = AcrossSearch(problem, settings, predictors)
 
     def __call__(self, psi: Array) -> Evaluation:
@@ -43,18 +53,22 @@ class AcrossParts:
         found = search(psi)
         if found is None:
             return Evaluation(np.inf, np.zeros(psi.size), nothing, Status.MODE_NOT_FOUND)
+        covariance = found.curvature.inverse_after(search.m)
+        beside, further = None, 0.0
+        if self._restricted:
+            beside = found.curvature.regression(search.m), covariance
+            further = -0.5 * (len(covariance) * np.log(2.0 * np.pi))
+            further += 0.5 * (found.curvature.logdet - found.logdet)
         value, right, gradient, slopes = self._parts.total(
-            _slopes, self._settings, found.psi, found.u, found.root, search.predictors
+            _slopes, self._settings, found.psi, found.u, found.root, search.predictors, beside
         )
-        value += 0.5 * (float(found.u @ found.u) + found.logdet)
+        value += further + 0.5 * (float(found.u @ found.u) + found.logdet)
         value += float((0.5 * found.gradient + right) @ found.step)
         gradient = gradient - slopes @ found.curvature.solve(right)
         search.learn(-found.curvature.solve(slopes.T))
         profiled = None
         if self._joint:
             gradient[search.place] = 0.0
-            beside = np.eye(right.size)[:, search.m :]
-            covariance = found.curvature.solve(beside)[search.m :]
             profiled = Profiled(found.psi[search.place], covariance)
         finite = np.isfinite(value) and np.all(np.isfinite(gradient))
         status = Status.OK if finite else Status.NOT_FINITE
@@ -68,6 +82,7 @@ def _slopes(
     u: Array,
     root: Array,
     predictors: tuple[int, ...],
+    beside: tuple[Array, Array] | None = None,
 ) -> Sums:
     """Return a part's value, sensitivity, gradient and slopes.
 
@@ -77,6 +92,10 @@ def _slopes(
         Where what all parts share is, and the factor of S; see `Known`.
     predictors : tuple of int
         Those whose coefficients are at the joint mode.
+    beside : (ndarray, ndarray), optional
+        Where these are integrated out: H^-1 C in what all parts share, shape (m, p), with C the
+        curvature between random effects and coefficients, and the inverse of the information about
+        them, shape (p, p).
 
     Returns
     -------
@@ -98,6 +117,10 @@ def _slopes(
             right.append(own - cross.T @ v)
         return Adjoint(v, conditional.push(v))
 
-    value, gradient = laplace_value_gradient(conditional, mode, psi, solve_adjoint)
+    further = None
+    if beside is not None:
+        S = at.solve_each(at.cross(predictors), beside[0])
+        further = further_of(conditional, mode, S, beside[1])
+    value, gradient = laplace_value_gradient(conditional, mode, psi, solve_adjoint, further)
     value += 0.5 * (at.eliminated.logdet - mode.factorisation.logdet)
     return Sums(value, np.concatenate(right), gradient, at.slopes(psi, predictors))
