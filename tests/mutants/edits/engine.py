@@ -27,7 +27,7 @@ ELIMINATION, SMALL = (
     f"{ENGINE}/elimination/factorisation.py",
     f"{ENGINE}/elimination/smallblocks.py",
 )
-LAPLACE = f"{APPROXIMATIONS}/laplace.py"
+LAPLACE = f"{APPROXIMATIONS}/laplace_slopes.py"
 
 MUTANTS = (
     # the joint density

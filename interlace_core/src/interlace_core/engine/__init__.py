@@ -1,6 +1,7 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
-from interlace_core.engine.across import AcrossSearch, Curvature, point_of
+from interlace_core.engine.across import point_of
+from interlace_core.engine.across_search import AcrossSearch, Curvature
 from interlace_core.engine.compiled import compiled_linear, compiled_objective
 from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
@@ -46,12 +47,15 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
-    "AcrossSearch", "Blocks", "ChainSlopes", "Conditional", "Curvature", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
+    "AcrossSearch", "Blocks", "ChainSlopes", "Conditional", "Curvature", "DEFAULT_SETTINGS",
+    "EliminationPlan", "Factor",
     "Factorisation", "Known", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
-    "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
+    "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
+    "RowRoots", "Segments",
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective",
     "covariance_by_term", "crossed_traces", "curvature",
-    "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
+    "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
+    "lower_mode", "lowest_mode", "mode_at",
     "point_of", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",

@@ -68,9 +68,9 @@ def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], 
     shared = [term.group for term in problem.terms if term.across]
     if shared:
         raise UnsupportedModelError(
-            f"approximation {approximation.method.name!r} takes groups that each lie in one part of "
-            f"the data, and the levels of {shared[0]!r} lie in several. Use nAGQ=1, or data that "
-            "memory holds."
+            f"approximation {approximation.method.name!r} takes groups that each lie in one part "
+            f"of the data, and the levels of {shared[0]!r} lie in several. Use nAGQ=1, or data "
+            "that memory holds."
         )
 
     def at(psi: Array) -> Evaluation:

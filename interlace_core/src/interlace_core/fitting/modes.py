@@ -18,7 +18,7 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, random_predictors
-from interlace_core.engine.across import knowing
+from interlace_core.engine.across_search import knowing
 from interlace_core.engine.elimination.smallblocks import sandwich
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.known import known_at

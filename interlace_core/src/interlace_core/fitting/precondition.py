@@ -15,7 +15,8 @@ from interlace_core.contract.approximation import Information, Shortcuts
 from interlace_core.contract.covariance import template_slopes
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
-from interlace_core.engine.across import AcrossSearch, point_of, reduced
+from interlace_core.engine.across import point_of, reduced
+from interlace_core.engine.across_search import AcrossSearch
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.known import has_across

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_approximations.further import further_of
-from interlace_approximations.laplace import Adjoint, laplace_value_gradient
+from interlace_approximations.laplace_slopes import Adjoint, laplace_value_gradient
 from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status, Sums
 from interlace_core.engine import AcrossSearch, ModeSettings, point_of
 

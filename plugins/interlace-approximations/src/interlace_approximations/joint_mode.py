@@ -14,12 +14,8 @@ import numpy as np
 
 from interlace_approximations.across_parts import AcrossParts
 from interlace_approximations.joint_parts import JointModeOverParts
-from interlace_approximations.laplace import (
-    Adjoint,
-    Further,
-    Laplace,
-    laplace_value_gradient,
-)
+from interlace_approximations.laplace import Laplace
+from interlace_approximations.laplace_slopes import Adjoint, Further, laplace_value_gradient
 from interlace_approximations.marginal import Marginal
 from interlace_core.contract import Approximation, Array, Evaluation, Problem, Profiled, Status
 from interlace_core.engine import (

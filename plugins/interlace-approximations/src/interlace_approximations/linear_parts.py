@@ -135,7 +135,7 @@ def _left_across(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
     scaled = _scaled(problem, R, beta, psi)
     eliminated = scaled.eliminated
     columns = [eliminated.reduce(column) for column in columns_of(scaled.pulled())]
-    return Sums(np.array(columns).T, eliminated.complement)
+    return Sums(np.array(columns).T, scaled.complement())
 
 
 def _scaled(problem: Problem, R: Array, beta: Array, psi: Array) -> Scaled:

@@ -99,6 +99,14 @@ class Scaled:
         """H with a part's own effects eliminated, where others are of all parts."""
         return eliminate_posterior(self.layout.plan, self.layout.structure, self._curvature())
 
+    def complement(self) -> Array:
+        """Return what the part's own effects leave of H, packed; it is not kept."""
+        found, self.eliminated.complement = self.eliminated.complement, None
+        if found is None:
+            del self.eliminated
+            return self.complement()
+        return found
+
     def _curvature(self) -> Blocks:
         return {
             (i, j): sandwich(self.T[i], self.tau * block, self.T[j])

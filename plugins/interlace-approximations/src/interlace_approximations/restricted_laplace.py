@@ -21,7 +21,8 @@ from interlace_approximations.across_parts import AcrossParts
 from interlace_approximations.further import further_of
 from interlace_approximations.joint_mode import Joint, JointModeObjective
 from interlace_approximations.joint_parts import RestrictedOverParts
-from interlace_approximations.laplace import Further, Laplace
+from interlace_approximations.laplace import Laplace
+from interlace_approximations.laplace_slopes import Further
 from interlace_core.contract import Approximation, Array, Evaluation, Problem
 from interlace_core.engine import DEFAULT_SETTINGS, Conditional, ModeSettings, has_across, layout_of
 

@@ -56,7 +56,8 @@ class AcrossPlan(Plan):
         sizes = [len(each.columns) * each.rows.size for each in later]
         own = sum(size for size, each in zip(sizes, later, strict=True) if not each.across)
         across = tuple(i for i, each in enumerate(structure.factors) if each.across)
-        return cls(CrossedPattern.of(structure, 0, DenseComplement(sum(sizes))), own, across)
+        pattern = CrossedPattern.of(structure, 0, DenseComplement(sum(sizes)), whole=False)
+        return cls(pattern, own, across)
 
     @property
     def size(self) -> int:
@@ -79,7 +80,9 @@ class AcrossPlan(Plan):
         words = [f"{names[0]} (block-diagonal)"]
         if own:
             words.append(f"{', '.join(own)} (dense Schur complement, {self.own} rows)")
-        words.append(f"{', '.join(across)} (dense Schur complement over all parts, {self.size} rows)")
+        words.append(
+            f"{', '.join(across)} (dense Schur complement over all parts, {self.size} rows)"
+        )
         return "; ".join(words)
 
     def factorise(self, H: Blocks) -> Factorisation:
@@ -104,8 +107,8 @@ class OwnEliminated:
     ----------
     logdet : float
         log|D|.
-    complement : ndarray, shape (m (m + 1) / 2,)
-        S_p, its lower triangle row by row.
+    complement : ndarray, shape (m (m + 1) / 2,), or None
+        S_p, its lower triangle row by row; who keeps the rest may let go of it.
     """
 
     def __init__(self, plan: AcrossPlan, eliminated: Eliminated) -> None:
@@ -122,7 +125,8 @@ class OwnEliminated:
             self._root = np.asarray(root).T
             self._below = solve_triangular(self._root, left[own:, :own].T, lower=True).T
             corner = corner - self._below @ self._below.T
-        self.complement = pack(corner)
+        self.complement: Array | None = pack(corner)
+        eliminated.left = np.zeros(0)  # as large as all else together
 
     def reduce(self, parts: list[Array]) -> Array:
         """Return x_h - C' D^-1 x_g, shape (m,), x given as one array (c, L) per factor."""

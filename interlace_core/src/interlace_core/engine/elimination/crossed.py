@@ -75,7 +75,11 @@ class CrossedPattern:
 
     @classmethod
     def of(
-        cls, structure: Structure, factor: int, complement: Complement | None = None
+        cls,
+        structure: Structure,
+        factor: int,
+        complement: Complement | None = None,
+        whole: bool = True,
     ) -> CrossedPattern:
         """Return the pattern for eliminating a factor.
 
@@ -85,6 +89,8 @@ class CrossedPattern:
         factor : int
         complement : Complement, optional
             How to factorise what is left; by default what is predicted to take less time.
+        whole : bool
+            Whether C may be stored densely where it is small.
         """
         later = tuple(range(factor + 1, len(structure.factors)))
         parts = _parts([structure.factors[r].shape for r in later])
@@ -102,7 +108,7 @@ class CrossedPattern:
         if complement is None:
             complement = choose_complement(size, indptr[: L + 1], indices, list(scalar.values()))
         gathers = _gathers(complement, indptr[: L + 1], L)
-        whole = not gathers and c * L * size <= 4 * CHUNK
+        whole = whole and not gathers and c * L * size <= 4 * CHUNK
         flat = np.repeat(np.arange(c * L), np.diff(indptr)) * size + indices if whole else None
         return cls(
             factor, later, parts, (c * L, size), indptr, indices, order,

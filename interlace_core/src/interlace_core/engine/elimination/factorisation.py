@@ -422,6 +422,7 @@ class Crossed(Factorisation):
         self.logdet = eliminated.logdet + rest.logdet
 
     def solve(self, parts: list[Array]) -> list[Array]:
+        """Return H^-1 x."""
         pattern, i = self._pattern, self._factor
         mine = parts[i]
         rest = np.concatenate([parts[r].ravel() for r in pattern.later])
@@ -434,9 +435,11 @@ class Crossed(Factorisation):
         return out
 
     def selected_inverse(self) -> Blocks:
+        """Return the entries of H^-1 on the pattern of Z'WZ."""
         return self._pattern.selected_inverse(self._inverse, self._Y, self._rest.inverse())
 
     def traces(self, D: list[Array]) -> Traces | None:
+        """Return traces of H^-1 and of its products, where the complement is dense."""
         pattern = self._pattern
         if self._factor or not pattern.is_dense:
             return None
