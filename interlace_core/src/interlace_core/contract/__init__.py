@@ -46,7 +46,10 @@ from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
     Kernels,
+    LevelSums,
     LinearProducts,
+    RowColumns,
+    RowSums,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -109,6 +112,7 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "LevelSums", "RowColumns", "RowSums",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

@@ -15,10 +15,13 @@ from interlace_core.contract import (
     Kernels,
     LinearProducts,
     QuasiNewton,
+    RowColumns,
     RowKernel,
+    RowSums,
 )
 from interlace_kernels import linear, objectives, several
 from interlace_kernels import plan as plans
+from interlace_kernels import products as row_products
 from interlace_kernels import rows as row_kernels
 from interlace_kernels import search as searches
 from interlace_kernels.library import library
@@ -72,6 +75,11 @@ class CompiledKernels(Kernels):
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return the plan in C of a structure of several factors."""
         return plans.compiled_plan(library(), structure, plan)
+
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return the sums of few columns, by one pass over the rows."""
+        found = library()
+        return None if found is None else row_products.products(found, rows)
 
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
