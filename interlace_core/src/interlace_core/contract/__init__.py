@@ -48,6 +48,7 @@ from interlace_core.contract.kernels import (
     Kernels,
     LevelSums,
     LinearProducts,
+    LinearResponses,
     RowColumns,
     RowSums,
 )
@@ -87,6 +88,7 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Derivatives,
@@ -111,7 +113,8 @@ __all__ = [
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
+    "LinearProducts", "LinearResponses",
     "LevelSums", "RowColumns", "RowSums",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, LinearProducts, Predictor, Problem, RowColumns, RowSums
+from interlace_core.contract import (
+    Array,
+    LinearProducts,
+    LinearResponses,
+    Predictor,
+    Problem,
+    RowColumns,
+    RowSums,
+)
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -99,6 +107,34 @@ class CrossProducts:
             self.estimates_sigma,
         )  # fmt: skip
 
+    def responses(self, responses: Array) -> LinearResponses | None:
+        """Return what depends on other responses, shape (count, n) with rows as given.
+
+        None where rows were taken together.
+        """
+        layout, problem = self.layout, self.layout.problem
+        if layout.groups is not None:
+            return None
+        mean, w = problem.predictors[0], precisions(problem)
+        y = responses if layout.order is None else responses[:, layout.order]
+        inverse = solve_triangular(self.R, np.eye(len(self.R))) if len(self.R) else self.R
+        Q = mean.X @ inverse
+        weighted = Q if w is None else Q * w[:, None]
+        fixed, structure = mean.offset + mean.X @ self.beta, layout.structure
+        Zs, SS, beta = [], [], []
+        for each in y:  # one by one: products of many at once round otherwise than those of few
+            # from what the known coefficients leave, so that nothing large cancels
+            r = each - fixed
+            moved = r @ weighted
+            r -= Q @ moved
+            own = scaled(r, w, None)
+            Zs.append(scatter(structure, dict.fromkeys(structure.random_predictors, own)))
+            SS.append(np.append(r @ weighted, r @ (r if own is None else own)))
+            beta.append(self.beta + inverse @ moved)
+        return LinearResponses(
+            [np.stack(parts) for parts in zip(*Zs, strict=True)], np.stack(SS), np.stack(beta)
+        )
+
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.
 
@@ -146,8 +182,8 @@ LEAST_LEFT = 0.1
 """Share of the residuals' squares that better coefficients leave, below which they are summed
 again with these."""
 
-LARGEST_INVERSE = 1e4
-"""Of the triangle of X in units of its columns: above it, products have lost eight digits."""
+LARGEST_INVERSE = 1e2
+"""Of the triangle of X in units of its columns: above it, products have lost four digits."""
 
 MOST_PASSES = 4
 """Over the rows: what is left after these is rounding."""
