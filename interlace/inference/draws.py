@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from interlace_core.contract.problem import Problem
@@ -35,17 +37,41 @@ def draw_predictors(
     across : Generator, optional
         Draws those effects that a part of the rows shares with others: all parts begin with one.
     """
-    eta = np.stack(problem.fixed_part(psi))
-    if not problem.terms:
+    return Predictors.of(problem, psi).drawn(rng, across)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictors:
+    """Linear predictors of a model at a psi, of which many are drawn.
+
+    Attributes
+    ----------
+    problem : Problem
+    fixed : ndarray, shape (K, n)
+        Their fixed part.
+    templates : list of ndarray, shape (c, c), one per term
+    """
+
+    problem: Problem
+    fixed: Array
+    templates: list[Array]
+
+    @classmethod
+    def of(cls, problem: Problem, psi: Array) -> Predictors:
+        """Return those at psi, shape (n_psi,)."""
+        templates = [
+            term.covariance.template(psi[place])
+            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+        ]
+        return cls(problem, np.stack(problem.fixed_part(psi)), templates)
+
+    def drawn(self, rng: np.random.Generator, across: np.random.Generator | None = None) -> Array:
+        """Return them with u drawn from N(0, I), shape (K, n); see `draw_predictors`."""
+        eta = self.fixed.copy()
+        for term, T in zip(self.problem.terms, self.templates, strict=True):
+            from_where = across if term.across and across is not None else rng
+            u = from_where.standard_normal((T.shape[0], len(term.levels)))
+            b = T @ (u if term.relation is None else u @ term.relation.root.T)
+            for k, own in term.by_predictor:
+                eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
         return eta
-    templates = [
-        term.covariance.template(psi[place])
-        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
-    ]
-    for term, T in zip(problem.terms, templates, strict=True):
-        from_where = across if term.across and across is not None else rng
-        u = from_where.standard_normal((T.shape[0], len(term.levels)))
-        b = T @ (u if term.relation is None else u @ term.relation.root.T)
-        for k, own in term.by_predictor:
-            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
-    return eta

@@ -2,7 +2,11 @@
 
 from interlace_core.engine.across import point_of
 from interlace_core.engine.across_search import AcrossSearch, Curvature
-from interlace_core.engine.compiled import compiled_linear, compiled_objective
+from interlace_core.engine.compiled import (
+    compiled_linear,
+    compiled_objective,
+    compiled_products,
+)
 from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
 from interlace_core.engine.elimination.chain import ChainSlopes
@@ -52,7 +56,7 @@ __all__ = [
     "Factorisation", "Known", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
     "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments",
-    "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective",
+    "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
     "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
     "lower_mode", "lowest_mode", "mode_at",
