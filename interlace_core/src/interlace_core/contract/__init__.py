@@ -32,7 +32,6 @@ from interlace_core.calculus.links import (
 from interlace_core.contract.approximation import (
     Approximation,
     Curvature,
-    Information,
     Method,
     Shortcuts,
     StartingValues,
@@ -47,6 +46,7 @@ from interlace_core.contract.kernels import (
     CompiledObjective,
     Kernels,
     LinearProducts,
+    Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -88,6 +88,7 @@ from interlace_core.records import (
     CompiledPath,
     Derivatives,
     Evaluation,
+    Information,
     IntArray,
     OptimizerResult,
     Profiled,
@@ -109,8 +110,9 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
-    "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
-    "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
+    "Slopes", "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation",
+    "Information", "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm",
+    "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
     "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
     "IntArray", "correlation_root",

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import QuasiNewton
-from interlace_core.records import Array, CompiledFunction, CompiledPath, Evaluation, RowKernel
+from interlace_core.records import (
+    Array,
+    CompiledFunction,
+    CompiledPath,
+    Evaluation,
+    Information,
+    RowKernel,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,29 @@ class LinearProducts:
     estimates_sigma: bool
 
 
+@dataclass(frozen=True)
+class Slopes:
+    """The model without random effects at some coefficients, as sums over its rows.
+
+    Attributes
+    ----------
+    value : float
+        The log-likelihood.
+    gradient : ndarray, shape (n_beta,)
+        X_k' l_k of each predictor k.
+    information : ndarray, shape (n_beta, n_beta)
+        With blocks -X_k' l_kl X_l.
+    pull : float
+        The largest squared slope of a row in the first predictor, relative to its curvature;
+        infinite where that is 0, or no number.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    pull: float
+
+
 class CompiledObjective(ABC):
     """An objective in compiled code, as a function in Python and, where it is one, in C."""
 
@@ -68,6 +98,14 @@ class CompiledObjective(ABC):
             Where the next search for the mode begins.
         """
         return False
+
+    def information(self, psi: Array) -> Information | None:
+        """Return how much the rows tell at psi, at the conditional mode there.
+
+        X'WX - X'WZ Lambda H^-1 Lambda'Z'WX and the diagonal of Z'WZ. None, the default, if that is
+        not built or the mode is not found: it is then computed without compiled code.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
@@ -147,6 +185,24 @@ class Kernels(ABC):
         callable, or None
             From psi to an Evaluation. A `CompiledObjective` may be a function in C, which a
             compiled search calls.
+        """
+        return None
+
+    def row_sums(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the model without random effects as a function of its coefficients, or None.
+
+        Called once per problem, where rows are independent, and then a few times per fit. It
+        returns None where there is no value: it is then computed without compiled code.
+
+        Parameters
+        ----------
+        problem : Problem
+            With its rows in the order of `rows`.
+        rows : RowKernel
+        random : int
+            The first predictor with random effects; 0 if there is none.
         """
         return None
 

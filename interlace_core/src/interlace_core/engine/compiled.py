@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.kernels import CompiledObjective, LinearProducts
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import CompiledObjective, LinearProducts, Slopes
+from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.kernel_guard import agrees
 from interlace_core.engine.layout import FACTORISED, layout_of
 from interlace_core.records import (
@@ -22,6 +24,7 @@ from interlace_core.records import (
     CompiledFunction,
     Derivatives,
     Evaluation,
+    Information,
     RowKernel,
     Status,
 )
@@ -134,6 +137,47 @@ def compiled_linear(
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
             return WithSecondOpinion(made, otherwise)
     return otherwise()
+
+
+def compiled_slopes(problem: Problem, beta: Array) -> Slopes | None:
+    """Return the model without random effects at some coefficients, None where C has no answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        As its layout has it.
+    beta : ndarray, shape (n_beta,)
+    """
+    rows = compiled_rows(problem)
+    if rows is None:
+        return None
+    if Slopes not in problem.cache:
+        problem.cache[Slopes] = _Sums(problem, rows)
+    sums: _Sums | None = problem.cache[Slopes]
+    found = None if sums is None or sums.at is None else sums.at(beta)
+    rows.used = rows.used or found is not None
+    return found
+
+
+def forget_slopes(problem: Problem) -> None:
+    """Let go of what `compiled_slopes` made, such as designs in another order."""
+    problem.cache.pop(Slopes, None)
+
+
+class _Sums:
+    """The compiled sums over a problem's rows, if any kernel has them."""
+
+    def __init__(self, problem: Problem, rows: CompiledRows) -> None:
+        random = random_predictors(problem)
+        assert problem.compiled is not None
+        made = (
+            kernels.row_sums(problem, rows.kernel, random[0] if random else 0)
+            for kernels in problem.compiled.objectives
+        )
+        self.at = next((each for each in made if each is not None), None)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
 
 
 def _levels_independent(problem: Problem) -> bool:
@@ -392,11 +436,23 @@ def _made(problem: Problem) -> CompiledRows | None:
     if found is None:
         return None
     rows, known = CompiledRows(*found, len(problem.predictors)), problem.compiled.known
-    key = rows.origin, type(problem.family)
-    if key not in known:  # a refit is of the same family
+    key = rows.origin, type(problem.family), *_options(problem.family)
+    if key not in known:  # another fit of the same family has found it out
         known[key] = agrees(rows, problem)
         rows.used = False
     return rows if known[key] else None
+
+
+def _options(family: Family) -> Iterator[Any]:
+    """Yield the options of a family that is a dataclass, but not what it keeps of the data."""
+    own: tuple[Any, ...] = fields(family) if is_dataclass(family) else ()
+    for each in own:
+        value = getattr(family, each.name)
+        try:
+            hash(value)
+        except TypeError:  # arrays
+            continue
+        yield value
 
 
 def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | None:
@@ -420,6 +476,11 @@ class WithSecondOpinion(CompiledObjective):
     def function(self) -> CompiledFunction | None:
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
+
+    def information(self, psi: Array) -> Information | None:
+        """Return what the compiled one says."""
+        own = self._compiled
+        return own.information(psi) if isinstance(own, CompiledObjective) else None
 
     def take(self, rows: RowKernel, mode: Array) -> bool:
         """Have the compiled one evaluate another response; the other one is not asked any more."""

@@ -7,11 +7,12 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.approximation import Information, Shortcuts
+from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.covariance import template_slopes
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, RandomTerm
@@ -22,7 +23,7 @@ from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.start import Start, unit_theta
-from interlace_core.records import Array, IntArray
+from interlace_core.records import Array, Information, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -92,6 +93,7 @@ def precondition(
     profiled: slice,
     u: Array,
     shortcuts: Shortcuts | None = None,
+    informed: Callable[[Array], Information | None] | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -103,6 +105,8 @@ def precondition(
         The conditional mode there, or a guess at it; not looked at where rows lie in parts.
     shortcuts : Shortcuts, optional
         The approximation's own.
+    informed : callable, optional
+        From psi to the information there, in compiled code; None for what it has no answer for.
     """
     psi = start.psi
     n_theta = problem.n_theta
@@ -110,8 +114,10 @@ def precondition(
     B = np.zeros((psi.size, n_theta + beta.size))
     sizes = [start.size(problem, index) for index in range(len(problem.terms))]
     sds = [size / _positive(t.sizes) for t, size in zip(problem.terms, sizes, strict=True)]
-    if shortcuts:
-        told = _told(problem, shortcuts.information(psi), sds)
+    ask = shortcuts.information if shortcuts else informed
+    known = None if ask is None else ask(psi)
+    if known is not None or shortcuts:
+        told = _told(problem, known, sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [

@@ -18,11 +18,12 @@ from interlace_core.contract.approximation import (
 )
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.compiled import compiled_slopes, forget_slopes
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.constants import first_coefficients, mean_gram
-from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
+from interlace_core.fitting.exact import NO_PULL, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 
 MAX_ITERATIONS = 25
@@ -90,6 +91,8 @@ def find_start(
     """
     if shortcuts is None:
         beta = (first_coefficients if constants else _fit_coefficients)(problem)
+        if problem.parts is None:
+            forget_slopes(layout_of(problem).problem)
         begun = StartingValues(beta, natural_units(problem, beta))
     else:
         begun = shortcuts.begin()
@@ -217,6 +220,10 @@ class _Slopes:
     @classmethod
     def at(cls, problem: Problem, beta: Array) -> _Slopes:
         rows = layout_of(problem).problem
+        found = compiled_slopes(rows, beta)
+        if found is not None:
+            value = found.value if np.isfinite(found.value) else -np.inf
+            return cls(value, found.gradient, found.information, found.pull <= NO_PULL)
         value, derivatives = _evaluate(rows, beta)
         gradient, information = _gradient_information(rows, derivatives)
         return cls(value, gradient, information, leaves_nothing(derivatives))

@@ -16,6 +16,7 @@ from interlace_core.contract import (
     LinearProducts,
     QuasiNewton,
     RowKernel,
+    Slopes,
 )
 from interlace_kernels import linear, objectives, several
 from interlace_kernels import plan as plans
@@ -68,6 +69,13 @@ class CompiledKernels(Kernels):
         if several.serves_several(layout):
             return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
+
+    def row_sums(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the sums of any rows that are compiled."""
+        found = library()
+        return None if found is None else objectives.RowSums(found, problem, rows, random)
 
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return the plan in C of a structure of several factors."""
