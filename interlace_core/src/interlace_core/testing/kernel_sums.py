@@ -13,6 +13,7 @@ from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import DEFAULT_SETTINGS, Mode, find_mode
 from interlace_core.records import Array, Derivatives
+from interlace_core.registry.registry import default_registry
 from interlace_core.testing.family_sample import Sample
 from interlace_core.testing.verdicts import expect, expect_close
 
@@ -69,8 +70,13 @@ def check_information(kernels: Kernels, sample: Sample) -> None:
         layout = layout_of(problem)
         made = kernels.rows(layout.problem.family, layout.problem.y)
         assert made is not None
-        objective = kernels.objective("laplace", layout, made, DEFAULT_SETTINGS, None)
-        if not isinstance(objective, CompiledObjective) or not layout.log_concave:
+        if not layout.log_concave:
+            return
+        found_by = (
+            kernels.objective(name, layout, made, DEFAULT_SETTINGS, None) for name in _usual()
+        )
+        objective = next((each for each in found_by if each is not None), None)
+        if not isinstance(objective, CompiledObjective):
             return
         theta = np.resize([0.05, 0.01, 0.04], problem.n_theta)
         psi = np.append(theta, np.zeros(problem.n_beta))
@@ -87,6 +93,12 @@ def check_information(kernels: Kernels, sample: Sample) -> None:
                 scale=float(np.max(np.abs(other))),
                 advice="It is that at the conditional mode, with second derivatives of all rows.",
             )  # fmt: skip
+
+
+def _usual() -> list[str]:
+    """Return the approximations that are asked for by one point."""
+    known = (each.cls for each in default_registry().classes("approximation"))
+    return [cls.name for cls in known if cls.serves_nAGQ is not None and 1 in cls.serves_nAGQ]
 
 
 def _hopeful(sample: Sample) -> Sample:
