@@ -91,7 +91,8 @@ class Information:
     Attributes
     ----------
     coefficients : ndarray, shape (n_beta, n_beta)
-        Information about the coefficients with the random effects integrated out.
+        Information about the coefficients with the random effects integrated out; of those that
+        an approximation profiles out nothing need be said.
     effects : list of ndarray, shape (c, L), one per grouping factor
         That about each random effect on the scale of eta, all others known: the diagonal of
         Z'WZ. Factors are in the order of `layout_of(problem).structure.factors`.

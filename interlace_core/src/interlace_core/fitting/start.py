@@ -57,11 +57,18 @@ class Start:
     sizes : sequence of (ndarray, shape (c,), or None), one per term
         Root mean square of what each of its columns moves eta by, where that is known better than
         by `START_SIZE` units.
+    usual : ndarray, shape (n_theta,), or None
+        The theta of effects of these sizes, where it was computed on the way here.
     """
 
     psi: Array
     units: Array
     sizes: Sequence[Array | None] = ()
+    usual: Array | None = None
+
+    def usual_theta(self, term: RandomTerm, place: slice, size: Array) -> Array:
+        """Return the theta of a term of the problem whose columns have such sizes."""
+        return unit_theta(term, size) if self.usual is None else self.usual[place]
 
     def size(self, problem: Problem, term: int) -> Array:
         """Return what each column of a term moves eta by, in root mean square, shape (c,)."""
@@ -101,6 +108,7 @@ def find_start(
         zip(problem.terms, problem.theta_slices(), strict=True)
     ):  # fmt: skip
         start.psi[place] = unit_theta(term, start.size(problem, index))
+    start = replace(start, usual=start.psi[: problem.n_theta].copy())
     return start if given is None else replace(start, psi=given(start.psi))
 
 

@@ -113,10 +113,14 @@ class Registry:
         that another family of the same name is not taken for it. One made of other families is
         served where those are.
         """
-        known = self.found_out(family)
-        if Compiled not in known:
-            known[Compiled] = self._compiled(family)
-        found: Compiled | None = known[Compiled]
+        built = [kernels for kernels in self._kernels() if kernels.build]
+        known, key = (
+            self.found_out(family),
+            (Compiled, *((each.name, each.build) for each in built)),
+        )
+        if key not in known:
+            known[key] = self._compiled(family, built)
+        found: Compiled | None = known[key]
         if found is not None:
             for key in [key for key, agrees in found.known.items() if not agrees]:
                 del found.known[key]  # who fits the model anew is told again
@@ -137,8 +141,7 @@ class Registry:
             self._found_out.clear()
         return self._found_out.setdefault(key, {})
 
-    def _compiled(self, family: Family) -> Compiled | None:
-        built = [kernels for kernels in self._kernels() if kernels.build]
+    def _compiled(self, family: Family, built: list[Kernels]) -> Compiled | None:
         if not built and type(family).row_kernel is Family.row_kernel:
             return None
         rows = tuple(kernels for kernels in built if self._joined(kernels, family))
