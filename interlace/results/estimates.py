@@ -207,13 +207,13 @@ class Estimates(FittedModel):
     def params_of(self, parameter: int | str) -> pd.Series:
         """Return the coefficients of one distributional parameter (index, name or role)."""
         found = self.coefficients[self.parameter_index(parameter)]
-        return pd.Series(found.estimates.copy(), index=index_of(found.names), dtype=float)
+        return pd.Series(found.estimates.copy(), index=index_of(found.names))
 
     def bse_of(self, parameter: int | str) -> pd.Series:
         """Return the standard errors of one distributional parameter's coefficients."""
         found = self.coefficients[self.parameter_index(parameter)]
         errors = self.fit.standard_errors()[found.place]
-        return pd.Series(errors, index=index_of(found.names), dtype=float)
+        return pd.Series(errors, index=index_of(found.names))
 
     def parameter_index(self, parameter: int | str) -> int:
         """Return the index of a distributional parameter given by index, name or role."""

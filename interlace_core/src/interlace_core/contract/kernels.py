@@ -250,6 +250,7 @@ class Kernels(ABC):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
 
@@ -269,6 +270,9 @@ class Kernels(ABC):
         longest : ndarray, shape (m,)
             Largest entries of a step in z: a search that goes further at once may land where the
             function has another valley, or no meaning.
+        first : (float, ndarray of shape (n_psi,)), optional
+            Value and gradient in psi at the origin, where they are known: the function need not be
+            asked for them, and no evaluation of it is counted.
         """
         return None
 

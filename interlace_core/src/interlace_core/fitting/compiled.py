@@ -74,11 +74,15 @@ def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None
     if objective.limit is not None:
         left = max(objective.limit - tally.n_evaluations, 1)
         rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
+    known, first = objective.seen(coordinates.origin), None
+    if known is not None and known.status is Status.OK:
+        first = known.value - served.raised, known.gradient
     for kernels in served.compiled.searches:
         floor = served.floor - served.raised
         found = kernels.search(
-            served.function, rule, coordinates.origin, coordinates.B, floor, coordinates.longest()
-        )
+            served.function, rule, coordinates.origin, coordinates.B, floor,
+            coordinates.longest(), first,
+        )  # fmt: skip
         if found is None:
             continue
         raised = served.raised

@@ -105,12 +105,12 @@ def _differences(
 
 
 def _is_above(H: Array, least: float, free: BoolArray) -> bool:
-    """Return whether all curvatures over the free coordinates are larger; if none is free, False.
+    """Return whether all curvatures over the free coordinates are larger.
 
     As Cholesky's factor tells, in a fraction of the time of eigenvalues.
     """
     block = H if free.all() else H[np.ix_(free, free)]
-    if not block.size or not np.all(np.isfinite(block)):
+    if not np.all(np.isfinite(block)):
         return False
     try:
         np.linalg.cholesky(block - least * np.eye(len(block)))

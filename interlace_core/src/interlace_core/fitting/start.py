@@ -324,9 +324,11 @@ def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[A
 
 def _newton_step(gradient: Array, information: Array, damping: float) -> tuple[Array, float]:
     """Return an ascent step and half its predicted gain; damped until positive definite."""
-    scale = np.diag(np.abs(np.diag(information)) + 1e-10)
     while damping < 1e12:
-        _, step, failed = lapack.dposv(information + damping * scale, gradient)
+        damped = information
+        if damping:
+            damped = information + damping * np.diag(np.abs(np.diag(information)) + 1e-10)
+        _, step, failed = lapack.dposv(damped, gradient)
         if failed:
             damping = max(10.0 * damping, 1e-3)
             continue

@@ -114,13 +114,11 @@ class Registry:
         served where those are.
         """
         built = [kernels for kernels in self._kernels() if kernels.build]
-        known, key = (
-            self.found_out(family),
-            (Compiled, *((each.name, each.build) for each in built)),
-        )
-        if key not in known:
-            known[key] = self._compiled(family, built)
-        found: Compiled | None = known[key]
+        known = self.found_out(family)
+        builds = (Compiled, *((each.name, each.build) for each in built))
+        if builds not in known:
+            known[builds] = self._compiled(family, built)
+        found: Compiled | None = known[builds]
         if found is not None:
             for key in [key for key, agrees in found.known.items() if not agrees]:
                 del found.known[key]  # who fits the model anew is told again

@@ -98,12 +98,13 @@ class CompiledKernels(Kernels):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of the compiled search."""
         found = library()
         if found is None:
             return None
-        return searches.search(found, function, rule, origin, B, floor, longest)
+        return searches.search(found, function, rule, origin, B, floor, longest, first)
 
     def at_each(
         self, function: CompiledFunction, psi: Array
