@@ -20,6 +20,7 @@ from interlace.data.levels import (
     check_levels,
     column_code,
 )
+from interlace.data.moments import Moments
 from interlace.data.numbers_shown import refuse_unshown_numbers
 from interlace.data.points import TermColumns, term_columns
 from interlace.data.rank import advice_on_columns, refuse_far_factors
@@ -245,7 +246,7 @@ class _Assembly:
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
             if parameter.role == "dispersion" and not self.all_columns:
-                refuse_far_factors(design.X, design.encoder.names, parameter.name)
+                refuse_far_factors(Moments.of(design.X), design.encoder.names, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
         values = [self._offset_term(each) for each in part.offsets]
         values += [] if offset is None else [vector_values(offset, "offset", self.frame, self.rows)]

@@ -46,6 +46,7 @@ from interlace_core.contract.kernels import (
     CompiledObjective,
     Kernels,
     LinearProducts,
+    LinearResponses,
     Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
@@ -84,6 +85,7 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Derivatives,
@@ -109,10 +111,10 @@ __all__ = [
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
-    "Slopes", "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation",
-    "Information", "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm",
-    "Relation", "Response",
+    "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
+    "LinearProducts", "LinearResponses", "Slopes",
+    "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
+    "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
     "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
     "IntArray", "correlation_root",

@@ -11,6 +11,7 @@ from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.records import (
     Array,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Evaluation,
@@ -77,6 +78,25 @@ class Slopes:
     pull: float
 
 
+@dataclass(frozen=True)
+class LinearResponses:
+    """Of other responses, what takes the place of the last columns of `LinearProducts`.
+
+    Attributes
+    ----------
+    Zs : sequence of ndarray, shape (count, c, L), one per factor
+        Z'w r, r each response less its weighted least-squares fit without random effects.
+    SS : ndarray, shape (count, p + 1)
+        [Q r]'w r.
+    beta : ndarray, shape (count, p)
+        Coefficients of these fits.
+    """
+
+    Zs: Sequence[Array]
+    SS: Array
+    beta: Array
+
+
 class CompiledObjective(ABC):
     """An objective in compiled code, as a function in Python and, where it is one, in C."""
 
@@ -85,18 +105,29 @@ class CompiledObjective(ABC):
         """The same as a function of psi in C, for a compiled search; None, the default, if none."""
         return None
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Evaluate another response of the model from now on; say whether that can be done.
+    def take(
+        self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
+    ) -> bool:
+        """Evaluate the first of other responses of the model from now on; say if that can be done.
 
-        Refits to many responses then make no objective for each. By default it cannot.
+        `CompiledFunction.turn` then goes from one to the other: refits to many responses make no
+        objective for each. By default it cannot.
 
         Parameters
         ----------
         rows : RowKernel
-            Of the same family and as many rows, in the same order.
+            Of the same family, `count` times as many rows: in the order of the layout, one response
+            after the other.
         mode : ndarray, shape (q,)
-            Where the next search for the mode begins.
+            Where the search for the mode begins, for each of them.
+        count : int
+        weights : ndarray, shape (count * n,), or None
+            That take the place of those of the rows; None where they stay.
         """
+        return False
+
+    def take_linear(self, responses: LinearResponses) -> bool:
+        """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
         return False
 
     def information(self, psi: Array) -> Information | None:
@@ -273,6 +304,35 @@ class Kernels(ABC):
         first : (float, ndarray of shape (n_psi,)), optional
             Value and gradient in psi at the origin, where they are known: the function need not be
             asked for them, and no evaluation of it is counted.
+        """
+        return None
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return where searches for the minimum ended, one for each response of the function.
+
+        Each is that of `search`, from z = 0, and what it would return None for has no end. None,
+        the default, if that is not built. Each answer is the same whatever responses were before.
+
+        Parameters
+        ----------
+        function : CompiledFunction
+            With a `turn`.
+        count : int
+            Responses that its objective took.
+        rule, origin, B, floor, longest
+            As for `search`.
+        step : float
+            Half-width of the differences in z that make Hessians; 0 where none are wanted.
         """
         return None
 

@@ -15,10 +15,16 @@ from typing import Any
 import numpy as np
 
 from interlace_core.contract.family import Family
-from interlace_core.contract.kernels import CompiledObjective, LinearProducts, Slopes
+from interlace_core.contract.kernels import (
+    CompiledObjective,
+    LinearProducts,
+    LinearResponses,
+    Slopes,
+)
 from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.kernel_guard import agrees
 from interlace_core.engine.layout import FACTORISED, layout_of
+from interlace_core.engine.responses import Respond, by_products, by_rows
 from interlace_core.records import (
     Array,
     CompiledFunction,
@@ -103,7 +109,7 @@ def compiled_objective(
         made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_rows(layout, problem))
     return otherwise()
 
 
@@ -112,6 +118,7 @@ def compiled_linear(
     products: LinearProducts,
     restricted: bool,
     otherwise: Callable[[], Callable[[Array], Evaluation]],
+    products_of: Callable[[Array], LinearResponses | None],
 ) -> Callable[[Array], Evaluation]:
     """Return the objective of a linear mixed model, compiled where some kernel serves it.
 
@@ -124,6 +131,8 @@ def compiled_linear(
         Whether it is the restricted likelihood.
     otherwise : callable
         Returns the objective without compiled code.
+    products_of : callable
+        Returns the products of other responses, shape (count, n), with rows as given; or None.
     """
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms:
@@ -135,7 +144,7 @@ def compiled_linear(
         made = each.linear_objective(layout, products, restricted)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_products(products_of))
     return otherwise()
 
 
@@ -462,14 +471,24 @@ def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | N
 
 
 class WithSecondOpinion(CompiledObjective):
-    """A compiled objective, and the one without where it does not succeed."""
+    """A compiled objective, and the one without where it does not succeed.
+
+    Parameters
+    ----------
+    compiled : callable
+    otherwise : callable
+        Returns the one without.
+    respond : callable
+        Has the compiled one take other responses.
+    """
 
     def __init__(
         self,
         compiled: Callable[[Array], Evaluation],
         otherwise: Callable[[], Callable[[Array], Evaluation]],
+        respond: Respond,
     ) -> None:
-        self._compiled, self._otherwise = compiled, otherwise
+        self._compiled, self._otherwise, self._respond = compiled, otherwise, respond
         self._second: Callable[[Array], Evaluation] | None = None
 
     @property
@@ -482,12 +501,29 @@ class WithSecondOpinion(CompiledObjective):
         own = self._compiled
         return own.information(psi) if isinstance(own, CompiledObjective) else None
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Have the compiled one evaluate another response; the other one is not asked any more."""
-        own = isinstance(self._compiled, CompiledObjective) and self._compiled.take(rows, mode)
-        if own:
+    def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
+        """Have the compiled one evaluate other responses; the other one is not asked any more.
+
+        Parameters
+        ----------
+        mode : ndarray, shape (q,)
+            Where the search for the mode begins, for each of them.
+        responses : ndarray, shape (count, n) or (count, n, columns)
+            With rows as given.
+        weights : ndarray, shape (count, n), or None
+            That take the place of the problem's; None where these stay.
+
+        Returns
+        -------
+        ndarray, shape (count,), or None
+            What the value of each is higher by; None if it cannot.
+        """
+        if not isinstance(self._compiled, CompiledObjective):
+            return None
+        raised = self._respond(self._compiled, mode, responses, weights)
+        if raised is not None:
             self._second = _no_value
-        return own
+        return raised
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""

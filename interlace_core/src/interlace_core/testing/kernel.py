@@ -77,6 +77,7 @@ def kernel_checks(
         "a slot is the same alone": partial(_check_alone, offered, case),
         "blocks change nothing": partial(_check_blocks, offered, case),
         "constant predictors change nothing": partial(_check_constant, offered, case),
+        "rows of several responses": partial(_check_several, offered, case),
     }
     if type(offered).row_sums is not Kernels.row_sums:
         checks["sums are those of the rows"] = partial(_check_sums, offered, case)
@@ -187,6 +188,22 @@ def _check_sums(kernels: Kernels, case: FamilyCase) -> None:
 
 def _check_information(kernels: Kernels, case: FamilyCase) -> None:
     check_information(kernels, case.sample)
+
+
+def _check_several(kernels: Kernels, case: FamilyCase) -> None:
+    """Require of several responses, one after the other, what is asked of each by itself."""
+    family, y = case.sample.family, case.sample.y
+    each = [kernels.rows(family.bind_part(part), part) for part in (y, y[::-1].copy())]
+    both = np.concatenate([y, y[::-1]])
+    together = kernels.rows(family.bind_part(both), both)
+    assert together is not None and each[0] is not None and each[1] is not None
+    columns = np.concatenate([part.columns for part in each if part is not None])
+    expect(
+        np.array_equal(together.columns, columns) and together.address == each[0].address,
+        "the columns of each response, one after the other",
+        "others",
+        "What a row's columns hold depends on its row alone: refits take many responses at once.",
+    )
 
 
 def _agree(kernels: Kernels, sample: Sample) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from interlace_core.contract import Array, LinearProducts, Predictor, Problem
+from interlace_core.contract import Array, LinearProducts, LinearResponses, Predictor, Problem
 from interlace_core.engine import (
     Blocks,
     Layout,
@@ -97,6 +97,34 @@ class CrossProducts:
             self.A, self.Zs, self.SS, self.R, self.beta, self.n, self.log_weights,
             self.estimates_sigma,
         )  # fmt: skip
+
+    def responses(self, responses: Array) -> LinearResponses | None:
+        """Return what depends on other responses, shape (count, n) with rows as given.
+
+        None where rows were taken together.
+        """
+        layout, problem = self.layout, self.layout.problem
+        if layout.groups is not None:
+            return None
+        mean, w = problem.predictors[0], precisions(problem)
+        y = responses if layout.order is None else responses[:, layout.order]
+        inverse = solve_triangular(self.R, np.eye(len(self.R))) if len(self.R) else self.R
+        Q = mean.X @ inverse
+        weighted = Q if w is None else Q * w[:, None]
+        fixed, structure = mean.offset + mean.X @ self.beta, layout.structure
+        Zs, SS, beta = [], [], []
+        for each in y:  # one by one: products of many at once round otherwise than those of few
+            # from what the known coefficients leave, so that nothing large cancels
+            r = each - fixed
+            moved = r @ weighted
+            r -= Q @ moved
+            own = scaled(r, w, None)
+            Zs.append(scatter(structure, dict.fromkeys(structure.random_predictors, own)))
+            SS.append(np.append(r @ weighted, r @ (r if own is None else own)))
+            beta.append(self.beta + inverse @ moved)
+        return LinearResponses(
+            [np.stack(parts) for parts in zip(*Zs, strict=True)], np.stack(SS), np.stack(beta)
+        )
 
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.

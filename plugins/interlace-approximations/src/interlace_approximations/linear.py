@@ -123,8 +123,9 @@ class MaximumLikelihood(Approximation):
             return RowObjective(layout_of(problem), self.restricted)
         data = cross_products_of(problem)
         return compiled_linear(
-            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
-        )
+            problem, data.record(), self.restricted,
+            lambda: LinearObjective(data, self.restricted), data.responses,
+        )  # fmt: skip
 
     def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
         """Return the second derivatives from cross-products, where these serve."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from interlace_core.contract import (
     Array,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Evaluation,
@@ -105,6 +106,23 @@ class CompiledKernels(Kernels):
         if found is None:
             return None
         return searches.search(found, function, rule, origin, B, floor, longest, first)
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return the ends of compiled searches for many responses."""
+        found = library()
+        if found is None:
+            return None
+        return searches.search_each(found, function, count, rule, origin, B, floor, longest, step)
 
     def at_each(
         self, function: CompiledFunction, psi: Array
