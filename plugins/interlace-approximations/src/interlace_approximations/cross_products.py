@@ -108,7 +108,7 @@ class CrossProducts:
             return None
         mean, w = problem.predictors[0], precisions(problem)
         y = responses if layout.order is None else responses[:, layout.order]
-        inverse = solve_triangular(self.R, np.eye(len(self.R))) if len(self.R) else self.R
+        inverse = _solved(self.R, np.eye(len(self.R))) if len(self.R) else self.R
         Q = mean.X @ inverse
         weighted = Q if w is None else Q * w[:, None]
         fixed, structure = mean.offset + mean.X @ self.beta, layout.structure
