@@ -57,8 +57,8 @@ class Spoilt(type(KERNELS)):
     def __init__(self, part):
         object.__setattr__(self, "part", part)
 
-    def row_sums(self, problem, rows, random):
-        sums = super().row_sums(problem, rows, random)
+    def slopes(self, problem, rows, random):
+        sums = super().slopes(problem, rows, random)
         part = self.part
         return lambda beta: replace(found := sums(beta), **{part: getattr(found, part) * 1.000001})
 

@@ -105,7 +105,26 @@ class Spoilt(CompiledKernels):
         return replace(found, profiled=replace(found.profiled, values=found.profiled.values + 1e-6))
 
 
+class Unweighted(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, weights=None))
+
+
+class Regular(CompiledKernels):
+    def products(self, rows):
+        factors = tuple((np.sort(codes), L, z) for codes, L, z in rows.factors)
+        return super().products(replace(rows, factors=factors))
+
+
+class Unmoved(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, offset=np.zeros(len(rows.y))))
+
+
 TWINS = [
+    (Unweighted(), "sums over rows and levels"),
+    (Regular(), "sums over rows and levels"),
+    (Unmoved(), "sums over rows and levels"),
     (Turned(), "a search finds the minimum"),
     (Miscounts(), "a search finds the minimum"),
     (Bottomless(), "a search leaves to others what it cannot judge"),

@@ -45,8 +45,11 @@ from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
     Kernels,
+    LevelSums,
     LinearProducts,
     LinearResponses,
+    RowColumns,
+    RowSums,
     Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
@@ -112,7 +115,7 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
-    "LinearProducts", "LinearResponses", "Slopes",
+    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

@@ -16,6 +16,7 @@ from interlace_core.records import (
     CompiledPath,
     Evaluation,
     Information,
+    IntArray,
     RowKernel,
 )
 
@@ -76,6 +77,62 @@ class Slopes:
     gradient: Array
     information: Array
     pull: float
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """The columns of a linear model by row, in any order of the rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    y, offset : ndarray, shape (n,)
+    beta : ndarray, shape (p,)
+        That make the residuals `r = y - offset - X beta`.
+    weights : ndarray, shape (n,), or None
+        Of each row; 1 if None.
+    factors : tuple of (ndarray of intp, shape (n,), int, tuple)
+        Level of each row, number of levels, and the columns of effects, (n,) each, None for a
+        column of ones.
+    """
+
+    X: Array
+    y: Array
+    offset: Array
+    beta: Array
+    weights: Array | None
+    factors: tuple[tuple[IntArray, int, tuple[Array | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Sums of products over the rows of each level of a factor.
+
+    Attributes
+    ----------
+    A : ndarray, shape (c, c, L)
+        Z'wZ.
+    Zs : ndarray, shape (c, p + 1, L)
+        Z'w[X r].
+    """
+
+    A: Array
+    Zs: Array
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of products of the columns of a linear model.
+
+    Attributes
+    ----------
+    SS : ndarray, shape (p + 1, p + 1)
+        [X r]'w[X r].
+    levels : tuple of LevelSums, one per factor
+    """
+
+    SS: Array
+    levels: tuple[LevelSums, ...]
 
 
 @dataclass(frozen=True)
@@ -219,7 +276,7 @@ class Kernels(ABC):
         """
         return None
 
-    def row_sums(
+    def slopes(
         self, problem: Any, rows: RowKernel, random: int
     ) -> Callable[[Array], Slopes | None] | None:
         """Return the model without random effects as a function of its coefficients, or None.
@@ -253,6 +310,18 @@ class Kernels(ABC):
         Returns
         -------
         engine.Plan, or None
+        """
+        return None
+
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return sums over the rows of a linear model and over those of each level, or None.
+
+        By one pass over the rows, which are in any order. None, the default, where that is not
+        built, or does not serve. Sums have the accuracy of those of blocks of a few hundred rows.
+
+        Parameters
+        ----------
+        rows : RowColumns
         """
         return None
 

@@ -19,6 +19,8 @@ from interlace_core.contract.kernels import (
     CompiledObjective,
     LinearProducts,
     LinearResponses,
+    RowColumns,
+    RowSums,
     Slopes,
 )
 from interlace_core.contract.problem import Problem, random_predictors
@@ -113,6 +115,22 @@ def compiled_objective(
     return otherwise()
 
 
+def compiled_products(problem: Problem, rows: RowColumns) -> RowSums | None:
+    """Return sums over the rows of a linear model by the first kernel that serves, else None.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose compiled code is asked.
+    rows : RowColumns
+    """
+    for each in problem.compiled.objectives if problem.compiled is not None else ():
+        found = each.products(rows)
+        if found is not None:
+            return found
+    return None
+
+
 def compiled_linear(
     problem: Problem,
     products: LinearProducts,
@@ -137,7 +155,7 @@ def compiled_linear(
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms:
         return otherwise()
-    layout = layout_of(problem)
+    layout = layout_of(problem, rows="any")
     if not _levels_independent(problem):
         return otherwise()
     for each in kernels:
@@ -180,7 +198,7 @@ class _Sums:
         random = random_predictors(problem)
         assert problem.compiled is not None
         made = (
-            kernels.row_sums(problem, rows.kernel, random[0] if random else 0)
+            kernels.slopes(problem, rows.kernel, random[0] if random else 0)
             for kernels in problem.compiled.objectives
         )
         self.at = next((each for each in made if each is not None), None)
@@ -194,7 +212,8 @@ def _levels_independent(problem: Problem) -> bool:
 
     Of such a one no kernel knows.
     """
-    return all(each.independent for each in layout_of(problem, chains=True).structure.factors)
+    layout = layout_of(problem, chains=True, rows="any")
+    return all(each.independent for each in layout.structure.factors)
 
 
 SEARCHED = "compiled search"
@@ -206,7 +225,7 @@ def kernel_words(problem: Problem) -> str:
     if WithSecondOpinion in problem.cache:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
-    inner = layout_of(problem).problem
+    inner = layout_of(problem, rows="any").problem
     kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     factorised = inner.cache.get(FACTORISED)

@@ -79,7 +79,7 @@ def kernel_checks(
         "constant predictors change nothing": partial(_check_constant, offered, case),
         "rows of several responses": partial(_check_several, offered, case),
     }
-    if type(offered).row_sums is not Kernels.row_sums:
+    if type(offered).slopes is not Kernels.slopes:
         checks["sums are those of the rows"] = partial(_check_sums, offered, case)
     if type(offered).objective is not Kernels.objective:
         checks["information at the mode"] = partial(_check_information, offered, case)

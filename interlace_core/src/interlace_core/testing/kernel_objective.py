@@ -1,4 +1,4 @@
-"""The conformance checks of a compiled search, of differences, and of linear models' likelihood."""
+"""The conformance checks of a compiled search, differences, and linear models' sums and values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from interlace_core.contract.kernels import (
     Kernels,
     LinearProducts,
     LinearResponses,
+    RowColumns,
 )
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
@@ -33,8 +34,8 @@ def kernel_objective_checks(
 ) -> Checks:
     """Return the checks of what kernels offer beside rows, as pairs of name and callable.
 
-    Of `search`, `search_each`, `at_each` and `linear_objective`, each where it is overridden; no
-    pairs where no library was built.
+    Of `search`, `search_each`, `at_each`, `products` and `linear_objective`, each where it is
+    overridden; no pairs where no library was built.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def kernel_objective_checks(
             checks["searches of many responses are those of each"] = partial(_check_each, offered)
         if kind.at_each is not Kernels.at_each:
             checks["points are evaluated one by one"] = partial(_check_at_each, offered)
+        if kind.products is not Kernels.products:
+            checks["sums over rows and levels"] = partial(_check_products, offered)
         if kind.linear_objective is not Kernels.linear_objective:
             for restricted, word in ((False, "likelihood"), (True, "restricted likelihood")):
                 checks[f"{word} of linear models"] = partial(_check_linear, offered, restricted)
@@ -251,6 +254,40 @@ def _check_at_each(kernels: Kernels) -> None:
             what=f"value, gradient and profiled entries at point {i}", tol=1e-12, scale=1.0,
             advice="A row of each array for each point.",
         )  # fmt: skip
+
+
+def _check_products(kernels: Kernels) -> None:
+    """Hold sums against products of all columns, with rows in no order and columns with strides."""
+    rng = np.random.default_rng(20)
+    served = 0
+    for n, p, weighted in ((3, 0, False), (257, 1, True), (1000, 9, False), (1300, 3, True)):
+        X, Z = rng.normal(size=(n, p)), rng.normal(size=(n, 3))
+        y, beta = rng.normal(size=n), rng.normal(size=p)
+        offset = np.broadcast_to(0.5, n) if p == 1 else rng.normal(size=n)
+        w = rng.uniform(0.5, 2.0, n) if weighted else None
+        codes = [rng.permutation(np.arange(n) % L) for L in (min(n, 90), 2)]
+        factors = (codes[0], min(n, 90), (None, Z[:, 0])), (codes[1], 2, (Z[:, 2],))
+        found = kernels.products(RowColumns(X, y, offset, beta, w, factors))
+        if found is None:
+            continue
+        served += 1
+        S = np.column_stack([X, y - offset - X @ beta])
+        wS = S if w is None else S * w[:, None]
+        pairs = [("sums over all rows", found.SS, S.T @ wS)]
+        for (level, L, columns), own in zip(factors, found.levels, strict=True):
+            z = np.array([np.ones(n) if each is None else each for each in columns])
+            here = np.equal.outer(np.arange(L), level).astype(float)
+            zw = z if w is None else z * w
+            pairs += [
+                ("Z'wZ of each level", own.A, np.einsum("an,bn,ln->abl", zw, z, here)),
+                ("Z'w[X r] of each level", own.Zs, np.einsum("an,nj,ln->ajl", zw, S, here)),
+            ]
+        for what, one, other in pairs:
+            expect_close(
+                one, other, what=f"{what}, of {n} rows and {p} columns,", tol=1e-12, scale=float(n),
+                advice="Rows are in any order; a column may be every second number, or one number.",
+            )  # fmt: skip
+    expect(served > 0, "sums of some rows", None, "Serve a few columns and effects.")
 
 
 def _check_linear(kernels: Kernels, restricted: bool) -> None:

@@ -38,7 +38,7 @@ def check_sums(kernels: Kernels, sample: Sample) -> None:
     for problem in (_problem(whole, 1), _problem(whole, COPIES), _problem(_constant(whole), 2)):
         made = kernels.rows(problem.family, problem.y)
         assert made is not None
-        slopes = kernels.row_sums(problem, made, 0)
+        slopes = kernels.slopes(problem, made, 0)
         if slopes is None:
             return
         beta = 0.01 * np.cos(np.arange(problem.n_beta))

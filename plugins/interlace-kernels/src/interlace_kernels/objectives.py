@@ -182,7 +182,7 @@ class LevelObjective(ModeObjective):
         return Information(coefficients, [effects])
 
 
-class RowSums:
+class RowSlopes:
     """The model without random effects as sums over rows.
 
     Parameters
@@ -196,7 +196,7 @@ class RowSums:
     """
 
     def __init__(self, library: Library, problem: Any, rows: RowKernel, random: int) -> None:
-        self._call, P = library.handle.ik_row_sums, problem.n_beta
+        self._call, P = library.handle.ik_slopes, problem.n_beta
         ld = leading_dimension(BLOCK_ROWS)
         self._model = RowModel(problem, rows, random, ld, 1, BLOCK_ROWS)
         self._constant = 0.0 if problem.constants is None else float(np.sum(problem.constants))

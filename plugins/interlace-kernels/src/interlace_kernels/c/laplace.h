@@ -43,7 +43,7 @@ IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *b
 
 /* The model without random effects: log-likelihood, gradient, information (P x P) and the largest
  * squared slope of a row in the first predictor, relative to its curvature. No levels are needed. */
-IK_EXPORT int32_t ik_row_sums(const ik_model *m, const double *beta, double *value,
+IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value,
                               double *gradient, double *information, double *pull);
 
 /* At the mode, X'WX - X'WZT H^-1 T'Z'WX over all coefficients and the diagonal of Z'WZ, c x G by

@@ -79,7 +79,7 @@ static double largest_pull(const block *b, double most)
     return most;
 }
 
-IK_EXPORT int32_t ik_row_sums(const ik_model *m, const double *beta, double *value,
+IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value,
                               double *gradient, double *information, double *pull)
 {
     const int64_t K = m->K, P = coefficients(m);
