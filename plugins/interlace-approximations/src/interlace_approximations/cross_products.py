@@ -260,7 +260,7 @@ def _root_of(gram: Array) -> Array | None:
     if not np.all(size > 0.0):
         return None
     try:
-        unit = np.linalg.cholesky(gram / size / size[:, None]).T
+        unit = np.asarray(np.linalg.cholesky(gram / size / size[:, None]).T, dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
     if len(unit) and np.max(np.abs(_solved(unit, np.eye(len(unit))))) > LARGEST_INVERSE:
