@@ -15,6 +15,8 @@ from interlace_core.records import (
     CompiledFunction,
     CompiledPath,
     Evaluation,
+    Information,
+    IntArray,
     RowKernel,
 )
 
@@ -52,6 +54,85 @@ class LinearProducts:
     n: int
     log_weights: float
     estimates_sigma: bool
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The model without random effects at some coefficients, as sums over its rows.
+
+    Attributes
+    ----------
+    value : float
+        The log-likelihood.
+    gradient : ndarray, shape (n_beta,)
+        X_k' l_k of each predictor k.
+    information : ndarray, shape (n_beta, n_beta)
+        With blocks -X_k' l_kl X_l.
+    pull : float
+        The largest squared slope of a row in the first predictor, relative to its curvature;
+        infinite where that is 0, or no number.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    pull: float
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """The columns of a linear model by row, in any order of the rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    y, offset : ndarray, shape (n,)
+    beta : ndarray, shape (p,)
+        That make the residuals `r = y - offset - X beta`.
+    weights : ndarray, shape (n,), or None
+        Of each row; 1 if None.
+    factors : tuple of (ndarray of intp, shape (n,), int, tuple)
+        Level of each row, number of levels, and the columns of effects, (n,) each, None for a
+        column of ones.
+    """
+
+    X: Array
+    y: Array
+    offset: Array
+    beta: Array
+    weights: Array | None
+    factors: tuple[tuple[IntArray, int, tuple[Array | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Sums of products over the rows of each level of a factor.
+
+    Attributes
+    ----------
+    A : ndarray, shape (c, c, L)
+        Z'wZ.
+    Zs : ndarray, shape (c, p + 1, L)
+        Z'w[X r].
+    """
+
+    A: Array
+    Zs: Array
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of products of the columns of a linear model.
+
+    Attributes
+    ----------
+    SS : ndarray, shape (p + 1, p + 1)
+        [X r]'w[X r].
+    levels : tuple of LevelSums, one per factor
+    """
+
+    SS: Array
+    levels: tuple[LevelSums, ...]
 
 
 @dataclass(frozen=True)
@@ -105,6 +186,14 @@ class CompiledObjective(ABC):
     def take_linear(self, responses: LinearResponses) -> bool:
         """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
         return False
+
+    def information(self, psi: Array) -> Information | None:
+        """Return how much the rows tell at psi, at the conditional mode there.
+
+        X'WX - X'WZ Lambda H^-1 Lambda'Z'WX and the diagonal of Z'WZ. None, the default, if that is
+        not built or the mode is not found: it is then computed without compiled code.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
@@ -187,6 +276,24 @@ class Kernels(ABC):
         """
         return None
 
+    def slopes(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the model without random effects as a function of its coefficients, or None.
+
+        Called once per problem, where rows are independent, and then a few times per fit. It
+        returns None where there is no value: it is then computed without compiled code.
+
+        Parameters
+        ----------
+        problem : Problem
+            With its rows in the order of `rows`.
+        rows : RowKernel
+        random : int
+            The first predictor with random effects; 0 if there is none.
+        """
+        return None
+
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return a way to factorise H in compiled code, None where it does not serve.
 
@@ -203,6 +310,18 @@ class Kernels(ABC):
         Returns
         -------
         engine.Plan, or None
+        """
+        return None
+
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return sums over the rows of a linear model and over those of each level, or None.
+
+        By one pass over the rows, which are in any order. None, the default, where that is not
+        built, or does not serve. Sums have the accuracy of those of blocks of a few hundred rows.
+
+        Parameters
+        ----------
+        rows : RowColumns
         """
         return None
 
@@ -231,6 +350,7 @@ class Kernels(ABC):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
 
@@ -250,6 +370,9 @@ class Kernels(ABC):
         longest : ndarray, shape (m,)
             Largest entries of a step in z: a search that goes further at once may land where the
             function has another valley, or no meaning.
+        first : (float, ndarray of shape (n_psi,)), optional
+            Value and gradient in psi at the origin, where they are known: the function need not be
+            asked for them, and no evaluation of it is counted.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""The conformance checks of a compiled search, of differences, and of linear models' likelihood."""
+"""The conformance checks of a compiled search, differences, and linear models' sums and values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from interlace_core.contract.kernels import (
     Kernels,
     LinearProducts,
     LinearResponses,
+    RowColumns,
 )
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
@@ -33,8 +34,8 @@ def kernel_objective_checks(
 ) -> Checks:
     """Return the checks of what kernels offer beside rows, as pairs of name and callable.
 
-    Of `search`, `search_each`, `at_each` and `linear_objective`, each where it is overridden; no
-    pairs where no library was built.
+    Of `search`, `search_each`, `at_each`, `products` and `linear_objective`, each where it is
+    overridden; no pairs where no library was built.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def kernel_objective_checks(
             checks["searches of many responses are those of each"] = partial(_check_each, offered)
         if kind.at_each is not Kernels.at_each:
             checks["points are evaluated one by one"] = partial(_check_at_each, offered)
+        if kind.products is not Kernels.products:
+            checks["sums over rows and levels"] = partial(_check_products, offered)
         if kind.linear_objective is not Kernels.linear_objective:
             for restricted, word in ((False, "likelihood"), (True, "restricted likelihood")):
                 checks[f"{word} of linear models"] = partial(_check_linear, offered, restricted)
@@ -61,11 +64,12 @@ def kernel_objective_checks(
 
 def _searched(
     kernels: Kernels, bowl: Bowl, origin: Array, *, most: int = 200, floor: float = -np.inf,
-    longest: float = 2.0,
+    longest: float = 2.0, known: bool = False,
 ) -> CompiledPath | None:  # fmt: skip
     m = len(bowl.minimum)
-    rule = QuasiNewton(1e-6, 0.0, most)
-    return kernels.search(bowl.function, rule, origin, _turned(m), floor, np.full(m, longest))
+    rule, first = QuasiNewton(1e-6, 0.0, most), bowl.at(origin) if known else None
+    longest_steps = np.full(m, longest)
+    return kernels.search(bowl.function, rule, origin, _turned(m), floor, longest_steps, first)
 
 
 def _turned(m: int) -> Array:
@@ -137,8 +141,22 @@ def _found(path: CompiledPath | None) -> CompiledPath:
     return path
 
 
+def _check_first(kernels: Kernels) -> None:
+    """Require the same path where the first point is known, without an evaluation of it."""
+    whole, shorter = Bowl.of(3), Bowl.of(3)
+    found = _found(_searched(kernels, whole, np.zeros(3)))
+    again = _found(_searched(kernels, shorter, np.zeros(3), known=True))
+    same = len(shorter.points) == len(whole.points) - 1 == again.n_evaluations
+    expect(
+        same and np.array_equal(found.z, again.z) and np.array_equal(found.path[1:], again.path),
+        "the same path from a point that is known, less one evaluation", again,
+        "`first` has its value and its gradient in psi.",
+    )  # fmt: skip
+
+
 _SEARCH: dict[str, Callable[[Kernels], None]] = {
     "a search finds the minimum": _check_search,
+    "a search begins where it is told": _check_first,
     "a search leaves to others what it cannot judge": _check_declines,
     "a search keeps to its limits": _check_limits,
 }
@@ -236,6 +254,40 @@ def _check_at_each(kernels: Kernels) -> None:
             what=f"value, gradient and profiled entries at point {i}", tol=1e-12, scale=1.0,
             advice="A row of each array for each point.",
         )  # fmt: skip
+
+
+def _check_products(kernels: Kernels) -> None:
+    """Hold sums against products of all columns, with rows in no order and columns with strides."""
+    rng = np.random.default_rng(20)
+    served = 0
+    for n, p, weighted in ((3, 0, False), (257, 1, True), (1000, 9, False), (1300, 3, True)):
+        X, Z = rng.normal(size=(n, p)), rng.normal(size=(n, 3))
+        y, beta = rng.normal(size=n), rng.normal(size=p)
+        offset = np.broadcast_to(0.5, n) if p == 1 else rng.normal(size=n)
+        w = rng.uniform(0.5, 2.0, n) if weighted else None
+        codes = [rng.permutation(np.arange(n) % L) for L in (min(n, 90), 2)]
+        factors = (codes[0], min(n, 90), (None, Z[:, 0])), (codes[1], 2, (Z[:, 2],))
+        found = kernels.products(RowColumns(X, y, offset, beta, w, factors))
+        if found is None:
+            continue
+        served += 1
+        S = np.column_stack([X, y - offset - X @ beta])
+        wS = S if w is None else S * w[:, None]
+        pairs = [("sums over all rows", found.SS, S.T @ wS)]
+        for (level, L, columns), own in zip(factors, found.levels, strict=True):
+            z = np.array([np.ones(n) if each is None else each for each in columns])
+            here = np.equal.outer(np.arange(L), level).astype(float)
+            zw = z if w is None else z * w
+            pairs += [
+                ("Z'wZ of each level", own.A, np.einsum("an,bn,ln->abl", zw, z, here)),
+                ("Z'w[X r] of each level", own.Zs, np.einsum("an,nj,ln->ajl", zw, S, here)),
+            ]
+        for what, one, other in pairs:
+            expect_close(
+                one, other, what=f"{what}, of {n} rows and {p} columns,", tol=1e-12, scale=float(n),
+                advice="Rows are in any order; a column may be every second number, or one number.",
+            )  # fmt: skip
+    expect(served > 0, "sums of some rows", None, "Serve a few columns and effects.")
 
 
 def _check_linear(kernels: Kernels, restricted: bool) -> None:
