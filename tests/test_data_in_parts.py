@@ -93,6 +93,10 @@ CALLS = {
         "s / m ~ x + (0 + x | g)",
         {"family": "binomial", "weights": "m", "priors": "weak"},
     ),
+    "effects shared by mean and dispersion": (
+        "r ~ x + (1 + center(x) | p | g)",
+        {"family": "gaussian", "dispformula": "~ 1 + (1 | p | g)"},
+    ),
     "hurdle": ("z ~ x + (1 | g)", {"family": "hurdle_negativebinomial"}),
     "overdispersed trials": ("s / m ~ x + (1 | g)", {"family": "betabinomial", "weights": "m"}),
     "equal correlations": ("k ~ x + cs(0 + f | g)", {"family": "poisson"}),
@@ -126,6 +130,11 @@ def test_linear_and_ordinal_models(folder, frame):
     one, other = interlace.fit(formula, parts(folder)), interlace.fit(formula, frame)
     same(one, other)
     assert np.allclose(one.tidy()["df"], other.tidy()["df"], rtol=1e-4, equal_nan=True)
+    priors = {"x": interlace.normal(0, 0.1), "sd": interlace.half_t(3, 0.5)}
+    for options in ({"method": "ML", "priors": priors}, {"priors": "weak"}):
+        formula = "r ~ x + f + (1 + x | g)"
+        one = interlace.fit(formula, parts(folder), **options)
+        same(one, interlace.fit(formula, frame, **options))
     for response in ("c", "level"):
         formula = f"{response} ~ x + (1 | g)"
         one, other = interlace.clmm(formula, parts(folder)), interlace.clmm(formula, frame)

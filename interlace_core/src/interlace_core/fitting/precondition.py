@@ -92,6 +92,7 @@ def precondition(
     profiled: slice,
     u: Array,
     shortcuts: Shortcuts | None = None,
+    penalty: Array | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -103,6 +104,8 @@ def precondition(
         The conditional mode there, or a guess at it; not looked at where rows lie in parts.
     shortcuts : Shortcuts, optional
         The approximation's own.
+    penalty : ndarray, shape (n_psi, n_psi), optional
+        Curvature of what the objective holds beside the likelihood.
     """
     psi = start.psi
     n_theta = problem.n_theta
@@ -119,10 +122,15 @@ def precondition(
         for term, size, each in zip(problem.terms, sizes, told.counts(problem), strict=True)
         if term.theta_of is None
     ]
-    B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
+    scale = np.concatenate([*scales, np.zeros(0)])
+    if penalty is not None:
+        scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
+    B[:n_theta, :n_theta] = np.diag(scale)
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
+        if penalty is not None:
+            information = information + penalty[n_theta:, n_theta:]
         information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
