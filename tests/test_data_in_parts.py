@@ -268,8 +268,9 @@ def test_profiles_and_robust_covariances_are_those_of_all_rows(model, folder, fr
     with pytest.raises(OptionError, match="cluster must be a grouping factor"):
         model.vcov_robust(cluster=frame["f"])
     linear = interlace.fit("r ~ x + (1 | g)", parts(folder), method="ML")
-    with pytest.raises(UnsupportedModelError, match="takes all rows at once"):
-        linear.confint(method="profile")
+    whole = interlace.fit("r ~ x + (1 | g)", frame, method="ML")
+    found, wanted = (each.confint(method="profile")[numbers] for each in (linear, whole))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_draws_and_the_parametric_bootstrap_are_made_by_the_parts(model, folder, frame):
@@ -491,7 +492,7 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         ("yes ~ f + (1 | g)", "binomial", {}),
         ("s / m ~ cat + (1 | g)", "binomial", {"weights": "m"}),
         ("k ~ f + (1 | t)", "poisson", {}),
-        ("k ~ m + cat + (1 + m | g)", "poisson", {"priors": "weak"}),
+        ("k ~ m + f + (1 + m | g)", "poisson", {"priors": "weak"}),
     ):
         model = interlace.glmer(formula, source, family, **options)
         whole = interlace.glmer(formula, d, family, **options)
@@ -503,6 +504,22 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
     with pytest.raises(NotAvailableError):
         model.simulate(3)
+
+
+def test_levels_of_a_lazy_frame_do_not_hang_on_what_was_read_before(data, tmp_path):
+    pl = pytest.importorskip("polars")
+    met = pl.Series(
+        ["much", "little"], dtype=pl.Categorical
+    )  # the process knows them in this order
+    assert len(met) == 2
+    d = pd.concat([data.dropna()] * 12, ignore_index=True)
+    lazy = pl.from_pandas(d[["yes", "g"]]).lazy()
+    lazy = lazy.with_columns(cat=pl.Series(d["cat"].astype(str)).cast(pl.Categorical))
+    model = interlace.glmer("yes ~ cat + (1 | g)", lazy, "binomial")
+    eager = interlace.glmer("yes ~ cat + (1 | g)", lazy.collect(), "binomial")
+    assert (
+        list(model.fe_params.index) == list(eager.fe_params.index) == ["Intercept", "cat[T.much]"]
+    )
 
 
 def test_many_distinct_rows_are_not(folder):
