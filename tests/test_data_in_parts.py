@@ -506,20 +506,21 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         model.simulate(3)
 
 
-def test_levels_of_a_lazy_frame_do_not_hang_on_what_was_read_before(data, tmp_path):
+def test_categories_of_a_lazy_frame_are_text_whose_order_is_no_accident():
     pl = pytest.importorskip("polars")
-    met = pl.Series(
-        ["much", "little"], dtype=pl.Categorical
-    )  # the process knows them in this order
-    assert len(met) == 2
-    d = pd.concat([data.dropna()] * 12, ignore_index=True)
-    lazy = pl.from_pandas(d[["yes", "g"]]).lazy()
-    lazy = lazy.with_columns(cat=pl.Series(d["cat"].astype(str)).cast(pl.Categorical))
-    model = interlace.glmer("yes ~ cat + (1 | g)", lazy, "binomial")
-    eager = interlace.glmer("yes ~ cat + (1 | g)", lazy.collect(), "binomial")
-    assert (
-        list(model.fe_params.index) == list(eager.fe_params.index) == ["Intercept", "cat[T.much]"]
-    )
+    pa = pytest.importorskip("pyarrow")
+    from interlace.parts.sources import open_source
+
+    words = pl.Series("cat", ["much", "little"] * 50, dtype=pl.Categorical)
+    levels = pl.Enum(["much", "little"])
+    lazy = pl.DataFrame({"cat": words, "level": words.cast(pl.String).cast(levels)}).lazy()
+    source = open_source(interlace.in_parts(lazy, rows=40))
+    for table in (
+        source.distinct(["cat", "level"], 9),
+        next(iter(source.batches(["cat", "level"]))),
+    ):
+        assert not pa.types.is_dictionary(table.schema.field("cat").type)
+        assert pa.types.is_dictionary(table.schema.field("level").type)
 
 
 def test_many_distinct_rows_are_not(folder):
