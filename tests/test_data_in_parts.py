@@ -515,10 +515,9 @@ def test_categories_of_a_lazy_frame_are_text_whose_order_is_no_accident():
     levels = pl.Enum(["much", "little"])
     lazy = pl.DataFrame({"cat": words, "level": words.cast(pl.String).cast(levels)}).lazy()
     source = open_source(interlace.in_parts(lazy, rows=40))
-    for table in (
-        source.distinct(["cat", "level"], 9),
-        next(iter(source.batches(["cat", "level"]))),
-    ):
+    names = ["cat", "level"]
+    tables = [source.distinct(names, 9), next(iter(source.batches(names)))]
+    for table in tables:
         assert not pa.types.is_dictionary(table.schema.field("cat").type)
         assert pa.types.is_dictionary(table.schema.field("level").type)
 
