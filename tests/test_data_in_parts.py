@@ -517,9 +517,9 @@ def test_categories_of_a_lazy_frame_are_text_whose_order_is_no_accident():
     source = open_source(interlace.in_parts(lazy, rows=40))
     names = ["cat", "level"]
     tables = [source.distinct(names, 9), next(iter(source.batches(names)))]
-    for table in tables:
-        assert not pa.types.is_dictionary(table.schema.field("cat").type)
-        assert pa.types.is_dictionary(table.schema.field("level").type)
+    for each in tables:
+        assert not pa.types.is_dictionary(each.schema.field("cat").type)
+        assert pa.types.is_dictionary(each.schema.field("level").type)
 
 
 def test_many_distinct_rows_are_not(folder):
