@@ -85,7 +85,7 @@ def prepare(
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = _model(request, family, covariance, hold, compiled, approximation, registry)
     _require_maps(model.problem, request.who)
-    require_answers(model.problem)
+    require_answers(model.problem, family, registry=registry)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
     if model.problem.parts is None:
@@ -194,7 +194,7 @@ def _require_memory(problem: Problem, who: str) -> None:
     columns = sum(each.X.shape[1] for each in problem.predictors)
     columns += sum(term.Z.shape[1] for term in problem.terms)
     rows = problem.n * (2.0 * columns + 12.0 * len(problem.predictors))
-    effects = layout_of(problem).plan.held() if problem.terms else 0.0
+    effects = layout_of(problem, rows="any").plan.held() if problem.terms else 0.0
     what = f"a model of {problem.n} rows and {columns} columns"
     if problem.terms:
         levels = " and ".join(f"{len(each.levels)} of {each.group}" for each in problem.terms)

@@ -432,7 +432,8 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
         return
     advice: list[str] = []
     for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
-        advice += advice_on_columns(columns.Z[:, own], tuple(columns.names[j] for j in own))
+        Z = columns.Z if own.size == columns.Z.shape[1] else columns.Z[:, own]
+        advice += advice_on_columns(Z, tuple(columns.names[j] for j in own))
     if advice:
         raise DataError(
             f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from interlace_core.contract.problem import Problem
@@ -23,16 +25,40 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
 
 def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
     """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
-    eta = np.stack(problem.fixed_part(psi))
-    if not problem.terms:
+    return Predictors.of(problem, psi).drawn(rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictors:
+    """Linear predictors of a model at a psi, of which many are drawn.
+
+    Attributes
+    ----------
+    problem : Problem
+    fixed : ndarray, shape (K, n)
+        Their fixed part.
+    templates : list of ndarray, shape (c, c), one per term
+    """
+
+    problem: Problem
+    fixed: Array
+    templates: list[Array]
+
+    @classmethod
+    def of(cls, problem: Problem, psi: Array) -> Predictors:
+        """Return those at psi, shape (n_psi,)."""
+        templates = [
+            term.covariance.template(psi[place])
+            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+        ]
+        return cls(problem, np.stack(problem.fixed_part(psi)), templates)
+
+    def drawn(self, rng: np.random.Generator) -> Array:
+        """Return them with u drawn from N(0, I), shape (K, n), rows as given."""
+        eta = self.fixed.copy()
+        for term, T in zip(self.problem.terms, self.templates, strict=True):
+            u = rng.standard_normal((T.shape[0], len(term.levels)))
+            b = T @ (u if term.relation is None else u @ term.relation.root.T)
+            for k, own in term.by_predictor:
+                eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
         return eta
-    templates = [
-        term.covariance.template(psi[place])
-        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
-    ]
-    for term, T in zip(problem.terms, templates, strict=True):
-        u = rng.standard_normal((T.shape[0], len(term.levels)))
-        b = T @ (u if term.relation is None else u @ term.relation.root.T)
-        for k, own in term.by_predictor:
-            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
-    return eta

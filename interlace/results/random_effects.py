@@ -159,7 +159,7 @@ def group_effects(
     if not problem.terms:
         return {}
     standard = standard_of(problem)
-    inside, layout = standard.psi(psi), layout_of(standard.problem)
+    inside, layout = standard.psi(psi), layout_of(standard.problem, rows="any")
     structure, templates = layout.structure, layout.templates(psi)
     shortcuts = None if approximation is None else approximation.shortcuts(standard.problem)
     if shortcuts:
@@ -286,6 +286,10 @@ def fitted_state(
     return Fitted(Later(effects), *row_predictors(problem, fit.psi, known))
 
 
+CHUNK_ROWS = 16_384
+"""Rows whose effects are looked up at once: what is made of them stays in cache."""
+
+
 def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
     """Return the linear predictors of a problem's rows with and without effects, shape (K, n).
 
@@ -296,12 +300,19 @@ def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> 
     modes : mapping from str to ndarray, shape (c, L)
         The effects b by group.
     """
-    eta_fixed = np.stack(problem.fixed_part(psi))
+    eta_fixed = np.empty((len(problem.predictors), problem.n))
+    betas = problem.beta_slices()
+    for row, predictor, where in zip(eta_fixed, problem.predictors, betas, strict=True):
+        np.matmul(predictor.X, psi[where], out=row)
+        row += predictor.offset
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = modes[term.group][place.columns]
-        for k, z, b_column in zip(term.column_predictors, term.Z.T, b, strict=True):
-            eta[k] += z * b_column[term.codes]
+        for start in range(0, problem.n, CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            codes = term.codes[rows]
+            for k, z, b_column in zip(term.column_predictors, term.Z[rows].T, b, strict=True):
+                eta[k, rows] += z * b_column[codes]
     return eta, eta_fixed
 
 
@@ -309,7 +320,7 @@ def modes_of(problem: Problem, fit: Fit) -> dict[str, Array]:
     """Return the effects b of the levels with data at a fit's mode u, shape (c, L) by group."""
     if not problem.terms:
         return {}
-    layout = layout_of(standard_of(problem).problem)
+    layout = layout_of(standard_of(problem).problem, rows="any")
     templates, parts = layout.templates(fit.psi), layout.structure.spread(fit.mode)
     return {
         factor.name: apply(T, part)

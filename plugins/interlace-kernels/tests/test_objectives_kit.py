@@ -19,30 +19,35 @@ def test_conformance(name, check):
 
 
 class Unbounded(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B, floor, 100.0 * longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, floor, 100.0 * longest, first)
 
 
 class Bottomless(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B, -np.inf, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, -np.inf, longest, first)
 
 
 class Turned(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B.T, floor, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B.T, floor, longest, first)
 
 
 class Miscounts(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        found = super().search(function, rule, origin, B, floor, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        found = super().search(function, rule, origin, B, floor, longest, first)
         return found and replace(found, n_evaluations=found.n_evaluations - found.n_failed)
 
 
 class Eager(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
+    def search(self, function, rule, origin, B, floor, longest, first=None):
         more = replace(rule, max_evaluations=rule.max_evaluations + 1)
-        return super().search(function, more, origin, B, floor, longest)
+        return super().search(function, more, origin, B, floor, longest, first)
+
+
+class Forgets(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, floor, longest)
 
 
 class Hides(CompiledKernels):
@@ -55,6 +60,33 @@ class Reversed(CompiledKernels):
     def at_each(self, function, psi):
         values, gradients, profiled, inner = super().at_each(function, psi)
         return values, gradients[:, ::-1], profiled, inner
+
+
+class Scaled(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        hessians = None if found.hessians is None else 1.001 * found.hessians
+        return replace(found, hessians=hessians)
+
+
+class Behind(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        return replace(found, values=np.roll(found.values, 1))
+
+
+class Claims(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        return replace(found, found=np.ones_like(found.found))
+
+
+class Deaf(CompiledKernels):
+    def linear_objective(self, layout, products, restricted):
+        made = super().linear_objective(layout, products, restricted)
+        if made is not None:
+            object.__setattr__(made, "take_linear", lambda responses: True)
+        return made
 
 
 @dataclass(frozen=True)
@@ -73,14 +105,38 @@ class Spoilt(CompiledKernels):
         return replace(found, profiled=replace(found.profiled, values=found.profiled.values + 1e-6))
 
 
+class Unweighted(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, weights=None))
+
+
+class Regular(CompiledKernels):
+    def products(self, rows):
+        factors = tuple((np.sort(codes), L, z) for codes, L, z in rows.factors)
+        return super().products(replace(rows, factors=factors))
+
+
+class Unmoved(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, offset=np.zeros(len(rows.y))))
+
+
 TWINS = [
+    (Unweighted(), "sums over rows and levels"),
+    (Regular(), "sums over rows and levels"),
+    (Unmoved(), "sums over rows and levels"),
     (Turned(), "a search finds the minimum"),
     (Miscounts(), "a search finds the minimum"),
     (Bottomless(), "a search leaves to others what it cannot judge"),
+    (Forgets(), "a search begins where it is told"),
     (Unbounded(), "a search keeps to its limits"),
     (Eager(), "a search keeps to its limits"),
     (Hides(), "points are evaluated one by one"),
     (Reversed(), "points are evaluated one by one"),
+    (Scaled(), "searches of many responses are those of each"),
+    (Behind(), "searches of many responses are those of each"),
+    (Claims(), "searches of many responses are those of each"),
+    (Deaf(), "linear models of other responses"),
     (Spoilt(part="value"), "likelihood of linear models"),
     (Spoilt(part="gradient"), "restricted likelihood of linear models"),
     (Spoilt(part="profiled"), "likelihood of linear models"),

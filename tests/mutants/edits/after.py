@@ -121,14 +121,14 @@ MUTANTS = (
     ),
     Mutant(
         f"{INFERENCE}/draws.py",
-        "draw_predictors",
+        "Predictors.drawn",
         "u @ term.relation.root.T",
         "u @ term.relation.root",
         KNOWN + MOMENTS,
     ),
     Mutant(
         f"{INFERENCE}/draws.py",
-        "draw_predictors",
+        "Predictors.drawn",
         "b = T @ (u",
         "b = T.T @ (u",
         (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",),

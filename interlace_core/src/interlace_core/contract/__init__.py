@@ -32,7 +32,6 @@ from interlace_core.calculus.links import (
 from interlace_core.contract.approximation import (
     Approximation,
     Curvature,
-    Information,
     Method,
     Shortcuts,
     StartingValues,
@@ -46,7 +45,12 @@ from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
     Kernels,
+    LevelSums,
     LinearProducts,
+    LinearResponses,
+    RowColumns,
+    RowSums,
+    Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -84,10 +88,12 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Derivatives,
     Evaluation,
+    Information,
     IntArray,
     OptimizerResult,
     Profiled,
@@ -108,7 +114,8 @@ __all__ = [
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
+    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import QuasiNewton
-from interlace_core.records import Array, CompiledFunction, CompiledPath, Evaluation, RowKernel
+from interlace_core.records import (
+    Array,
+    CompiledEnds,
+    CompiledFunction,
+    CompiledPath,
+    Evaluation,
+    Information,
+    IntArray,
+    RowKernel,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,104 @@ class LinearProducts:
     estimates_sigma: bool
 
 
+@dataclass(frozen=True)
+class Slopes:
+    """The model without random effects at some coefficients, as sums over its rows.
+
+    Attributes
+    ----------
+    value : float
+        The log-likelihood.
+    gradient : ndarray, shape (n_beta,)
+        X_k' l_k of each predictor k.
+    information : ndarray, shape (n_beta, n_beta)
+        With blocks -X_k' l_kl X_l.
+    pull : float
+        The largest squared slope of a row in the first predictor, relative to its curvature;
+        infinite where that is 0, or no number.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    pull: float
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """The columns of a linear model by row, in any order of the rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    y, offset : ndarray, shape (n,)
+    beta : ndarray, shape (p,)
+        That make the residuals `r = y - offset - X beta`.
+    weights : ndarray, shape (n,), or None
+        Of each row; 1 if None.
+    factors : tuple of (ndarray of intp, shape (n,), int, tuple)
+        Level of each row, number of levels, and the columns of effects, (n,) each, None for a
+        column of ones.
+    """
+
+    X: Array
+    y: Array
+    offset: Array
+    beta: Array
+    weights: Array | None
+    factors: tuple[tuple[IntArray, int, tuple[Array | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Sums of products over the rows of each level of a factor.
+
+    Attributes
+    ----------
+    A : ndarray, shape (c, c, L)
+        Z'wZ.
+    Zs : ndarray, shape (c, p + 1, L)
+        Z'w[X r].
+    """
+
+    A: Array
+    Zs: Array
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of products of the columns of a linear model.
+
+    Attributes
+    ----------
+    SS : ndarray, shape (p + 1, p + 1)
+        [X r]'w[X r].
+    levels : tuple of LevelSums, one per factor
+    """
+
+    SS: Array
+    levels: tuple[LevelSums, ...]
+
+
+@dataclass(frozen=True)
+class LinearResponses:
+    """Of other responses, what takes the place of the last columns of `LinearProducts`.
+
+    Attributes
+    ----------
+    Zs : sequence of ndarray, shape (count, c, L), one per factor
+        Z'w r, r each response less its weighted least-squares fit without random effects.
+    SS : ndarray, shape (count, p + 1)
+        [Q r]'w r.
+    beta : ndarray, shape (count, p)
+        Coefficients of these fits.
+    """
+
+    Zs: Sequence[Array]
+    SS: Array
+    beta: Array
+
+
 class CompiledObjective(ABC):
     """An objective in compiled code, as a function in Python and, where it is one, in C."""
 
@@ -55,19 +162,38 @@ class CompiledObjective(ABC):
         """The same as a function of psi in C, for a compiled search; None, the default, if none."""
         return None
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Evaluate another response of the model from now on; say whether that can be done.
+    def take(
+        self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
+    ) -> bool:
+        """Evaluate the first of other responses of the model from now on; say if that can be done.
 
-        Refits to many responses then make no objective for each. By default it cannot.
+        `CompiledFunction.turn` then goes from one to the other: refits to many responses make no
+        objective for each. By default it cannot.
 
         Parameters
         ----------
         rows : RowKernel
-            Of the same family and as many rows, in the same order.
+            Of the same family, `count` times as many rows: in the order of the layout, one response
+            after the other.
         mode : ndarray, shape (q,)
-            Where the next search for the mode begins.
+            Where the search for the mode begins, for each of them.
+        count : int
+        weights : ndarray, shape (count * n,), or None
+            That take the place of those of the rows; None where they stay.
         """
         return False
+
+    def take_linear(self, responses: LinearResponses) -> bool:
+        """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
+        return False
+
+    def information(self, psi: Array) -> Information | None:
+        """Return how much the rows tell at psi, at the conditional mode there.
+
+        X'WX - X'WZ Lambda H^-1 Lambda'Z'WX and the diagonal of Z'WZ. None, the default, if that is
+        not built or the mode is not found: it is then computed without compiled code.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
@@ -150,6 +276,24 @@ class Kernels(ABC):
         """
         return None
 
+    def slopes(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the model without random effects as a function of its coefficients, or None.
+
+        Called once per problem, where rows are independent, and then a few times per fit. It
+        returns None where there is no value: it is then computed without compiled code.
+
+        Parameters
+        ----------
+        problem : Problem
+            With its rows in the order of `rows`.
+        rows : RowKernel
+        random : int
+            The first predictor with random effects; 0 if there is none.
+        """
+        return None
+
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return a way to factorise H in compiled code, None where it does not serve.
 
@@ -166,6 +310,18 @@ class Kernels(ABC):
         Returns
         -------
         engine.Plan, or None
+        """
+        return None
+
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return sums over the rows of a linear model and over those of each level, or None.
+
+        By one pass over the rows, which are in any order. None, the default, where that is not
+        built, or does not serve. Sums have the accuracy of those of blocks of a few hundred rows.
+
+        Parameters
+        ----------
+        rows : RowColumns
         """
         return None
 
@@ -194,6 +350,7 @@ class Kernels(ABC):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
 
@@ -213,6 +370,38 @@ class Kernels(ABC):
         longest : ndarray, shape (m,)
             Largest entries of a step in z: a search that goes further at once may land where the
             function has another valley, or no meaning.
+        first : (float, ndarray of shape (n_psi,)), optional
+            Value and gradient in psi at the origin, where they are known: the function need not be
+            asked for them, and no evaluation of it is counted.
+        """
+        return None
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return where searches for the minimum ended, one for each response of the function.
+
+        Each is that of `search`, from z = 0, and what it would return None for has no end. None,
+        the default, if that is not built. Each answer is the same whatever responses were before.
+
+        Parameters
+        ----------
+        function : CompiledFunction
+            With a `turn`.
+        count : int
+            Responses that its objective took.
+        rule, origin, B, floor, longest
+            As for `search`.
+        step : float
+            Half-width of the differences in z that make Hessians; 0 where none are wanted.
         """
         return None
 

@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.kernels import CompiledObjective, LinearProducts
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import (
+    CompiledObjective,
+    LinearProducts,
+    LinearResponses,
+    RowColumns,
+    RowSums,
+    Slopes,
+)
+from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.kernel_guard import agrees
 from interlace_core.engine.layout import FACTORISED, layout_of
+from interlace_core.engine.responses import Respond, by_products, by_rows
 from interlace_core.records import (
     Array,
     CompiledFunction,
     Derivatives,
     Evaluation,
+    Information,
     RowKernel,
     Status,
 )
@@ -100,8 +111,24 @@ def compiled_objective(
         made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_rows(layout, problem))
     return otherwise()
+
+
+def compiled_products(problem: Problem, rows: RowColumns) -> RowSums | None:
+    """Return sums over the rows of a linear model by the first kernel that serves, else None.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose compiled code is asked.
+    rows : RowColumns
+    """
+    for each in problem.compiled.objectives if problem.compiled is not None else ():
+        found = each.products(rows)
+        if found is not None:
+            return found
+    return None
 
 
 def compiled_linear(
@@ -109,6 +136,7 @@ def compiled_linear(
     products: LinearProducts,
     restricted: bool,
     otherwise: Callable[[], Callable[[Array], Evaluation]],
+    products_of: Callable[[Array], LinearResponses | None],
 ) -> Callable[[Array], Evaluation]:
     """Return the objective of a linear mixed model, compiled where some kernel serves it.
 
@@ -121,19 +149,62 @@ def compiled_linear(
         Whether it is the restricted likelihood.
     otherwise : callable
         Returns the objective without compiled code.
+    products_of : callable
+        Returns the products of other responses, shape (count, n), with rows as given; or None.
     """
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms:
         return otherwise()
-    layout = layout_of(problem)
+    layout = layout_of(problem, rows="any")
     if not _levels_independent(problem):
         return otherwise()
     for each in kernels:
         made = each.linear_objective(layout, products, restricted)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_products(products_of))
     return otherwise()
+
+
+def compiled_slopes(problem: Problem, beta: Array) -> Slopes | None:
+    """Return the model without random effects at some coefficients, None where C has no answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        As its layout has it.
+    beta : ndarray, shape (n_beta,)
+    """
+    rows = compiled_rows(problem)
+    if rows is None:
+        return None
+    if Slopes not in problem.cache:
+        problem.cache[Slopes] = _Sums(problem, rows)
+    sums: _Sums | None = problem.cache[Slopes]
+    found = None if sums is None or sums.at is None else sums.at(beta)
+    rows.used = rows.used or found is not None
+    return found
+
+
+def forget_slopes(problem: Problem) -> None:
+    """Let go of what `compiled_slopes` made, such as designs in another order."""
+    problem.cache.pop(Slopes, None)
+
+
+class _Sums:
+    """The compiled sums over a problem's rows, if any kernel has them."""
+
+    def __init__(self, problem: Problem, rows: CompiledRows) -> None:
+        random = random_predictors(problem)
+        assert problem.compiled is not None
+        made = (
+            kernels.slopes(problem, rows.kernel, random[0] if random else 0)
+            for kernels in problem.compiled.objectives
+        )
+        self.at = next((each for each in made if each is not None), None)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
 
 
 def _levels_independent(problem: Problem) -> bool:
@@ -141,7 +212,8 @@ def _levels_independent(problem: Problem) -> bool:
 
     Of such a one no kernel knows.
     """
-    return all(each.independent for each in layout_of(problem, chains=True).structure.factors)
+    layout = layout_of(problem, chains=True, rows="any")
+    return all(each.independent for each in layout.structure.factors)
 
 
 SEARCHED = "compiled search"
@@ -153,7 +225,7 @@ def kernel_words(problem: Problem) -> str:
     if WithSecondOpinion in problem.cache:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
-    inner = layout_of(problem).problem
+    inner = layout_of(problem, rows="any").problem
     kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     factorised = inner.cache.get(FACTORISED)
@@ -392,11 +464,23 @@ def _made(problem: Problem) -> CompiledRows | None:
     if found is None:
         return None
     rows, known = CompiledRows(*found, len(problem.predictors)), problem.compiled.known
-    key = rows.origin, type(problem.family)
-    if key not in known:  # a refit is of the same family
+    key = rows.origin, type(problem.family), *_options(problem.family)
+    if key not in known:  # another fit of the same family has found it out
         known[key] = agrees(rows, problem)
         rows.used = False
     return rows if known[key] else None
+
+
+def _options(family: Family) -> Iterator[Any]:
+    """Yield the options of a family that is a dataclass, but not what it keeps of the data."""
+    own: tuple[Any, ...] = fields(family) if is_dataclass(family) else ()
+    for each in own:
+        value = getattr(family, each.name)
+        try:
+            hash(value)
+        except TypeError:  # arrays
+            continue
+        yield value
 
 
 def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | None:
@@ -406,14 +490,24 @@ def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | N
 
 
 class WithSecondOpinion(CompiledObjective):
-    """A compiled objective, and the one without where it does not succeed."""
+    """A compiled objective, and the one without where it does not succeed.
+
+    Parameters
+    ----------
+    compiled : callable
+    otherwise : callable
+        Returns the one without.
+    respond : callable
+        Has the compiled one take other responses.
+    """
 
     def __init__(
         self,
         compiled: Callable[[Array], Evaluation],
         otherwise: Callable[[], Callable[[Array], Evaluation]],
+        respond: Respond,
     ) -> None:
-        self._compiled, self._otherwise = compiled, otherwise
+        self._compiled, self._otherwise, self._respond = compiled, otherwise, respond
         self._second: Callable[[Array], Evaluation] | None = None
 
     @property
@@ -421,12 +515,34 @@ class WithSecondOpinion(CompiledObjective):
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Have the compiled one evaluate another response; the other one is not asked any more."""
-        own = isinstance(self._compiled, CompiledObjective) and self._compiled.take(rows, mode)
-        if own:
+    def information(self, psi: Array) -> Information | None:
+        """Return what the compiled one says."""
+        own = self._compiled
+        return own.information(psi) if isinstance(own, CompiledObjective) else None
+
+    def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
+        """Have the compiled one evaluate other responses; the other one is not asked any more.
+
+        Parameters
+        ----------
+        mode : ndarray, shape (q,)
+            Where the search for the mode begins, for each of them.
+        responses : ndarray, shape (count, n) or (count, n, columns)
+            With rows as given.
+        weights : ndarray, shape (count, n), or None
+            That take the place of the problem's; None where these stay.
+
+        Returns
+        -------
+        ndarray, shape (count,), or None
+            What the value of each is higher by; None if it cannot.
+        """
+        if not isinstance(self._compiled, CompiledObjective):
+            return None
+        raised = self._respond(self._compiled, mode, responses, weights)
+        if raised is not None:
             self._second = _no_value
-        return own
+        return raised
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""

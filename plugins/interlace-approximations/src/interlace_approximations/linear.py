@@ -124,8 +124,9 @@ class MaximumLikelihood(Approximation):
             return RowObjective(layout_of(problem), self.restricted)
         data = cross_products_of(problem)
         return compiled_linear(
-            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
-        )
+            problem, data.record(), self.restricted,
+            lambda: LinearObjective(data, self.restricted), data.responses,
+        )  # fmt: skip
 
     def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
         """Return the second derivatives from cross-products, where these serve."""
@@ -238,13 +239,16 @@ class LinearShortcuts(Shortcuts):
         return StartingValues(np.append(self.data.beta, own), units, sizes)
 
     def information(self, psi: Array) -> Information:
-        """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
-        point = LinearPoint(self.data, psi)
+        """Return 2 n for log sigma, and the diagonal of Z'wZ / sigma^2.
+
+        Nothing is said of the mean's coefficients, which are profiled out and not searched.
+        """
         p = self.data.beta.size
-        coefficients = 2.0 * self.data.n * np.eye(p + self.data.estimates_sigma)
-        coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
+        coefficients = np.zeros((p + self.data.estimates_sigma,) * 2)
+        coefficients[p:, p:] = 2.0 * self.data.n
+        tau = np.exp(-2.0 * float(psi[-1])) if self.data.estimates_sigma else 1.0
         factors = range(len(self.data.layout.structure.factors))
-        effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
+        effects = [tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:
@@ -299,13 +303,17 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
         problem.n,
         mean.X.shape[1],
         cross_products_of(problem).SS[-1, -1],
-        float(np.sum(np.square(problem.y - mean.offset))),
+        _squares(problem.y - mean.offset),
     )
     same = "" if wrong else next(iter(same_in_levels(problem)), "")
     if same:
         wrong = f"a response that is the same in all rows of each level of {same!r}"
     if wrong:
         raise ExactResponseError(_without_residual(approximation, wrong))
+
+
+def _squares(values: Array) -> float:
+    return float(values @ values)
 
 
 def _without_residual(approximation: Approximation, wrong: str) -> str:

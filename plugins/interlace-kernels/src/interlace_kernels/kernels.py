@@ -8,6 +8,7 @@ from typing import Any
 
 from interlace_core.contract import (
     Array,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Evaluation,
@@ -15,10 +16,14 @@ from interlace_core.contract import (
     Kernels,
     LinearProducts,
     QuasiNewton,
+    RowColumns,
     RowKernel,
+    RowSums,
+    Slopes,
 )
 from interlace_kernels import linear, objectives, several
 from interlace_kernels import plan as plans
+from interlace_kernels import products as row_products
 from interlace_kernels import rows as row_kernels
 from interlace_kernels import search as searches
 from interlace_kernels.library import library
@@ -69,9 +74,21 @@ class CompiledKernels(Kernels):
             return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
 
+    def slopes(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the sums of any rows that are compiled."""
+        found = library()
+        return None if found is None else objectives.RowSlopes(found, problem, rows, random)
+
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return the plan in C of a structure of several factors."""
         return plans.compiled_plan(library(), structure, plan)
+
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return the sums of few columns, by one pass over the rows."""
+        found = library()
+        return None if found is None else row_products.products(found, rows)
 
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
@@ -90,12 +107,30 @@ class CompiledKernels(Kernels):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of the compiled search."""
         found = library()
         if found is None:
             return None
-        return searches.search(found, function, rule, origin, B, floor, longest)
+        return searches.search(found, function, rule, origin, B, floor, longest, first)
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return the ends of compiled searches for many responses."""
+        found = library()
+        if found is None:
+            return None
+        return searches.search_each(found, function, count, rule, origin, B, floor, longest, step)
 
     def at_each(
         self, function: CompiledFunction, psi: Array
