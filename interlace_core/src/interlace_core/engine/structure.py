@@ -8,7 +8,7 @@ the number of levels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -153,6 +153,8 @@ class Factor:
         for all of its term's. At a theta; see `interlace_core.engine.chained`.
     points : Points, or None
         Its columns, where no row is in two of them.
+    across : bool
+        Whether its levels are those of other parts of the rows too.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Factor:
     meetings: tuple[tuple[int, int], ...] = ()
     chain: ChainRoot | None = None
     points: Points | None = None
+    across: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -217,7 +220,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Structure:
-    """Grouping factors by decreasing number of levels, correlated levels last, and their pairs.
+    """Grouping factors by decreasing number of levels, and their pairs.
+
+    Correlated levels come last, and those that other parts of the rows have too.
 
     Attributes
     ----------
@@ -257,6 +262,30 @@ class Structure:
             return self.factors[i].meetings
         return np.ndindex(len(self.factors[i].columns), len(self.factors[j].columns))
 
+    def within(self, across: bool = False) -> Structure:
+        """Return the factors whose levels other parts of the rows do not have, or the others.
+
+        Their places in u are counted anew.
+        """
+        kept = [i for i, factor in enumerate(self.factors) if factor.across == across]
+        start = self.factors[kept[0]].place.start if kept else 0
+        factors = tuple(
+            replace(each, place=slice(each.place.start - start, each.place.stop - start))
+            for each in (self.factors[i] for i in kept)
+        )
+        return Structure(
+            factors,
+            {
+                (a, b): self.pairs[i, j]
+                for a, i in enumerate(kept)
+                for b, j in enumerate(kept)
+                if a <= b
+            },
+            self.n,
+            sum(len(each.columns) * each.rows.size for each in factors),
+            tuple(sorted({column.predictor for each in factors for column in each.columns})),
+        )
+
     def join(self, parts: list[Array]) -> Array:
         """Return u, shape (q,), from one array per factor."""
         u = np.empty(self.q)
@@ -273,7 +302,7 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     """
     if not problem.terms:
         return problem, None
-    main = max(problem.terms, key=lambda term: len(term.levels)).codes
+    main = max(problem.terms, key=lambda term: (not term.across, len(term.levels))).codes
     if np.all(main[1:] >= main[:-1]):
         return problem, None
     order = order_by(main)
@@ -314,8 +343,8 @@ def build_structure(problem: Problem) -> Structure:
     )
 
 
-def _rank(term: RandomTerm) -> tuple[bool, int]:
-    return term.relation is not None, -len(term.levels)
+def _rank(term: RandomTerm) -> tuple[bool, bool, int]:
+    return term.relation is not None, term.across, -len(term.levels)
 
 
 def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Factor:
@@ -337,7 +366,7 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
         meetings = tuple((a, a) for a in range(len(columns)))
     return Factor(
         name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings,
-        points=points,
+        points=points, across=terms[0][1].across,
     )  # fmt: skip
 
 
