@@ -235,8 +235,13 @@ def test_effects_at_many_places_in_a_part_for_zeros_take_no_minutes():
 
 
 def test_points_that_no_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("interlace_core.messages.memory.usable_memory", lambda: 5e7)
+    monkeypatch.setattr("interlace_core.messages.memory.usable_memory", lambda: 9e7)
     times = pd.DataFrame({"t": np.arange(2000), "y": np.ones(2000), "g": "a"})
     times.loc[::3, "y"] = 2.0
-    with pytest.raises(OutOfMemoryError, match="2,000 rows at 2,000 points"):
-        interlace.glmer("y ~ 1 + ar1(0 + t | g)", times, "poisson")
+    with pytest.raises(OutOfMemoryError, match="2000 rows"):
+        interlace.glmer("y ~ 1 + exp(0 + t | g)", times, "poisson")
+    fit = interlace.glmer("y ~ 1 + ar1(0 + t | g)", times, "poisson")
+    assert "sd" in str(fit.summary())
+    assert fit.predict(times.head(3)).shape == (3,)
+    with pytest.raises(OutOfMemoryError, match="conditional covariances of 2,000 effects"):
+        _ = fit.random_effects_se

@@ -320,7 +320,7 @@ class _Assembly:
             for each, columns in zip(pieces, found, strict=True)
             for _ in columns.encoder.names
         )
-        Z = frozen(np.hstack([each.Z for each in found]))
+        Z = frozen(np.hstack([np.asarray(each.Z) for each in found]))
         joined = replace(found[0], Z=Z, along=along, joint=tuple(names))
         return joined, tuple(each.encoder for each in found[1:])
 
@@ -431,7 +431,9 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
         return
     advice: list[str] = []
     for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
-        advice += advice_on_columns(columns.Z[:, own], tuple(columns.names[j] for j in own))
+        advice += advice_on_columns(
+            np.asarray(columns.Z)[:, own], tuple(columns.names[j] for j in own)
+        )
     if advice:
         raise DataError(
             f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "

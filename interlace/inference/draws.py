@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from interlace_core.contract.covariance import times
+from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import check_seed
 from interlace_core.records import Array
@@ -26,13 +28,10 @@ def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> A
     eta = np.stack(problem.fixed_part(psi))
     if not problem.terms:
         return eta
-    templates = [
-        term.covariance.template(psi[place])
-        for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
-    ]
-    for term, T in zip(problem.terms, templates, strict=True):
-        u = rng.standard_normal((T.shape[0], len(term.levels)))
-        b = T @ (u if term.relation is None else u @ term.relation.root.T)
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        u = rng.standard_normal((term.covariance.size, len(term.levels)))
+        u = u if term.relation is None else u @ term.relation.root.T
+        b = times(term.covariance, psi[place], u)
         for k, own in term.by_predictor:
-            eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
+            eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
     return eta
