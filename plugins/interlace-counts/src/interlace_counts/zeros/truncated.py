@@ -58,7 +58,7 @@ class ZeroTruncatedFamily(Family):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's."""
-        return inner_parameters(self.inner)
+        return inner_parameters(self.inner, without_zeros=True)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept counts from 1 on."""
