@@ -79,6 +79,26 @@ class ZeroAware(Protocol):
         """Return log(-log P(Y = 0)), the complementary log-log of P(Y > 0); works on jets."""
 
 
+@runtime_checkable
+class BesideZero(Protocol):
+    """A count family that takes its derivatives at y and at 0 from what they have in common."""
+
+    def derivatives_beside_zero(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return log f(y), and log(-log P(Y = 0)) of the same rows, each with its partials."""
+
+
+def beside_zero(
+    count: Family, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+) -> tuple[Derivatives, Derivatives]:
+    """Return log f(y), and log(-log P(Y = 0)) of the same rows, each with its partials."""
+    if isinstance(count, BesideZero):
+        return count.derivatives_beside_zero(y, eta, order, wrt)
+    full = count.derivatives(y, eta, order, wrt)
+    return full, cloglog_positive_derivatives(count, y, eta, order, wrt)
+
+
 def counts(number: float, rows: tuple[int, ...] | int, trials: Array | None = None) -> Array:
     """Return the same response in all rows, shape (n,), or (n, 2) with trials, shape (n,)."""
     if trials is None:
