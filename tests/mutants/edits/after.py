@@ -127,10 +127,10 @@ MUTANTS = (
         KNOWN + MOMENTS,
     ),
     Mutant(
-        f"{INFERENCE}/draws.py",
-        "draw_predictors",
-        "b = T @ (u",
-        "b = T.T @ (u",
+        "interlace_core/src/interlace_core/contract/covariance.py",
+        "times",
+        "covariance.template(theta) @ u",
+        "covariance.template(theta).T @ u",
         (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",),
     ),
     Mutant(
