@@ -91,6 +91,12 @@ def shipped(name: str) -> pd.DataFrame:
     return data
 
 
+def sleep_by_year() -> pd.DataFrame:
+    """Return `sleepstudy` as if its days were years: the same model, a covariate far from 0."""
+    data = shipped("sleepstudy")
+    return data.assign(year=data["Days"] + 2000).drop(columns="Days")
+
+
 def one_factor(rows: int, groups: int, *, slope: bool = False) -> pd.DataFrame:
     """Return binary rows in equal groups, four covariates, an intercept (and slope) per group."""
     rng = np.random.default_rng(SEED)
@@ -176,6 +182,7 @@ GROUSETICKS = ("(1 | BROOD)", "(1 | INDEX)", "(1 | LOCATION)")
 CROSSED = ("y", "x", ("(1 | a)", "(1 | b)"))
 S_D = ("(1 | s)", "(1 | d)")
 SLEEP = ("Reaction", "Days", ("(1 + Days | Subject)",), "gaussian")
+YEARS = ("Reaction", "year", ("(1 + year | Subject)",), "gaussian")
 SOUP = ("SURENESS", "PROD", ("(1 | RESP)", "(1 | PRODID)"), "ordinal")
 
 CASES = (
@@ -185,6 +192,7 @@ CASES = (
     real("salamanders_nb2", "small", "Salamanders", "count", "spp * mined", ("(1 | site)",), "nb2"),
     real("salamanders_zip", "small", "Salamanders", "count", "spp * mined", ("(1 | site)",), "zip"),
     real("lmm_sleepstudy", "small", "sleepstudy", *SLEEP),
+    Case("lmm_sleepstudy_years", "small", sleep_by_year, *YEARS),
     real("clmm_soup", "small", "soup", *SOUP),
     series_case("1k", "small", 1_000),
     real(

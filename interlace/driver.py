@@ -200,7 +200,9 @@ def _require_memory(problem: Problem, who: str) -> None:
     # of times and places each row has the column that it is in, and its number there
     columns += sum(len(entries(term.Z)) for term in problem.terms)
     rows = problem.n * (2.0 * columns + 12.0 * len(problem.predictors))
-    effects = layout_of(problem, chains=True).plan.held() if problem.terms else 0.0
+    effects = 0.0
+    if problem.terms:
+        effects = layout_of(problem, chains=True, rows="any").plan.held()
     # a template, the slope in it and the information, where there are matrices
     effects += sum(3.0 * term.Z.shape[1] ** 2 for term in problem.terms if not _is_chain(term))
     what = f"a model of {problem.n} rows and {columns} columns"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import beside_peers
 import cases
 import engines
 import import_time
@@ -217,3 +218,29 @@ def test_out_of_core_takes_a_third_of_the_coded_bytes_beside_what_there_was():
     found = re.search(r"of_allowed ([\d.]+)", done.stdout)
     assert "100 of them in files" in done.stdout
     assert float(found[1]) <= 1.0, done.stdout
+
+
+def test_tables_of_pages_say_what_their_runs_say():
+    for page in beside_peers.PAGES:
+        text = page.read_text()
+        assert beside_peers.MARKED.search(text), f"{page.name} has no table"
+        assert beside_peers.written(text) == text, "run python benchmarks/beside_peers.py"
+
+
+def test_an_engine_counts_where_it_reached_the_highest_optimum():
+    def one(engine, milliseconds, loglik, converged=True):
+        return Timing("cbpp", engine, 56, (1.0,), (milliseconds / 1e3,), None, loglik, converged)
+
+    timings = [
+        one("interlace", 2.0, -92.0),
+        one("glmm", 4.0, -92.00001),
+        one("mixedlm", 1.0, -92.3),
+        one("lme4", 9.0, -90.0, converged=False),
+        Timing("cbpp", "glmmTMB", 56, failure="> 180 s"),
+    ]
+    found = beside_peers.beside(cases.select(["cbpp"], [])[0], timings)
+    assert found.counting(frozenset({"glmm", "mixedlm"})) == ["glmm"]
+    assert found.missed == ["mixedlm"]
+    assert beside_peers.fastest(found, frozenset({"glmm", "mixedlm"})) == "2 (glmm)"
+    assert beside_peers.cell(found, "mixedlm") == "0.5; 0.3 lower"
+    assert beside_peers.cell(found, "glmmTMB") == "> 180 s"

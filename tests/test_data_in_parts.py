@@ -84,6 +84,15 @@ CALLS = {
     "no random effects": ("k ~ x + f", {"family": "poisson"}),
     "held": ("k ~ x + f + (1 | g)", {"family": "poisson", "hold": {"x": 0.3}}),
     "priors": ("k ~ x + (1 | g)", {"family": "poisson", "priors": {"x": interlace.normal(0, 0.1)}}),
+    "weak priors": (FORMULA, {"family": "poisson", "priors": "weak"}),
+    "weak priors in units of the response": (
+        "r ~ x + cat + (1 + x | g)",
+        {"family": "gaussian", "priors": "weak"},
+    ),
+    "weak priors of weighted trials": (
+        "s / m ~ x + (0 + x | g)",
+        {"family": "binomial", "weights": "m", "priors": "weak"},
+    ),
     "hurdle": ("z ~ x + (1 | g)", {"family": "hurdle_negativebinomial"}),
     "overdispersed trials": ("s / m ~ x + (1 | g)", {"family": "betabinomial", "weights": "m"}),
     "equal correlations": ("k ~ x + cs(0 + f | g)", {"family": "poisson"}),
@@ -103,6 +112,7 @@ def test_files_give_the_fit_of_the_frame(name, folder, frame):
     whole = interlace.glmer(formula, frame, **options)
     same(model, whole)
     assert model.settings["parts"] == "in 4 parts"
+    assert model.settings["priors"] == whole.settings["priors"]
     new = frame.dropna().iloc[::40]
     np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
     for group, effects in whole.random_effects.items():
@@ -425,6 +435,36 @@ def test_separation_over_all_rows_is_named(data, tmp_path):
     assert notes[0].split("(")[0] == notes[1].split("(")[0]
 
 
+def test_what_was_judged_by_some_of_the_rows_says_so(data, tmp_path, monkeypatch):
+    d = data.assign(rare=((data["h"] % 7 == 3) & (data["x"] > 0.5)).astype(float))
+    d["c"] = np.where(d["rare"] == 1.0, 3, d["c"])
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    monkeypatch.setattr("interlace.diagnostics.separation.MOST_FORMS", 300)
+    with pytest.warns(interlace.errors.ConvergenceWarning, match="Judged by 300 of the distinct"):
+        interlace.clmm("c ~ rare + w + (1 | g)", parts(tmp_path))
+
+
+def test_a_scale_far_from_0_is_refused_over_all_rows(data, tmp_path):
+    d = data.dropna().assign(year=lambda d: 2010.0 + d["x"])
+    for k in range(4):
+        d[d["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    message = "scale: 'year' lies [0-9.e+]+ standard deviations from 0"
+    said = []
+    for source in (parts(tmp_path), d):
+        with pytest.raises(DataError, match=message) as found:
+            interlace.clmm("c ~ w + (1 | g)", source, scale="~ year")
+        said.append(str(found.value))
+    assert said[0] == said[1]
+    near = d.assign(year=d["x"])
+    for k in range(4):
+        near[near["g"] % 4 == k].to_parquet(tmp_path / f"p{k}.parquet", index=False)
+    one, other = (
+        interlace.clmm("c ~ w + (1 | g)", each, scale="~ year") for each in (parts(tmp_path), near)
+    )
+    same(one, other)
+
+
 # few distinct rows
 
 
@@ -442,11 +482,13 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         ("yes ~ f + (1 | g)", "binomial", {}),
         ("s / m ~ cat + (1 | g)", "binomial", {"weights": "m"}),
         ("k ~ f + (1 | t)", "poisson", {}),
+        ("k ~ m + cat + (1 + m | g)", "poisson", {"priors": "weak"}),
     ):
         model = interlace.glmer(formula, source, family, **options)
         whole = interlace.glmer(formula, d, family, **options)
         assert "distinct ones" in model.settings["parts"]
         same(model, whole, 1e-5)
+        assert model.settings["priors"] == whole.settings["priors"]
         assert model.rows.missing == whole.rows.missing
         new = d.dropna().head(5)
         np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)

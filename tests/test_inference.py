@@ -165,7 +165,8 @@ def test_robust_covariance_refuses_clusters_that_share_effects():
 def test_scores_of_clusters_add_up_to_the_gradient_of_the_whole(cbpp):
     from interlace.inference.sandwich import cluster_scores
 
-    scores = cluster_scores(cbpp, cbpp.training, "herd", "test").scores
+    found = cluster_scores(cbpp, cbpp.training, "herd", "test")
+    scores = found.standard.given_gradient(found.scores)
     # modes are found to a squared decrement of 1e-16: 1e-8 of scores that are 0.1 and more
     assert scores.sum(axis=0) == pytest.approx(cbpp.fit.gradient, abs=1e-7)
     assert np.abs(scores).max() > 0.1

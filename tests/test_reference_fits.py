@@ -1,6 +1,7 @@
 """The helper that reads the reference fits, against R's own names and counts."""
 
 import re
+from pathlib import Path
 
 import formulaic
 import pytest
@@ -53,3 +54,8 @@ def test_coefficient_names_are_the_columns_of_formulaic(fit_id):
     names = {coefficient_name(each, fit["factors"]) for each in fit["fixef"]}
     right = re.sub(r"\+ \([^)]*\)", "", fit["formula"].split("~")[1])
     assert names == set(formulaic.model_matrix(right, load_data(fit["dataset"])).columns)
+
+
+def test_the_readme_counts_them():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(fit_ids())} fits by lme4, glmmTMB, ordinal" in text

@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,13 @@ import interlace
 from interlace.inference.draws import generators
 from interlace.inference.simulation import draw, new_predictors
 from interlace.refits import responses
+from interlace.refits.many import Refits
 from interlace.refits.near import known_fit
 from interlace.refits.refit import with_response
+from interlace_core.engine.layout import layout_of
+from interlace_core.engine.parts import subset
+from interlace_core.fitting.fit import fit_problem
+from interlace_core.messages.errors import DataError
 from test_compiled_objective import built, frame
 
 MODELS = {
@@ -24,13 +30,22 @@ MODELS = {
     "nested": ("y ~ x + (1 | g/x10)", "poisson", {}),
     "crossed": ("y ~ x + (1 | g) + (1 | x10)", "poisson", {}),
     "quadrature": ("y ~ x + (1 | g)", "poisson", {"nAGQ": 5}),
+    "taken together": ("y ~ x10 + (1 | g)", "poisson", {}),
+    "trials taken together": ("y ~ x10 + (1 | g)", "binomial", {"weights": "trials"}),
+    "linear, slopes": ("y ~ x + (1 + z | g)", "gaussian", {}),
+    "linear, ml": ("y ~ x + (1 | g)", "gaussian", {"method": "ML"}),
+    "linear, weights": ("y ~ I(1e6 * x + 3e8) + (1 | g)", "gaussian", {"weights": "w"}),
 }
 
 
 def fitted(name, **more):
     formula, family, options = MODELS[name]
-    data = frame(family, n=900)
-    if "x10" in formula:  # of which there is no effect in the data
+    data = frame(family, n=2000 if "together" in name else 900)
+    if "slopes" in name and family == "gaussian":
+        data["y"] += 0.8 * data.z * np.sin(np.arange(99.0))[data.g.str[1:].astype(int)]
+    if family == "gaussian":
+        return interlace.fit(formula, data, **options, **more)
+    if "x10" in formula and "together" not in name:  # of which there is no effect in the data
         inner = data.g + data.x10
         moves = dict(
             zip(sorted(set(inner)), np.random.default_rng(1).normal(size=99), strict=False)
@@ -39,38 +54,126 @@ def fitted(name, **more):
     return interlace.glmer(formula, data, family, **options, **more)
 
 
-def responses_and_problems(m, count):
-    """Return what refits the model of a fit, and problems with drawn responses."""
+def refits_of(m, standard_errors=False):
+    """Return the refits that a fit is known to."""
     training = m.training
     known = known_fit(training.problem, training.approximation, m.fit.psi, m.fit.uncertainty)
-    found = responses.responses_of(
-        training.problem, training.approximation, known, m.fit.psi, training.tol_decrement
-    )
-    drawn = [draw(m, new_predictors(m, rng), rng) for rng in generators(4, count)]
-    return found, drawn, [with_response(training.problem, y) for y in drawn]
+    return Refits(training, m.fit.psi, known, standard_errors)
+
+
+def drawn(m, count):
+    return [draw(m, new_predictors(m, rng), rng) for rng in generators(4, count)]
+
+
+def anew(m, y):
+    """Return a refit from the usual start by the model's own components, to a small tolerance."""
+    training = m.training
+    problem = with_response(training.problem, y)
+    return fit_problem(problem, training.approximation, training.optimizer, tol_decrement=1e-14)
 
 
 @built
 @pytest.mark.parametrize("name", MODELS)
 def test_estimates_are_those_of_a_fit_of_each(name):
     m, plain = fitted(name), fitted(name, kernels="off")
-    found, drawn, problems = responses_and_problems(m, 6)
-    answers = [found.psi(each) for each in problems]
-    assert sum(psi is not None for psi in answers) >= 3
-    for y, psi in zip(drawn, answers, strict=True):
-        if psi is None:
+    responses = drawn(m, 6)
+    answers = refits_of(m).together(responses)
+    assert sum(found is not None for found in answers) >= 3
+    for y, found in zip(responses, answers, strict=True):
+        if found is None:
             continue
-        whole = plain.refit(y)
-        assert whole.converged
-        # within what the fit's tolerance allows for
-        errors = np.sqrt(np.diag(whole.fit.vcov))
-        np.testing.assert_allclose(psi / errors, whole.fit.psi / errors, atol=0.02)
-    # what was seen before changes nothing but the last digits
-    again = [found.psi(each) for each in problems]
-    for first, second in zip(answers, again, strict=True):
-        assert (first is None) == (second is None)
-        if first is not None:
-            np.testing.assert_allclose(first, second, rtol=1e-7)
+        whole = anew(plain, y)
+        assert whole.verdict.status == found.verdict.status == "optimum"
+        errors = np.sqrt(np.diag(whole.vcov))
+        assert np.max(np.abs(found.psi - whole.psi) / errors) < 1e-5
+        assert found.value == pytest.approx(whole.value, abs=1e-8)
+
+
+@built
+@pytest.mark.parametrize("name", MODELS)
+def test_an_answer_is_the_same_whatever_was_asked_before(name):
+    m = fitted(name)
+    responses = drawn(m, 5)
+    together = refits_of(m).together(responses)
+    one_by_one = [refits_of(m).together([y])[0] for y in reversed(responses)][::-1]
+    for one, other in zip(together, one_by_one, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert np.array_equal(one.psi, other.psi)
+            assert one.value == other.value
+
+
+@built
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("linear")])
+def test_standard_errors_are_those_of_a_fit_of_each(name):
+    m = fitted(name)
+    responses = drawn(m, 4)
+    answers = refits_of(m, standard_errors=True).together(responses)
+    assert any(found is not None for found in answers)
+    for y, found in zip(responses, answers, strict=True):
+        if found is not None:
+            wanted = np.sqrt(np.diag(anew(m, y).vcov))
+            np.testing.assert_allclose(np.sqrt(np.diag(found.uncertainty.given)), wanted, rtol=1e-3)
+
+
+@built
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("linear")])
+def test_rows_of_weight_0_are_rows_left_out(name):
+    """Against a fit of the other rows, whose other groups are all that is left."""
+    m = fitted(name)
+    problem = m.training.problem
+    assert problem.terms
+    y, codes = problem.y, problem.terms[0].codes
+    usual = np.ones(problem.n) if problem.weights is None else problem.weights
+    for level in (0, 3):
+        out = codes == level
+        (found,) = refits_of(m).together([y], [np.where(out, 0.0, usual)])
+        assert found is not None
+        rest = fit_problem(
+            subset(problem, np.flatnonzero(~out)), m.training.approximation, m.training.optimizer,
+            tol_decrement=1e-14,
+        )  # fmt: skip
+        errors = np.sqrt(np.diag(rest.vcov))
+        assert np.max(np.abs(found.psi - rest.psi) / errors) < 1e-5
+
+
+def test_rows_that_say_the_same_are_taken_together():
+    """So that the models above by that name are what they are called."""
+    for name in ("taken together", "trials taken together"):
+        assert layout_of(fitted(name).training.problem).groups is not None
+
+
+@built
+def test_what_is_on_its_way_to_a_limit_is_not_claimed():
+    """Of separated data, the last step is flat as at an optimum, and its curvature is next to 0."""
+    m = fitted("one factor")
+    refits = refits_of(m, standard_errors=True)
+    zeros = np.zeros(m.training.problem.n)
+    assert refits.together([zeros]) == [None]
+    assert replace(refits, standard_errors=False).together([zeros]) == [None]
+
+
+@built
+def test_a_response_in_another_form_is_left_to_who_says_so():
+    m = fitted("one factor")
+    y = drawn(m, 1)[0]
+    wrong = np.where(np.arange(y.size) == 5, np.nan, y)
+    found = refits_of(m).together([wrong, y, y[1:]])
+    assert [each is None for each in found] == [True, False, True]
+    with pytest.raises(DataError, match="finite"):
+        refits_of(m).alone(wrong)
+
+
+@built
+def test_other_components_of_a_model_have_refits_of_their_own():
+    """By REML and by ML: the objective of one is not that of the other."""
+    m = fitted("linear, weights")
+    likelihood = m.refit_ml()
+    y = drawn(m, 1)[0]
+    for each in (m, likelihood, m):
+        (found,) = refits_of(each).together([y])
+        wanted = anew(each, y)
+        assert found.value == pytest.approx(wanted.value, abs=1e-8)
 
 
 @built
@@ -78,7 +181,7 @@ def test_the_bootstrap_makes_one_objective(monkeypatch):
     m, made = fitted("one factor"), []
     original = responses.possible_objective
     monkeypatch.setattr(responses, "possible_objective", lambda *a: made.append(a) or original(*a))
-    monkeypatch.setattr("interlace.inference.bootstrap.refit_problem", None)  # is not called
+    monkeypatch.setattr("interlace.refits.many.refit_problem", None)  # is not called
     boot = m.bootstrap(20, seed=1)
     assert len(made) == 1
     assert not boot.failures
@@ -101,13 +204,14 @@ def test_variances_at_their_bound_are_left_to_a_whole_fit():
 
 @built
 def test_threads_do_not_meet_in_the_objective():
-    found, _, problems = responses_and_problems(fitted("slopes"), 12)
-    alone = [found.psi(each) for each in problems]
+    m = fitted("slopes")
+    refits, responses = refits_of(m), drawn(m, 12)
+    alone = refits.together(responses)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(found.psi, problems))
+        together = list(pool.map(lambda y: refits.together([y])[0], responses))
     for one, other in zip(alone, together, strict=True):
         if other is not None:  # None where another thread was in it: a fit of its own follows
-            np.testing.assert_allclose(other, one, rtol=1e-7)
+            assert np.array_equal(other.psi, one.psi)
 
 
 @built
@@ -116,12 +220,3 @@ def test_a_result_with_its_objective_may_be_pickled():
     before = m.bootstrap(5, seed=1)
     again = pickle.loads(pickle.dumps(m)).bootstrap(5, seed=1)
     np.testing.assert_allclose(before.values, again.values, rtol=1e-7)
-
-
-@pytest.mark.parametrize("kernels", ["auto", "off"])
-def test_collapsed_rows_are_fitted_one_by_one(kernels):
-    data = frame("poisson", n=6000, groups=40)
-    data["x"] = np.round(data.x)
-    m = interlace.glmer("y ~ x + (1 | g)", data, "poisson", kernels=kernels)
-    assert responses_and_problems(m, 1)[0] is None
-    assert not m.bootstrap(3, seed=1).failures

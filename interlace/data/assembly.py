@@ -20,8 +20,9 @@ from interlace.data.levels import (
     check_levels,
     column_code,
 )
+from interlace.data.moments import Moments
 from interlace.data.numbers_shown import refuse_unshown_numbers
-from interlace.data.points import TermColumns, term_columns
+from interlace.data.points import TermColumns, term_columns, warn_of_order
 from interlace.data.rank import advice_on_columns, refuse_far_factors
 from interlace.data.rows import Vector, frozen, require_computable, vector_values
 from interlace.data.specification import ParameterFormula
@@ -245,7 +246,7 @@ class _Assembly:
         if not parameter.intercept:
             design = drop_intercept(design, parameter.name)
             if parameter.role == "dispersion" and not self.all_columns:
-                refuse_far_factors(design.X, design.encoder.names, parameter.name)
+                refuse_far_factors(Moments.of(design.X), design.encoder.names, parameter.name)
         self.dropped += [f"{parameter.name}: {each}" if place else each for each in dropped]
         values = [self._offset_term(each) for each in part.offsets]
         values += [] if offset is None else [vector_values(offset, "offset", self.frame, self.rows)]
@@ -272,6 +273,7 @@ class _Assembly:
             if relation is None:
                 refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
             _refuse_near_collinear(bar, structure, columns)
+            warn_of_order(structure, columns, self.frame)
         term = RandomTerm(
             label=bar.label,
             predictor=pieces[0].place,
@@ -431,9 +433,9 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
         return
     advice: list[str] = []
     for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
-        advice += advice_on_columns(
-            np.asarray(columns.Z)[:, own], tuple(columns.names[j] for j in own)
-        )
+        Z = np.asarray(columns.Z)
+        Z = Z if own.size == Z.shape[1] else Z[:, own]
+        advice += advice_on_columns(Z, tuple(columns.names[j] for j in own))
     if advice:
         raise DataError(
             f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "

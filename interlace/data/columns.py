@@ -84,6 +84,11 @@ class Column:
         return np.asarray(levels[self.values])
 
     @cached_property
+    def codes(self) -> IntArray:
+        """The codes of a column of levels as indices of arrays, shape (n,)."""
+        return self.values.astype(np.intp, copy=False)
+
+    @cached_property
     def missing(self) -> BoolArray:
         """Whether each value is missing, shape (n,)."""
         if self.levels is not None:
@@ -107,7 +112,7 @@ class Column:
         occurs.
         """
         if self.levels is not None:
-            return self.values.astype(np.intp, copy=False), self.levels
+            return self.codes, self.levels
         if self.holes is None:
             codes, levels = factorise_numbers(self.values)
             return codes, pd.Index(levels)

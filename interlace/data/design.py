@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -118,6 +118,7 @@ class DesignBuilder:
         self.rows = rows
         self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
+        self._matrices: dict[tuple[DesignTerm, ...], Array] = {}
         self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
@@ -162,7 +163,14 @@ class DesignBuilder:
                 f"expected at most {limits.columns} columns, got {width}. Categories with many "
                 f"levels are groups, as in (1 | g). {limits.hint('columns')}",
             )
-        X = columns.matrix(terms)
+        if terms not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
+            X = columns.matrix(terms)
+            _require_computable_columns(
+                X, [name for each in terms for name in each.names], self.rows
+            )
+            X.flags.writeable = False
+            self._matrices[terms] = X
+        X = self._matrices[terms]
         encoder = DesignEncoder(
             formula.text,
             tuple(name for each in terms for name in each.names),
@@ -170,8 +178,6 @@ class DesignBuilder:
             terms,
             {name: each for name, (each, _) in found.items()},
         )
-        _require_computable_columns(X, encoder.names, self.rows)
-        X.flags.writeable = False
         return Design(X, encoder, tuple(each.name for each in terms if not each.names))
 
     def _factor(self, name: str, expression: Expression) -> tuple[DesignFactor, Coded]:
@@ -295,6 +301,6 @@ def _refuse_dates(column: Column) -> None:
         )
 
 
-def _require_computable_columns(X: Array, names: tuple[str, ...], rows: Rows) -> None:
+def _require_computable_columns(X: Array, names: Sequence[str], rows: Rows) -> None:
     for place, name in enumerate(names):
         require_computable(X[:, place], f"term {name!r}", rows)

@@ -56,7 +56,7 @@ def drop_unused_levels(frame: Frame) -> tuple[Frame, list[str]]:
     for name, column in frame.items():
         if column.levels is None:
             continue
-        counts = np.bincount(column.values, minlength=len(column.levels))
+        counts = np.bincount(column.codes, minlength=len(column.levels))
         if not counts.all():
             unused = level_names(column.levels[counts == 0])
             notes.append(f"column {name!r}: dropped the unused level(s) {listed(unused)}")
@@ -216,7 +216,7 @@ def build_factor(columns: Sequence[str], frame: Frame) -> Factor:
         codes, known = pd.factorize(keys, sort=True)
         combinations.append(known)
         groups = [f"{groups[key // len(own)]}:{own[key % len(own)]}" for key in known.tolist()]
-    codes = np.array(codes, dtype=np.intp)
+    codes = np.array(codes, dtype=np.intp) if codes is frame[columns[0]].values else codes.view()
     codes.flags.writeable = False
     encoder = FactorEncoder(tuple(columns), names, tuple(combinations), tuple(groups))
     return Factor(codes, encoder)

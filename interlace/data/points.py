@@ -15,8 +15,9 @@ from interlace.formulas.bars import Bar
 from interlace.formulas.tokens import formula_error
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.incidence import Covariates, Incidence
-from interlace_core.messages.errors import DataError
+from interlace_core.messages.errors import DataError, DataWarning
 from interlace_core.messages.names import listed
+from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray
 
 
@@ -147,6 +148,39 @@ def _levels(bar: Bar, design: Design, frame: Frame) -> TermColumns:
         levels = own if len(own) == len(names) else names
     Z = Incidence.of_points(np.argmax(design.X, axis=1).astype(np.intp), len(names))
     return TermColumns(Z, design.encoder, levels)
+
+
+def warn_of_order(structure: Covariance, columns: TermColumns, frame: Frame) -> None:
+    """Warn of numbers that stand as text in the order of text, in which 10 goes before 2.
+
+    Only where the structure depends on the order of its levels, and it was not chosen.
+    """
+    used = columns.encoder.columns
+    if not columns.levels or columns.frame or structure.takes_matrix or len(used) != 1:
+        return
+    try:
+        numbers = [float(each) for each in columns.levels]
+    except ValueError:
+        return
+    chosen = frame[used[0]].chosen
+    if chosen or numbers == sorted(numbers) or not _depends_on_order(structure):
+        return
+    some = f"{listed(columns.levels[:4])}{', ...' if len(numbers) > 4 else ''}"
+    warn(
+        f"column {used[0]!r}: {structure.name} takes its levels in their order, and these are "
+        f"numbers as text, in the order of text: {some}. Convert the column to numbers, or to an "
+        "ordered categorical.",
+        DataWarning,
+    )
+
+
+def _depends_on_order(structure: Covariance) -> bool:
+    theta = structure.start()
+    if structure.chain(theta) is not None:
+        return True
+    T = structure.template(theta)
+    apart = (T @ T.T)[np.triu_indices(structure.size, 1)]
+    return bool(np.ptp(apart) > 1e-9 * np.max(np.abs(apart))) if apart.size else False
 
 
 def _are_indicators(X: Array) -> bool:

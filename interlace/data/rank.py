@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from interlace.data.moments import Moments
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -72,7 +73,7 @@ def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(advice)
 
 
-def refuse_far_factors(X: Array, names: Sequence[str], what: str) -> None:
+def refuse_far_factors(X: Moments, names: Sequence[str], what: str) -> None:
     """Refuse columns far from 0 of a part whose exponential divides all else, without a constant.
 
     `exp(x g)` at a mean of x of hundreds of standard deviations is 1e10 and more, and so many times
@@ -80,7 +81,8 @@ def refuse_far_factors(X: Array, names: Sequence[str], what: str) -> None:
 
     Parameters
     ----------
-    X : ndarray, shape (n, p)
+    X : Moments
+        Of p columns, over all rows.
     names : sequence of str, length p
     what : str
         The part.
@@ -89,10 +91,9 @@ def refuse_far_factors(X: Array, names: Sequence[str], what: str) -> None:
     ------
     DataError
     """
-    for x, name in zip(X.T, names, strict=True):
-        if not x.size or not np.all(x):  # a level of a factor
+    for name, mean, spread, used in zip(names, X.mean, X.spread, X.used, strict=True):
+        if used < X.n:  # a level of a factor
             continue
-        spread, mean = float(np.std(x)), float(np.mean(x))
         if spread > 0.0 and abs(mean) > MOST_SPREADS * spread:
             raise DataError(
                 f"{what}: {name!r} lies {abs(mean) / spread:.3g} standard deviations from 0, and "

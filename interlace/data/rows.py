@@ -142,11 +142,14 @@ def require_computable(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
     values, what, rows
         As for `require_finite`.
     """
-    require_finite(values, what, rows)
-    size = np.abs(values)
-    place = int(np.argmax(size)) if size.size else 0
-    if size.size and size[place] and not LEAST_SIZE <= size[place] <= MOST_SIZE:
-        end = "small" if size[place] < LEAST_SIZE else "large"
+    if not values.size:
+        return
+    low, high = float(values.min()), float(values.max())  # NaN where one is
+    if not (np.isfinite(low) and np.isfinite(high)):
+        require_finite(values, what, rows)
+    largest = max(-low, high)
+    if largest and not LEAST_SIZE <= largest <= MOST_SIZE:
+        place, end = int(np.argmax(np.abs(values))), "small" if largest < LEAST_SIZE else "large"
         raise DataError(
             f"{what}: expected numbers between {LEAST_SIZE:g} and {MOST_SIZE:g}, got "
             f"{values[place]:g} in {rows.describe(place)}, the largest of them, which is too {end} "

@@ -72,7 +72,7 @@ def separation_notes(
     if forms is None:
         found = [_note(problem, fit, eta, k, held) for k in suspects]
     else:
-        found = _joint_notes(problem, fit, Cone(*forms), suspects, held)
+        found = _joint_notes(problem, fit, forms, suspects, held)
     return tuple(filter(None, found))
 
 
@@ -141,13 +141,14 @@ def _note(problem: Problem, fit: Fit, eta: Array, k: int, held: Collection[int])
 
 
 def _joint_notes(
-    problem: Problem, fit: Fit, cone: Cone, suspects: Sequence[int], held: Collection[int]
+    problem: Problem, fit: Fit, rising: Array, suspects: Sequence[int], held: Collection[int]
 ) -> list[str]:
     """Return the notes on predictors that bound intervals together, of all their coefficients.
 
     Those of one predictor are looked for among its own and all intercepts; those that need others
     beside them, such as of another threshold's columns, among all that have no note by then.
     """
+    cone = Cone(rising, np.zeros((0, problem.n_beta)))
     places = [
         range(p.start - problem.n_theta, p.stop - problem.n_theta) for p in problem.beta_slices()
     ]
@@ -169,7 +170,8 @@ def _joint_notes(
             place = problem.beta_slices()[k]
             local = [tuple(j - places[k].start for j in each) for each in causes]
             se = fit.standard_errors()[place]
-            notes.append(_words(problem.predictors[k], fit.psi[place], se, local, False))
+            words = _words(problem.predictors[k], fit.psi[place], se, local, False)
+            notes.append(words + _judged(problem, len(rising)))
     return notes
 
 
@@ -214,14 +216,12 @@ def _judged(problem: Problem, number: int) -> str:
     return f" (Judged by {MOST_FORMS} of the distinct rows.)"
 
 
-def _joint_forms(problem: Problem, fit: Fit) -> tuple[Array, Array] | None:
-    """Return what the family's forms ask of all coefficients, shape (m, n_beta), and none."""
+def _joint_forms(problem: Problem, fit: Fit) -> Array | None:
+    """Return what the family's forms ask of all coefficients, shape (m, n_beta); None if none."""
     if problem.parts is None:
-        rising = _joint_forms_here(problem)
-    else:
-        found = _brought(problem, fit, _distinct_joint_forms)
-        rising = found[0] if found else None
-    return None if rising is None else (rising, np.zeros((0, problem.n_beta)))
+        return _joint_forms_here(problem)
+    found = _brought(problem, fit, _distinct_joint_forms)
+    return found[0] if found else None
 
 
 def _joint_forms_here(problem: Problem) -> Array | None:

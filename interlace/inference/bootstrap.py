@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from interlace.inference.draws import generators
+from interlace.inference.draws import Predictors, generators
 from interlace.inference.parameters import quantities
 from interlace.inference.quantities import Quantity
-from interlace.inference.simulation import draw, new_predictors
-from interlace.progress import tracked
-from interlace.refits.near import Known, known_fit
+from interlace.inference.simulation import draw
+from interlace.progress import Progress, tracked
+from interlace.refits.many import Refit, Refits
+from interlace.refits.near import known_fit
 from interlace.refits.refit import refit_problem, result_of, with_response
-from interlace.refits.responses import responses_of
 from interlace.reporting.showing import Part, Showing, as_table
-from interlace.results.fitted_model import Training, require_training
-from interlace_core.contract.problem import Problem
+from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import (
     check_level,
     is_real,
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 BATCHES_PER_JOB = 8
 """Batches of tasks for each process: the fit is sent along with each, and the last may be late."""
 
-Outcome = tuple[dict[str, float] | None, str]
-"""Named numbers, or None and the reason why there are none."""
+Outcome = tuple[Any, str]
+"""Named numbers, say, or None and the reason why there are none."""
 
 Statistic = Callable[["Estimates"], Mapping[str, float]]
 
@@ -217,10 +217,11 @@ def bootstrap(
     known = known_fit(
         training.problem, training.approximation, result.fit.psi, result.fit.uncertainty
     )
-    work = _Work(result, wanted, known, statistic, conditional)
+    refits = Refits(training, result.fit.psi, known)
+    work = _Work(result, wanted, refits, statistic, conditional)
     # before the draws: a statistic with a mistake in it should not cost them
     estimates = pd.Series(work.measure(result), dtype=float)
-    outcomes = run(work, list(enumerate(generators(seed, n))), n_jobs)
+    outcomes = run(work, generators(seed, n), n_jobs)
     kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
     failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
     frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
@@ -231,8 +232,21 @@ MOST_JOBS = 10_000
 """Processes asked for at once."""
 
 
-def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
-    """Return work(task) of each task, in order; in parallel by joblib if more than one job.
+class Work(Protocol):
+    """What is done many times; can be pickled."""
+
+    @property
+    def at_once(self) -> int:
+        """How many tasks are done at once."""
+        ...
+
+    def __call__(self, tasks: list[Any]) -> list[Any]:
+        """Return the answers to some tasks, each the same whatever the others are."""
+        ...
+
+
+def run(work: Work, tasks: list[Any], n_jobs: int) -> list[Any]:
+    """Return the answer to each task, in order; in parallel by joblib if more than one job.
 
     A joblib backend chosen outside (`joblib.parallel_config`, for dask or ray) is respected.
 
@@ -249,7 +263,8 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
             f"{shown(n_jobs)}."
         )
     if n_jobs == 1:
-        return [work(task) for task in tracked(tasks, "refits")]
+        with Progress("refits", len(tasks)) as progress:
+            return _answers(work, tasks, lambda count: progress.step(count=count))
     try:
         import joblib  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
@@ -264,72 +279,105 @@ def run(work: Callable[[Any], Any], tasks: list[Any], n_jobs: int) -> list[Any]:
     return [answer for batch in joblib.Parallel(n_jobs=n_jobs)(jobs) for answer in batch]
 
 
-def _each(work: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
-    return [work(task) for task in tasks]
+def _each(work: Work, tasks: list[Any]) -> list[Any]:
+    return _answers(work, tasks, lambda count: None)
+
+
+def _answers(work: Work, tasks: list[Any], done: Callable[[int], None]) -> list[Any]:
+    """Return the answers to tasks, so many at once, and tell how many are done."""
+    answers, size = [], work.at_once
+    for start in range(0, len(tasks), size):
+        some = tasks[start : start + size]
+        answers += work(some)
+        done(len(some))
+    return answers
+
+
+def attempted(values: Callable[[], Outcome]) -> Outcome:
+    """Return an outcome, or None and the reason why there is none."""
+    try:
+        return values()
+    except (InterlaceError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        return None, f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One draw and refit; can be pickled."""
+    """Draws and refits; can be pickled."""
 
     result: Estimates
     wanted: list[Quantity]
-    known: Known | None
+    refits: Refits
     statistic: Statistic | None
     conditional: bool
 
-    def __call__(self, task: tuple[int, np.random.Generator]) -> Outcome:
-        """Return the quantities of the refit, or None and the reason why there are none."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InterlaceWarning)
-                return self._values(task[1])
-        except (InterlaceError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-            return None, f"{type(error).__name__}: {error}"
+    @property
+    def at_once(self) -> int:
+        """How many draws are refitted at once."""
+        return self.refits.at_once if self.statistic is None else 1
 
-    def _values(self, rng: np.random.Generator) -> Outcome:
-        result = self.result
-        training = require_training(result, "bootstrap", by_parts=True)
-        if training.problem.parts is not None:
-            return self._values_by_parts(training, int(rng.integers(2**62)))
-        eta = result.eta if self.conditional else new_predictors(result, rng)
-        problem = with_response(training.problem, draw(result, eta, rng))
-        psi = self._estimates(training, problem)
-        if psi is not None:
-            return {each.label: each.value(psi) for each in self.wanted}, ""
-        fit = refit_problem(
-            training,
-            problem,
-            result.fit.psi,
-            known=self.known,
-            standard_errors=self.statistic is not None,
-        )
+    def __call__(self, tasks: list[np.random.Generator]) -> list[Outcome]:
+        """Return the quantities of refits, or None and the reason why there are none."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InterlaceWarning)
+            if self.refits.training.problem.parts is not None:
+                return [attempted(partial(self._values_by_parts, rng)) for rng in tasks]
+            draws = [
+                self._drawn(eta, rng) for eta, rng in zip(self._etas(tasks), tasks, strict=True)
+            ]
+            found = self._together([y for y, _ in draws if y is not None])
+            return [
+                (None, reason) if y is None else attempted(partial(self._values, y, next(found)))
+                for y, reason in draws
+            ]
+
+    def _etas(self, tasks: list[np.random.Generator]) -> Iterator[Array]:
+        """Yield linear predictors for each draw, with random effects drawn anew."""
+        result, problem = self.result, self.refits.training.problem
+        if self.conditional or not result.terms:
+            eta = result.eta if self.conditional else result.eta_fixed
+            return (eta for _ in tasks)
+        predictors = Predictors.of(problem, result.fit.psi)
+        return (predictors.drawn(rng) for rng in tasks)
+
+    def _drawn(self, eta: Array, rng: np.random.Generator) -> tuple[Array | None, str]:
+        """Return a response, or None and the reason why there is none."""
+        return attempted(lambda: (draw(self.result, eta, rng), ""))
+
+    def _together(self, responses: list[Array]) -> Iterator[Refit | None]:
+        """Yield what refits found for which estimates are all that is asked for; else None."""
+        if self.statistic is not None:
+            return iter([None] * len(responses))
+        return iter(self.refits.together(responses))
+
+    def _values(self, y: Array, found: Refit | None) -> Outcome:
+        if self.statistic is not None:
+            return self._measured(y)
+        refit = self.refits.alone(y) if found is None else found
+        if not refit.verdict.converged:
+            return None, refit.verdict.message
+        return {each.label: each.value(refit.psi) for each in self.wanted}, ""
+
+    def _measured(self, y: Array) -> Outcome:
+        """Return the user's statistic of a whole refit."""
+        training = self.refits.training
+        problem = with_response(training.problem, y)
+        fit = refit_problem(training, problem, self.refits.psi, known=self.refits.known)
         if not fit.verdict.converged:
             return None, fit.verdict.message
-        if self.statistic is None:
-            return {each.label: each.value(fit.psi) for each in self.wanted}, ""
-        return self.measure(result_of(result, problem, fit)), ""
+        return self.measure(result_of(self.result, problem, fit)), ""
 
-    def _values_by_parts(self, training: Training, number: int) -> Outcome:
+    def _values_by_parts(self, rng: np.random.Generator) -> Outcome:
         """Return the quantities where each part draws its response, and a refit asks for sums."""
         from interlace.parts.drawing import problem_of_draw
 
-        fit = self.result.fit
+        training, fit, known = self.refits.training, self.result.fit, self.refits.known
+        number = int(rng.integers(2**62))
         problem = problem_of_draw(training.problem, fit, number, self.conditional)
-        found = refit_problem(training, problem, fit.psi, known=self.known, standard_errors=False)
+        found = refit_problem(training, problem, fit.psi, known=known, standard_errors=False)
         if not found.verdict.converged:
             return None, found.verdict.message
         return {each.label: each.value(found.psi) for each in self.wanted}, ""
-
-    def _estimates(self, training: Training, problem: Problem) -> Array | None:
-        """Return the estimates of a refit where they are all that is asked for, and soon had."""
-        if self.known is None or self.statistic is not None:
-            return None
-        responses = responses_of(
-            training.problem, training.approximation, self.known, self.result.fit.psi,
-            training.tol_decrement,
-        )  # fmt: skip
-        return None if responses is None else responses.psi(problem)
 
     def measure(self, result: Estimates) -> dict[str, float]:
         """Return the quantities, or the user's statistic, of a result."""

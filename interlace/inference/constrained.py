@@ -7,12 +7,21 @@ spans what is orthogonal to it, and t is solved from g(psi) = c. On this surface
     dF/dy = N' C' (F' - g' (d'C'F') / (d'C'g'))
 
 so that the optimizer has an exact gradient, in coordinates scaled to standard errors, whatever
-smooth function g is.
+smooth function g is, and dF/dc = (d'C'F') / (d'C'g').
+
+A standard deviation is a length, and near 0 the surface is a small sphere, which a line in one
+direction misses. There the entries psi_S of which it is the length are points p of their own scaled
+by c / g(p), and the others psi_R follow them as their regression on them says, A = V_RS V_SS^-1:
+
+    psi_S = (c / g) p,   psi_R = base_R + A (psi_S - base_S) + C_R y_R,   C_R C_R' = V_RR - A V_SR,
+    dF/dp = (c / g) (G - g' (p'G) / g),   dF/dc = p'G / g,   G = F_S' + A'F_R' .
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +33,7 @@ from interlace_core.fitting.objective import FAILED_RISE
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NotAvailableError
-from interlace_core.records import Array, Evaluation, Status
+from interlace_core.records import Array, Evaluation, IntArray, Status
 from interlace_core.registry.blame import guard
 
 if TYPE_CHECKING:
@@ -32,6 +41,27 @@ if TYPE_CHECKING:
 
 REL_FLOOR = 1e-13
 """Least eigenvalue of the correlations that is not rounding, as in `precondition`."""
+
+TOL_REL_MET = 1e-11
+"""How closely the quantity meets its value, in standard errors and of the value."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The least objective with one quantity held.
+
+    Attributes
+    ----------
+    value : float
+        Infinite if none was found.
+    psi : ndarray, shape (n_psi,)
+    slope : float
+        Derivative of the value in what the quantity is held at.
+    """
+
+    value: float
+    psi: Array
+    slope: float
 
 
 class ConstrainedSearch:
@@ -54,8 +84,8 @@ class ConstrainedSearch:
         """Return one standard error of a quantity, on its natural scale."""
         return float(np.linalg.norm(self.root.T @ quantity.gradient(self.psi)))
 
-    def constrained(self, quantity: Quantity, value: float, start: Array) -> tuple[float, Array]:
-        """Return the least F with the quantity at a value, and psi there; infinite if none.
+    def constrained(self, quantity: Quantity, value: float, start: Array) -> Held:
+        """Return the least F with the quantity at a value.
 
         Raises
         ------
@@ -69,8 +99,13 @@ class ConstrainedSearch:
                 "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least "
                 "1)."
             )
-        surface = Surface(self, quantity, value, start)
-        m = surface.N.shape[1]
+        entries = quantity.length_of(self.psi)
+        surface: Surface
+        if entries is None:
+            surface = AlongLines(self, quantity, value, start)
+        else:
+            surface = ByScaling(self, quantity, value, start, entries)
+        m = surface.size
         threads = threads_of(self.training.problem, self.training.threads)
         if m:
             unbounded = np.full(m, np.inf)
@@ -78,58 +113,146 @@ class ConstrainedSearch:
                 self.training.optimizer.minimize(surface, np.zeros(m), (-unbounded, unbounded))
         else:
             surface(np.zeros(0))
-        return surface.best, surface.best_psi
+        return surface.best
 
-    def zeta(self, quantity: Quantity, value: float, start: Array) -> tuple[float, Array]:
-        """Return the signed root deviance at a value, and psi there."""
-        least, psi = self.constrained(quantity, value, start)
-        rise = least - self.value
+    def zeta(self, quantity: Quantity, value: float, start: Array) -> tuple[float, Held]:
+        """Return the signed root deviance at a value, and what it is of."""
+        held = self.constrained(quantity, value, start)
+        rise = held.value - self.value
         if rise < -1e-5:
             note = f"the profile of {quantity.label} found a log-likelihood {-rise:.2g} higher"
             self.notes += [note] if note not in self.notes else []
         sign = np.sign(value - quantity.value(self.psi))
-        return float(sign * np.sqrt(2.0 * max(rise, 0.0))), psi
+        return float(sign * np.sqrt(2.0 * max(rise, 0.0))), held
 
 
-class Surface:
+class Surface(ABC):
     """F on {g = c} as a function of y; remembers the best point."""
+
+    size: int
+    """Of y."""
+
+    def __init__(self, search: ConstrainedSearch, quantity: Quantity, value: float) -> None:
+        self.search, self.quantity, self.target = search, quantity, value
+        self.best = Held(np.inf, search.psi, np.nan)
+
+    @abstractmethod
+    def point(self, y: Array) -> Array | None:
+        """Return psi on the surface, if it is met."""
+
+    @abstractmethod
+    def slopes(self, y: Array, psi: Array, gradient: Array) -> tuple[Array, float]:
+        """Return dF/dy and dF/dc from F' at a point."""
+
+    def __call__(self, y: Array) -> tuple[float, Array]:
+        """Return value and gradient; large where g = c cannot be met or F has no value."""
+        psi = self.point(y)
+        evaluation = None if psi is None else self.search.evaluate(psi)
+        if psi is None or not _usable(evaluation):
+            best = self.best.value
+            ceiling = min(best, 1e300) if np.isfinite(best) else self.search.value
+            return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(y.size)
+        assert evaluation is not None
+        along, multiplier = self.slopes(y, psi, evaluation.gradient)
+        if evaluation.value < self.best.value:
+            self.best = Held(evaluation.value, psi, multiplier)
+        return evaluation.value, along
+
+
+class AlongLines(Surface):
+    """Points above base + C N y in one direction, for any quantity."""
 
     def __init__(
         self, search: ConstrainedSearch, quantity: Quantity, value: float, base: Array
     ) -> None:
-        self.search, self.quantity, self.target, self.base = search, quantity, value, base
+        super().__init__(search, quantity, value)
+        self.base, self.tolerance = base, TOL_REL_MET * (search.scale(quantity) + abs(value))
         slope = search.root.T @ quantity.gradient(base)
         basis = np.linalg.qr(slope[:, None], mode="complete")[0]
         self.d, self.N = slope / np.linalg.norm(slope), basis[:, 1:]
-        self.best, self.best_psi = np.inf, base
+        self.size = base.size - 1
 
-    def __call__(self, y: Array) -> tuple[float, Array]:
-        """Return value and gradient; large where g = c cannot be met or F has no value."""
-        psi = self._meet(self.search.root @ (self.N @ y))
-        evaluation = None if psi is None else self.search.evaluate(psi)
-        if psi is None or not _usable(evaluation):
-            ceiling = min(self.best, 1e300) if np.isfinite(self.best) else self.search.value
-            return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(y.size)
-        assert evaluation is not None
-        if evaluation.value < self.best:
-            self.best, self.best_psi = evaluation.value, psi
-        F = self.search.root.T @ evaluation.gradient
+    def slopes(self, y: Array, psi: Array, gradient: Array) -> tuple[Array, float]:
+        """Return dF/dy and the multiplier."""
+        F = self.search.root.T @ gradient
         g = self.search.root.T @ self.quantity.gradient(psi)
-        return evaluation.value, self.N.T @ (F - g * ((self.d @ F) / (self.d @ g)))
+        multiplier = float((self.d @ F) / (self.d @ g))
+        return self.N.T @ (F - g * multiplier), multiplier
 
-    def _meet(self, shift: Array) -> Array | None:
-        """Return the point on the surface above base + shift, by Newton steps in t."""
+    def point(self, y: Array) -> Array | None:
+        """Return the point on the surface above base + C N y, by Newton steps in t."""
+        shift = self.search.root @ (self.N @ y)
         direction, t = self.search.root @ self.d, 0.0
         for _ in range(50):
             psi = self.base + shift + t * direction
             missing = self.target - self.quantity.value(psi)
-            if abs(missing) <= 1e-11 * (1.0 + abs(self.target)):
+            if abs(missing) <= self.tolerance:
                 return psi
             slope = float(self.quantity.gradient(psi) @ direction)
             if not np.isfinite(missing) or slope == 0.0 or not np.isfinite(slope):
                 return None
             t += missing / slope
         return None
+
+
+class ByScaling(Surface):
+    """Points whose entries that a length is made of are scaled to it; the others follow them."""
+
+    def __init__(
+        self,
+        search: ConstrainedSearch,
+        quantity: Quantity,
+        value: float,
+        base: Array,
+        entries: IntArray,
+    ) -> None:
+        super().__init__(search, quantity, value)
+        self.entries, self.base = entries, base
+        self.others = np.setdiff1d(np.arange(base.size), entries)
+        s = len(entries)
+        rotation = np.linalg.qr(search.root[entries].T, mode="complete")[0]
+        root = search.root @ rotation  # of the entries by themselves; of the others given these
+        own, beside = root[entries, :s], root[self.others]
+        self.follow = np.linalg.solve(own.T, beside[:, :s].T).T
+        self.root_of_others = beside[:, s:]
+        self.unscaled = base.copy()
+        length, unit = quantity.value(base), search.scale(quantity)
+        slope = quantity.gradient(base)[entries]
+        if length == 0.0:  # in the direction that its slope there has
+            self.unscaled[entries] = unit * slope / float(slope @ slope)
+        elif length < unit:  # how long it is here does not matter: so that y turns it little
+            self.unscaled[entries] *= unit / length
+        basis = np.linalg.qr((own.T @ slope)[:, None], mode="complete")[0]
+        self.turns = own @ basis[:, 1:]
+        self.size = base.size - 1
+
+    def point(self, y: Array) -> Array | None:
+        """Return the point; None where the length to be scaled is 0."""
+        p, r = self._unscaled(y), len(self.others)
+        length = self.quantity.value(p)
+        if not length > 0.0:
+            return None
+        psi = self.base.copy()
+        psi[self.entries] = p[self.entries] * (self.target / length)
+        moved = psi[self.entries] - self.base[self.entries]
+        psi[self.others] += self.follow @ moved + self.root_of_others @ y[:r]
+        return psi
+
+    def slopes(self, y: Array, psi: Array, gradient: Array) -> tuple[Array, float]:
+        """Return dF/dy and dF/dc."""
+        p, here = self._unscaled(y), self.entries
+        length, slope = self.quantity.value(p), self.quantity.gradient(p)[here]
+        pulled = gradient[here] + self.follow.T @ gradient[self.others]
+        multiplier = float(p[here] @ pulled) / length
+        turned = (self.target / length) * (pulled - slope * multiplier)
+        return np.concatenate(
+            [self.root_of_others.T @ gradient[self.others], self.turns.T @ turned]
+        ), multiplier
+
+    def _unscaled(self, y: Array) -> Array:
+        p = self.unscaled.copy()
+        p[self.entries] += self.turns @ y[len(self.others) :]
+        return p
 
 
 def _usable(evaluation: Evaluation | None) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from interlace_core.contract.covariance import times
+from interlace_core.contract.covariance import multiplier
 from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import check_seed
@@ -25,13 +28,41 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
 
 def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
     """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
-    eta = np.stack(problem.fixed_part(psi))
-    if not problem.terms:
+    return Predictors.of(problem, psi).drawn(rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictors:
+    """Linear predictors of a model at a psi, of which many are drawn.
+
+    Attributes
+    ----------
+    problem : Problem
+    fixed : ndarray, shape (K, n)
+        Their fixed part.
+    templates : list of callable, one per term
+        From u, shape (c, L), to T u.
+    """
+
+    problem: Problem
+    fixed: Array
+    templates: list[Callable[[Array], Array]]
+
+    @classmethod
+    def of(cls, problem: Problem, psi: Array) -> Predictors:
+        """Return those at psi, shape (n_psi,)."""
+        templates = [
+            multiplier(term.covariance, psi[place])
+            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+        ]
+        return cls(problem, np.stack(problem.fixed_part(psi)), templates)
+
+    def drawn(self, rng: np.random.Generator) -> Array:
+        """Return them with u drawn from N(0, I), shape (K, n), rows as given."""
+        eta = self.fixed.copy()
+        for term, times in zip(self.problem.terms, self.templates, strict=True):
+            u = rng.standard_normal((term.covariance.size, len(term.levels)))
+            b = times(u if term.relation is None else u @ term.relation.root.T)
+            for k, own in term.by_predictor:
+                eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
         return eta
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        u = rng.standard_normal((term.covariance.size, len(term.levels)))
-        u = u if term.relation is None else u @ term.relation.root.T
-        b = times(term.covariance, psi[place], u)
-        for k, own in term.by_predictor:
-            eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
-    return eta

@@ -17,6 +17,8 @@ import pandas as pd
 from interlace.inference.bootstrap import Failure
 from interlace.inference.quadratic_forms import Uncorrelated
 from interlace.inference.sandwich import ClusterScores, cluster_scores
+from interlace.refits.many import Refit, Refits
+from interlace.refits.near import known_fit
 from interlace.refits.refit import refit_problem
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import Training, require_training
@@ -91,19 +93,42 @@ def influence(result: Estimates, cluster: Any, exact: int) -> Influence:
 def _refits(
     result: Estimates, training: Training, found: ClusterScores, worst: Any
 ) -> tuple[dict[int, Array], list[Failure]]:
-    refitted, failures = {}, []
-    for position, g in enumerate(worst):
-        rows = np.setdiff1d(np.arange(training.problem.n), found.rows[g])
-        try:
-            fit = refit_problem(training, subset(training.problem, rows), result.fit.psi)
-        except (InterlaceError, ArithmeticError, np.linalg.LinAlgError) as error:
-            failures.append(Failure(position, f"{type(error).__name__}: {error}"))
-            continue
-        if fit.verdict.converged:
-            refitted[position] = fit.psi - result.fit.psi
-        else:
-            failures.append(Failure(position, fit.verdict.message))
+    """Return the changes of psi without each of some clusters, by position, and failures.
+
+    Rows of weight 0 are rows left out. Where the refits together do not say where that ends, it is
+    fitted without the rows.
+    """
+    problem = training.problem
+    known = known_fit(problem, training.approximation, result.fit.psi, result.fit.uncertainty)
+    refits = Refits(training, result.fit.psi, known)
+    usual = np.ones(problem.n) if problem.weights is None else problem.weights
+    left = [np.setdiff1d(np.arange(problem.n), found.rows[g]) for g in worst]
+    refitted: dict[int, Array] = {}
+    failures = []
+    for start in range(0, len(left), refits.at_once):
+        some = left[start : start + refits.at_once]
+        weights = [_only(usual, rows) for rows in some]
+        together = refits.together([problem.y] * len(some), weights)
+        for position, (rows, refit) in enumerate(zip(some, together, strict=True), start):
+            try:
+                if refit is None:
+                    fit = refit_problem(training, subset(problem, rows), result.fit.psi)
+                    refit = Refit.of(fit)
+            except (InterlaceError, ArithmeticError, np.linalg.LinAlgError) as error:
+                failures.append(Failure(position, f"{type(error).__name__}: {error}"))
+                continue
+            if refit.verdict.converged:
+                refitted[position] = refit.psi - result.fit.psi
+            else:
+                failures.append(Failure(position, refit.verdict.message))
     return refitted, failures
+
+
+def _only(weights: Array, rows: Any) -> Array:
+    """Return the weights of some rows, 0 elsewhere."""
+    own = np.zeros(weights.size)
+    own[rows] = weights[rows]
+    return own
 
 
 def _cook(result: Estimates, standard: Standard, change: Array) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from interlace.inference.bootstrap import Failure, run
 from interlace.inference.draws import draw_predictors, generators
 from interlace.inference.parts import drop_columns
 from interlace.inference.quadratic_forms import chi_square
-from interlace.refits.near import Known, known_fit
-from interlace.refits.refit import psi_of_smaller, refit_problem, with_response
+from interlace.refits.many import Refit, Refits
+from interlace.refits.near import known_fit
+from interlace.refits.refit import psi_of_smaller, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.fitted import Fit
 from interlace_core.messages.checks import (
     is_real,
     require_choice,
@@ -244,45 +245,21 @@ def _position(names: tuple[str, ...], name: str, argument: str) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """A model that is fitted to every simulation, and what is known of its fits."""
-
-    training: Training
-    known: Known | None = None
-
-    def fit(self, y: Array, psi: Array, standard_errors: bool) -> Fit:
-        """Return the fit to a response, from near psi."""
-        problem = with_response(self.training.problem, y)
-        return refit_problem(
-            self.training, problem, psi, known=self.known, standard_errors=standard_errors
-        )
-
-    def warmed(self, y: Array, psi: Array) -> _Model:
-        """Return the model with what its fit to one response tells about the others."""
-        fit = self.fit(y, psi, standard_errors=True)
-        if not fit.verdict.converged:
-            return self
-        problem = with_response(self.training.problem, y)
-        known = known_fit(problem, self.training.approximation, psi, fit.uncertainty)
-        return replace(self, known=known)
-
-
-@dataclass(frozen=True, eq=False)
 class _Work:
-    """One simulation, fit and test; can be pickled."""
+    """Simulations, fits and tests; can be pickled."""
 
-    whole: _Model
-    smaller: _Model | None
-    psi: Array
+    whole: Refits
+    smaller: Refits | None
     columns: Any
 
     @classmethod
     def of(cls, training: Training, psi: Array, columns: Any, method: str) -> _Work:
         """Return the work of a Wald or a likelihood-ratio test of some columns of the mean."""
-        smaller = None
-        if method == "lrt":
-            smaller = _Model(replace(training, problem=drop_columns(training.problem, 0, columns)))
-        return cls(_Model(training), smaller, psi, columns)
+        if method != "lrt":
+            return cls(Refits(training, psi, None, standard_errors=True), None, columns)
+        part = replace(training, problem=drop_columns(training.problem, 0, columns))
+        null = Refits(part, psi_of_smaller(training.problem, part.problem, psi), None)
+        return cls(Refits(training, psi, None), null, columns)
 
     def warmed(self, rng: np.random.Generator) -> _Work:
         """Return the work with what fits to one simulation tell about the others.
@@ -293,43 +270,78 @@ class _Work:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InterlaceWarning)
                 y = self._simulated(rng)
-                smaller = self.smaller and self.smaller.warmed(y, self._without(self.psi))
-                return replace(self, whole=self.whole.warmed(y, self.psi), smaller=smaller)
+                smaller = self.smaller and _warmed(self.smaller, y)
+                return replace(self, whole=_warmed(self.whole, y), smaller=smaller)
         except FAILURES:
             return self
 
-    def __call__(self, rng: np.random.Generator) -> tuple[float, str]:
-        """Return the p-value, or NaN and the reason why there is none."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InterlaceWarning)
-                return self._pvalue(self._simulated(rng))
-        except FAILURES as error:
-            return np.nan, f"{type(error).__name__}: {error}"
+    @property
+    def at_once(self) -> int:
+        """How many simulations are fitted at once."""
+        return self.whole.at_once
+
+    def __call__(self, tasks: list[np.random.Generator]) -> list[tuple[float, str]]:
+        """Return p-values, or NaN and the reason why there are none."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InterlaceWarning)
+            drawn = [_attempted(partial(self._simulated, rng)) for rng in tasks]
+            responses = [y for y, _ in drawn if y is not None]
+            whole = iter(self.whole.together(responses))
+            null = iter(self.smaller.together(responses) if self.smaller else [None] * len(tasks))
+            answers = []
+            for y, reason in drawn:
+                p = None
+                if y is not None:
+                    p, reason = _attempted(partial(self._pvalue, y, next(whole), next(null)))
+                answers.append((np.nan, reason) if p is None else p)
+            return answers
 
     def _simulated(self, rng: np.random.Generator) -> Array:
         problem = self.whole.training.problem
-        eta = draw_predictors(problem, self.psi, rng)
+        eta = draw_predictors(problem, self.whole.psi, rng)
         return np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
 
-    def _without(self, psi: Array) -> Array:
-        """Return psi of the model without the tested columns."""
-        assert self.smaller is not None
-        whole, smaller = self.whole.training.problem, self.smaller.training.problem
-        return psi_of_smaller(whole, smaller, psi)
+    def _pvalue(self, y: Array, found: Refit | None, null: Refit | None) -> tuple[float, str]:
+        """Return the p-value, or NaN and the reason why there is none.
 
-    def _pvalue(self, y: Array) -> tuple[float, str]:
+        Parameters
+        ----------
+        y : ndarray
+        found, null : Refit, or None
+            Of the model, and without the tested columns, where they are had already.
+        """
         from scipy.stats import chi2
 
-        fit = self.whole.fit(y, self.psi, standard_errors=self.smaller is None)
+        fit = self.whole.alone(y) if found is None else found
         if not fit.verdict.converged:
             return np.nan, fit.verdict.message
         if self.smaller is None:
+            assert fit.uncertainty is not None
             place = self.whole.training.problem.beta_slices()[0]
             L = np.eye(fit.psi.size)[place][self.columns]
             return chi_square(L, fit.psi, fit.uncertainty)[2], ""
-        null = self.smaller.fit(y, self._without(fit.psi), standard_errors=False)
+        if null is None:
+            problems = self.whole.training.problem, self.smaller.training.problem
+            null = self.smaller.alone(y, psi_of_smaller(*problems, fit.psi))
         if not null.verdict.converged:
             return np.nan, f"without the tested columns: {null.verdict.message}"
         statistic = max(2.0 * (null.value - fit.value), 0.0)
         return float(chi2.sf(statistic, self.columns.size)), ""
+
+
+def _attempted(answer: Callable[[], Any]) -> tuple[Any, str]:
+    """Return an answer, or None and the reason why there is none."""
+    try:
+        return answer(), ""
+    except FAILURES as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _warmed(refits: Refits, y: Array) -> Refits:
+    """Return refits that know the fit to a response."""
+    found = replace(refits, standard_errors=True).alone(y)
+    if not found.verdict.converged or found.uncertainty is None:
+        return refits
+    problem = with_response(refits.training.problem, y)
+    known = known_fit(problem, refits.training.approximation, refits.psi, found.uncertainty)
+    return replace(refits, known=known)

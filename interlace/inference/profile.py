@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.inference.compare import BY_REML, REFITTED
-from interlace.inference.constrained import ConstrainedSearch
+from interlace.inference.constrained import ConstrainedSearch, Held
 from interlace.inference.parameters import quantities, select
 from interlace.inference.quantities import Quantity
 from interlace.progress import tracked
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 BY_PRIORS = "penalised by priors"
 
 TOL_ABS_ZETA = 1e-4
-"""How closely zeta meets its target: 1e-4 standard errors, beyond any print."""
+"""How closely zeta meets its target, and a limit its value in standard errors, beyond any print."""
+
+LEAST_SLOPE = 1e-3
+"""Change of zeta per standard error that is taken for a flat profile: zeta is known to 1e-7."""
 
 MAX_REFITS = 25
 """Refits per limit; the secant method takes 3 to 5."""
@@ -165,10 +168,10 @@ def _limit(search: ConstrainedSearch, quantity: Quantity, target: float) -> floa
     for _ in range(MAX_REFITS):
         zeta, found = search.zeta(quantity, value, psi)
         zeta *= sign
-        if abs(zeta - abs(target)) < TOL_ABS_ZETA:
+        if abs(zeta - abs(target)) < TOL_ABS_ZETA * step.flatness(zeta, found):
             return value
         if zeta < abs(target):
-            low, psi = (value, zeta), found
+            low, psi = (value, zeta), found.psi
             if value == step.end:
                 return step.closed_end
             if abs(value - estimate) > MAX_FACTOR * step.unit:
@@ -198,6 +201,15 @@ class _Step:
     def unit(self) -> float:
         """One standard error."""
         return self.search.scale(self.quantity)
+
+    def flatness(self, zeta: float, held: Held) -> float:
+        """Return how much zeta changes per standard error, 1 at most.
+
+        A profile is flat where a standard deviation is all but 0: a limit there has to meet its
+        zeta more closely.
+        """
+        change = abs(held.slope / zeta) * self.unit if zeta else 1.0
+        return float(np.clip(change, LEAST_SLOPE, 1.0)) if np.isfinite(change) else 1.0
 
     @property
     def closed_end(self) -> float:
@@ -256,7 +268,8 @@ def _grid(search: ConstrainedSearch, quantity: Quantity, reach: float, points: i
             value = step.guess(reach * 1.05 * i / points) if i == 1 else _onward(
                 step, estimate, value, zeta, reach * 1.05 * i / points
             )  # fmt: skip
-            signed, psi = search.zeta(quantity, value, psi)
+            signed, held = search.zeta(quantity, value, psi)
+            psi = held.psi
             if not np.isfinite(signed):
                 break
             zeta = abs(signed)

@@ -17,7 +17,7 @@ from interlace_core.calculus.jets.density import differentiate
 from interlace_core.calculus.links import Link
 from interlace_core.contract.covariance import Covariance, natural_slopes
 from interlace_core.contract.family import Family
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +41,13 @@ class Quantity(ABC):
     @abstractmethod
     def gradient(self, psi: Array) -> Array:
         """Return its derivative in psi, shape (n_psi,)."""
+
+    def length_of(self, psi: Array) -> IntArray | None:
+        """Return the entries of psi that it is proportional to together, and depends on alone.
+
+        None where it is no such length.
+        """
+        return None
 
     def working(self, value: float) -> float:
         """Return a value on the scale where the estimate is nearest to normal."""
@@ -203,6 +210,20 @@ class StandardDeviation(_OfTemplate):
         dT, sd = np.zeros_like(T), self.value(psi)
         dT[self.row] = T[self.row] / sd if sd > 0 else np.eye(len(T))[self.row]
         return self._pulled(psi, dT)
+
+    def length_of(self, psi: Array) -> IntArray | None:
+        """Return the entries of its row, where the structure has such."""
+        somewhere = psi.copy()  # where no entry is 0 by chance
+        size = float(np.max(np.abs(psi[self.place]), initial=0.0)) or 1.0
+        spread = np.linspace(1.0, 2.0, self.place.stop - self.place.start)
+        somewhere[self.place] = np.where(psi[self.place] == 0.0, size, psi[self.place]) * spread
+        entries = np.flatnonzero(self.gradient(somewhere))
+        twice, only = somewhere.copy(), somewhere.copy()
+        twice[entries] *= 2.0
+        only[np.setdiff1d(np.arange(psi.size), entries)] *= 2.0
+        lengths = np.array([self.value(each) for each in (somewhere, twice, only)])
+        ratios = lengths / lengths[0]
+        return entries if np.allclose(ratios, [1.0, 2.0, 1.0], rtol=1e-12) else None
 
     def working(self, value: float) -> float:
         """Return the log."""

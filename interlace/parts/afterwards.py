@@ -243,7 +243,7 @@ def words_of(model: Model) -> tuple[str, str, str]:
 
 def _words_of_part(problem: Problem) -> tuple[str, str]:
     inside = standard_of(problem).problem  # which was fitted
-    layout = layout_of(inside)
+    layout = layout_of(inside, rows="any")
     return layout.plan.describe(layout.structure), kernel_words(inside)
 
 

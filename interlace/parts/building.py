@@ -16,7 +16,7 @@ from interlace.data.request import ModelRequest
 from interlace.parts.coded import coded_rows
 from interlace.parts.gathering import gathered
 from interlace.parts.look import SPREAD_ROWS, Look, look_at, missing_of
-from interlace.parts.ranks import refuse_near_collinear, without_collinear
+from interlace.parts.ranks import refuse_far_scales, refuse_near_collinear, without_collinear
 from interlace.parts.reading import Reading
 from interlace.parts.recipe import Recipe, recipe_of, with_moments
 from interlace.parts.witness import levels_of_all, witness
@@ -96,6 +96,7 @@ def model_in_parts(frames: Frames, reading: Reading, asked: Asked) -> Model:
         _tell_dropped(dropped)
         recipe = replace(recipe, model=like, encoder=encoder)
         engine = frames.engine(coded_rows, pieces, reading.columns, recipe, asked.compiled)
+    refuse_far_scales(engine, like)
     problem = outline(replace(like, compiled=asked.compiled), engine)
     silent = _settled(problem)
     n_given = sum(each.n_given for each in looks)

@@ -20,6 +20,7 @@ from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import compute_node, evaluate
 from interlace.data.frames import open_table, read_columns
 from interlace.data.levels import drop_unused_levels, level_names
+from interlace.data.moments import Moments
 from interlace.data.response import RawResponse, read_response
 from interlace.data.rows import (
     Rows,
@@ -33,7 +34,7 @@ from interlace.data.rows import (
 from interlace.parts.reading import Reading, Transform
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import DataError, InterlaceError, ResponseError
-from interlace_core.records import Array, IntArray
+from interlace_core.records import IntArray
 
 SPREAD_ROWS = 20_000
 """Rows that stand for all pieces together, beside those of each level and the extremes."""
@@ -43,28 +44,6 @@ MOST_FRACTIONS = 100
 
 FEW_VALUES = 1000
 """Range of whole numbers up to which a row of each stands: they may be a factor in a formula."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Number, mean and sum of squares about it of some numbers; those of several parts add up."""
-
-    n: int
-    mean: float
-    squares: float
-
-    @classmethod
-    def of(cls, values: Array) -> Moments:
-        """Return the moments of an array that is not empty."""
-        mean = float(np.mean(values))
-        return cls(values.size, mean, float(np.sum(np.square(values - mean))))
-
-    def __add__(self, other: Moments) -> Moments:
-        """Return the moments of both."""
-        n, apart = self.n + other.n, other.mean - self.mean
-        mean = self.mean + apart * other.n / n
-        between = apart * apart * self.n * other.n / n
-        return Moments(n, mean, self.squares + other.squares + between)
 
 
 @dataclass(frozen=True)

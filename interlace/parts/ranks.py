@@ -8,7 +8,15 @@ import numpy as np
 
 from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder
-from interlace.data.rank import EXACT, TOL_REL_RESIDUAL, Dependence, dependence, lengths_by
+from interlace.data.moments import Moments
+from interlace.data.rank import (
+    EXACT,
+    TOL_REL_RESIDUAL,
+    Dependence,
+    dependence,
+    lengths_by,
+    refuse_far_factors,
+)
 from interlace_core.contract.parts import Engine
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.columns import products
@@ -71,6 +79,24 @@ def refuse_near_collinear(engine: Engine, model: Problem) -> None:
                 f"{name!r}, of which what it has beside those before it is less than 1e-7 of its "
                 "length: subtract a constant from it, such as its mean."
             )
+
+
+def refuse_far_scales(engine: Engine, model: Problem) -> None:
+    """Refuse covariates of a scale without a constant that lie far from 0, over all rows.
+
+    Raises
+    ------
+    DataError
+    """
+    for k, predictor in enumerate(model.predictors):
+        parameter = predictor.parameter
+        if parameter.role == "dispersion" and not parameter.intercept and predictor.X.shape[1]:
+            moments = engine.total(_moments_of, k)
+            refuse_far_factors(moments, predictor.names, parameter.name)
+
+
+def _moments_of(part: Problem, k: int) -> Moments:
+    return Moments.of(part.predictors[k].X)
 
 
 def _lengths(engine: Engine, d: int, more: int) -> Array:

@@ -13,9 +13,10 @@ from interlace.data.columns import Frame
 from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder
 from interlace.data.levels import Factor, build_factor, drop_unused_levels
+from interlace.data.moments import Moments
 from interlace.data.problem import Model
 from interlace.data.rows import Rows, frozen, vector_values
-from interlace.parts.look import Moments, naming, response_of, rows_of
+from interlace.parts.look import naming, response_of, rows_of
 from interlace.parts.reading import Reading
 from interlace.prediction.new_data import encode_frame
 from interlace_core.contract.family import Family

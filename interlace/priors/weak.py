@@ -20,9 +20,11 @@ from __future__ import annotations
 import numpy as np
 
 from interlace.data.factors import INTERCEPT
+from interlace.data.moments import Moments
 from interlace.data.named import Number, labels_of
 from interlace.priors.densities import LKJ, Gamma, Normal, Prior, StudentT
 from interlace.priors.targets import COR, has_matrix
+from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.fitting.start import on_own_scale
 from interlace_core.records import Array
@@ -42,7 +44,9 @@ def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
     coefficients : bool
         Whether they can have any.
     """
-    units = [_unit(problem, k) for k in range(len(problem.predictors))]
+    *columns, response = total(problem, _moments)
+    designs, effects = columns[: len(problem.predictors)], columns[len(problem.predictors) :]
+    units = [_unit(problem, k, response) for k in range(len(problem.predictors))]
     found: dict[str, Prior] = {}
     for label, (target, *more) in labels_of(problem).items():
         if more:
@@ -50,7 +54,8 @@ def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
         if not isinstance(target, Number):
             predictor = problem.predictors[target.predictor]
             if coefficients and not target.natural and predictor.parameter.role != "threshold":
-                prior = _of_column(problem, predictor, target.column, units[target.predictor])
+                here = designs[target.predictor]
+                prior = _of_column(predictor, target.column, here, units[target.predictor])
                 found |= {} if prior is None else {label: prior}
             continue
         term = problem.terms[target.term]
@@ -58,61 +63,66 @@ def weak_priors(problem: Problem, *, coefficients: bool) -> dict[str, Prior]:
             reach, unit = 1.0, units[term.predictor]
             if target.inside in term.names:
                 column = term.names.index(target.inside)
-                reach, unit = _reach(term, column), units[term.column_predictors[column]]
+                reach = _reach(term, column, effects[target.term])
+                unit = units[term.column_predictors[column]]
             found[label] = Gamma(SHAPE, RATE * (reach if reach > 0.0 else 1.0) / unit)
     if any(term.theta_of is None and has_matrix(term) for term in problem.terms):
         found[COR] = LKJ(ETA)
     return found
 
 
-def _of_column(problem: Problem, predictor: Predictor, column: int, unit: float) -> Prior | None:
+def _moments(problem: Problem) -> Sums:
+    """Return the moments of each X, of each Z and of the response, over rows that say anything."""
+    rows, weights = problem.informative, problem.weights
+    weights = None if weights is None else weights[rows]
+    designs = [each.X for each in problem.predictors] + [_covariates(t) for t in problem.terms]
+    response = problem.family.observed(problem.y)
+    return Sums(*(Moments.of(each[rows], weights) for each in (*designs, response)))
+
+
+def _covariates(term: RandomTerm) -> Array:
+    """Return Z; of a chain, whose one standard deviation asks for no column, a single one."""
+    chain = term.covariance.chain(term.covariance.start())
+    return np.asarray(term.Z if chain is None else term.Z[:, :1])
+
+
+def _of_column(predictor: Predictor, column: int, X: Moments, unit: float) -> Prior | None:
     if predictor.names[column] == INTERCEPT:
         alone = predictor.names == (INTERCEPT,) and predictor.parameter.role == "zero"
         return Normal(0.0, ZERO_PART) if alone else None
-    x, weights = predictor.X[:, column], problem.weights
-    values = np.unique(x)
-    step = float(values[-1] - values[0]) if values.size == 2 else 2.0 * _spread(x, weights)
+    width, two = float(X.largest[column] - X.least[column]), bool(X.two[column])
+    step = width if two else 2.0 * float(X.spread[column])
     return StudentT(1.0, 0.0, COEFFICIENT * unit / step) if step > 0.0 else None
 
 
-def _reach(term: RandomTerm, column: int) -> float:
+def _reach(term: RandomTerm, column: int, Z: Moments) -> float:
     """Return by how much an effect of a column moves a predictor, whatever the zero points are."""
     where = term.column_predictors
     beside = [j for j, name in enumerate(term.names) if where[j] == where[column]]
     constant = [j for j in beside if term.names[j].rpartition(":")[2] == INTERCEPT]
-    if not constant or not term.covariance.mixes_columns or not len(term.Z):
-        return float(term.reach[column])
+    usual = term.level_size * float(Z.size[column])
+    if not constant or not term.covariance.mixes_columns:
+        return usual
     ratios = []
     for j in beside:
-        mean, spread = float(np.mean(term.Z[:, j])), float(np.std(term.Z[:, j]))
+        mean, spread = float(Z.mean[j]), float(Z.spread[j])
         if j == column and j not in constant:
-            return spread if spread > 0.0 else float(term.reach[column])
+            return term.level_size * spread if spread > 0.0 else usual
         ratios.append(mean / spread if j not in constant and spread > 0.0 else 0.0)
-    return float(1.0 / np.sqrt(1.0 + np.sum(np.square(ratios))))
+    return term.level_size / float(np.sqrt(1.0 + np.sum(np.square(ratios))))
 
 
-def _spread(x: Array, weights: Array | None) -> float:
-    mean = np.average(x, weights=weights)
-    return float(np.sqrt(np.average(np.square(x - mean), weights=weights)))
-
-
-def _unit(problem: Problem, k: int) -> float:
+def _unit(problem: Problem, k: int, response: Moments) -> float:
     """Return the size of an effect on a predictor.
 
     Two standard deviations of a response in whose units it is, 1 on logarithmic and probability
     scales.
     """
     parameter = problem.predictors[k].parameter
-    if k or parameter.latent or on_own_scale(parameter.link):
+    if k or parameter.latent or on_own_scale(parameter.link) or not response.n:
         return 1.0
-    y = problem.family.observed(problem.y)
-    seen = problem.informative & np.isfinite(y)
-    weights = None if problem.weights is None else problem.weights[seen]
-    y = y[seen]
-    if not y.size:
-        return 1.0
-    spread, link = 2.0 * _spread(y, weights), parameter.link
-    eta = np.asarray(link.eta(np.float64(np.average(y, weights=weights))))
+    spread, link = 2.0 * float(response.spread), parameter.link
+    eta = np.asarray(link.eta(response.mean))
     with np.errstate(all="ignore"):
         slope = abs(float(link.derivatives(eta)[1]))
     unit = spread / slope if slope > 0.0 else spread

@@ -286,9 +286,9 @@ def is_inside(problem: Problem, psi: Array, known: Known) -> bool:
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         theta = psi[place]
         mirrored = np.abs(term.covariance.canonical(theta) - theta) > 1e-8 + 1e-12 * np.abs(theta)
-        if np.any(mirrored):
+        if mirrored.any():
             return False
-    return not np.any(boundary_thetas(problem, psi, known.units))
+    return not boundary_thetas(problem, psi, known.units).any()
 
 
 def _inside_optimum(

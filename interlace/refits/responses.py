@@ -1,32 +1,84 @@
-"""Refits of one model to many responses without a step in Python per evaluation.
+"""Refits of one model to many responses without a step in Python for any of them.
 
-Where the objective is a function in C, it is made once and pointed to one response after the other;
-a compiled search starts each time from the known fit, with its curvature. All that is judged after
-a fit is looked at here too. Where something is in doubt there is no answer, and a fit of its own
+Where the objective is a function in C, it is made once and pointed to one response after the other,
+or to other weights; a compiled search starts each time from the known fit, with its curvature. What
+is judged after a fit is judged here of the gradient where each search ended, and of the curvature
+there if that was asked for. Where something is in doubt there is no answer, and a fit of its own
 has the word.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 
-from interlace.refits.near import Known, has_bounds, is_inside, rule_of
+from interlace.refits.near import Known, has_bounds, is_inside
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.compiled import WithSecondOpinion
 from interlace_core.fitting.compiled import Served, served_by
+from interlace_core.fitting.curvature import DIFFERENCE_STEP
 from interlace_core.fitting.objective import Objective, possible_objective
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
-from interlace_core.records import Array, CompiledPath, Status
+from interlace_core.records import Array, CompiledEnds, Status
+
+TOL_SLOPE = 1e-6
+"""Slope, per standard error of the known fit, at which a search ends: what is left is as many
+standard errors. The last of its steps doubles the digits and costs next to nothing."""
+
+SHARE_OF_TOLERANCE = 0.01
+"""Share of the tolerated gain that may be left where a search ended elsewhere, by rounding."""
+
+MAX_EVALUATIONS = 100
+"""Of a search."""
+
+FARTHEST = 12.0
+"""Standard errors from the known fit beyond which nothing is claimed: estimates so far away are on
+their way to a limit, as where a response is separated."""
+
+PLAIN = (0.05, 20.0)
+"""Curvatures, the known fit's being 1, within which they are taken as those of an optimum."""
+
+MOST_NUMBERS = 1 << 19
+"""Of responses that are taken at once, and numbers in them: what C reads of them stays in cache."""
+
+MOST_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """The optimum of a refit.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+        In the units of the problem.
+    value : float
+        Negative log-likelihood.
+    decrement : float
+        What it has to gain.
+    uncertainty : PsiCovariance, or None
+        Where it was asked for.
+    """
+
+    psi: Array
+    value: float
+    decrement: float
+    uncertainty: PsiCovariance | None
 
 
 class Responses:
-    """The objective of a known fit's model, for one response after the other.
+    """The objective of a known fit's model, for many responses.
 
     Parameters
     ----------
+    problem : Problem
+        Of the known fit.
+    approximation : Approximation
     served : Served
         The objective as a function in C.
     mode : ndarray, shape (q,)
@@ -38,58 +90,113 @@ class Responses:
     """
 
     def __init__(
-        self, served: Served, mode: Array, known: Known, psi: Array, tol_decrement: float
-    ) -> None:
-        self._served, self._mode = served, mode
-        self._known, self._psi = known, psi
-        self._rule = rule_of(known, tol_decrement)
+        self, problem: Problem, approximation: Approximation, served: Served, mode: Array,
+        known: Known, psi: Array, tol_decrement: float,
+    ) -> None:  # fmt: skip
+        self._standard, self._served, self._mode = standard_of(problem), served, mode
+        self._profiled = approximation.profiled(self._standard.problem)
+        self._precisions = approximation.precision_weights
+        self._known, self._psi, self._tol_decrement = known, psi, tol_decrement
         self._lock = threading.Lock()
 
-    def psi(self, problem: Problem) -> Array | None:
-        """Return the estimates of a problem that differs in its response alone; None in doubt.
+    def reached(
+        self, responses: Array, weights: Array | None = None, *, curvature: bool = False
+    ) -> list[Reached | None]:
+        """Return the optimum for each response; None in doubt.
 
-        In its own units.
+        Parameters
+        ----------
+        responses : ndarray, shape (count, n) or (count, n, columns)
+            Finite, with rows as given.
+        weights : ndarray, shape (count, n), or None
+            In place of the problem's.
+        curvature : bool
+            Whether the curvature is looked at, and gives the covariance of the estimates.
         """
-        standard = standard_of(problem)
-        layout = layout_of(standard.problem)
-        inner = layout.problem
-        if inner.compiled is None or not layout.log_concave:
-            return None
-        found = inner.compiled.row_kernel(inner.family, inner.y)
-        if found is None or not self._lock.acquire(blocking=False):
-            return None  # another thread is in it
+        nothing: list[Reached | None] = [None] * len(responses)
+        profiles = self._profiled.stop > self._profiled.start
+        objective = self._served.objective
+        if not isinstance(objective, WithSecondOpinion) or (curvature and profiles):
+            return nothing
+        if weights is not None and self._precisions:
+            return nothing  # 0 is no precision
+        if not self._lock.acquire(blocking=False):
+            return nothing  # another thread is in it
         try:
-            if not self._served.objective.take(found[0], self._mode):
-                return None
-            path = self._search()
+            raised = objective.respond(self._mode, responses, weights)
+            step = DIFFERENCE_STEP if curvature else 0.0
+            ends = None if raised is None else self._ends(len(responses), step)
         finally:
             self._lock.release()
-        if path is None or not path.reached:
-            return None
-        lowest = int(np.argmin(path.path[:, 0]))
-        if not path.path[lowest, 1] <= self._rule.tol_abs_gradient:
-            return None
-        psi = self._psi + self._known.coordinates.B @ path.z
-        inside = is_inside(standard.problem, psi, self._known)
-        return standard.given_psi(psi) if inside else None
+        if ends is None or raised is None:
+            return nothing
+        return self._judged(ends, raised)
 
-    def _search(self) -> CompiledPath | None:
+    def _ends(self, count: int, step: float) -> CompiledEnds | None:
         served, coordinates = self._served, self._known.coordinates
         floor, longest = served.floor - served.raised, coordinates.longest()
+        rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
         for kernels in served.compiled.searches:
-            found = kernels.search(
-                served.function, self._rule, self._psi, coordinates.B, floor, longest
+            found = kernels.search_each(
+                served.function, count, rule, self._psi, coordinates.B, floor, longest, step
             )
             if found is not None:
                 return found
         return None
 
+    def _judged(self, ends: CompiledEnds, raised: Array) -> list[Reached | None]:
+        """Return ends as optima; None for one that is none, or not clearly one."""
+        served, slopes = self._served, ends.slopes
+        decrements = 0.5 * np.einsum("im,im->i", slopes, slopes)
+        values = ends.values + served.raised + raised
+        with np.errstate(invalid="ignore"):
+            clear = ends.found & (decrements <= SHARE_OF_TOLERANCE * self._tol_decrement)
+            clear &= np.max(np.abs(ends.z), axis=1, initial=0.0) <= FARTHEST
+            clear &= values >= served.floor
+        found: list[Reached | None] = [None] * len(values)
+        for i in np.flatnonzero(clear).tolist():
+            found[i] = self._inside(ends, i, float(values[i]), float(decrements[i]))
+        return found
+
+    def _inside(self, ends: CompiledEnds, i: int, value: float, decrement: float) -> Reached | None:
+        """Return one of the ends; None if it is at a bound, or not curved like an optimum."""
+        # one by one: products of many rows at once round otherwise than those of few
+        psi = self._psi + self._known.coordinates.B @ ends.z[i]
+        psi[self._profiled] = ends.profiled[i]
+        if not is_inside(self._standard.problem, psi, self._known):
+            return None
+        uncertainty = None
+        if ends.hessians is not None:
+            curved = self._curved(ends.hessians[i], ends.slopes[i])
+            if curved is None:
+                return None
+            uncertainty, decrement = curved
+        return Reached(self._standard.given_psi(psi), value, decrement, uncertainty)
+
+    def _curved(self, hessian: Array, slope: Array) -> tuple[PsiCovariance, float] | None:
+        """Return covariance and decrement; None for what is no clear curvature of an optimum.
+
+        Parameters
+        ----------
+        hessian, slope : ndarrays, shape (m, m) and (m,)
+            In z.
+        """
+        if not np.all(np.isfinite(hessian)):
+            return None
+        values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+        if values.size and not (PLAIN[0] <= values[0] and values[-1] <= PLAIN[1]):
+            return None
+        roots = self._known.coordinates.B @ (vectors / np.sqrt(values))
+        decrement = 0.5 * float(np.sum(np.square(vectors.T @ slope) / values))
+        return PsiCovariance(roots @ roots.T, self._standard.back), decrement
+
 
 class _Kept:
     """Of a problem's cache: addresses mean nothing in another process."""
 
-    def __init__(self, responses: Responses | None = None) -> None:
-        self.responses, self.asked = responses, False
+    def __init__(self) -> None:
+        self.responses: Responses | None = None
+        self.of: tuple[object, ...] = ()
 
     def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
         return _Kept, ()
@@ -110,10 +217,16 @@ def responses_of(
     tol_decrement : float
     """
     kept: _Kept = problem.cache.setdefault(_Kept, _Kept())
-    if not kept.asked:
+    of = approximation, known
+    if len(kept.of) != len(of) or any(a is not b for a, b in zip(kept.of, of, strict=True)):
         kept.responses = _made(problem, approximation, known, psi, tol_decrement)
-        kept.asked = True
+        kept.of = of
     return kept.responses
+
+
+def at_once(problem: Problem) -> int:
+    """Return how many responses to take at once."""
+    return max(1, min(MOST_AT_ONCE, MOST_NUMBERS // max(problem.y.size, 1)))
 
 
 def _made(
@@ -123,14 +236,12 @@ def _made(
         return None
     standard = standard_of(problem)
     inside, psi = standard.problem, standard.psi(psi)
-    profiled = approximation.profiled(inside)
-    # collapsed rows have other weights with another response
-    collapsed = layout_of(inside).groups is not None
-    if has_bounds(known) or collapsed or profiled.start != profiled.stop:
+    if has_bounds(known) or problem.family.row_variables:
         return None
-    possible = possible_objective(approximation, inside)
-    objective = Objective(possible, known.coordinates, profiled)
+    objective = Objective(
+        possible_objective(approximation, inside), known.coordinates, approximation.profiled(inside)
+    )
     served, there = served_by(objective), objective.at(psi)
-    if served is None or not served.compiled.searches or there.status is not Status.OK:
+    if served is None or not served.function.turn or there.status is not Status.OK:
         return None
-    return Responses(served, there.mode, known, psi, tol_decrement)
+    return Responses(problem, approximation, served, there.mode, known, psi, tol_decrement)

@@ -196,7 +196,7 @@ def group_effects(
     """
     if not problem.terms:
         return {}
-    layout = layout_of(standard_of(problem).problem)
+    layout = layout_of(standard_of(problem).problem, rows="any")
 
     @cache
     def whole() -> dict[str, GroupEffects]:
@@ -240,14 +240,12 @@ def _with_covariances(
     problem: Problem, psi: Array, u: Array, approximation: Approximation | None
 ) -> dict[str, GroupEffects]:
     standard = standard_of(problem)
-    inside, layout = standard.psi(psi), layout_of(standard.problem)
+    inside, layout = standard.psi(psi), layout_of(standard.problem, rows="any")
     structure = layout.structure
     for each in structure.factors:
-        size = 3.0 * 8.0 * each.shape[0] ** 2 * each.shape[1]
-        what = (
-            f"the conditional covariances of {each.shape[0]:,} effects of {each.shape[1]:,} levels"
-        )
-        require_memory(size, f"random effects of {each.name}", what)
+        c, L = each.shape
+        what = f"the conditional covariances of {c:,} effects of {L:,} levels"
+        require_memory(24.0 * c**2 * L, f"random effects of {each.name}", what)
     templates = layout.templates(psi)
     shortcuts = None if approximation is None else approximation.shortcuts(standard.problem)
     if shortcuts:
@@ -365,6 +363,10 @@ def fitted_state(
     return Fitted(Later(effects), *row_predictors(problem, fit.psi, known))
 
 
+CHUNK_ROWS = 16_384
+"""Rows whose effects are looked up at once: what is made of them stays in cache."""
+
+
 def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
     """Return the linear predictors of a problem's rows with and without effects, shape (K, n).
 
@@ -375,12 +377,19 @@ def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> 
     modes : mapping from str to ndarray, shape (c, L)
         The effects b by group.
     """
-    eta_fixed = np.stack(problem.fixed_part(psi))
+    eta_fixed = np.empty((len(problem.predictors), problem.n))
+    betas = problem.beta_slices()
+    for row, predictor, where in zip(eta_fixed, problem.predictors, betas, strict=True):
+        np.matmul(predictor.X, psi[where], out=row)
+        row += predictor.offset
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = modes[term.group][place.columns]
-        for k, own in term.by_predictor:
-            eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
+        for start in range(0, problem.n, CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            for k, own in term.by_predictor:
+                Z = term.Z[rows] if own.size == term.Z.shape[1] else term.Z[rows][:, own]
+                eta[k, rows] += times_effects(Z, b[own], term.codes[rows])
     return eta, eta_fixed
 
 
@@ -388,6 +397,6 @@ def modes_of(problem: Problem, fit: Fit) -> dict[str, Array]:
     """Return the effects b of the levels with data at a fit's mode u, shape (c, L) by group."""
     if not problem.terms:
         return {}
-    layout = layout_of(standard_of(problem).problem)
+    layout = layout_of(standard_of(problem).problem, rows="any")
     effects = layout.effects(fit.psi, fit.mode)
     return {factor.name: b for factor, b in zip(layout.structure.factors, effects, strict=True)}

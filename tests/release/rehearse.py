@@ -4,9 +4,10 @@ Usage: python tests/release/rehearse.py FOLDER [PYTHON ...]
 
 Builds source distributions and wheels into FOLDER, checks them as an index would, serves them, and
 with each Python (by default this one) installs `interlace[all]` from there in a new environment:
-the demo, a model by each optimizer that the extras bring, a third party's package from the
-template, and the removal of all of it. The recipe for conda is made from the same files and read as
-conda's own builder reads it; nothing is built from it, since that takes conda's packages.
+the demo, a model by each optimizer that the extras bring, analyses of the gallery with what they
+assert, a third party's package from the template, and the removal of all of it. The recipe for
+conda is made from the same files and read as conda's own builder reads it; nothing is built from
+it, since that takes conda's packages.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ m.summary().to_html()
 interlace.plots.coefficients(m)
 print("fits agree,", m.settings["kernel"])
 """
+GALLERY = ("bcg", "cbpp", "grouseticks", "sleepstudy", "wine")
+CELL = re.compile(r"^```\{code-cell\}\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL)
 THIRD = """
 import interlace
 table = interlace.plugins()
@@ -124,6 +127,8 @@ def use(python: str, index: str, names: list[str]) -> None:
         version = run(bin_ / "interlace", "--version", cwd=folder).splitlines()[0]
         assert "period[T.3]" in run(bin_ / "interlace", "demo", cwd=folder)
         fits = run(bin_ / "python", "-c", FIT, cwd=folder, env={"MPLBACKEND": "agg"}).strip()
+        for page in GALLERY:
+            run(bin_ / "python", "-c", analysis(page), cwd=folder, env={"MPLBACKEND": "agg"})
         run(bin_ / "interlace", "new-family", "annual_maxima", cwd=folder)
         run(*install, "./interlace-annual-maxima", "pytest", cwd=folder)
         run(bin_ / "python", "-m", "pytest", "-q", "interlace-annual-maxima", cwd=folder)
@@ -131,7 +136,16 @@ def use(python: str, index: str, names: list[str]) -> None:
         run(*pip, "uninstall", "--yes", "--quiet", "interlace-annual-maxima", *names)
         left = [path for path in bin_.parent.rglob("interlace*") if path.suffix != ".pyc"]
         assert not left, f"left behind: {left}"
-        print(f"{python}: {version}; {fits}; {third}; nothing is left after uninstall")
+        done = f"{len(GALLERY)} analyses of the gallery; {third}; nothing is left after uninstall"
+        print(f"{python}: {version}; {fits}; {done}")
+
+
+def analysis(page: str) -> str:
+    """Return the code of a page of the gallery, with what it asserts."""
+    cells = CELL.findall((ROOT / "docs" / "gallery" / f"{page}.md").read_text(encoding="utf-8"))
+    code = "\n".join(cells)
+    assert "assert" in code, f"{page} asserts nothing"
+    return code
 
 
 def main(folder: Path, pythons: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every distribution has one version, and a tag names it.
+"""Every distribution has one version, which the changelog tells of, and a tag names it.
 
 Usage: python tests/release/same_version.py [TAG]
 """
@@ -33,12 +33,21 @@ def versions() -> dict[str, str]:
     return found
 
 
+def untold(root: Path, version: str) -> list[str]:
+    """Return what the changelog lacks for a release: a part for it, or changes not yet in it."""
+    heads = re.findall(r"^## (\S+)", (root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    left = sorted(set((root / "changelog").glob("*.md")) - {root / "changelog" / "README.md"})
+    lacking = [] if version in heads else [f"CHANGELOG.md has no part for {version}"]
+    return lacking + [f"changelog/{path.name} is not in CHANGELOG.md yet" for path in left]
+
+
 def main(tag: str | None) -> int:
-    """Print what differs; return 1 if anything does."""
+    """Print what differs, and for a tag what its changelog lacks; return 1 if anything does."""
     found = versions()
     wanted = found["interlace"] if tag is None else tag.removeprefix("v")
-    wrong = {name: each for name, each in found.items() if each != wanted}
-    print(*(f"{name}: {each}, not {wanted}" for name, each in wrong.items()), sep="\n")
+    wrong = [f"{name}: {each}, not {wanted}" for name, each in found.items() if each != wanted]
+    wrong += untold(ROOT, wanted) if tag else []
+    print(*wrong, sep="\n")
     return int(bool(wrong))
 
 

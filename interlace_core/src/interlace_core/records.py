@@ -71,7 +71,8 @@ class RowKernel:
         for. It returns 0, 2 for a slot that it does not offer, else a failure; it keeps no state,
         so that threads can share it.
     columns : ndarray, shape (n, m), in Fortran order
-        What it wants to see of each row.
+        What it wants to see of each row; of the rows of several responses, one after the other,
+        what it would see of each response.
     data : object
         A buffer, or None: its address is `data`; kept alive with the record.
     abi : int
@@ -102,6 +103,10 @@ class CompiledFunction:
         What must not be freed as long as the function is called.
     abi : int
         Version of the signature above.
+    turn : int
+        Of a C function `int32 t(void *context, int64 i)`, which points the objective to the i-th of
+        the responses that it took (`CompiledObjective.take`), as if nothing had been evaluated
+        before. It returns 0, else there is no such response. 0, the default, if there is none.
     """
 
     address: int
@@ -110,6 +115,7 @@ class CompiledFunction:
     n_profiled: int = 0
     keep: object = None
     abi: int = 1
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,35 @@ class CompiledPath:
     n_evaluations: int
     n_failed: int = 0
     n_inner: int = 0
+
+
+@dataclass(frozen=True)
+class CompiledEnds:
+    """Where the compiled searches of many responses ended.
+
+    Attributes
+    ----------
+    found : ndarray of bool, shape (count,)
+        Whether there is an end; the rest means nothing where there is none.
+    z : ndarray, shape (count, m)
+    values : ndarray, shape (count,)
+    slopes : ndarray, shape (count, m)
+        Gradients in z there, evaluated when the search had ended.
+    profiled : ndarray, shape (count, n_profiled)
+        Entries of psi that the objective determines itself.
+    hessians : ndarray, shape (count, m, m), or None
+        In z, by central differences of the gradient, not made symmetric.
+    counts : ndarray of int, shape (count, 3)
+        Evaluations, those that failed, and Newton steps for modes.
+    """
+
+    found: BoolArray
+    z: Array
+    values: Array
+    slopes: Array
+    profiled: Array
+    hessians: Array | None
+    counts: IntArray
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,33 @@ class Reversed(CompiledKernels):
         return values, gradients[:, ::-1], profiled, inner
 
 
+class Scaled(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        hessians = None if found.hessians is None else 1.001 * found.hessians
+        return replace(found, hessians=hessians)
+
+
+class Behind(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        return replace(found, values=np.roll(found.values, 1))
+
+
+class Claims(CompiledKernels):
+    def search_each(self, *arguments):
+        found = super().search_each(*arguments)
+        return replace(found, found=np.ones_like(found.found))
+
+
+class Deaf(CompiledKernels):
+    def linear_objective(self, layout, products, restricted):
+        made = super().linear_objective(layout, products, restricted)
+        if made is not None:
+            object.__setattr__(made, "take_linear", lambda responses: True)
+        return made
+
+
 @dataclass(frozen=True)
 class Spoilt(CompiledKernels):
     part: str = "value"
@@ -73,7 +100,26 @@ class Spoilt(CompiledKernels):
         return replace(found, profiled=replace(found.profiled, values=found.profiled.values + 1e-6))
 
 
+class Unweighted(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, weights=None))
+
+
+class Regular(CompiledKernels):
+    def products(self, rows):
+        factors = tuple((np.sort(codes), L, z) for codes, L, z in rows.factors)
+        return super().products(replace(rows, factors=factors))
+
+
+class Unmoved(CompiledKernels):
+    def products(self, rows):
+        return super().products(replace(rows, offset=np.zeros(len(rows.y))))
+
+
 TWINS = [
+    (Unweighted(), "sums over rows and levels"),
+    (Regular(), "sums over rows and levels"),
+    (Unmoved(), "sums over rows and levels"),
     (Turned(), "a search finds the minimum"),
     (Miscounts(), "a search finds the minimum"),
     (Bottomless(), "a search leaves to others what it cannot judge"),
@@ -81,6 +127,10 @@ TWINS = [
     (Eager(), "a search keeps to its limits"),
     (Hides(), "points are evaluated one by one"),
     (Reversed(), "points are evaluated one by one"),
+    (Scaled(), "searches of many responses are those of each"),
+    (Behind(), "searches of many responses are those of each"),
+    (Claims(), "searches of many responses are those of each"),
+    (Deaf(), "linear models of other responses"),
     (Spoilt(part="value"), "likelihood of linear models"),
     (Spoilt(part="gradient"), "restricted likelihood of linear models"),
     (Spoilt(part="profiled"), "likelihood of linear models"),

@@ -121,16 +121,16 @@ MUTANTS = (
     ),
     Mutant(
         f"{INFERENCE}/draws.py",
-        "draw_predictors",
+        "Predictors.drawn",
         "u @ term.relation.root.T",
         "u @ term.relation.root",
         KNOWN + MOMENTS,
     ),
     Mutant(
         "interlace_core/src/interlace_core/contract/covariance.py",
-        "times",
-        "covariance.template(theta) @ u",
-        "covariance.template(theta).T @ u",
+        "multiplier",
+        "lambda u: T @ u",
+        "lambda u: T.T @ u",
         (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",),
     ),
     Mutant(

@@ -52,7 +52,14 @@ MUTANTS = (
         IN_PARTS,
         "priors",
     ),
-    Mutant(WEAK, "_of_column", "2.0 * _spread(x, weights)", "_spread(x, weights)", PRIORS, WEAKLY),
+    Mutant(
+        WEAK,
+        "_of_column",
+        "2.0 * float(X.spread[column])",
+        "float(X.spread[column])",
+        PRIORS,
+        WEAKLY,
+    ),
     Mutant(WEAK, "weak_priors", "RATE * (reach", "RATE / (reach", PRIORS, WEAKLY),
     # restricted likelihoods of generalised models
     Mutant(RESTRICTED, "RestrictedObjective._further", "p * np.log(2.0 * np.pi)", "0.0", DENSE),
@@ -98,7 +105,13 @@ MUTANTS = (
         ("tests/test_priors.py::test_a_prior_of_two_terms_with_one_variance_counts_once",),
     ),
     # data in parts
-    Mutant(LOOK, "Moments.__add__", "other.squares + between", "other.squares", IN_PARTS),
+    Mutant(
+        "interlace/data/moments.py",
+        "Moments.__add__",
+        "np.square(apart) * (self.n",
+        "0.0 * np.square(apart) * (self.n",
+        IN_PARTS,
+    ),
     Mutant(
         GATHERING,
         "_connected",

@@ -47,7 +47,11 @@ from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
     Kernels,
+    LevelSums,
     LinearProducts,
+    LinearResponses,
+    RowColumns,
+    RowSums,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -85,6 +89,7 @@ from interlace_core.records import (
     Array,
     BoolArray,
     Collapsed,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Derivatives,
@@ -109,7 +114,9 @@ __all__ = [
     "LINKS", "CLogLog", "Correlation", "Link", "LogProbability", "Logit", "ProbabilityLink",
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
-    "Batch", "Compiled", "CompiledFunction", "CompiledObjective", "CompiledPath", "LinearProducts",
+    "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
+    "LinearProducts", "LinearResponses",
+    "LevelSums", "RowColumns", "RowSums",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

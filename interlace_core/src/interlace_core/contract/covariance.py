@@ -308,8 +308,16 @@ def column_sds(covariance: Covariance, theta: Array) -> Array:
 
 def times(covariance: Covariance, theta: Array, u: Array) -> Array:
     """Return T u, shape (c, ...); of a chain, in time proportional to its length."""
+    return multiplier(covariance, theta)(u)
+
+
+def multiplier(covariance: Covariance, theta: Array) -> Callable[[Array], Array]:
+    """Return what makes T u of u, shape (c, ...), for many of them."""
     chain = covariance.chain(theta)
-    return np.asarray(covariance.template(theta) @ u) if chain is None else chain.times(u)
+    if chain is not None:
+        return chain.times
+    T = covariance.template(theta)
+    return lambda u: T @ u
 
 
 def with_sds_times(covariance: Covariance, theta: Array, factor: float) -> Array:

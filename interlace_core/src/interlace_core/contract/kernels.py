@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from interlace_core.contract.family import Family
 from interlace_core.contract.optimizer import QuasiNewton
-from interlace_core.records import Array, CompiledFunction, CompiledPath, Evaluation, RowKernel
+from interlace_core.records import (
+    Array,
+    CompiledEnds,
+    CompiledFunction,
+    CompiledPath,
+    Evaluation,
+    IntArray,
+    RowKernel,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,81 @@ class LinearProducts:
     estimates_sigma: bool
 
 
+@dataclass(frozen=True)
+class RowColumns:
+    """The columns of a linear model by row, in any order of the rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    y, offset : ndarray, shape (n,)
+    beta : ndarray, shape (p,)
+        That make the residuals `r = y - offset - X beta`.
+    weights : ndarray, shape (n,), or None
+        Of each row; 1 if None.
+    factors : tuple of (ndarray of intp, shape (n,), int, tuple)
+        Level of each row, number of levels, and the columns of effects, (n,) each, None for a
+        column of ones.
+    """
+
+    X: Array
+    y: Array
+    offset: Array
+    beta: Array
+    weights: Array | None
+    factors: tuple[tuple[IntArray, int, tuple[Array | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Sums of products over the rows of each level of a factor.
+
+    Attributes
+    ----------
+    A : ndarray, shape (c, c, L)
+        Z'wZ.
+    Zs : ndarray, shape (c, p + 1, L)
+        Z'w[X r].
+    """
+
+    A: Array
+    Zs: Array
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of products of the columns of a linear model.
+
+    Attributes
+    ----------
+    SS : ndarray, shape (p + 1, p + 1)
+        [X r]'w[X r].
+    levels : tuple of LevelSums, one per factor
+    """
+
+    SS: Array
+    levels: tuple[LevelSums, ...]
+
+
+@dataclass(frozen=True)
+class LinearResponses:
+    """Of other responses, what takes the place of the last columns of `LinearProducts`.
+
+    Attributes
+    ----------
+    Zs : sequence of ndarray, shape (count, c, L), one per factor
+        Z'w r, r each response less its weighted least-squares fit without random effects.
+    SS : ndarray, shape (count, p + 1)
+        [Q r]'w r.
+    beta : ndarray, shape (count, p)
+        Coefficients of these fits.
+    """
+
+    Zs: Sequence[Array]
+    SS: Array
+    beta: Array
+
+
 class CompiledObjective(ABC):
     """An objective in compiled code, as a function in Python and, where it is one, in C."""
 
@@ -55,18 +138,29 @@ class CompiledObjective(ABC):
         """The same as a function of psi in C, for a compiled search; None, the default, if none."""
         return None
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Evaluate another response of the model from now on; say whether that can be done.
+    def take(
+        self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
+    ) -> bool:
+        """Evaluate the first of other responses of the model from now on; say if that can be done.
 
-        Refits to many responses then make no objective for each. By default it cannot.
+        `CompiledFunction.turn` then goes from one to the other: refits to many responses make no
+        objective for each. By default it cannot.
 
         Parameters
         ----------
         rows : RowKernel
-            Of the same family and as many rows, in the same order.
+            Of the same family, `count` times as many rows: in the order of the layout, one response
+            after the other.
         mode : ndarray, shape (q,)
-            Where the next search for the mode begins.
+            Where the search for the mode begins, for each of them.
+        count : int
+        weights : ndarray, shape (count * n,), or None
+            That take the place of those of the rows; None where they stay.
         """
+        return False
+
+    def take_linear(self, responses: LinearResponses) -> bool:
+        """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
         return False
 
     @abstractmethod
@@ -169,6 +263,18 @@ class Kernels(ABC):
         """
         return None
 
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return sums over the rows of a linear model and over those of each level, or None.
+
+        By one pass over the rows, which are in any order. None, the default, where that is not
+        built, or does not serve. Sums have the accuracy of those of blocks of a few hundred rows.
+
+        Parameters
+        ----------
+        rows : RowColumns
+        """
+        return None
+
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
     ) -> Callable[[Array], Evaluation] | None:
@@ -213,6 +319,35 @@ class Kernels(ABC):
         longest : ndarray, shape (m,)
             Largest entries of a step in z: a search that goes further at once may land where the
             function has another valley, or no meaning.
+        """
+        return None
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return where searches for the minimum ended, one for each response of the function.
+
+        Each is that of `search`, from z = 0, and what it would return None for has no end. None,
+        the default, if that is not built. Each answer is the same whatever responses were before.
+
+        Parameters
+        ----------
+        function : CompiledFunction
+            With a `turn`.
+        count : int
+            Responses that its objective took.
+        rule, origin, B, floor, longest
+            As for `search`.
+        step : float
+            Half-width of the differences in z that make Hessians; 0 where none are wanted.
         """
         return None
 

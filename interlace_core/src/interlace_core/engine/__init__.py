@@ -1,6 +1,10 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
-from interlace_core.engine.compiled import compiled_linear, compiled_objective
+from interlace_core.engine.compiled import (
+    compiled_linear,
+    compiled_objective,
+    compiled_products,
+)
 from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import (
@@ -46,7 +50,7 @@ __all__ = [
     "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
     "Factorisation", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
     "NotPositiveDefiniteError", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
-    "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective",
+    "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
     "covariance_by_term", "crossed_traces", "curvature",
     "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
     "products_on_pattern",

@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.kernels import CompiledObjective, LinearProducts
+from interlace_core.contract.kernels import (
+    CompiledObjective,
+    LinearProducts,
+    LinearResponses,
+    RowColumns,
+    RowSums,
+)
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.kernel_guard import agrees
 from interlace_core.engine.layout import FACTORISED, layout_of
+from interlace_core.engine.responses import Respond, by_products, by_rows
 from interlace_core.records import (
     Array,
     CompiledFunction,
@@ -100,8 +107,24 @@ def compiled_objective(
         made = each.objective(approximation, layout, rows.kernel, settings, mode, nodes)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_rows(layout, problem))
     return otherwise()
+
+
+def compiled_products(problem: Problem, rows: RowColumns) -> RowSums | None:
+    """Return sums over the rows of a linear model by the first kernel that serves, else None.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose compiled code is asked.
+    rows : RowColumns
+    """
+    for each in problem.compiled.objectives if problem.compiled is not None else ():
+        found = each.products(rows)
+        if found is not None:
+            return found
+    return None
 
 
 def compiled_linear(
@@ -109,6 +132,7 @@ def compiled_linear(
     products: LinearProducts,
     restricted: bool,
     otherwise: Callable[[], Callable[[Array], Evaluation]],
+    products_of: Callable[[Array], LinearResponses | None],
 ) -> Callable[[Array], Evaluation]:
     """Return the objective of a linear mixed model, compiled where some kernel serves it.
 
@@ -121,18 +145,20 @@ def compiled_linear(
         Whether it is the restricted likelihood.
     otherwise : callable
         Returns the objective without compiled code.
+    products_of : callable
+        Returns the products of other responses, shape (count, n), with rows as given; or None.
     """
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
     if not kernels or not problem.terms:
         return otherwise()
-    layout = layout_of(problem)
+    layout = layout_of(problem, rows="any")
     if not _levels_independent(problem):
         return otherwise()
     for each in kernels:
         made = each.linear_objective(layout, products, restricted)
         if made is not None:
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
-            return WithSecondOpinion(made, otherwise)
+            return WithSecondOpinion(made, otherwise, by_products(products_of))
     return otherwise()
 
 
@@ -141,7 +167,8 @@ def _levels_independent(problem: Problem) -> bool:
 
     Of such a one no kernel knows.
     """
-    return all(each.independent for each in layout_of(problem, chains=True).structure.factors)
+    layout = layout_of(problem, chains=True, rows="any")
+    return all(each.independent for each in layout.structure.factors)
 
 
 SEARCHED = "compiled search"
@@ -153,7 +180,7 @@ def kernel_words(problem: Problem) -> str:
     if WithSecondOpinion in problem.cache:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
-    inner = layout_of(problem).problem
+    inner = layout_of(problem, rows="any").problem
     kept: _Kept | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     factorised = inner.cache.get(FACTORISED)
@@ -406,14 +433,24 @@ def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | N
 
 
 class WithSecondOpinion(CompiledObjective):
-    """A compiled objective, and the one without where it does not succeed."""
+    """A compiled objective, and the one without where it does not succeed.
+
+    Parameters
+    ----------
+    compiled : callable
+    otherwise : callable
+        Returns the one without.
+    respond : callable
+        Has the compiled one take other responses.
+    """
 
     def __init__(
         self,
         compiled: Callable[[Array], Evaluation],
         otherwise: Callable[[], Callable[[Array], Evaluation]],
+        respond: Respond,
     ) -> None:
-        self._compiled, self._otherwise = compiled, otherwise
+        self._compiled, self._otherwise, self._respond = compiled, otherwise, respond
         self._second: Callable[[Array], Evaluation] | None = None
 
     @property
@@ -421,12 +458,29 @@ class WithSecondOpinion(CompiledObjective):
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Have the compiled one evaluate another response; the other one is not asked any more."""
-        own = isinstance(self._compiled, CompiledObjective) and self._compiled.take(rows, mode)
-        if own:
+    def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
+        """Have the compiled one evaluate other responses; the other one is not asked any more.
+
+        Parameters
+        ----------
+        mode : ndarray, shape (q,)
+            Where the search for the mode begins, for each of them.
+        responses : ndarray, shape (count, n) or (count, n, columns)
+            With rows as given.
+        weights : ndarray, shape (count, n), or None
+            That take the place of the problem's; None where these stay.
+
+        Returns
+        -------
+        ndarray, shape (count,), or None
+            What the value of each is higher by; None if it cannot.
+        """
+        if not isinstance(self._compiled, CompiledObjective):
+            return None
+        raised = self._respond(self._compiled, mode, responses, weights)
+        if raised is not None:
             self._second = _no_value
-        return own
+        return raised
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return the compiled evaluation, or the other one where that did not succeed."""

@@ -7,7 +7,7 @@ shares. Structures and problem are fixed; psi and u move.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,7 +203,11 @@ def scatter(structure: Structure, rows: dict[int, Array | None]) -> list[Array]:
     return parts
 
 
-def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array | None]) -> Blocks:
+def products_on_pattern(
+    structure: Structure,
+    weight: Callable[[int, int], Array | None],
+    wanted: Collection[tuple[int, int]] | None = None,
+) -> Blocks:
     """Return Z'WZ on its pattern.
 
     Parameters
@@ -211,9 +215,13 @@ def products_on_pattern(structure: Structure, weight: Callable[[int, int], Array
     structure : Structure
     weight : callable
         From two predictors to the diagonal of their block of W, shape (n,); None where it is 0.
+    wanted : collection of (int, int), optional
+        Pairs of factors; all if None.
     """
     blocks = {}
     for (i, j), pair in structure.pairs.items():
+        if wanted is not None and (i, j) not in wanted:
+            continue
         first, second = structure.factors[i].columns, structure.factors[j].columns
         block = np.zeros((len(first), len(second), pair.first.size))
         if i == j and (points := structure.factors[i].points) is not None:

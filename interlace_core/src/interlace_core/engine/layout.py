@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,9 +27,12 @@ from interlace_core.engine.structure import (
 )
 from interlace_core.records import Array, IntArray
 
+RowOrder = Literal["sorted", "given", "any"]
+"""By level of the factor with the most of them; as given; either, whichever is there already."""
 
-def layout_of(problem: Problem, chains: bool = False) -> Layout:
-    """Return rows sorted, structure and elimination plan: the symbolic work, done once.
+
+def layout_of(problem: Problem, chains: bool = False, rows: RowOrder = "sorted") -> Layout:
+    """Return the rows, structure and elimination plan: the symbolic work, done once.
 
     Parameters
     ----------
@@ -39,21 +43,30 @@ def layout_of(problem: Problem, chains: bool = False) -> Layout:
         number. Whoever asks for it takes structures from `Layout.at`, adds what `chain_slopes`
         says to the slopes in the templates, and leads answers back by `Layout.by_term`. u is the
         same either way.
+    rows : str
+        "sorted" by the factor with the most levels, for whoever passes over them again and again.
+        "given" for whoever passes over them once: sorted ones are taken where they are there, and
+        otherwise rows stay where they are. "any" for whoever has no use of their order.
 
     Raises
     ------
     NotAvailableError
         If the rows lie in parts, each of which has a layout of its own.
     """
-    if Layout not in problem.cache:
+    key: Any = Layout
+    if Layout not in problem.cache and (
+        rows == "given" or rows == "any" and _Given in problem.cache
+    ):
+        key = _Given
+    if key not in problem.cache:
         require_here(problem)
-        problem.cache[Layout] = Layout.of(problem)
-    found: Layout = problem.cache[Layout]
+        problem.cache[key] = Layout.of(problem, key is Layout)
+    found: Layout = problem.cache[key]
     if not chains:
         return found
-    if _Chained not in problem.cache:
-        problem.cache[_Chained] = found.chained()
-    known: Layout = problem.cache[_Chained]
+    known: Layout | None = problem.cache.get(_Chained)
+    if known is None or (known is not found and known.plain is not found):
+        known = problem.cache[_Chained] = found.chained()
     return known
 
 
@@ -73,6 +86,10 @@ def release(problem: Problem) -> None:
     for key, made in list(problem.cache.items()):
         if made is not None and not isinstance(made, (str, bool)):
             del problem.cache[key]
+
+
+class _Given:
+    """The key of the layout with rows as they were given in a problem's cache."""
 
 
 class _Chained:
@@ -106,10 +123,17 @@ class Layout:
     plain: Layout | None = None
 
     @classmethod
-    def of(cls, problem: Problem) -> Layout:
-        """Return the model of a problem with at least one random-effects term."""
+    def of(cls, problem: Problem, by_level: bool = True) -> Layout:
+        """Return the model of a problem with at least one random-effects term.
+
+        Parameters
+        ----------
+        problem : Problem
+        by_level : bool
+            Whether rows are sorted.
+        """
         problem, groups = collapse_rows(problem)
-        problem, order = sort_rows(problem)
+        problem, order = sort_rows(problem) if by_level else (problem, None)
         structure = build_structure(problem)
         plan = compiled_plan(problem, structure, choose_plan(structure))
         return cls(problem, structure, plan, groups, order)

@@ -189,7 +189,9 @@ def _is_unique(problem: Problem) -> bool:
 
 def _own_mode(problem: Problem, psi: Array, mode: Array) -> Array:
     """Return the mode of a part, which is not that of all rows."""
-    return mode if mode.size == layout_of(problem).structure.q else mode_at(problem, psi)
+    return (
+        mode if mode.size == layout_of(problem, rows="any").structure.q else mode_at(problem, psi)
+    )
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ class _Lost:
     def at(cls, problem: Problem, psi: Array, mode: Array) -> _Lost:
         blocks = effects_covariance(problem, psi, _own_mode(problem, psi, mode))
         found = {}
-        for index, factor in enumerate(layout_of(problem).structure.factors):
+        for index, factor in enumerate(layout_of(problem, rows="any").structure.factors):
             if blocks is None:
                 return cls({factor.name: (0, 0)})
             block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)

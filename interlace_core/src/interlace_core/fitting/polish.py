@@ -226,7 +226,7 @@ def _first(search: Search) -> Optimum:
 
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
-    return layout_of(search.problem).plan.costly
+    return layout_of(search.problem, rows="any").plan.costly
 
 
 def _is_next_to(slope: Array) -> bool:

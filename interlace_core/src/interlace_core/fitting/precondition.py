@@ -239,7 +239,9 @@ def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Tol
     if known is None:
         return _Told(None, [])
     levels = [np.zeros(term.Z.shape[1]) for term in problem.terms]
-    for own, factor in zip(known.effects, layout_of(problem).structure.factors, strict=True):
+    for own, factor in zip(
+        known.effects, layout_of(problem, rows="any").structure.factors, strict=True
+    ):
         for index, place in factor.terms:
             size = problem.terms[index].level_size
             for a, column in enumerate(range(place.start, place.stop)):

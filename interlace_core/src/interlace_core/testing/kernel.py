@@ -76,6 +76,7 @@ def kernel_checks(
         "a slot is the same alone": partial(_check_alone, offered, case),
         "blocks change nothing": partial(_check_blocks, offered, case),
         "constant predictors change nothing": partial(_check_constant, offered, case),
+        "rows of several responses": partial(_check_several, offered, case),
     }
     return collect(f"{shown(offered)}, {shown(instance)}", checks, expected_failures)
 
@@ -174,6 +175,22 @@ def _check_constant(kernels: Kernels, case: FamilyCase) -> None:
         eta = case.sample.eta.copy()
         eta[k] = eta[k, 0]
         _agree(kernels, Sample(case.sample.family, case.sample.y, eta))
+
+
+def _check_several(kernels: Kernels, case: FamilyCase) -> None:
+    """Require of several responses, one after the other, what is asked of each by itself."""
+    family, y = case.sample.family, case.sample.y
+    each = [kernels.rows(family.bind_part(part), part) for part in (y, y[::-1].copy())]
+    both = np.concatenate([y, y[::-1]])
+    together = kernels.rows(family.bind_part(both), both)
+    assert together is not None and each[0] is not None and each[1] is not None
+    columns = np.concatenate([part.columns for part in each if part is not None])
+    expect(
+        np.array_equal(together.columns, columns) and together.address == each[0].address,
+        "the columns of each response, one after the other",
+        "others",
+        "What a row's columns hold depends on its row alone: refits take many responses at once.",
+    )
 
 
 def _agree(kernels: Kernels, sample: Sample) -> None:

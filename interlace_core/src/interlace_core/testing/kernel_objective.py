@@ -1,26 +1,29 @@
-"""The conformance checks of a compiled search, of differences, and of linear models' likelihood."""
+"""The conformance checks of a compiled search, differences, and linear models' sums and values."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from interlace_core.contract.kernels import Kernels, LinearProducts
+from interlace_core.contract.kernels import (
+    CompiledObjective,
+    Kernels,
+    LinearProducts,
+    LinearResponses,
+    RowColumns,
+)
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.joint_density import products_on_pattern, scatter
 from interlace_core.engine.layout import layout_of
-from interlace_core.records import Array, CompiledFunction, CompiledPath, Status
+from interlace_core.records import Array, CompiledPath, Status
 from interlace_core.testing.approximation_models import NORMAL_MODELS, typical_psi
+from interlace_core.testing.bowls import Bowl, Bowls
 from interlace_core.testing.differences import gradient
 from interlace_core.testing.verdicts import Checks, build, collect, expect, expect_close, shown
-
-SIGNATURE = (ctypes.c_int32, *(ctypes.c_void_p,) * 6)
-"""Of `CompiledFunction`."""
 
 TOL_REL_VALUE, TOL_REL_GRADIENT = 1e-10, 1e-6
 """Of a likelihood by its dense covariance, and of five-point differences of it."""
@@ -31,8 +34,8 @@ def kernel_objective_checks(
 ) -> Checks:
     """Return the checks of what kernels offer beside rows, as pairs of name and callable.
 
-    Of `search`, `at_each` and `linear_objective`, each where it is overridden; no pairs where no
-    library was built.
+    Of `search`, `search_each`, `at_each`, `products` and `linear_objective`, each where it is
+    overridden; no pairs where no library was built.
 
     Parameters
     ----------
@@ -46,71 +49,21 @@ def kernel_objective_checks(
         kind = type(offered)
         if kind.search is not Kernels.search:
             checks |= {name: partial(check, offered) for name, check in _SEARCH.items()}
+        if kind.search_each is not Kernels.search_each:
+            checks["searches of many responses are those of each"] = partial(_check_each, offered)
         if kind.at_each is not Kernels.at_each:
             checks["points are evaluated one by one"] = partial(_check_at_each, offered)
+        if kind.products is not Kernels.products:
+            checks["sums over rows and levels"] = partial(_check_products, offered)
         if kind.linear_objective is not Kernels.linear_objective:
             for restricted, word in ((False, "likelihood"), (True, "restricted likelihood")):
                 checks[f"{word} of linear models"] = partial(_check_linear, offered, restricted)
+            checks["linear models of other responses"] = partial(_check_responses, offered)
     return collect(shown(offered), checks, expected_failures)
 
 
-@dataclass
-class _Bowl:
-    """A function in C whose minimum is known: z'Az / 2 in x - minimum, without a value far out.
-
-    Attributes
-    ----------
-    A : ndarray, shape (m, m)
-    minimum : ndarray, shape (m,)
-    radius : float
-        Distance from the minimum beyond which there is no value.
-    points : list of ndarray
-        That were asked for.
-    """
-
-    A: Array
-    minimum: Array
-    radius: float = np.inf
-    points: list[Array] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, m: int, radius: float = np.inf) -> _Bowl:
-        rng = np.random.default_rng(m)
-        turn = np.linalg.qr(rng.normal(size=(m, m)))[0]
-        A = turn @ np.diag(np.geomspace(4.0, 0.4, m)) @ turn.T
-        return cls(A, 1.0 + rng.uniform(size=m), radius)
-
-    def at(self, x: Array) -> tuple[float, Array]:
-        away = x - self.minimum
-        return 5.0 + 0.5 * float(away @ self.A @ away), self.A @ away
-
-    @property
-    def function(self) -> CompiledFunction:
-        m = len(self.minimum)
-
-        def call(_: int, psi: int, value: int, slope: int, profiled: int, inner: int) -> int:
-            x = _view(psi, m).copy()
-            self.points.append(x)
-            if np.linalg.norm(x - self.minimum) > self.radius:
-                return 1
-            found, g = self.at(x)
-            _view(value, 1)[0], _view(slope, m)[:], _view(profiled, 1)[0] = found, g, x[0]
-            ctypes.c_int64.from_address(inner).value = 2
-            return 0
-
-        made = ctypes.CFUNCTYPE(*SIGNATURE)(call)
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        assert address is not None
-        return CompiledFunction(address, 0, m, 1, made)
-
-
-def _view(address: int, size: int) -> Array:
-    kind = ctypes.POINTER(ctypes.c_double)
-    return np.ctypeslib.as_array(ctypes.cast(address, kind), (size,))
-
-
 def _searched(
-    kernels: Kernels, bowl: _Bowl, origin: Array, *, most: int = 200, floor: float = -np.inf,
+    kernels: Kernels, bowl: Bowl, origin: Array, *, most: int = 200, floor: float = -np.inf,
     longest: float = 2.0,
 ) -> CompiledPath | None:  # fmt: skip
     m = len(bowl.minimum)
@@ -126,7 +79,7 @@ def _turned(m: int) -> Array:
 def _check_search(kernels: Kernels) -> None:
     for m in (1, 2, 5):
         for near in (np.inf, 1.0):
-            bowl = _Bowl.of(m)
+            bowl = Bowl.of(m)
             # with steps as long as these one of the first lands where there is no value
             bowl.radius = near * float(np.linalg.norm(bowl.minimum) * (1.0 + 1e-9))
             found = _found(_searched(kernels, bowl, np.zeros(m), longest=20.0))
@@ -152,12 +105,12 @@ def _check_search(kernels: Kernels) -> None:
 
 def _check_declines(kernels: Kernels) -> None:
     """Require None where the first point has no value, or one is below the floor."""
-    bowl = _Bowl.of(2, 0.1)
+    bowl = Bowl.of(2, 0.1)
     expect(
         _searched(kernels, bowl, np.zeros(2)) is None, "None where the first point has no value",
         "a path", "Another search then begins anew.",
     )  # fmt: skip
-    bowl = _Bowl.of(2)
+    bowl = Bowl.of(2)
     expect(
         _searched(kernels, bowl, np.zeros(2), floor=5.1) is None,
         "None where a value is below the floor", "a path", "Somebody else has to judge it.",
@@ -166,13 +119,13 @@ def _check_declines(kernels: Kernels) -> None:
 
 def _check_limits(kernels: Kernels) -> None:
     """Require that evaluations, and steps, are no more than allowed."""
-    bowl = _Bowl.of(5)
+    bowl = Bowl.of(5)
     found = _found(_searched(kernels, bowl, np.zeros(5), most=3))
     expect(
         len(bowl.points) <= 3 and not found.reached, "3 evaluations, and no claim to have ended",
         found, "The rule says how many there may be.",
     )  # fmt: skip
-    bowl = _Bowl.of(5)
+    bowl = Bowl.of(5)
     found = _found(_searched(kernels, bowl, np.zeros(5), most=2, longest=0.01))
     step = float(np.max(np.abs(found.z)))
     expect(
@@ -194,8 +147,81 @@ _SEARCH: dict[str, Callable[[Kernels], None]] = {
 }
 
 
+def _check_each(kernels: Kernels) -> None:
+    """Hold ends, values and Hessians against the bowls, of which the third has no start."""
+    m, step = 3, 1e-3
+    bowls = [replace(Bowl.of(m), minimum=np.full(m, 0.5 * k), points=[]) for k in range(1, 5)]
+    bowls[2].radius = 0.1
+    rule, B, longest = QuasiNewton(1e-7, 0.0, 200), _turned(m), np.full(m, 2.0)
+    function = Bowls(bowls).function
+    for wanted in (step, 0.0):
+        found = kernels.search_each(
+            function, len(bowls), rule, np.zeros(m), B, -np.inf, longest, wanted
+        )
+        expect(found is not None, "ends of the searches", found, "There is a function and a turn.")
+        assert found is not None
+        expect(
+            found.found.tolist() == [True, True, False, True],
+            "no end where the start has no value", found.found, "Others are found all the same.",
+        )  # fmt: skip
+        expect(
+            (found.hessians is None) == (not wanted), "Hessians where a step is given, else None",
+            found.hessians, "They take two evaluations in each direction.",
+        )  # fmt: skip
+        for i in (0, 1, 3):
+            bowl, x = bowls[i], B @ found.z[i]
+            value, slope = bowl.at(x)
+            every = [(x, bowl.minimum, 1e-5), (found.values[i], value, 1e-12)]
+            every += [(found.slopes[i], B.T @ slope, 1e-9), (found.profiled[i], x[:1], 1e-12)]
+            if found.hessians is not None:
+                every.append((found.hessians[i], B.T @ bowl.A @ B, 1e-8))
+            for one, other, tol in every:
+                expect_close(
+                    one, other, what=f"an end of response {i}", tol=tol, scale=1.0,
+                    advice="Turn to it, search from z = 0, and evaluate where that ended.",
+                )  # fmt: skip
+            alone = _found(kernels.search(bowl.function, rule, np.zeros(m), B, -np.inf, longest))
+            expect(
+                np.array_equal(alone.z, found.z[i]), "the point that `search` reaches", found.z[i],
+                "One search may not depend on what was searched before.",
+            )  # fmt: skip
+
+
+def _check_responses(kernels: Kernels) -> None:
+    """Hold the likelihood of another response against an objective made of it."""
+    for name, plan in NORMAL_MODELS.items():
+        if plan.weighted or not plan.problem().predictors[1].X.shape[1]:
+            continue
+        problem = _of_one_deviation(plan.problem())
+        layout, psi = layout_of(problem), typical_psi(problem)
+        evaluate = kernels.linear_objective(layout, _products(problem), False)
+        rng = np.random.default_rng(1)
+        others = [replace(problem, y=problem.y + rng.normal(size=problem.n)) for _ in range(2)]
+        made = [_products(each) for each in others]
+        responses = LinearResponses(
+            [np.stack([each.Zs[f][:, -1] for each in made]) for f in range(len(made[0].Zs))],
+            np.stack([each.SS[-1] for each in made]), np.stack([each.beta for each in made]),
+        )  # fmt: skip
+        if not isinstance(evaluate, CompiledObjective) or not evaluate.take_linear(responses):
+            continue
+        found, whole = evaluate(psi), kernels.linear_objective(layout, made[0], False)
+        assert whole is not None and found.profiled is not None
+        wanted = whole(psi)
+        assert wanted.profiled is not None
+        for one, other, what in (
+            (found.value, wanted.value, "value"),
+            (found.gradient, wanted.gradient, "gradient"),
+            (found.profiled.values, wanted.profiled.values, "coefficients"),
+        ):
+            expect_close(
+                one, other, what=f"{what} of another response of the model {name!r}",
+                tol=TOL_REL_VALUE, scale=1.0 + abs(wanted.value),
+                advice="The first of those taken is evaluated from then on.",
+            )  # fmt: skip
+
+
 def _check_at_each(kernels: Kernels) -> None:
-    bowl = _Bowl.of(3, 2.5)
+    bowl = Bowl.of(3, 2.5)
     psi = bowl.minimum + np.array([[0.0, 0.0, 0.0], [1.0, -0.5, 0.2], [9.0, 0.0, 0.0], [0, 2, 0]])
     found = kernels.at_each(bowl.function, psi)
     expect(found is not None, "values at the points", found, "Evaluate the function at each.")
@@ -213,6 +239,40 @@ def _check_at_each(kernels: Kernels) -> None:
             what=f"value, gradient and profiled entries at point {i}", tol=1e-12, scale=1.0,
             advice="A row of each array for each point.",
         )  # fmt: skip
+
+
+def _check_products(kernels: Kernels) -> None:
+    """Hold sums against products of all columns, with rows in no order and columns with strides."""
+    rng = np.random.default_rng(20)
+    served = 0
+    for n, p, weighted in ((3, 0, False), (257, 1, True), (1000, 9, False), (1300, 3, True)):
+        X, Z = rng.normal(size=(n, p)), rng.normal(size=(n, 3))
+        y, beta = rng.normal(size=n), rng.normal(size=p)
+        offset = np.broadcast_to(0.5, n) if p == 1 else rng.normal(size=n)
+        w = rng.uniform(0.5, 2.0, n) if weighted else None
+        codes = [rng.permutation(np.arange(n) % L) for L in (min(n, 90), 2)]
+        factors = (codes[0], min(n, 90), (None, Z[:, 0])), (codes[1], 2, (Z[:, 2],))
+        found = kernels.products(RowColumns(X, y, offset, beta, w, factors))
+        if found is None:
+            continue
+        served += 1
+        S = np.column_stack([X, y - offset - X @ beta])
+        wS = S if w is None else S * w[:, None]
+        pairs = [("sums over all rows", found.SS, S.T @ wS)]
+        for (level, L, columns), own in zip(factors, found.levels, strict=True):
+            z = np.array([np.ones(n) if each is None else each for each in columns])
+            here = np.equal.outer(np.arange(L), level).astype(float)
+            zw = z if w is None else z * w
+            pairs += [
+                ("Z'wZ of each level", own.A, np.einsum("an,bn,ln->abl", zw, z, here)),
+                ("Z'w[X r] of each level", own.Zs, np.einsum("an,nj,ln->ajl", zw, S, here)),
+            ]
+        for what, one, other in pairs:
+            expect_close(
+                one, other, what=f"{what}, of {n} rows and {p} columns,", tol=1e-12, scale=float(n),
+                advice="Rows are in any order; a column may be every second number, or one number.",
+            )  # fmt: skip
+    expect(served > 0, "sums of some rows", None, "Serve a few columns and effects.")
 
 
 def _check_linear(kernels: Kernels, restricted: bool) -> None:

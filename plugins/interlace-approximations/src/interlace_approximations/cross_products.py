@@ -12,10 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from interlace_core.contract import Array, LinearProducts, Predictor, Problem
+from interlace_core.contract import (
+    Array,
+    LinearProducts,
+    LinearResponses,
+    Predictor,
+    Problem,
+    RowColumns,
+    RowSums,
+)
 from interlace_core.engine import (
     Blocks,
     Layout,
+    compiled_products,
     layout_of,
     products_on_pattern,
     scaled,
@@ -98,6 +107,34 @@ class CrossProducts:
             self.estimates_sigma,
         )  # fmt: skip
 
+    def responses(self, responses: Array) -> LinearResponses | None:
+        """Return what depends on other responses, shape (count, n) with rows as given.
+
+        None where rows were taken together.
+        """
+        layout, problem = self.layout, self.layout.problem
+        if layout.groups is not None:
+            return None
+        mean, w = problem.predictors[0], precisions(problem)
+        y = responses if layout.order is None else responses[:, layout.order]
+        inverse = solve_triangular(self.R, np.eye(len(self.R))) if len(self.R) else self.R
+        Q = mean.X @ inverse
+        weighted = Q if w is None else Q * w[:, None]
+        fixed, structure = mean.offset + mean.X @ self.beta, layout.structure
+        Zs, SS, beta = [], [], []
+        for each in y:  # one by one: products of many at once round otherwise than those of few
+            # from what the known coefficients leave, so that nothing large cancels
+            r = each - fixed
+            moved = r @ weighted
+            r -= Q @ moved
+            own = scaled(r, w, None)
+            Zs.append(scatter(structure, dict.fromkeys(structure.random_predictors, own)))
+            SS.append(np.append(r @ weighted, r @ (r if own is None else own)))
+            beta.append(self.beta + inverse @ moved)
+        return LinearResponses(
+            [np.stack(parts) for parts in zip(*Zs, strict=True)], np.stack(SS), np.stack(beta)
+        )
+
     def log_sigma_without_effects(self) -> float:
         """Return the logarithm of the residual standard deviation of weighted least squares.
 
@@ -131,9 +168,104 @@ def _with_columns(layout: Layout, S: Array, w: Array | None) -> tuple[Array, lis
 def cross_products_of(problem: Problem) -> CrossProducts:
     """Return what the likelihood of a linear mixed model needs of the rows, made once."""
     if CrossProducts not in problem.cache:
-        problem.cache[CrossProducts] = CrossProducts.of(layout_of(problem, chains=True))
-    found: CrossProducts = problem.cache[CrossProducts]
-    return found
+        layout = layout_of(problem, chains=True, rows="given")
+        found = _in_one_pass(layout)
+        problem.cache[CrossProducts] = CrossProducts.of(layout) if found is None else found
+    known: CrossProducts = problem.cache[CrossProducts]
+    return known
+
+
+SAMPLE_ROWS = 4096
+"""Rows of which the first coefficients are, from all over the data."""
+
+LEAST_LEFT = 0.1
+"""Share of the residuals' squares that better coefficients leave, below which they are summed
+again with these."""
+
+LARGEST_INVERSE = 1e2
+"""Of the triangle of X in units of its columns: above it, products have lost four digits."""
+
+MOST_PASSES = 4
+"""Over the rows: what is left after these is rounding."""
+
+
+def _in_one_pass(layout: Layout) -> CrossProducts | None:
+    """Return the cross-products by compiled sums of the rows as they are, None where none serve.
+
+    1. Sums of [X r] with residuals r of coefficients that a sample of the rows tells: r is then
+       about as large as what is left by those of all rows, so that nothing large cancels.
+    2. The triangle of X, and better coefficients, from these sums.
+    3. Where these leave much less of r, the same again.
+    4. [Q r] of the triangle and the best coefficients instead of [X r].
+    """
+    problem, structure = layout.problem, layout.structure
+    if any(f.points is not None or f.chain is not None for f in structure.factors):
+        return None
+    if structure.random_predictors != (0,):
+        return None
+    w = precisions(problem)
+    summed = _summed(layout, w)
+    if summed is None:
+        return None
+    found, R, G, beta = summed
+    # 4. [Q r]
+    A = {(f, f): each.A for f, each in enumerate(found.levels)}
+    others = {at for at in structure.pairs if at not in A}
+    if others:
+        ones = np.ones(problem.n) if w is None else w
+        A |= products_on_pattern(structure, lambda k, m: ones, others)
+    Zs = [np.ascontiguousarray(G.T @ each.Zs) for each in found.levels]
+    log_weights = 0.0 if w is None else float(np.sum(np.log(w)))
+    return CrossProducts(layout, A, Zs, G.T @ found.SS @ G, R, beta, problem.n, log_weights)
+
+
+def _summed(layout: Layout, w: Array | None) -> tuple[RowSums, Array, Array, Array] | None:
+    """Return steps 1 to 3: sums, R, the map G with [Q r'] = [X r] G, and beta, which r' is of."""
+    problem, mean = layout.problem, layout.problem.predictors[0]
+    p, beta = mean.X.shape[1], _sampled(mean, problem.y, w)
+    factors = tuple(
+        (f.rows.codes, f.rows.size, tuple(column.z for column in f.columns))
+        for f in layout.structure.factors
+    )
+    for passes in range(1, MOST_PASSES + 1):
+        # 1. sums
+        columns = RowColumns(mean.X, problem.y, mean.offset, beta, w, factors)
+        found = compiled_products(problem, columns)
+        # 2. triangle and coefficients
+        R = None if found is None else _root_of(found.SS[:p, :p])
+        if found is None or R is None:
+            return None
+        G = np.eye(p + 1)
+        G[:p, :p] = solve_triangular(R, np.eye(p)) if p else 0.0
+        G[:p, p] = -G[:p, :p] @ (G[:p, :p].T @ found.SS[:p, p])
+        left = G[:, p] @ found.SS @ G[:, p]
+        beta = beta - G[:p, p]
+        # 3. again
+        if left >= LEAST_LEFT * found.SS[p, p] or passes == MOST_PASSES:
+            return found, R, G, beta
+    return None
+
+
+def _sampled(mean: Predictor, y: Array, w: Array | None) -> Array:
+    """Return the coefficients nearest to some of the rows, shape (p,)."""
+    some = slice(None, None, max(len(y) // SAMPLE_ROWS, 1))
+    root = 1.0 if w is None else np.sqrt(w[some])
+    target = (y[some] - mean.offset[some]) * root
+    return np.asarray(np.linalg.lstsq((mean.X[some].T * root).T, target, rcond=None)[0])
+
+
+def _root_of(gram: Array) -> Array | None:
+    """Return R, upper triangular, with R'R the products; None where these tell too little of it."""
+    size = np.sqrt(np.diagonal(gram))
+    if not np.all(size > 0.0):
+        return None
+    try:
+        unit = np.linalg.cholesky(gram / size / size[:, None]).T
+    except np.linalg.LinAlgError:
+        return None
+    if len(unit) and np.max(np.abs(solve_triangular(unit, np.eye(len(unit))))) > LARGEST_INVERSE:
+        return None
+    return np.asarray(unit * size)
 
 
 def triangle_of(problem: Problem) -> Array:

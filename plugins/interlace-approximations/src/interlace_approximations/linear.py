@@ -123,8 +123,9 @@ class MaximumLikelihood(Approximation):
             return RowObjective(layout_of(problem), self.restricted)
         data = cross_products_of(problem)
         return compiled_linear(
-            problem, data.record(), self.restricted, lambda: LinearObjective(data, self.restricted)
-        )
+            problem, data.record(), self.restricted,
+            lambda: LinearObjective(data, self.restricted), data.responses,
+        )  # fmt: skip
 
     def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
         """Return the second derivatives from cross-products, where these serve."""
@@ -294,13 +295,17 @@ def _require_residual(approximation: Approximation, problem: Problem) -> None:
         problem.n,
         mean.X.shape[1],
         cross_products_of(problem).SS[-1, -1],
-        float(np.sum(np.square(problem.y - mean.offset))),
+        _squares(problem.y - mean.offset),
     )
     same = "" if wrong else next(iter(same_in_levels(problem)), "")
     if same:
         wrong = f"a response that is the same in all rows of each level of {same!r}"
     if wrong:
         raise ExactResponseError(_without_residual(approximation, wrong))
+
+
+def _squares(values: Array) -> float:
+    return float(values @ values)
 
 
 def _without_residual(approximation: Approximation, wrong: str) -> str:

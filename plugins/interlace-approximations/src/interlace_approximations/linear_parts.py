@@ -20,7 +20,7 @@ from interlace_approximations.cross_products import (
 )
 from interlace_approximations.linear_point import LinearPoint
 from interlace_approximations.reduced import Reduced
-from interlace_core.contract import Array, Evaluation, Problem, Profiled, Status, Sums
+from interlace_core.contract import Array, Evaluation, IntArray, Problem, Profiled, Status, Sums
 from interlace_core.engine import NotPositiveDefiniteError, Triangle, layout_of
 
 EXACT = 1e-12
@@ -154,20 +154,33 @@ class _Same:
         return repr(min(self.names))
 
 
+FIRST_ROWS = 4096
+"""Rows that are looked at before all others: of most responses they tell."""
+
+
 def same_in_levels(problem: Problem) -> set[str]:
     """Return the factors in each of whose levels all rows have one response, to rounding."""
     found = set()
-    layout = layout_of(problem)
+    layout = layout_of(problem, rows="given")
     inner = layout.problem.y - layout.problem.predictors[0].offset
+    rounding = EXACT * max(float(inner.max()), -float(inner.min()))
     for factor in layout.structure.factors:
         codes = factor.rows.codes
+        if _differ(inner[:FIRST_ROWS], codes[:FIRST_ROWS], rounding):
+            continue
         counts = np.bincount(codes, minlength=factor.rows.size)
         if counts.max() == 1:  # what tells the variances apart is then not within levels
             continue
         means = factor.rows.sum(inner) / np.maximum(counts, 1)
-        if float(np.ptp(inner - means[codes])) <= EXACT * float(np.max(np.abs(inner))):
+        if float(np.ptp(inner - means[codes])) <= rounding:
             found.add(factor.name)
     return found
+
+
+def _differ(values: Array, codes: IntArray, rounding: float) -> bool:
+    """Return whether two rows of one level differ by more than rounding."""
+    _, first, level = np.unique(codes, return_index=True, return_inverse=True)
+    return bool(np.any(np.abs(values - values[first[level]]) > rounding))
 
 
 def without_residual(n: int, p: int, left: float, squares: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from interlace_core.contract import (
     Array,
+    CompiledEnds,
     CompiledFunction,
     CompiledPath,
     Evaluation,
@@ -15,10 +16,13 @@ from interlace_core.contract import (
     Kernels,
     LinearProducts,
     QuasiNewton,
+    RowColumns,
     RowKernel,
+    RowSums,
 )
 from interlace_kernels import linear, objectives, several
 from interlace_kernels import plan as plans
+from interlace_kernels import products as row_products
 from interlace_kernels import rows as row_kernels
 from interlace_kernels import search as searches
 from interlace_kernels.library import library
@@ -73,6 +77,11 @@ class CompiledKernels(Kernels):
         """Return the plan in C of a structure of several factors."""
         return plans.compiled_plan(library(), structure, plan)
 
+    def products(self, rows: RowColumns) -> RowSums | None:
+        """Return the sums of few columns, by one pass over the rows."""
+        found = library()
+        return None if found is None else row_products.products(found, rows)
+
     def linear_objective(
         self, layout: Any, products: LinearProducts, restricted: bool
     ) -> Callable[[Array], Evaluation] | None:
@@ -96,6 +105,23 @@ class CompiledKernels(Kernels):
         if found is None:
             return None
         return searches.search(found, function, rule, origin, B, floor, longest)
+
+    def search_each(
+        self,
+        function: CompiledFunction,
+        count: int,
+        rule: QuasiNewton,
+        origin: Array,
+        B: Array,
+        floor: float,
+        longest: Array,
+        step: float,
+    ) -> CompiledEnds | None:
+        """Return the ends of compiled searches for many responses."""
+        found = library()
+        if found is None:
+            return None
+        return searches.search_each(found, function, count, rule, origin, B, floor, longest, step)
 
     def at_each(
         self, function: CompiledFunction, psi: Array

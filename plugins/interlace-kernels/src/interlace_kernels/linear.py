@@ -14,12 +14,13 @@ from interlace_core.contract import (
     CompiledObjective,
     Evaluation,
     LinearProducts,
+    LinearResponses,
     Profiled,
     Status,
 )
 from interlace_kernels.library import Library
 from interlace_kernels.model import LARGEST_C, Double, Int, Pointer
-from interlace_kernels.search import linear_function
+from interlace_kernels.search import LinearResponsesStruct, linear_function
 
 LANES = 64
 """Levels at a time, of c/linear.h."""
@@ -96,6 +97,10 @@ class LinearObjective(CompiledObjective):
             *(ctypes.c_void_p(x.ctypes.data) for x in (self._beta, self.covariance, self.mode)),
         )
         self._T_at = ctypes.c_void_p(self._T.ctypes.data)
+        self.responses = LinearResponsesStruct()
+        self._products = products
+        self._own: list[Array] = []
+        self._taken: list[Array] = []
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient, mode and the profiled coefficients at psi."""
@@ -114,6 +119,22 @@ class LinearObjective(CompiledObjective):
             gradient[-1] = self._slope.value
         profiled = Profiled(self._beta.copy(), self.covariance.copy())
         return Evaluation(self._value.value, gradient, self.mode.copy(), profiled=profiled)
+
+    def take_linear(self, responses: LinearResponses) -> bool:
+        """Point to the products of the first of other responses."""
+        if not self._own:  # those of the model are not written into
+            first, struct = self._products, self.struct
+            self._own = [np.array(each) for each in (first.Zs[0], first.SS, first.beta)]
+            struct.Zs, struct.SS, struct.beta = (int(each.ctypes.data) for each in self._own)
+        given = responses.Zs[0], responses.SS, responses.beta
+        self._taken = [np.ascontiguousarray(each) for each in given]
+        at = (len(responses.beta), *(each.ctypes.data for each in (*self._taken, *self._own)))
+        for (name, _), each in zip(LinearResponsesStruct._fields_, at, strict=True):
+            setattr(self.responses, name, each)
+        Zs_to, SS_to, beta_to = self._own
+        Zs_to[:, -1], SS_to[-1], SS_to[:, -1] = responses.Zs[0][0], responses.SS[0], responses.SS[0]
+        beta_to[:] = responses.beta[0]
+        return True
 
     @cached_property
     def function(self) -> CompiledFunction | None:

@@ -149,8 +149,9 @@ class Model:
         slots = (K + 1) * (K + 2) * (K + 3) // 6
         struct = self.struct = ModelStruct()
         self.take(rows, struct)
-        if problem.weights is not None:
-            struct.weights = self._at(np.ascontiguousarray(problem.weights))
+        weights = problem.weights
+        struct.weights = None if weights is None else self._at(np.ascontiguousarray(weights))
+        self._weights_at = struct.weights
         struct.n, struct.K, struct.c, struct.random = n, K, c, random
         struct.predictors = self._predictors(problem.predictors, random)
         struct.u = self.u.ctypes.data
@@ -162,13 +163,36 @@ class Model:
         struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
 
     def take(self, rows: RowKernel, struct: ModelStruct) -> None:
-        """Let a struct point to the rows of a response, which are kept instead of the last ones."""
+        """Let a struct point to the rows of a response, or of the first of several.
+
+        They are kept instead of the last ones.
+        """
         columns = np.asfortranarray(rows.columns)
         data: Any = rows.data
         numbers = None if data is None else np.frombuffer(data, dtype=np.uint8)
         self._rows = rows, columns, numbers
         struct.rows, struct.y, struct.ldy = rows.address, columns.ctypes.data, len(columns)
         struct.data = None if numbers is None else numbers.ctypes.data
+
+    def responses(
+        self, struct: ModelStruct, mode: Array, count: int, weights: Array | None
+    ) -> tuple[int | None, ...]:
+        """Return what `ik_responses` holds of the rows that a struct points to, taken before.
+
+        Parameters
+        ----------
+        struct : ModelStruct
+        mode : ndarray, shape (q,)
+            Where the search for a mode begins.
+        count : int
+        weights : ndarray, shape (count * n,), or None
+        """
+        begin = np.array(mode, dtype=np.float64)
+        own = None if weights is None else np.ascontiguousarray(weights)
+        self._begun = begin, own
+        struct.weights = self._weights_at if own is None else own.ctypes.data
+        at = None if own is None else own.ctypes.data
+        return count, ctypes.addressof(struct), struct.y, at, begin.ctypes.data
 
     def tree(self, layout: Any) -> TreeStruct:
         """Return the struct of nested factors, around that of the finest."""

@@ -18,7 +18,9 @@ from interlace_core.contract import (
 )
 from interlace_kernels.library import Library
 from interlace_kernels.model import BLOCK_ROWS, LARGEST_C, MOST_LEVELS, Double, Int, Model
-from interlace_kernels.search import mode_function
+from interlace_kernels.search import ResponsesStruct, mode_function
+
+RESPONSES = tuple(name for name, _ in ResponsesStruct._fields_)
 
 MOST_PREDICTORS = 20
 """Of nested.c, which keeps three slots of each by row."""
@@ -96,6 +98,7 @@ class ModeObjective(CompiledObjective):
         ]
         self._beta, self._dbeta = np.empty(problem.n_beta), np.empty(problem.n_beta)
         self._value, self._iterations = Double(), Int()
+        self.responses = ResponsesStruct()
         self._arguments = (
             ctypes.byref(struct),
             *(ctypes.c_void_p(each.ctypes.data) for each in (self._T, self._beta)),
@@ -110,11 +113,21 @@ class ModeObjective(CompiledObjective):
         u = self._model.u
         return mode_function(self._library, self._layout, self, self._name, self._struct, u)
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Point to the rows of another response."""
-        self._model.take(rows, getattr(self._struct, "m", self._struct))
+    def take(
+        self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
+    ) -> bool:
+        """Point to the rows of the first of other responses."""
+        struct = getattr(self._struct, "m", self._struct)
+        self._model.take(rows, struct)
+        found = self._model.responses(struct, mode, count, weights)
+        for name, each in zip(RESPONSES, (*found, *self._forgotten()), strict=True):
+            setattr(self.responses, name, each)
         self._model.u[:] = mode
         return True
+
+    def _forgotten(self) -> tuple[int | None, int]:
+        """Return where numbers lie that say what is known of a response, and how many they are."""
+        return None, 0
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, CompiledFunction, CompiledPath, QuasiNewton
+from interlace_core.contract import (
+    Array,
+    CompiledEnds,
+    CompiledFunction,
+    CompiledPath,
+    QuasiNewton,
+)
 from interlace_kernels.library import Library
 from interlace_kernels.model import Double, Int, Pointer
 
@@ -48,6 +54,35 @@ class ModeStruct(ctypes.Structure):
         ("before", Pointer),
         ("q", Int),
         ("constant", Double),
+        ("responses", Pointer),
+    )
+
+
+class ResponsesStruct(ctypes.Structure):
+    """`ik_responses`."""
+
+    _fields_ = (
+        ("count", Int),
+        ("model", Pointer),
+        ("columns", Pointer),
+        ("weights", Pointer),
+        ("begin", Pointer),
+        ("forget", Pointer),
+        ("forgets", Int),
+    )
+
+
+class LinearResponsesStruct(ctypes.Structure):
+    """`ik_linear_responses`."""
+
+    _fields_ = (
+        ("count", Int),
+        ("Zs", Pointer),
+        ("SS", Pointer),
+        ("beta", Pointer),
+        ("Zs_to", Pointer),
+        ("SS_to", Pointer),
+        ("beta_to", Pointer),
     )
 
 
@@ -60,6 +95,7 @@ class LinearContext(ctypes.Structure):
         ("covariance", Pointer),
         ("mode", Pointer),
         ("estimates_sigma", Int),
+        ("responses", Pointer),
     )
 
 
@@ -75,6 +111,23 @@ class StateStruct(ctypes.Structure):
         ("failed", Int),
         ("inner", Int),
         ("path", Pointer),
+    )
+
+
+class EndsStruct(ctypes.Structure):
+    """`ik_ends`."""
+
+    _fields_ = (
+        ("count", Int),
+        ("n_profiled", Int),
+        ("step", Double),
+        ("z", Pointer),
+        ("ended", Pointer),
+        ("values", Pointer),
+        ("slopes", Pointer),
+        ("profiled", Pointer),
+        ("hessians", Pointer),
+        ("counts", Pointer),
     )
 
 
@@ -101,9 +154,10 @@ def mode_function(
     before = np.empty(u.size)
     context = ModeStruct(
         templates, library.address(evaluate), ctypes.addressof(struct), u.ctypes.data,
-        before.ctypes.data, u.size, objective.constant,
+        before.ctypes.data, u.size, objective.constant, ctypes.addressof(objective.responses),
     )  # fmt: skip
-    return _function(library, "ik_mode_function", context, 0, (*_held(objective), before, *keep))
+    keep = (*_held(objective), before, *keep)
+    return _function(library, "ik_mode", context, 0, keep)
 
 
 def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFunction | None:
@@ -114,9 +168,10 @@ def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFu
     context = LinearContext(
         templates, ctypes.addressof(objective.struct), objective.covariance.ctypes.data,
         objective.mode.ctypes.data, int(objective.estimates_sigma),
+        ctypes.addressof(objective.responses),
     )  # fmt: skip
     p = len(objective.covariance)
-    return _function(library, "ik_linear_function", context, p, (*_held(objective), *keep))
+    return _function(library, "ik_linear", context, p, (*_held(objective), *keep))
 
 
 def _held(objective: Any) -> tuple[Any, ...]:
@@ -145,9 +200,10 @@ def _templates(layout: Any) -> tuple[TemplatesStruct | None, tuple[Any, ...]]:
 def _function(
     library: Library, name: str, context: Any, n_profiled: int, keep: tuple[Any, ...]
 ) -> CompiledFunction:
-    n_psi = context.templates.n_psi
-    at = ctypes.addressof(context)
-    return CompiledFunction(library.address(name), at, n_psi, n_profiled, (library, context, *keep))
+    return CompiledFunction(
+        library.address(f"{name}_function"), ctypes.addressof(context), context.templates.n_psi,
+        n_profiled, (library, context, *keep), turn=library.address(f"{name}_turn"),
+    )  # fmt: skip
 
 
 def search(
@@ -179,6 +235,41 @@ def search(
     message = f"compiled quasi-Newton search: {WORDS[ended]}"
     reached = ended in (BY_GRADIENT, BY_VALUE)
     return CompiledPath(z, reached, message, done, state.evaluations, state.failed, state.inner)
+
+
+def search_each(
+    library: Library,
+    function: CompiledFunction,
+    count: int,
+    rule: QuasiNewton,
+    origin: Array,
+    B: Array,
+    floor: float,
+    longest: Array,
+    step: float,
+) -> CompiledEnds:
+    """Return the ends of searches for many responses; arguments as for `Kernels.search_each`."""
+    n, m = B.shape
+    most, p = rule.max_evaluations, function.n_profiled
+    path, work = np.empty((most + 1 + 2 * m, 2)), np.empty(m * (m + 8) + 2 * n + p)
+    state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
+    state.path = path.ctypes.data
+    z, slopes = np.zeros((count, m)), np.full((count, m), np.nan)
+    ended, values = np.full(count, DECLINED), np.full(count, np.nan)
+    profiled, counts = np.full((count, p), np.nan), np.zeros((count, 3), dtype=np.int64)
+    hessians = np.full((count, m, m) if step else (count, 0, 0), np.nan)
+    ends = EndsStruct(
+        count, p, step,
+        *(each.ctypes.data for each in (z, ended, values, slopes, profiled, hessians, counts)),
+    )  # fmt: skip
+    origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
+    library.handle.ik_search_each(
+        *(ctypes.c_void_p(each) for each in (function.address, function.turn, function.context)),
+        Int(n), Int(m), *(ctypes.c_void_p(each.ctypes.data) for each in (origin, B, longest)),
+        ctypes.byref(state), ctypes.byref(ends), ctypes.c_void_p(work.ctypes.data),
+    )  # fmt: skip
+    found = ended != DECLINED
+    return CompiledEnds(found, z, values, slopes, profiled, hessians if step else None, counts)
 
 
 def at_each(

@@ -88,10 +88,15 @@ class SeveralObjective(ModeObjective):
         self._elimination = model.elimination
         super().__init__(library, "ik_laplace_several", layout, model, model.several)
 
-    def take(self, rows: RowKernel, mode: Array) -> bool:
-        """Point to the rows of another response, of which nothing is known yet."""
-        self._struct.last = 0
-        return super().take(rows, mode)
+    def take(
+        self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
+    ) -> bool:
+        """Point to the rows of other responses, of which nothing is known yet."""
+        self._struct.known = self._struct.last = 0
+        return super().take(rows, mode, count, weights)
+
+    def _forgotten(self) -> tuple[int | None, int]:
+        return ctypes.addressof(self._struct) + SeveralStruct.known.offset, 2
 
     @cached_property
     def function(self) -> CompiledFunction | None:

@@ -47,6 +47,20 @@ IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *val
     return checked(*value, gradient, t->n_psi);
 }
 
+IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i)
+{
+    ik_mode_context *k = context;
+    const ik_responses *r = k->responses;
+    if (i < 0 || i >= r->count)
+        return 1;
+    r->model->y = r->columns + i * r->model->n;
+    if (r->weights)
+        r->model->weights = r->weights + i * r->model->n;
+    memcpy(k->u, r->begin, (size_t)k->q * sizeof(double));
+    memset(r->forget, 0, (size_t)r->forgets * sizeof(int64_t));
+    return 0;
+}
+
 IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *value,
                                      double *gradient, double *profiled, int64_t *inner)
 {
@@ -66,4 +80,20 @@ IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *v
     if (k->estimates_sigma)
         gradient[last] = slope;
     return checked(*value, gradient, t->n_psi);
+}
+
+IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i)
+{
+    const ik_linear_context *k = context;
+    const ik_linear_responses *r = k->responses;
+    const int64_t c = k->model->c, G = k->model->G, p1 = k->model->p1, p = p1 - 1;
+    int64_t a;
+    if (i < 0 || i >= r->count)
+        return 1;
+    for (a = 0; a < c; a++)
+        memcpy(r->Zs_to + (a * p1 + p) * G, r->Zs + (i * c + a) * G, (size_t)G * sizeof(double));
+    for (a = 0; a < p1; a++)
+        r->SS_to[a * p1 + p] = r->SS_to[p * p1 + a] = r->SS[i * p1 + a];
+    memcpy(r->beta_to, r->beta + i * p, (size_t)p * sizeof(double));
+    return 0;
 }

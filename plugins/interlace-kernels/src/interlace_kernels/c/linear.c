@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_CONDITION 1e6 /* of a template by whose transpose u is divided */
+#define FEW_PRODUCTS 16   /* numbers U of a level whose products with each other are all summed */
 
 /* Where the work of one evaluation lies. */
 typedef struct {
@@ -27,73 +28,101 @@ static parts parts_of(const ik_linear *m)
     return w;
 }
 
-/* What a block of k levels adds to log|H|, to dT and to M, and their U; 0 if H is not positive
- * definite. Lanes beyond k have A = 0, hence H = I. */
-IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const double *T, double tau,
-                     int64_t g, int64_t k, double *log_det, double *dT)
+/* Write the determinant of H = I + T'(tau A T), of `lanes` levels with tau A T given by entry, and
+ * its inverse; 0 where it is not positive definite. Levels are innermost throughout, so that several
+ * are worked on at once. */
+IK_INLINE int invert_levels(const int c, const double *T, double (*AT)[LANES], int64_t lanes,
+                            double *IK_RESTRICT determinant, double (*N)[LANES])
 {
-    double AT[LARGEST_C * LARGEST_C][LANES], L[LARGEST_C * LARGEST_C][LANES];
-    double N[LARGEST_C * LARGEST_C][LANES], sum;
-    const int64_t G = m->G, lanes = (k + 7) / 8 * 8;
+    double H[LARGEST_C * LARGEST_C][LANES], inverse[LARGEST_C][LANES];
+    int64_t l;
+    int i, j, q, bad = 0;
+    for (i = 0; i < c; i++)
+        for (j = 0; j <= i; j++) {
+            double *IK_RESTRICT h = H[i * c + j];
+            for (l = 0; l < lanes; l++)
+                h[l] = i == j ? 1.0 : 0.0;
+            for (q = 0; q < c; q++) {
+                const double t = T[q * c + i], *IK_RESTRICT x = AT[q * c + j];
+                IK_SIMD for (l = 0; l < lanes; l++) h[l] += t * x[l];
+            }
+        }
+    for (l = 0; l < lanes; l++)
+        determinant[l] = 1.0;
+    for (j = 0; j < c; j++) {
+        double *IK_RESTRICT d = H[j * c + j], *IK_RESTRICT r = inverse[j];
+        for (q = 0; q < j; q++) {
+            const double *IK_RESTRICT x = H[j * c + q];
+            IK_SIMD for (l = 0; l < lanes; l++) d[l] -= x[l] * x[l];
+        }
+        IK_SIMD for (l = 0; l < lanes; l++) determinant[l] *= d[l];
+        for (l = 0; l < lanes; l++)
+            bad |= !(d[l] > 0.0 && d[l] < INFINITY);
+        IK_SIMD for (l = 0; l < lanes; l++) r[l] = 1.0 / sqrt(d[l]);
+        for (i = j + 1; i < c; i++) {
+            double *IK_RESTRICT y = H[i * c + j];
+            for (q = 0; q < j; q++) {
+                const double *IK_RESTRICT x = H[i * c + q], *IK_RESTRICT z = H[j * c + q];
+                IK_SIMD for (l = 0; l < lanes; l++) y[l] -= x[l] * z[l];
+            }
+            IK_SIMD for (l = 0; l < lanes; l++) y[l] *= r[l];
+        }
+    }
+    if (bad)
+        return 0;
+    for (j = 0; j < c; j++) {
+        /* column j of the inverse, 0 above row j on the way down */
+        for (i = j; i < c; i++) {
+            double *IK_RESTRICT e = N[i * c + j];
+            const double *IK_RESTRICT r = inverse[i];
+            for (l = 0; l < lanes; l++)
+                e[l] = i == j ? 1.0 : 0.0;
+            for (q = j; q < i; q++) {
+                const double *IK_RESTRICT x = H[i * c + q], *IK_RESTRICT z = N[q * c + j];
+                IK_SIMD for (l = 0; l < lanes; l++) e[l] -= x[l] * z[l];
+            }
+            IK_SIMD for (l = 0; l < lanes; l++) e[l] *= r[l];
+        }
+        for (i = c - 1; i >= j; i--) {
+            double *IK_RESTRICT e = N[i * c + j];
+            const double *IK_RESTRICT r = inverse[i];
+            for (q = i + 1; q < c; q++) {
+                const double *IK_RESTRICT x = H[q * c + i], *IK_RESTRICT z = N[q * c + j];
+                IK_SIMD for (l = 0; l < lanes; l++) e[l] -= x[l] * z[l];
+            }
+            IK_SIMD for (l = 0; l < lanes; l++) e[l] *= r[l];
+        }
+        for (i = j + 1; i < c; i++)
+            memcpy(N[j * c + i], N[i * c + j], (size_t)lanes * sizeof(double));
+    }
+    return 1;
+}
+
+/* What a block of k levels adds to log|H|, to dT, to M and, with `W`, to the products of all U; their
+ * U; 0 if H is not positive definite. Lanes beyond k have A = 0, hence H = I. */
+IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const double *T, double tau,
+                     int64_t g, int64_t k, double *log_det, double *dT, double *W)
+{
+    double AT[LARGEST_C * LARGEST_C][LANES], N[LARGEST_C * LARGEST_C][LANES];
+    double determinant[LANES], sum;
+    const int64_t G = m->G, lanes = (k + 7) / 8 * 8, size = m->p1 * c;
     int64_t l, i, j;
-    int a, b, d, bad = 0;
+    int a, b, d;
     for (a = 0; a < c; a++)
         for (b = 0; b < c; b++) {
             double *IK_RESTRICT out = AT[a * c + b];
             for (l = 0; l < lanes; l++)
                 out[l] = 0.0;
             for (d = 0; d < c; d++) {
-                const double t = tau * T[d * c + b], *IK_RESTRICT x = m->A + (a * c + d) * G + g;
+                const double t = tau * T[d * c + b];
+                const double *IK_RESTRICT x = m->A + (a < d ? a * c + d : d * c + a) * G + g;
                 IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
             }
         }
-    for (l = 0; l < lanes; l++) {
-        double H[LARGEST_C * LARGEST_C], inverse[LARGEST_C], product = 1.0;
-        int i_, j_, q;
-        for (i_ = 0; i_ < c; i_++)
-            for (j_ = 0; j_ <= i_; j_++) {
-                double x = i_ == j_ ? 1.0 : 0.0;
-                for (q = 0; q < c; q++)
-                    x += T[q * c + i_] * AT[q * c + j_][l];
-                H[i_ * c + j_] = x;
-            }
-        for (j_ = 0; j_ < c; j_++) {
-            double x = H[j_ * c + j_];
-            for (q = 0; q < j_; q++)
-                x -= H[j_ * c + q] * H[j_ * c + q];
-            product *= x;
-            inverse[j_] = 1.0 / sqrt(x);
-            for (i_ = j_ + 1; i_ < c; i_++) {
-                double y = H[i_ * c + j_];
-                for (q = 0; q < j_; q++)
-                    y -= H[i_ * c + q] * H[j_ * c + q];
-                H[i_ * c + j_] = y * inverse[j_];
-            }
-        }
-        L[0][l] = product;
-        for (j_ = 0; j_ < c; j_++) {
-            double e[LARGEST_C] = {0.0};
-            e[j_] = 1.0;
-            for (i_ = 0; i_ < c; i_++) {
-                for (q = 0; q < i_; q++)
-                    e[i_] -= H[i_ * c + q] * e[q];
-                e[i_] *= inverse[i_];
-            }
-            for (i_ = c - 1; i_ >= 0; i_--) {
-                for (q = i_ + 1; q < c; q++)
-                    e[i_] -= H[q * c + i_] * e[q];
-                e[i_] *= inverse[i_];
-            }
-            for (i_ = 0; i_ < c; i_++)
-                N[i_ * c + j_][l] = e[i_];
-        }
-    }
-    for (l = 0; l < lanes; l++)
-        bad |= !(L[0][l] > 0.0 && L[0][l] < INFINITY);
-    if (bad)
+    if (!invert_levels(c, T, AT, lanes, determinant, N))
         return 0;
     sum = 0.0;
-    IK_SIMD_SUM(sum) for (l = 0; l < lanes; l++) sum += ik_log(L[0][l]);
+    IK_SIMD_SUM(sum) for (l = 0; l < lanes; l++) sum += ik_log(determinant[l]);
     *log_det += sum;
     for (a = 0; a < c; a++)
         for (b = 0; b < c; b++)
@@ -126,6 +155,9 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
                 w->M[j * m->p1 + i] -=
                     dot(pulled + a * LANES, w->solved + (i * c + a) * LANES, lanes);
     }
+    for (j = 0; W && j < size; j++)
+        for (i = 0; i <= j; i++)
+            W[j * size + i] += dot(w->solved + j * LANES, w->solved + i * LANES, lanes);
     return 1;
 }
 
@@ -246,6 +278,47 @@ IK_INLINE double moments(const int c, const ik_linear *m, const double *T, doubl
     return length;
 }
 
+/* The same with `divide` from the products W of all U, whose rows are c for each column. */
+IK_INLINE double moments_of(const int c, const ik_linear *m, const double *W, const double *s,
+                            int64_t step, int64_t size, double *V)
+{
+    const int64_t all = m->p1 * c;
+    double length = 0.0;
+    int64_t j, q;
+    int a, b;
+    for (a = 0; a < c; a++)
+        for (b = 0; b < c; b++) {
+            double total = 0.0;
+            for (j = 0; j < size; j++)
+                for (q = 0; q < size; q++) {
+                    const int64_t x = j * c + a, y = q * c + b;
+                    total += s[j * step] * s[q * step] * (x < y ? W[y * all + x] : W[x * all + y]);
+                }
+            V[a * c + b] += total;
+            length += a == b ? total : 0.0;
+        }
+    return length;
+}
+
+/* Write the mode of u: U of a combination s of the columns. */
+static void mode_of(const ik_linear *m, const double *s, int64_t step, double *IK_RESTRICT mode)
+{
+    const int64_t G = m->G;
+    int64_t a, j, g, from;
+    for (from = 0; from < G; from += LANES) {
+        const int64_t end = G - from < LANES ? G : from + LANES;
+        for (a = 0; a < m->c; a++) {
+            double *IK_RESTRICT out = mode + a * G;
+            for (g = from; g < end; g++)
+                out[g] = 0.0;
+            for (j = 0; j < m->p1; j++) {
+                const double t = s[j * step], *IK_RESTRICT x = m->U + (a * m->p1 + j) * G;
+                IK_SIMD for (g = from; g < end; g++) out[g] += t * x[g];
+            }
+        }
+    }
+}
+
 /* Write generalised least squares, and its covariance, from the factor; the residual's combination
  * of [Q r] goes into the last column of `columns`, whose others are those of the inverse. */
 static void coefficients(const ik_linear *m, const parts *w, double *beta, double *covariance)
@@ -300,13 +373,15 @@ IK_INLINE int32_t evaluate(const int c, const ik_linear *m, const double *T, dou
     const double tau = ik_exp(-2.0 * log_sigma);
     double log_det = 0.0, quadratic = 0.0, roots = 0.0, shrinkage = 0.0, slope, length;
     double V[LARGEST_C * LARGEST_C] = {0.0}, inverse[LARGEST_C * LARGEST_C];
+    double products[FEW_PRODUCTS * FEW_PRODUCTS] = {0.0}, *W;
     int64_t g, i, j;
-    int a, b, d, divide;
+    int a, b, d, divide = invert(c, T, inverse) < MAX_CONDITION;
+    W = divide && c * p1 <= FEW_PRODUCTS ? products : 0;
     memset(dT, 0, (size_t)(c * c) * sizeof(double));
     for (i = 0; i < p1 * p1; i++)
         w.M[i] = tau * m->SS[i];
     for (g = 0; g < m->G; g += LANES)
-        if (!levels(c, m, &w, T, tau, g, m->G - g < LANES ? m->G - g : LANES, &log_det, dT))
+        if (!levels(c, m, &w, T, tau, g, m->G - g < LANES ? m->G - g : LANES, &log_det, dT, W))
             return 1;
     for (i = 0; i < p1; i++)
         for (j = 0; j < i; j++)
@@ -321,11 +396,15 @@ IK_INLINE int32_t evaluate(const int c, const ik_linear *m, const double *T, dou
             quadratic += w.columns[i * p1 + p] * w.M[i * p1 + j] * w.columns[j * p1 + p];
     for (a = 0; a < c * c; a++)
         shrinkage += T[a] * dT[a];
-    divide = invert(c, T, inverse) < MAX_CONDITION;
-    length = moments(c, m, T, tau, w.columns + p, p1, p1, divide, V, mode);
+    if (W) {
+        length = moments_of(c, m, W, w.columns + p, p1, p1, V);
+        mode_of(m, w.columns + p, p1, mode);
+    } else
+        length = moments(c, m, T, tau, w.columns + p, p1, p1, divide, V, mode);
     slope = quadratic - length;
     for (j = 0; j < p && m->restricted; j++) {
-        length = moments(c, m, T, tau, w.columns + j, p1, j + 1, divide, V, 0);
+        length = W ? moments_of(c, m, W, w.columns + j, p1, j + 1, V)
+                   : moments(c, m, T, tau, w.columns + j, p1, j + 1, divide, V, 0);
         slope += 1.0 - length;
     }
     for (a = 0; a < c; a++)

@@ -179,6 +179,60 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
     return BY_GRADIENT;
 }
 
+/* Write the Hessian at z by central differences of the gradient, a row for each z. Returns whether
+ * all of them have values. */
+static int differences(const target *t, double *z, double step, double *up, double *down,
+                       double *hessian)
+{
+    double value;
+    int64_t i, j;
+    for (i = 0; i < t->m; i++) {
+        const double here = z[i];
+        int ok;
+        z[i] = here + step;
+        ok = at(t, z, &value, up);
+        z[i] = here - step;
+        ok = ok && at(t, z, &value, down);
+        z[i] = here;
+        if (!ok)
+            return 0;
+        for (j = 0; j < t->m; j++)
+            hessian[i * t->m + j] = (up[j] - down[j]) / (2.0 * step);
+    }
+    return 1;
+}
+
+IK_EXPORT void ik_search_each(ik_function f, ik_turn turn, void *context, int64_t n_psi, int64_t m,
+                              const double *origin, const double *B, const double *longest,
+                              ik_search_state *state, const ik_ends *ends, double *work)
+{
+    double *psi = work + m * (m + 6), *up = psi + 2 * n_psi + ends->n_profiled, *down = up + m;
+    const target t = {f, context, n_psi, m, origin, B, state, psi, psi + n_psi, psi + 2 * n_psi};
+    int64_t i;
+    for (i = 0; i < ends->count; i++) {
+        double *z = ends->z + i * m;
+        int64_t ended = DECLINED;
+        state->evaluations = state->failed = state->inner = 0;
+        memset(z, 0, (size_t)m * sizeof(double));
+        if (!turn(context, i))
+            ended = ik_search(f, context, n_psi, m, origin, B, longest, z, state, work);
+        if (ended != DECLINED) {
+            if (!at(&t, z, ends->values + i, ends->slopes + i * m))
+                ended = DECLINED;
+            else
+                memcpy(ends->profiled + i * ends->n_profiled, t.profiled,
+                       (size_t)ends->n_profiled * sizeof(double));
+        }
+        if (ended != DECLINED && ends->step > 0.0 &&
+            !differences(&t, z, ends->step, up, down, ends->hessians + i * m * m))
+            ended = DECLINED;
+        ends->ended[i] = ended;
+        ends->counts[3 * i] = state->evaluations;
+        ends->counts[3 * i + 1] = state->failed;
+        ends->counts[3 * i + 2] = state->inner;
+    }
+}
+
 IK_EXPORT int64_t ik_at_each(ik_function f, void *context, int64_t count, int64_t n_psi,
                              int64_t n_profiled, const double *psi, double *values,
                              double *gradients, double *profiled)

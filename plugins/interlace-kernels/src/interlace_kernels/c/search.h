@@ -15,6 +15,18 @@ typedef struct {
     double *T, *dT; /* `size` numbers each */
 } ik_templates;
 
+/* Responses that an objective with a mode inside may be pointed to: n rows each, one response after
+ * the other. */
+typedef struct {
+    int64_t count;
+    ik_model *model;
+    const double *columns;  /* of the kernel, count x n rows */
+    const double *weights;  /* the same of weights; NULL where these stay */
+    const double *begin;    /* q: where the search for a mode begins */
+    int64_t *forget;        /* numbers that say what is known of the response before */
+    int64_t forgets;
+} ik_responses;
+
 /* An objective with a mode of u inside: that of laplace.c, nested.c or quadrature.c. */
 typedef struct {
     ik_templates templates;
@@ -24,7 +36,17 @@ typedef struct {
     double *u, *before; /* q numbers each: the last mode, kept where an evaluation fails */
     int64_t q;
     double constant; /* that the value is lower by */
+    const ik_responses *responses;
 } ik_mode_context;
+
+/* Responses of a linear model: what of its products depends on them. */
+typedef struct {
+    int64_t count;
+    const double *Zs;   /* count x c x G: Z'w r */
+    const double *SS;   /* count x p1: [Q r]'w r */
+    const double *beta; /* count x p */
+    double *Zs_to, *SS_to, *beta_to; /* those of the model */
+} ik_linear_responses;
 
 /* A linear model's objective: log sigma is the last of psi, where it is estimated. */
 typedef struct {
@@ -32,12 +54,20 @@ typedef struct {
     const ik_linear *model;
     double *covariance, *mode;
     int64_t estimates_sigma;
+    const ik_linear_responses *responses;
 } ik_linear_context;
 
 IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *value,
                                    double *gradient, double *profiled, int64_t *inner);
 IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *value,
                                      double *gradient, double *profiled, int64_t *inner);
+
+/* Point an objective to the i-th of its responses, as if nothing had been evaluated before. Returns
+ * 0, or 1 where there are not so many. */
+typedef int32_t (*ik_turn)(void *context, int64_t i);
+
+IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i);
+IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i);
 
 /* When a search ends, and what it has done. */
 typedef struct {
@@ -50,12 +80,30 @@ typedef struct {
 } ik_search_state;
 
 /* Minimise over z, with psi = origin + B z, B n_psi x m by row. Begins at z, and leaves there the
- * best point. `longest` has the largest step in each z. `work` has m (m + 6) + 2 n_psi numbers and as many as are profiled. Returns how it
- * ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower point, 4 where
+ * best point. `longest` has the largest step in each z. `work` has m (m + 6) + 2 n_psi numbers
+ * and as many as are profiled. Returns how it ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower point, 4 where
  * the first value is none, or one is below the floor. */
 IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
                             const double *origin, const double *B, const double *longest,
                             double *z, ik_search_state *state, double *work);
+
+/* Where the searches for the minimum of an objective of many responses ended. */
+typedef struct {
+    int64_t count, n_profiled;
+    double step; /* half-width in z of the differences that make Hessians; 0 for none */
+    double *z;   /* count x m, written as all that follows */
+    int64_t *ended; /* as `ik_search` returns it */
+    double *values, *slopes, *profiled; /* at z: count, count x m in z, count x n_profiled */
+    double *hessians; /* count x m x m */
+    int64_t *counts;  /* count x 3: evaluations, failed, inner */
+} ik_ends;
+
+/* Search for one response after the other, each time from z = 0, and evaluate where that ended.
+ * `state` says when, and has room for a path of 1 + 2 m evaluations more than it allows; `work` has
+ * 2 m numbers more than for a search. What ended with 4 has no values. */
+IK_EXPORT void ik_search_each(ik_function f, ik_turn turn, void *context, int64_t n_psi, int64_t m,
+                              const double *origin, const double *B, const double *longest,
+                              ik_search_state *state, const ik_ends *ends, double *work);
 
 /* Evaluate at `count` points; NAN where there is no value. Returns all Newton steps for modes. */
 IK_EXPORT int64_t ik_at_each(ik_function f, void *context, int64_t count, int64_t n_psi,
