@@ -86,7 +86,7 @@ def prepare(
         family, hold = hold_family(family, request.hold, request.parameters, request.who)
         model = _model(request, family, covariance, hold, compiled, approximation, registry)
     _require_maps(model.problem, request.who)
-    require_answers(model.problem)
+    require_answers(model.problem, family, registry=registry)
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
     if model.problem.parts is None:

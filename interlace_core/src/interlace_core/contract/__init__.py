@@ -32,7 +32,6 @@ from interlace_core.calculus.links import (
 from interlace_core.contract.approximation import (
     Approximation,
     Curvature,
-    Information,
     Method,
     Shortcuts,
     StartingValues,
@@ -52,6 +51,7 @@ from interlace_core.contract.kernels import (
     LinearResponses,
     RowColumns,
     RowSums,
+    Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -94,6 +94,7 @@ from interlace_core.records import (
     CompiledPath,
     Derivatives,
     Evaluation,
+    Information,
     IntArray,
     OptimizerResult,
     Profiled,
@@ -115,8 +116,7 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
-    "LinearProducts", "LinearResponses",
-    "LevelSums", "RowColumns", "RowSums",
+    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

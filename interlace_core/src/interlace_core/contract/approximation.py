@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
-from interlace_core.records import Array, Evaluation
+from interlace_core.records import Array, Evaluation, Information
 
 
 @dataclass(frozen=True)
@@ -305,23 +305,6 @@ class StartingValues:
     beta: Array
     units: Array
     sizes: Sequence[Array | None] = ()
-
-
-@dataclass(frozen=True)
-class Information:
-    """How much the data tell about coefficients and about single random effects.
-
-    Attributes
-    ----------
-    coefficients : ndarray, shape (n_beta, n_beta)
-        Information about the coefficients with the random effects integrated out.
-    effects : list of ndarray, shape (c, L), one per grouping factor
-        That about each random effect on the scale of eta, all others known: the diagonal of
-        Z'WZ. Factors are in the order of `layout_of(problem).structure.factors`.
-    """
-
-    coefficients: Array
-    effects: list[Array]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.compiled import compiled_search
+from interlace_core.fitting.compiled import compiled_information, compiled_search
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -211,8 +211,9 @@ def _fit_from(
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(
-            problem, start, profiled, first.mode, shortcuts_of(approximation, problem)
-        )
+            problem, start, profiled, first.mode, shortcuts_of(approximation, problem),
+            compiled_information(evaluate),
+        )  # fmt: skip
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(
             problem, start.units, objective, coordinates, curvature_at(approximation, problem)

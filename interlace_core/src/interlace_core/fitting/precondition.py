@@ -7,12 +7,12 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.approximation import Information, Shortcuts
+from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, RandomTerm
@@ -22,8 +22,8 @@ from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
-from interlace_core.fitting.start import Start, unit_theta
-from interlace_core.records import Array, IntArray
+from interlace_core.fitting.start import Start
+from interlace_core.records import Array, BoolArray, Information, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -93,6 +93,7 @@ def precondition(
     profiled: slice,
     u: Array,
     shortcuts: Shortcuts | None = None,
+    informed: Callable[[Array], Information | None] | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -104,27 +105,36 @@ def precondition(
         The conditional mode there, or a guess at it; not looked at where rows lie in parts.
     shortcuts : Shortcuts, optional
         The approximation's own.
+    informed : callable, optional
+        From psi to the information there, in compiled code; None for what it has no answer for.
     """
     psi = start.psi
     n_theta = problem.n_theta
-    beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
+    searched = np.ones(psi.size, dtype=bool)
+    searched[:n_theta] = searched[profiled] = False
+    beta = np.flatnonzero(searched)
     B = np.zeros((psi.size, n_theta + beta.size))
     sizes = [start.size(problem, index) for index in range(len(problem.terms))]
     sds = [size / _positive(t.sizes) for t, size in zip(problem.terms, sizes, strict=True)]
-    if shortcuts:
-        told = _told(problem, shortcuts.information(psi), sds)
+    ask = shortcuts.information if shortcuts else informed
+    known = None if ask is None else ask(psi)
+    if known is not None or shortcuts:
+        told = _told(problem, known, sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
-        _theta_scale(term, size, each)
-        for term, size, each in zip(problem.terms, sizes, told.counts(problem), strict=True)
+        _theta_scale(term, size, each, start.usual_theta(term, place, size))
+        for term, place, size, each in zip(
+            problem.terms, problem.theta_slices(), sizes, told.counts(problem), strict=True
+        )
         if term.theta_of is None
     ]
     B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
-        information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
+        information = _with_unseen(problem, information, searched)
+        information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
 
@@ -294,7 +304,7 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     return np.asarray(information)
 
 
-def _with_unseen(problem: Problem, information: Array) -> Array:
+def _with_unseen(problem: Problem, information: Array, searched: BoolArray) -> Array:
     """Return the information with one unit per row on predictors of which no row tells by itself.
 
     Such as a correlation of rows: pairs of rows tell of it, one pair about as much as this.
@@ -302,12 +312,12 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     for k in problem.active():
         place = problem.beta_slices()[k]
         here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
-        if place.stop > place.start and not np.any(information[here, here]):
+        if searched[place].any() and not np.any(information[here, here]):
             information[here, here] = problem.n * mean_gram(problem, k)
     return information
 
 
-def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -321,11 +331,11 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
         On eta, at the start.
     levels : ndarray, shape (c,)
         Levels that tell about each column.
+    theta : ndarray, shape (n_theta,)
+        At the start's size: the reach of a correlation's parameter is that of the deviations.
     """
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
-    # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, sizes)
     reach = np.array(
         [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
     )

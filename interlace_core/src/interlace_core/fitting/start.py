@@ -19,11 +19,12 @@ from interlace_core.contract.approximation import (
 from interlace_core.contract.covariance import column_sds, with_sds_times
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.compiled import compiled_slopes, forget_slopes
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.constants import first_coefficients, mean_gram
-from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
+from interlace_core.fitting.exact import NO_PULL, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 
 MAX_ITERATIONS = 25
@@ -57,11 +58,18 @@ class Start:
     sizes : sequence of (ndarray, shape (c,), or None), one per term
         Root mean square of what each of its columns moves eta by, where that is known better than
         by `START_SIZE` units.
+    usual : ndarray, shape (n_theta,), or None
+        The theta of effects of these sizes, where it was computed on the way here.
     """
 
     psi: Array
     units: Array
     sizes: Sequence[Array | None] = ()
+    usual: Array | None = None
+
+    def usual_theta(self, term: RandomTerm, place: slice, size: Array) -> Array:
+        """Return the theta of a term of the problem whose columns have such sizes."""
+        return unit_theta(term, size) if self.usual is None else self.usual[place]
 
     def size(self, problem: Problem, term: int) -> Array:
         """Return what each column of a term moves eta by, in root mean square, shape (c,)."""
@@ -91,6 +99,8 @@ def find_start(
     """
     if shortcuts is None:
         beta = (first_coefficients if constants else _fit_coefficients)(problem)
+        if problem.parts is None:
+            forget_slopes(layout_of(problem).problem)
         begun = StartingValues(beta, natural_units(problem, beta))
     else:
         begun = shortcuts.begin()
@@ -99,6 +109,7 @@ def find_start(
         zip(problem.terms, problem.theta_slices(), strict=True)
     ):  # fmt: skip
         start.psi[place] = unit_theta(term, start.size(problem, index))
+    start = replace(start, usual=start.psi[: problem.n_theta].copy())
     return start if given is None else replace(start, psi=given(start.psi))
 
 
@@ -221,6 +232,10 @@ class _Slopes:
     @classmethod
     def at(cls, problem: Problem, beta: Array) -> _Slopes:
         rows = layout_of(problem).problem
+        found = compiled_slopes(rows, beta)
+        if found is not None:
+            value = found.value if np.isfinite(found.value) else -np.inf
+            return cls(value, found.gradient, found.information, found.pull <= NO_PULL)
         value, derivatives = _evaluate(rows, beta)
         gradient, information = _gradient_information(rows, derivatives)
         return cls(value, gradient, information, leaves_nothing(derivatives))
@@ -313,9 +328,11 @@ def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[A
 
 def _newton_step(gradient: Array, information: Array, damping: float) -> tuple[Array, float]:
     """Return an ascent step and half its predicted gain; damped until positive definite."""
-    scale = np.diag(np.abs(np.diag(information)) + 1e-10)
     while damping < 1e12:
-        _, step, failed = lapack.dposv(information + damping * scale, gradient)
+        damped = information
+        if damping:
+            damped = information + damping * np.diag(np.abs(np.diag(information)) + 1e-10)
+        _, step, failed = lapack.dposv(damped, gradient)
         if failed:
             damping = max(10.0 * damping, 1e-3)
             continue
