@@ -26,9 +26,21 @@ def generators(seed: int | None, n: int) -> list[np.random.Generator]:
     return [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(n)]
 
 
-def draw_predictors(problem: Problem, psi: Array, rng: np.random.Generator) -> Array:
-    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given."""
-    return Predictors.of(problem, psi).drawn(rng)
+def draw_predictors(
+    problem: Problem,
+    psi: Array,
+    rng: np.random.Generator,
+    across: np.random.Generator | None = None,
+) -> Array:
+    """Return linear predictors at psi with u drawn from N(0, I), shape (K, n), rows as given.
+
+    Parameters
+    ----------
+    problem, psi, rng
+    across : Generator, optional
+        Draws those effects that a part of the rows shares with others: all parts begin with one.
+    """
+    return Predictors.of(problem, psi).drawn(rng, across)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +69,12 @@ class Predictors:
         ]
         return cls(problem, np.stack(problem.fixed_part(psi)), templates)
 
-    def drawn(self, rng: np.random.Generator) -> Array:
-        """Return them with u drawn from N(0, I), shape (K, n), rows as given."""
+    def drawn(self, rng: np.random.Generator, across: np.random.Generator | None = None) -> Array:
+        """Return them with u drawn from N(0, I), shape (K, n); see `draw_predictors`."""
         eta = self.fixed.copy()
         for term, times in zip(self.problem.terms, self.templates, strict=True):
-            u = rng.standard_normal((term.covariance.size, len(term.levels)))
+            from_where = across if term.across and across is not None else rng
+            u = from_where.standard_normal((term.covariance.size, len(term.levels)))
             b = times(u if term.relation is None else u @ term.relation.root.T)
             for k, own in term.by_predictor:
                 eta[k] += times_effects(term.Z[:, own], b[own], term.codes)

@@ -98,6 +98,9 @@ class RandomTerm:
     along : tuple of int, length c
         Index of the predictor that each column belongs to, where they belong to several (effects
         shared by parameters); empty where all belong to `predictor`, which is the first of them.
+    across : bool
+        Whether its levels are those of all parts, where rows lie in parts: of a part not every one
+        has rows then, and its random effects are those of other parts too.
     """
 
     label: str
@@ -115,6 +118,7 @@ class RandomTerm:
     theta_of: int | None = None
     measured: ColumnSizes | None = None
     along: tuple[int, ...] = ()
+    across: bool = False
 
     @property
     def by_predictor(self) -> tuple[tuple[int, IntArray], ...]:

@@ -139,6 +139,12 @@ class Layout:
         return cls(problem, structure, plan, groups, order)
 
     @cached_property
+    def alone(self) -> Layout:
+        """The same rows with those random effects that are of them alone, where others are too."""
+        structure = self.structure.within()
+        return replace(self, structure=structure, plan=choose_plan(structure))
+
+    @cached_property
     def log_concave(self) -> bool:
         """Whether the family says so in the predictors with random effects: the mode is unique."""
         predictors = self.structure.random_predictors
@@ -160,6 +166,8 @@ class Layout:
         """
         from interlace_core.engine.chained import chained_structure
 
+        if any(factor.across for factor in self.structure.factors):
+            return self
         found = chained_structure(self.problem, self.structure)
         if found is None:
             return self
@@ -290,7 +298,7 @@ FACTORISED = "compiled factorisation"
 def compiled_plan(problem: Problem, structure: Structure, plan: Plan) -> Plan:
     """Return the plan in compiled code, where some kernel serves it, else the plan."""
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
-    if not all(factor.independent for factor in structure.factors):
+    if not all(factor.independent and not factor.across for factor in structure.factors):
         return plan
     for each in kernels:
         made = each.plan(structure, plan)
@@ -307,6 +315,10 @@ def choose_plan(structure: Structure) -> Plan:
         from interlace_core.engine.elimination.correlated_levels import bordered_plan
 
         return bordered_plan(structure)
+    if any(factor.across for factor in structure.factors):
+        from interlace_core.engine.elimination.across import AcrossPlan
+
+        return AcrossPlan.of(structure)
     return build_plan(structure)
 
 

@@ -90,6 +90,8 @@ def _term_columns(Z: Covariates, rows: Rows) -> Covariates:
 
 def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:
     codes, Z = term.codes[rows], _term_columns(term.Z, rows)
+    if term.across:  # its levels are those of all parts
+        return replace(term, codes=codes, Z=Z)
     # from the first level that occurs: of many blocks each has few levels
     low = int(codes.min()) if codes.size else 0
     counts = np.bincount(codes - low)

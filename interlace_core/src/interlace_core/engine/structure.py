@@ -8,7 +8,7 @@ the number of levels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
@@ -189,6 +189,8 @@ class Factor:
         for all of its term's. At a theta; see `interlace_core.engine.chained`.
     points : Points, or None
         Its columns, where no row is in two of them.
+    across : bool
+        Whether its levels are those of other parts of the rows too.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Factor:
     relation: Relation | None = None
     chain: ChainRoot | None = None
     points: Points | None = None
+    across: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -262,7 +265,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Structure:
-    """Grouping factors by decreasing number of levels, correlated levels last, and their pairs.
+    """Grouping factors by decreasing number of levels, and their pairs.
+
+    Correlated levels come last, and those that other parts of the rows have too.
 
     Attributes
     ----------
@@ -302,6 +307,30 @@ class Structure:
             return self.factors[i].meetings
         return np.ndindex(len(self.factors[i].columns), len(self.factors[j].columns))
 
+    def within(self, across: bool = False) -> Structure:
+        """Return the factors whose levels other parts of the rows do not have, or the others.
+
+        Their places in u are counted anew.
+        """
+        kept = [i for i, factor in enumerate(self.factors) if factor.across == across]
+        start = self.factors[kept[0]].place.start if kept else 0
+        factors = tuple(
+            replace(each, place=slice(each.place.start - start, each.place.stop - start))
+            for each in (self.factors[i] for i in kept)
+        )
+        return Structure(
+            factors,
+            {
+                (a, b): self.pairs[i, j]
+                for a, i in enumerate(kept)
+                for b, j in enumerate(kept)
+                if a <= b
+            },
+            self.n,
+            sum(len(each.columns) * each.rows.size for each in factors),
+            tuple(sorted({column.predictor for each in factors for column in each.columns})),
+        )
+
     def join(self, parts: list[Array]) -> Array:
         """Return u, shape (q,), from one array per factor."""
         u = np.empty(self.q)
@@ -318,7 +347,7 @@ def sort_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     """
     if not problem.terms:
         return problem, None
-    main = max(problem.terms, key=lambda term: len(term.levels)).codes
+    main = max(problem.terms, key=lambda term: (not term.across, len(term.levels))).codes
     if np.all(main[1:] >= main[:-1]):
         return problem, None
     order = order_by(main)
@@ -359,8 +388,8 @@ def build_structure(problem: Problem) -> Structure:
     )
 
 
-def _rank(term: RandomTerm) -> tuple[bool, int]:
-    return term.relation is not None, -len(term.levels)
+def _rank(term: RandomTerm) -> tuple[bool, bool, int]:
+    return term.relation is not None, term.across, -len(term.levels)
 
 
 def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Factor:
@@ -373,7 +402,10 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
     rows = Segments.of(first.codes, levels)
     columns, points = _columns([term for _, term in terms], rows)
     place = slice(start, start + c * levels)
-    return Factor(name, rows, columns, tuple(places), place, first.relation, points=points)
+    return Factor(
+        name, rows, columns, tuple(places), place, first.relation,
+        points=points, across=first.across,
+    )  # fmt: skip
 
 
 def _columns(terms: Sequence[RandomTerm], rows: Segments) -> tuple[Sequence[Column], Points | None]:
