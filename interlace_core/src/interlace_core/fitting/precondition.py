@@ -7,13 +7,13 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from interlace_core.contract.approximation import Shortcuts
-from interlace_core.contract.covariance import template_slopes
+from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.across import point_of, reduced
@@ -384,12 +384,16 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
     reach = np.array(
-        [
-            float(np.sum(size * np.sum(np.abs(slope), axis=1)))
-            for slope in template_slopes(term.covariance, theta)
-        ]
+        [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
     )
     return np.asarray(sizes[0] / _positive(reach))
+
+
+def _responses(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield how far each column's effect goes with each theta, shape (c,)."""
+    if covariance.chain(theta) is None:
+        return (np.sum(np.abs(slope), axis=1) for slope in template_slopes(covariance, theta))
+    return (np.abs(slope) for slope in response_slopes(covariance, theta))
 
 
 def _positive(values: Array) -> Array:
