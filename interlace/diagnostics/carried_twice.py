@@ -63,4 +63,4 @@ def _carried(predictor: Predictor, mean: Predictor, rows: BoolArray) -> Sequence
     if predictor.names in ((), (INTERCEPT,)):
         return [False] * len(mean.names)
     both = np.column_stack([predictor.X[rows], mean.X[rows]])
-    return (~independent_columns(both)[predictor.X.shape[1] :]).tolist()
+    return [not each for each in independent_columns(both)[predictor.X.shape[1] :]]

@@ -130,7 +130,10 @@ class Penalised(Approximation):
         found = other_modes(self._found(problem)[0], problem.given_psi(psi), uncertainty)
         if problem.given is None:
             return found
-        return tuple((words, np.linalg.solve(problem.given, seen)) for words, seen in found)
+        return tuple(
+            (words, np.asarray(np.linalg.solve(problem.given, seen), np.float64))
+            for words, seen in found
+        )
 
     def restricted_volume(self, problem: Problem) -> slice:
         """Return the inner one's."""
