@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 import interlace
-from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import InterlaceError, OptionError, ResponseError
 from reference_fits import FOLDER, load_data
 
 FITS = sorted(path.stem for path in (FOLDER / "ordinal").glob("*.json"))
@@ -322,3 +322,21 @@ def test_log_gamma_with_a_held_shape_is_another_link(shape, link):
     assert free.converged
     assert free.llf > held.llf
     assert free.df == held.df + 1
+
+
+def test_two_categories_about_0_are_a_binary_model_without_an_intercept():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=120), "g": np.repeat(np.arange(12), 10).astype(str)})
+    data["y"] = (data["x"] + rng.logistic(size=120) > 0.0).astype(int)
+    ordered = interlace.clmm("y ~ x + (1 | g)", data, threshold="symmetric2")
+    binary = interlace.glmer("y ~ 0 + x + (1 | g)", data, "binomial")
+    assert ordered.llf == pytest.approx(binary.llf, abs=1e-8)
+    assert ordered.df == binary.df == 2
+
+
+def test_a_category_in_rows_of_weight_0_alone_is_refused():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.integers(0, 3, 60), "g": np.repeat(np.arange(12), 5).astype(str)})
+    data["w"] = np.where(data["y"] == 1, 0.0, 1.0)
+    with pytest.raises(ResponseError, match="got '?1'? in rows of weight 0 only"):
+        interlace.clmm("y ~ 1 + (1 | g)", data, weights="w")

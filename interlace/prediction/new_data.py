@@ -383,6 +383,24 @@ def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, 
     return codes, _unseen(frame, encoder.columns, codes)
 
 
+def codes_of_groups(encoder: FactorEncoder, frame: Frame) -> IntArray:
+    """Return the group of each row, shape (n,), nothing missing; all groups are the encoder's.
+
+    Raises
+    ------
+    DataError
+        If one is not.
+    """
+    codes, unseen = _groups(encoder, frame)
+    if unseen:
+        raise DataError(
+            f"grouping factor {':'.join(encoder.columns)!r}: expected the levels that were seen in "
+            f"the first look at the data, got {listed(unseen)} too. Leave the data as they are "
+            "while they are read."
+        )
+    return codes
+
+
 def _find(known: IntArray, codes: IntArray, other: IntArray, n_levels: int) -> IntArray:
     """Return the place of each combination among the known keys; -1 if it is not there."""
     keys = codes.astype(np.int64) * n_levels + other

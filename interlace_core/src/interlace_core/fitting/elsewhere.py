@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
@@ -216,11 +217,24 @@ def _with_opposed_effects(problem: Problem, psi: Array) -> Array:
     psi = psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         c = term.Z.shape[1]
+        if term.covariance.chain(psi[place]) is not None:
+            psi[place] = _opposed_neighbours(term.covariance, psi[place])
+            continue
         T = term.covariance.template(psi[place])
         sign = np.where(np.arange(c) % 2, -1.0, 1.0) * np.linalg.norm(T, axis=1)
         opposed = OPPOSED * np.outer(sign, sign) + (1.0 - OPPOSED) * np.diag(np.square(sign))
         psi[place] = term.covariance.nearest(opposed)
     return psi
+
+
+def _opposed_neighbours(covariance: Covariance, theta: Array) -> Array:
+    """Return the theta of a chain whose correlation alternates in sign; as it is if none does."""
+    kinds = np.array(covariance.kinds())
+    values = np.where(kinds == "correlation", -OPPOSED, covariance.natural(theta))
+    try:
+        return covariance.from_natural(values)
+    except ValueError:
+        return theta
 
 
 def _higher_of(

@@ -7,18 +7,21 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from interlace_core.calculus.dense import eigh
 from interlace_core.contract.approximation import Shortcuts
-from interlace_core.contract.covariance import template_slopes
-from interlace_core.contract.parts import total
+from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
+from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.across import point_of, reduced
+from interlace_core.engine.across_search import AcrossSearch
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.shares import mode_at
@@ -121,6 +124,8 @@ def precondition(
     known = None if ask is None else ask(psi)
     if known is not None or shortcuts:
         told = _told(problem, known, sds)
+    elif problem.parts is not None and has_across(problem):
+        told = _told_across(problem, psi, sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
@@ -254,10 +259,7 @@ def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Tol
         known.effects, layout_of(problem, rows="any").structure.factors, strict=True
     ):
         for index, place in factor.terms:
-            size = problem.terms[index].level_size
-            for a, column in enumerate(range(place.start, place.stop)):
-                pull = np.square(sds[index][a] * size) * np.maximum(own[column], 0.0)
-                levels[index][a] = float(np.sum(np.square(pull / (1.0 + pull))))
+            levels[index] = _reliable(own[place], sds[index] * problem.terms[index].level_size)
     return _Told(known.coefficients, levels)
 
 
@@ -266,6 +268,43 @@ def _told_by_rows(problem: Problem, psi: Array, u: Array, sds: list[Array]) -> _
     if u.size != layout_of(problem).structure.q:
         u = mode_at(problem, psi)
     return _told(problem, information_of_rows(problem, psi, u), sds)
+
+
+def _told_across(problem: Problem, psi: Array, sds: list[Array]) -> _Told:
+    """Return what rows in parts tell that share random effects."""
+    found = AcrossSearch(problem, LOOSE)(psi)
+    if found is None:
+        return _Told(None, [])
+    assert problem.parts is not None
+    active = tuple(k for k in problem.active() if problem.predictors[k].X.shape[1])
+    _, _, _, below, _ = problem.parts.total(reduced, LOOSE, psi, found.u, active)
+    beside, own = below[:, : found.u.size], below[:, found.u.size :]
+    coefficients = own - beside @ found.curvature.solve(beside.T)
+    found_levels, found_effects = problem.parts.total(_told_of_levels, psi, found.u, sds)
+    levels, effects = list(found_levels), list(found_effects)
+    for index, (term, sd) in enumerate(zip(problem.terms, sds, strict=True)):
+        if term.across:
+            levels[index] = _reliable(effects[index], sd * term.level_size)
+    return _Told(coefficients, levels)
+
+
+def _told_of_levels(part: Problem, psi: Array, u: Array, sds: list[Array]) -> Sums:
+    """Return what a part's own levels tell, and the information about effects of all parts."""
+    at = point_of(part, LOOSE, psi, u)
+    levels, effects = [np.zeros(0)] * len(part.terms), [np.zeros((0, 0))] * len(part.terms)
+    for f, factor in enumerate(at.conditional.layout.structure.factors):
+        own = np.einsum("aal->al", at.information[f, f])
+        for index, place in factor.terms:
+            size = sds[index] * part.terms[index].level_size
+            levels[index] = _reliable(own[place], size)
+            effects[index] = own[place] if factor.across else np.zeros((0, 0))
+    return Sums(Sums(*levels), Sums(*effects))
+
+
+def _reliable(information: Array, sd: Array) -> Array:
+    """Return how many levels tell about each column, (c,), from information, shape (c, L)."""
+    pull = np.square(sd)[:, None] * np.maximum(information, 0.0)
+    return np.asarray(np.sum(np.square(pull / (1.0 + pull)), axis=1))
 
 
 def marginal_information(conditional: Conditional, mode: Mode) -> Array:
@@ -338,12 +377,16 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
     reach = np.array(
-        [
-            float(np.sum(size * np.sum(np.abs(slope), axis=1)))
-            for slope in template_slopes(term.covariance, theta)
-        ]
+        [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
     )
     return np.asarray(sizes[0] / _positive(reach))
+
+
+def _responses(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield how far each column's effect goes with each theta, shape (c,)."""
+    if covariance.chain(theta) is None:
+        return (np.sum(np.abs(slope), axis=1) for slope in template_slopes(covariance, theta))
+    return (np.abs(slope) for slope in response_slopes(covariance, theta))
 
 
 def _positive(values: Array) -> Array:
