@@ -48,9 +48,9 @@ NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
 optimum: the Hessian changes by a millionth on what is left."""
 
-QUICK_ROWS = 1024
-"""Rows up to which a compiled evaluation takes some microseconds, as many as it takes to ask for
-it: the Hessian's central differences, which are good to six digits, then cost nothing."""
+QUICK_NUMBERS = 4096
+"""Rows times searched parameters up to which a compiled gradient for each parameter takes some tens
+of microseconds in all: the Hessian's central differences, good to six digits, then cost nothing."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
@@ -233,8 +233,9 @@ def _is_costly(search: Search) -> bool:
 
 
 def _is_quick(search: Search) -> bool:
-    """Return whether an evaluation, in compiled code of few rows, takes next to no time."""
-    return search.problem.n <= QUICK_ROWS and served_by(search.objective) is not None
+    """Return whether evaluations, in compiled code of few rows, take next to no time."""
+    few = search.problem.n * search.coordinates.lower.size <= QUICK_NUMBERS
+    return few and served_by(search.objective) is not None
 
 
 def _is_next_to(slope: Array) -> bool:
