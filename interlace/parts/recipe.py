@@ -120,7 +120,7 @@ def with_moments(encoder: Encoder, moments: Mapping[str, Moments]) -> None:
 def _designs(encoder: Encoder) -> list[DesignEncoder]:
     found = [each.design for each in encoder.predictors if each.design is not None]
     found += [each.known for each in encoder.predictors if each.known is not None]
-    return [*found, *(each.design for each in encoder.terms)]
+    return [*found, *(each for term in encoder.terms for each in term.designs)]
 
 
 def recipe_of(

@@ -5,12 +5,13 @@ The model without random effects, where a fit begins, can lie at such a limit th
 is far from, because its dispersion and zero part take up the spread of the groups. So where the
 data do not determine a direction, or no optimum was reached, there are further searches, from the
 family's own constants, and the highest point of all is kept, whether or not it was reached; but
-for points where a group has all but lost its mode, whose values are too high by any amount.
+for points where a group has all but lost its mode, whose values are too high by any amount. An
+approximation that has a penalty says by itself where else a minimum may be (`rivals`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -119,6 +120,7 @@ def highest(
     search: Callable[[Start, int], Fit],
     units: Array,
     starts: int,
+    rivals: Sequence[tuple[str, Array]] = (),
 ) -> Fit:
     """Return the highest of a fit and of those that further searches reach.
 
@@ -133,9 +135,13 @@ def highest(
         Natural size of an effect on each linear predictor.
     starts : int
         Number of random starts asked for.
+    rivals : sequence of (str, ndarray)
+        Where the approximation says that there may be a higher one.
     """
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
+    for origin, psi in rivals:
+        best = _higher_of(best, origin, Start(psi, units), limit, search, searches)
     crowded = is_crowded(problem, fit)
     if crowded or is_doubtful(problem, fit):
         for origin, start in elsewhere(problem, approximation, fit.psi):

@@ -98,6 +98,7 @@ def precondition(
     u: Array,
     shortcuts: Shortcuts | None = None,
     informed: Callable[[Array], Information | None] | None = None,
+    penalty: Array | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -111,6 +112,8 @@ def precondition(
         The approximation's own.
     informed : callable, optional
         From psi to the information there, in compiled code; None for what it has no answer for.
+    penalty : ndarray, shape (n_psi, n_psi), optional
+        Curvature of what the objective holds beside the likelihood.
     """
     psi = start.psi
     n_theta = problem.n_theta
@@ -135,11 +138,16 @@ def precondition(
         )
         if term.theta_of is None
     ]
-    B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
+    scale = np.concatenate([*scales, np.zeros(0)])
+    if penalty is not None:
+        scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
+    B[:n_theta, :n_theta] = np.diag(scale)
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information, searched)
+        if penalty is not None:
+            information = information + penalty[n_theta:, n_theta:]
         information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))

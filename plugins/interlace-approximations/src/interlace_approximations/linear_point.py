@@ -166,7 +166,8 @@ class LinearPoint(Reduced):
             M = M - self._undone()
         logdet = self.factorisation.logdet
         log_sigma = scaled.log_sigma
-        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights)
+        whole = float(self.tau * data.SS[-1, -1])
+        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights, whole)
 
     def _undone(self) -> Array:
         """Return U'(p - H U) of the columns, p what they were solved from: 0 but for rounding.
