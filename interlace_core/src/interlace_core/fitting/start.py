@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 
 import numpy as np
 from scipy.linalg import lapack
@@ -208,7 +209,7 @@ def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums
 
 def on_own_scale(link: Link) -> bool:
     """Return whether a link leads from a bounded scale to the whole line: log, logit."""
-    return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
+    return any(map(isfinite, link.domain)) and not any(map(isfinite, link.eta_domain))
 
 
 @dataclass(frozen=True)
