@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import numpy as np
 from scipy.linalg import lapack
@@ -21,6 +22,7 @@ from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
+from interlace_core.engine.parts import chunks, subset
 from interlace_core.fitting.constants import first_coefficients, mean_gram
 from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
@@ -180,6 +182,10 @@ def natural_units(problem: Problem, beta: Array) -> Array:
 
 def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums:
     """Return the number of rows and, for each predictor, sums of squared scores and curvatures."""
+    return reduce(add, (_spread(part, beta, predictors) for part in _without_effects(problem)))
+
+
+def _spread(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums:
     derivatives = _evaluate(problem, beta)[1]
     found = []
     for k in predictors:
@@ -189,6 +195,17 @@ def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums
             sums = np.array([np.sum(np.square(first)), np.sum(np.abs(second))])
         found.append(sums)
     return Sums(problem.n, *found)
+
+
+def _without_effects(problem: Problem) -> Iterator[Problem]:
+    """Yield the rows of a problem without its terms, a chunk of many at a time."""
+    rows = chunks(problem)
+    if len(rows) == 1:
+        yield problem
+        return
+    bare = replace(problem, terms=())
+    for each in rows:
+        yield subset(bare, each)
 
 
 def on_own_scale(link: Link) -> bool:
@@ -217,6 +234,11 @@ class _Slopes:
     @classmethod
     def at(cls, problem: Problem, beta: Array) -> _Slopes:
         rows = layout_of(problem).problem
+        found = [cls._of(part, beta) for part in _without_effects(rows)]
+        return reduce(add, found)
+
+    @classmethod
+    def _of(cls, rows: Problem, beta: Array) -> _Slopes:
         value, derivatives = _evaluate(rows, beta)
         gradient, information = _gradient_information(rows, derivatives)
         return cls(value, gradient, information, leaves_nothing(derivatives))
