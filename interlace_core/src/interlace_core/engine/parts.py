@@ -59,7 +59,8 @@ def chunks(problem: Problem, starts: IntArray | None = None) -> list[slice]:
         return [slice(0, n)]
     ends = np.arange(CHUNK_ROWS, n - CHUNK_ROWS // 2, CHUNK_ROWS)
     if starts is not None:
-        ends = np.unique(starts[np.searchsorted(starts, ends)]) if len(starts) else ends[:0]
+        at = np.searchsorted(starts, ends)
+        ends = np.unique(starts[at[at < len(starts)]])
     bounds = [0, *ends.tolist(), n]
     return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 

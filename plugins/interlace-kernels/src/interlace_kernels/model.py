@@ -17,6 +17,12 @@ MOST_LEVELS, COLUMNS = 8, 8
 BLOCK_ROWS = 1024
 """Rows of a block: with a dozen columns of 8 kB each they stay in the first two caches."""
 
+SHARE_ROWS = 16_384
+"""Of c/laplace.h: rows of the levels whose sums are made together."""
+
+MOST_THREADS = 64
+"""Of c/threads.h."""
+
 Int, Double, Pointer = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
@@ -59,6 +65,8 @@ class ModelStruct(ctypes.Structure):
         ("rows_at", Pointer),
         ("levels_at", Pointer),
         ("want", Pointer),
+        ("threads", Int),
+        ("shares_at", Pointer),
     )
 
 
@@ -105,6 +113,8 @@ class Model:
         Where the first search for the mode begins.
     block_rows : int
         Rows that whole levels fill before they are evaluated.
+    threads : int
+        That may evaluate levels at once, each with room of its own.
 
     Attributes
     ----------
@@ -120,12 +130,13 @@ class Model:
         settings: Any,
         mode: Array | None,
         block_rows: int = BLOCK_ROWS,
+        threads: int = 1,
     ) -> None:
         factor = layout.structure.factors[0]
         c, G = factor.shape
         starts = np.append(factor.rows.starts, layout.problem.n).astype(np.int64)
         ld = leading_dimension(max(block_rows, int(np.diff(starts).max())))
-        self._begin(layout, rows, settings, mode, block_rows, ld, c)
+        self._begin(layout, rows, settings, mode, block_rows, ld, c, threads)
         self.struct.G, self.struct.starts = G, self._at(starts)
         for a, z in enumerate(covariates(factor, layout.problem.n)):
             self.struct.z[a] = None if z is None else self._at(z)
@@ -139,6 +150,7 @@ class Model:
         block_rows: int,
         ld: int,
         c: int,
+        threads: int = 1,
     ) -> None:
         """Set all of the struct but the grouping factor."""
         problem = layout.problem
@@ -158,8 +170,11 @@ class Model:
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
         struct.max_halvings, struct.ld = settings.max_halvings, ld
         struct.block_rows = block_rows
-        struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
-        struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
+        struct.threads = threads = min(threads, MOST_THREADS, n // SHARE_ROWS + 1)
+        struct.rows_at = self._at(np.empty(threads * ld * (K + 1 + slots + c * (c + 3))))
+        struct.levels_at = self._at(np.empty(threads * ld * (2 * c * c + 4 * c)))
+        sums = 3 + c * c + problem.n_beta
+        struct.shares_at = self._at(np.empty((n // SHARE_ROWS + 1) * sums))
         struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
 
     def take(self, rows: RowKernel, struct: ModelStruct) -> None:
