@@ -27,27 +27,31 @@ MODELS = {
     "intercepts": ("y ~ x + (1 | g)", "binomial"),
     "slopes": ("k ~ x + (1 + x | g)", "poisson"),
     "categories": ("y ~ f + (1 | h)", "binomial"),
+    "crossed": ("c ~ x + (1 | g) + (1 | h)", "binomial"),
+    "crossed linear": ("r ~ x + (1 | g) + (1 | h)", "REML"),
 }
 ROWS_OF_A_GROUP = 200
 
 
 def write(folder: Path, rows: int, files: int) -> None:
     """Write so many rows to files, in each of which the rows of its groups are together."""
-    rng = np.random.default_rng(0)
+    rng, across = np.random.default_rng(0), 0.4 * np.random.default_rng(1).normal(size=1000)
     per = rows // files
     groups = max(per // ROWS_OF_A_GROUP, 2)
     for k in range(files):
         g = rng.integers(0, groups, per)
         effects = 0.5 * rng.normal(size=(2, groups))
-        x, f = rng.normal(size=per), rng.integers(0, 8, per)
+        x, f, h = rng.normal(size=per), rng.integers(0, 8, per), rng.integers(0, 1000, per)
         eta = 0.2 + 0.3 * x + effects[0][g] + 0.1 * f
         table = {
             "g": g + k * groups,
-            "h": rng.integers(0, 1000, per),
+            "h": h,
             "f": np.array(list("abcdefgh"))[f],
             "x": x,
             "y": (rng.uniform(size=per) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int64),
             "k": rng.poisson(np.exp(np.clip(0.5 * eta + 0.5 * effects[1][g] * x, None, 5.0))),
+            "c": (rng.uniform(size=per) < 1.0 / (1.0 + np.exp(-eta - across[h]))).astype(int),
+            "r": eta + across[h] + rng.normal(size=per),
         }
         pd.DataFrame(table).to_parquet(folder / f"part-{k:04d}.parquet", index=False)
 
@@ -81,7 +85,7 @@ def measure(folder: str, model: str, how: str, memory: str, rows: int) -> dict[s
             folder, memory=memory or None, rows=rows, distinct=how == "distinct"
         )
     )
-    fit = interlace.glmer(formula, data, family)
+    fit = fitted(formula, data, family)
     took = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
     ended.set()
     watcher.join()
@@ -131,7 +135,7 @@ def measure_on_workers(folder: str, model: str, rows: int) -> dict[str, Any]:
         before = sum(client.run(time.process_time).values())
         wall, cpu = time.perf_counter(), time.process_time()
         data = interlace.in_parts(dask.dataframe.read_parquet(folder), rows=rows, distinct=False)
-        fit = interlace.glmer(formula, data, family)
+        fit = fitted(formula, data, family)
         took = {
             "wall_s": time.perf_counter() - wall,
             "cpu_s_here": time.process_time() - cpu,
@@ -147,6 +151,15 @@ def measure_on_workers(folder: str, model: str, rows: int) -> dict[str, Any]:
         "workers_MB": max(memory),
     }
     return took | {"llf": fit.llf, "evaluations": fit.fit.n_evaluations, "data": fit.settings.parts}
+
+
+def fitted(formula: str, data: Any, family: str) -> Any:
+    """Return the fit of a model; a linear one where the family is REML."""
+    import interlace
+
+    if family == "REML":
+        return interlace.fit(formula, data)
+    return interlace.glmer(formula, data, family)
 
 
 def coded(problem: Any) -> float:

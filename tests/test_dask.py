@@ -256,6 +256,47 @@ def test_a_worker_that_dies_changes_nothing(function, calls, two, frame, undistu
     assert bool(again) == (function != "look"), told  # a look that is lost Dask repeats itself
 
 
+# a factor that runs across parts
+
+CROSSED = "k ~ x + (1 | g) + (1 + x | v)"
+
+
+@pytest.fixture(scope="module")
+def crossed(pieces):
+    rng = np.random.default_rng(5)
+    return [each.assign(v=rng.integers(0, 7, len(each))) for each in pieces]
+
+
+def test_a_factor_that_runs_across_parts(two, crossed):
+    frame, whole = frame_of(crossed), pd.concat(crossed)
+    model = interlace.glmer(CROSSED, apart(frame), "poisson")
+    one = interlace.glmer(CROSSED, whole, "poisson")
+    same(model, one)
+    assert "over all parts, 14 rows" in model.settings["structure"]
+    for group, effects in one.random_effects.items():
+        assert list(model.random_effects[group].index) == list(effects.index)
+        np.testing.assert_allclose(model.random_effects[group], effects, atol=1e-6)
+    np.testing.assert_allclose(model.fittedvalues.compute(), one.fittedvalues, rtol=1e-6)
+    effects = model.in_parts.frame("random_effects", "v").compute()
+    np.testing.assert_allclose(effects[["Intercept", "x"]], one.random_effects["v"], atol=1e-6)
+    linear = "r ~ x + (1 | g) + (1 | v)"
+    same(interlace.fit(linear, apart(frame)), interlace.fit(linear, whole))
+
+
+@pytest.mark.parametrize("calls", [8, 30, 41])
+def test_a_worker_that_dies_in_a_crossed_search_changes_nothing(calls, two, crossed, caplog):
+    frame = frame_of(crossed)
+    undisturbed = interlace.glmer(CROSSED, apart(frame), "poisson")
+    (victim, pid) = min(two.run(os.getpid).items())
+    two.run(arm, "answer", calls, workers=[victim])
+    with caplog.at_level("WARNING", logger="interlace"):
+        model = interlace.glmer(CROSSED, apart(frame), "poisson")
+    assert pid not in two.run(os.getpid).values()
+    assert np.max(np.abs(model.fit.psi - undisturbed.fit.psi)) <= 1e-12
+    told = [each.getMessage() for each in caplog.records if each.name == "interlace"]
+    assert any(victim in each and "made again: part(s)" in each for each in told), told
+
+
 def test_frames_are_made_again_with_their_part(two, frame, whole):
     model = interlace.glmer("k ~ x + (1 | g)", apart(frame), "poisson")
     fitted = model.fittedvalues

@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
-from interlace_core.contract import Kernels
+import interlace
+from interlace_core.contract import CompiledObjective, Kernels
 from interlace_core.registry.registry import default_registry
-from interlace_core.testing import kernel_checks
+from interlace_core.testing import ConformanceError, kernel_checks
 
 (REGISTERED,) = default_registry().classes("kernel")
 KERNELS: Kernels = REGISTERED.cls()
@@ -47,3 +49,65 @@ def test_a_library_is_there_exactly_where_a_compiler_was():
     compiler = shutil.which("cc")
     works = compiler and subprocess.run([compiler, "--version"], check=False).returncode == 0
     assert bool(works) == BUILT
+
+
+class Spoilt(type(KERNELS)):
+    """Kernels of which one number is a millionth off."""
+
+    def __init__(self, part):
+        object.__setattr__(self, "part", part)
+
+    def slopes(self, problem, rows, random):
+        sums = super().slopes(problem, rows, random)
+        part = self.part
+        return lambda beta: replace(found := sums(beta), **{part: getattr(found, part) * 1.000001})
+
+    def objective(self, *arguments):
+        return Misinformed(super().objective(*arguments), self.part)
+
+
+class Misinformed(CompiledObjective):
+    def __init__(self, inner, part):
+        self.inner, self.part = inner, part
+
+    def __call__(self, psi):
+        return self.inner(psi)
+
+    def information(self, psi):
+        found = self.inner.information(psi)
+        if self.part == "coefficients":
+            return replace(found, coefficients=found.coefficients * 1.000001)
+        return replace(found, effects=[each * 1.000001 for each in found.effects])
+
+
+@pytest.mark.skipif(not BUILT, reason="no library was built")
+@pytest.mark.parametrize(
+    ("part", "check"),
+    [
+        *(
+            (part, "sums are those of the rows")
+            for part in ("value", "gradient", "information", "pull")
+        ),
+        *((part, "information at the mode") for part in ("coefficients", "effects")),
+    ],
+)
+def test_a_sum_that_is_off_fails_its_check(part, check):
+    family = default_registry().family("binomial")
+    with pytest.raises(ConformanceError):
+        dict(kernel_checks(Spoilt(part), family))[check]()
+
+
+@pytest.mark.skipif(not BUILT, reason="no library was built")
+def test_start_and_scales_are_computed_in_compiled_code(monkeypatch):
+    """Nothing of a fit of one factor passes over the rows in NumPy."""
+
+    def passed(*_, **__):
+        raise AssertionError("NumPy's derivatives were asked for")
+
+    data = interlace.datasets.load("cbpp")
+    arguments = ("incidence / size ~ period", data, "binomial")
+    first = interlace.glmer(*arguments, groups="herd", weights="size")
+    for module in ("fitting.start", "engine.joint_density"):
+        monkeypatch.setattr(f"interlace_core.{module}.weighted_derivatives", passed)
+    again = interlace.glmer(*arguments, groups="herd", weights="size")
+    assert again.llf == first.llf

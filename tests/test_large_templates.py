@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import interlace_approximations.laplace as laplace
+import interlace_approximations.laplace_slopes as laplace_slopes
 import interlace_approximations.linear_point as linear_point
 from interlace.data.problem import build_problem
 from interlace.data.request import ModelRequest
@@ -57,7 +57,7 @@ def test_gradients_are_those_of_differences_and_of_few_columns(
     wanted = gradient(value, psi[free].copy(), 1e-4)
     size = np.max(np.abs(wanted))
     assert found.gradient[free] == pytest.approx(wanted, abs=1e-6 * size)
-    for module in (laplace, linear_point):
+    for module in (laplace_slopes, linear_point):
         monkeypatch.setattr(module, "LARGE_TEMPLATE", 10_000)
     for module in (factorisation, smallblocks):
         monkeypatch.setattr(module, "LARGE_BLOCK", 10_000)

@@ -58,8 +58,26 @@ def test_densities_are_those_of_scipy_and_slopes_those_of_differences(prior, law
         assert height == pytest.approx(expected, abs=1e-12)
         step = 1e-6 * max(1.0, abs(x))
         if x > 0.0 or prior.support == "real":
+            slopes = [prior.log_density(x + s)[1] for s in (step, -step)]
+            second = (slopes[0] - slopes[1]) / (2 * step)
+            assert prior.second(x) == pytest.approx(second, rel=1e-5, abs=1e-8)
             ahead, behind = (prior.log_density(x + s)[0] for s in (step, -step))
             assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+def test_lkj_of_one_correlation_has_its_second_derivative():
+    for value in (-0.7, 0.0, 0.4):
+        slopes = [lkj(3.5).log_density(value + s)[1] for s in (1e-6, -1e-6)]
+        second = (slopes[0] - slopes[1]) / 2e-6
+        assert lkj(3.5).second(value) == pytest.approx(second, rel=1e-6)
+
+
+@pytest.mark.parametrize("df", [1e6, 1e10, 1e300])
+def test_students_t_of_many_degrees_of_freedom_is_normal(df):
+    found, expected = student_t(df, 0.3, 1.7), normal(0.3, 1.7)
+    for x in (-4.0, 0.0, 5.0):
+        assert found.log_density(x) == pytest.approx(expected.log_density(x), abs=1e-4)
+        assert found.second(x) == pytest.approx(expected.second(x), abs=1e-4)
 
 
 @pytest.mark.parametrize("eta", [1.0, 1.7, 4.0])

@@ -63,7 +63,8 @@ def open_table(data: object, *, argument: str = "data") -> Table:
     if isinstance(data, Mapping):
         data = _from_mapping(data, argument)
     if isinstance(data, pd.DataFrame):
-        names = tuple(name for name in data.columns if isinstance(name, str))
+        # as a list, since an index of text makes each of its items anew
+        names = tuple(name for name in data.columns.tolist() if isinstance(name, str))
         table = Table(data, names, data.index)
     else:
         table = _from_narwhals(data, argument)

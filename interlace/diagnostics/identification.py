@@ -198,7 +198,8 @@ def _resolved(term: RandomTerm) -> bool:
     if c == 1 or c > MOST_EFFECTS:
         return True
     rows = np.flatnonzero(term.codes < GROUPS_TRIED)
-    Z = term.Z[rows] / np.maximum(np.max(np.abs(term.Z[rows]), axis=0), 1e-300)
+    Z = np.asarray(term.Z[rows])
+    Z = Z / np.maximum(np.max(np.abs(Z), axis=0), 1e-300)
     codes = term.codes[rows]
     return any(np.linalg.matrix_rank(Z[codes == g]) == c for g in range(GROUPS_TRIED))
 
@@ -213,7 +214,8 @@ def _also_fixed(problem: Problem, terms: Sequence[RandomTerm]) -> list[RandomTer
     found = []
     for term in few:
         rows = _some_rows(problem.n, term.codes, max(FEW_ROWS, 2 * X.shape[1]))
-        Z = term.Z[rows] * rng.normal(size=term.codes.max() + 1)[term.codes[rows]][:, None]
+        weights = rng.normal(size=term.codes.max() + 1)[term.codes[rows]]
+        Z = np.asarray(term.Z[rows]) * weights[:, None]
         left = Z - X[rows] @ np.linalg.lstsq(X[rows], Z, rcond=None)[0]
         if np.any(np.linalg.norm(left, axis=0) <= 1e-9 * np.linalg.norm(Z, axis=0)):
             found.append(term)

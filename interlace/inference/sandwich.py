@@ -21,6 +21,7 @@ from interlace.results.fitted_model import Training, require_training
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.parts import Sums
 from interlace_core.contract.problem import Problem
+from interlace_core.engine.known import has_across
 from interlace_core.engine.parts import subset
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.checks import shown
@@ -127,6 +128,11 @@ def _over_parts(result: Estimates, training: Training, cluster: Any, who: str) -
             f"{who}: cluster must be a grouping factor of the model "
             f"({', '.join(names) or 'it has none'}), since the data lie in parts, got "
             f"{shown(cluster)}."
+        )
+    if has_across(problem):
+        raise UnsupportedModelError(
+            f"{who}: expected clusters that share no random effects, got a factor that runs across "
+            "the parts of the data. Take the standard errors of the fit, or bootstrap()."
         )
     approximation, psi = _as_a_sum(training, who), standard.psi(result.fit.psi)
     assert standard.problem.parts is not None

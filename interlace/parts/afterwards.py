@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from interlace.data.columns import Column, Frame
 from interlace.data.encoder import Encoder
-from interlace.data.levels import Factor, FactorEncoder, build_factor
+from interlace.data.levels import FactorEncoder
 from interlace.data.named import prefix_of
 from interlace.data.problem import Model
 from interlace.parts.coded import CodedRows
+from interlace.parts.levels import joined_encoders
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.random_effects import Fitted, GroupEffects, fitted_state, term_places
 from interlace_core.contract.parts import Change, Levels, Question
 from interlace_core.contract.problem import Problem
+from interlace_core.engine.across_search import knowing
 from interlace_core.engine.compiled import kernel_words
 from interlace_core.engine.elimination.smallblocks import apply
+from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.fitted import Fit
@@ -59,7 +61,7 @@ class Seen:
     def of(cls, problem: Problem, fit: Fit) -> Seen:
         """Return the end of a fit of a problem in parts."""
         standard = standard_of(problem)
-        inside = standard.problem.parts
+        inside = knowing(standard.problem, standard.psi(fit.psi)).parts
         change = None if inside is None else inside.change
         told = replace(fit, path=(), mode=np.zeros(0))
         return cls(told, standard.psi(fit.psi), change, standard.forth, standard.back)
@@ -95,7 +97,9 @@ def eta_in(part: Problem, seen: Seen) -> Array:
         b = apply(T, u)
         for index, place in factor.terms:
             term = changed.terms[index]
-            for k, z, own in zip(term.column_predictors, term.Z.T, b[place], strict=True):
+            for k, z, own in zip(
+                term.column_predictors, np.asarray(term.Z).T, b[place], strict=True
+            ):
                 eta[k] += z * own[term.codes]
     return np.array(eta)
 
@@ -106,27 +110,37 @@ def effects_of_all(
     """Return the random effects of all levels, and an encoder that knows these.
 
     In the order in which a fit to all rows at once has them. Where there are too many for their
-    names to be kept, levels are told by their number only.
+    names to be kept, levels are told by their number only, but for those that run across parts.
     """
-    if not problem.terms or not has_names(problem, encoder):
-        return outlined(problem, fit), _without_levels(encoder)
-    answers = list(of_parts(problem, fit, _effects_and_factors))
-    factors = {columns: _joined([own[columns] for _, own in answers]) for columns in answers[0][1]}
-    encoder = replace(
-        encoder,
-        terms=tuple(replace(each, factor=factors[each.factor.columns]) for each in encoder.terms),
-    )
-    found: dict[str, list[GroupEffects]] = {}
-    for effects, _ in answers:
-        for group, own in effects.items():
-            found.setdefault(group, []).append(own)
-    columns = {
-        term.group: each.factor.columns
+    named = has_names(problem, encoder)
+    if not problem.terms or not (named or has_across(problem)):
+        return outlined(problem, fit), _without_levels(encoder, {})
+    answers = list(of_parts(problem, fit, _effects_and_factors, named))
+    across = {
+        each.factor.columns: term.group
         for term, each in zip(problem.terms, encoder.terms, strict=True)
+        if term.across
     }
-    return {
-        group: _stacked(each, factors[columns[group]].levels) for group, each in found.items()
-    }, encoder
+    factors = {
+        columns: own
+        if columns in across
+        else joined_encoders([each[1][columns] for each in answers])
+        for columns, own in answers[0][1].items()
+    }
+    effects = outlined(problem, fit)
+    for group in answers[0][0]:
+        if group in across.values():  # each part has all of them
+            informed = np.any([each[2][group] for each in answers], axis=0)
+            uninformed = int(np.count_nonzero(~informed))
+            effects[group] = replace(answers[0][0][group], uninformed=uninformed)
+            continue
+        levels = next(
+            factors[each.factor.columns].levels
+            for term, each in zip(problem.terms, encoder.terms, strict=True)
+            if term.group == group
+        )
+        effects[group] = _stacked([each[0][group] for each in answers], levels)
+    return effects, _without_levels(encoder, factors)
 
 
 def has_names(problem: Problem, encoder: Encoder) -> bool:
@@ -138,8 +152,23 @@ def has_names(problem: Problem, encoder: Encoder) -> bool:
     return sum(counts.values()) <= MOST_NAMED
 
 
-def _effects_and_factors(part: CodedRows, seen: Seen) -> tuple[Any, Any]:
-    return state_in(part, seen).effects, part.factors
+def _effects_and_factors(part: CodedRows, seen: Seen, named: bool) -> tuple[Any, Any, Any]:
+    """Return a part's random effects and its factors by their columns, and what it tells of others.
+
+    Without those of the part alone where their names are too many. Last, by group, which levels of
+    factors that run across parts have rows here that say something.
+    """
+    across = {term.group for term in part.terms if term.across}
+    effects, factors = dict(state_in(part, seen).effects), dict(part.factors)
+    if not named:
+        effects = {group: each for group, each in effects.items() if group in across}
+        factors = {c: each for c, each in factors.items() if ":".join(c) in across}
+    informed = {}
+    for term in part.terms:
+        if term.across:
+            counts = np.bincount(term.codes[part.informative], minlength=len(term.levels))
+            informed[term.group] = counts > 0
+    return effects, factors, informed
 
 
 def _stacked(parts: Sequence[GroupEffects], levels: Sequence[str]) -> GroupEffects:
@@ -153,35 +182,6 @@ def _stacked(parts: Sequence[GroupEffects], levels: Sequence[str]) -> GroupEffec
         spread=np.concatenate([each.spread for each in parts])[order],
         uninformed=sum(each.uninformed for each in parts),
     )
-
-
-def _joined(encoders: Sequence[FactorEncoder]) -> FactorEncoder:
-    """Return the encoder of the levels of several parts, as one of all rows is."""
-    columns = encoders[0].columns
-    rows: list[list[str]] = [[] for _ in columns]
-    for encoder in encoders:
-        for place, values in enumerate(_combinations(encoder)):
-            rows[place] += values
-    frame = {}
-    for name, values in zip(columns, rows, strict=True):
-        try:  # numbers are in their own order
-            numbers = pd.to_numeric(pd.Series(values, dtype=object)).to_numpy()
-            frame[name] = Column(name, numbers)
-        except (ValueError, TypeError):
-            codes, found = pd.factorize(np.array(values, dtype=object), sort=True)
-            frame[name] = Column(name, codes, pd.Index(found, dtype=object))
-    factor: Factor = build_factor(columns, Frame(frame, len(rows[0])))
-    return factor.encoder
-
-
-def _combinations(encoder: FactorEncoder) -> list[list[str]]:
-    """Return the value of each column for each level."""
-    names = [np.array(each, dtype=object) for each in encoder.column_levels]
-    values: list[Any] = [names[0]]
-    for own, keys in zip(names[1:], encoder.combinations, strict=True):
-        values = [each[keys // len(own)] for each in values]
-        values.append(own[keys % len(own)])
-    return [each.tolist() for each in values]
 
 
 def outlined(problem: Problem, fit: Fit) -> dict[str, GroupEffects]:
@@ -203,23 +203,17 @@ def outlined(problem: Problem, fit: Fit) -> dict[str, GroupEffects]:
     return found
 
 
-def _without_levels(encoder: Encoder) -> Encoder:
-    """Return an encoder whose factors refuse to say which levels there are."""
+def _without_levels(encoder: Encoder, known: Mapping[tuple[str, ...], FactorEncoder]) -> Encoder:
+    """Return an encoder whose factors refuse to say which levels there are, but for known ones."""
     unknown: Any = Levels(1)
-    return replace(
-        encoder,
-        terms=tuple(
-            replace(
-                each,
-                factor=replace(
-                    each.factor,
-                    column_levels=tuple(unknown for _ in each.factor.columns),
-                    levels=unknown,
-                ),
-            )
-            for each in encoder.terms
-        ),
-    )
+    terms = []
+    for each in encoder.terms:
+        columns = each.factor.columns
+        factor = known.get(columns) or replace(
+            each.factor, column_levels=tuple(unknown for _ in columns), levels=unknown
+        )
+        terms.append(replace(each, factor=factor))
+    return replace(encoder, terms=tuple(terms))
 
 
 def words_of(model: Model) -> tuple[str, str, str]:

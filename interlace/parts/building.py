@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from interlace.data.assembly import CovarianceLookup
+from interlace.data.levels import FactorEncoder
 from interlace.data.problem import Model, build_problem
 from interlace.data.request import ModelRequest
 from interlace.parts.coded import coded_rows
-from interlace.parts.gathering import gathered
+from interlace.parts.gathering import gathered, refuse_many_across
+from interlace.parts.levels import joined_encoders
 from interlace.parts.look import SPREAD_ROWS, Look, look_at, missing_of
 from interlace.parts.ranks import refuse_far_scales, refuse_near_collinear, without_collinear
 from interlace.parts.reading import Reading
@@ -87,8 +89,9 @@ def model_in_parts(frames: Frames, reading: Reading, asked: Asked) -> Model:
     """
     looks = _looks(frames, reading, asked.family)
     used = _with_rows(looks)
-    pieces = gathered(used, asked.rows, frames)
-    model, recipe = _model_of_witness(used, reading, frames.categories, asked)
+    pieces, across = gathered(used, asked.rows, frames)
+    model, recipe = _model_of_witness(used, reading, frames.categories, asked, across)
+    refuse_many_across(model.problem)
     engine = frames.engine(coded_rows, pieces, reading.columns, recipe, asked.compiled)
     refuse_near_collinear(engine, model.problem)
     like, encoder, dropped = without_collinear(engine, model.problem, model.encoder)
@@ -141,7 +144,11 @@ def _with_rows(looks: Sequence[Look]) -> list[Look]:
 
 
 def _model_of_witness(
-    used: Sequence[Look], reading: Reading, categories: Collection[str], asked: Asked
+    used: Sequence[Look],
+    reading: Reading,
+    categories: Collection[str],
+    asked: Asked,
+    across: Sequence[tuple[str, ...]],
 ) -> tuple[Model, Recipe]:
     """Return the model of the rows that stand for all, and how any piece is coded alike."""
     levels = levels_of_all(used, reading, categories)
@@ -155,7 +162,22 @@ def _model_of_witness(
         )
     )
     with_moments(model.encoder, _moments(used))
-    return model, recipe_of(model, reading, asked.family, levels, frame)
+    factors = {
+        columns: joined_encoders([each.members[columns] for each in used]) for columns in across
+    }
+    model = _with_levels_of_all(model, factors)
+    return model, recipe_of(model, reading, asked.family, levels, frame, factors)
+
+
+def _with_levels_of_all(model: Model, factors: Mapping[tuple[str, ...], FactorEncoder]) -> Model:
+    """Return a model of which some factors run across parts."""
+    terms = []
+    for term, each in zip(model.problem.terms, model.encoder.terms, strict=True):
+        known = factors.get(each.factor.columns)
+        if known is not None:
+            term = replace(term, across=True, levels=known.levels)
+        terms.append(term)
+    return replace(model, problem=replace(model.problem, terms=tuple(terms)))
 
 
 def _moments(looks: Sequence[Look]) -> Mapping[str, Any]:

@@ -59,7 +59,7 @@ def response(part: CodedRows, seen: Seen, number: int, conditional: bool) -> Arr
     if conditional or not part.terms:
         eta = np.asarray(state_in(part, seen).eta)
     else:
-        eta = draw_predictors(part, seen.fit.psi, rng)
+        eta = draw_predictors(part, seen.fit.psi, rng, np.random.default_rng(number))
     with guard(part.family, "simulate"):
         return np.asarray(part.family.simulate(list(eta), rng), dtype=np.float64)
 

@@ -19,7 +19,7 @@ import pandas as pd
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import compute_node, evaluate
 from interlace.data.frames import open_table, read_columns
-from interlace.data.levels import drop_unused_levels, level_names
+from interlace.data.levels import FactorEncoder, build_factor, drop_unused_levels, level_names
 from interlace.data.moments import Moments
 from interlace.data.response import RawResponse, read_response
 from interlace.data.rows import (
@@ -42,6 +42,10 @@ SPREAD_ROWS = 20_000
 MOST_FRACTIONS = 100
 """Different numbers among the first ones of a piece up to which a row of each stands."""
 
+MOST_ACROSS = 2000
+"""Random effects that may run across parts: what is left for them is a dense matrix, of which each
+part sends its own with every step. Of 2,000 that is 16 MB, of 1,000 it is 4."""
+
 FEW_VALUES = 1000
 """Range of whole numbers up to which a row of each stands: they may be a factor in a formula."""
 
@@ -62,6 +66,8 @@ class Look:
         Of columns of designs and responses with levels: one row of each level in use.
     groups : mapping from tuple of str to ndarray of uint64
         Hashes of the groups of each grouping factor.
+    members : mapping from tuple of str to FactorEncoder
+        The groups by name, of factors of which there are so few that they may run across parts.
     moments : mapping from str to Moments
         Of the arguments of transforms, by the text of the call.
     place : int
@@ -76,6 +82,7 @@ class Look:
     levels: Mapping[str, Column]
     groups: Mapping[tuple[str, ...], Any]
     moments: Mapping[str, Moments]
+    members: Mapping[tuple[str, ...], FactorEncoder]
     place: int = 0
 
 
@@ -100,12 +107,12 @@ def look_at(name: str, table: Any, reading: Reading, family: Family, spread: int
         If the piece cannot be used; it and the row are named.
     """
     if not len(table):
-        return Look(name, 0, 0, {}, None, {}, {}, {})
+        return Look(name, 0, 0, {}, None, {}, {}, {}, {})
     with naming(name):
         given, rows = rows_of(table, reading)
         if rows is None:
             missing = {each: int(np.count_nonzero(given[each].missing)) for each in given}
-            return Look(name, given.n, 0, missing, None, {}, {}, {})
+            return Look(name, given.n, 0, missing, None, {}, {}, {}, {})
         whole = rows.select(given)
         used = drop_unused_levels(whole)[0]
         refuse_infinite(used, rows)
@@ -122,6 +129,7 @@ def look_at(name: str, table: Any, reading: Reading, family: Family, spread: int
         else:
             first = _standing(column)
         chosen.append(first)
+    groups, members = _groups(used, reading.factors)
     standing = used.take(np.unique(np.concatenate(chosen)))
     return Look(
         name,
@@ -130,9 +138,23 @@ def look_at(name: str, table: Any, reading: Reading, family: Family, spread: int
         rows.missing,
         drop_unused_levels(standing)[0],
         levels,
-        {each: np.unique(group_hashes(used, each)) for each in reading.factors},
+        groups,
         moments,
+        members,
     )
+
+
+def _groups(
+    used: Frame, factors: Sequence[tuple[str, ...]]
+) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ...], FactorEncoder]]:
+    """Return the hashes of the groups of each factor, and the names of those that are few."""
+    hashes, members = {}, {}
+    for each in factors:
+        hashes[each], first = np.unique(group_hashes(used, each), return_index=True)
+        if len(factors) > 1 and first.size <= MOST_ACROSS:
+            few = drop_unused_levels(Frame({n: used[n].take(first) for n in each}, first.size))[0]
+            members[each] = build_factor(each, few).encoder
+    return hashes, members
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ class PartsOfFit:
     def random_effects(self, group: str) -> Iterator[pd.DataFrame]:
         """Yield the random effects of each part's levels of one grouping factor.
 
+        Those of a factor that runs across parts are all parts' at once, and come once.
+
         Parameters
         ----------
         group : str
@@ -92,7 +95,11 @@ class PartsOfFit:
                 f"random_effects: expected a grouping factor of the model, got {group!r}."
                 f"{did_you_mean(group, groups)}"
             )
-        return self._asked(_effects_of, group)
+        found = self._asked(_effects_of, group)
+        return islice(found, 1) if self._runs_across(group) else found
+
+    def _runs_across(self, group: str) -> bool:
+        return any(term.group == group and term.across for term in self._problem.terms)
 
     def fitted(self) -> Iterator[pd.Series]:
         """Yield the fitted means of each part's rows, random effects included.
@@ -162,7 +169,9 @@ class PartsOfFit:
         """Return the same, None if the library of the data has no such frames."""
         seen, engine = Seen.of(self._problem, self._fit), self._parts.engine
         if what == "random_effects":
-            return engine.frame(_effects_of, self._no_effects(group), seen, group)
+            none = self._no_effects(group)
+            first = engine.ask(_name_of)[0] if self._runs_across(group) else ""
+            return engine.frame(_effects_of, none, seen, group, first)
         question = _fitted_of if what == "fitted" else _residuals_of
         like = pd.Series([], dtype=float, index=pd.RangeIndex(0), name=what)
         return engine.frame(question, like, seen, what)
@@ -177,12 +186,18 @@ class PartsOfFit:
         return pd.DataFrame(np.zeros((0, len(columns))), index=index, columns=columns)
 
 
-def _effects_of(part: Problem, seen: Seen, group: str) -> pd.DataFrame:
+def _name_of(part: CodedRows) -> str:
+    return part.name
+
+
+def _effects_of(part: CodedRows, seen: Seen, group: str, of: str = "") -> pd.DataFrame:
+    """Return a part's random effects; none if they are another part's to tell."""
     effects = state_in(part, seen).effects[group]
     sd = np.sqrt(np.diagonal(effects.covariance, axis1=1, axis2=2))
     columns = [*effects.names, *(f"sd({name})" for name in effects.names)]
     index = pd.Index(effects.levels, dtype=object, name=group)
-    return pd.DataFrame(np.hstack([effects.values, sd]), index=index, columns=columns)
+    told = pd.DataFrame(np.hstack([effects.values, sd]), index=index, columns=columns)
+    return told if of in ("", part.name) else told.iloc[:0]
 
 
 def _fitted_of(part: CodedRows, seen: Seen, name: str = "") -> pd.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,17 @@ import pandas as pd
 from interlace.data.columns import Frame
 from interlace.data.design import DesignEncoder
 from interlace.data.encoder import Encoder
-from interlace.data.levels import Factor, build_factor, drop_unused_levels
+from interlace.data.levels import Factor, FactorEncoder, build_factor, drop_unused_levels
 from interlace.data.moments import Moments
 from interlace.data.problem import Model
 from interlace.data.rows import Rows, frozen, vector_values
 from interlace.parts.look import naming, response_of, rows_of
 from interlace.parts.reading import Reading
-from interlace.prediction.new_data import encode_frame
+from interlace.prediction.new_data import codes_of_groups, encode_frame
 from interlace_core.contract.family import Family
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.problem import Problem
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Recipe:
     encoder : Encoder
     response_levels : Index, or None
         Of the response, where its codes depend on all rows.
+    across : mapping from tuple of str to FactorEncoder
+        Grouping factors that run across parts, with all of their levels.
     """
 
     reading: Reading
@@ -45,6 +48,7 @@ class Recipe:
     model: Problem
     encoder: Encoder
     response_levels: pd.Index[Any] | None
+    across: Mapping[tuple[str, ...], FactorEncoder] = field(default_factory=dict)
 
     def part(self, name: str, table: Any) -> tuple[Problem, dict[tuple[str, ...], Factor], Rows]:
         """Return a piece as a problem, with its grouping factors and the rows in use.
@@ -65,7 +69,7 @@ class Recipe:
             response = self.family.check_response(raw.y, weights)
             predictors, designs = encode_frame(self.encoder, used)
         grouping = drop_unused_levels(Frame({n: used[n] for n in self._groups()}, used.n))[0]
-        factors = {each: build_factor(each, grouping) for each in self.reading.factors}
+        factors = {each: self._factor(each, grouping) for each in self.reading.factors}
         own = [factors[each.factor.columns] for each in self.encoder.terms]
         y = frozen(response.y)
         problem = replace(
@@ -83,6 +87,14 @@ class Recipe:
             ),
         )
         return problem, factors, rows
+
+    def _factor(self, columns: tuple[str, ...], grouping: Frame) -> Factor:
+        if columns not in self.across:
+            return build_factor(columns, grouping)
+        encoder = self.across[columns]
+        codes = np.array(codes_of_groups(encoder, grouping), dtype=np.intp)
+        codes.flags.writeable = False
+        return Factor(codes, encoder)
 
     def _groups(self) -> dict[str, None]:
         return {name: None for each in self.reading.factors for name in each}
@@ -108,11 +120,16 @@ def with_moments(encoder: Encoder, moments: Mapping[str, Moments]) -> None:
 def _designs(encoder: Encoder) -> list[DesignEncoder]:
     found = [each.design for each in encoder.predictors if each.design is not None]
     found += [each.known for each in encoder.predictors if each.known is not None]
-    return [*found, *(each.design for each in encoder.terms)]
+    return [*found, *(each for term in encoder.terms for each in term.designs)]
 
 
 def recipe_of(
-    model: Model, reading: Reading, family: Family, levels: Mapping[str, Any], frame: pd.DataFrame
+    model: Model,
+    reading: Reading,
+    family: Family,
+    levels: Mapping[str, Any],
+    frame: pd.DataFrame,
+    across: Mapping[tuple[str, ...], FactorEncoder],
 ) -> Recipe:
     """Return the recipe of a model of the witness.
 
@@ -120,13 +137,19 @@ def recipe_of(
     ----------
     frame : DataFrame
         The witness.
+    across : mapping from tuple of str to FactorEncoder
+        Grouping factors that run across parts.
     """
     own: pd.Index[Any] | None = None
     if model.response_levels and len(reading.response) == 1:
         name = reading.response[0].column
         if name is not None and (name in levels or frame[name].dtype != bool):
             own = levels[name] if name in levels else pd.Index(np.unique(frame[name]))
-    return Recipe(reading, family, model.problem, model.encoder, own)
+    return Recipe(reading, family, model.problem, model.encoder, own, across)
+
+
+def _arrays_of(Z: Covariates) -> tuple[Array | IntArray, ...]:
+    return (Z.at, Z.z) if isinstance(Z, Incidence) else (Z,)
 
 
 def bytes_of(problem: Problem) -> int:
@@ -135,5 +158,5 @@ def bytes_of(problem: Problem) -> int:
     arrays += [each.X for each in problem.predictors]
     arrays += [each.offset for each in problem.predictors]
     for term in problem.terms:
-        arrays += [term.codes, term.Z]  # type: ignore[list-item]
+        arrays += [term.codes, *_arrays_of(term.Z)]  # type: ignore[list-item]
     return sum(each.nbytes for each in arrays if each is not None and 0 not in each.strides)

@@ -164,14 +164,16 @@ def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list
     list of ndarray, shape (n, c)
         Ones that are the same number in memory where a term is an intercept.
     """
-    terms = [(each, np.full(len(each.design.names), True), False) for each in encoder.terms]
+    terms = [(each, np.full(each.size, True), False) for each in encoder.terms]
     names = _coded_columns(encoder, terms, True)
     frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in names}, raw.n)
     ones = np.broadcast_to(np.float64(1.0), (raw.n, 1))
     designs = [
-        ones if each.design.is_intercept else _design(each.design, frame) for each in encoder.terms
+        [ones if each.is_intercept else _design(each, frame) for each in term.designs]
+        for term in encoder.terms
     ]
-    return [_predictor(each, frame, True) for each in encoder.predictors], designs
+    columns = [own[0] if len(own) == 1 else np.hstack(own) for own in designs]
+    return [_predictor(each, frame, True) for each in encoder.predictors], columns
 
 
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
@@ -381,6 +383,24 @@ def _groups(encoder: FactorEncoder, frame: Frame) -> tuple[IntArray, tuple[str, 
     ):
         codes = _find(known, codes, other, len(names))
     return codes, _unseen(frame, encoder.columns, codes)
+
+
+def codes_of_groups(encoder: FactorEncoder, frame: Frame) -> IntArray:
+    """Return the group of each row, shape (n,), nothing missing; all groups are the encoder's.
+
+    Raises
+    ------
+    DataError
+        If one is not.
+    """
+    codes, unseen = _groups(encoder, frame)
+    if unseen:
+        raise DataError(
+            f"grouping factor {':'.join(encoder.columns)!r}: expected the levels that were seen in "
+            f"the first look at the data, got {listed(unseen)} too. Leave the data as they are "
+            "while they are read."
+        )
+    return codes
 
 
 def _find(known: IntArray, codes: IntArray, other: IntArray, n_levels: int) -> IntArray:

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from interlace.priors.densities import Prior
-from interlace.priors.targets import Part, flattened, parts_of
+from interlace.priors.rivals import other_modes
+from interlace.priors.targets import OfQuantity, Part, flattened, parts_of
 from interlace.priors.weak import WEAK, weak_priors
 from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation, Method, Shortcuts
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import require_mapping, require_type, shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -110,6 +112,28 @@ class Penalised(Approximation):
     def penalty(self, problem: Problem, psi: Array) -> float:
         """Return minus the log-density of the priors at psi."""
         return self._penalty(problem)(psi)[0]
+
+    def penalty_curvature(self, problem: Problem, psi: Array) -> Array | None:
+        """Return the curvature of the penalty of single numbers, where it is positive."""
+        seen, total = problem.given_psi(psi), np.zeros((psi.size, psi.size))
+        for part in self._found(problem)[0]:
+            if isinstance(part, OfQuantity):
+                size, slope = part.curvature(seen)
+                total += size * np.outer(slope, slope)
+        return total if problem.given is None else problem.given.T @ total @ problem.given
+
+    def rivals(
+        self, problem: Problem, psi: Array, covariance: Array
+    ) -> tuple[tuple[str, Array], ...]:
+        """Return where a prior with heavy tails may have a mode of its own."""
+        uncertainty = PsiCovariance(covariance, problem.given)
+        found = other_modes(self._found(problem)[0], problem.given_psi(psi), uncertainty)
+        if problem.given is None:
+            return found
+        return tuple(
+            (words, np.asarray(np.linalg.solve(problem.given, seen), np.float64))
+            for words, seen in found
+        )
 
     def restricted_volume(self, problem: Problem) -> slice:
         """Return the inner one's."""
@@ -224,7 +248,7 @@ def penalise(
     if not chosen:
         return approximation
     made = Penalised(approximation, chosen, cuts)
-    made.check(standard_of(problem).problem)
+    made.require(standard_of(problem).problem)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -20,6 +21,21 @@ from interlace_core.fitting.psi_covariance import embedded
 from interlace_core.messages.checks import check_level, is_whole, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
+
+
+def index_of(names: tuple[str, ...]) -> pd.Index[Any]:
+    """Return names as an index, whose name may be changed; pandas takes long to make a first one.
+
+    Parameters
+    ----------
+    names : tuple of str
+    """
+    return _index(names).view()
+
+
+@lru_cache(maxsize=256)
+def _index(names: tuple[str, ...]) -> pd.Index[Any]:
+    return pd.Index(names)
 
 
 @entrances
@@ -131,13 +147,13 @@ class Estimates(FittedModel):
         of_held : float, optional
             The number of each held one; by default its value.
         """
-        held = pd.Series(self.held_coefficients(0), dtype=float)
+        known, shared = self.held_coefficients(0), self.equal_coefficients(0)
+        if not known and not shared:
+            return values
+        held = pd.Series(known, dtype=float)
         if of_held is not None:
             held[:] = of_held
-        shared = self.equal_coefficients(0)
         equal = pd.Series({name: values[other] for name, other in shared.items()}, dtype=float)
-        if held.empty and equal.empty:
-            return values
         found: pd.Series = pd.concat([values, equal, held])
         return found
 
@@ -191,13 +207,13 @@ class Estimates(FittedModel):
     def params_of(self, parameter: int | str) -> pd.Series:
         """Return the coefficients of one distributional parameter (index, name or role)."""
         found = self.coefficients[self.parameter_index(parameter)]
-        return pd.Series(found.estimates.copy(), index=pd.Index(found.names), dtype=float)
+        return pd.Series(found.estimates.copy(), index=index_of(found.names))
 
     def bse_of(self, parameter: int | str) -> pd.Series:
         """Return the standard errors of one distributional parameter's coefficients."""
         found = self.coefficients[self.parameter_index(parameter)]
         errors = self.fit.standard_errors()[found.place]
-        return pd.Series(errors, index=pd.Index(found.names), dtype=float)
+        return pd.Series(errors, index=index_of(found.names))
 
     def parameter_index(self, parameter: int | str) -> int:
         """Return the index of a distributional parameter given by index, name or role."""

@@ -55,6 +55,8 @@ class Unstructured(Covariance):
 
     def canonical(self, theta: Array) -> Array:
         """Return theta with each column of T turned so that its diagonal is not negative."""
+        if self.size == 1:
+            return np.abs(theta)
         T = self.template(theta)
         T = T * np.where(np.diagonal(T) < 0, -1.0, 1.0)
         return np.asarray(T[self._rows, self._columns])
@@ -122,6 +124,8 @@ class Unstructured(Covariance):
 
     def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
         """Return theta without the principal effects below the tolerance, zero columns last."""
+        if self.size == 1 and sizes[0] * abs(theta[0]) >= tol_sd_eta:
+            return theta
         scaled = np.where(sizes > 0, sizes, 1.0)[:, None] * self.template(theta)
         rank = int(np.sum(np.linalg.svd(scaled, compute_uv=False) >= tol_sd_eta))
         return theta if rank == self.size else self._of_rank(theta, sizes, rank)

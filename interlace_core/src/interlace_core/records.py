@@ -86,6 +86,24 @@ class RowKernel:
 
 
 @dataclass(frozen=True)
+class Information:
+    """How much the data tell about coefficients and about single random effects.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (n_beta, n_beta)
+        Information about the coefficients with the random effects integrated out; of those that
+        an approximation profiles out nothing need be said.
+    effects : list of ndarray, shape (c, L), one per grouping factor
+        That about each random effect on the scale of eta, all others known: the diagonal of
+        Z'WZ. Factors are in the order of `layout_of(problem).structure.factors`.
+    """
+
+    coefficients: Array
+    effects: list[Array]
+
+
+@dataclass(frozen=True)
 class CompiledFunction:
     """Compiled code for an objective as a function of psi, gradient and all.
 

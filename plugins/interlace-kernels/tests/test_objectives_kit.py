@@ -19,30 +19,35 @@ def test_conformance(name, check):
 
 
 class Unbounded(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B, floor, 100.0 * longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, floor, 100.0 * longest, first)
 
 
 class Bottomless(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B, -np.inf, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, -np.inf, longest, first)
 
 
 class Turned(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        return super().search(function, rule, origin, B.T, floor, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B.T, floor, longest, first)
 
 
 class Miscounts(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
-        found = super().search(function, rule, origin, B, floor, longest)
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        found = super().search(function, rule, origin, B, floor, longest, first)
         return found and replace(found, n_evaluations=found.n_evaluations - found.n_failed)
 
 
 class Eager(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest):
+    def search(self, function, rule, origin, B, floor, longest, first=None):
         more = replace(rule, max_evaluations=rule.max_evaluations + 1)
-        return super().search(function, more, origin, B, floor, longest)
+        return super().search(function, more, origin, B, floor, longest, first)
+
+
+class Forgets(CompiledKernels):
+    def search(self, function, rule, origin, B, floor, longest, first=None):
+        return super().search(function, rule, origin, B, floor, longest)
 
 
 class Hides(CompiledKernels):
@@ -123,6 +128,7 @@ TWINS = [
     (Turned(), "a search finds the minimum"),
     (Miscounts(), "a search finds the minimum"),
     (Bottomless(), "a search leaves to others what it cannot judge"),
+    (Forgets(), "a search begins where it is told"),
     (Unbounded(), "a search keeps to its limits"),
     (Eager(), "a search keeps to its limits"),
     (Hides(), "points are evaluated one by one"),

@@ -27,7 +27,7 @@ ELIMINATION, SMALL = (
     f"{ENGINE}/elimination/factorisation.py",
     f"{ENGINE}/elimination/smallblocks.py",
 )
-LAPLACE = f"{APPROXIMATIONS}/laplace.py"
+LAPLACE = f"{APPROXIMATIONS}/laplace_slopes.py"
 
 MUTANTS = (
     # the joint density
@@ -58,8 +58,8 @@ MUTANTS = (
     ),
     Mutant(ELIMINATION, "_Nested.solve", "x = x - apply_each(Y", "x = x + apply_each(Y", NESTED),
     Mutant(ELIMINATION, "_Nested.selected_inverse", "own - multiply", "own + multiply", NESTED),
-    Mutant(ELIMINATION, "_Crossed.__init__", "logdet + self._rest.logdet", "logdet", CROSSED),
-    Mutant(ELIMINATION, "_Crossed.solve", "rest - self._Y.T", "rest + self._Y.T", CROSSED),
+    Mutant(ELIMINATION, "Crossed.__init__", "logdet + rest.logdet", "logdet", CROSSED),
+    Mutant(ELIMINATION, "Crossed.solve", "rest - self._Y.T", "rest + self._Y.T", CROSSED),
     Mutant(SMALL, "invert_stack", "2.0 * float", "1.9 * float", SLOPES + FACTORS),
     Mutant(
         f"{ENGINE}/elimination/dense.py",

@@ -32,7 +32,6 @@ from interlace_core.calculus.links import (
 from interlace_core.contract.approximation import (
     Approximation,
     Curvature,
-    Information,
     Method,
     Shortcuts,
     StartingValues,
@@ -42,6 +41,7 @@ from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.frames import Frames
 from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
@@ -51,6 +51,7 @@ from interlace_core.contract.kernels import (
     LinearResponses,
     RowColumns,
     RowSums,
+    Slopes,
 )
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.optimizer import Optimizer, OptimizerFacts, QuasiNewton
@@ -93,6 +94,7 @@ from interlace_core.records import (
     CompiledPath,
     Derivatives,
     Evaluation,
+    Information,
     IntArray,
     OptimizerResult,
     Profiled,
@@ -114,12 +116,12 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
-    "LinearProducts", "LinearResponses",
-    "LevelSums", "RowColumns", "RowSums",
+    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
     "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
+    "Covariates", "Incidence",
     "IntArray", "correlation_root",
     # errors, and checks of arguments
     "DataError", "DataWarning", "ExactResponseError", "InterlaceError", "NotAvailableError",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
-from interlace_core.records import Array, Evaluation
+from interlace_core.records import Array, Evaluation, Information
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,30 @@ class Approximation(ABC):
         """
         return 0.0
 
+    def penalty_curvature(self, problem: Problem, psi: Array) -> Array | None:
+        """Return the second derivatives of `penalty` at psi as far as they are positive.
+
+        Positive semidefinite, shape (n_psi, n_psi): a search is scaled by them and by what the data
+        tell. None, the default, where there is no penalty.
+        """
+        return None
+
+    def rivals(
+        self, problem: Problem, psi: Array, covariance: Array
+    ) -> Sequence[tuple[str, Array]]:
+        """Return points, in words and numbers, from which to search for a lower minimum.
+
+        Asked at a minimum of the objective; by default there are none. Each costs a search.
+
+        Parameters
+        ----------
+        problem : Problem
+        psi : ndarray, shape (n_psi,)
+        covariance : ndarray, shape (n_psi, n_psi)
+            The inverse of the objective's curvature there; NaN in the rows of entries at a bound.
+        """
+        return ()
+
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the function to minimise, `psi -> Evaluation`.
@@ -305,23 +329,6 @@ class StartingValues:
     beta: Array
     units: Array
     sizes: Sequence[Array | None] = ()
-
-
-@dataclass(frozen=True)
-class Information:
-    """How much the data tell about coefficients and about single random effects.
-
-    Attributes
-    ----------
-    coefficients : ndarray, shape (n_beta, n_beta)
-        Information about the coefficients with the random effects integrated out.
-    effects : list of ndarray, shape (c, L), one per grouping factor
-        That about each random effect on the scale of eta, all others known: the diagonal of
-        Z'WZ. Factors are in the order of `layout_of(problem).structure.factors`.
-    """
-
-    coefficients: Array
-    effects: list[Array]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from interlace_core.records import (
     CompiledFunction,
     CompiledPath,
     Evaluation,
+    Information,
     IntArray,
     RowKernel,
 )
@@ -53,6 +54,29 @@ class LinearProducts:
     n: int
     log_weights: float
     estimates_sigma: bool
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The model without random effects at some coefficients, as sums over its rows.
+
+    Attributes
+    ----------
+    value : float
+        The log-likelihood.
+    gradient : ndarray, shape (n_beta,)
+        X_k' l_k of each predictor k.
+    information : ndarray, shape (n_beta, n_beta)
+        With blocks -X_k' l_kl X_l.
+    pull : float
+        The largest squared slope of a row in the first predictor, relative to its curvature;
+        infinite where that is 0, or no number.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    pull: float
 
 
 @dataclass(frozen=True)
@@ -163,6 +187,14 @@ class CompiledObjective(ABC):
         """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
         return False
 
+    def information(self, psi: Array) -> Information | None:
+        """Return how much the rows tell at psi, at the conditional mode there.
+
+        X'WX - X'WZ Lambda H^-1 Lambda'Z'WX and the diagonal of Z'WZ. None, the default, if that is
+        not built or the mode is not found: it is then computed without compiled code.
+        """
+        return None
+
     @abstractmethod
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
@@ -244,6 +276,24 @@ class Kernels(ABC):
         """
         return None
 
+    def slopes(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the model without random effects as a function of its coefficients, or None.
+
+        Called once per problem, where rows are independent, and then a few times per fit. It
+        returns None where there is no value: it is then computed without compiled code.
+
+        Parameters
+        ----------
+        problem : Problem
+            With its rows in the order of `rows`.
+        rows : RowKernel
+        random : int
+            The first predictor with random effects; 0 if there is none.
+        """
+        return None
+
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return a way to factorise H in compiled code, None where it does not serve.
 
@@ -300,6 +350,7 @@ class Kernels(ABC):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
 
@@ -319,6 +370,9 @@ class Kernels(ABC):
         longest : ndarray, shape (m,)
             Largest entries of a step in z: a search that goes further at once may land where the
             function has another valley, or no meaning.
+        first : (float, ndarray of shape (n_psi,)), optional
+            Value and gradient in psi at the origin, where they are known: the function need not be
+            asked for them, and no evaluation of it is counted.
         """
         return None
 

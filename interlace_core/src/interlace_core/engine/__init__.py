@@ -1,11 +1,14 @@
 """What an approximation is built on: joint density, mode, factorisation, parts."""
 
+from interlace_core.engine.across import point_of
+from interlace_core.engine.across_search import AcrossSearch, Curvature
 from interlace_core.engine.compiled import (
     compiled_linear,
     compiled_objective,
     compiled_products,
 )
 from interlace_core.engine.effects import covariance_by_term
+from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
 from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import (
     EliminationPlan,
@@ -28,6 +31,7 @@ from interlace_core.engine.joint_density import (
     scatter,
     weighted_derivatives,
 )
+from interlace_core.engine.known import Known, has_across
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import (
     DEFAULT_SETTINGS,
@@ -47,16 +51,19 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 
 # fmt: off
 __all__ = [
-    "Blocks", "ChainSlopes", "Conditional", "DEFAULT_SETTINGS", "EliminationPlan", "Factor",
-    "Factorisation", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
-    "NotPositiveDefiniteError", "Plan", "Point", "ROUNDING_LOOKED_AT", "RowRoots", "Segments",
+    "AcrossSearch", "Blocks", "ChainSlopes", "Conditional", "Curvature", "DEFAULT_SETTINGS",
+    "EliminationPlan", "Factor",
+    "Factorisation", "Known", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
+    "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
+    "RowRoots", "Segments",
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
     "covariance_by_term", "crossed_traces", "curvature",
-    "factorise_posterior", "is_converged", "layout_of", "lower_mode", "lowest_mode", "mode_at",
-    "products_on_pattern",
+    "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
+    "lower_mode", "lowest_mode", "mode_at",
+    "point_of", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",
-    "triangular_factor",
+    "triangular_factor", "unpack",
     "value_noise", "weighted_derivatives",
 ]
 # fmt: on

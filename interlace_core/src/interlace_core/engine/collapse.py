@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.incidence import entries
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.records import Array, Collapsed, IntArray
@@ -25,6 +26,10 @@ MAX_SHARE = 0.5
 SAMPLE_ROWS = 4096
 """Rows looked at first, whole levels of the largest grouping factor."""
 
+FEW_ROWS, CLEAR_SHARE = 256, 0.9
+"""Rows looked at before these, of whole levels too, and the share of distinct ones at which no
+more are needed: rows of different levels are never equal, so that few levels tell of all."""
+
 
 def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     """Return the problem with rows that share all predictors taken together, where that pays.
@@ -33,7 +38,9 @@ def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     """
     if problem.n < MIN_ROWS or problem.correlation is not None:
         return problem, None
-    sample = _sample(problem)
+    if problem.terms and _distinct(problem, _sample(problem, FEW_ROWS), CLEAR_SHARE) is None:
+        return problem, None
+    sample = _sample(problem, SAMPLE_ROWS)
     probe = _distinct(problem, sample)
     if probe is None:
         return problem, None
@@ -71,15 +78,17 @@ def _taken_together(problem: Problem, first: IntArray, collapsed: Collapsed) -> 
     )
 
 
-def _sample(problem: Problem) -> IntArray:
+def _sample(problem: Problem, size: int) -> IntArray:
     if not problem.terms:
-        return np.arange(min(problem.n, SAMPLE_ROWS))
+        return np.arange(min(problem.n, size))
     largest = max(problem.terms, key=lambda term: len(term.levels))
-    levels = max(1, len(largest.levels) * SAMPLE_ROWS // problem.n)
+    levels = max(1, len(largest.levels) * size // problem.n)
     return np.flatnonzero(largest.codes < levels)
 
 
-def _distinct(problem: Problem, rows: IntArray) -> tuple[IntArray, IntArray] | None:
+def _distinct(
+    problem: Problem, rows: IntArray, most: float = MAX_SHARE
+) -> tuple[IntArray, IntArray] | None:
     """Return each row's group of equal rows and each group's first row; None if too many."""
     from pandas import factorize
 
@@ -93,7 +102,7 @@ def _distinct(problem: Problem, rows: IntArray) -> tuple[IntArray, IntArray] | N
         if groups is not None:
             codes, known = factorize(groups * len(known) + codes)
         groups = codes
-        if len(known) > MAX_SHARE * rows.size:
+        if len(known) > most * rows.size:
             return None
     groups = np.zeros(rows.size, dtype=np.intp) if groups is None else groups.astype(np.intp)
     first = np.empty(int(groups.max()) + 1, dtype=np.intp)
@@ -105,7 +114,7 @@ def _columns(problem: Problem) -> Iterator[Array | IntArray]:
     """Yield everything that tells rows apart."""
     for term in problem.terms:
         yield term.codes
-        yield from term.Z.T
+        yield from entries(term.Z)
     for predictor in problem.predictors:
         yield predictor.offset
         yield from predictor.X.T

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
+from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import (
     CompiledObjective,
     LinearProducts,
     LinearResponses,
     RowColumns,
     RowSums,
+    Slopes,
 )
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, random_predictors
 from interlace_core.engine.kernel_guard import agrees
 from interlace_core.engine.layout import FACTORISED, layout_of
 from interlace_core.engine.responses import Respond, by_products, by_rows
@@ -29,6 +32,7 @@ from interlace_core.records import (
     CompiledFunction,
     Derivatives,
     Evaluation,
+    Information,
     RowKernel,
     Status,
 )
@@ -160,6 +164,47 @@ def compiled_linear(
             problem.cache[WithSecondOpinion] = f"{each.name}, {each.build}"
             return WithSecondOpinion(made, otherwise, by_products(products_of))
     return otherwise()
+
+
+def compiled_slopes(problem: Problem, beta: Array) -> Slopes | None:
+    """Return the model without random effects at some coefficients, None where C has no answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        As its layout has it.
+    beta : ndarray, shape (n_beta,)
+    """
+    rows = compiled_rows(problem)
+    if rows is None:
+        return None
+    if Slopes not in problem.cache:
+        problem.cache[Slopes] = _Sums(problem, rows)
+    sums: _Sums | None = problem.cache[Slopes]
+    found = None if sums is None or sums.at is None else sums.at(beta)
+    rows.used = rows.used or found is not None
+    return found
+
+
+def forget_slopes(problem: Problem) -> None:
+    """Let go of what `compiled_slopes` made, such as designs in another order."""
+    problem.cache.pop(Slopes, None)
+
+
+class _Sums:
+    """The compiled sums over a problem's rows, if any kernel has them."""
+
+    def __init__(self, problem: Problem, rows: CompiledRows) -> None:
+        random = random_predictors(problem)
+        assert problem.compiled is not None
+        made = (
+            kernels.slopes(problem, rows.kernel, random[0] if random else 0)
+            for kernels in problem.compiled.objectives
+        )
+        self.at = next((each for each in made if each is not None), None)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
 
 
 def _levels_independent(problem: Problem) -> bool:
@@ -419,11 +464,23 @@ def _made(problem: Problem) -> CompiledRows | None:
     if found is None:
         return None
     rows, known = CompiledRows(*found, len(problem.predictors)), problem.compiled.known
-    key = rows.origin, type(problem.family)
-    if key not in known:  # a refit is of the same family
+    key = rows.origin, type(problem.family), *_options(problem.family)
+    if key not in known:  # another fit of the same family has found it out
         known[key] = agrees(rows, problem)
         rows.used = False
     return rows if known[key] else None
+
+
+def _options(family: Family) -> Iterator[Any]:
+    """Yield the options of a family that is a dataclass, but not what it keeps of the data."""
+    own: tuple[Any, ...] = fields(family) if is_dataclass(family) else ()
+    for each in own:
+        value = getattr(family, each.name)
+        try:
+            hash(value)
+        except TypeError:  # arrays
+            continue
+        yield value
 
 
 def function_of(evaluate: Callable[[Array], Evaluation]) -> CompiledFunction | None:
@@ -457,6 +514,11 @@ class WithSecondOpinion(CompiledObjective):
     def function(self) -> CompiledFunction | None:
         """The compiled one as a function of psi in C, where it is one."""
         return function_of(self._compiled)
+
+    def information(self, psi: Array) -> Information | None:
+        """Return what the compiled one says."""
+        own = self._compiled
+        return own.information(psi) if isinstance(own, CompiledObjective) else None
 
     def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
         """Have the compiled one evaluate other responses; the other one is not asked any more.

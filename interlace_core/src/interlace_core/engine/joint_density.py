@@ -15,6 +15,7 @@ import numpy as np
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import compiled_derivatives
 from interlace_core.engine.effects import covariance_by_term
+from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
 from interlace_core.engine.elimination.factorisation import (
     Factorisation,
     factorise_posterior,
@@ -24,6 +25,7 @@ from interlace_core.engine.elimination.smallblocks import (
     apply,
     sandwich,
 )
+from interlace_core.engine.known import known_at
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.structure import Blocks, Structure
 from interlace_core.records import Array, Derivatives
@@ -66,6 +68,25 @@ class Conditional:
         self.eta_fixed = layout.problem.fixed_part(psi)
         self._active = layout.problem.active()
         self._reach: dict[int, float] = {}
+
+    @classmethod
+    def alone(cls, layout: Layout, psi: Array, u: Array) -> Conditional:
+        """Return f of a part's own random effects, given those that all parts share.
+
+        Parameters
+        ----------
+        layout : Layout
+            Of the part.
+        psi : ndarray, shape (n_psi,)
+        u : ndarray, shape (m,)
+            Those that all parts share.
+        """
+        found = cls(layout.alone, psi)
+        across = layout.structure.within(across=True)
+        T = layout.templates(psi)[len(layout.alone.structure.factors) :]
+        effects = [apply(t, part) for t, part in zip(T, across.split(u), strict=True)]
+        found.eta_fixed = add_random_part(across, found.eta_fixed, effects)
+        return found
 
     def reach(self, r: int) -> float:
         """Return the largest of the known summands of predictor r: fixed part and offset."""
@@ -134,6 +155,17 @@ class Conditional:
         H = {(i, j): sandwich(self.T[i], block, self.T[j]) for (i, j), block in A.items()}
         return factorise_posterior(self.layout.plan, self.layout.structure, H)
 
+    def eliminate(self, A: Blocks) -> OwnEliminated:
+        """Return H with a part's own random effects eliminated, without the prior of the others.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If it is not positive definite in these.
+        """
+        H = {(i, j): sandwich(self.T[i], block, self.T[j]) for (i, j), block in A.items()}
+        return eliminate_posterior(self.layout.plan, self.layout.structure, H)
+
     @staticmethod
     def _weight(point: Point, k: int, m: int, concave: bool) -> Array | None:
         second = point.derivatives.get(k, m)
@@ -152,8 +184,13 @@ def effects_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | 
     """
     conditional = Conditional(layout_of(problem, chains=True), psi)
     point = conditional.evaluate(u, 3)
+    known = known_at(problem, psi)
     try:
-        factorisation = conditional.factorise(conditional.information(point))
+        information = conditional.information(point)
+        if known is None:
+            factorisation = conditional.factorise(information)
+        else:
+            factorisation = conditional.eliminate(information).completed(unpack(known.root))
     except NotPositiveDefiniteError:
         return None
     return covariance_by_term(conditional.layout, factorisation)

@@ -16,13 +16,13 @@ from interlace_core.contract.sequence import Chain
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
+from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import (
     Factor,
-    Points,
     Structure,
     build_structure,
-    meetings_of,
+    points_of,
     sort_rows,
 )
 from interlace_core.records import Array, IntArray
@@ -139,6 +139,12 @@ class Layout:
         return cls(problem, structure, plan, groups, order)
 
     @cached_property
+    def alone(self) -> Layout:
+        """The same rows with those random effects that are of them alone, where others are too."""
+        structure = self.structure.within()
+        return replace(self, structure=structure, plan=choose_plan(structure))
+
+    @cached_property
     def log_concave(self) -> bool:
         """Whether the family says so in the predictors with random effects: the mode is unique."""
         predictors = self.structure.random_predictors
@@ -160,6 +166,8 @@ class Layout:
         """
         from interlace_core.engine.chained import chained_structure
 
+        if any(factor.across for factor in self.structure.factors):
+            return self
         found = chained_structure(self.problem, self.structure)
         if found is None:
             return self
@@ -202,6 +210,22 @@ class Layout:
                 T[place, place] = covariance.template(theta) if chain is None else chain.scale
             templates.append(T)
         return templates
+
+    def effects(self, psi: Array, u: Array) -> list[Array]:
+        """Return b = T u of each factor of terms, shape (c, L), u that of its independent levels.
+
+        Of a chain in time proportional to its length.
+        """
+        if self.plain is not None:
+            return self.plain.effects(psi, u)
+        thetas, found = self.problem.theta_slices(), []
+        for factor, part in zip(self.structure.factors, self.structure.spread(u), strict=True):
+            b = np.empty(factor.shape)
+            for index, place in factor.terms:
+                covariance, theta = self.problem.terms[index].covariance, psi[thetas[index]]
+                b[place] = _times_template(covariance, theta, part[place])
+            found.append(b)
+        return found
 
     def template_entries(self) -> IntArray | None:
         """Return where theta stands in the templates, (from, to) in psi and in all T by row.
@@ -254,6 +278,11 @@ class Layout:
         return gradient
 
 
+def _times_template(covariance: Covariance, theta: Array, u: Array) -> Array:
+    chain = covariance.chain(theta)
+    return apply(covariance.template(theta), u) if chain is None else chain.times(u)
+
+
 def _only_places(covariance: Covariance, entries: IntArray) -> bool:
     """Return whether a template is what its structure says of it: one may inherit the claim."""
     theta = np.sqrt(2.0 + np.arange(covariance.n_theta))
@@ -269,7 +298,7 @@ FACTORISED = "compiled factorisation"
 def compiled_plan(problem: Problem, structure: Structure, plan: Plan) -> Plan:
     """Return the plan in compiled code, where some kernel serves it, else the plan."""
     kernels = problem.compiled.objectives if problem.compiled is not None else ()
-    if not all(factor.independent for factor in structure.factors):
+    if not all(factor.independent and not factor.across for factor in structure.factors):
         return plan
     for each in kernels:
         made = each.plan(structure, plan)
@@ -286,6 +315,10 @@ def choose_plan(structure: Structure) -> Plan:
         from interlace_core.engine.elimination.correlated_levels import bordered_plan
 
         return bordered_plan(structure)
+    if any(factor.across for factor in structure.factors):
+        from interlace_core.engine.elimination.across import AcrossPlan
+
+        return AcrossPlan.of(structure)
     return build_plan(structure)
 
 
@@ -293,8 +326,8 @@ def _with_columns(factor: Factor, problem: Problem) -> Factor:
     """Return a factor with the covariates of another problem's terms."""
     columns = list(factor.columns)
     for index, place in factor.terms:
-        for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
+        Z = np.asarray(problem.terms[index].Z)
+        for a, z in zip(range(place.start, place.stop), Z.T, strict=True):
             columns[a] = replace(columns[a], z=z.copy())
     # whitened rows mix: columns that did not meet may do so now
-    points = Points.of(columns, factor.rows)
-    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns), points=points)
+    return replace(factor, columns=tuple(columns), points=points_of(columns, factor.rows))

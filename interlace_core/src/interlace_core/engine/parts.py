@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.records import Array, IntArray
 
@@ -103,8 +104,10 @@ def is_constant(values: Array) -> bool:
     return ends and bool((values == values[:1]).all())
 
 
-def _term_columns(Z: Array, rows: Rows) -> Array:
+def _term_columns(Z: Covariates, rows: Rows) -> Covariates:
     """Return some rows of a term's columns, each contiguous."""
+    if isinstance(Z, Incidence):
+        return Z[rows]
     if isinstance(rows, slice) or is_constant(Z):
         return _unless_constant(Z, rows)
     return _columns(Z, rows)
@@ -112,6 +115,8 @@ def _term_columns(Z: Array, rows: Rows) -> Array:
 
 def _subset_term(term: RandomTerm, rows: Rows) -> RandomTerm:
     codes, Z = term.codes[rows], _term_columns(term.Z, rows)
+    if term.across:  # its levels are those of all parts
+        return replace(term, codes=codes, Z=Z)
     # from the first level that occurs: of many blocks each has few levels
     low = int(codes.min()) if codes.size else 0
     counts = np.bincount(codes - low)

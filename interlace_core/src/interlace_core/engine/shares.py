@@ -10,8 +10,10 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.joint_density import Conditional
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.known import known_at
+from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import find_mode
+from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array, Evaluation, Status
 
 LATEST = "latest mode"
@@ -63,6 +65,13 @@ def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], 
     """
     parts = problem.parts
     assert parts is not None
+    shared = [term.group for term in problem.terms if term.across]
+    if shared:
+        raise UnsupportedModelError(
+            f"approximation {approximation.method.name!r} takes groups that each lie in one part "
+            f"of the data, and the levels of {shared[0]!r} lie in several. Use nAGQ=1, or data "
+            "that memory holds."
+        )
 
     def at(psi: Array) -> Evaluation:
         found: Share = parts.total(share, approximation, psi)
@@ -88,10 +97,15 @@ def share(part: Problem, approximation: Approximation, psi: Array) -> Share:
 def mode_at(part: Problem, psi: Array) -> Array:
     """Return the conditional mode of a part's random effects at psi, shape (q,).
 
-    The one that was found last, if that was there; 0 where there is none.
+    The one that was found last, if that was there; 0 where there is none. The part has to know
+    where those random effects are that all parts share.
     """
+    layout, told = layout_of(part), known_at(part, psi)
+    if told is not None:
+        found = find_mode(Conditional.alone(layout, psi, told.u), _own_start(part, layout))
+        own = np.zeros(layout.alone.structure.q) if found is None else found.point.u
+        return np.concatenate([own, told.u])
     known = part.cache.get(LATEST)
-    layout = layout_of(part)
     if known is not None and np.array_equal(known[0], psi) and known[1].size == layout.structure.q:
         return np.asarray(known[1])
     start = np.zeros(layout.structure.q) if known is None else known[1]
@@ -99,3 +113,12 @@ def mode_at(part: Problem, psi: Array) -> Array:
         start = np.zeros(layout.structure.q)
     found = find_mode(Conditional(layout, psi), start)
     return np.zeros(layout.structure.q) if found is None else found.point.u
+
+
+OWN = "mode of a part's own random effects"
+"""Key of what a part remembers: the last mode of its own effects, given those of all parts."""
+
+
+def _own_start(part: Problem, layout: Layout) -> Array:
+    known: Array | None = part.cache.get(OWN)
+    return np.zeros(layout.alone.structure.q) if known is None else known

@@ -6,6 +6,7 @@ judged in C: a search that meets what has to be looked at closer is begun anew, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,14 @@ from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import SEARCHED, function_of
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
-from interlace_core.records import Array, CompiledFunction, OptimizerResult, Status
+from interlace_core.records import (
+    Array,
+    CompiledFunction,
+    Evaluation,
+    Information,
+    OptimizerResult,
+    Status,
+)
 
 CLOSER = 5e-4
 """Share of the rule's gradient, and of its change of the value, at which a compiled search ends. A
@@ -66,11 +74,15 @@ def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None
     if objective.limit is not None:
         left = max(objective.limit - tally.n_evaluations, 1)
         rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
+    known, first = objective.seen(coordinates.origin), None
+    if known is not None and known.status is Status.OK:
+        first = known.value - served.raised, known.gradient
     for kernels in served.compiled.searches:
         floor = served.floor - served.raised
         found = kernels.search(
-            served.function, rule, coordinates.origin, coordinates.B, floor, coordinates.longest()
-        )
+            served.function, rule, coordinates.origin, coordinates.B, floor,
+            coordinates.longest(), first,
+        )  # fmt: skip
         if found is None:
             continue
         raised = served.raised
@@ -121,6 +133,15 @@ def compiled_at_each(objective: Objective, psi: Array) -> tuple[Array, Array] | 
         )
         return gradients, profiled
     return None
+
+
+def compiled_information(
+    evaluate: Callable[[Array], Evaluation],
+) -> Callable[[Array], Information | None] | None:
+    """Return from psi to the information there, where the objective is compiled; else None."""
+    while isinstance(evaluate, (Watched, Possible)):
+        evaluate = evaluate.evaluate
+    return evaluate.information if isinstance(evaluate, CompiledObjective) else None
 
 
 class Served:

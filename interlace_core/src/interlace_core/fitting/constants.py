@@ -232,8 +232,11 @@ def _solved(gram: Array, product: Array) -> Array:
 
 
 def mean_gram(problem: Problem, k: int) -> Array:
-    """Return X'X / n of a predictor over all rows, shape (p, p)."""
-    return np.asarray(total(problem, _gram, k) / problem.n)
+    """Return X'X / n of a predictor over all rows, shape (p, p); made once."""
+    key = mean_gram, k
+    if key not in problem.cache:
+        problem.cache[key] = np.asarray(total(problem, _gram, k) / problem.n)
+    return np.array(problem.cache[key])
 
 
 def mean_columns(problem: Problem, k: int) -> Array:

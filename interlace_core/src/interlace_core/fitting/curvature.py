@@ -51,11 +51,12 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
         if exact is not None:
             B, moved = here.B, exact.profiled_slope
             hessian = symmetrised(B.T @ exact.hessian @ B)
-            decrement = remaining_gain(gradient, hessian, free)
+            spectrum = spectrum_of(hessian, free)
+            decrement = remaining_gain(gradient, spectrum, free)
             slope = None if moved is None else moved @ B
             return Optimum(
                 psi, best, gradient, hessian, free, decrement, slope, search.coordinates,
-                is_central=True,
+                is_central=True, spectrum=spectrum,
             )  # fmt: skip
 
     def stacked(z: Array) -> Array:
@@ -79,12 +80,14 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     else:
         full = _central(stacked, _short_steps(curvature))
     hessian = symmetrised(full[:m])
+    spectrum = spectrum_of(hessian, free)
     slope = full[m:] if p else None
-    decrement = remaining_gain(gradient, hessian, free)
+    decrement = remaining_gain(gradient, spectrum, free)
     asymmetry = _asymmetry(full[:m][np.ix_(free, free)])
     return Optimum(
-        psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry
-    )
+        psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry,
+        spectrum=spectrum,
+    )  # fmt: skip
 
 
 def _differences(
@@ -96,11 +99,24 @@ def _differences(
         return np.zeros((at_zero.size, 0))
     full = (function(ONE_SIDED_STEP * np.eye(m)) - at_zero).T / ONE_SIDED_STEP
     curvature = np.diagonal(full[:m])
-    spectrum = spectrum_of(symmetrised(full[:m])[np.ix_(free, free)])
-    plain = spectrum is not None and np.all(spectrum[0] > PLAIN_CURVATURE)
-    if plain and np.all(curvature <= sharp):
+    if np.all(curvature <= sharp) and _is_above(symmetrised(full[:m]), PLAIN_CURVATURE, free):
         return np.asarray(full)
     return _central(function, _short_steps(curvature))
+
+
+def _is_above(H: Array, least: float, free: BoolArray) -> bool:
+    """Return whether all curvatures over the free coordinates are larger.
+
+    As Cholesky's factor tells, in a fraction of the time of eigenvalues.
+    """
+    block = H if free.all() else H[np.ix_(free, free)]
+    if not np.all(np.isfinite(block)):
+        return False
+    try:
+        np.linalg.cholesky(block - least * np.eye(len(block)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _central(function: Callable[[Array], Array], steps: Array) -> Array:

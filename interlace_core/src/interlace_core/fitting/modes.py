@@ -18,8 +18,10 @@ from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, random_predictors
+from interlace_core.engine.across_search import knowing
 from interlace_core.engine.elimination.smallblocks import sandwich
 from interlace_core.engine.joint_density import Conditional, effects_covariance
+from interlace_core.engine.known import known_at
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import Mode, find_mode
 from interlace_core.engine.other_modes import (
@@ -174,7 +176,7 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     """
     if _is_unique(problem):
         return ""
-    found: _Lost = total(problem, _Lost.at, psi, mode)
+    found: _Lost = total(knowing(problem, psi), _Lost.at, psi, mode)
     return " and ".join(
         f"{count} of {levels} levels of {name}" if count else f"the levels of {name}"
         for name, (count, levels) in found.factors.items()
@@ -240,14 +242,18 @@ def compare_modes(problem: Problem, psi: Array, mode: Array) -> Competition:
     """
     if _is_unique(problem):
         return Competition()
-    found: Competition = total(problem, _compared, psi, mode)
+    found: Competition = total(knowing(problem, psi), _compared, psi, mode)
     return found
 
 
 def _compared(problem: Problem, psi: Array, mode: Array) -> Competition:
     """Return what competes with the mode of a problem, or of a part of one."""
-    conditional = Conditional(layout_of(problem), psi)
-    here = find_mode(conditional, _own_mode(problem, psi, mode))
+    conditional, start = Conditional(layout_of(problem), psi), _own_mode(problem, psi, mode)
+    known = known_at(problem, psi)
+    if known is not None:  # what a part has beside the effects that all parts share
+        conditional = Conditional.alone(layout_of(problem), psi, known.u)
+        start = start[: -known.u.size]
+    here = find_mode(conditional, start)
     if here is None:
         return Competition()
     lowest = _lowest(conditional, here)

@@ -220,10 +220,15 @@ class Objective:
         The best and the latest point are remembered: optimizers start where the fit was checked
         to be finite, and the fit ends at the best point.
         """
+        known = self.seen(psi)
+        return self.record(psi, self.evaluate(psi)) if known is None else known
+
+    def seen(self, psi: Array) -> Evaluation | None:
+        """Return the evaluation at psi if that is the best or the latest point, else None."""
         for known, evaluation in ((self.best_psi, self.best), self.tally.latest):
             if known is not None and evaluation is not None and np.array_equal(known, psi):
                 return evaluation
-        return self.record(psi, self.evaluate(psi))
+        return None
 
     def record(self, psi: Array, evaluation: Evaluation) -> Evaluation:
         """Count an evaluation and remember it; return it with a status that tells all.

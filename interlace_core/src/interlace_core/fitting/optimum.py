@@ -20,6 +20,10 @@ longer depends on a direction: a parameter that went to infinity (separated data
 limit). Its standard error is then reported as infinite, and harms no other."""
 
 
+Spectrum = tuple[Array, Array]
+"""Eigenvalues, in ascending order, and eigenvectors in columns."""
+
+
 @dataclass(frozen=True)
 class Search:
     """What stays the same while a fit looks for its optimum.
@@ -69,6 +73,9 @@ class Optimum:
         directions in the two, so that this is what the error is like.
     is_central : bool
         Whether the Hessian is of psi itself, exact or by central differences of the right width.
+    spectrum : (ndarray, ndarray), or None
+        Eigenvalues and eigenvectors of the Hessian over the free coordinates; None where an entry
+        is not finite, or nothing is free.
     """
 
     psi: Array
@@ -81,6 +88,7 @@ class Optimum:
     coordinates: Coordinates
     asymmetry: float = 0.0
     is_central: bool = False
+    spectrum: Spectrum | None = None
 
     @property
     def value(self) -> float:
@@ -113,7 +121,7 @@ def covariance_of_psi(
     coordinates, free, m = optimum.coordinates, optimum.free, optimum.free.size
     covariance_z, flat_z = np.zeros((m, m)), np.zeros((m, m))
     if np.any(free):
-        spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
+        spectrum = optimum.spectrum
         block = flat_block = np.full((int(free.sum()),) * 2, np.nan)
         if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
             values, vectors = spectrum
@@ -135,14 +143,20 @@ def covariance_of_psi(
     return vcov, np.asarray(undetermined)
 
 
-def remaining_gain(gradient: Array, hessian: Array, free: BoolArray) -> float:
+def remaining_gain(gradient: Array, spectrum: Spectrum | None, free: BoolArray) -> float:
     """Return g' H^-1 g / 2 over the free coordinates; infinite where H is not positive definite.
 
     A direction without curvature and without slope has nothing to gain and is left out.
+
+    Parameters
+    ----------
+    gradient : ndarray, shape (m,)
+    spectrum : (ndarray, ndarray), or None
+        Of H over the free coordinates.
+    free : ndarray of bool, shape (m,)
     """
     if not np.any(free):
         return 0.0
-    spectrum = spectrum_of(hessian[np.ix_(free, free)])
     if spectrum is None:
         return np.inf
     values, vectors = spectrum
@@ -155,8 +169,7 @@ def remaining_gain(gradient: Array, hessian: Array, free: BoolArray) -> float:
 
 def flat_directions(optimum: Optimum) -> Array:
     """Return the directions in z on which the likelihood no longer depends, shape (m, k)."""
-    free = np.flatnonzero(optimum.free)
-    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)]) if free.size else None
+    free, spectrum = np.flatnonzero(optimum.free), optimum.spectrum
     if spectrum is None:
         return np.zeros((optimum.free.size, 0))
     flat = is_flat(spectrum[0], spectrum[1].T @ optimum.gradient[free])
@@ -170,9 +183,13 @@ def is_flat(curvature: Array, slopes: Array) -> BoolArray:
     return np.asarray((np.abs(curvature) < FLAT_CURVATURE) & (np.abs(slopes) < FLAT_SLOPE))
 
 
-def spectrum_of(hessian: Array) -> tuple[Array, Array] | None:
-    """Return eigenvalues and eigenvectors, or None where an entry is not finite."""
-    if not np.all(np.isfinite(hessian)):
+def spectrum_of(hessian: Array, free: BoolArray) -> Spectrum | None:
+    """Return eigenvalues and eigenvectors over the free coordinates.
+
+    None where an entry is not finite, or nothing is free.
+    """
+    block = hessian if free.all() else hessian[np.ix_(free, free)]
+    if not block.size or not np.all(np.isfinite(block)):
         return None
-    values, vectors = np.linalg.eigh(hessian)
+    values, vectors = np.linalg.eigh(block)
     return values, vectors

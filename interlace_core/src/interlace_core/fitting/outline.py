@@ -14,7 +14,8 @@ from interlace_core.engine.columns import Reach
 def outline(like: Problem, engine: Engine) -> Problem:
     """Return the problem of which an engine has the parts.
 
-    Its arrays have no rows, and the levels of its terms no names. No level lies in two parts.
+    Its arrays have no rows, and the levels of its terms no names, but for those that run across
+    all parts. No other level lies in two parts.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def _without_rows(predictor: Predictor) -> Predictor:
 
 
 def _term(term: RandomTerm, levels: int) -> RandomTerm:
-    return replace(term, codes=term.codes[:0], Z=term.Z[:0], levels=Levels(levels))
+    named = term.levels if term.across else Levels(levels)
+    return replace(term, codes=term.codes[:0], Z=term.Z[:0], levels=named)
 
 
 def _counts(part: Problem) -> Sums:

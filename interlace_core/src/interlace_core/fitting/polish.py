@@ -18,7 +18,6 @@ from interlace_core.fitting.optimum import (
     Search,
     flat_directions,
     remaining_gain,
-    spectrum_of,
 )
 from interlace_core.fitting.precondition import Coordinates, reach_on_eta
 from interlace_core.fitting.verdict import boundary_thetas
@@ -122,12 +121,10 @@ def unpolished(search: Search) -> Optimum:
 
 def _out_of_scale(optimum: Optimum) -> bool:
     """Return whether the Hessian is too far from 1 for the differences that it came from."""
-    free = optimum.free
-    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
-    if spectrum is None or not free.any():
+    if optimum.spectrum is None:
         return False
     low, high = TRUSTED_CURVATURE
-    sizes = np.abs(spectrum[0])
+    sizes = np.abs(optimum.spectrum[0])
     return bool(np.any((sizes > FLAT_CURVATURE) & (sizes < low)) or np.any(sizes > high))
 
 
@@ -243,10 +240,9 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
     """Return the optimum after one accepted Newton step, its Hessian kept, or None."""
     objective, free = search.objective, optimum.free
     here = search.coordinates.around(optimum.psi)
-    spectrum = spectrum_of(optimum.hessian[np.ix_(free, free)])
-    if spectrum is None:
+    if optimum.spectrum is None:
         return None
-    values, vectors = spectrum
+    values, vectors = optimum.spectrum
     # where the curvature is negative or next to none, a short step downhill
     curvature = np.where(values > FLAT_CURVATURE, values, np.maximum(np.abs(values), 1e-2))
     step = vectors @ ((vectors.T @ optimum.gradient[free]) / curvature)
@@ -260,7 +256,7 @@ def _newton(search: Search, optimum: Optimum) -> Optimum | None:
         # rounding in the value hides gains this small; the gradient then decides
         if evaluation.status is Status.OK and evaluation.value <= before + 1e-9 * abs(before):
             gradient = here.gradient(evaluation.gradient)
-            decrement = remaining_gain(gradient, optimum.hessian, free)
+            decrement = remaining_gain(gradient, optimum.spectrum, free)
             if evaluation.value < before - 1e-9 * abs(before) or decrement < optimum.decrement:
                 psi = objective.complete(here.psi(z), evaluation)
                 objective.move_to(psi, evaluation)

@@ -7,24 +7,27 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.approximation import Information, Shortcuts
-from interlace_core.contract.covariance import template_slopes
-from interlace_core.contract.parts import total
+from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
+from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.across import point_of, reduced
+from interlace_core.engine.across_search import AcrossSearch
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.parts import chunks, subset
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
-from interlace_core.fitting.start import Start, unit_theta
-from interlace_core.records import Array, IntArray
+from interlace_core.fitting.start import Start
+from interlace_core.records import Array, BoolArray, Information, IntArray
 
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
@@ -94,6 +97,8 @@ def precondition(
     profiled: slice,
     u: Array,
     shortcuts: Shortcuts | None = None,
+    informed: Callable[[Array], Information | None] | None = None,
+    penalty: Array | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -105,27 +110,45 @@ def precondition(
         The conditional mode there, or a guess at it; not looked at where rows lie in parts.
     shortcuts : Shortcuts, optional
         The approximation's own.
+    informed : callable, optional
+        From psi to the information there, in compiled code; None for what it has no answer for.
+    penalty : ndarray, shape (n_psi, n_psi), optional
+        Curvature of what the objective holds beside the likelihood.
     """
     psi = start.psi
     n_theta = problem.n_theta
-    beta = np.setdiff1d(np.arange(n_theta, psi.size), np.arange(psi.size)[profiled])
+    searched = np.ones(psi.size, dtype=bool)
+    searched[:n_theta] = searched[profiled] = False
+    beta = np.flatnonzero(searched)
     B = np.zeros((psi.size, n_theta + beta.size))
     sizes = [start.size(problem, index) for index in range(len(problem.terms))]
     sds = [size / _positive(t.sizes) for t, size in zip(problem.terms, sizes, strict=True)]
-    if shortcuts:
-        told = _told(problem, shortcuts.information(psi), sds)
+    ask = shortcuts.information if shortcuts else informed
+    known = None if ask is None else ask(psi)
+    if known is not None or shortcuts:
+        told = _told(problem, known, sds)
+    elif problem.parts is not None and has_across(problem):
+        told = _told_across(problem, psi, sds)
     else:
         told = total(problem, _told_by_rows, psi, u, sds)
     scales = [
-        _theta_scale(term, size, each)
-        for term, size, each in zip(problem.terms, sizes, told.counts(problem), strict=True)
+        _theta_scale(term, size, each, start.usual_theta(term, place, size))
+        for term, place, size, each in zip(
+            problem.terms, problem.theta_slices(), sizes, told.counts(problem), strict=True
+        )
         if term.theta_of is None
     ]
-    B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
+    scale = np.concatenate([*scales, np.zeros(0)])
+    if penalty is not None:
+        scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
+    B[:n_theta, :n_theta] = np.diag(scale)
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
-        information = _with_unseen(problem, information)[np.ix_(beta - n_theta, beta - n_theta)]
+        information = _with_unseen(problem, information, searched)
+        if penalty is not None:
+            information = information + penalty[n_theta:, n_theta:]
+        information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
 
@@ -244,10 +267,7 @@ def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Tol
         known.effects, layout_of(problem, rows="any").structure.factors, strict=True
     ):
         for index, place in factor.terms:
-            size = problem.terms[index].level_size
-            for a, column in enumerate(range(place.start, place.stop)):
-                pull = np.square(sds[index][a] * size) * np.maximum(own[column], 0.0)
-                levels[index][a] = float(np.sum(np.square(pull / (1.0 + pull))))
+            levels[index] = _reliable(own[place], sds[index] * problem.terms[index].level_size)
     return _Told(known.coefficients, levels)
 
 
@@ -279,6 +299,43 @@ def _divided(layout: Layout, u: Array) -> Iterator[tuple[Problem, Array]]:
     for each in rows:
         levels = slice(*np.searchsorted(starts, (each.start, each.stop)))
         yield subset(problem, each), u[:, levels].ravel()
+
+
+def _told_across(problem: Problem, psi: Array, sds: list[Array]) -> _Told:
+    """Return what rows in parts tell that share random effects."""
+    found = AcrossSearch(problem, LOOSE)(psi)
+    if found is None:
+        return _Told(None, [])
+    assert problem.parts is not None
+    active = tuple(k for k in problem.active() if problem.predictors[k].X.shape[1])
+    _, _, _, below, _ = problem.parts.total(reduced, LOOSE, psi, found.u, active)
+    beside, own = below[:, : found.u.size], below[:, found.u.size :]
+    coefficients = own - beside @ found.curvature.solve(beside.T)
+    found_levels, found_effects = problem.parts.total(_told_of_levels, psi, found.u, sds)
+    levels, effects = list(found_levels), list(found_effects)
+    for index, (term, sd) in enumerate(zip(problem.terms, sds, strict=True)):
+        if term.across:
+            levels[index] = _reliable(effects[index], sd * term.level_size)
+    return _Told(coefficients, levels)
+
+
+def _told_of_levels(part: Problem, psi: Array, u: Array, sds: list[Array]) -> Sums:
+    """Return what a part's own levels tell, and the information about effects of all parts."""
+    at = point_of(part, LOOSE, psi, u)
+    levels, effects = [np.zeros(0)] * len(part.terms), [np.zeros((0, 0))] * len(part.terms)
+    for f, factor in enumerate(at.conditional.layout.structure.factors):
+        own = np.einsum("aal->al", at.information[f, f])
+        for index, place in factor.terms:
+            size = sds[index] * part.terms[index].level_size
+            levels[index] = _reliable(own[place], size)
+            effects[index] = own[place] if factor.across else np.zeros((0, 0))
+    return Sums(Sums(*levels), Sums(*effects))
+
+
+def _reliable(information: Array, sd: Array) -> Array:
+    """Return how many levels tell about each column, (c,), from information, shape (c, L)."""
+    pull = np.square(sd)[:, None] * np.maximum(information, 0.0)
+    return np.asarray(np.sum(np.square(pull / (1.0 + pull)), axis=1))
 
 
 def marginal_information(conditional: Conditional, mode: Mode) -> Array:
@@ -318,7 +375,7 @@ def marginal_information(conditional: Conditional, mode: Mode) -> Array:
     return np.asarray(information)
 
 
-def _with_unseen(problem: Problem, information: Array) -> Array:
+def _with_unseen(problem: Problem, information: Array, searched: BoolArray) -> Array:
     """Return the information with one unit per row on predictors of which no row tells by itself.
 
     Such as a correlation of rows: pairs of rows tell of it, one pair about as much as this.
@@ -326,12 +383,12 @@ def _with_unseen(problem: Problem, information: Array) -> Array:
     for k in problem.active():
         place = problem.beta_slices()[k]
         here = slice(place.start - problem.n_theta, place.stop - problem.n_theta)
-        if place.stop > place.start and not np.any(information[here, here]):
+        if searched[place].any() and not np.any(information[here, here]):
             information[here, here] = problem.n * mean_gram(problem, k)
     return information
 
 
-def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
+def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
@@ -345,18 +402,22 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array) -> Array:
         On eta, at the start.
     levels : ndarray, shape (c,)
         Levels that tell about each column.
+    theta : ndarray, shape (n_theta,)
+        At the start's size: the reach of a correlation's parameter is that of the deviations.
     """
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
-    # at the start's size: the reach of a correlation's parameter is that of the deviations
-    theta = unit_theta(term, sizes)
     reach = np.array(
-        [
-            float(np.sum(size * np.sum(np.abs(slope), axis=1)))
-            for slope in template_slopes(term.covariance, theta)
-        ]
+        [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
     )
     return np.asarray(sizes[0] / _positive(reach))
+
+
+def _responses(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield how far each column's effect goes with each theta, shape (c,)."""
+    if covariance.chain(theta) is None:
+        return (np.sum(np.abs(slope), axis=1) for slope in template_slopes(covariance, theta))
+    return (np.abs(slope) for slope in response_slopes(covariance, theta))
 
 
 def _positive(values: Array) -> Array:

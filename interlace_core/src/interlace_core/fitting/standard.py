@@ -308,7 +308,7 @@ def _elsewhere(problem: Problem, d: int, intercept: bool, first: Array) -> Rows:
 
 def _design(problem: Problem, d: int) -> Array:
     K = len(problem.predictors)
-    return problem.predictors[d].X if d < K else problem.terms[d - K].Z
+    return problem.predictors[d].X if d < K else np.asarray(problem.terms[d - K].Z)
 
 
 def _products(problem: Problem, centred: bool) -> Sums:

@@ -17,14 +17,16 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
+from interlace_core.contract.covariance import column_sds, with_sds_times
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
+from interlace_core.engine.compiled import compiled_slopes, forget_slopes
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.parts import chunks, subset
 from interlace_core.fitting.constants import first_coefficients, mean_gram
-from interlace_core.fitting.exact import Watch, leaves_nothing, refuse_exact
+from interlace_core.fitting.exact import NO_PULL, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 
 MAX_ITERATIONS = 25
@@ -58,11 +60,18 @@ class Start:
     sizes : sequence of (ndarray, shape (c,), or None), one per term
         Root mean square of what each of its columns moves eta by, where that is known better than
         by `START_SIZE` units.
+    usual : ndarray, shape (n_theta,), or None
+        The theta of effects of these sizes, where it was computed on the way here.
     """
 
     psi: Array
     units: Array
     sizes: Sequence[Array | None] = ()
+    usual: Array | None = None
+
+    def usual_theta(self, term: RandomTerm, place: slice, size: Array) -> Array:
+        """Return the theta of a term of the problem whose columns have such sizes."""
+        return unit_theta(term, size) if self.usual is None else self.usual[place]
 
     def size(self, problem: Problem, term: int) -> Array:
         """Return what each column of a term moves eta by, in root mean square, shape (c,)."""
@@ -92,6 +101,8 @@ def find_start(
     """
     if shortcuts is None:
         beta = (first_coefficients if constants else _fit_coefficients)(problem)
+        if problem.parts is None:
+            forget_slopes(layout_of(problem).problem)
         begun = StartingValues(beta, natural_units(problem, beta))
     else:
         begun = shortcuts.begin()
@@ -100,6 +111,7 @@ def find_start(
         zip(problem.terms, problem.theta_slices(), strict=True)
     ):  # fmt: skip
         start.psi[place] = unit_theta(term, start.size(problem, index))
+    start = replace(start, usual=start.psi[: problem.n_theta].copy())
     return start if given is None else replace(start, psi=given(start.psi))
 
 
@@ -149,15 +161,18 @@ def unit_theta(term: RandomTerm, size: Array) -> Array:
     those of the structure's own start.
     """
     covariance = term.covariance
-    T = covariance.template(covariance.start())
+    theta = covariance.start()
     sd = size / np.where(term.reach > 0, term.reach, 1.0)
-    length = np.linalg.norm(T, axis=1)  # 0 of what is held at 0
+    length = column_sds(covariance, theta)  # 0 of what is held at 0
     factor = sd / np.where(length > 0.0, length, 1.0)
+    if covariance.chain(theta) is not None:
+        return with_sds_times(covariance, theta, float(np.sqrt(np.mean(np.square(factor)))))
+    T = covariance.template(theta)
     if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
         # of many times or places, without the cube of their number
         change = covariance.rescaled(factor[0] * np.eye(factor.size))
         if change is not None:
-            return np.asarray(change @ covariance.start())
+            return np.asarray(change @ theta)
     rows = factor[:, None] * T
     return covariance.nearest(rows @ rows.T)
 
@@ -234,8 +249,11 @@ class _Slopes:
     @classmethod
     def at(cls, problem: Problem, beta: Array) -> _Slopes:
         rows = layout_of(problem).problem
-        found = [cls._of(part, beta) for part in _without_effects(rows)]
-        return reduce(add, found)
+        found = compiled_slopes(rows, beta)
+        if found is not None:
+            value = found.value if np.isfinite(found.value) else -np.inf
+            return cls(value, found.gradient, found.information, found.pull <= NO_PULL)
+        return reduce(add, [cls._of(part, beta) for part in _without_effects(rows)])
 
     @classmethod
     def _of(cls, rows: Problem, beta: Array) -> _Slopes:
@@ -331,9 +349,11 @@ def _gradient_information(problem: Problem, derivatives: Derivatives) -> tuple[A
 
 def _newton_step(gradient: Array, information: Array, damping: float) -> tuple[Array, float]:
     """Return an ascent step and half its predicted gain; damped until positive definite."""
-    scale = np.diag(np.abs(np.diag(information)) + 1e-10)
     while damping < 1e12:
-        _, step, failed = lapack.dposv(information + damping * scale, gradient)
+        damped = information
+        if damping:
+            damped = information + damping * np.diag(np.abs(np.diag(information)) + 1e-10)
+        _, step, failed = lapack.dposv(damped, gradient)
         if failed:
             damping = max(10.0 * damping, 1e-3)
             continue

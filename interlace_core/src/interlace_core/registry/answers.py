@@ -22,10 +22,20 @@ ROWS = 5
 """Rows tried: one lost of them is no shape that broadcasts."""
 
 
-def require_answers(problem: Problem, *, registry: Registry | None = None) -> None:
+def require_answers(
+    problem: Problem, family: Family | None = None, *, registry: Registry | None = None
+) -> None:
     """Raise a PluginError if the family's answer to some rows has no number for each of them.
 
     What it raises there is left to the fit, which tries other points.
+
+    Parameters
+    ----------
+    problem : Problem
+    family : Family, optional
+        As it was before it was bound to the data: of one that answered before, nothing is asked.
+    registry : Registry, optional
+        Who provides the family, and whether it answered; that of the process by default.
 
     Raises
     ------
@@ -34,12 +44,19 @@ def require_answers(problem: Problem, *, registry: Registry | None = None) -> No
     """
     if problem.correlation is not None or problem.n < 2:  # its law is of all rows together
         return
+    registry = registry or default_registry()
+    known = {} if family is None else registry.found_out(family)
+    key = require_answers, problem.y.shape[1:]
+    if key in known:
+        return
     try:
         wrong = next(_wrong_answers(problem), None)
     except Exception:  # the point may be outside of the family's domain
         return
-    if wrong is not None:
-        where = (registry or default_registry()).provenance(problem.family)
+    if wrong is None:
+        known[key] = True
+    else:
+        where = registry.provenance(problem.family)
         raise PluginError(
             f"family {problem.family.name!r} of {where}: {wrong}. Report it to its authors, or "
             "choose another family."

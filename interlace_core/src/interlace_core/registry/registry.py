@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache, partial
 from typing import Any
 
@@ -60,6 +61,7 @@ class Registry:
         self._registered: list[Registered] = []
         self._sorted: dict[str, tuple[Registered, ...]] = {}
         self._chosen: dict[tuple[Any, ...], type[Any]] = {}
+        self._found_out: dict[tuple[Any, ...], dict[Any, Any]] = {}
         self._failures: list[Failure] = []
         self._unwarned: deque[Failure] = deque()
         self._by_hand: set[str] = set()
@@ -112,6 +114,32 @@ class Registry:
         served where those are.
         """
         built = [kernels for kernels in self._kernels() if kernels.build]
+        known = self.found_out(family)
+        builds = (Compiled, *((each.name, each.build) for each in built))
+        if builds not in known:
+            known[builds] = self._compiled(family, built)
+        found: Compiled | None = known[builds]
+        if found is not None:
+            for key in [key for key, agrees in found.known.items() if not agrees]:
+                del found.known[key]  # who fits the model anew is told again
+        return found
+
+    def found_out(self, family: Family) -> dict[Any, Any]:
+        """Return what was found out about a family, which whoever finds out more adds to.
+
+        It is kept for families of the same class and options, so that what depends on nothing else
+        is looked at in the first fit alone. Empty, and kept by nobody, where a family is no frozen
+        dataclass whose options can be compared.
+        """
+        self._ensure_loaded()
+        key = _value_of(family)
+        if key is None:
+            return {}
+        if len(self._found_out) >= MOST_FAMILIES:
+            self._found_out.clear()
+        return self._found_out.setdefault(key, {})
+
+    def _compiled(self, family: Family, built: list[Kernels]) -> Compiled | None:
         if not built and type(family).row_kernel is Family.row_kernel:
             return None
         rows = tuple(kernels for kernels in built if self._joined(kernels, family))
@@ -272,6 +300,24 @@ class Registry:
         """Let go of what was made of the classes registered so far."""
         self._sorted.clear()
         self._chosen.clear()
+        self._found_out.clear()
+
+
+MOST_FAMILIES = 256
+"""Families of which is kept what was found out about them."""
+
+
+def _value_of(family: Family) -> tuple[Any, ...] | None:
+    """Return the class and the options of a family, None where they may change or be compared."""
+    parameters = getattr(type(family), "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        return None
+    key = (type(family), *(getattr(family, each.name) for each in fields(family)))  # type: ignore[arg-type]
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _itself(plugin: object) -> object:

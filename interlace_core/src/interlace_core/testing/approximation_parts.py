@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from interlace_core.contract.parts import PartsHere
@@ -31,8 +33,9 @@ def check_parts(trial: Trial) -> None:
     except UnsupportedModelError:
         return
     advice = (
-        "over_parts: groups of different parts share nothing. Where the objective is a sum over "
-        "groups return summed(self, problem); count once what is no part of such a sum."
+        "over_parts: groups of different parts share nothing, but for terms that run across all "
+        "(RandomTerm.across). Where the objective is a sum over groups return "
+        "summed(self, problem), which refuses those; count once what is no part of such a sum."
     )
     size = abs(whole.value) + 1.0
     for what, one, other, tol in (
@@ -52,7 +55,10 @@ class _Forgetful(PartsHere):
 
 
 def _halves(problem: Problem) -> list[Problem]:
-    """Return two parts that share no levels; none where that cannot be."""
+    """Return two parts that share no levels but those of terms that run across; none if neither is.
+
+    Terms run across where no factor has all others nested in it: all but those of most levels.
+    """
     if problem.correlation is not None or any(term.relation for term in problem.terms):
         return []
     for top in problem.terms:
@@ -63,4 +69,9 @@ def _halves(problem: Problem) -> list[Problem]:
         )
         if nested and np.ptp(side):
             return [subset(problem, np.flatnonzero(side == half)) for half in (0, 1)]
-    return []
+    if not problem.terms:
+        return []
+    top = max(problem.terms, key=lambda term: len(term.levels))
+    terms = tuple(replace(term, across=term.group != top.group) for term in problem.terms)
+    side, divided = top.codes % 2, replace(problem, terms=terms)
+    return [subset(divided, np.flatnonzero(side == half)) for half in (0, 1)]

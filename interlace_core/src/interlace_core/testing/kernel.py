@@ -15,6 +15,7 @@ from interlace_core.engine.compiled import CompiledRows, Key, all_keys
 from interlace_core.records import Array, BoolArray, Derivatives, RowKernel
 from interlace_core.testing.family_extremes import HOPELESS
 from interlace_core.testing.family_sample import FamilyCase, Range, Sample
+from interlace_core.testing.kernel_sums import check_information, check_sums
 from interlace_core.testing.supports import Support, as_support
 from interlace_core.testing.verdicts import Checks, build, collect, expect, shown
 
@@ -78,6 +79,10 @@ def kernel_checks(
         "constant predictors change nothing": partial(_check_constant, offered, case),
         "rows of several responses": partial(_check_several, offered, case),
     }
+    if type(offered).slopes is not Kernels.slopes:
+        checks["sums are those of the rows"] = partial(_check_sums, offered, case)
+    if type(offered).objective is not Kernels.objective:
+        checks["information at the mode"] = partial(_check_information, offered, case)
     return collect(f"{shown(offered)}, {shown(instance)}", checks, expected_failures)
 
 
@@ -175,6 +180,14 @@ def _check_constant(kernels: Kernels, case: FamilyCase) -> None:
         eta = case.sample.eta.copy()
         eta[k] = eta[k, 0]
         _agree(kernels, Sample(case.sample.family, case.sample.y, eta))
+
+
+def _check_sums(kernels: Kernels, case: FamilyCase) -> None:
+    check_sums(kernels, case.sample)
+
+
+def _check_information(kernels: Kernels, case: FamilyCase) -> None:
+    check_information(kernels, case.sample)
 
 
 def _check_several(kernels: Kernels, case: FamilyCase) -> None:

@@ -64,11 +64,12 @@ def kernel_objective_checks(
 
 def _searched(
     kernels: Kernels, bowl: Bowl, origin: Array, *, most: int = 200, floor: float = -np.inf,
-    longest: float = 2.0,
+    longest: float = 2.0, known: bool = False,
 ) -> CompiledPath | None:  # fmt: skip
     m = len(bowl.minimum)
-    rule = QuasiNewton(1e-6, 0.0, most)
-    return kernels.search(bowl.function, rule, origin, _turned(m), floor, np.full(m, longest))
+    rule, first = QuasiNewton(1e-6, 0.0, most), bowl.at(origin) if known else None
+    longest_steps = np.full(m, longest)
+    return kernels.search(bowl.function, rule, origin, _turned(m), floor, longest_steps, first)
 
 
 def _turned(m: int) -> Array:
@@ -140,8 +141,22 @@ def _found(path: CompiledPath | None) -> CompiledPath:
     return path
 
 
+def _check_first(kernels: Kernels) -> None:
+    """Require the same path where the first point is known, without an evaluation of it."""
+    whole, shorter = Bowl.of(3), Bowl.of(3)
+    found = _found(_searched(kernels, whole, np.zeros(3)))
+    again = _found(_searched(kernels, shorter, np.zeros(3), known=True))
+    same = len(shorter.points) == len(whole.points) - 1 == again.n_evaluations
+    expect(
+        same and np.array_equal(found.z, again.z) and np.array_equal(found.path[1:], again.path),
+        "the same path from a point that is known, less one evaluation", again,
+        "`first` has its value and its gradient in psi.",
+    )  # fmt: skip
+
+
 _SEARCH: dict[str, Callable[[Kernels], None]] = {
     "a search finds the minimum": _check_search,
+    "a search begins where it is told": _check_first,
     "a search leaves to others what it cannot judge": _check_declines,
     "a search keeps to its limits": _check_limits,
 }
@@ -347,7 +362,7 @@ def _dense(problem: Problem, psi: Array, restricted: bool) -> tuple[float, Array
     eta = problem.fixed_part(psi)[1]
     V = np.diag(np.broadcast_to(np.exp(2.0 * eta), problem.n).astype(float))
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        effects = term.Z @ term.covariance.template(psi[place])
+        effects = np.asarray(term.Z) @ term.covariance.template(psi[place])
         V += (effects @ effects.T) * (term.codes[:, None] == term.codes)
     precision = np.linalg.inv(V)
     information = X.T @ precision @ X

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlace_approximations.laplace import Further
+from interlace_approximations.laplace_slopes import Further
 from interlace_core.contract import Array
 from interlace_core.engine import Conditional, Mode, scatter
 

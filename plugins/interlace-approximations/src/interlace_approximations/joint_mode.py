@@ -12,13 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_approximations.across_parts import AcrossParts
 from interlace_approximations.joint_parts import JointModeOverParts
-from interlace_approximations.laplace import (
-    Adjoint,
-    Further,
-    Laplace,
-    laplace_value_gradient,
-)
+from interlace_approximations.laplace import Laplace
+from interlace_approximations.laplace_slopes import Adjoint, Further, laplace_value_gradient
 from interlace_approximations.marginal import Marginal
 from interlace_core.contract import Approximation, Array, Evaluation, Problem, Profiled, Status
 from interlace_core.engine import (
@@ -32,6 +29,7 @@ from interlace_core.engine import (
     ModeSettings,
     Point,
     curvature,
+    has_across,
     is_converged,
     layout_of,
     lower_mode,
@@ -75,6 +73,8 @@ class JointMode(Approximation):
         """Return the criterion at coefficients that all parts together determine."""
         if not _moves(problem):
             return Laplace(self.mode).over_parts(problem)
+        if has_across(problem):
+            return AcrossParts(problem, self.mode, joint=True)
         return JointModeOverParts(problem, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_approximations.further import further_of
-from interlace_approximations.laplace import (
+from interlace_approximations.laplace_slopes import (
     Adjoint,
     Further,
     laplace_value_gradient,

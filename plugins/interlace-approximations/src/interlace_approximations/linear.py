@@ -46,6 +46,7 @@ from interlace_core.engine import (
     compiled_linear,
     covariance_by_term,
     layout_of,
+    summed,
 )
 
 
@@ -208,6 +209,10 @@ class JointLikelihood(Approximation):
         """Return the negative log-likelihood as a function of psi."""
         return Laplace().objective(_without_weights(problem))
 
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives."""
+        return summed(self, problem)
+
 
 def _without_weights(problem: Problem) -> Problem:
     w, (mean, dispersion) = problem.weights, problem.predictors
@@ -234,13 +239,16 @@ class LinearShortcuts(Shortcuts):
         return StartingValues(np.append(self.data.beta, own), units, sizes)
 
     def information(self, psi: Array) -> Information:
-        """Return X'V^-1 X, 2 n for log sigma, and the diagonal of Z'wZ / sigma^2."""
-        point = LinearPoint(self.data, psi)
+        """Return 2 n for log sigma, and the diagonal of Z'wZ / sigma^2.
+
+        Nothing is said of the mean's coefficients, which are profiled out and not searched.
+        """
         p = self.data.beta.size
-        coefficients = 2.0 * self.data.n * np.eye(p + self.data.estimates_sigma)
-        coefficients[:p, :p] = self.data.R.T @ point.M[:-1, :-1] @ self.data.R
+        coefficients = np.zeros((p + self.data.estimates_sigma,) * 2)
+        coefficients[p:, p:] = 2.0 * self.data.n
+        tau = np.exp(-2.0 * float(psi[-1])) if self.data.estimates_sigma else 1.0
         factors = range(len(self.data.layout.structure.factors))
-        effects = [point.tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
+        effects = [tau * np.einsum("aal->al", self.data.A[f, f]) for f in factors]
         return Information(coefficients, self.data.layout.by_term(effects))
 
     def effects_covariance(self, psi: Array) -> list[Array] | None:

@@ -18,10 +18,18 @@ from interlace_approximations.cross_products import (
     precisions,
     triangle_of,
 )
-from interlace_approximations.linear_point import LinearPoint
+from interlace_approximations.linear_point import Across, LinearPoint, Scaled, columns_of
 from interlace_approximations.reduced import Reduced
 from interlace_core.contract import Array, Evaluation, IntArray, Problem, Profiled, Status, Sums
-from interlace_core.engine import NotPositiveDefiniteError, Triangle, layout_of
+from interlace_core.engine import (
+    LARGE,
+    Curvature,
+    NotPositiveDefiniteError,
+    Triangle,
+    has_across,
+    layout_of,
+    unpack,
+)
 
 EXACT = 1e-12
 """Residual, relative to the response, that is rounding."""
@@ -89,21 +97,70 @@ class LinearOverParts:
     def _at(self, psi: Array) -> tuple[Reduced, Array, Array]:
         """Return the model at psi, the slopes of M, and those of what else the criterion has."""
         assert self.problem.parts is not None
-        found = self.problem.parts.total(_share, self.R, self.beta, psi)
+        told = self._across(psi)
+        found = self.problem.parts.total(_share, self.R, self.beta, psi, told)
         M, logdet, slopes, by_size, n, log_weights = found
+        if told is not None:
+            logdet += 2.0 * float(np.sum(np.log(np.diagonal(unpack(told.root)))))
+            slopes[-1] += 2.0 * told.effects.T @ told.effects
         if not np.all(np.isfinite(M)):
             raise np.linalg.LinAlgError("some part has no factor there")
         own = self.problem.predictors[1].X.shape[1]
         log_sigma = float(psi[-1]) if own else 0.0
-        return Reduced(M, logdet, self.R, self.beta, n, log_sigma, log_weights), slopes, by_size
+        whole = self._left * float(np.exp(-2.0 * log_sigma))
+        point = Reduced(M, logdet, self.R, self.beta, n, log_sigma, log_weights, whole)
+        return point, slopes, by_size
+
+    def _across(self, psi: Array) -> Across | None:
+        """Return what parts are told of the effects that they share; None where they share none."""
+        if not has_across(self.problem):
+            return None
+        assert self.problem.parts is not None
+        pulled, S = self.problem.parts.total(_left_across, self.R, self.beta, psi)
+        lower = unpack(S)
+        lower[np.diag_indices_from(lower)] += 1.0
+        try:
+            curvature = Curvature(lower)
+        except NotPositiveDefiniteError:
+            raise np.linalg.LinAlgError("some part has no factor there") from None
+        return Across(curvature.corner(len(lower))[0], curvature.solve(pulled))
 
 
-def _share(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
-    """Return M, log|H|, the slopes of both in theta and log sigma, rows and log weights."""
+def _left_across(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
+    """Return what a part's own effects leave for those that all parts share.
+
+    Returns
+    -------
+    Sums
+        Of tau T'Z'w [Q r], shape (m, p + 1), and of H, the lower triangle row by row.
+    """
+    scaled = _scaled(problem, R, beta, psi)
+    eliminated = scaled.eliminated
+    columns = [eliminated.reduce(column) for column in columns_of(scaled.pulled())]
+    return Sums(np.array(columns).T, scaled.complement())
+
+
+def _scaled(problem: Problem, R: Array, beta: Array, psi: Array) -> Scaled:
+    """Return a part's cross-products at psi; the last ones, if they were those."""
+    data, kept = _products_in(problem, R, beta), problem.cache.setdefault(LARGE, {})
+    known: tuple[Array, Scaled] | None = kept.get(Scaled)
+    if known is None or known[1].data is not data or not np.array_equal(known[0], psi):
+        known = kept[Scaled] = psi.copy(), Scaled(data, psi)
+    return known[1]
+
+
+def _share(
+    problem: Problem, R: Array, beta: Array, psi: Array, across: Across | None = None
+) -> Sums:
+    """Return M, log|H|, the slopes of both in theta and log sigma, rows and log weights.
+
+    Of a part that shares effects with others log|D| of its own.
+    """
     data = _products_in(problem, R, beta)
     size, n_theta, layout = len(R) + 1, problem.n_theta, data.layout
     try:
-        point = LinearPoint(data, psi)
+        scaled = None if across is None else _scaled(problem, R, beta, psi)
+        point = LinearPoint(data, psi, across, scaled)
     except (NotPositiveDefiniteError, np.linalg.LinAlgError):
         none = np.full((size, size), np.nan)
         slopes = np.zeros((n_theta + 1, size, size))
@@ -119,7 +176,8 @@ def _share(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
         for k in range(j + 1):
             slopes[:n_theta, j, k] = layout.template_pullback(psi, [d[:, j, :, k] for d in twice])
             slopes[:n_theta, k, j] = slopes[:n_theta, j, k]
-    return Sums(point.M, point.logdet, slopes, by_size, data.n, data.log_weights)
+    logdet = point.logdet if scaled is None else scaled.eliminated.logdet
+    return Sums(point.M, logdet, slopes, by_size, data.n, data.log_weights)
 
 
 def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
@@ -165,6 +223,8 @@ def same_in_levels(problem: Problem) -> set[str]:
     inner = layout.problem.y - layout.problem.predictors[0].offset
     rounding = EXACT * max(float(inner.max()), -float(inner.min()))
     for factor in layout.structure.factors:
+        if factor.across:  # other rows of its levels are elsewhere
+            continue
         codes = factor.rows.codes
         if _differ(inner[:FIRST_ROWS], codes[:FIRST_ROWS], rounding):
             continue

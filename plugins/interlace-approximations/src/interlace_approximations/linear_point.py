@@ -14,6 +14,7 @@ response less its fit without random effects, so that nothing large cancels.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,12 +24,16 @@ from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.reduced import Reduced
 from interlace_core.contract import Array, IntArray
 from interlace_core.engine import (
+    Blocks,
     ChainSlopes,
     Factor,
     Factorisation,
+    OwnEliminated,
+    eliminate_posterior,
     factorise_posterior,
     sandwich,
     template_times,
+    unpack,
 )
 
 MAX_CONDITION = 1e6
@@ -43,6 +48,79 @@ LEAST_SHARE_LEFT = 1e-2
 """Of the response's sum of squares, below which what effects leave of it is made to more digits."""
 
 
+@dataclass(frozen=True)
+class Across:
+    """What a part of the rows is told of the random effects that all parts share.
+
+    Attributes
+    ----------
+    root : ndarray, shape (m (m + 1) / 2,)
+        The Cholesky factor of what is left of H for them; see `Known`.
+    effects : ndarray, shape (m, p + 1)
+        U of them, one column for each of [Q r].
+    """
+
+    root: Array
+    effects: Array
+
+
+class Scaled:
+    """Cross-products at one psi, before anything is eliminated.
+
+    Attributes
+    ----------
+    data : CrossProducts
+    layout : Layout
+    T : list of ndarray, shape (c, c), one per factor
+    log_sigma, tau : float
+    """
+
+    def __init__(self, data: CrossProducts, psi: Array) -> None:
+        self.data = data
+        self.log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
+        self.tau = np.exp(-2.0 * self.log_sigma)
+        self.layout = data.layout.at(psi)
+        self.T = self.layout.templates(psi)
+
+    def pulled(self) -> list[Array]:
+        """Return tau T' Z'w [Q r], shape (c, p + 1, L), one per factor."""
+        factors = self.layout.structure.factors
+        return [
+            factor.gather(self.tau * _templated(T.T, Zs))
+            for factor, T, Zs in zip(factors, self.T, self.data.Zs, strict=True)
+        ]
+
+    def factorise(self) -> Factorisation:
+        """Return the factorised H."""
+        return factorise_posterior(self.layout.plan, self.layout.structure, self._curvature())
+
+    @cached_property
+    def eliminated(self) -> OwnEliminated:
+        """H with a part's own effects eliminated, where others are of all parts."""
+        return eliminate_posterior(self.layout.plan, self.layout.structure, self._curvature())
+
+    def complement(self) -> Array:
+        """Return what the part's own effects leave of H, packed; it is not kept."""
+        found, self.eliminated.complement = self.eliminated.complement, None
+        if found is None:
+            del self.eliminated
+            return self.complement()
+        return found
+
+    def _curvature(self) -> Blocks:
+        return {
+            (i, j): sandwich(self.T[i], self.tau * block, self.T[j])
+            for (i, j), block in self.data.A.items()
+        }
+
+
+def columns_of(pulled: list[Array]) -> list[list[Array]]:
+    """Return arrays of shape (c, p + 1, L) as one list of arrays (c, L) for each column."""
+    return [
+        [np.ascontiguousarray(part[:, j]) for part in pulled] for j in range(pulled[0].shape[1])
+    ]
+
+
 class LinearPoint(Reduced):
     """A linear mixed model at one psi = (theta, beta, log sigma); beta is not looked at.
 
@@ -52,35 +130,44 @@ class LinearPoint(Reduced):
     2. Solve for u of each column of [Q r]: `U = H^-1 tau T' Z'w [Q r]`.
     3. `M = [Q r]'V^-1 [Q r]` is what that leaves; its factor gives beta, its last entry the
        residual sum of squares.
+
+    Of a part of the rows that is told of the effects which all parts share, M and the derivatives
+    are its share of those of all rows.
     """
 
-    def __init__(self, data: CrossProducts, psi: Array) -> None:
-        self.data = data
-        log_sigma = float(psi[-1]) if data.estimates_sigma else 0.0
-        self.tau = np.exp(-2.0 * log_sigma)
+    def __init__(
+        self,
+        data: CrossProducts,
+        psi: Array,
+        across: Across | None = None,
+        scaled: Scaled | None = None,
+    ) -> None:
+        scaled = Scaled(data, psi) if scaled is None else scaled
+        self.data, self.tau, self.layout, self.T = data, scaled.tau, scaled.layout, scaled.T
         self._moments: dict[int, tuple[Array, Array]] = {}
-        self.layout = data.layout.at(psi)
-        self.T = self.layout.templates(psi)
-        # 1. H
-        self.factorisation = self._factorise()
-        # 2. U
-        pulled = [
-            factor.gather(self.tau * _templated(T.T, Zs))
-            for factor, T, Zs in zip(self._factors, self.T, data.Zs, strict=True)
-        ]
-        solved = [
-            self.factorisation.solve([np.ascontiguousarray(part[:, j]) for part in pulled])
-            for j in range(data.SS.shape[0])
-        ]
+        pulled = scaled.pulled()
+        # 1. H, and 2. U
+        if across is None:
+            self.factorisation = scaled.factorise()
+            solved = [self.factorisation.solve(column) for column in columns_of(pulled)]
+        else:
+            eliminated = scaled.eliminated
+            self.factorisation = eliminated.completed(unpack(across.root))
+            solved = [
+                eliminated.solve(column, u)
+                for column, u in zip(columns_of(pulled), across.effects.T, strict=True)
+            ]
         self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
         # 3. M
         M = self.tau * data.SS
         for part, u in zip(pulled, self.U, strict=True):
             M = M - sum(a @ b.T for a, b in zip(part, u, strict=True))
-        if M.size and M[-1, -1] < LEAST_SHARE_LEFT * self.tau * data.SS[-1, -1]:
+        if across is None and M.size and M[-1, -1] < LEAST_SHARE_LEFT * self.tau * data.SS[-1, -1]:
             M = M - self._undone()
         logdet = self.factorisation.logdet
-        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights)
+        log_sigma = scaled.log_sigma
+        whole = float(self.tau * data.SS[-1, -1])
+        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights, whole)
 
     def _undone(self) -> Array:
         """Return U'(p - H U) of the columns, p what they were solved from: 0 but for rounding.
@@ -97,13 +184,6 @@ class LinearPoint(Reduced):
     @property
     def _factors(self) -> tuple[Factor, ...]:
         return self.layout.structure.factors
-
-    def _factorise(self) -> Factorisation:
-        H = {
-            (i, j): sandwich(self.T[i], self.tau * block, self.T[j])
-            for (i, j), block in self.data.A.items()
-        }
-        return factorise_posterior(self.layout.plan, self.layout.structure, H)
 
     @property
     def mode(self) -> Array:
@@ -140,7 +220,7 @@ class LinearPoint(Reduced):
         factor, T = self._factors[i], self.T[i]
         u = np.einsum("ajl,jm->aml", self.U[i], columns)
         v = factor.spread(u).reshape(len(T), -1)
-        if factor.independent and _condition(T) < MAX_CONDITION:
+        if factor.independent and not factor.across and _condition(T) < MAX_CONDITION:
             r = np.linalg.solve(T.T, u.reshape(len(T), -1))
         else:
             r = np.einsum("ajl,jm->aml", self._left_over(i), columns).reshape(len(T), -1)
@@ -224,7 +304,7 @@ class LinearPoint(Reduced):
         if i not in self._moments:
             T, U = self.T[i], self.U[i]
             uu = _outer_sums(U, U)
-            if _condition(T) < MAX_CONDITION:
+            if not self._factors[i].across and _condition(T) < MAX_CONDITION:
                 inverse = np.asarray(np.linalg.inv(T), dtype=np.float64)
                 ru = np.tensordot(inverse, uu, axes=(0, 0))
             else:
@@ -254,9 +334,11 @@ class LinearPoint(Reduced):
 
     @property
     def lengths(self) -> Array:
-        """Products of u over all factors and levels, shape (p + 1, p + 1)."""
+        """Products of u over all factors and levels of these rows alone, shape (p + 1, p + 1)."""
         total = np.zeros(self.data.SS.shape)
-        for U in self.U:
+        for factor, U in zip(self._factors, self.U, strict=True):
+            if factor.across:
+                continue
             total += np.einsum("ajl,akl->jk", U, U, optimize=True)
         return total
 

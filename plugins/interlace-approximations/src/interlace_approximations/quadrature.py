@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_approximations.groups import Block, blocks_of_groups
-from interlace_approximations.laplace import (
+from interlace_approximations.laplace_slopes import (
     effective_score,
     fixed_gradient,
     predictor_pullback,

@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_approximations.across_parts import AcrossParts
 from interlace_approximations.further import further_of
 from interlace_approximations.joint_mode import Joint, JointModeObjective
 from interlace_approximations.joint_parts import RestrictedOverParts
-from interlace_approximations.laplace import Further, Laplace
+from interlace_approximations.laplace import Laplace
+from interlace_approximations.laplace_slopes import Further
 from interlace_core.contract import Approximation, Array, Evaluation, Problem
-from interlace_core.engine import DEFAULT_SETTINGS, Conditional, ModeSettings, layout_of
+from interlace_core.engine import DEFAULT_SETTINGS, Conditional, ModeSettings, has_across, layout_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class RestrictedLaplace(Approximation):
         """Return the criterion with the coefficients of all parts together integrated out."""
         if not problem.predictors[0].X.shape[1]:
             return Laplace(self.mode).over_parts(problem)
+        if has_across(problem):
+            return AcrossParts(problem, self.mode, joint=True, restricted=True)
         return RestrictedOverParts(problem, self.mode)
 
     def objective_from(self, problem: Problem, mode: Array) -> Callable[[Array], Evaluation]:

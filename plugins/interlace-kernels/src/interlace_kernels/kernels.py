@@ -19,6 +19,7 @@ from interlace_core.contract import (
     RowColumns,
     RowKernel,
     RowSums,
+    Slopes,
 )
 from interlace_kernels import linear, objectives, several
 from interlace_kernels import plan as plans
@@ -73,6 +74,13 @@ class CompiledKernels(Kernels):
             return several.SeveralObjective(found, layout, rows, settings, mode)
         return None
 
+    def slopes(
+        self, problem: Any, rows: RowKernel, random: int
+    ) -> Callable[[Array], Slopes | None] | None:
+        """Return the sums of any rows that are compiled."""
+        found = library()
+        return None if found is None else objectives.RowSlopes(found, problem, rows, random)
+
     def plan(self, structure: Any, plan: Any) -> Any | None:
         """Return the plan in C of a structure of several factors."""
         return plans.compiled_plan(library(), structure, plan)
@@ -99,12 +107,13 @@ class CompiledKernels(Kernels):
         B: Array,
         floor: float,
         longest: Array,
+        first: tuple[float, Array] | None = None,
     ) -> CompiledPath | None:
         """Return the path of the compiled search."""
         found = library()
         if found is None:
             return None
-        return searches.search(found, function, rule, origin, B, floor, longest)
+        return searches.search(found, function, rule, origin, B, floor, longest, first)
 
     def search_each(
         self,

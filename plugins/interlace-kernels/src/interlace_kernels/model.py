@@ -23,6 +23,9 @@ SHARE_ROWS = 16_384
 MOST_THREADS = 64
 """Of c/threads.h."""
 
+KEPT_ROWS = 1 << 16
+"""Rows up to which what is made of a problem's designs is kept with it."""
+
 Int, Double, Pointer = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
@@ -98,7 +101,75 @@ class NodesStruct(ctypes.Structure):
     )
 
 
-class Model:
+class RowModel:
+    """The rows of a model as C reads them, without their groups.
+
+    Parameters
+    ----------
+    problem : Problem
+    rows : RowKernel
+    random : int
+        The predictor with random effects, if any.
+    ld : int
+        Most rows of a block, padded.
+    c : int
+        Effects of a level.
+    block_rows : int
+        Rows that whole levels fill before they are evaluated.
+    threads : int
+        That may evaluate rows at once, each with room of its own.
+
+    Attributes
+    ----------
+    struct : ModelStruct
+    """
+
+    def __init__(
+        self,
+        problem: Any,
+        rows: RowKernel,
+        random: int,
+        ld: int,
+        c: int,
+        block_rows: int,
+        threads: int = 1,
+    ) -> None:
+        self._keep: list[Any] = []
+        K = len(problem.predictors)
+        slots = (K + 1) * (K + 2) * (K + 3) // 6
+        struct = self.struct = ModelStruct()
+        self.take(rows, struct)
+        weights = problem.weights
+        struct.weights = None if weights is None else self._at(np.ascontiguousarray(weights))
+        self._weights_at = struct.weights
+        struct.n, struct.K, struct.c, struct.random = problem.n, K, c, random
+        predictors = _predictors_of(problem, random)
+        self._keep.append(predictors)
+        struct.predictors = predictors.at
+        struct.block_rows, struct.ld = block_rows, ld
+        struct.threads = threads = min(threads, MOST_THREADS, problem.n // SHARE_ROWS + 1)
+        struct.rows_at = self._at(np.empty(threads * ld * (K + 1 + slots + c * (c + 3))))
+        struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
+
+    def take(self, rows: RowKernel, struct: ModelStruct) -> None:
+        """Let a struct point to the rows of a response, or of the first of several.
+
+        They are kept instead of the last ones.
+        """
+        columns = np.asfortranarray(rows.columns)
+        data: Any = rows.data
+        numbers = None if data is None else np.frombuffer(data, dtype=np.uint8)
+        self._rows = rows, columns, numbers
+        struct.rows, struct.y, struct.ldy = rows.address, columns.ctypes.data, len(columns)
+        struct.data = None if numbers is None else numbers.ctypes.data
+
+    def _at(self, array: Any) -> int:
+        """Return the address of an array, which is kept as long as the model."""
+        self._keep.append(array)
+        return int(array.ctypes.data)
+
+
+class Model(RowModel):
     """A model as C reads it, with all arrays that its struct points to.
 
     Of several factors, the finest is the one that the struct describes.
@@ -153,41 +224,16 @@ class Model:
         threads: int = 1,
     ) -> None:
         """Set all of the struct but the grouping factor."""
-        problem = layout.problem
-        K, n = len(problem.predictors), problem.n
         (random,) = layout.structure.random_predictors
-        self._keep: list[Any] = []
+        RowModel.__init__(self, layout.problem, rows, random, ld, c, block_rows, threads)
         self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
-        slots = (K + 1) * (K + 2) * (K + 3) // 6
-        struct = self.struct = ModelStruct()
-        self.take(rows, struct)
-        weights = problem.weights
-        struct.weights = None if weights is None else self._at(np.ascontiguousarray(weights))
-        self._weights_at = struct.weights
-        struct.n, struct.K, struct.c, struct.random = n, K, c, random
-        struct.predictors = self._predictors(problem.predictors, random)
+        struct = self.struct
         struct.u = self.u.ctypes.data
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
-        struct.max_halvings, struct.ld = settings.max_halvings, ld
-        struct.block_rows = block_rows
-        struct.threads = threads = min(threads, MOST_THREADS, n // SHARE_ROWS + 1)
-        struct.rows_at = self._at(np.empty(threads * ld * (K + 1 + slots + c * (c + 3))))
-        struct.levels_at = self._at(np.empty(threads * ld * (2 * c * c + 4 * c)))
-        sums = 3 + c * c + problem.n_beta
-        struct.shares_at = self._at(np.empty((n // SHARE_ROWS + 1) * sums))
-        struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
-
-    def take(self, rows: RowKernel, struct: ModelStruct) -> None:
-        """Let a struct point to the rows of a response, or of the first of several.
-
-        They are kept instead of the last ones.
-        """
-        columns = np.asfortranarray(rows.columns)
-        data: Any = rows.data
-        numbers = None if data is None else np.frombuffer(data, dtype=np.uint8)
-        self._rows = rows, columns, numbers
-        struct.rows, struct.y, struct.ldy = rows.address, columns.ctypes.data, len(columns)
-        struct.data = None if numbers is None else numbers.ctypes.data
+        struct.max_halvings = settings.max_halvings
+        struct.levels_at = self._at(np.empty(int(struct.threads) * ld * (2 * c * c + 4 * c)))
+        sums = 3 + c * c + layout.problem.n_beta
+        struct.shares_at = self._at(np.empty((layout.problem.n // SHARE_ROWS + 1) * sums))
 
     def responses(
         self, struct: ModelStruct, mode: Array, count: int, weights: Array | None
@@ -233,23 +279,44 @@ class Model:
         nodes.mean = self._at(np.empty(K * ld))
         return nodes
 
-    def _predictors(self, predictors: tuple[Predictor, ...], random: int) -> int:
-        structs = _predictor_structs(len(predictors))()
+
+class _Predictors:
+    """The predictors of a problem as C reads them, kept for whoever evaluates it next.
+
+    Attributes
+    ----------
+    at : int
+        Address of their structs.
+    """
+
+    def __init__(self, predictors: tuple[Predictor, ...], random: int) -> None:
+        self._keep: list[Any] = []
+        structs = self._structs = _predictor_structs(len(predictors))()
         for k, (struct, predictor) in enumerate(zip(structs, predictors, strict=True)):
             X, offset = np.asfortranarray(predictor.X), predictor.offset
             one = is_constant(offset)
             offset = np.array(offset[:1]) if one else np.ascontiguousarray(offset)
-            struct.X, struct.p = self._at(X), X.shape[1]
-            struct.offset, struct.offset_step = self._at(offset), int(not one)
+            self._keep += [X, offset]
+            struct.X, struct.p = X.ctypes.data, X.shape[1]
+            struct.offset, struct.offset_step = offset.ctypes.data, int(not one)
             struct.constant = int(one and k != random and all(map(is_constant, X.T)))
             struct.active = int(predictor.parameter.fixed is None)
-        self._keep.append(structs)
-        return ctypes.addressof(structs)
+        self.at = ctypes.addressof(structs)
 
-    def _at(self, array: Any) -> int:
-        """Return the address of an array, which is kept as long as the model."""
-        self._keep.append(array)
-        return int(array.ctypes.data)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # addresses mean nothing in another process, which makes its own
+        return type(None), ()
+
+
+def _predictors_of(problem: Any, random: int) -> _Predictors:
+    """Return the predictors of a problem, of few rows made once: others are not held twice."""
+    if problem.n > KEPT_ROWS:
+        return _Predictors(problem.predictors, random)
+    key = _Predictors, random
+    if problem.cache.get(key) is None:
+        problem.cache[key] = _Predictors(problem.predictors, random)
+    found: _Predictors = problem.cache[key]
+    return found
 
 
 @cache

@@ -13,14 +13,26 @@ from interlace_core.contract import (
     CompiledFunction,
     CompiledObjective,
     Evaluation,
+    Information,
     RowKernel,
+    Slopes,
     Status,
 )
 from interlace_kernels.library import Library
-from interlace_kernels.model import BLOCK_ROWS, LARGEST_C, MOST_LEVELS, Double, Int, Model
+from interlace_kernels.model import (
+    BLOCK_ROWS,
+    LARGEST_C,
+    MOST_LEVELS,
+    Double,
+    Int,
+    Model,
+    RowModel,
+    leading_dimension,
+)
 from interlace_kernels.search import ResponsesStruct, mode_function
 
 RESPONSES = tuple(name for name, _ in ResponsesStruct._fields_)
+
 
 MOST_PREDICTORS = 20
 """Of nested.c, which keeps three slots of each by row."""
@@ -132,8 +144,7 @@ class ModeObjective(CompiledObjective):
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
         n_theta, u = self._layout.problem.n_theta, self._model.u
-        np.concatenate([T.ravel() for T in self._layout.templates(psi)], out=self._T)
-        self._beta[:] = psi[n_theta:]
+        self._go_to(psi)
         before = u.copy()
         if self._call(*self._arguments):
             u[:] = before
@@ -145,8 +156,70 @@ class ModeObjective(CompiledObjective):
         value = self._value.value - self.constant
         return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
 
+    def _go_to(self, psi: Array) -> None:
+        """Write templates and coefficients where C reads them."""
+        n_theta, templates = self._layout.problem.n_theta, self._layout.templates(psi)
+        np.concatenate([T.ravel() for T in templates], out=self._T)
+        self._beta[:] = psi[n_theta:]
 
-class LaplaceObjective(ModeObjective):
+
+class LevelObjective(ModeObjective):
+    """One whose struct begins with the model of one grouping factor."""
+
+    def information(self, psi: Array) -> Information | None:
+        """Return the information at psi; None where the mode is not found."""
+        P, u, struct = self._beta.size, self._model.u, self._model.struct
+        self._go_to(psi)
+        before, work = u.copy(), np.empty(P * struct.ld * struct.c)
+        coefficients, effects = np.empty((P, P)), np.empty((struct.c, struct.G))
+        failed = self._library.handle.ik_information(
+            self._arguments[0], *self._arguments[1:3],
+            *(ctypes.c_void_p(each.ctypes.data) for each in (work, coefficients, effects)),
+        )  # fmt: skip
+        if failed:
+            u[:] = before
+            return None
+        return Information(coefficients, [effects])
+
+
+class RowSlopes:
+    """The model without random effects as sums over rows.
+
+    Parameters
+    ----------
+    library : Library
+    problem : Problem
+    rows : RowKernel
+        Of its rows.
+    random : int
+        The predictor with random effects, whose designs are then made once; any other otherwise.
+    """
+
+    def __init__(self, library: Library, problem: Any, rows: RowKernel, random: int) -> None:
+        self._call, P = library.handle.ik_slopes, problem.n_beta
+        ld = leading_dimension(BLOCK_ROWS)
+        self._model = RowModel(problem, rows, random, ld, 1, BLOCK_ROWS)
+        self._constant = 0.0 if problem.constants is None else float(np.sum(problem.constants))
+        self._beta, self._found = np.empty(P), np.empty(P + P * P)
+        self._value, self._pull = Double(), Double()
+        at = self._found.ctypes.data
+        self._arguments = (
+            ctypes.byref(self._model.struct), ctypes.c_void_p(self._beta.ctypes.data),
+            ctypes.byref(self._value), ctypes.c_void_p(at), ctypes.c_void_p(at + 8 * P),
+            ctypes.byref(self._pull),
+        )  # fmt: skip
+
+    def __call__(self, beta: Array) -> Slopes | None:
+        """Return the sums at some coefficients; None where rows have no value."""
+        self._beta[:] = beta
+        if self._call(*self._arguments):
+            return None
+        found, P = self._found.copy(), beta.size
+        value = self._value.value + self._constant
+        return Slopes(value, found[:P], found[P:].reshape(P, P), self._pull.value)
+
+
+class LaplaceObjective(LevelObjective):
     """Laplace's approximation for a layout that `serves`; arguments as for `Model`."""
 
     def __init__(
@@ -168,7 +241,7 @@ class NestedObjective(ModeObjective):
         super().__init__(library, "ik_nested", layout, model, model.tree(layout))
 
 
-class NodesObjective(ModeObjective):
+class NodesObjective(LevelObjective):
     """Integrals by nodes around the mode, for a layout that `serves`.
 
     Parameters

@@ -111,6 +111,7 @@ class StateStruct(ctypes.Structure):
         ("failed", Int),
         ("inner", Int),
         ("path", Pointer),
+        ("first", Pointer),
     )
 
 
@@ -214,6 +215,7 @@ def search(
     B: Array,
     floor: float,
     longest: Array,
+    first: tuple[float, Array] | None = None,
 ) -> CompiledPath | None:
     """Return the path of a search; arguments as for `Kernels.search`."""
     n, m = B.shape
@@ -222,6 +224,9 @@ def search(
     work = np.empty(m * (m + 6) + 2 * n + function.n_profiled)
     state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
     state.path = path.ctypes.data
+    known = None if first is None else np.append(first[0], first[1])
+    if known is not None:
+        state.first = known.ctypes.data
     origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
     ended = library.handle.ik_search(
         ctypes.c_void_p(function.address), ctypes.c_void_p(function.context), Int(n), Int(m),

@@ -13,11 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from interlace_core.engine.elimination.complement import (
-    Complement,
-    FactorisedComplement,
-    index_array,
-)
+from interlace_core.engine.elimination.complement import Complement, index_array
 from interlace_core.engine.elimination.cooccurrence import Partners, find_partners
 from interlace_core.engine.elimination.dense import DenseComplement
 from interlace_core.engine.elimination.sparsity import choose_complement
@@ -79,7 +75,11 @@ class CrossedPattern:
 
     @classmethod
     def of(
-        cls, structure: Structure, factor: int, complement: Complement | None = None
+        cls,
+        structure: Structure,
+        factor: int,
+        complement: Complement | None = None,
+        whole: bool = True,
     ) -> CrossedPattern:
         """Return the pattern for eliminating a factor.
 
@@ -89,6 +89,8 @@ class CrossedPattern:
         factor : int
         complement : Complement, optional
             How to factorise what is left; by default what is predicted to take less time.
+        whole : bool
+            Whether C may be stored densely where it is small.
         """
         later = tuple(range(factor + 1, len(structure.factors)))
         parts = _parts([structure.factors[r].shape for r in later])
@@ -106,7 +108,7 @@ class CrossedPattern:
         if complement is None:
             complement = choose_complement(size, indptr[: L + 1], indices, list(scalar.values()))
         gathers = _gathers(complement, indptr[: L + 1], L)
-        whole = not gathers and c * L * size <= 4 * CHUNK
+        whole = whole and not gathers and c * L * size <= 4 * CHUNK
         flat = np.repeat(np.arange(c * L), np.diff(indptr)) * size + indices if whole else None
         return cls(
             factor, later, parts, (c * L, size), indptr, indices, order,
@@ -141,8 +143,8 @@ class CrossedPattern:
         dense.ravel()[self.flat] = data
         return dense
 
-    def schur(self, H: Blocks, C: Array, Y: Array) -> FactorisedComplement:
-        """Return the factorised E - C' Y, from the entries of C and Y."""
+    def left(self, H: Blocks, C: Array, Y: Array) -> Array:
+        """Return the entries of E - C' Y, as the complement places them."""
         entries = self._product(C, Y)
         np.negative(entries, out=entries)
         for (r, s), places in self.rest.items():
@@ -150,7 +152,7 @@ class CrossedPattern:
                 # the blocks of one factor hold each of their entries twice
                 if r < s or b <= a:
                     entries[places[a, b]] += H[r, s][a, b]
-        return self.complement.factorise(entries)
+        return entries
 
     def selected_inverse(self, D_inverse: Array, Y: Any, inverse: Array) -> Blocks:
         """Return H^-1 on the pattern: its own block, the pairs with later factors, and theirs.

@@ -3,7 +3,7 @@
 1. A factor that nests in every later one is eliminated without fill: what remains has the pattern
    it had (`_Nested`).
 2. The first factor that does not (crossed designs) is eliminated into a Schur complement on all
-   that are left, dense or sparse, whichever is predicted to take less time (`_Crossed`).
+   that are left, dense or sparse, whichever is predicted to take less time (`Crossed`).
 3. Where none are left, the last factor is block-diagonal (`_Leaf`).
 
 Solves, log-determinant and the entries of the inverse on the pattern of Z'WZ follow the same
@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
+from interlace_core.engine.elimination.complement import FactorisedComplement
 from interlace_core.engine.elimination.crossed import CrossedPattern
 from interlace_core.engine.elimination.dense import COSTLY_ROWS
 from interlace_core.engine.elimination.smallblocks import (
@@ -237,7 +238,7 @@ def _factorise(plan: EliminationPlan, depth: int, H: Blocks) -> Factorisation:
     if plan.then is not None:
         return plan.then.factorise(H)
     if plan.crossed is not None:  # 2.
-        return _Crossed(plan.last, plan.crossed, H)
+        return Eliminated(plan.last, plan.crossed, H).completed()
     if plan.last < 0:
         return _Empty()
     large = H[plan.last, plan.last].shape[0] >= LARGE_BLOCK
@@ -370,22 +371,58 @@ class _Nested(Factorisation):
         return self._rest.chain_covariance(r)
 
 
-class _Crossed(Factorisation):
-    """A factor eliminated into a Schur complement on all later ones."""
+class Eliminated:
+    """A factor eliminated into a Schur complement on all later ones, before that is factorised.
+
+    Attributes
+    ----------
+    factor : int
+    pattern : CrossedPattern
+    inverse : ndarray, shape (c, c, L)
+        D^-1.
+    logdet : float
+        log|D|.
+    Y : sparse or dense matrix
+        D^-1 C.
+    left : ndarray
+        Entries of the complement.
+    """
 
     def __init__(self, factor: int, pattern: CrossedPattern, H: Blocks) -> None:
-        self._factor, self._pattern = factor, pattern
-        self._inverse, logdet = invert(H[factor, factor])
+        self.factor, self.pattern = factor, pattern
+        self.inverse, self.logdet = invert(H[factor, factor])
         Y = {
-            r: multiply(self._inverse[:, :, first], H[factor, r])
+            r: multiply(self.inverse[:, :, first], H[factor, r])
             for r, first in zip(pattern.later, pattern.first_levels, strict=True)
         }
         data = pattern.data(Y)
-        self._Y = pattern.matrix(data)
-        self._rest = pattern.schur(H, pattern.data({r: H[factor, r] for r in pattern.later}), data)
-        self.logdet = logdet + self._rest.logdet
+        self.Y = pattern.matrix(data)
+        self.left = pattern.left(H, pattern.data({r: H[factor, r] for r in pattern.later}), data)
+
+    def completed(self, rest: FactorisedComplement | None = None) -> Crossed:
+        """Return the factorisation, with the complement's own or another in its place.
+
+        The complement's entries may be overwritten.
+        """
+        return Crossed(self, self.pattern.complement.factorise(self.left) if rest is None else rest)
+
+
+class Crossed(Factorisation):
+    """A factor eliminated into a factorised complement on all later ones.
+
+    Parameters
+    ----------
+    eliminated : Eliminated
+    rest : FactorisedComplement
+    """
+
+    def __init__(self, eliminated: Eliminated, rest: FactorisedComplement) -> None:
+        self._factor, self._pattern = eliminated.factor, eliminated.pattern
+        self._inverse, self._Y, self._rest = eliminated.inverse, eliminated.Y, rest
+        self.logdet = eliminated.logdet + rest.logdet
 
     def solve(self, parts: list[Array]) -> list[Array]:
+        """Return H^-1 x."""
         pattern, i = self._pattern, self._factor
         mine = parts[i]
         rest = np.concatenate([parts[r].ravel() for r in pattern.later])
@@ -398,9 +435,11 @@ class _Crossed(Factorisation):
         return out
 
     def selected_inverse(self) -> Blocks:
+        """Return the entries of H^-1 on the pattern of Z'WZ."""
         return self._pattern.selected_inverse(self._inverse, self._Y, self._rest.inverse())
 
     def traces(self, D: list[Array]) -> Traces | None:
+        """Return traces of H^-1 and of its products, where the complement is dense."""
         pattern = self._pattern
         if self._factor or not pattern.is_dense:
             return None

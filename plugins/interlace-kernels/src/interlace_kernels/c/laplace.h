@@ -44,4 +44,14 @@ typedef struct {
 IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *beta, double *value,
                              double *dT, double *dbeta, int64_t *iterations);
 
+/* The model without random effects: log-likelihood, gradient, information (P x P) and the largest
+ * squared slope of a row in the first predictor, relative to its curvature. No levels are needed. */
+IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value,
+                              double *gradient, double *information, double *pull);
+
+/* At the mode, X'WX - X'WZT H^-1 T'Z'WX over all coefficients and the diagonal of Z'WZ, c x G by
+ * effect. `work` has P x ld x c numbers. */
+IK_EXPORT int32_t ik_information(const ik_model *m, const double *T, const double *beta,
+                                 double *work, double *information, double *effects);
+
 #endif

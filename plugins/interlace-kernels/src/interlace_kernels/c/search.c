@@ -21,6 +21,17 @@ typedef struct {
     double *psi, *gradient, *profiled;
 } target;
 
+/* The gradient in z, from that in psi. */
+static void in_z(const target *t, const double *gradient, double *g)
+{
+    int64_t i, j;
+    for (j = 0; j < t->m; j++)
+        g[j] = 0.0;
+    for (i = 0; i < t->n_psi; i++)
+        for (j = 0; j < t->m; j++)
+            g[j] += t->B[i * t->m + j] * gradient[i];
+}
+
 /* Evaluate at z; the gradient in z. Returns whether there is a value. */
 static int at(const target *t, const double *z, double *value, double *g)
 {
@@ -38,11 +49,7 @@ static int at(const target *t, const double *z, double *value, double *g)
         return 0;
     }
     s->inner += inner;
-    for (j = 0; j < t->m; j++)
-        g[j] = 0.0;
-    for (i = 0; i < t->n_psi; i++)
-        for (j = 0; j < t->m; j++)
-            g[j] += t->B[i * t->m + j] * t->gradient[i];
+    in_z(t, t->gradient, g);
     for (j = 0; j < t->m; j++)
         slope = fmax(slope, fabs(g[j]));
     s->path[2 * (s->evaluations - s->failed - 1)] = *value;
@@ -121,7 +128,12 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
     const target t = {f, context, n_psi, m, origin, B, state, psi, psi + n_psi, psi + 2 * n_psi};
     int64_t i, j, doublings;
     state->evaluations = state->failed = state->inner = 0;
-    if (!at(&t, z, &value, g) || value < state->floor)
+    if (state->first) {
+        value = state->first[0];
+        in_z(&t, state->first + 1, g);
+    } else if (!at(&t, z, &value, g))
+        return DECLINED;
+    if (value < state->floor)
         return DECLINED;
     for (i = 0; i < m; i++)
         for (j = 0; j < m; j++)

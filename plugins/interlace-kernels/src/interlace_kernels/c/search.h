@@ -77,6 +77,7 @@ typedef struct {
     int64_t most;        /* evaluations */
     int64_t evaluations, failed, inner;
     double *path; /* most x 2: value and largest entry of the gradient of each that succeeded */
+    const double *first; /* value and gradient in psi at the first point; NULL if not known */
 } ik_search_state;
 
 /* Minimise over z, with psi = origin + B z, B n_psi x m by row. Begins at z, and leaves there the
