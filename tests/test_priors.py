@@ -44,6 +44,7 @@ DENSITIES = [
     (cauchy(-1, 0.5), stats.cauchy(-1, 0.5), [-4.0, 0.0, 200.0]),
     (exponential(3), stats.expon(scale=1 / 3), [0.0, 0.1, 4.0]),
     (gamma(2.5, 0.2), stats.gamma(2.5, scale=5.0), [0.01, 1.0, 40.0]),
+    (gamma(150, 30), stats.gamma(150, scale=1 / 30), [0.1, 4.0, 5.0, 40.0]),
     (half_normal(2), stats.halfnorm(scale=2), [0.0, 0.1, 4.0]),
     (half_t(5, 2), None, [0.0, 0.1, 4.0]),
     (half_cauchy(2), stats.halfcauchy(scale=2), [0.0, 0.1, 4.0]),
@@ -70,6 +71,17 @@ def test_lkj_of_one_correlation_has_its_second_derivative():
         slopes = [lkj(3.5).log_density(value + s)[1] for s in (1e-6, -1e-6)]
         second = (slopes[0] - slopes[1]) / 2e-6
         assert lkj(3.5).second(value) == pytest.approx(second, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [1e6, 1e10, 1e14])
+def test_a_gamma_of_large_shape_is_normal_about_its_mode(shape):
+    prior = gamma(shape, shape / 0.3)
+    sd = 0.3 / np.sqrt(shape)
+    mode = 0.3 * (1.0 - 1.0 / shape)
+    top = prior.log_density(mode)[0]
+    assert top == pytest.approx(stats.norm(mode, sd).logpdf(mode), abs=1e-5)
+    for z in (-1.0, 0.5):
+        assert prior.log_density(mode + z * sd)[0] - top == pytest.approx(-0.5 * z * z, abs=2e-3)
 
 
 @pytest.mark.parametrize("df", [1e6, 1e10, 1e300])

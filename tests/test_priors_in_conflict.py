@@ -136,3 +136,23 @@ def test_a_gamma_of_large_shape_holds_a_standard_deviation(data):
     assert narrow.llf == pytest.approx(held.llf, abs=0.02)
     sd = np.sqrt(narrow.variance_components["g"].loc["v", "v"])
     assert sd == pytest.approx(0.3, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def separated(data):
+    d = data.assign(rare=((data["g"] % 4 == 0) & (data["v"] > 0.5)).astype(int))
+    return d.assign(yes=np.where(d["rare"] == 1, 1, (d["z"] > 0.5).astype(int)))
+
+
+@pytest.mark.parametrize(
+    "prior", [normal(0, 2.5), cauchy(0, 2.5), normal(0, 50), normal(30, 1e-6)], ids=str
+)
+def test_a_prior_that_holds_a_separated_coefficient_leaves_nothing_to_say(prior, separated):
+    fit = interlace.glmer("yes ~ rare + w + (1 | g)", separated, "binomial", priors={"rare": prior})
+    assert fit.notes == ()
+
+
+@pytest.mark.parametrize("prior", [normal(0, 1e8), cauchy(0, 1e8)], ids=str)
+def test_a_prior_too_wide_to_hold_a_separated_coefficient_does_not_hide_it(prior, separated):
+    with pytest.warns(interlace.errors.ConvergenceWarning, match="'rare' separates the response"):
+        interlace.glmer("yes ~ rare + w + (1 | g)", separated, "binomial", priors={"rare": prior})

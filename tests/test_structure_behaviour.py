@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 import interlace
+from interlace.inference.power import _assumed_theta
 from interlace_core.messages.errors import (
     ConvergenceWarning,
     DataError,
     DataWarning,
     FormulaError,
+    OptionError,
     OutOfMemoryError,
 )
 from interlace_core.registry.registry import default_registry
@@ -282,3 +284,31 @@ def test_times_far_apart_in_their_units_are_no_singular_covariance():
     assert seconds.llf == pytest.approx(weeks.llf, abs=1e-9)
     assert weeks.status.startswith("optimum")
     assert seconds.status.startswith("optimum")
+
+
+@pytest.mark.parametrize(("kind", "second"), [("ar1", "rho"), ("ou", "range")])
+def test_power_takes_the_numbers_of_a_structure(kind, second):
+    data = pd.DataFrame({"t": np.tile(np.arange(6), 15), "g": np.repeat(np.arange(15), 6)})
+    data["g"], data["y"] = data["g"].astype(str), np.arange(90) % 4
+    formula = f"y ~ t + {kind}(0 + t | g)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = interlace.glmer(formula, data, "poisson")
+    (term,) = fit.training.problem.terms
+    theta = _assumed_theta(term, {"sd": 0.7, second: 0.9})
+    assert term.covariance.natural(theta) == pytest.approx([0.7, 0.9])
+
+    def power(**numbers):
+        return interlace.power(
+            formula, data, "poisson", fixed={"Intercept": 1.0}, sd={"g": numbers}, test="t", n=3,
+            seed=3,
+        )  # fmt: skip
+
+    assert not power(**{"sd": 0.7, second: 0.9}).failures
+    for wrong, message in (
+        ({"sd": 0.6}, f"there is none for {second}"),
+        ({"sd": 0.6, second: -1.2}, f"expected a {second}"),
+        ({"sd": 0.6, "shape": 1.0}, f"It has 'sd', '{second}'"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            power(**wrong)

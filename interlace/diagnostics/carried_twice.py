@@ -33,7 +33,7 @@ def refuse_carried_twice(problem: Problem, who: str) -> None:
     movers = [each for each, s in zip(further, change, strict=True) if s != 0.0]
     names = listed([each.parameter.name for each in movers])
     rows = problem.informative
-    if any(_lacks_constant(each, rows) for each in movers):
+    if movers and all(_lacks_constant(each, rows) for each in movers):
         raise OptionError(
             f"{who}: expected a constant in the formula of {names} (nominal), without which they "
             "are equal where its columns are 0. Leave out the 0 or -1."
@@ -48,8 +48,13 @@ def refuse_carried_twice(problem: Problem, who: str) -> None:
 
 
 def _lacks_constant(predictor: Predictor, rows: BoolArray) -> bool:
-    """Return whether no combination of the columns is 1 in all rows, as far as rows are here."""
+    """Return whether no combination of the columns is 1 in all rows, as far as rows are here.
+
+    What is held of them is in the offset.
+    """
     if INTERCEPT in predictor.names or predictor.parameter.fixed is not None or not rows.size:
+        return False
+    if np.any(predictor.offset):
         return False
     own = predictor.X[rows]
     both = np.column_stack([own, np.ones(len(own))])

@@ -30,6 +30,7 @@ from interlace.diagnostics.marginal import (
     dependence,
     log_sd,
 )
+from interlace_core.calculus.dense import solution
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Unstructured
@@ -201,7 +202,18 @@ def _resolved(term: RandomTerm) -> bool:
     Z = np.asarray(term.Z[rows])
     Z = Z / np.maximum(np.max(np.abs(Z), axis=0), 1e-300)
     codes = term.codes[rows]
-    return any(np.linalg.matrix_rank(Z[codes == g]) == c for g in range(GROUPS_TRIED))
+    return any(_spans(Z[codes == g]) for g in range(GROUPS_TRIED))
+
+
+def _spans(Z: Array) -> bool:
+    """Return whether columns, none larger than 1, are independent: by their products if clearly."""
+    if len(Z) < Z.shape[1]:
+        return False
+    gram = Z.T @ Z
+    size = np.sqrt(np.diagonal(gram))
+    if np.all(size > 0.0) and solution(gram / size / size[:, None], size) is not None:
+        return True
+    return bool(np.linalg.matrix_rank(Z) == Z.shape[1])
 
 
 def _also_fixed(problem: Problem, terms: Sequence[RandomTerm]) -> list[RandomTerm]:

@@ -19,6 +19,9 @@ from interlace.entrances import entrance
 from interlace_core.messages.checks import is_real, shown
 from interlace_core.messages.errors import OptionError
 
+LARGE_SHAPE = 100.0
+"""Of a gamma density, from which it is written about its mean."""
+
 Support = Literal["real", "positive", "correlation"]
 
 ON = {
@@ -134,7 +137,14 @@ class Gamma(Prior):
             return constant - self.rate * value, -self.rate
         if value <= 0.0:
             return -inf, inf
-        return constant + power * log(value) - self.rate * value, power / value - self.rate
+        slope = power / value - self.rate
+        if self.shape < LARGE_SHAPE:
+            return constant + power * log(value) - self.rate * value, slope
+        # about the mean, and the constant by Stirling's series: nothing large cancels
+        s, t = self.shape, self.rate * value / self.shape - 1.0
+        constant = 0.5 * log(s / (2.0 * pi)) - 1.0 / (12.0 * s) + 1.0 / (360.0 * s**3)
+        away = s * float(np.log1p(t) - t) if t > -1.0 else -inf
+        return constant + away - log(value), slope
 
     def second(self, value: float) -> float:
         """Return it; -inf at 0 if shape > 1."""

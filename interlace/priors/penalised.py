@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace.inference.quantities import Coordinate
 from interlace.priors.densities import Prior
 from interlace.priors.rivals import other_modes
 from interlace.priors.targets import OfQuantity, Part, flattened, parts_of
@@ -143,6 +144,10 @@ class Penalised(Approximation):
         """Return the entries of psi that have a prior, which keeps them finite."""
         return self._found(problem)[1]
 
+    def parts(self, problem: Problem) -> tuple[Part, ...]:
+        """Return each prior where it belongs."""
+        return self._found(problem)[0]
+
     def _penalty(self, problem: Problem) -> _Penalty:
         return _Penalty(self._found(problem)[0], problem)
 
@@ -257,9 +262,40 @@ def without_priors(approximation: Approximation, problem: Problem) -> Approximat
     return approximation.inside(problem) if isinstance(approximation, Penalised) else approximation
 
 
-def held_by_priors(approximation: Approximation, problem: Problem) -> frozenset[int]:
-    """Return the entries of psi that priors keep finite whatever the data are."""
-    return approximation.held(problem) if isinstance(approximation, Penalised) else frozenset()
+LEAST_PULL, LEAST_PART = 1e-3, 0.1
+"""Slope of a prior per standard error, and its part of the curvature, from which it is that which
+keeps an estimate where the data would let it go. One with a scale of 1e8 does not."""
+
+
+def held_by_priors(
+    approximation: Approximation, problem: Problem, psi: Array, errors: Array
+) -> frozenset[int]:
+    """Return the coefficients that priors keep finite whatever the data are, as entries of psi.
+
+    Parameters
+    ----------
+    approximation, problem
+        As fitted.
+    psi, errors : ndarray, shape (n_psi,)
+        The mode, and the standard errors there.
+    """
+    if not isinstance(approximation, Penalised):
+        return frozenset()
+    return frozenset(
+        part.quantity.index
+        for part in approximation.parts(problem)
+        if isinstance(part, OfQuantity)
+        and isinstance(part.quantity, Coordinate)
+        and _holds(part, psi, float(errors[part.quantity.index]))
+    )
+
+
+def _holds(part: OfQuantity, psi: Array, error: float) -> bool:
+    if not np.isfinite(error):
+        return True
+    size, slope = part.curvature(psi)
+    pull, own = part.penalty(psi)[1], float(np.sum(np.square(slope)))
+    return bool(np.max(np.abs(pull)) * error >= LEAST_PULL) or size * own * error**2 >= LEAST_PART
 
 
 def settings_of_approximation(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.dense import cholesky
 from interlace_core.contract.incidence import Covariates, Incidence, numbers_used, sums_of_squares
 from interlace_core.engine.gram import Triangle
 from interlace_core.records import Array, BoolArray, IntArray
@@ -260,7 +261,7 @@ def _mixed(gram: Array, order: IntArray, more: int) -> BoolArray:
     correlation = (gram / unit / unit[:, None])[every][:, every]
     np.fill_diagonal(correlation, 1.0)
     try:
-        shares = np.diagonal(np.linalg.cholesky(correlation))
+        shares = np.diagonal(cholesky(correlation))
     except np.linalg.LinAlgError:
         shares = _shares(correlation)
     found = np.zeros(order.size, dtype=bool)

@@ -90,9 +90,12 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
     Densities that are log-concave jointly have one optimum but for the variances, and one variance
     alone seldom has two; a zero part, a formula of the dispersion, or correlations have them.
     """
-    if not fit.verdict.converged or not fit.verdict.boundary:
-        return False
-    if problem.n >= FEW_ROWS * fit.psi.size:
+    return fit.verdict.converged and bool(fit.verdict.boundary) and may_be_crowded(problem)
+
+
+def may_be_crowded(problem: Problem) -> bool:
+    """Return whether a model has several optima at its boundaries, as likely as not."""
+    if problem.n >= FEW_ROWS * problem.n_psi:
         return False
     further = problem.predictors[1:]
     intricate = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.calculus.dense import eigh
 from interlace_core.contract.approximation import Shortcuts
 from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
 from interlace_core.contract.parts import Sums, total
@@ -433,7 +434,7 @@ def _inverse_root(information: Array) -> Array:
     """
     own = np.abs(np.diagonal(information))
     size = np.sqrt(np.where(own > 0, own, 1.0))
-    values, vectors = np.linalg.eigh(information / size / size[:, None])
+    values, vectors = eigh(information / size / size[:, None])
     floor = REL_FLOOR * float(np.abs(values).max())
     # the start can lie where the likelihood is not concave: its curvature is still a scale
     return np.asarray(vectors / np.sqrt(np.maximum(np.abs(values), floor)) / size[:, None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from math import isfinite
 from operator import add
 
 import numpy as np
@@ -225,7 +226,7 @@ def _without_effects(problem: Problem) -> Iterator[Problem]:
 
 def on_own_scale(link: Link) -> bool:
     """Return whether a link leads from a bounded scale to the whole line: log, logit."""
-    return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
+    return any(map(isfinite, link.domain)) and not any(map(isfinite, link.eta_domain))
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,12 @@ class Scaled:
 
 
 def columns_of(pulled: list[Array]) -> list[list[Array]]:
-    """Return arrays of shape (c, p + 1, L) as one list of arrays (c, L) for each column."""
+    """Return arrays of shape (c, p + 1, L) as one list of arrays (c, L) for each column.
+
+    None where there are no random effects.
+    """
+    if not pulled:
+        return []
     return [
         [np.ascontiguousarray(part[:, j]) for part in pulled] for j in range(pulled[0].shape[1])
     ]
