@@ -14,9 +14,10 @@ from interlace.data.starting import named_start
 from interlace.parts.opening import asked_of, in_pieces, opened
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.family import Family
+from interlace_core.contract.incidence import entries
 from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.optimizer import Optimizer
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.fit import fit_problem
 from interlace_core.fitting.fitted import Fit
@@ -180,11 +181,15 @@ def _require_maps(problem: Problem, who: str) -> None:
     require_memory(8.0 * 4.0 * P**2, who, f"a model of {P} parameters")
 
 
+def _is_chain(term: RandomTerm) -> bool:
+    return term.covariance.chain(term.covariance.start()) is not None
+
+
 def _require_memory(problem: Problem, who: str) -> None:
     """Refuse a model whose fit would not fit into memory, by a lower bound of what it holds.
 
     Designs twice (as given and in standard units), a dozen numbers for each row and predictor, and
-    what is held of the matrix of random effects.
+    what is held of the matrix of random effects and of their covariance.
 
     Raises
     ------
@@ -192,9 +197,14 @@ def _require_memory(problem: Problem, who: str) -> None:
         Saying how much is needed, and how much there is.
     """
     columns = sum(each.X.shape[1] for each in problem.predictors)
-    columns += sum(term.Z.shape[1] for term in problem.terms)
+    # of times and places each row has the column that it is in, and its number there
+    columns += sum(len(entries(term.Z)) for term in problem.terms)
     rows = problem.n * (2.0 * columns + 12.0 * len(problem.predictors))
-    effects = layout_of(problem, rows="any").plan.held() if problem.terms else 0.0
+    effects = 0.0
+    if problem.terms:
+        effects = layout_of(problem, chains=True, rows="any").plan.held()
+    # a template, the slope in it and the information, where there are matrices
+    effects += sum(3.0 * term.Z.shape[1] ** 2 for term in problem.terms if not _is_chain(term))
     what = f"a model of {problem.n} rows and {columns} columns"
     if problem.terms:
         levels = " and ".join(f"{len(each.levels)} of {each.group}" for each in problem.terms)

@@ -288,6 +288,8 @@ def power(
     sd : mapping
         Assumed standard deviations of the random effects by grouping factor: a number for all
         its columns, or a mapping from column to number. Effects are simulated uncorrelated.
+        Of a structure of levels, times or places all its numbers by their names,
+        `{"g": {"sd": 0.6, "rho": 0.5}}`, with the correlations that they say.
     test : str or list of str
         Coefficients tested against 0, jointly if several.
     parameters : mapping from str to float, optional

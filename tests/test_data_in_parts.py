@@ -93,6 +93,10 @@ CALLS = {
         "s / m ~ x + (0 + x | g)",
         {"family": "binomial", "weights": "m", "priors": "weak"},
     ),
+    "effects shared by mean and dispersion": (
+        "r ~ x + (1 + center(x) | p | g)",
+        {"family": "gaussian", "dispformula": "~ 1 + (1 | p | g)"},
+    ),
     "hurdle": ("z ~ x + (1 | g)", {"family": "hurdle_negativebinomial"}),
     "overdispersed trials": ("s / m ~ x + (1 | g)", {"family": "betabinomial", "weights": "m"}),
     "equal correlations": ("k ~ x + cs(0 + f | g)", {"family": "poisson"}),
@@ -126,6 +130,11 @@ def test_linear_and_ordinal_models(folder, frame):
     one, other = interlace.fit(formula, parts(folder)), interlace.fit(formula, frame)
     same(one, other)
     assert np.allclose(one.tidy()["df"], other.tidy()["df"], rtol=1e-4, equal_nan=True)
+    priors = {"x": interlace.normal(0, 0.1), "sd": interlace.half_t(3, 0.5)}
+    for options in ({"method": "ML", "priors": priors}, {"priors": "weak"}):
+        formula = "r ~ x + f + (1 + x | g)"
+        one = interlace.fit(formula, parts(folder), **options)
+        same(one, interlace.fit(formula, frame, **options))
     for response in ("c", "level"):
         formula = f"{response} ~ x + (1 | g)"
         one, other = interlace.clmm(formula, parts(folder)), interlace.clmm(formula, frame)
@@ -259,8 +268,9 @@ def test_profiles_and_robust_covariances_are_those_of_all_rows(model, folder, fr
     with pytest.raises(OptionError, match="cluster must be a grouping factor"):
         model.vcov_robust(cluster=frame["f"])
     linear = interlace.fit("r ~ x + (1 | g)", parts(folder), method="ML")
-    with pytest.raises(UnsupportedModelError, match="takes all rows at once"):
-        linear.confint(method="profile")
+    whole = interlace.fit("r ~ x + (1 | g)", frame, method="ML")
+    found, wanted = (each.confint(method="profile")[numbers] for each in (linear, whole))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_draws_and_the_parametric_bootstrap_are_made_by_the_parts(model, folder, frame):
@@ -482,7 +492,7 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         ("yes ~ f + (1 | g)", "binomial", {}),
         ("s / m ~ cat + (1 | g)", "binomial", {"weights": "m"}),
         ("k ~ f + (1 | t)", "poisson", {}),
-        ("k ~ m + cat + (1 + m | g)", "poisson", {"priors": "weak"}),
+        ("k ~ m + f + (1 + m | g)", "poisson", {"priors": "weak"}),
     ):
         model = interlace.glmer(formula, source, family, **options)
         whole = interlace.glmer(formula, d, family, **options)
@@ -494,6 +504,22 @@ def test_few_distinct_rows_are_counted_where_the_data_are(kind, data, tmp_path):
         np.testing.assert_allclose(model.predict(new), whole.predict(new), rtol=1e-6)
     with pytest.raises(NotAvailableError):
         model.simulate(3)
+
+
+def test_categories_of_a_lazy_frame_are_text_whose_order_is_no_accident():
+    pl = pytest.importorskip("polars")
+    pa = pytest.importorskip("pyarrow")
+    from interlace.parts.sources import open_source
+
+    words = pl.Series("cat", ["much", "little"] * 50, dtype=pl.Categorical)
+    levels = pl.Enum(["much", "little"])
+    lazy = pl.DataFrame({"cat": words, "level": words.cast(pl.String).cast(levels)}).lazy()
+    source = open_source(interlace.in_parts(lazy, rows=40))
+    names = ["cat", "level"]
+    tables = [source.distinct(names, 9), next(iter(source.batches(names)))]
+    for each in tables:
+        assert not pa.types.is_dictionary(each.schema.field("cat").type)
+        assert pa.types.is_dictionary(each.schema.field("level").type)
 
 
 def test_many_distinct_rows_are_not(folder):

@@ -14,7 +14,7 @@ from scipy.stats import poisson
 
 import interlace
 from interlace_core.fitting import exact as exact_responses
-from interlace_core.messages.errors import UnsupportedModelError
+from interlace_core.messages.errors import ExactResponseError, UnsupportedModelError
 from interlace_families.gamma import GammaFamily
 from interlace_families.gaussian import GaussianFamily
 from interlace_families.inverse_gaussian import InverseGaussianFamily
@@ -198,3 +198,15 @@ def test_a_boundary_asks_few_of_many_rows(monkeypatch):
     d["y"] -= d.groupby("g")["y"].transform("mean")
     assert interlace.fit("y ~ x + (1 | g)", d).fit.verdict.boundary
     assert asked and max(asked) < 5000
+
+
+@pytest.mark.parametrize("family", ["hurdle_gamma", "hurdle_lognormal", "oneinflated_beta"])
+@pytest.mark.parametrize("share", [0.01, 0.3])
+def test_values_beside_zeros_that_are_all_predicted_exactly_are_refused(family, share):
+    """Rows of the part for zeros, or ones, tell nothing of the mean of the others."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=200), "g": np.repeat(np.arange(20), 10).astype(str)})
+    part = 1.0 if family == "oneinflated_beta" else 0.0
+    data["y"] = np.where(np.arange(200) < 200 * share, 0.4, part)
+    with pytest.raises(ExactResponseError):
+        interlace.glmer("y ~ x + (1 | g)", data, family)

@@ -39,7 +39,8 @@ def dense(problem, psi, restricted):
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         T = term.covariance.template(psi[place])
         same = term.codes[:, None] == term.codes[None, :]
-        V = V + same * (term.Z @ T @ T.T @ term.Z.T)
+        Z = np.asarray(term.Z)
+        V = V + same * (Z @ T @ T.T @ Z.T)
     X, y = problem.predictors[0].X, problem.y - problem.predictors[0].offset
     W = np.linalg.inv(V)
     M = X.T @ W @ X

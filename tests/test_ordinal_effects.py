@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 import interlace
-from interlace_core.messages.errors import InterlaceError, OptionError
+from interlace_core.messages.errors import InterlaceError, OptionError, ResponseError
 from reference_fits import FOLDER, load_data
 
 FITS = sorted(path.stem for path in (FOLDER / "ordinal").glob("*.json"))
@@ -322,3 +322,52 @@ def test_log_gamma_with_a_held_shape_is_another_link(shape, link):
     assert free.converged
     assert free.llf > held.llf
     assert free.df == held.df + 1
+
+
+def odd_data():
+    rng = np.random.default_rng(4)
+    x, f = rng.normal(size=200), rng.choice(list("abc"), 200)
+    y = np.digitize(0.8 * x + rng.logistic(size=200), [-1.0, 0.0, 1.0])
+    return pd.DataFrame({"y": y, "x": x, "f": f, "on": x > 0.0})
+
+
+@pytest.mark.parametrize(
+    "nominal", ["~ 2 * x", "~ scale(x)", "~ poly(x, 2)", "~ x:f", "~ I(1e9 * x)"]
+)
+def test_a_location_that_thresholds_carry_in_other_words_is_refused(nominal):
+    nominal = nominal.replace("2 * x", "I(2 * x)")
+    with pytest.raises(OptionError, match="clmm: x stands among the fixed effects and in"):
+        interlace.clmm("y ~ x", odd_data(), nominal=nominal)
+
+
+@pytest.mark.parametrize("nominal", ["~ 0", "~ -1", "~ 0 + x"])
+def test_thresholds_without_a_constant_are_refused(nominal):
+    with pytest.raises(OptionError, match="clmm: expected a constant in the formula of threshold"):
+        interlace.clmm("y ~ f", odd_data(), nominal=nominal)
+
+
+@pytest.mark.parametrize("column", ["f", "on"])
+def test_levels_in_place_of_a_constant_are_the_same_model(column):
+    fits = [
+        interlace.clmm("y ~ x", odd_data(), nominal=f"~ {each}")
+        for each in (column, f"0 + {column}")
+    ]
+    assert fits[0].llf == pytest.approx(fits[1].llf, abs=1e-8)
+
+
+def test_two_categories_about_0_are_a_binary_model_without_an_intercept():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=120), "g": np.repeat(np.arange(12), 10).astype(str)})
+    data["y"] = (data["x"] + rng.logistic(size=120) > 0.0).astype(int)
+    ordered = interlace.clmm("y ~ x + (1 | g)", data, threshold="symmetric2")
+    binary = interlace.glmer("y ~ 0 + x + (1 | g)", data, "binomial")
+    assert ordered.llf == pytest.approx(binary.llf, abs=1e-8)
+    assert ordered.df == binary.df == 2
+
+
+def test_a_category_in_rows_of_weight_0_alone_is_refused():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.integers(0, 3, 60), "g": np.repeat(np.arange(12), 5).astype(str)})
+    data["w"] = np.where(data["y"] == 1, 0.0, 1.0)
+    with pytest.raises(ResponseError, match="got '?1'? in rows of weight 0 only"):
+        interlace.clmm("y ~ 1 + (1 | g)", data, weights="w")

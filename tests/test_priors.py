@@ -44,6 +44,7 @@ DENSITIES = [
     (cauchy(-1, 0.5), stats.cauchy(-1, 0.5), [-4.0, 0.0, 200.0]),
     (exponential(3), stats.expon(scale=1 / 3), [0.0, 0.1, 4.0]),
     (gamma(2.5, 0.2), stats.gamma(2.5, scale=5.0), [0.01, 1.0, 40.0]),
+    (gamma(150, 30), stats.gamma(150, scale=1 / 30), [0.1, 4.0, 5.0, 40.0]),
     (half_normal(2), stats.halfnorm(scale=2), [0.0, 0.1, 4.0]),
     (half_t(5, 2), None, [0.0, 0.1, 4.0]),
     (half_cauchy(2), stats.halfcauchy(scale=2), [0.0, 0.1, 4.0]),
@@ -58,8 +59,37 @@ def test_densities_are_those_of_scipy_and_slopes_those_of_differences(prior, law
         assert height == pytest.approx(expected, abs=1e-12)
         step = 1e-6 * max(1.0, abs(x))
         if x > 0.0 or prior.support == "real":
+            slopes = [prior.log_density(x + s)[1] for s in (step, -step)]
+            second = (slopes[0] - slopes[1]) / (2 * step)
+            assert prior.second(x) == pytest.approx(second, rel=1e-5, abs=1e-8)
             ahead, behind = (prior.log_density(x + s)[0] for s in (step, -step))
             assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+def test_lkj_of_one_correlation_has_its_second_derivative():
+    for value in (-0.7, 0.0, 0.4):
+        slopes = [lkj(3.5).log_density(value + s)[1] for s in (1e-6, -1e-6)]
+        second = (slopes[0] - slopes[1]) / 2e-6
+        assert lkj(3.5).second(value) == pytest.approx(second, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [1e6, 1e10, 1e14])
+def test_a_gamma_of_large_shape_is_normal_about_its_mode(shape):
+    prior = gamma(shape, shape / 0.3)
+    sd = 0.3 / np.sqrt(shape)
+    mode = 0.3 * (1.0 - 1.0 / shape)
+    top = prior.log_density(mode)[0]
+    assert top == pytest.approx(stats.norm(mode, sd).logpdf(mode), abs=1e-5)
+    for z in (-1.0, 0.5):
+        assert prior.log_density(mode + z * sd)[0] - top == pytest.approx(-0.5 * z * z, abs=2e-3)
+
+
+@pytest.mark.parametrize("df", [1e6, 1e10, 1e300])
+def test_students_t_of_many_degrees_of_freedom_is_normal(df):
+    found, expected = student_t(df, 0.3, 1.7), normal(0.3, 1.7)
+    for x in (-4.0, 0.0, 5.0):
+        assert found.log_density(x) == pytest.approx(expected.log_density(x), abs=1e-4)
+        assert found.second(x) == pytest.approx(expected.second(x), abs=1e-4)
 
 
 @pytest.mark.parametrize("eta", [1.0, 1.7, 4.0])

@@ -135,6 +135,8 @@ MODELS = {
     "hurdle_nb1": ("glmer", "count ~ x + (1 | g)", "hurdle_nbinom1", ZERO),
     "zi_genpois": ("glmer", "count ~ x + (1 | g)", "zeroinflated_genpois", {}),
     "truncated_genpois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_genpois", {}),
+    "truncated_compois": ("glmer", "from_1 ~ x + (1 | g)", "truncated_compois", {}),
+    "hurdle_compois": ("glmer", "count ~ x + (1 | g)", "hurdle_compois", ZERO),
     "zi_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "binomial", ZERO),
     "zi_betabinomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "betabinomial", ZERO),
     "hurdle_binomial": ("glmer", "cbind(s, f) ~ x + (1 | g)", "hurdle_binomial", ZERO),
@@ -152,6 +154,7 @@ MODELS = {
     "reml": ("glmer", "from_1 ~ x + (1 | g)", "poisson", {"REML": True}),
     "nominal": ("clmm", "mark ~ 1 + (1 | g)", None, {"nominal": "~ x"}),
     "scale": ("clmm", "mark ~ x + (1 | g)", None, {"scale": "~ x"}),
+    "log_gamma": ("clmm", "mark ~ x + (1 | g)", None, {"link": "log-gamma"}),
 }  # fmt: skip
 
 

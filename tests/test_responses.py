@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import interlace
@@ -83,8 +84,8 @@ def test_estimates_are_those_of_a_fit_of_each(name):
         if found is None:
             continue
         whole = anew(plain, y)
-        assert whole.verdict.status == found.verdict.status == "optimum"
-        errors = np.sqrt(np.diag(whole.vcov))
+        assert whole.verdict.status == found.verdict.status
+        errors = np.sqrt(np.diag(m.fit.vcov))
         assert np.max(np.abs(found.psi - whole.psi) / errors) < 1e-5
         assert found.value == pytest.approx(whole.value, abs=1e-8)
 
@@ -150,7 +151,19 @@ def test_what_is_on_its_way_to_a_limit_is_not_claimed():
     refits = refits_of(m, standard_errors=True)
     zeros = np.zeros(m.training.problem.n)
     assert refits.together([zeros]) == [None]
-    assert replace(refits, standard_errors=False).together([zeros]) == [None]
+    usual = np.ones(zeros.size)
+    assert replace(refits, standard_errors=False).together([zeros], [usual]) == [None]
+
+
+@built
+def test_a_standard_deviation_that_was_passed_through_0_is_told_as_one():
+    m = fitted("one factor")
+    refits, y = refits_of(m), drawn(m, 1)[0]
+    mirrored = replace(refits, psi=np.where(np.arange(m.fit.psi.size) == 0, -m.fit.psi, m.fit.psi))
+    (one,), (other,) = refits.together([y]), mirrored.together([y])
+    assert one is not None and other is not None
+    assert other.psi[0] > 0.0
+    np.testing.assert_allclose(other.psi, one.psi, rtol=1e-5)
 
 
 @built
@@ -188,11 +201,52 @@ def test_the_bootstrap_makes_one_objective(monkeypatch):
     assert boot.values.notna().all(axis=None)
 
 
-@built
-def test_variances_at_their_bound_are_left_to_a_whole_fit():
+def with_little_variance():
+    """Return counts of which two groups are a little higher than the other four."""
     data = frame("poisson", n=120, groups=6)
     data["y"] = np.random.default_rng(2).poisson(1.5, len(data)).astype(float)
     data.loc[data.g.isin(["g01", "g02"]), "y"] += 1
+    return data
+
+
+@built
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [
+        ("poisson", "y ~ x + (1 | g)"),
+        ("poisson", "y ~ x + (1 | g) + (1 | x10)"),
+        ("gaussian", "y ~ x + (1 | g)"),
+    ],
+)
+def test_variances_at_their_bound_are_those_of_a_fit_of_each(family, formula):
+    data = with_little_variance()
+    data["y"] += data.x10 == "2"
+    if family == "gaussian":
+        m = interlace.fit(formula, data.assign(y=data.y - 0.5 * data.g.isin(["g01", "g02"])))
+    else:
+        m = interlace.glmer(formula, data, family)
+    responses, told = drawn(m, 40), 0
+    for y, found in zip(responses, refits_of(m).together(responses), strict=True):
+        if found is None:
+            continue
+        whole = anew(m, y)
+        if whole.value < found.value - 1e-3:  # of two optima, steps from the known fit reach one
+            whole = refits_of(m).alone(y)
+        assert found.verdict.status == whole.verdict.status
+        assert found.verdict.boundary == whole.verdict.boundary
+        assert found.value == pytest.approx(whole.value, abs=1e-7)
+        if whole.verdict.status == "boundary":
+            told += 1
+            thetas = slice(0, m.training.problem.n_theta)
+            assert np.array_equal(found.psi[thetas] == 0.0, whole.psi[thetas] == 0.0)
+            errors = np.sqrt(np.diag(m.fit.vcov))
+            assert np.max(np.abs(found.psi - whole.psi) / errors) < 1e-4
+    assert told >= 3
+
+
+@built
+def test_bootstraps_with_variances_at_their_bound_are_those_without_compiled_code():
+    data = with_little_variance()
     tables = [
         interlace.glmer("y ~ x + (1 | g)", data, "poisson", kernels=each).bootstrap(30, seed=3)
         for each in ("auto", "off")
@@ -200,6 +254,61 @@ def test_variances_at_their_bound_are_left_to_a_whole_fit():
     at_zero = [(each.values.filter(like="sd").to_numpy() < 1e-6).sum() for each in tables]
     assert at_zero[0] == at_zero[1] > 0
     np.testing.assert_allclose(*(each.values.to_numpy() for each in tables), atol=5e-3)
+
+
+@built
+def test_a_variance_at_0_that_a_search_from_away_moves_is_left_to_a_whole_fit(monkeypatch):
+    """Of a fit that is told to be at 0 where it is not, the second search does not come back."""
+    m = fitted("one factor")
+    refits, y = refits_of(m), drawn(m, 1)[0]
+    usual, asked = responses.boundary_thetas, []
+
+    def at_first(problem, psi, units):
+        asked.append(psi)
+        return np.ones(1, dtype=bool) if len(asked) < 3 else usual(problem, psi, units)
+
+    monkeypatch.setattr(responses, "boundary_thetas", at_first)
+    assert refits.together([y]) == [None]
+    assert len(asked) == 2
+
+
+@built
+@pytest.mark.parametrize("name", ["one factor", "linear, ml"])
+def test_from_a_standard_deviation_of_0_there_is_a_search_from_elsewhere(name):
+    """Its slope is 0 there whatever the data say, and a search that begins there stays."""
+    m = fitted(name)
+    refits, y = refits_of(m), drawn(m, 1)[0]
+    at_zero = replace(refits, psi=np.where(np.arange(m.fit.psi.size) == 0, 0.0, m.fit.psi))
+    assert at_zero.together([y]) == [None]
+    assert refits.together([y])[0].psi[0] > 0.1
+
+
+@built
+@pytest.mark.parametrize("method", ["wald", "lrt"])
+def test_power_is_that_without_compiled_code(method):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": np.repeat(np.arange(15), 6), "x": rng.normal(size=90)})
+    call = {"fixed": {"x": 0.25}, "sd": {"g": 0.4}, "test": "x", "n": 25, "seed": 3}
+    found = []
+    for each in ("auto", "off"):
+        with interlace.options(kernels=each):
+            found.append(interlace.power("y ~ x + (1 | g)", data, "poisson", method=method, **call))
+    one, other = found
+    assert [each.draw for each in one.failures] == [each.draw for each in other.failures]
+    np.testing.assert_allclose(one.pvalues, other.pvalues, rtol=2e-3, atol=1e-6)
+
+
+@built
+def test_influence_by_refits_is_that_without_compiled_code(monkeypatch):
+    data = frame("poisson", n=300, groups=15)
+    fits = [interlace.glmer("y ~ x + (1 | g)", data, "poisson", kernels=k) for k in ("auto", "off")]
+    other = fits[1].influence(exact=5)
+    monkeypatch.setattr("interlace.inference.influence.refit_problem", None)  # is not called
+    one = fits[0].influence(exact=5)
+    errors = np.sqrt(np.diag(fits[0].fit.vcov))
+    change = (one.exact_change.to_numpy() - other.exact_change.to_numpy()) / errors
+    assert np.max(np.abs(change)) < 5e-4
+    assert not one.failures and not other.failures
 
 
 @built

@@ -1,14 +1,19 @@
 """Structures of times and places as models have them: gradients, recovery, limits, refusals."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import interlace
+from interlace.inference.power import _assumed_theta
 from interlace_core.messages.errors import (
     ConvergenceWarning,
     DataError,
+    DataWarning,
     FormulaError,
+    OptionError,
     OutOfMemoryError,
 )
 from interlace_core.registry.registry import default_registry
@@ -235,8 +240,75 @@ def test_effects_at_many_places_in_a_part_for_zeros_take_no_minutes():
 
 
 def test_points_that_no_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("interlace_core.messages.memory.usable_memory", lambda: 5e7)
+    monkeypatch.setattr("interlace_core.messages.memory.usable_memory", lambda: 9e7)
     times = pd.DataFrame({"t": np.arange(2000), "y": np.ones(2000), "g": "a"})
     times.loc[::3, "y"] = 2.0
-    with pytest.raises(OutOfMemoryError, match="2,000 rows at 2,000 points"):
-        interlace.glmer("y ~ 1 + ar1(0 + t | g)", times, "poisson")
+    with pytest.raises(OutOfMemoryError, match="2000 rows"):
+        interlace.glmer("y ~ 1 + exp(0 + t | g)", times, "poisson")
+    fit = interlace.glmer("y ~ 1 + ar1(0 + t | g)", times, "poisson")
+    assert "sd" in str(fit.summary())
+    assert fit.predict(times.head(3)).shape == (3,)
+    with pytest.raises(OutOfMemoryError, match="conditional covariances of 2,000 effects"):
+        _ = fit.random_effects_se
+
+
+def test_numbers_as_text_are_not_taken_for_times_in_silence():
+    """As text 10 goes before 2: a chain of such levels is one of another order."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"t": np.tile(np.arange(12), 20), "g": np.repeat(np.arange(20), 12)})
+    data["g"], data["text"] = data["g"].astype(str), data["t"].astype(str)
+    data["y"] = rng.poisson(2.0, size=240)
+    with pytest.warns(DataWarning, match="order of text: '?0'?, '?1'?, '?10'?"):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        interlace.glmer("y ~ 1 + ar1(0 + text | g)", data, "poisson")
+    chosen = data.assign(text=pd.Categorical(data["text"], [str(k) for k in range(12)]))
+    for kind, frame in (("homcs", data), ("ar1", chosen)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataWarning)
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            interlace.glmer(f"y ~ 1 + {kind}(0 + text | g)", frame, "poisson")
+
+
+def test_times_far_apart_in_their_units_are_no_singular_covariance():
+    """Weeks in seconds: rho of a second is next to 1, that of neighbours is not."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"t": np.tile(np.arange(12), 20), "g": np.repeat(np.arange(20), 12)})
+    level = np.zeros((20, 12))
+    level[:, 0] = rng.normal(size=20)
+    for t in range(1, 12):
+        level[:, t] = 0.6 * level[:, t - 1] + 0.8 * rng.normal(size=20)
+    data["y"] = rng.poisson(np.exp(1.0 + 0.6 * level)).ravel()
+    data["g"], data["s"] = data["g"].astype(str), data["t"] * 604_800
+    weeks = interlace.glmer("y ~ 1 + ar1(0 + t | g)", data, "poisson")
+    seconds = interlace.glmer("y ~ 1 + ar1(0 + s | g)", data, "poisson")
+    assert seconds.llf == pytest.approx(weeks.llf, abs=1e-9)
+    assert weeks.status.startswith("optimum")
+    assert seconds.status.startswith("optimum")
+
+
+@pytest.mark.parametrize(("kind", "second"), [("ar1", "rho"), ("ou", "range")])
+def test_power_takes_the_numbers_of_a_structure(kind, second):
+    data = pd.DataFrame({"t": np.tile(np.arange(6), 15), "g": np.repeat(np.arange(15), 6)})
+    data["g"], data["y"] = data["g"].astype(str), np.arange(90) % 4
+    formula = f"y ~ t + {kind}(0 + t | g)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = interlace.glmer(formula, data, "poisson")
+    (term,) = fit.training.problem.terms
+    theta = _assumed_theta(term, {"sd": 0.7, second: 0.9})
+    assert term.covariance.natural(theta) == pytest.approx([0.7, 0.9])
+
+    def power(**numbers):
+        return interlace.power(
+            formula, data, "poisson", fixed={"Intercept": 1.0}, sd={"g": numbers}, test="t", n=3,
+            seed=3,
+        )  # fmt: skip
+
+    assert not power(**{"sd": 0.7, second: 0.9}).failures
+    for wrong, message in (
+        ({"sd": 0.6}, f"there is none for {second}"),
+        ({"sd": 0.6, second: -1.2}, f"expected a {second}"),
+        ({"sd": 0.6, "shape": 1.0}, f"It has 'sd', '{second}'"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            power(**wrong)

@@ -22,7 +22,7 @@ from interlace.data.levels import (
 )
 from interlace.data.moments import Moments
 from interlace.data.numbers_shown import refuse_unshown_numbers
-from interlace.data.points import TermColumns, term_columns
+from interlace.data.points import TermColumns, term_columns, warn_of_order
 from interlace.data.rank import advice_on_columns, refuse_far_factors
 from interlace.data.rows import Vector, frozen, require_computable, vector_values
 from interlace.data.specification import ParameterFormula
@@ -273,6 +273,7 @@ class _Assembly:
             if relation is None:
                 refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
             _refuse_near_collinear(bar, structure, columns)
+            warn_of_order(structure, columns, self.frame)
         term = RandomTerm(
             label=bar.label,
             predictor=pieces[0].place,
@@ -321,7 +322,7 @@ class _Assembly:
             for each, columns in zip(pieces, found, strict=True)
             for _ in columns.encoder.names
         )
-        Z = frozen(np.hstack([each.Z for each in found]))
+        Z = frozen(np.hstack([np.asarray(each.Z) for each in found]))
         joined = replace(found[0], Z=Z, along=along, joint=tuple(names))
         return joined, tuple(each.encoder for each in found[1:])
 
@@ -432,7 +433,8 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
         return
     advice: list[str] = []
     for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
-        Z = columns.Z if own.size == columns.Z.shape[1] else columns.Z[:, own]
+        Z = np.asarray(columns.Z)
+        Z = Z if own.size == Z.shape[1] else Z[:, own]
         advice += advice_on_columns(Z, tuple(columns.names[j] for j in own))
     if advice:
         raise DataError(

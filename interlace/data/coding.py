@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -46,7 +47,7 @@ class Coding:
 
 def parts_of_terms(
     terms: Sequence[Sequence[str]], spans_constant: Callable[[str], bool]
-) -> list[list[Part]]:
+) -> tuple[tuple[Part, ...], ...]:
     """Return the products that each term adds to what the terms before it span.
 
     Parameters
@@ -56,10 +57,21 @@ def parts_of_terms(
     spans_constant : callable
         Whether the columns of a factor, coded in full, add up to the constant.
     """
+    names = dict.fromkeys(name for term in terms for name in term)
+    return _parts_of_terms(
+        tuple(map(tuple, terms)), frozenset(name for name in names if spans_constant(name))
+    )
+
+
+@lru_cache(maxsize=256)
+def _parts_of_terms(
+    terms: tuple[tuple[str, ...], ...], spanning: frozenset[str]
+) -> tuple[tuple[Part, ...], ...]:
+    """Return the same by the factors whose columns span the constant: formulas come again."""
     spanned: set[frozenset[str]] = set()
     found = []
     for names in terms:
-        fixed = [name for name in names if not spans_constant(name)]
+        fixed = [name for name in names if name not in spanning]
         free = [name for name in names if name not in fixed]
         # Coded in full, a factor spans what contrasts span and the constant: all subsets.
         kept = [
@@ -70,8 +82,8 @@ def parts_of_terms(
         spanned |= {frozenset(each) for each in new}
         free_set = set(free)
         parts = [tuple((n, n in free_set) for n in names if n in each) for each in new]
-        found.append(_joined(sorted(parts, key=len)))
-    return found
+        found.append(tuple(_joined(sorted(parts, key=len))))
+    return tuple(found)
 
 
 def _joined(parts: Sequence[Part]) -> list[Part]:

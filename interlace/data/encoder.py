@@ -101,5 +101,7 @@ def total_offset(encoder: PredictorEncoder, values: Sequence[Array], n: int) -> 
     Where there are none, every row is the same number in memory.
     """
     if not values:
-        return np.broadcast_to(np.float64(encoder.constant), (n,))
+        one = np.array([encoder.constant], dtype=np.float64)
+        one.flags.writeable = False
+        return np.ndarray((n,), np.float64, one, 0, (0,))
     return frozen(np.sum([np.full(n, encoder.constant), *values], axis=0))

@@ -38,7 +38,7 @@ def refuse_unshown_numbers(
     """
     if structure.n_theta <= MOST_UNSHOWN:
         return
-    shown = _numbers_shown(columns.Z, codes)
+    shown = _numbers_shown(np.asarray(columns.Z), codes)
     if structure.n_theta - shown > MOST_UNSHOWN:
         raise DataError(
             f"random effects ({label}): expected a covariance that groups of the data show, got "

@@ -14,14 +14,11 @@ from interlace.data.rows import frozen
 from interlace.formulas.bars import Bar
 from interlace.formulas.tokens import formula_error
 from interlace_core.contract.covariance import Covariance
-from interlace_core.messages.errors import DataError
-from interlace_core.messages.memory import require_memory
+from interlace_core.contract.incidence import Covariates, Incidence
+from interlace_core.messages.errors import DataError, DataWarning
 from interlace_core.messages.names import listed
+from interlace_core.messages.warn import warn
 from interlace_core.records import Array, BoolArray
-
-COPIES = 3.0
-"""Times that the indicators of a term's points are held at once, at least: as they are, by the
-column and in what is made of them."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,8 @@ class TermColumns:
 
     Attributes
     ----------
-    Z : ndarray, shape (n, c)
-        Read-only.
+    Z : ndarray or Incidence, shape (n, c)
+        Read-only; an incidence of levels, times or places.
     encoder : DesignEncoder
         For new data.
     levels : tuple of str, length c
@@ -42,7 +39,7 @@ class TermColumns:
         Predictor and name of each column, where several parameters share the term; else empty.
     """
 
-    Z: Array
+    Z: Covariates
     encoder: DesignEncoder
     levels: tuple[str, ...] = ()
     frame: Mapping[str, Array] = field(default_factory=dict)
@@ -129,12 +126,7 @@ def _points(bar: Bar, design: Design) -> TermColumns:
     """Return a column for each distinct row of numeric covariates."""
     points, places = np.unique(design.X, axis=0, return_inverse=True)
     points = points + 0.0  # no negative zeros
-    size = len(design.X) * len(points)
-    require_memory(
-        COPIES * 8.0 * size, bar.span.text, f"{len(design.X):,} rows at {len(points):,} points"
-    )
-    Z = np.zeros((len(design.X), len(points)))
-    Z[np.arange(len(design.X)), np.ravel(places)] = 1.0
+    Z = Incidence.of_points(np.ravel(places).astype(np.intp), len(points))
     variables = design.encoder.names
     texts = [level_names(row) for row in points.tolist()]
     names = tuple(
@@ -144,7 +136,7 @@ def _points(bar: Bar, design: Design) -> TermColumns:
     encoder = replace(design.encoder, names=names, points=frozen(points))
     levels = tuple(", ".join(row) for row in texts)
     frame = {name: frozen(points[:, k].copy()) for k, name in enumerate(variables)}
-    return TermColumns(frozen(Z), encoder, levels, frame)
+    return TermColumns(Z, encoder, levels, frame)
 
 
 def _levels(bar: Bar, design: Design, frame: Frame) -> TermColumns:
@@ -154,7 +146,41 @@ def _levels(bar: Bar, design: Design, frame: Frame) -> TermColumns:
     if len(used) == 1 and [term.span.text.strip("`") for term in bar.left.covariates] == [*used]:
         own = build_factor(used, frame).encoder.levels
         levels = own if len(own) == len(names) else names
-    return TermColumns(design.X, design.encoder, levels)
+    Z = Incidence.of_points(np.argmax(design.X, axis=1).astype(np.intp), len(names))
+    return TermColumns(Z, design.encoder, levels)
+
+
+def warn_of_order(structure: Covariance, columns: TermColumns, frame: Frame) -> None:
+    """Warn of numbers that stand as text in the order of text, in which 10 goes before 2.
+
+    Only where the structure depends on the order of its levels, and it was not chosen.
+    """
+    used = columns.encoder.columns
+    if not columns.levels or columns.frame or structure.takes_matrix or len(used) != 1:
+        return
+    try:
+        numbers = [float(each) for each in columns.levels]
+    except ValueError:
+        return
+    chosen = frame[used[0]].chosen
+    if chosen or numbers == sorted(numbers) or not _depends_on_order(structure):
+        return
+    some = f"{listed(columns.levels[:4])}{', ...' if len(numbers) > 4 else ''}"
+    warn(
+        f"column {used[0]!r}: {structure.name} takes its levels in their order, and these are "
+        f"numbers as text, in the order of text: {some}. Convert the column to numbers, or to an "
+        "ordered categorical.",
+        DataWarning,
+    )
+
+
+def _depends_on_order(structure: Covariance) -> bool:
+    theta = structure.start()
+    if structure.chain(theta) is not None:
+        return True
+    T = structure.template(theta)
+    apart = (T @ T.T)[np.triu_indices(structure.size, 1)]
+    return bool(np.ptp(apart) > 1e-9 * np.max(np.abs(apart))) if apart.size else False
 
 
 def _are_indicators(X: Array) -> bool:

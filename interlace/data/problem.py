@@ -26,7 +26,12 @@ from interlace.data.frames import open_table, read_columns
 from interlace.data.known_variance import known_errors, with_known_variance
 from interlace.data.levels import drop_unused_levels, numbers_among_text
 from interlace.data.request import ModelRequest
-from interlace.data.response import RawResponse, read_response, refuse_constant
+from interlace.data.response import (
+    RawResponse,
+    read_response,
+    refuse_constant,
+    refuse_silent_categories,
+)
 from interlace.data.rows import (
     Rows,
     Vector,
@@ -155,6 +160,8 @@ def build_problem(
         design = replace(design, predictors=predictors, encoder=encoder)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)
+    if not all_columns:  # rows that stand for others do not decide
+        refuse_silent_categories(response, raw, bound, informative, text)
     _warn_dropped(design.dropped, design.advice)
     problem = _problem(response, bound, design, correlated)
     silent = problem.n - int(np.count_nonzero(informative))

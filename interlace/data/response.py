@@ -16,7 +16,7 @@ from interlace.formulas.expressions import Expression
 from interlace_core.contract.family import Family
 from interlace_core.messages.errors import ResponseError
 from interlace_core.messages.names import listed
-from interlace_core.records import Array, Response
+from interlace_core.records import Array, BoolArray, Response
 
 MOST_WHOLE = 20
 """Whole numbers taken as ordered categories up to so many: ratings from 0 to 10 and Borg's scale
@@ -79,6 +79,29 @@ def read_response(
     if len(expressions) == 2:
         return _read_pair(expressions, frame, family, rows)
     return _read_single(expressions[0], frame, family, rows)
+
+
+def refuse_silent_categories(
+    response: Response, raw: RawResponse, family: Family, informative: BoolArray, text: str
+) -> None:
+    """Refuse an ordered category all of whose rows say nothing: the thresholds around it meet.
+
+    Parameters as `refuse_constant`, and which rows say anything, shape (n,).
+
+    Raises
+    ------
+    ResponseError
+    """
+    if family.threshold_matrix() is None or informative.all():
+        return
+    said = np.bincount(response.y[informative].astype(np.intp), minlength=len(raw.levels))
+    silent = [str(raw.levels[j]) for j in np.flatnonzero(said == 0)]
+    if silent:
+        raise ResponseError(
+            f"response {text!r}: expected each category in some row of positive weight, got "
+            f"{listed(silent)} in rows of weight 0 only, from which no probability can be "
+            "estimated. Leave these rows out, or join the category with a neighbour."
+        )
 
 
 def refuse_constant(

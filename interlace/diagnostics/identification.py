@@ -30,6 +30,7 @@ from interlace.diagnostics.marginal import (
     dependence,
     log_sd,
 )
+from interlace_core.calculus.dense import solution
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Unstructured
@@ -218,9 +219,21 @@ def _resolved(term: RandomTerm) -> bool:
     if c == 1 or c > MOST_EFFECTS:
         return True
     rows = np.flatnonzero(term.codes < GROUPS_TRIED)
-    Z = term.Z[rows] / np.maximum(np.max(np.abs(term.Z[rows]), axis=0), 1e-300)
+    Z = np.asarray(term.Z[rows])
+    Z = Z / np.maximum(np.max(np.abs(Z), axis=0), 1e-300)
     codes = term.codes[rows]
-    return any(np.linalg.matrix_rank(Z[codes == g]) == c for g in range(GROUPS_TRIED))
+    return any(_spans(Z[codes == g]) for g in range(GROUPS_TRIED))
+
+
+def _spans(Z: Array) -> bool:
+    """Return whether columns, none larger than 1, are independent: by their products if clearly."""
+    if len(Z) < Z.shape[1]:
+        return False
+    gram = Z.T @ Z
+    size = np.sqrt(np.diagonal(gram))
+    if np.all(size > 0.0) and solution(gram / size / size[:, None], size) is not None:
+        return True
+    return bool(np.linalg.matrix_rank(Z) == Z.shape[1])
 
 
 def _also_fixed(problem: Problem, terms: Sequence[RandomTerm]) -> list[RandomTerm]:
@@ -233,7 +246,8 @@ def _also_fixed(problem: Problem, terms: Sequence[RandomTerm]) -> list[RandomTer
     found = []
     for term in few:
         rows = _some_rows(problem.n, term.codes, max(FEW_ROWS, 2 * X.shape[1]))
-        Z = term.Z[rows] * rng.normal(size=term.codes.max() + 1)[term.codes[rows]][:, None]
+        weights = rng.normal(size=term.codes.max() + 1)[term.codes[rows]]
+        Z = np.asarray(term.Z[rows]) * weights[:, None]
         left = Z - X[rows] @ np.linalg.lstsq(X[rows], Z, rcond=None)[0]
         if np.any(np.linalg.norm(left, axis=0) <= 1e-9 * np.linalg.norm(Z, axis=0)):
             found.append(term)

@@ -6,14 +6,16 @@ over levels. Matrices are linearly dependent where their actions on enough rando
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.incidence import Covariates, Incidence, times_effects
 from interlace_core.contract.problem import Predictor, RandomTerm
 from interlace_core.contract.row_correlation import RowCorrelation
+from interlace_core.engine.elimination.chain import ChainRoot
 from interlace_core.records import Array, IntArray
 
 TOL_REL_DEPENDENT = 1e-9
@@ -67,21 +69,30 @@ class TermSlopes:
         self.order = np.argsort(self.codes, kind="stable")
         self.starts = np.searchsorted(self.codes[self.order], np.arange(levels.size))
         self.root = None if term.relation is None else term.relation.root[levels]
+        self.Z: Covariates = term.Z[rows]
         self.D: Sequence[Array | Direction]
         c = term.covariance.size
         if term.covariance.n_theta == c * (c + 1) // 2:
             # whatever the units and the origin of the covariates: all covariances are possible
-            self.Z, self.D = orthonormal(term.Z[rows]), _symmetric(c)
+            self.Z, self.D = orthonormal(np.asarray(self.Z)), _symmetric(c)
         else:
-            self.Z, self.D = term.Z[rows], _directions(term.covariance)
+            self.D = _directions(term.covariance)
 
     def act(self, v: Array) -> Array:
         """Return the actions on v, shape (m, J)."""
-        sums = np.add.reduceat((self.Z * v[:, None])[self.order], self.starts, axis=0)
+        sums = self._sums(v)
         if self.root is not None:
             sums = self.root @ (self.root.T @ sums)
-        moved = [np.einsum("rc,rc->r", self.Z, (sums @ D)[self.codes]) for D in self.D]
+        moved = [times_effects(self.Z, (sums @ D).T, self.codes) for D in self.D]
         return np.stack(moved, axis=1)
+
+    def _sums(self, v: Array) -> Array:
+        """Return Z'v of each level, shape (L, c)."""
+        Z, L = self.Z, self.starts.size
+        if not isinstance(Z, Incidence):
+            return np.asarray(np.add.reduceat((Z * v[:, None])[self.order], self.starts, axis=0))
+        sums: Array = np.bincount(Z.cells(self.codes, L), Z.z * v, Z.size * L)  # type: ignore[assignment]
+        return sums.reshape(Z.size, L).T
 
 
 class ResidualSlopes:
@@ -234,40 +245,89 @@ def _directions(covariance: Covariance) -> Sequence[Array | Direction]:
     margin = 0.05 * np.minimum(high - low, 1.0)
     theta = covariance.start() + rng.normal(scale=0.05, size=covariance.n_theta)
     theta = np.clip(theta, low + margin, high - margin)
-    T, dT = covariance.template(theta), _template_slopes(covariance, theta)
-    c = covariance.size
-    if c >= MANY_COLUMNS and len(dT) <= FEW_SLOPES:
+    c, n_theta = covariance.size, covariance.n_theta
+    if c >= MANY_COLUMNS and n_theta <= FEW_SLOPES:
         # what they do to some vectors tells how long they are and how alike
-        some = rng.normal(size=(len(dT), c))
-        seen = np.stack([np.ravel(some @ Direction(T, each)) for each in dT])
-        mixed = [np.tensordot(row, dT, axes=1) for row in _orthonormal_mixes(seen)]
-        return [Direction(T, each) for each in mixed]
+        some = rng.normal(size=(n_theta, c))
+        roots = _Roots(covariance, theta)
+        seen = np.stack([np.ravel(some @ Direction(roots, e)) for e in np.eye(n_theta)])
+        return [Direction(roots, row) for row in _orthonormal_mixes(seen)]
+    T, dT = covariance.template(theta), _template_slopes(covariance, theta)
     halves = dT @ T.T
     slopes = (halves + halves.transpose(0, 2, 1)).reshape(len(dT), -1)
     return [each.reshape(c, c) for each in _orthonormal_mixes(slopes) @ slopes]
 
 
+class _Roots:
+    """`x T` and `x T'` for rows x at a theta, and their slopes; of a chain without its matrix."""
+
+    def __init__(self, covariance: Covariance, theta: Array) -> None:
+        self.theta, self.here = theta, _root(covariance, theta)
+        self.near = [
+            [(weight, _root(covariance, moved)) for weight, moved in _moved(theta, j)]
+            for j in range(theta.size)
+        ]
+
+    def slope(self, x: Array, mix: Array, transposed: bool) -> Array:
+        """Return x times the slope of T, or of T', along a mix of the thetas."""
+        found = np.zeros(x.shape)
+        for part, near in zip(mix, self.near, strict=True):
+            for weight, root in near:
+                found += part * weight * root(x, transposed)
+        return found
+
+
+def _root(covariance: Covariance, theta: Array) -> Callable[[Array, bool], Array]:
+    """Return what makes x T, or x T', of rows x."""
+    chain = covariance.chain(theta)
+    if chain is None:
+        T = covariance.template(theta)
+        return lambda x, transposed: np.asarray(x @ (T.T if transposed else T))
+
+    def product(x: Array, transposed: bool) -> Array:
+        root, columns = ChainRoot(chain, len(x)), np.ravel(x.T)
+        found = root.spread(columns) if transposed else root.gather(columns)
+        return np.asarray(chain.scale * found.reshape(x.T.shape).T)
+
+    return product
+
+
 class Direction:
-    """`dT T' + T dT'`, which is never formed: x @ it for rows x."""
+    """`dT T' + T dT'`, which is never formed: x @ it for rows x.
+
+    Parameters
+    ----------
+    roots : _Roots
+    mix : ndarray, shape (n_theta,)
+        Of the slopes in each theta.
+    """
 
     __array_ufunc__ = None  # that numpy leaves the product to it
 
-    def __init__(self, T: Array, dT: Array) -> None:
-        self.T, self.dT = T, dT
+    def __init__(self, roots: _Roots, mix: Array) -> None:
+        self.roots, self.mix = roots, mix
 
     def __rmatmul__(self, x: Array) -> Array:
         """Return x times the slope."""
-        return np.asarray((x @ self.dT) @ self.T.T + (x @ self.T) @ self.dT.T)
+        roots, mix = self.roots, self.mix
+        first = roots.here(roots.slope(x, mix, False), True)
+        return first + roots.slope(roots.here(x, False), mix, True)
+
+
+def _moved(theta: Array, j: int) -> Iterator[tuple[float, Array]]:
+    """Yield the weights and points of a difference of fourth order in one theta."""
+    for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
+        moved = theta.copy()
+        moved[j] += factor * STEP
+        yield weight / STEP, moved
 
 
 def _template_slopes(covariance: Covariance, theta: Array) -> Array:
     """Return dT / d theta by differences, shape (n_theta, c, c)."""
     found = np.zeros((covariance.n_theta, covariance.size, covariance.size))
     for j in range(covariance.n_theta):
-        for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
-            moved = theta.copy()
-            moved[j] += factor * STEP
-            found[j] += weight / STEP * covariance.template(moved)
+        for weight, moved in _moved(theta, j):
+            found[j] += weight * covariance.template(moved)
     return found
 
 

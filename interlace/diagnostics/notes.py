@@ -35,7 +35,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     training, fit = result.training, result.fit
     assert training is not None
     problem = training.problem
-    held = held_by_priors(training.approximation, problem)
+    held = held_by_priors(training.approximation, problem, fit.psi, fit.standard_errors())
     separated = separation_notes(problem, fit, result.eta, held)
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)

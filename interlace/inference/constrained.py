@@ -29,7 +29,9 @@ import numpy as np
 from interlace.inference.quantities import Quantity
 from interlace.results.fitted_model import Training
 from interlace.threads import blas_threads, threads_of
-from interlace_core.fitting.objective import FAILED_RISE
+from interlace_core.contract.optimizer import QuasiNewton
+from interlace_core.fitting.compiled import served_of
+from interlace_core.fitting.objective import FAILED_RISE, possible_objective
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.messages.errors import NotAvailableError
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
 
 REL_FLOOR = 1e-13
 """Least eigenvalue of the correlations that is not rounding, as in `precondition`."""
+
+TOL_SLOPE, MAX_EVALUATIONS, LONGEST_STEP = 1e-6, 200, 2.0
+"""Slope at which a compiled search ends, evaluations that it may take, and the longest entries of
+its steps: per standard error, and of these."""
 
 TOL_REL_MET = 1e-11
 """How closely the quantity meets its value, in standard errors and of the value."""
@@ -76,7 +82,11 @@ class ConstrainedSearch:
         joint = approximation.joint(standard.problem) if profiles else None
         if joint is not None:
             approximation, self._fixed = joint, slice(0, 0)
-        self.evaluate = standard.objective(approximation)
+        here = standard.problem.parts is None
+        made = (approximation.objective if here else approximation.over_parts)(standard.problem)
+        self.evaluate = standard.objective(approximation, made)
+        self._standard = standard
+        self._served = served_of(possible_objective(approximation, standard.problem, made))
         self.root = _root(standard, result.fit.uncertainty, self.evaluate, self.psi, self.value)
         self.notes: list[str] = []
 
@@ -107,13 +117,29 @@ class ConstrainedSearch:
             surface = ByScaling(self, quantity, value, start, entries)
         m = surface.size
         threads = threads_of(self.training.problem, self.training.threads)
-        if m:
+        if not m:
+            surface(np.zeros(0))
+        elif not self._searched(surface):
             unbounded = np.full(m, np.inf)
             with guard(self.training.optimizer, "profile"), blas_threads(threads):
                 self.training.optimizer.minimize(surface, np.zeros(m), (-unbounded, unbounded))
-        else:
-            surface(np.zeros(0))
         return surface.best
+
+    def _searched(self, surface: Surface) -> bool:
+        """Search a surface that is a plane in compiled code; return whether that reached an end."""
+        served, plane = self._served, surface.plane()
+        if served is None or plane is None:
+            return False
+        origin, B = self._standard.psi(plane[0]), self._standard.psi(plane[1].T).T
+        longest = np.full(surface.size, LONGEST_STEP)
+        for kernels in served.compiled.searches:
+            rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
+            floor = served.floor - served.raised
+            found = kernels.search(served.function, rule, origin, B, floor, longest)
+            if found is not None and found.reached:
+                surface(found.z)
+                return bool(np.isfinite(surface.best.value))
+        return False
 
     def zeta(self, quantity: Quantity, value: float, start: Array) -> tuple[float, Held]:
         """Return the signed root deviance at a value, and what it is of."""
@@ -143,6 +169,10 @@ class Surface(ABC):
     @abstractmethod
     def slopes(self, y: Array, psi: Array, gradient: Array) -> tuple[Array, float]:
         """Return dF/dy and dF/dc from F' at a point."""
+
+    @abstractmethod
+    def plane(self) -> tuple[Array, Array] | None:
+        """Return origin and B where its points are origin + B y, shapes (n_psi,), (n_psi, size)."""
 
     def __call__(self, y: Array) -> tuple[float, Array]:
         """Return value and gradient; large where g = c cannot be met or F has no value."""
@@ -178,6 +208,11 @@ class AlongLines(Surface):
         g = self.search.root.T @ self.quantity.gradient(psi)
         multiplier = float((self.d @ F) / (self.d @ g))
         return self.N.T @ (F - g * multiplier), multiplier
+
+    def plane(self) -> tuple[Array, Array] | None:
+        """Return it where g depends on one linear form, which C N y does not change."""
+        origin = self.point(np.zeros(self.size)) if self.quantity.is_plane else None
+        return None if origin is None else (origin, self.search.root @ self.N)
 
     def point(self, y: Array) -> Array | None:
         """Return the point on the surface above base + C N y, by Newton steps in t."""
@@ -225,6 +260,15 @@ class ByScaling(Surface):
         basis = np.linalg.qr((own.T @ slope)[:, None], mode="complete")[0]
         self.turns = own @ basis[:, 1:]
         self.size = base.size - 1
+
+    def plane(self) -> tuple[Array, Array] | None:
+        """Return it where the length is that of one entry, which has no direction to turn to."""
+        origin = self.point(np.zeros(self.size)) if len(self.entries) == 1 else None
+        if origin is None:
+            return None
+        B = np.zeros((origin.size, self.size))
+        B[self.others] = self.root_of_others
+        return origin, B
 
     def point(self, y: Array) -> Array | None:
         """Return the point; None where the length to be scaled is 0."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.contract.covariance import multiplier
+from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import check_seed
 from interlace_core.records import Array
@@ -49,18 +52,19 @@ class Predictors:
     problem : Problem
     fixed : ndarray, shape (K, n)
         Their fixed part.
-    templates : list of ndarray, shape (c, c), one per term
+    templates : list of callable, one per term
+        From u, shape (c, L), to T u.
     """
 
     problem: Problem
     fixed: Array
-    templates: list[Array]
+    templates: list[Callable[[Array], Array]]
 
     @classmethod
     def of(cls, problem: Problem, psi: Array) -> Predictors:
         """Return those at psi, shape (n_psi,)."""
         templates = [
-            term.covariance.template(psi[place])
+            multiplier(term.covariance, psi[place])
             for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
         ]
         return cls(problem, np.stack(problem.fixed_part(psi)), templates)
@@ -68,10 +72,10 @@ class Predictors:
     def drawn(self, rng: np.random.Generator, across: np.random.Generator | None = None) -> Array:
         """Return them with u drawn from N(0, I), shape (K, n); see `draw_predictors`."""
         eta = self.fixed.copy()
-        for term, T in zip(self.problem.terms, self.templates, strict=True):
+        for term, times in zip(self.problem.terms, self.templates, strict=True):
             from_where = across if term.across and across is not None else rng
-            u = from_where.standard_normal((T.shape[0], len(term.levels)))
-            b = T @ (u if term.relation is None else u @ term.relation.root.T)
+            u = from_where.standard_normal((term.covariance.size, len(term.levels)))
+            b = times(u if term.relation is None else u @ term.relation.root.T)
             for k, own in term.by_predictor:
-                eta[k] += np.einsum("nc,cn->n", term.Z[:, own], b[own][:, term.codes])
+                eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
         return eta

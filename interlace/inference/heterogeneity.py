@@ -18,6 +18,8 @@ from scipy.special import chdtrc, ndtri, stdtrit
 
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
+from interlace_core.contract.covariance import column_sds
+from interlace_core.contract.incidence import Incidence
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.fitting.psi_covariance import embedded
@@ -155,7 +157,11 @@ def _average(problem: Problem, psi: Array, t: int) -> float:
     """Return the variance that a term gives to rows, on average."""
     term = problem.terms[t]
     own = dict(term.by_predictor)[0]
-    ZT = term.Z[:, own] @ term.covariance.template(psi[problem.theta_slices()[t]])[own]
+    theta = psi[problem.theta_slices()[t]]
+    if isinstance(term.Z, Incidence):
+        variances = np.square(column_sds(term.covariance, theta))
+        return float(np.mean(np.square(term.Z.z) * variances[term.Z.at]))
+    ZT = term.Z[:, own] @ term.covariance.template(theta)[own]
     return float(np.mean(np.sum(np.square(ZT), axis=1)))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from interlace.results.estimates import Estimates
 from interlace.results.fitted_model import require_training
 from interlace_core.contract import Link
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.records import Array
 
@@ -109,9 +110,16 @@ def _columns_within(term: RandomTerm, other: RandomTerm) -> bool:
     """Return whether the columns of one term are combinations of the other's, in each predictor."""
     theirs = dict(other.by_predictor)
     return all(
-        k in theirs and within(term.Z[:, own], other.Z[:, theirs[k]])
+        k in theirs and _within(term.Z[:, own], other.Z[:, theirs[k]])
         for k, own in term.by_predictor
     )
+
+
+def _within(Z: Covariates, other: Covariates) -> bool:
+    """Return whether columns are combinations of others; of points, whether they are the same."""
+    if isinstance(Z, Incidence) and isinstance(other, Incidence) and Z.size == other.size:
+        return np.array_equal(Z.at, other.at) and bool(np.all((Z.z == 0.0) == (other.z == 0.0)))
+    return within(np.asarray(Z), np.asarray(other))
 
 
 def _structure_within(term: RandomTerm, other: RandomTerm) -> bool:

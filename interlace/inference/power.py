@@ -26,7 +26,7 @@ from interlace.refits.near import known_fit
 from interlace.refits.refit import psi_of_smaller, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
-from interlace_core.contract.problem import Problem
+from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.messages.checks import (
     is_real,
     require_choice,
@@ -41,6 +41,7 @@ from interlace_core.messages.errors import (
     OptionError,
     ResponseError,
 )
+from interlace_core.messages.names import listed
 from interlace_core.records import Array
 
 FAILURES: tuple[type[Exception], ...] = (InterlaceError, ArithmeticError, np.linalg.LinAlgError)
@@ -94,6 +95,7 @@ class Assumptions:
     fixed : mapping from coefficient to float
         Of the mean, 0 where not named.
     sd : mapping from grouping factor to float, or to a mapping from column to float
+        Of a structure of levels, times or places to a mapping from its numbers' names.
     parameters : mapping from name to float
         Further parameters of the family, on their natural scale.
     """
@@ -192,14 +194,7 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if term.group not in sd:
             raise OptionError(f"power: sd needs a standard deviation for {term.group!r}.")
-        given = sd[term.group]
-        if isinstance(given, Mapping):
-            for name in given:
-                _position(term.names, name, f"sd[{term.group!r}]")
-            values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
-        else:
-            values = [_deviation(given, term.group)] * len(term.names)
-        psi[place] = term.covariance.nearest(np.diag(np.square(values)))
+        psi[place] = _assumed_theta(term, sd[term.group])
     for k, place in list(enumerate(problem.beta_slices()))[1:]:
         parameter = problem.predictors[k].parameter
         if parameter.fixed is not None:
@@ -218,6 +213,33 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
             )
         psi[place.start] = eta
     return psi
+
+
+def _assumed_theta(term: RandomTerm, given: Any) -> Array:
+    """Return theta from a number, from numbers by column, or from those that a structure prints."""
+    if not isinstance(given, Mapping):
+        values = [_deviation(given, term.group)] * len(term.names)
+        return term.covariance.nearest(np.diag(np.square(values)))
+    where = f"sd[{term.group!r}]"
+    if not term.column_levels:
+        for name in given:
+            _position(term.names, name, where)
+        values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
+        return term.covariance.nearest(np.diag(np.square(values)))
+    names = term.covariance.names(term.names)
+    for name in given:
+        _position(names, name, where)
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise OptionError(
+            f"power: {where} needs each number of ({term.label}), {listed(names)}; there is none "
+            f"for {listed(missing)}."
+        )
+    numbers = np.array([_number(given[name], f"{where}[{name!r}]") for name in names])
+    try:
+        return term.covariance.from_natural(numbers)
+    except ValueError as error:
+        raise OptionError(f"power: {where}: ({term.label}): expected {error}.") from error
 
 
 def _number(value: Any, what: str) -> float:

@@ -71,6 +71,11 @@ class Quantity(ABC):
             return self.gradient(psi) * self.working_slope(self.value(psi))
 
     @property
+    def is_plane(self) -> bool:
+        """Whether it is a function of one linear form of psi; by default it is not said to be."""
+        return False
+
+    @property
     def domain(self) -> tuple[float, float]:
         """Closed interval of its values."""
         return -np.inf, np.inf
@@ -94,6 +99,11 @@ class Coordinate(Quantity):
         eta = np.float64(psi[self.index])
         slope[self.index] = 1.0 if self.link is None else float(self.link.derivatives(eta)[1])
         return slope
+
+    @property
+    def is_plane(self) -> bool:
+        """It is one of an entry of psi."""
+        return True
 
     def working(self, value: float) -> float:
         """Return the entry of psi."""
@@ -141,6 +151,11 @@ class LinearCombination(Quantity):
     def gradient(self, psi: Array) -> Array:
         """Return the weights."""
         return self.weights
+
+    @property
+    def is_plane(self) -> bool:
+        """It is such a form."""
+        return True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interlace.inference.quadratic_forms import Uncorrelated, wald_chi_square
+from interlace.inference.quadratic_forms import Uncorrelated, rounding_of, wald_chi_square
 from interlace.inference.terms import FixedTerm, fixed_terms
 from interlace_core.fitting.psi_covariance import PsiCovariance, embedded
 from interlace_core.messages.checks import numbers_of, require_choice
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import DataWarning, OptionError
+from interlace_core.messages.warn import warn
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
+
+MOST_ROUNDING = 1e-3
+"""Of a standard error, that rounding of a covariance that is given may move it by."""
 
 
 def term_tests(
@@ -43,7 +47,8 @@ def term_tests(
         L = _rows_of(term.columns, p)
         if kinds[type] == 2:
             L = _type_two(term, terms, p, place, covariance)
-        rows[term.name] = _test(result, k, L, np.zeros(len(L)), given)
+        who = f"term_tests: {term.name}"
+        rows[term.name] = _test(result, k, L, np.zeros(len(L)), given, who)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -65,17 +70,26 @@ def wald_test(
             f"got shape {shift.shape}."
         )
     shift = np.broadcast_to(shift, matrix.shape[:1])
-    return pd.Series(_test(result, k, matrix, shift, given))
+    return pd.Series(_test(result, k, matrix, shift, given, "wald_test"))
 
 
 def _test(
-    result: Estimates, k: int, L: Array, value: Array, given: PsiCovariance | None
+    result: Estimates, k: int, L: Array, value: Array, given: PsiCovariance | None, who: str
 ) -> Mapping[str, float]:
     """Return the test that goes with the result, or a chi-square by a given covariance."""
     if given is None:
         return result.joint_test(k, L, value)
     psi = result.fit.psi
-    return wald_chi_square(embedded(L, result.coefficients[k].place, psi.size), psi, given, value)
+    rows = embedded(L, result.coefficients[k].place, psi.size)
+    if rounding_of(rows, given.inner) > MOST_ROUNDING:
+        warn(
+            f"{who}: the covariance given has lost the digits that this test is made of: a "
+            "covariate lies far from 0, and what is left of the terms is rounding. Subtract a "
+            "constant from it, such as its mean, and fit again; the fit's own covariance, without "
+            "vcov=, keeps its digits.",
+            DataWarning,
+        )
+    return wald_chi_square(rows, psi, given, value)
 
 
 def vcov_of(result: Estimates, vcov: Any, who: str) -> PsiCovariance:

@@ -97,7 +97,9 @@ def eta_in(part: Problem, seen: Seen) -> Array:
         b = apply(T, u)
         for index, place in factor.terms:
             term = changed.terms[index]
-            for k, z, own in zip(term.column_predictors, term.Z.T, b[place], strict=True):
+            for k, z, own in zip(
+                term.column_predictors, np.asarray(term.Z).T, b[place], strict=True
+            ):
                 eta[k] += z * own[term.codes]
     return np.array(eta)
 

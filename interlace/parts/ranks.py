@@ -134,7 +134,7 @@ def _triangle_of(part: Problem, d: int, more: int) -> Triangle:
 
 def _rows(part: Problem, d: int) -> Array:
     K = len(part.predictors)
-    X = part.predictors[d].X if d < K else part.terms[d - K].Z
+    X = part.predictors[d].X if d < K else np.asarray(part.terms[d - K].Z)
     return X if part.informative.all() else X[part.informative]
 
 

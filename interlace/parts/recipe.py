@@ -20,8 +20,9 @@ from interlace.parts.look import naming, response_of, rows_of
 from interlace.parts.reading import Reading
 from interlace.prediction.new_data import codes_of_groups, encode_frame
 from interlace_core.contract.family import Family
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.problem import Problem
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def with_moments(encoder: Encoder, moments: Mapping[str, Moments]) -> None:
 def _designs(encoder: Encoder) -> list[DesignEncoder]:
     found = [each.design for each in encoder.predictors if each.design is not None]
     found += [each.known for each in encoder.predictors if each.known is not None]
-    return [*found, *(each.design for each in encoder.terms)]
+    return [*found, *(each for term in encoder.terms for each in term.designs)]
 
 
 def recipe_of(
@@ -147,11 +148,15 @@ def recipe_of(
     return Recipe(reading, family, model.problem, model.encoder, own, across)
 
 
+def _arrays_of(Z: Covariates) -> tuple[Array | IntArray, ...]:
+    return (Z.at, Z.z) if isinstance(Z, Incidence) else (Z,)
+
+
 def bytes_of(problem: Problem) -> int:
     """Return about the bytes of a part's arrays."""
     arrays: list[Array | None] = [problem.y, problem.weights]
     arrays += [each.X for each in problem.predictors]
     arrays += [each.offset for each in problem.predictors]
     for term in problem.terms:
-        arrays += [term.codes, term.Z]  # type: ignore[list-item]
+        arrays += [term.codes, *_arrays_of(term.Z)]  # type: ignore[list-item]
     return sum(each.nbytes for each in arrays if each is not None and 0 not in each.strides)

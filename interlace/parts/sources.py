@@ -375,6 +375,8 @@ def _of_lazy_frame(frame: Any, rows: int) -> Source:
         return None if len(found) > limit else found.to_arrow()
 
     columns = tuple(frame.collect_schema().names())
+    # text, as in a frame: the order of a Categorical is that in which the process met its values
+    frame = frame.with_columns(pl.selectors.categorical().cast(pl.String))
     return Source("a polars LazyFrame", columns, batches=batches, distinct=distinct)
 
 

@@ -14,6 +14,7 @@ from itertools import product
 
 import numpy as np
 
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.messages.errors import UnsupportedModelError
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -74,7 +75,7 @@ def _root(covariance: Array) -> Array:
 def prior_covariance(
     roots: Sequence[Array],
     predictors: Sequence[Sequence[tuple[int, IntArray]]],
-    Z: Sequence[Array],
+    Z: Sequence[Covariates],
     unknown: Sequence[BoolArray],
     shape: tuple[int, int],
     scales: Sequence[Array | None] | None = None,
@@ -86,10 +87,10 @@ def prior_covariance(
     Parameters
     ----------
     roots : sequence of ndarray, shape (c, m)
-        T of each term, S = T T' its covariance.
+        T of each term, S = T T' its covariance; of an incidence the standard deviations, (c,).
     predictors : sequence of tuple of (int, ndarray of intp)
         The predictors of each term with their columns.
-    Z : sequence of ndarray, shape (n, c)
+    Z : sequence of ndarray or Incidence, shape (n, c)
     unknown : sequence of ndarray of bool, shape (n, c)
         Which of the term's effects are not known in each row; (n, 1) for all or none of them.
     shape : (K, n)
@@ -99,6 +100,13 @@ def prior_covariance(
     covariance = np.zeros((shape[0], *shape))
     scales = [None] * len(roots) if scales is None else scales
     for T, by, columns, which, scale in zip(roots, predictors, Z, unknown, scales, strict=True):
+        if isinstance(columns, Incidence):
+            at = columns.at if which.shape[1] > 1 else np.zeros_like(columns.at)
+            seen = which[np.arange(len(which)) if len(which) > 1 else 0, at]
+            own = np.where(seen, np.square(columns.z * T[columns.at]), 0.0)
+            k = by[0][0]
+            covariance[k, k] += own if scale is None else own * scale
+            continue
         z = np.where(which, columns, 0.0)
         moves = {k: z[:, own] @ T[own] for k, own in by}
         for k, first in moves.items():

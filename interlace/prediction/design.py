@@ -13,6 +13,7 @@ from interlace.data.factors import INTERCEPT
 from interlace.data.rows import value_or_array
 from interlace.prediction.new_data import NewDesign, NewTerm, encode
 from interlace.results.fitted_model import require_training
+from interlace_core.contract.incidence import Covariates, times_effects
 from interlace_core.messages.checks import names_of
 from interlace_core.messages.errors import DataError, DataWarning, OptionError
 from interlace_core.messages.names import listed
@@ -37,7 +38,7 @@ class RowTerm:
     ----------
     codes : ndarray of intp, shape (n,)
         Level among those of the fit; -1 where it is new or missing.
-    Z : ndarray, shape (n, c)
+    Z : ndarray or Incidence, shape (n, c)
     missing : ndarray of bool, shape (n,)
         Rows whose group is missing.
     groups : ndarray of intp, shape (n,)
@@ -50,7 +51,7 @@ class RowTerm:
     """
 
     codes: IntArray
-    Z: Array
+    Z: Covariates
     missing: BoolArray
     groups: IntArray
     unexplained: Array | None = None
@@ -137,7 +138,7 @@ def _row_term(result: Estimates, place: TermPlace, term: NewTerm) -> RowTerm:
     from interlace.prediction.places import NewPlaces
 
     new = NewPlaces.of(place, term.strange)
-    Z, unexplained = term.Z.copy(), np.zeros(len(term.Z))
+    Z, unexplained = np.array(term.Z), np.zeros(len(term.Z))
     Z[new.rows], unexplained[new.rows] = new.weights(result.fit.psi[place.theta])
     return RowTerm(term.codes, Z, term.missing, term.groups, unexplained, new)
 
@@ -223,16 +224,25 @@ def predictors(
         b = result.effects[place.group].values[:, place.columns]
         b = np.vstack([b, np.zeros(b.shape[1])])  # code -1 finds the zero row
         for k, own in place.by_predictor:
-            effect = weighted_effects(term.Z[:, own], b[term.codes][:, own], included[i][own])
+            effect = weighted_effects(term.Z[:, own], b[:, own], term.codes, included[i][own])
             if len(unknown):
                 effect = effect + np.where(term.codes < 0, unknown[i][k], 0.0)
             eta[k] += np.where(term.missing, np.nan, effect)
     return eta
 
 
-def weighted_effects(Z: Array, b: Array, included: BoolArray) -> Array:
-    """Return z'b of each row over the columns included, shape (n,); NaN stays out of others."""
-    return np.asarray(np.sum(Z[:, included] * b[:, included], axis=1))
+def weighted_effects(Z: Covariates, b: Array, codes: IntArray, included: BoolArray) -> Array:
+    """Return z'b of each row over the columns included, shape (n,); NaN stays out of others.
+
+    Parameters
+    ----------
+    Z : ndarray or Incidence, shape (n, c)
+    b : ndarray, shape (L, c)
+    codes : ndarray of intp, shape (n,)
+        Row of b.
+    included : ndarray of bool, shape (c,)
+    """
+    return times_effects(Z[:, included], b[:, included].T, codes)
 
 
 def level_scales(result: Estimates, design: RowDesign) -> list[Array | None]:

@@ -144,7 +144,7 @@ def _through_variance(
                 for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
             ],
             [term.by_predictor for term in problem.terms],
-            [term.Z for term in design.terms],
+            [np.asarray(term.Z) for term in design.terms],
             unknown,
             design.offset.shape,
             level_scales(result, design),

@@ -164,14 +164,16 @@ def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list
     list of ndarray, shape (n, c)
         Ones that are the same number in memory where a term is an intercept.
     """
-    terms = [(each, np.full(len(each.design.names), True), False) for each in encoder.terms]
+    terms = [(each, np.full(each.size, True), False) for each in encoder.terms]
     names = _coded_columns(encoder, terms, True)
     frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in names}, raw.n)
     ones = np.broadcast_to(np.float64(1.0), (raw.n, 1))
     designs = [
-        ones if each.design.is_intercept else _design(each.design, frame) for each in encoder.terms
+        [ones if each.is_intercept else _design(each, frame) for each in term.designs]
+        for term in encoder.terms
     ]
-    return [_predictor(each, frame, True) for each in encoder.predictors], designs
+    columns = [own[0] if len(own) == 1 else np.hstack(own) for own in designs]
+    return [_predictor(each, frame, True) for each in encoder.predictors], columns
 
 
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:

@@ -20,8 +20,11 @@ from interlace.prediction.design import (
     unrelated_scale,
     weighted_effects,
 )
+from interlace.results.fitted_model import require_training
 from interlace_core.calculus.links import LINKS, Link
+from interlace_core.contract.covariance import column_sds
 from interlace_core.contract.family import Family
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.messages.checks import require_type
 from interlace_core.messages.errors import OptionError
 from interlace_core.messages.names import did_you_mean
@@ -109,11 +112,22 @@ class Predicted:
         return cls(eta, included, unknown, variance, averaged)
 
 
+def _root(result: Estimates, t: int, Z: Covariates, unknown: BoolArray) -> Array:
+    """Return T of a term; of rows at points the standard deviation at each, shape (c,)."""
+    place = result.terms[t]
+    if isinstance(Z, Incidence):  # as rows of the fit are
+        term = require_training(result, "predict").problem.terms[t]
+        return column_sds(term.covariance, result.fit.psi[place.theta])
+    if not unknown.any():  # of many times a large matrix, and nobody asks
+        return np.zeros((len(place.names), 0))
+    return np.asarray(result.effects[place.group].root[place.columns])
+
+
 def unknown_covariance(result: Estimates, design: RowDesign, unknown: Sequence[BoolArray]) -> Array:
     """Return the prior covariance of what is unknown in the predictors, shape (K, K, n)."""
-    roots = [result.effects[t.group].root[t.columns] for t in result.terms]
-    at = [term.by_predictor for term in result.terms]
     Z = [term.Z for term in design.terms]
+    roots = [_root(result, t, *each) for t, each in enumerate(zip(Z, unknown, strict=True))]
+    at = [term.by_predictor for term in result.terms]
     scales = level_scales(result, design)
     covariance = prior_covariance(roots, at, Z, unknown, design.offset.shape, scales)
     for place, term, which in zip(result.terms, design.terms, unknown, strict=True):
@@ -216,9 +230,10 @@ def _draw_new(
             scale = unrelated_scale(result.effects[place.group])
             effects[place.group] = np.sqrt(scale) * rng.standard_normal((count, len(root))) @ root.T
         b = np.vstack([effects[place.group], np.zeros(len(result.effects[place.group].names))])
-        own = b[term.groups][:, place.columns]
+        own = b[:, place.columns]
         found = {
-            k: weighted_effects(term.Z[:, j], own[:, j], wanted[j]) for k, j in place.by_predictor
+            k: weighted_effects(term.Z[:, j], own[:, j], term.groups, wanted[j])
+            for k, j in place.by_predictor
         }
         if term.new is not None and term.unexplained is not None:
             # rows of one group at one place share theirs

@@ -19,7 +19,6 @@ import numpy as np
 from interlace.inference.quadratic_forms import boundary_as_known
 from interlace.prediction.design import Included, are_some
 from interlace.results.fitted_model import require_training
-from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.mode import find_mode
@@ -144,9 +143,8 @@ def mode_slopes(standard: Standard, psi: Array, mode: Array, V: Array) -> dict[s
                 "predict: the conditional mode was not found next to the estimates. Use "
                 "include_re=False, or check the fit's status."
             )
-        templates = layout.templates(standard.given_psi(x))
-        parts = structure.spread(found.point.u)
-        return np.concatenate([apply(T, u).ravel() for T, u in zip(templates, parts, strict=True)])
+        moved = layout.effects(standard.given_psi(x), found.point.u)
+        return np.concatenate([b.ravel() for b in moved])
 
     se = np.sqrt(np.diagonal(V))
     steps = REL_STEP * np.minimum(np.where(se > 0, se, 1.0), 1.0 + np.abs(psi))

@@ -19,6 +19,9 @@ from interlace.entrances import entrance
 from interlace_core.messages.checks import is_real, shown
 from interlace_core.messages.errors import OptionError
 
+LARGE_SHAPE = 100.0
+"""Of a gamma density, from which it is written about its mean."""
+
 Support = Literal["real", "positive", "correlation"]
 
 ON = {
@@ -34,10 +37,20 @@ class Prior(ABC):
 
     name: ClassVar[str]
     support: ClassVar[Support]
+    log_concave: ClassVar[bool] = True
+    """Whether the density's logarithm is concave: it adds no mode to a posterior that has one."""
+
+    centre: float = 0.0
+    width: float = 1.0
+    """Where the density is highest, and how wide it is; asked for where it is not log-concave."""
 
     @abstractmethod
     def log_density(self, value: float) -> tuple[float, float]:
         """Return the log-density at a value, and its derivative there."""
+
+    @abstractmethod
+    def second(self, value: float) -> float:
+        """Return the second derivative of the log-density at a value."""
 
     def __str__(self) -> str:
         """Return it as it is written in a call."""
@@ -60,6 +73,10 @@ class Normal(Prior):
         z = (value - self.loc) / self.scale
         return -0.5 * z * z - log(self.scale) - 0.5 * log(2.0 * pi), -z / self.scale
 
+    def second(self, value: float) -> float:
+        """Return minus the inverse of the variance."""
+        return -1.0 / self.scale / self.scale
+
 
 @dataclass(frozen=True)
 class StudentT(Prior):
@@ -67,6 +84,7 @@ class StudentT(Prior):
 
     name = "student_t"
     support = "real"
+    log_concave = False
 
     df: float
     loc: float
@@ -75,9 +93,24 @@ class StudentT(Prior):
     def log_density(self, value: float) -> tuple[float, float]:
         """Return the log-density of Student's t, and its derivative."""
         df, z = self.df, (value - self.loc) / self.scale
-        constant = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * log(df * pi)
-        height = float(constant) - log(self.scale) - 0.5 * (df + 1.0) * np.log1p(z * z / df)
-        return float(height), -(df + 1.0) * z / (df + z * z) / self.scale
+        constant = -float(betaln(0.5, 0.5 * df)) - 0.5 * log(df)
+        height = constant - log(self.scale) - 0.5 * (df + 1.0) * np.log1p(z * z / df)
+        return float(height), -(df + 1.0) / (df + z * z) * z / self.scale
+
+    def second(self, value: float) -> float:
+        """Return it: positive beyond sqrt(df) scales."""
+        df, z = self.df, (value - self.loc) / self.scale
+        return -(df + 1.0) / (df + z * z) * ((df - z * z) / (df + z * z)) / self.scale / self.scale
+
+    @property
+    def centre(self) -> float:  # type: ignore[override]
+        """The location."""
+        return self.loc
+
+    @property
+    def width(self) -> float:  # type: ignore[override]
+        """The scale."""
+        return self.scale
 
     def __str__(self) -> str:
         """Return it as it is written in a call."""
@@ -104,7 +137,19 @@ class Gamma(Prior):
             return constant - self.rate * value, -self.rate
         if value <= 0.0:
             return -inf, inf
-        return constant + power * log(value) - self.rate * value, power / value - self.rate
+        slope = power / value - self.rate
+        if self.shape < LARGE_SHAPE:
+            return constant + power * log(value) - self.rate * value, slope
+        # about the mean, and the constant by Stirling's series: nothing large cancels
+        s, t = self.shape, self.rate * value / self.shape - 1.0
+        constant = 0.5 * log(s / (2.0 * pi)) - 1.0 / (12.0 * s) + 1.0 / (360.0 * s**3)
+        away = s * float(np.log1p(t) - t) if t > -1.0 else -inf
+        return constant + away - log(value), slope
+
+    def second(self, value: float) -> float:
+        """Return it; -inf at 0 if shape > 1."""
+        power = self.shape - 1.0
+        return (-power / value / value if value > 0.0 else -inf) if power else 0.0
 
     def __str__(self) -> str:
         """Return it as it is written in a call."""
@@ -125,6 +170,10 @@ class HalfNormal(Prior):
         height, slope = Normal(0.0, self.scale).log_density(value)
         return height + log(2.0), slope
 
+    def second(self, value: float) -> float:
+        """Return that of the normal one."""
+        return Normal(0.0, self.scale).second(value)
+
 
 @dataclass(frozen=True)
 class HalfT(Prior):
@@ -132,6 +181,7 @@ class HalfT(Prior):
 
     name = "half_t"
     support = "positive"
+    log_concave = False
 
     df: float
     scale: float
@@ -140,6 +190,15 @@ class HalfT(Prior):
         """Return twice Student's density's logarithm, and its derivative."""
         height, slope = StudentT(self.df, 0.0, self.scale).log_density(value)
         return height + log(2.0), slope
+
+    def second(self, value: float) -> float:
+        """Return that of Student's t."""
+        return StudentT(self.df, 0.0, self.scale).second(value)
+
+    @property
+    def width(self) -> float:  # type: ignore[override]
+        """The scale."""
+        return self.scale
 
     def __str__(self) -> str:
         """Return it as it is written in a call."""
@@ -164,6 +223,12 @@ class LKJ(Prior):
         if rest <= 0.0:
             return -inf, 0.0
         return power * log(rest) + self.log_constant(2), -2.0 * power * value / rest
+
+    def second(self, value: float) -> float:
+        """Return that of the one correlation of a 2 x 2 matrix."""
+        rest = 1.0 - value * value
+        power = self.eta - 1.0
+        return -2.0 * power * (1.0 + value * value) / (rest * rest) if rest > 0.0 else -inf
 
     def log_constant(self, size: int) -> float:
         """Return what makes `det(R) ** (eta - 1)` a density of size x size matrices R.

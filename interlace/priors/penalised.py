@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from interlace.inference.quantities import Coordinate
 from interlace.priors.densities import Prior
-from interlace.priors.targets import Part, flattened, parts_of
+from interlace.priors.rivals import other_modes
+from interlace.priors.targets import OfQuantity, Part, flattened, parts_of
 from interlace.priors.weak import WEAK, weak_priors
 from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation, Method, Shortcuts
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
 from interlace_core.messages.checks import require_mapping, require_type, shown
 from interlace_core.messages.errors import OptionError, UnsupportedModelError
@@ -111,6 +114,28 @@ class Penalised(Approximation):
         """Return minus the log-density of the priors at psi."""
         return self._penalty(problem)(psi)[0]
 
+    def penalty_curvature(self, problem: Problem, psi: Array) -> Array | None:
+        """Return the curvature of the penalty of single numbers, where it is positive."""
+        seen, total = problem.given_psi(psi), np.zeros((psi.size, psi.size))
+        for part in self._found(problem)[0]:
+            if isinstance(part, OfQuantity):
+                size, slope = part.curvature(seen)
+                total += size * np.outer(slope, slope)
+        return total if problem.given is None else problem.given.T @ total @ problem.given
+
+    def rivals(
+        self, problem: Problem, psi: Array, covariance: Array
+    ) -> tuple[tuple[str, Array], ...]:
+        """Return where a prior with heavy tails may have a mode of its own."""
+        uncertainty = PsiCovariance(covariance, problem.given)
+        found = other_modes(self._found(problem)[0], problem.given_psi(psi), uncertainty)
+        if problem.given is None:
+            return found
+        return tuple(
+            (words, np.asarray(np.linalg.solve(problem.given, seen), np.float64))
+            for words, seen in found
+        )
+
     def restricted_volume(self, problem: Problem) -> slice:
         """Return the inner one's."""
         return self.inside(problem).restricted_volume(problem)
@@ -118,6 +143,10 @@ class Penalised(Approximation):
     def held(self, problem: Problem) -> frozenset[int]:
         """Return the entries of psi that have a prior, which keeps them finite."""
         return self._found(problem)[1]
+
+    def parts(self, problem: Problem) -> tuple[Part, ...]:
+        """Return each prior where it belongs."""
+        return self._found(problem)[0]
 
     def _penalty(self, problem: Problem) -> _Penalty:
         return _Penalty(self._found(problem)[0], problem)
@@ -224,7 +253,7 @@ def penalise(
     if not chosen:
         return approximation
     made = Penalised(approximation, chosen, cuts)
-    made.check(standard_of(problem).problem)
+    made.require(standard_of(problem).problem)
     return made
 
 
@@ -233,9 +262,40 @@ def without_priors(approximation: Approximation, problem: Problem) -> Approximat
     return approximation.inside(problem) if isinstance(approximation, Penalised) else approximation
 
 
-def held_by_priors(approximation: Approximation, problem: Problem) -> frozenset[int]:
-    """Return the entries of psi that priors keep finite whatever the data are."""
-    return approximation.held(problem) if isinstance(approximation, Penalised) else frozenset()
+LEAST_PULL, LEAST_PART = 1e-3, 0.1
+"""Slope of a prior per standard error, and its part of the curvature, from which it is that which
+keeps an estimate where the data would let it go. One with a scale of 1e8 does not."""
+
+
+def held_by_priors(
+    approximation: Approximation, problem: Problem, psi: Array, errors: Array
+) -> frozenset[int]:
+    """Return the coefficients that priors keep finite whatever the data are, as entries of psi.
+
+    Parameters
+    ----------
+    approximation, problem
+        As fitted.
+    psi, errors : ndarray, shape (n_psi,)
+        The mode, and the standard errors there.
+    """
+    if not isinstance(approximation, Penalised):
+        return frozenset()
+    return frozenset(
+        part.quantity.index
+        for part in approximation.parts(problem)
+        if isinstance(part, OfQuantity)
+        and isinstance(part.quantity, Coordinate)
+        and _holds(part, psi, float(errors[part.quantity.index]))
+    )
+
+
+def _holds(part: OfQuantity, psi: Array, error: float) -> bool:
+    if not np.isfinite(error):
+        return True
+    size, slope = part.curvature(psi)
+    pull, own = part.penalty(psi)[1], float(np.sum(np.square(slope)))
+    return bool(np.max(np.abs(pull)) * error >= LEAST_PULL) or size * own * error**2 >= LEAST_PART
 
 
 def settings_of_approximation(

@@ -48,6 +48,14 @@ class OfQuantity:
         height, slope = self.prior.log_density(self.quantity.value(psi))
         return -height, -slope * self.quantity.gradient(psi)
 
+    def curvature(self, psi: Array) -> tuple[float, Array]:
+        """Return c, 0 or more, and g, such that c g g' is the curvature of the penalty at psi.
+
+        But for what the quantity's own curvature adds.
+        """
+        second = -self.prior.second(self.quantity.value(psi))
+        return (max(second, 0.0) if np.isfinite(second) else 0.0), self.quantity.gradient(psi)
+
 
 @dataclass(frozen=True, eq=False)
 class OfMatrix:

@@ -27,6 +27,7 @@ from interlace.priors.targets import COR, has_matrix
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.fitting.start import on_own_scale
+from interlace_core.records import Array
 
 WEAK = "weak"
 
@@ -74,9 +75,15 @@ def _moments(problem: Problem) -> Sums:
     """Return the moments of each X, of each Z and of the response, over rows that say anything."""
     rows, weights = problem.informative, problem.weights
     weights = None if weights is None else weights[rows]
-    designs = [each.X for each in problem.predictors] + [term.Z for term in problem.terms]
+    designs = [each.X for each in problem.predictors] + [_covariates(t) for t in problem.terms]
     response = problem.family.observed(problem.y)
     return Sums(*(Moments.of(each[rows], weights) for each in (*designs, response)))
+
+
+def _covariates(term: RandomTerm) -> Array:
+    """Return Z; of a chain, whose one standard deviation asks for no column, a single one."""
+    chain = term.covariance.chain(term.covariance.start())
+    return np.asarray(term.Z if chain is None else term.Z[:, :1])
 
 
 def _of_column(predictor: Predictor, column: int, X: Moments, unit: float) -> Prior | None:

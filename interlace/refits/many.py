@@ -100,7 +100,7 @@ class Refits:
         for i, each in zip(usual, reached, strict=True):
             if each is not None:
                 ended = OptimizerResult(each.psi, each.value, True, "steps from a known fit", 0)
-                verdict = judge((), each.decrement, training.tol_decrement, ended)
+                verdict = judge(each.boundary, each.decrement, training.tol_decrement, ended)
                 found[i] = Refit(each.psi, each.value, verdict, each.uncertainty)
         return found
 

@@ -281,14 +281,23 @@ def _updated(covariance: Array, step: Array, change: Array) -> Array:
     return covariance + scale * np.outer(step, step) - cross - cross.T
 
 
-def is_inside(problem: Problem, psi: Array, known: Known) -> bool:
-    """Return whether no variance is at a bound, nor beyond: the way there led through it then."""
+def canonical_psi(problem: Problem, psi: Array) -> Array:
+    """Return psi with each covariance in the one form that it has within its bounds."""
+    psi = psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        theta = psi[place]
-        mirrored = np.abs(term.covariance.canonical(theta) - theta) > 1e-8 + 1e-12 * np.abs(theta)
-        if mirrored.any():
-            return False
-    return not boundary_thetas(problem, psi, known.units).any()
+        psi[place] = term.covariance.canonical(psi[place])
+    return psi
+
+
+def is_beyond(problem: Problem, psi: Array) -> bool:
+    """Return whether a covariance is beyond a bound, which the way there led through then."""
+    moved = np.abs(canonical_psi(problem, psi) - psi)
+    return bool((moved > 1e-8 + 1e-12 * np.abs(psi)).any())
+
+
+def is_at_bound(problem: Problem, psi: Array, known: Known) -> bool:
+    """Return whether a variance or correlation is at its bound."""
+    return bool(boundary_thetas(problem, psi, known.units).any())
 
 
 def _inside_optimum(
@@ -297,7 +306,7 @@ def _inside_optimum(
     """Return the best point as an optimum, or None if it is at a bound or beyond."""
     best, psi = objective.best, objective.best_psi
     assert best is not None and psi is not None
-    if not is_inside(problem, psi, known):
+    if is_beyond(problem, psi) or is_at_bound(problem, psi, known):
         return None
     m = known.searched.size
     free = np.ones(m, dtype=bool)

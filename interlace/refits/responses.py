@@ -14,17 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interlace.refits.near import Known, has_bounds, is_inside
+from interlace.refits.near import Known, canonical_psi, has_bounds, is_beyond
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import WithSecondOpinion
 from interlace_core.fitting.compiled import Served, served_by
-from interlace_core.fitting.curvature import DIFFERENCE_STEP
+from interlace_core.fitting.curvature import DIFFERENCE_STEP, TOL_ABS_BOUND
+from interlace_core.fitting.elsewhere import may_be_crowded
+from interlace_core.fitting.fit import BOUNDARY_RESTART, TOL_ABS_RESTART
 from interlace_core.fitting.objective import Objective, possible_objective
+from interlace_core.fitting.precondition import LONGEST_STEP
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
-from interlace_core.records import Array, CompiledEnds, Status
+from interlace_core.fitting.start import unit_theta
+from interlace_core.fitting.verdict import boundary_thetas, boundary_words
+from interlace_core.records import Array, Status
 
 TOL_SLOPE = 1e-6
 """Slope, per standard error of the known fit, at which a search ends: what is left is as many
@@ -35,10 +40,6 @@ SHARE_OF_TOLERANCE = 0.01
 
 MAX_EVALUATIONS = 100
 """Of a search."""
-
-FARTHEST = 12.0
-"""Standard errors from the known fit beyond which nothing is claimed: estimates so far away are on
-their way to a limit, as where a response is separated."""
 
 PLAIN = (0.05, 20.0)
 """Curvatures, the known fit's being 1, within which they are taken as those of an optimum."""
@@ -63,12 +64,34 @@ class Reached:
         What it has to gain.
     uncertainty : PsiCovariance, or None
         Where it was asked for.
+    boundary : tuple of str
+        What is at its bound, in words.
     """
 
     psi: Array
     value: float
     decrement: float
     uncertainty: PsiCovariance | None
+    boundary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _End:
+    """Where a search ended, by its slope as at an optimum; in standard units.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (n_psi,)
+    value, decrement : float
+    slope : ndarray, shape (m,)
+    hessian : ndarray, shape (m, m), or None
+    """
+
+    psi: Array
+    value: float
+    decrement: float
+    slope: Array
+    hessian: Array | None
 
 
 class Responses:
@@ -124,54 +147,107 @@ class Responses:
             return nothing  # another thread is in it
         try:
             raised = objective.respond(self._mode, responses, weights)
-            step = DIFFERENCE_STEP if curvature else 0.0
-            ends = None if raised is None else self._ends(len(responses), step)
+            if raised is None:
+                return nothing
+            coordinates, step = self._known.coordinates, DIFFERENCE_STEP if curvature else 0.0
+            ends = self._ends(self._psi, coordinates.B, raised, step)
+            found = [self._inside(each) for each in ends]
+            for i, (each, end) in enumerate(zip(found, ends, strict=True)):
+                if each is None and end is not None and not curvature:
+                    own = None if weights is None else weights[i : i + 1]
+                    found[i] = self._at_bound(objective, responses[i : i + 1], own, end)
+            return found
         finally:
             self._lock.release()
-        if ends is None or raised is None:
-            return nothing
-        return self._judged(ends, raised)
 
-    def _ends(self, count: int, step: float) -> CompiledEnds | None:
-        served, coordinates = self._served, self._known.coordinates
-        floor, longest = served.floor - served.raised, coordinates.longest()
+    def _ends(self, origin: Array, B: Array, raised: Array, step: float) -> list[_End | None]:
+        """Return where searches end, one for each response; None for one without a clear end.
+
+        Parameters
+        ----------
+        origin, B : ndarrays, shape (n_psi,) and (n_psi, m)
+            Of the coordinates of the searches.
+        raised : ndarray, shape (count,)
+            What the value of each response is higher by.
+        step : float
+            Of differences for Hessians; 0 for none.
+        """
+        served, tol = self._served, SHARE_OF_TOLERANCE * self._tol_decrement
+        floor, longest = served.floor - served.raised, np.full(B.shape[1], LONGEST_STEP)
         rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
         for kernels in served.compiled.searches:
             found = kernels.search_each(
-                served.function, count, rule, self._psi, coordinates.B, floor, longest, step
+                served.function, len(raised), rule, origin, B, floor, longest, step
             )
             if found is not None:
-                return found
-        return None
-
-    def _judged(self, ends: CompiledEnds, raised: Array) -> list[Reached | None]:
-        """Return ends as optima; None for one that is none, or not clearly one."""
-        served, slopes = self._served, ends.slopes
-        decrements = 0.5 * np.einsum("im,im->i", slopes, slopes)
-        values = ends.values + served.raised + raised
+                break
+        else:
+            return [None] * len(raised)
+        decrements = 0.5 * np.einsum("im,im->i", found.slopes, found.slopes)
+        values = found.values + served.raised + raised
         with np.errstate(invalid="ignore"):
-            clear = ends.found & (decrements <= SHARE_OF_TOLERANCE * self._tol_decrement)
-            clear &= np.max(np.abs(ends.z), axis=1, initial=0.0) <= FARTHEST
-            clear &= values >= served.floor
-        found: list[Reached | None] = [None] * len(values)
+            clear = found.found & (decrements <= tol) & (values >= served.floor)
+        ends: list[_End | None] = [None] * len(raised)
         for i in np.flatnonzero(clear).tolist():
-            found[i] = self._inside(ends, i, float(values[i]), float(decrements[i]))
-        return found
+            # one by one: products of many rows at once round otherwise than those of few
+            psi = origin + B @ found.z[i]
+            psi[self._profiled] = found.profiled[i]
+            hessian = None if found.hessians is None else found.hessians[i]
+            ends[i] = _End(psi, float(values[i]), float(decrements[i]), found.slopes[i], hessian)
+        return ends
 
-    def _inside(self, ends: CompiledEnds, i: int, value: float, decrement: float) -> Reached | None:
-        """Return one of the ends; None if it is at a bound, or not curved like an optimum."""
-        # one by one: products of many rows at once round otherwise than those of few
-        psi = self._psi + self._known.coordinates.B @ ends.z[i]
-        psi[self._profiled] = ends.profiled[i]
-        if not is_inside(self._standard.problem, psi, self._known):
+    def _inside(self, end: _End | None) -> Reached | None:
+        """Return an end as an optimum; None if it is at a bound, or not curved like one."""
+        problem = self._standard.problem
+        if end is None or np.any(boundary_thetas(problem, end.psi, self._known.units)):
             return None
-        uncertainty = None
-        if ends.hessians is not None:
-            curved = self._curved(ends.hessians[i], ends.slopes[i])
-            if curved is None:
-                return None
+        uncertainty, decrement = None, end.decrement
+        if end.hessian is not None:
+            curved = self._curved(end.hessian, end.slope)
+            if curved is None or is_beyond(problem, end.psi):
+                return None  # the covariance would be that of what is mirrored
             uncertainty, decrement = curved
-        return Reached(self._standard.given_psi(psi), value, decrement, uncertainty)
+        psi = self._standard.given_psi(canonical_psi(problem, end.psi))
+        return Reached(psi, end.value, decrement, uncertainty)
+
+    def _at_bound(
+        self, objective: WithSecondOpinion, response: Array, weights: Array | None, end: _End
+    ) -> Reached | None:
+        """Return the optimum with the standard deviations that came next to 0 held there.
+
+        As after a fit, a search from away from 0 tells whether they belong there: where it does not
+        come back, or a covariance is more than one number, there is no answer.
+        """
+        standard, units = self._standard, self._known.units
+        problem, B = standard.problem, self._known.coordinates.B
+        bound = boundary_thetas(problem, end.psi, units)
+        single = all(
+            term.covariance.n_theta == term.covariance.size == 1 and term.theta_of is None
+            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+            if np.any(bound[place])
+        )
+        if not single or may_be_crowded(problem):
+            return None
+        raised = objective.respond(self._mode, response, weights)
+        held = np.flatnonzero(bound)
+        face = end.psi.copy()
+        face[held] = 0.0
+        (there,) = [None] if raised is None else self._ends(
+            face, np.delete(B, held, axis=1), raised, 0.0
+        )  # fmt: skip
+        if raised is None or there is None or there.value > end.value + TOL_ABS_BOUND:
+            return None
+        away = there.psi.copy()
+        for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+            away[place] += np.where(
+                bound[place], unit_theta(term, BOUNDARY_RESTART * term.own(units)), 0.0
+            )
+        (other,) = self._ends(away, B, raised, 0.0)
+        if other is None or other.value < there.value - TOL_ABS_RESTART:
+            return None
+        psi = standard.given_psi(canonical_psi(problem, there.psi))
+        words = boundary_words(standard.given, psi, bound, units)
+        return Reached(psi, there.value, there.decrement, None, words)
 
     def _curved(self, hessian: Array, slope: Array) -> tuple[PsiCovariance, float] | None:
         """Return covariance and decrement; None for what is no clear curvature of an optimum.
@@ -196,7 +272,8 @@ class _Kept:
 
     def __init__(self) -> None:
         self.responses: Responses | None = None
-        self.of: tuple[object, ...] = ()
+        self.known: Known | None = None
+        self.psi = np.zeros(0)
 
     def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
         return _Kept, ()
@@ -217,10 +294,9 @@ def responses_of(
     tol_decrement : float
     """
     kept: _Kept = problem.cache.setdefault(_Kept, _Kept())
-    of = approximation, known
-    if len(kept.of) != len(of) or any(a is not b for a, b in zip(kept.of, of, strict=True)):
+    if kept.known is not known or not np.array_equal(kept.psi, psi):
         kept.responses = _made(problem, approximation, known, psi, tol_decrement)
-        kept.of = of
+        kept.known, kept.psi = known, psi
     return kept.responses
 
 

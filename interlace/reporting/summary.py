@@ -312,8 +312,10 @@ def _variance_table(result: Estimates, shown: Shown) -> Table:
     rows = []
     widest = 0
     for group, effects in result.effects.items():
-        sd = np.sqrt(np.diagonal(effects.prior))
         listed, held = _listed(result, group), _held_numbers(result, group)
+        if not listed:
+            continue
+        sd = np.sqrt(np.diagonal(effects.prior))
         for i in listed:
             name, correlations = effects.names[i], []
             for j in (each for each in listed if each < i):

@@ -65,7 +65,7 @@ def freeze(value: Any) -> None:
                 freeze(each)
     elif (names := fields_with_arrays(cast("Any", kind))) is not None:
         for name in names:
-            freeze(getattr(value, name))
+            freeze(value.__dict__.get(name))  # what is made later is not there yet
     elif isinstance(value, Mapping):
         for each in value.values():
             freeze(each)

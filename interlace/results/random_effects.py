@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy as np
 from interlace.data.named import prefix_of
 from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Problem, columns_by_predictor
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply
 from interlace_core.engine.joint_density import Conditional, effects_covariance
 from interlace_core.engine.layout import layout_of
+from interlace_core.engine.structure import Factor
 from interlace_core.fitting.fitted import Fit
 from interlace_core.fitting.standard import standard_of
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array, IntArray
 from interlace_core.registry.blame import guard
 
@@ -120,6 +124,40 @@ class GroupEffects:
         return f"<GroupEffects of {len(self.levels)} levels: {', '.join(self.names)}>"
 
 
+class LaterEffects(GroupEffects):
+    """Random effects whose conditional covariances are made when they are first read.
+
+    Of times by the thousand each group's has as many numbers as the square of their number.
+
+    Parameters
+    ----------
+    known : GroupEffects
+        With empty `spread` and `root`.
+    make : callable
+        Returns the effects with both.
+    """
+
+    def __init__(self, known: GroupEffects, make: Callable[[], GroupEffects]) -> None:
+        for each in fields(GroupEffects):
+            if each.name not in ("spread", "root"):
+                object.__setattr__(self, each.name, getattr(known, each.name))
+        object.__setattr__(self, "_make", make)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("spread", "root"):
+            raise AttributeError(name)
+        with np.errstate(all="ignore"):
+            made = self.__dict__["_make"]()
+        for each in ("spread", "root"):
+            array = getattr(made, each)
+            array.flags.writeable = False
+            object.__setattr__(self, each, array)
+        return self.__dict__[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GroupEffects, tuple(getattr(self, each.name) for each in fields(GroupEffects))
+
+
 def term_places(problem: Problem) -> tuple[TermPlace, ...]:
     """Return each term's place among the columns of its group."""
     used: dict[str, int] = {}
@@ -158,9 +196,57 @@ def group_effects(
     """
     if not problem.terms:
         return {}
+    layout = layout_of(standard_of(problem).problem, rows="any")
+
+    @cache
+    def whole() -> dict[str, GroupEffects]:
+        return _with_covariances(problem, psi, u, approximation)
+
+    if not any(_is_long(factor) for factor in layout.structure.factors):
+        return whole()
+    empty, found = np.zeros(0), {}
+    for factor, b in zip(layout.structure.factors, layout.effects(psi, u), strict=True):
+        known = _known_effects(problem, factor, b, empty, empty)
+        name = factor.name
+        make = partial(lambda name: whole()[name], name)
+        related = factor.relation is not None
+        found[name] = whole()[name] if related else LaterEffects(known, make)
+    return {term.group: found[term.group] for term in problem.terms}
+
+
+LONG = 500
+"""Columns of a group from which the covariances of its effects wait until somebody asks."""
+
+
+def _is_long(factor: Factor) -> bool:
+    return factor.relation is None and factor.shape[0] >= LONG
+
+
+def _known_effects(
+    problem: Problem, factor: Factor, b: Array, spread: Array, T: Array
+) -> GroupEffects:
+    term = problem.terms[factor.terms[0][0]]
+    return GroupEffects(
+        tuple(term.levels),
+        _names(problem, factor.terms),
+        b.T.copy(),
+        spread,
+        T,
+        uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
+    )
+
+
+def _with_covariances(
+    problem: Problem, psi: Array, u: Array, approximation: Approximation | None
+) -> dict[str, GroupEffects]:
     standard = standard_of(problem)
     inside, layout = standard.psi(psi), layout_of(standard.problem, rows="any")
-    structure, templates = layout.structure, layout.templates(psi)
+    structure = layout.structure
+    for each in structure.factors:
+        c, L = each.shape
+        what = f"the conditional covariances of {c:,} effects of {L:,} levels"
+        require_memory(24.0 * c**2 * L, f"random effects of {each.name}", what)
+    templates = layout.templates(psi)
     shortcuts = None if approximation is None else approximation.shortcuts(standard.problem)
     if shortcuts:
         spread = shortcuts.effects_covariance(inside)
@@ -171,20 +257,11 @@ def group_effects(
         zip(structure.factors, structure.spread(u), strict=True)
     ):
         T, (c, L) = templates[index], factor.shape
-        b = apply(T, part)
         if spread is None:
             own_spread = np.full((L, c, c), np.nan)
         else:
             own_spread = np.ascontiguousarray(np.moveaxis(spread[index], -1, 0))
-        term = problem.terms[factor.terms[0][0]]
-        own = GroupEffects(
-            tuple(term.levels),
-            _names(problem, factor.terms),
-            b.T.copy(),
-            own_spread,
-            T,
-            uninformed=len(term.levels) - np.unique(term.codes[problem.informative]).size,
-        )
+        own = _known_effects(problem, factor, apply(T, part), own_spread, T)
         found[factor.name] = _with_relatives(own, Conditional(layout, inside), u, index)
     # in the order of the formula, not of elimination
     return {term.group: found[term.group] for term in problem.terms}
@@ -310,9 +387,9 @@ def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> 
         b = modes[term.group][place.columns]
         for start in range(0, problem.n, CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
-            codes = term.codes[rows]
-            for k, z, b_column in zip(term.column_predictors, term.Z[rows].T, b, strict=True):
-                eta[k, rows] += z * b_column[codes]
+            for k, own in term.by_predictor:
+                Z = term.Z[rows] if own.size == term.Z.shape[1] else term.Z[rows][:, own]
+                eta[k, rows] += times_effects(Z, b[own], term.codes[rows])
     return eta, eta_fixed
 
 
@@ -321,8 +398,5 @@ def modes_of(problem: Problem, fit: Fit) -> dict[str, Array]:
     if not problem.terms:
         return {}
     layout = layout_of(standard_of(problem).problem, rows="any")
-    templates, parts = layout.templates(fit.psi), layout.structure.spread(fit.mode)
-    return {
-        factor.name: apply(T, part)
-        for factor, T, part in zip(layout.structure.factors, templates, parts, strict=True)
-    }
+    effects = layout.effects(fit.psi, fit.mode)
+    return {factor.name: b for factor, b in zip(layout.structure.factors, effects, strict=True)}

@@ -33,6 +33,7 @@ from interlace.saving.codecs import (
     tuple_of,
     wrong,
 )
+from interlace.saving.covariates import are_covariates, covariates
 from interlace.saving.values import value
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
@@ -175,7 +176,7 @@ _predictor = entries({"X": array(2), "offset": array(1)})
 _term = entries(
     {
         "codes": array(1, "i"),
-        "Z": array(2),
+        "Z": covariates,
         "relation": maybe(relation),
         "theta_of": maybe(integer),
     }
@@ -335,7 +336,7 @@ def _contradictions(arrays: dict[str, Any], result: Estimates) -> Iterator[tuple
         L = len(effects.levels) - effects.without_data
         where = f"terms[{t}]"
         yield from _unless(f"{where}.Z", (n, len(term.names)), each["Z"].shape)
-        yield from _unless(f"{where}.Z", True, _finite(each["Z"]))
+        yield from _unless(f"{where}.Z", True, are_covariates(each["Z"]))
         yield from _unless(f"{where}.codes", (n,), each["codes"].shape)
         yield from _unless(f"{where}.codes", True, _are_levels(each["codes"], L))
         yield from _unless(f"{where}.relation", effects.scales is None, each["relation"] is None)

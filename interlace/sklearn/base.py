@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from interlace.sklearn.inputs import (
     GROUP,
     NEW,
+    as_weights,
     check_lengths,
     check_rows,
     free_name,
@@ -22,6 +23,7 @@ from interlace.sklearn.inputs import (
     named_elsewhere,
     response_name,
     right_side,
+    texts_in,
     validated,
 )
 from interlace_core.messages.checks import shown
@@ -92,8 +94,8 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
         who = type(self).__name__
         if sample_weight is not None and self.weights is not None:
             raise OptionError(
-                f"{who}: weights={self.weights!r} names a column, and fit was given sample_weight "
-                "beside it. Leave one of them out."
+                f"{who}: weights={shown(self.weights)} names a column, and fit was given "
+                "sample_weight beside it. Leave one of them out."
             )
         self._group_name, self._new_group = None, None
         data = frame
@@ -110,8 +112,10 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None:
             arguments["weights"] = sample_weight
         if self._group_name is not None:
-            more = [self.groups] if isinstance(self.groups, str) else list(self.groups or [])
-            arguments["groups"] = [*more, self._group_name]
+            given = self.groups
+            if given is None or isinstance(given, (str, list, tuple)):
+                more = [given] if isinstance(given, str) else list(given or [])
+                arguments["groups"] = [*more, self._group_name]
         return self._fit(formula, data, arguments)
 
     def _with_response(
@@ -124,7 +128,7 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
             self.groups, self.random, [given.get(each) for each in (*ROWWISE, "nominal")]
         )
         right = right_side(who, self.formula, own, elsewhere)
-        texts = [right, *(str(each) for each in given.values())]
+        texts = [right, *texts_in(list(given.values()))]
         response = response_name(pd.Series([], name=name, dtype=float), data.columns, texts)
         return f"{response} {right}", data.assign(**{response: y})
 
@@ -199,8 +203,7 @@ class MixedModel(BaseEstimator):  # type: ignore[misc]
             )
         frame, y = validated(self, X, y, y_numeric=numeric)
         y = column_or_1d(np.asarray(y), warn=True)
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight, dtype=float)
+        sample_weight = as_weights(who, sample_weight)
         check_rows(who, len(frame), sample_weight)
         check_lengths(who, len(frame), y=y, groups=groups)
         return frame, y, sample_weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from interlace.data.frames import as_pandas
 from interlace.data.levels import level_names
 from interlace.formulas.formula import parse_group, parse_random
 from interlace.formulas.tokens import Source, tokenise
+from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import DataError, OptionError
 
 RESPONSE = "y_"
@@ -78,11 +79,37 @@ def check_rows(who: str, n: int, sample_weight: Any) -> None:
 def check_lengths(who: str, n: int, **given: Any) -> None:
     """Raise a DataError unless each of the arrays given has an entry for each row."""
     for name, values in given.items():
-        if values is not None and len(values) != n:
+        if values is None:
+            continue
+        try:
+            number = len(values)
+        except Exception as error:  # whatever an object raises that was passed by mistake
             raise DataError(
                 f"{who}: expected one entry of {name} for each of the {n} rows of X, got "
-                f"{len(values)}."
+                f"{shown(values)}. Give an array or a column."
+            ) from error
+        if number != n:
+            raise DataError(
+                f"{who}: expected one entry of {name} for each of the {n} rows of X, got {number}."
             )
+
+
+def as_weights(who: str, sample_weight: Any) -> Any:
+    """Return weights as an array of numbers; None of none.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        return np.asarray(sample_weight, dtype=float)
+    except Exception as error:  # whatever an object raises that was passed by mistake
+        raise DataError(
+            f"{who}: sample_weight must be one number for each row, got {shown(sample_weight)}."
+        ) from error
 
 
 def group_levels(who: str, groups: Any) -> list[str]:
@@ -131,7 +158,8 @@ def right_side(who: str, formula: Any, columns: Sequence[str], elsewhere: Collec
         return "~ " + (" + ".join(linear) or "1")
     if not isinstance(formula, str) or not formula.lstrip().startswith("~"):
         raise OptionError(
-            f"{who}: formula must be a right-hand side such as '~ x + (1 | g)', got {formula!r}. "
+            f"{who}: formula must be a right-hand side such as '~ x + (1 | g)', got "
+            f"{shown(formula)}. "
             "The response is the y given to fit."
         )
     return formula
@@ -139,8 +167,8 @@ def right_side(who: str, formula: Any, columns: Sequence[str], elsewhere: Collec
 
 def named_elsewhere(groups: Any, random: Any, expressions: Iterable[Any]) -> set[str]:
     """Return the columns that are grouping factors, or in expressions such as `offset`'s."""
-    bars = [bar for each in _texts(groups) for bar in parse_group(each)]
-    bars += [bar for each in _texts(random) for bar in parse_random(each)]
+    bars = [bar for each in texts_in(groups) for bar in parse_group(each)]
+    bars += [bar for each in texts_in(random) for bar in parse_random(each)]
     texts = [each for each in expressions if isinstance(each, str)]
     tokens = [token for text in texts for token in tokenise(Source(text))]
     return {name for bar in bars for name in bar.columns} | {
@@ -148,10 +176,15 @@ def named_elsewhere(groups: Any, random: Any, expressions: Iterable[Any]) -> set
     }
 
 
-def _texts(given: Any) -> list[str]:
+def texts_in(given: Any) -> list[str]:
+    """Return the texts of an argument, itself or in a collection; what else there is is skipped."""
     if isinstance(given, str):
         return [given]
-    return [each for each in given or [] if isinstance(each, str)]
+    if isinstance(given, Mapping):
+        return [text for pair in given.items() for each in pair for text in texts_in(each)]
+    if isinstance(given, (list, tuple, set, frozenset)):
+        return [text for each in given for text in texts_in(each)]
+    return []
 
 
 def _spelt(label: Any) -> str:

@@ -353,6 +353,20 @@ class CountsOnceForEachPart(Small):
         return evaluate
 
 
+class Concave(Small):
+    """Says of a penalty that it curves downwards."""
+
+    def penalty_curvature(self, problem, psi):
+        return -np.eye(psi.size)
+
+
+class OfOneNumber(Small):
+    """Gives one number for psi."""
+
+    def rivals(self, problem, psi, covariance):
+        return (("somewhere", np.zeros(1 + psi.size)),)
+
+
 TWINS = {
     "accepts or refuses in words": [RefusesByValueError(), RefusesCurtly(), AcceptsNothing()],
     "is found by name and nAGQ": [ServesWhatItDoesNot(), OfAnotherKind(3)],
@@ -368,6 +382,7 @@ TWINS = {
     "units of covariates do not matter": [LooksAtUnits()],
     "same value whatever came before": [Remembers()],
     "a given mode is only a start": [ForgetsItself()],
+    "what is said of a penalty is of the shape of psi": [Concave(), OfOneNumber()],
     "far points fail by status": [RaisesFarOut(), NaNFarOut()],
     "objective can be pickled": [Closure()],
     "inputs stay as they are": [MovesPsi(), SortsY()],

@@ -658,7 +658,9 @@ def _after(kind: str) -> list[Door]:
 
 def doors() -> list[Door]:
     """Return all public functions with their arguments."""
-    found = [*_models(), *_functions()]
+    from odd.bridges import bridges
+
+    found = [*_models(), *_functions(), *bridges()]
     for kind in fits():
         found += _after(kind)
     return found

@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from interlace_core.calculus.dense import cholesky, singular_values
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.records import Array, BoolArray, IntArray
@@ -66,7 +67,7 @@ class Unstructured(Covariance):
         sd = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
         unit = np.where(sd > 0.0, sd, 1.0)
         # of the correlations: columns may be in any units, and a variance of 0 stays one
-        T = np.linalg.cholesky(covariance / unit / unit[:, None] + 1e-8 * np.eye(self.size))
+        T = cholesky(covariance / unit / unit[:, None] + 1e-8 * np.eye(self.size))
         T *= sd[:, None] if np.any(sd) else 1.0
         return np.asarray(T[self._rows, self._columns])
 
@@ -127,7 +128,7 @@ class Unstructured(Covariance):
         if self.size == 1 and sizes[0] * abs(theta[0]) >= tol_sd_eta:
             return theta
         scaled = np.where(sizes > 0, sizes, 1.0)[:, None] * self.template(theta)
-        rank = int(np.sum(np.linalg.svd(scaled, compute_uv=False) >= tol_sd_eta))
+        rank = int(np.sum(singular_values(scaled) >= tol_sd_eta))
         return theta if rank == self.size else self._of_rank(theta, sizes, rank)
 
     def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
+from interlace_core.contract import OptionError
 from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
 from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
 from interlace_counts.hurdle import (
@@ -30,6 +31,8 @@ from interlace_counts.zero_inflated import (
     ZeroInflatedNB2Family,
     ZeroInflatedPoissonFamily,
 )
+from interlace_counts.zeros.compositions import Hurdle, ZeroInflated
+from interlace_counts.zeros.truncated import ZeroTruncated
 
 MU, DISPERSION, PI = 2.3, 1.7, 0.3
 PSI = 4.0
@@ -205,3 +208,25 @@ def test_truncated_generalised_poisson_ends_at_borel(log_mu):
     assert TruncatedGeneralizedPoissonFamily().log_density(y, eta) == pytest.approx(
         borel, rel=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "composed"),
+    [
+        (HurdleNB2Family(), Hurdle(NegativeBinomial2Family())),
+        (HurdleNB1Family(alpha=0.7), Hurdle(NegativeBinomial1Family(alpha=0.7))),
+        (TruncatedNegativeBinomial2Family(), ZeroTruncated(NegativeBinomial2Family())),
+        (ZeroInflatedNB2Family(), ZeroInflated(NegativeBinomial2Family())),
+    ],
+)
+def test_families_with_a_name_have_the_parameters_of_the_composition(named, composed):
+    assert [repr(each) for each in named.parameters] == [repr(each) for each in composed.parameters]
+    mean = named.parameters[0]
+    is_limit = "logarithmic series" in mean.at_lower
+    assert is_limit == (not isinstance(named, ZeroInflatedNB2Family))
+
+
+@pytest.mark.parametrize("head", [HurdleNB2Family, TruncatedNegativeBinomial2Family])
+def test_the_parameter_of_the_counts_is_checked_in_the_name_of_the_whole(head):
+    with pytest.raises(OptionError, match=f"family '{head.name}': theta"):
+        head(theta=-1.0)

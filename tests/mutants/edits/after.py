@@ -127,10 +127,10 @@ MUTANTS = (
         KNOWN + MOMENTS,
     ),
     Mutant(
-        f"{INFERENCE}/draws.py",
-        "Predictors.drawn",
-        "b = T @ (u",
-        "b = T.T @ (u",
+        "interlace_core/src/interlace_core/contract/covariance.py",
+        "multiplier",
+        "lambda u: T @ u",
+        "lambda u: T.T @ u",
         (f"{HAND}effects_are_drawn_with_the_covariance_of_their_template",),
     ),
     Mutant(

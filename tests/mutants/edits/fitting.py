@@ -106,8 +106,8 @@ MUTANTS = (
     Mutant(
         "interlace/prediction/uncertainty.py",
         "mode_slopes",
-        "layout.templates(standard.given_psi(x))",
-        "layout.templates(x)",
+        "layout.effects(standard.given_psi(x)",
+        "layout.effects(x",
         PREDICTED,
     ),
     Mutant(
@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     Mutant(
         "interlace/results/random_effects.py",
-        "group_effects",
+        "_with_covariances",
         "layout.templates(psi)",
         "layout.templates(inside)",
         EFFECTS,

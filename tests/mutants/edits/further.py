@@ -18,6 +18,12 @@ BY_DIFFERENCES = (
     "tests/test_priors.py::test_gradients_are_those_of_differences_in_standard_and_in_given_units",
 )
 DENSE = ("tests/test_restricted_glmm.py",)
+SEQUENCE = "interlace_core/src/interlace_core/contract/sequence.py"
+INCIDENCE = "interlace_core/src/interlace_core/contract/incidence.py"
+MARGINAL = "interlace/diagnostics/marginal.py"
+LONG = "tests/test_long_chains.py::test_"
+ANSWERS, MATRIX = (f"{LONG}a_chain_answers_as_its_matrix",), (f"{LONG}an_incidence_is_its_matrix",)
+SLOPES = (f"{LONG}slopes_of_the_marginal_covariance_are_those_of_matrices",)
 CHAINS = ("interlace_core/tests/test_chain.py",)
 COVERED = ("tests/test_chains.py::test_the_covariance_of_the_effects_is_that_of_dense_matrices",)
 IN_PARTS = ("tests/test_data_in_parts.py",)
@@ -46,7 +52,14 @@ MUTANTS = (
         IN_PARTS,
         "priors",
     ),
-    Mutant(WEAK, "_of_column", "2.0 * _spread(x, weights)", "_spread(x, weights)", PRIORS, WEAKLY),
+    Mutant(
+        WEAK,
+        "_of_column",
+        "2.0 * float(X.spread[column])",
+        "float(X.spread[column])",
+        PRIORS,
+        WEAKLY,
+    ),
     Mutant(WEAK, "weak_priors", "RATE * (reach", "RATE / (reach", PRIORS, WEAKLY),
     # restricted likelihoods of generalised models
     Mutant(RESTRICTED, "RestrictedObjective._further", "p * np.log(2.0 * np.pi)", "0.0", DENSE),
@@ -66,6 +79,19 @@ MUTANTS = (
         DENSE,
     ),
     # chains
+    Mutant(SEQUENCE, "Chain.moments", "r * r * own + d * d", "r * own + d * d", ANSWERS),
+    Mutant(
+        SEQUENCE, "Chain.times", "v[t] += self.carry[t - 1]", "v[t] -= self.carry[t - 1]", ANSWERS
+    ),
+    Mutant(INCIDENCE, "times_effects", "Z.z * b[Z.at, codes]", "b[Z.at, codes]", MATRIX),
+    Mutant(MARGINAL, "Direction.__rmatmul__", "first + roots.slope", "first - roots.slope", SLOPES),
+    Mutant(
+        MARGINAL,
+        "_root",
+        "root.spread(columns) if transposed else root.gather(columns)",
+        "root.gather(columns) if transposed else root.spread(columns)",
+        SLOPES,
+    ),
     Mutant(CHAIN, "ChainSystem.slopes", "(1.0 - r * seen)", "(1.0 + r * seen)", CHAINS),
     Mutant(CHAIN, "ChainSystem.solve", "half[1:] -=", "half[1:] +=", CHAINS),
     Mutant(CHAIN, "ChainSystem.covariance", "found[t, t] -= beta", "found[t, t] += beta", COVERED),
@@ -79,7 +105,13 @@ MUTANTS = (
         ("tests/test_priors.py::test_a_prior_of_two_terms_with_one_variance_counts_once",),
     ),
     # data in parts
-    Mutant(LOOK, "Moments.__add__", "other.squares + between", "other.squares", IN_PARTS),
+    Mutant(
+        "interlace/data/moments.py",
+        "Moments.__add__",
+        "np.square(apart) * (self.n",
+        "0.0 * np.square(apart) * (self.n",
+        IN_PARTS,
+    ),
     Mutant(
         GATHERING,
         "_connected",

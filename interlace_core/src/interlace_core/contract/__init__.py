@@ -41,6 +41,7 @@ from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.family import DISCRETE_SUPPORTS, Family, Parameter
 from interlace_core.contract.frames import Frames
 from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
@@ -120,6 +121,7 @@ __all__ = [
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",
     "Levels", "Parts", "PartsHere", "Sums", "require_here", "total", "Array", "BoolArray",
+    "Covariates", "Incidence",
     "IntArray", "correlation_root",
     # errors, and checks of arguments
     "DataError", "DataWarning", "ExactResponseError", "InterlaceError", "NotAvailableError",

@@ -245,6 +245,30 @@ class Approximation(ABC):
         """
         return 0.0
 
+    def penalty_curvature(self, problem: Problem, psi: Array) -> Array | None:
+        """Return the second derivatives of `penalty` at psi as far as they are positive.
+
+        Positive semidefinite, shape (n_psi, n_psi): a search is scaled by them and by what the data
+        tell. None, the default, where there is no penalty.
+        """
+        return None
+
+    def rivals(
+        self, problem: Problem, psi: Array, covariance: Array
+    ) -> Sequence[tuple[str, Array]]:
+        """Return points, in words and numbers, from which to search for a lower minimum.
+
+        Asked at a minimum of the objective; by default there are none. Each costs a search.
+
+        Parameters
+        ----------
+        problem : Problem
+        psi : ndarray, shape (n_psi,)
+        covariance : ndarray, shape (n_psi, n_psi)
+            The inverse of the objective's curvature there; NaN in the rows of entries at a bound.
+        """
+        return ()
+
     @abstractmethod
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the function to minimise, `psi -> Evaluation`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -163,7 +163,7 @@ class Covariance(ABC):
     @property
     def mixes_columns(self) -> bool:
         """Whether `rescaled` follows every triangular L, so that columns have no identity."""
-        return self.rescaled(np.tri(self.size)) is not None
+        return not self.takes_levels_only and self.rescaled(np.tri(self.size)) is not None
 
     def names(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each number that `natural` returns, such as `sd(Days)` or `rho`.
@@ -259,8 +259,8 @@ def _reach(covariance: Covariance, theta: Array, sizes: Array) -> Array:
     """
     reach = np.array(
         [
-            float(np.max(sizes * np.abs(np.sum(slope, axis=1)), initial=0.0))
-            for slope in template_slopes(covariance, theta)
+            float(np.max(sizes * np.abs(response), initial=0.0))
+            for response in response_slopes(covariance, theta)
         ]
     )
     return np.where(reach > 0, reach, np.inf)
@@ -268,12 +268,73 @@ def _reach(covariance: Covariance, theta: Array, sizes: Array) -> Array:
 
 def template_slopes(covariance: Covariance, theta: Array) -> Iterator[Array]:
     """Yield dT / d theta_k, shape (c, c), for each k: by differences, to six digits."""
+    return _slopes(covariance.template, theta)
+
+
+def response_slopes(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield d (T 1) / d theta_k, shape (c,), for each k, as `template_slopes`."""
+    return _slopes(lambda at: times(covariance, at, np.ones(covariance.size)), theta)
+
+
+def marginal_slopes(covariance: Covariance, theta: Array) -> Iterator[tuple[Array, float]]:
+    """Yield for each k the slope of what says all of the covariance, and its largest number.
+
+    Of a chain the variances, and the covariances of neighbours.
+    """
+    if covariance.chain(theta) is None:
+        T = covariance.template(theta)
+        largest = float(np.max(np.abs(T @ T.T), initial=0.0))
+        for slope in template_slopes(covariance, theta):
+            yield slope @ T.T, largest
+        return
+
+    def told(at: Array) -> Array:
+        chain = covariance.chain(at)
+        assert chain is not None
+        return np.concatenate(chain.moments())
+
+    largest = float(np.max(np.abs(told(theta)), initial=0.0))
+    for slope in _slopes(told, theta):
+        yield slope, largest
+
+
+def column_sds(covariance: Covariance, theta: Array) -> Array:
+    """Return the standard deviation of each column's effect, shape (c,)."""
+    chain = covariance.chain(theta)
+    if chain is not None:
+        return np.sqrt(chain.moments()[0])
+    return np.asarray(np.linalg.norm(covariance.template(theta), axis=1))
+
+
+def times(covariance: Covariance, theta: Array, u: Array) -> Array:
+    """Return T u, shape (c, ...); of a chain, in time proportional to its length."""
+    return multiplier(covariance, theta)(u)
+
+
+def multiplier(covariance: Covariance, theta: Array) -> Callable[[Array], Array]:
+    """Return what makes T u of u, shape (c, ...), for many of them."""
+    chain = covariance.chain(theta)
+    if chain is not None:
+        return chain.times
+    T = covariance.template(theta)
+    return lambda u: T @ u
+
+
+def with_sds_times(covariance: Covariance, theta: Array, factor: float) -> Array:
+    """Return the theta with all standard deviations that are parameters times a factor."""
+    values = covariance.natural(theta)
+    is_sd = np.array([kind == "sd" for kind in covariance.kinds()], dtype=bool)
+    return covariance.from_natural(np.where(is_sd, factor * values, values))
+
+
+def _slopes(function: Callable[[Array], Array], theta: Array) -> Iterator[Array]:
+    """Yield the slope of a function of theta in each entry: by differences, to six digits."""
     for k in range(theta.size):
         step = 1e-4 * max(1.0, abs(float(theta[k])))
         ahead, behind = theta.copy(), theta.copy()
         ahead[k] += step
         behind[k] -= step
-        yield (covariance.template(ahead) - covariance.template(behind)) / (2.0 * step)
+        yield (function(ahead) - function(behind)) / (2.0 * step)
 
 
 def solve_natural(covariance: Covariance, values: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interlace_core.contract.incidence import Covariates, numbers_used, sums_of_squares
 from interlace_core.records import Array, BoolArray, IntArray
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ class RandomTerm:
         Level of each row, 0 to len(levels) - 1; every level occurs.
     levels : sequence of str
         Level names, in order.
-    Z : ndarray, shape (n, c)
-        Random-effects covariates (a column of ones for an intercept).
+    Z : ndarray or Incidence, shape (n, c)
+        Random-effects covariates (a column of ones for an intercept). An `Incidence` where each row
+        is at one of the levels, times or places that the columns stand for; `np.asarray` makes the
+        matrix.
     names : tuple of str, length c
         Names of the columns of Z.
     covariance : Covariance
@@ -105,7 +108,7 @@ class RandomTerm:
     group: str
     codes: IntArray
     levels: Sequence[str]
-    Z: Array
+    Z: Covariates
     names: tuple[str, ...]
     covariance: Covariance
     relation: Relation | None = None
@@ -141,7 +144,7 @@ class RandomTerm:
         """Root mean square of each column of Z, times that of the levels, shape (c,)."""
         if self.measured is not None:
             return self.measured.sizes
-        rms = np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z) / len(self.Z))
+        rms = np.sqrt(sums_of_squares(self.Z) / len(self.Z))
         return np.asarray(self.level_size * rms)
 
     @cached_property
@@ -156,8 +159,7 @@ class RandomTerm:
         """Root mean square of each column of Z over the rows where it is not 0, shape (c,)."""
         if self.measured is not None:
             return self.measured.reach
-        # column by column: for several at once NumPy makes truth values of all of them first
-        shares = np.array([np.count_nonzero(z) for z in self.Z.T]) / len(self.Z)
+        shares = numbers_used(self.Z) / len(self.Z)
         return np.asarray(self.sizes / np.sqrt(np.maximum(shares, 1e-300)))
 
 

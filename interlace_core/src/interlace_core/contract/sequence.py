@@ -42,6 +42,22 @@ class Chain:
         """Return T = scale C, shape (c, c)."""
         return np.asarray(self.scale * self.root())
 
+    def times(self, u: Array) -> Array:
+        """Return T u, shape (c, ...), in time proportional to c."""
+        v = self.shocks.reshape(-1, *(1,) * (u.ndim - 1)) * u
+        for t in range(1, self.shocks.size):
+            v[t] += self.carry[t - 1] * v[t - 1]
+        return np.asarray(self.scale * v)
+
+    def moments(self) -> tuple[Array, Array]:
+        """Return the variances of b, shape (c,), and its covariances with the next, (c - 1,)."""
+        variances, own = [], 0.0
+        for r, d in zip([0.0, *self.carry.tolist()], self.shocks.tolist(), strict=True):
+            own = r * r * own + d * d
+            variances.append(own)
+        found = self.scale**2 * np.array(variances)
+        return found, self.carry * found[:-1]
+
     def pullback(self, dT: Array) -> Chain:
         """Return dF/dscale, dF/dcarry and dF/dshocks from dF/dT, shape (c, c)."""
         C, size = self.root(), self.shocks.size

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.contract.incidence import Incidence
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.elimination.chain import ChainRoot
 from interlace_core.engine.elimination.chain_elimination import (
@@ -29,7 +30,6 @@ from interlace_core.engine.structure import (
     Pair,
     Segments,
     Structure,
-    meetings_of,
     pair_of,
 )
 from interlace_core.records import Array, IntArray
@@ -105,6 +105,8 @@ def _size(place: Place) -> int:
 
 def _times(term: RandomTerm) -> tuple[IntArray, Array] | None:
     """Return each row's column and its number there, (n,) each; None if some row has several."""
+    if isinstance(term.Z, Incidence):
+        return term.Z.at, term.Z.z
     used = term.Z != 0.0
     if np.any(np.count_nonzero(used, axis=1) > 1):
         return None
@@ -127,9 +129,7 @@ def _split(
         (column,),
         ((place.term, slice(0, 1)),),
         _part_of(whole, place.columns),
-        None,
-        ((0, 0),),
-        ChainRoot.unset(_size(place), L),
+        chain=ChainRoot.unset(_size(place), L),
     )
     rest = [
         part
@@ -167,12 +167,7 @@ def _around(factor: Factor, place: Place) -> list[Factor]:
                 for index, own in factor.terms
                 if part.start <= own.start and own.stop <= part.stop
             )
-            found.append(
-                Factor(
-                    factor.name, factor.rows, columns, terms, _part_of(factor, part), None,
-                    meetings_of(list(columns)),
-                )
-            )  # fmt: skip
+            found.append(Factor(factor.name, factor.rows, columns, terms, _part_of(factor, part)))
     return found
 
 

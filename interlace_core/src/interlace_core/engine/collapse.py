@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.incidence import entries
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
 from interlace_core.records import Array, Collapsed, IntArray
@@ -113,7 +114,7 @@ def _columns(problem: Problem) -> Iterator[Array | IntArray]:
     """Yield everything that tells rows apart."""
     for term in problem.terms:
         yield term.codes
-        yield from term.Z.T
+        yield from entries(term.Z)
     for predictor in problem.predictors:
         yield predictor.offset
         yield from predictor.X.T

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.dense import cholesky
+from interlace_core.contract.incidence import Covariates, Incidence, numbers_used, sums_of_squares
 from interlace_core.engine.gram import Triangle
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -56,7 +58,7 @@ class Columns:
     order: IntArray
     centre: Array
 
-    def of(self, X: Array) -> Array:
+    def of(self, X: Covariates) -> Array:
         """Return Q, shape (n, p), of some rows; of equal rows of X, equal rows.
 
         Column by column and without matrix products, which round rows differently.
@@ -111,8 +113,14 @@ class Reach:
     used: Array
 
     @classmethod
-    def of(cls, X: Array) -> Reach:
+    def of(cls, X: Covariates) -> Reach:
         """Return the sizes of the columns of some rows."""
+        if isinstance(X, Incidence):
+            largest = np.zeros(X.size)
+            np.maximum.at(largest, X.at, np.abs(X.z))
+            unit = np.where(largest > 0.0, largest, 1.0)[X.at]
+            relative = Incidence(X.at, X.z / unit, X.size)
+            return cls(largest, sums_of_squares(relative), numbers_used(X))
         p = X.shape[1]
         largest, squares, counts = np.zeros(p), np.zeros(p), np.zeros(p)
         for j, x in enumerate(X.T):
@@ -164,14 +172,26 @@ class Rows:
     intercept: bool = False
 
     @classmethod
-    def here(cls, X: Array, intercept: bool = False) -> Rows:
+    def here(cls, X: Covariates, intercept: bool = False) -> Rows:
         """Return the rows of X."""
         n = max(len(X), 1)
+        if isinstance(X, Incidence):
+            return cls._at_points(X, n)
         return cls(
             lambda units: products(divided(X, units), intercept) / n,
             lambda: Reach.of(X).sizes,
             lambda units: Triangle.of(divided(X, units), intercept).root / np.sqrt(n),
             intercept,
+        )
+
+    @classmethod
+    def _at_points(cls, X: Incidence, n: int) -> Rows:
+        """Return the rows of columns no two of which have a row in common."""
+        size = np.sqrt(sums_of_squares(X) / n)
+        return cls(
+            lambda units: np.diag(np.square(size / units)),
+            lambda: Reach.of(X).sizes,
+            lambda units: np.diag(size / units),
         )
 
 
@@ -241,7 +261,7 @@ def _mixed(gram: Array, order: IntArray, more: int) -> BoolArray:
     correlation = (gram / unit / unit[:, None])[every][:, every]
     np.fill_diagonal(correlation, 1.0)
     try:
-        shares = np.diagonal(np.linalg.cholesky(correlation))
+        shares = np.diagonal(cholesky(correlation))
     except np.linalg.LinAlgError:
         shares = _shares(correlation)
     found = np.zeros(order.size, dtype=bool)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.dense import triangle
 from interlace_core.records import Array
 
 CHUNK_NUMBERS = 65_536
@@ -44,7 +45,7 @@ def triangular_factor(X: Array, y: Array, root_weights: Array | None = None) -> 
         part = np.column_stack([X[rows], y[rows]])
         if root_weights is not None:
             part *= root_weights[rows, None]
-        R = np.asarray(np.linalg.qr(np.vstack([R, part]), mode="r"))
+        R = triangle(np.vstack([R, part]) if len(R) else part)
     return R
 
 

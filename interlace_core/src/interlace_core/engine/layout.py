@@ -16,13 +16,13 @@ from interlace_core.contract.sequence import Chain
 from interlace_core.engine.collapse import collapse_rows
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.factorisation import Plan, build_plan
+from interlace_core.engine.elimination.smallblocks import apply
 from interlace_core.engine.row_correlation import whitened
 from interlace_core.engine.structure import (
     Factor,
-    Points,
     Structure,
     build_structure,
-    meetings_of,
+    points_of,
     sort_rows,
 )
 from interlace_core.records import Array, IntArray
@@ -211,6 +211,22 @@ class Layout:
             templates.append(T)
         return templates
 
+    def effects(self, psi: Array, u: Array) -> list[Array]:
+        """Return b = T u of each factor of terms, shape (c, L), u that of its independent levels.
+
+        Of a chain in time proportional to its length.
+        """
+        if self.plain is not None:
+            return self.plain.effects(psi, u)
+        thetas, found = self.problem.theta_slices(), []
+        for factor, part in zip(self.structure.factors, self.structure.spread(u), strict=True):
+            b = np.empty(factor.shape)
+            for index, place in factor.terms:
+                covariance, theta = self.problem.terms[index].covariance, psi[thetas[index]]
+                b[place] = _times_template(covariance, theta, part[place])
+            found.append(b)
+        return found
+
     def template_entries(self) -> IntArray | None:
         """Return where theta stands in the templates, (from, to) in psi and in all T by row.
 
@@ -262,6 +278,11 @@ class Layout:
         return gradient
 
 
+def _times_template(covariance: Covariance, theta: Array, u: Array) -> Array:
+    chain = covariance.chain(theta)
+    return apply(covariance.template(theta), u) if chain is None else chain.times(u)
+
+
 def _only_places(covariance: Covariance, entries: IntArray) -> bool:
     """Return whether a template is what its structure says of it: one may inherit the claim."""
     theta = np.sqrt(2.0 + np.arange(covariance.n_theta))
@@ -305,8 +326,8 @@ def _with_columns(factor: Factor, problem: Problem) -> Factor:
     """Return a factor with the covariates of another problem's terms."""
     columns = list(factor.columns)
     for index, place in factor.terms:
-        for a, z in zip(range(place.start, place.stop), problem.terms[index].Z.T, strict=True):
+        Z = np.asarray(problem.terms[index].Z)
+        for a, z in zip(range(place.start, place.stop), Z.T, strict=True):
             columns[a] = replace(columns[a], z=z.copy())
     # whitened rows mix: columns that did not meet may do so now
-    points = Points.of(columns, factor.rows)
-    return replace(factor, columns=tuple(columns), meetings=meetings_of(columns), points=points)
+    return replace(factor, columns=tuple(columns), points=points_of(columns, factor.rows))

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.records import Array, IntArray
 
@@ -78,8 +79,10 @@ def is_constant(values: Array) -> bool:
     return ends and bool((values == values[:1]).all())
 
 
-def _term_columns(Z: Array, rows: Rows) -> Array:
+def _term_columns(Z: Covariates, rows: Rows) -> Covariates:
     """Return some rows of a term's columns, each contiguous."""
+    if isinstance(Z, Incidence):
+        return Z[rows]
     if isinstance(rows, slice) or is_constant(Z):
         return _unless_constant(Z, rows)
     return _columns(Z, rows)

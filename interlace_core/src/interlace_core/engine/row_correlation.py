@@ -118,7 +118,8 @@ def whitened(problem: Problem, psi: Array) -> Problem:
     sd = row_deviations(problem, psi)[:, None]
     roots = row_roots(problem, psi)
     mean = problem.predictors[0]
-    parts = [problem.y[:, None], mean.offset[:, None], mean.X, *(term.Z for term in problem.terms)]
+    designs = [np.asarray(term.Z) for term in problem.terms]
+    parts = [problem.y[:, None], mean.offset[:, None], mean.X, *designs]
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     y, offset, X, *Z = np.split(roots.whiten(np.hstack(parts) / sd), ends, axis=1)
     others = [

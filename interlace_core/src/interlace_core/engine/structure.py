@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from interlace_core.contract.incidence import Incidence
 from interlace_core.contract.level_covariance import Relation
 from interlace_core.contract.problem import Problem, RandomTerm, random_predictors
 from interlace_core.engine.elimination.chain import ChainRoot
@@ -44,6 +47,37 @@ class Column:
 
     predictor: int
     z: Array | None
+
+
+class LazyColumns(Sequence[Column]):
+    """The columns of some terms, each made when it is asked for first.
+
+    Where a term is a chain nobody asks for those of its times, which all together have as many
+    numbers as there are rows times times.
+    """
+
+    def __init__(self, terms: Sequence[RandomTerm]) -> None:
+        self._terms = terms
+        self._ends = np.cumsum([term.Z.shape[1] for term in terms])
+        self._made: dict[int, Column] = {}
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, place: int) -> Column: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Column, ...]: ...
+    def __getitem__(self, place: int | slice) -> Column | tuple[Column, ...]:
+        """Return one column, or several."""
+        places = range(len(self))[place]
+        if isinstance(places, range):
+            return tuple(self[each] for each in places)
+        if places not in self._made:
+            t = int(np.searchsorted(self._ends, places, "right"))
+            term, k = self._terms[t], places - int(self._ends[t]) + self._terms[t].Z.shape[1]
+            self._made[places] = _column(term, k)
+        return self._made[places]
 
 
 @dataclass(frozen=True)
@@ -110,21 +144,26 @@ class Points:
     z: Array | None
 
     @classmethod
-    def of(cls, columns: Sequence[Column], rows: Segments) -> Points | None:
-        """Return the columns as points; None where they are few, or some row has several."""
-        predictors = {column.predictor for column in columns}
-        if len(columns) < FEW_POINTS or len(predictors) > 1:
+    def of(cls, predictor: int, Z: Incidence, rows: Segments) -> Points:
+        """Return the columns of an incidence."""
+        cells = Segments.of(Z.cells(rows.codes, rows.size), Z.size * rows.size)
+        return cls(predictor, cells, None if np.all(Z.z == 1.0) else Z.z)
+
+
+def points_of(columns: Sequence[Column], rows: Segments) -> Points | None:
+    """Return some columns as points; None where they are few, or some row has several."""
+    predictors = {column.predictor for column in columns}
+    if len(columns) < FEW_POINTS or len(predictors) > 1:
+        return None
+    at, z = np.zeros(rows.codes.size, dtype=np.intp), np.zeros(rows.codes.size)
+    for k, column in enumerate(columns):
+        if column.z is None:
             return None
-        at, z = np.zeros(rows.codes.size, dtype=np.intp), np.zeros(rows.codes.size)
-        for k, column in enumerate(columns):
-            if column.z is None:
-                return None
-            used = np.flatnonzero(column.z)
-            if np.any(z[used]):
-                return None
-            at[used], z[used] = k, column.z[used]
-        cells = Segments.of(at * rows.size + rows.codes, len(columns) * rows.size)
-        return cls(predictors.pop(), cells, None if np.all(z == 1.0) else z)
+        used = np.flatnonzero(column.z)
+        if np.any(z[used]):
+            return None
+        at[used], z[used] = k, column.z[used]
+    return Points.of(predictors.pop(), Incidence(at, z, len(columns)), rows)
 
 
 @dataclass(frozen=True)
@@ -137,7 +176,7 @@ class Factor:
         Name of the grouping factor.
     rows : Segments
         Its levels' rows.
-    columns : tuple of Column, length c
+    columns : sequence of Column, length c
         Columns of all its terms, in order.
     terms : tuple of (int, slice)
         Index of each term in the problem, with the term's place among the columns.
@@ -145,9 +184,6 @@ class Factor:
         Its place in u; there u is laid out column by column, reshape to (c, L).
     relation : Relation, or None
         Known covariance of its levels; None where they are independent.
-    meetings : tuple of (int, int)
-        Columns a <= b that are both other than 0 in some row: all other products are 0, as those
-        of the levels of a factor.
     chain : ChainRoot, or None
         Where its levels are the times of groups, and correlated as a chain: its one column stands
         for all of its term's. At a theta; see `interlace_core.engine.chained`.
@@ -159,11 +195,10 @@ class Factor:
 
     name: str
     rows: Segments
-    columns: tuple[Column, ...]
+    columns: Sequence[Column]
     terms: tuple[tuple[int, slice], ...]
     place: slice
     relation: Relation | None = None
-    meetings: tuple[tuple[int, int], ...] = ()
     chain: ChainRoot | None = None
     points: Points | None = None
     across: bool = False
@@ -172,6 +207,16 @@ class Factor:
     def shape(self) -> tuple[int, int]:
         """(c, L): columns and levels."""
         return len(self.columns), self.rows.size
+
+    @cached_property
+    def meetings(self) -> tuple[tuple[int, int], ...]:
+        """Columns a <= b that are both other than 0 in some row.
+
+        All other products are 0, as those of the levels of a factor.
+        """
+        if self.points is not None:
+            return tuple((a, a) for a in range(len(self.columns)))
+        return meetings_of(self.columns)
 
     @property
     def independent(self) -> bool:
@@ -348,33 +393,47 @@ def _rank(term: RandomTerm) -> tuple[bool, bool, int]:
 
 
 def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Factor:
-    columns: list[Column] = []
-    places = []
+    places, c = [], 0
     for index, term in terms:
-        places.append((index, slice(len(columns), len(columns) + term.Z.shape[1])))
-        for k, z in zip(term.column_predictors, term.Z.T, strict=True):
-            columns.append(Column(k, None if np.all(z == 1.0) else z))
-    levels = len(terms[0][1].levels)
-    rows = Segments.of(terms[0][1].codes, levels)
-    place = slice(start, start + len(columns) * levels)
-    points = Points.of(columns, rows)
+        places.append((index, slice(c, c + term.Z.shape[1])))
+        c += term.Z.shape[1]
+    first = terms[0][1]
+    levels = len(first.levels)
+    rows = Segments.of(first.codes, levels)
+    columns, points = _columns([term for _, term in terms], rows)
+    place = slice(start, start + c * levels)
+    return Factor(
+        name, rows, columns, tuple(places), place, first.relation,
+        points=points, across=first.across,
+    )  # fmt: skip
+
+
+def _columns(terms: Sequence[RandomTerm], rows: Segments) -> tuple[Sequence[Column], Points | None]:
+    """Return the columns of the terms of a factor, as points where they are."""
+    lazy = LazyColumns(terms)
+    if any(isinstance(term.Z, Incidence) for term in terms):
+        (first, *others) = terms
+        if others or not isinstance(first.Z, Incidence) or first.Z.size < FEW_POINTS:
+            return lazy, None
+        return lazy, Points.of(first.predictor, first.Z, rows)
+    columns = tuple(lazy)
+    points = points_of(columns, rows)
     if points is None:
         # each in one piece: they are read again and again
-        columns = [Column(each.predictor, _in_one_piece(each.z)) for each in columns]
-        meetings = meetings_of(columns)
-    else:
-        meetings = tuple((a, a) for a in range(len(columns)))
-    return Factor(
-        name, rows, tuple(columns), tuple(places), place, terms[0][1].relation, meetings,
-        points=points, across=terms[0][1].across,
-    )  # fmt: skip
+        columns = tuple(Column(each.predictor, _in_one_piece(each.z)) for each in columns)
+    return columns, points
+
+
+def _column(term: RandomTerm, k: int) -> Column:
+    z = term.Z.column(k) if isinstance(term.Z, Incidence) else term.Z[:, k]
+    return Column(term.column_predictors[k], None if np.all(z == 1.0) else z)
 
 
 def _in_one_piece(z: Array | None) -> Array | None:
     return None if z is None else np.ascontiguousarray(z)
 
 
-def meetings_of(columns: list[Column]) -> tuple[tuple[int, int], ...]:
+def meetings_of(columns: Sequence[Column]) -> tuple[tuple[int, int], ...]:
     """Return the pairs of columns that are both other than 0 in some row."""
     c = len(columns)
     if any(column.z is None for column in columns) or c < FEW_COLUMNS:

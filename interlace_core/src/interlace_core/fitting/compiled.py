@@ -170,9 +170,15 @@ class Served:
 
 def served_by(objective: Objective) -> Served | None:
     """Return the objective's function in C; None where there is none, or each step is told of."""
-    tally, evaluate, floor = objective.tally, objective.evaluate, -np.inf
+    tally = objective.tally
     if tally.report is not None or (tally.stopping is not None and tally.stopping.is_told):
         return None
+    return served_of(objective.evaluate)
+
+
+def served_of(evaluate: Callable[[Array], Evaluation]) -> Served | None:
+    """Return what `possible_objective` made as a function in C; None where it is none."""
+    floor = -np.inf
     if isinstance(evaluate, Watched):
         floor = evaluate.floor
         evaluate = evaluate.evaluate

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.dense import solution
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
@@ -228,7 +229,10 @@ def _solved(gram: Array, product: Array) -> Array:
     size = np.sqrt(np.diagonal(gram))
     unit = np.where(size > 0, size, 1.0)
     scaled = gram / unit / unit[:, None]
-    return np.asarray(np.linalg.lstsq(scaled, product / unit, rcond=None)[0] / unit)
+    found = solution(scaled, product / unit)
+    if found is None:
+        found = np.asarray(np.linalg.lstsq(scaled, product / unit, rcond=None)[0], np.float64)
+    return np.asarray(found / unit)
 
 
 def mean_gram(problem: Problem, k: int) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from interlace_core.calculus.dense import cholesky
 from interlace_core.fitting.compiled import compiled_at_each, served_by
 from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
 from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
@@ -113,7 +114,7 @@ def _is_above(H: Array, least: float, free: BoolArray) -> bool:
     if not np.all(np.isfinite(block)):
         return False
     try:
-        np.linalg.cholesky(block - least * np.eye(len(block)))
+        cholesky(block - least * np.eye(len(block)))
     except np.linalg.LinAlgError:
         return False
     return True

@@ -5,17 +5,19 @@ The model without random effects, where a fit begins, can lie at such a limit th
 is far from, because its dispersion and zero part take up the spread of the groups. So where the
 data do not determine a direction, or no optimum was reached, there are further searches, from the
 family's own constants, and the highest point of all is kept, whether or not it was reached; but
-for points where a group has all but lost its mode, whose values are too high by any amount.
+for points where a group has all but lost its mode, whose values are too high by any amount. An
+approximation that has a penalty says by itself where else a minimum may be (`rivals`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
@@ -88,9 +90,12 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
     Densities that are log-concave jointly have one optimum but for the variances, and one variance
     alone seldom has two; a zero part, a formula of the dispersion, or correlations have them.
     """
-    if not fit.verdict.converged or not fit.verdict.boundary:
-        return False
-    if problem.n >= FEW_ROWS * fit.psi.size:
+    return fit.verdict.converged and bool(fit.verdict.boundary) and may_be_crowded(problem)
+
+
+def may_be_crowded(problem: Problem) -> bool:
+    """Return whether a model has several optima at its boundaries, as likely as not."""
+    if problem.n >= FEW_ROWS * problem.n_psi:
         return False
     further = problem.predictors[1:]
     intricate = (
@@ -118,6 +123,7 @@ def highest(
     search: Callable[[Start, int], Fit],
     units: Array,
     starts: int,
+    rivals: Sequence[tuple[str, Array]] = (),
 ) -> Fit:
     """Return the highest of a fit and of those that further searches reach.
 
@@ -132,9 +138,13 @@ def highest(
         Natural size of an effect on each linear predictor.
     starts : int
         Number of random starts asked for.
+    rivals : sequence of (str, ndarray)
+        Where the approximation says that there may be a higher one.
     """
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
+    for origin, psi in rivals:
+        best = _higher_of(best, origin, Start(psi, units), limit, search, searches)
     crowded = is_crowded(problem, fit)
     if crowded or is_doubtful(problem, fit):
         for origin, start in elsewhere(problem, approximation, fit.psi):
@@ -216,11 +226,24 @@ def _with_opposed_effects(problem: Problem, psi: Array) -> Array:
     psi = psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         c = term.Z.shape[1]
+        if term.covariance.chain(psi[place]) is not None:
+            psi[place] = _opposed_neighbours(term.covariance, psi[place])
+            continue
         T = term.covariance.template(psi[place])
         sign = np.where(np.arange(c) % 2, -1.0, 1.0) * np.linalg.norm(T, axis=1)
         opposed = OPPOSED * np.outer(sign, sign) + (1.0 - OPPOSED) * np.diag(np.square(sign))
         psi[place] = term.covariance.nearest(opposed)
     return psi
+
+
+def _opposed_neighbours(covariance: Covariance, theta: Array) -> Array:
+    """Return the theta of a chain whose correlation alternates in sign; as it is if none does."""
+    kinds = np.array(covariance.kinds())
+    values = np.where(kinds == "correlation", -OPPOSED, covariance.natural(theta))
+    try:
+        return covariance.from_natural(values)
+    except ValueError:
+        return theta
 
 
 def _higher_of(

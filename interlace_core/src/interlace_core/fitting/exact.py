@@ -19,7 +19,7 @@ from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.parts import subset
 from interlace_core.messages.errors import ExactResponseError
-from interlace_core.records import Array, Derivatives, Evaluation, IntArray, Status
+from interlace_core.records import Array, BoolArray, Derivatives, Evaluation, IntArray, Status
 
 RISE = 4.0
 """Log-density per row above the first value at which one looks: a residual standard deviation of a
@@ -69,7 +69,8 @@ class Watch:
     def __init__(self, problem: Problem, value: float) -> None:
         self._problem = problem
         effects = sum(term.n_effects for term in problem.terms)
-        rows = max(problem.n - effects, problem.n / 8.0)
+        n = total(problem, _rows_told)
+        rows = max(n - effects, n / 8.0)
         self.ceiling = value + RISE * rows * total(problem, _weight) / problem.n
 
     def see(self, value: float) -> None:
@@ -119,6 +120,13 @@ class Watched:
         return -np.inf if self._watch is None else -self._watch.ceiling
 
 
+def _rows_told(problem: Problem) -> int:
+    """Return how many rows tell anything of the mean."""
+    if problem.family.is_discrete or problem.family.linear_normal:
+        return problem.n  # never refused, or all
+    return int(np.count_nonzero(_told(problem)))
+
+
 def _weight(problem: Problem) -> float:
     """Return the sum of the rows' weights."""
     return float(problem.n if problem.weights is None else np.sum(problem.weights))
@@ -166,7 +174,10 @@ class _Exact:
 
     @classmethod
     def of(cls, problem: Problem) -> _Exact:
-        eta = _best_predictor(problem)
+        told = _told(problem)
+        if not np.all(told):
+            problem = subset(problem, np.flatnonzero(told).astype(np.intp))
+        eta = _best_predictor(problem) if problem.n else None
         if eta is None or not _may_be_predicted(problem, eta):
             return cls()
         growing = _growing(problem, eta)
@@ -176,6 +187,16 @@ class _Exact:
 
     def __add__(self, other: _Exact) -> _Exact:
         return self if self.growing == other.growing else _Exact()
+
+
+def _told(problem: Problem) -> BoolArray:
+    """Return which rows tell anything of the mean, shape (n,): not the zeros of a hurdle."""
+    start = problem.family.start(problem.y, problem.weights)
+    eta = [np.full(problem.n, each) for each in start]
+    with np.errstate(all="ignore"):
+        found = problem.family.derivatives(problem.y, eta, 2, (0,))
+    parts = [each for each in (found.get(0), found.get(0, 0)) if each is not None]
+    return np.asarray(np.any([np.broadcast_to(each != 0.0, problem.n) for each in parts], axis=0))
 
 
 def _best_predictor(problem: Problem) -> Array | None:

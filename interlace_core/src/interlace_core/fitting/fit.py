@@ -138,9 +138,11 @@ def fit_problem(
         fit = _from_another_start(inside, approximation, search)
     # 4. from elsewhere
     running = stopping is None or not stopping.reason
-    if running and (starts or is_doubtful(inside, fit) or is_crowded(inside, fit)):
+    if running:
         with guard(approximation, "fit"):
-            fit = highest(inside, approximation, fit, search, start.units, starts)
+            rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
+            if starts or rivals or is_doubtful(inside, fit) or is_crowded(inside, fit):
+                fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
     # 5. as given
     fit = standard.given_fit(fit)
     if stopping is not None and stopping.reason:
@@ -211,9 +213,14 @@ def _fit_from(
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(
-            problem, start, profiled, first.mode, shortcuts_of(approximation, problem),
+            problem,
+            start,
+            profiled,
+            first.mode,
+            shortcuts_of(approximation, problem),
             compiled_information(evaluate),
-        )  # fmt: skip
+            approximation.penalty_curvature(problem, start.psi),
+        )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(
             problem, start.units, objective, coordinates, curvature_at(approximation, problem)

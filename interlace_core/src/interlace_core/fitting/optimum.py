@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from interlace_core.calculus.dense import eigh
 from interlace_core.contract.approximation import Curvature
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.objective import Objective
@@ -191,5 +192,4 @@ def spectrum_of(hessian: Array, free: BoolArray) -> Spectrum | None:
     block = hessian if free.all() else hessian[np.ix_(free, free)]
     if not block.size or not np.all(np.isfinite(block)):
         return None
-    values, vectors = np.linalg.eigh(block)
-    return values, vectors
+    return eigh(block)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.engine.layout import layout_of
+from interlace_core.fitting.compiled import served_by
 from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -46,6 +47,10 @@ MOST_CHANGE = 1e-2
 NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
 optimum: the Hessian changes by a millionth on what is left."""
+
+QUICK_NUMBERS = 4096
+"""Rows times searched parameters up to which a compiled gradient for each parameter takes some tens
+of microseconds in all: the Hessian's central differences, good to six digits, then cost nothing."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
@@ -205,12 +210,13 @@ def _first(search: Search) -> Optimum:
     """Return the first measure; by central differences at once where that is what stays.
 
     Where coefficients are profiled out the Hessian is taken centrally in the end. A search that
-    came next to the optimum, in coordinates of the right size, needs no other before.
+    came next to the optimum, in coordinates of the right size, needs no other before. Where an
+    evaluation takes no longer than Python does to ask for it, there is nothing to save either.
     """
     best = search.objective.best
     assert best is not None
     slope = search.coordinates.gradient(best.gradient)
-    if best.profiled is None or not _is_next_to(slope):
+    if not (_is_quick(search) if best.profiled is None else _is_next_to(slope)):
         return measure(search)
     optimum = measure(search, np.ones(slope.size))
     if optimum.is_central:
@@ -224,6 +230,12 @@ def _first(search: Search) -> Optimum:
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
     return layout_of(search.problem, rows="any").plan.costly
+
+
+def _is_quick(search: Search) -> bool:
+    """Return whether evaluations, in compiled code of few rows, take next to no time."""
+    few = search.problem.n * search.coordinates.lower.size <= QUICK_NUMBERS
+    return few and served_by(search.objective) is not None
 
 
 def _is_next_to(slope: Array) -> bool:

@@ -7,13 +7,14 @@ theta. Theta is only scaled, so that its bounds stay bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace_core.calculus.dense import eigh
 from interlace_core.contract.approximation import Shortcuts
-from interlace_core.contract.covariance import template_slopes
+from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.across import point_of, reduced
@@ -97,6 +98,7 @@ def precondition(
     u: Array,
     shortcuts: Shortcuts | None = None,
     informed: Callable[[Array], Information | None] | None = None,
+    penalty: Array | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -110,6 +112,8 @@ def precondition(
         The approximation's own.
     informed : callable, optional
         From psi to the information there, in compiled code; None for what it has no answer for.
+    penalty : ndarray, shape (n_psi, n_psi), optional
+        Curvature of what the objective holds beside the likelihood.
     """
     psi = start.psi
     n_theta = problem.n_theta
@@ -134,11 +138,16 @@ def precondition(
         )
         if term.theta_of is None
     ]
-    B[:n_theta, :n_theta] = np.diag(np.concatenate([*scales, np.zeros(0)]))
+    scale = np.concatenate([*scales, np.zeros(0)])
+    if penalty is not None:
+        scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
+    B[:n_theta, :n_theta] = np.diag(scale)
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information, searched)
+        if penalty is not None:
+            information = information + penalty[n_theta:, n_theta:]
         information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
@@ -376,12 +385,16 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
     reach = np.array(
-        [
-            float(np.sum(size * np.sum(np.abs(slope), axis=1)))
-            for slope in template_slopes(term.covariance, theta)
-        ]
+        [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
     )
     return np.asarray(sizes[0] / _positive(reach))
+
+
+def _responses(covariance: Covariance, theta: Array) -> Iterator[Array]:
+    """Yield how far each column's effect goes with each theta, shape (c,)."""
+    if covariance.chain(theta) is None:
+        return (np.sum(np.abs(slope), axis=1) for slope in template_slopes(covariance, theta))
+    return (np.abs(slope) for slope in response_slopes(covariance, theta))
 
 
 def _positive(values: Array) -> Array:
@@ -397,7 +410,7 @@ def _inverse_root(information: Array) -> Array:
     """
     own = np.abs(np.diagonal(information))
     size = np.sqrt(np.where(own > 0, own, 1.0))
-    values, vectors = np.linalg.eigh(information / size / size[:, None])
+    values, vectors = eigh(information / size / size[:, None])
     floor = REL_FLOOR * float(np.abs(values).max())
     # the start can lie where the likelihood is not concave: its curvature is still a scale
     return np.asarray(vectors / np.sqrt(np.maximum(np.abs(values), floor)) / size[:, None])

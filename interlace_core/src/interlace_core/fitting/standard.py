@@ -105,10 +105,18 @@ class Standard:
             undetermined=self._undetermined(fit, covariance.given),
         )
 
-    def objective(self, approximation: Approximation) -> Callable[[Array], Evaluation]:
-        """Return an approximation's objective for `given`, computed in standard units."""
-        here = self.problem.parts is None
-        evaluate = (approximation.objective if here else approximation.over_parts)(self.problem)
+    def objective(
+        self,
+        approximation: Approximation,
+        evaluate: Callable[[Array], Evaluation] | None = None,
+    ) -> Callable[[Array], Evaluation]:
+        """Return an approximation's objective for `given`, computed in standard units.
+
+        From that for `problem`, if one has been made already.
+        """
+        if evaluate is None:
+            here = self.problem.parts is None
+            evaluate = (approximation.objective if here else approximation.over_parts)(self.problem)
         if self.back is None:
             return evaluate
         volume, back = log_volume(approximation, self.problem), self.back
@@ -308,7 +316,7 @@ def _elsewhere(problem: Problem, d: int, intercept: bool, first: Array) -> Rows:
 
 def _design(problem: Problem, d: int) -> Array:
     K = len(problem.predictors)
-    return problem.predictors[d].X if d < K else problem.terms[d - K].Z
+    return problem.predictors[d].X if d < K else np.asarray(problem.terms[d - K].Z)
 
 
 def _products(problem: Problem, centred: bool) -> Sums:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 
 import numpy as np
 from scipy.linalg import lapack
@@ -16,6 +17,7 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
+from interlace_core.contract.covariance import column_sds, with_sds_times
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.compiled import compiled_slopes, forget_slopes
@@ -158,15 +160,18 @@ def unit_theta(term: RandomTerm, size: Array) -> Array:
     those of the structure's own start.
     """
     covariance = term.covariance
-    T = covariance.template(covariance.start())
+    theta = covariance.start()
     sd = size / np.where(term.reach > 0, term.reach, 1.0)
-    length = np.linalg.norm(T, axis=1)  # 0 of what is held at 0
+    length = column_sds(covariance, theta)  # 0 of what is held at 0
     factor = sd / np.where(length > 0.0, length, 1.0)
+    if covariance.chain(theta) is not None:
+        return with_sds_times(covariance, theta, float(np.sqrt(np.mean(np.square(factor)))))
+    T = covariance.template(theta)
     if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
         # of many times or places, without the cube of their number
         change = covariance.rescaled(factor[0] * np.eye(factor.size))
         if change is not None:
-            return np.asarray(change @ covariance.start())
+            return np.asarray(change @ theta)
     rows = factor[:, None] * T
     return covariance.nearest(rows @ rows.T)
 
@@ -204,7 +209,7 @@ def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums
 
 def on_own_scale(link: Link) -> bool:
     """Return whether a link leads from a bounded scale to the whole line: log, logit."""
-    return bool(np.any(np.isfinite(link.domain)) and not np.any(np.isfinite(link.eta_domain)))
+    return any(map(isfinite, link.domain)) and not any(map(isfinite, link.eta_domain))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interlace_core.contract.covariance import template_slopes
+from interlace_core.contract.covariance import column_sds, marginal_slopes
+from interlace_core.contract.incidence import Incidence
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.columns import NOTHING_LEFT
 from interlace_core.messages.names import listed
@@ -168,14 +169,14 @@ def vanished(term: RandomTerm, theta: Array, units: Array) -> BoolArray:
     units : ndarray, shape (c,)
         Natural unit of each column's predictor.
     """
-    sd = np.linalg.norm(term.covariance.template(theta), axis=1)
+    sd = column_sds(term.covariance, theta)
     return np.asarray(sd * _own_sizes(term) / units < TOL_REL_BOUNDARY)
 
 
 def _own_sizes(term: RandomTerm) -> Array:
     """Return the root mean square of what each column has beside those before it, shape (c,)."""
     n, c = term.Z.shape
-    if n < c:
+    if n < c or isinstance(term.Z, Incidence):
         return term.sizes
     own = np.zeros(c)
     for _, columns in term.by_predictor:
@@ -236,13 +237,10 @@ def _without_effect(problem: Problem, psi: Array, asked: BoolArray) -> BoolArray
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         if not np.any(asked[place]):
             continue
-        T = term.covariance.template(psi[place])
-        largest = float(np.max(np.abs(T @ T.T), initial=0.0))
-        moved = [
-            float(np.max(np.abs(slope @ T.T), initial=0.0))
-            for slope in template_slopes(term.covariance, psi[place])
+        found[place] = [
+            float(np.max(np.abs(slope), initial=0.0)) <= TOL_REL_BOUNDARY * largest
+            for slope, largest in marginal_slopes(term.covariance, psi[place])
         ]
-        found[place] = np.array(moved) <= TOL_REL_BOUNDARY * largest
     return found
 
 

@@ -121,6 +121,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "units of covariates do not matter": behaviour.check_units,
     "same value whatever came before": behaviour.check_history,
     "a given mode is only a start": behaviour.check_given_mode,
+    "what is said of a penalty is of the shape of psi": behaviour.check_penalty,
     "far points fail by status": behaviour.check_far,
     "parts of the rows add up": check_parts,
     "objective can be pickled": behaviour.check_pickle,

@@ -191,6 +191,34 @@ def check_given_mode(trial: Trial) -> None:
     )
 
 
+def check_penalty(trial: Trial) -> None:
+    """Require that what is said of a penalty, and of other minima, is of the shape of psi."""
+    approximation, problem, psi = trial.case.approximation, trial.problem, trial.psi
+    curvature = approximation.penalty_curvature(problem, psi.copy())
+    if curvature is not None:
+        square = curvature.shape == (psi.size, psi.size) and bool(np.all(np.isfinite(curvature)))
+        lowest = float(np.min(np.linalg.eigvalsh(curvature), initial=0.0)) if square else np.nan
+        expect(
+            square and lowest >= -1e-9 * float(np.max(np.abs(curvature), initial=0.0)),
+            f"penalty_curvature() positive semidefinite, of shape ({psi.size}, {psi.size})",
+            f"shape {curvature.shape}, least eigenvalue {lowest:.3g}",
+            "Leave out what is negative, or return None.",
+        )
+    for each in approximation.rivals(problem, psi.copy(), np.eye(psi.size)):
+        good = len(each) == 2 and isinstance(each[0], str) and np.shape(each[1]) == psi.shape
+        expect(
+            good and bool(np.all(np.isfinite(each[1]))),
+            f"rivals() of words and a finite psi, shape ({psi.size},)",
+            shown_rival(each),
+            "Return (words, psi) for each.",
+        )
+
+
+def shown_rival(each: object) -> str:
+    """Return what was given for a rival, in words."""
+    return f"{type(each).__name__} of {each!r}"[:200]
+
+
 def check_far(trial: Trial) -> None:
     """Require a status, not an exception, where the likelihood cannot be evaluated."""
     objective = trial.case.approximation.objective(trial.problem)

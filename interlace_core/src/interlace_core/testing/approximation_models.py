@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family
+from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.records import Array, IntArray
@@ -154,7 +155,7 @@ def reflected(problem: Problem, psi: Array) -> tuple[Problem, Array]:
         sign = -sign
         T = term.covariance.template(psi[place])
         psi[place] = term.covariance.pullback(psi[place], D[:, None] * T * D)
-        terms.append(replace(term, Z=term.Z * D))
+        terms.append(replace(term, Z=np.asarray(term.Z) * D))
     return replace(problem, terms=tuple(terms)), psi
 
 
@@ -194,5 +195,5 @@ def _draw(problem: Problem, rng: np.random.Generator) -> Array:
     eta = problem.fixed_part(typical_psi(problem))
     for term in problem.terms:
         b = 0.6 * rng.normal(size=(len(term.levels), term.Z.shape[1]))
-        eta[term.predictor] = eta[term.predictor] + np.sum(term.Z * b[term.codes], axis=1)
+        eta[term.predictor] = eta[term.predictor] + times_effects(term.Z, b.T, term.codes)
     return problem.family.simulate(eta, rng)

@@ -49,7 +49,7 @@ def _covariance(problem: Problem, psi: Array) -> Array:
     log_sigma = problem.fixed_part(psi)[1]
     V = np.diag(np.exp(2.0 * log_sigma) / _weights(problem))
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        ZT = term.Z @ term.covariance.template(psi[place])
+        ZT = np.asarray(term.Z) @ term.covariance.template(psi[place])
         V += (ZT @ ZT.T) * (term.codes[:, None] == term.codes)
     return V
 
@@ -62,7 +62,7 @@ def integrated_value(problem: Problem, psi: Array) -> float:
     from scipy.integrate import quad
 
     (term,), (place,) = problem.terms, problem.theta_slices()
-    z = float(term.covariance.template(psi[place])[0, 0]) * term.Z[:, 0]
+    z = float(term.covariance.template(psi[place])[0, 0]) * np.asarray(term.Z)[:, 0]
     fixed = problem.fixed_part(psi)
     total = 0.0
     for level in range(len(term.levels)):

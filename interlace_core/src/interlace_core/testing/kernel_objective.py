@@ -362,7 +362,7 @@ def _dense(problem: Problem, psi: Array, restricted: bool) -> tuple[float, Array
     eta = problem.fixed_part(psi)[1]
     V = np.diag(np.broadcast_to(np.exp(2.0 * eta), problem.n).astype(float))
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        effects = term.Z @ term.covariance.template(psi[place])
+        effects = np.asarray(term.Z) @ term.covariance.template(psi[place])
         V += (effects @ effects.T) * (term.codes[:, None] == term.codes)
     precision = np.linalg.inv(V)
     information = X.T @ precision @ X

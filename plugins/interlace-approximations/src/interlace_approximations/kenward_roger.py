@@ -66,9 +66,8 @@ def kenward_roger(problem: Problem, psi: Array) -> KenwardRoger:
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         T = term.covariance.template(psi[place])
         same = _level_covariance(term)
-        root = term.Z @ T
-        V = V + same * (root @ root.T)
-        Z = term.Z
+        Z = np.asarray(term.Z)
+        V = V + same * (Z @ T @ (Z @ T).T)
         for a, b in _components(term):
             product = np.outer(Z[:, a], Z[:, b])
             G.append(same * (product if a == b else product + product.T))

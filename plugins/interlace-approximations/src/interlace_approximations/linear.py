@@ -46,6 +46,7 @@ from interlace_core.engine import (
     compiled_linear,
     covariance_by_term,
     layout_of,
+    summed,
 )
 
 
@@ -207,6 +208,10 @@ class JointLikelihood(Approximation):
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative log-likelihood as a function of psi."""
         return Laplace().objective(_without_weights(problem))
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives."""
+        return summed(self, problem)
 
 
 def _without_weights(problem: Problem) -> Problem:

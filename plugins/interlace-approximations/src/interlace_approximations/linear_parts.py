@@ -107,7 +107,9 @@ class LinearOverParts:
             raise np.linalg.LinAlgError("some part has no factor there")
         own = self.problem.predictors[1].X.shape[1]
         log_sigma = float(psi[-1]) if own else 0.0
-        return Reduced(M, logdet, self.R, self.beta, n, log_sigma, log_weights), slopes, by_size
+        whole = self._left * float(np.exp(-2.0 * log_sigma))
+        point = Reduced(M, logdet, self.R, self.beta, n, log_sigma, log_weights, whole)
+        return point, slopes, by_size
 
     def _across(self, psi: Array) -> Across | None:
         """Return what parts are told of the effects that they share; None where they share none."""

@@ -115,7 +115,12 @@ class Scaled:
 
 
 def columns_of(pulled: list[Array]) -> list[list[Array]]:
-    """Return arrays of shape (c, p + 1, L) as one list of arrays (c, L) for each column."""
+    """Return arrays of shape (c, p + 1, L) as one list of arrays (c, L) for each column.
+
+    None where there are no random effects.
+    """
+    if not pulled:
+        return []
     return [
         [np.ascontiguousarray(part[:, j]) for part in pulled] for j in range(pulled[0].shape[1])
     ]
@@ -166,7 +171,8 @@ class LinearPoint(Reduced):
             M = M - self._undone()
         logdet = self.factorisation.logdet
         log_sigma = scaled.log_sigma
-        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights)
+        whole = float(self.tau * data.SS[-1, -1])
+        super().__init__(M, logdet, data.R, data.beta, data.n, log_sigma, data.log_weights, whole)
 
     def _undone(self) -> Array:
         """Return U'(p - H U) of the columns, p what they were solved from: 0 but for rounding.

@@ -10,6 +10,10 @@ from scipy.linalg import solve_triangular
 
 from interlace_core.contract import Array
 
+LEAST_LEFT = 1e-13
+"""Of the residual's sum of squares without random effects, below which what these leave of it is
+rounding: a thousandth of it would be already, and the likelihood of nothing has no bound."""
+
 
 @dataclass(eq=False)
 class Reduced:
@@ -29,6 +33,8 @@ class Reduced:
     n : int
     log_sigma, log_weights : float
         Of the residual standard deviation, and summed over all weights.
+    whole : float
+        r'r in units of sigma, of which M has what the random effects leave.
     """
 
     M: Array
@@ -38,6 +44,7 @@ class Reduced:
     n: int
     log_sigma: float
     log_weights: float
+    whole: float
 
     @cached_property
     def root(self) -> Array:
@@ -71,11 +78,20 @@ class Reduced:
         return np.append(-self.gamma, 1.0)
 
     def deviance(self, restricted: bool) -> float:
-        """Return the negative (restricted) log-likelihood, with all constants."""
+        """Return the negative (restricted) log-likelihood, with all constants.
+
+        Raises
+        ------
+        LinAlgError
+            If what random effects leave of the response is no more than rounding.
+        """
+        left = float(self.residual @ self.M @ self.residual)
+        if not left >= LEAST_LEFT * self.whole:
+            raise np.linalg.LinAlgError("nothing but rounding is left of the response")
         p = len(self.root)
         rank = self.n - p if restricted else self.n
         total = rank * np.log(2.0 * np.pi) + 2.0 * self.n * self.log_sigma - self.log_weights
-        total += self.logdet + float(self.residual @ self.M @ self.residual)
+        total += self.logdet + left
         if restricted:
             logs = np.log(np.diagonal(self.root)), np.log(np.abs(np.diagonal(self.R)))
             total += 2.0 * float(np.sum(logs))

@@ -84,11 +84,7 @@ class ConwayMaxwellPoissonFamily(Family):
         order = max(getattr(each, "order", 0) for each in eta)
         zeros = np.zeros(max(np.shape(each)[-1:] for each in values))
         found = self.derivatives(zeros, values, order, (0, 1) if order else ())
-        exact = _minus_log_zero(values, -found.value)
-        slopes = cloglog_partials(Derivatives(-exact, found.partials), order, (0, 1))
-        # below the smallest mean, log P(Y > 0) goes on like log mu
-        beyond = np.minimum(values[0] - MIN_LOG_MU, 0.0)
-        return expand(Derivatives(slopes.value + beyond, slopes.partials), eta)
+        return expand(_cloglog(values, found, order, (0, 1)), eta)
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return mu."""
@@ -137,17 +133,51 @@ class ConwayMaxwellPoissonFamily(Family):
     ) -> Derivatives:
         """Return derivatives by cumulants, from one summation per distinct pair of predictors."""
         shape = np.broadcast_shapes(y.shape, *(np.shape(each) for each in eta))
-        rate, index, _ = _solved([np.broadcast_to(each, shape) for each in eta])
-        index = np.reshape(index, shape)
-        j = y - rate.k[index]
-        h = log_factorial_excess(rate.k[index], j)
-        value = rate.delta[index] * j - rate.nu[index] * h - rate.log_sum[index]
-        # where means are raised to exp(MIN_LOG_MU), log lambda is log mu to rounding
-        value = value + y * np.minimum(np.asarray(eta[0]) - MIN_LOG_MU, 0.0)
-        if order == 0 or not wrt:
-            return Derivatives(value, {})
-        c = cumulants(rate)
-        return Derivatives(value, _partials(c.at(index), rate, index, j, h, order, wrt))
+        solved = _solved([np.broadcast_to(each, shape) for each in eta])
+        return _derivatives(solved, y, eta, order, wrt)
+
+    def derivatives_beside_zero(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return the derivatives, and those of log(-log P(Y = 0)), from the same summations."""
+        values = [np.asarray(each, np.float64) for each in eta]
+        shape = np.broadcast_shapes(y.shape, *(each.shape for each in values))
+        solved = _solved([np.broadcast_to(each, shape) for each in values])
+        own = _derivatives(solved, y, values, order, wrt)
+        at_zero = _derivatives(solved, np.zeros(y.shape), values, order, wrt)
+        return own, _cloglog(values, at_zero, order, wrt)
+
+
+Solved = tuple[Rate, IntArray, tuple[int, ...]]
+"""Distinct distributions, which of them each entry has, and the entries' shape."""
+
+
+def _derivatives(
+    solved: Solved, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+) -> Derivatives:
+    """Return the log-density of y under solved distributions, with its partials."""
+    rate, index, shape = solved
+    index = np.reshape(index, shape)
+    j = y - rate.k[index]
+    h = log_factorial_excess(rate.k[index], j)
+    value = rate.delta[index] * j - rate.nu[index] * h - rate.log_sum[index]
+    # where means are raised to exp(MIN_LOG_MU), log lambda is log mu to rounding
+    value = value + y * np.minimum(np.asarray(eta[0]) - MIN_LOG_MU, 0.0)
+    if order == 0 or not wrt:
+        return Derivatives(value, {})
+    c = cumulants(rate)
+    return Derivatives(value, _partials(c.at(index), rate, index, j, h, order, wrt))
+
+
+def _cloglog(
+    eta: Sequence[Array], at_zero: Derivatives, order: int, wrt: tuple[int, ...]
+) -> Derivatives:
+    """Return log(-log P(Y = 0)) from the log-density at 0, each with its partials."""
+    exact = _minus_log_zero(eta, -at_zero.value)
+    slopes = cloglog_partials(Derivatives(-exact, at_zero.partials), order, wrt)
+    # below the smallest mean, log P(Y > 0) goes on like log mu
+    beyond = np.minimum(eta[0] - MIN_LOG_MU, 0.0)
+    return Derivatives(slopes.value + beyond, slopes.partials)
 
 
 def _partials(
@@ -164,7 +194,7 @@ def _partials(
     return partial_derivatives(c, x, f, order, wrt)
 
 
-def _solved(eta: Sequence[Array]) -> tuple[Rate, IntArray, tuple[int, ...]]:
+def _solved(eta: Sequence[Array]) -> Solved:
     """Return the distinct distributions, which of them each entry has, and the entries' shape."""
     pairs = np.broadcast_arrays(*eta)
     key = np.empty(pairs[0].size, dtype=np.complex128)

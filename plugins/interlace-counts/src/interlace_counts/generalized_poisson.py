@@ -60,6 +60,7 @@ class GeneralizedPoissonFamily(Family):
     aliases = ("generalized_poisson",)
     r_family = "genpois"
     support = "counts"
+    limit_without_zeros = BOREL
 
     phi: float | None = None
 

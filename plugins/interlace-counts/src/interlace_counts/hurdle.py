@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlace_core.contract import Family, Parameter
-from interlace_core.families import positive_or_none
-from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
-from interlace_counts.generalized_poisson import BOREL, GeneralizedPoissonFamily
-from interlace_counts.nb_density import LOG_SERIES, limit_of_truncation
-from interlace_counts.negative_binomial import NegativeBinomial2Family
-from interlace_counts.negative_binomial1 import NegativeBinomial1Family
-from interlace_counts.poisson_part import PoissonPart
+from interlace_core.contract import Family
 from interlace_counts.truncated import TruncatedPoissonFamily
+from interlace_counts.zeros.around_counts import (
+    AroundConwayMaxwell,
+    AroundGeneralizedPoisson,
+    AroundNB1,
+    AroundNB2,
+    AroundPoisson,
+)
 from interlace_counts.zeros.parts import HurdleFamily
 
 
 @dataclass(frozen=True)
-class HurdlePoissonFamily(HurdleFamily):
+class HurdlePoissonFamily(AroundPoisson, HurdleFamily):
     """Zero with probability pi, otherwise zero-truncated Poisson.
 
     Parameters
@@ -31,18 +31,13 @@ class HurdlePoissonFamily(HurdleFamily):
     pi: float | None = None
 
     @property
-    def inner(self) -> Family:
-        """The Poisson distribution."""
-        return PoissonPart()
-
-    @property
     def conditional(self) -> Family:
         """The zero-truncated Poisson distribution."""
         return TruncatedPoissonFamily()
 
 
 @dataclass(frozen=True)
-class HurdleNB1Family(HurdleFamily):
+class HurdleNB1Family(AroundNB1, HurdleFamily):
     """Zero with probability pi, otherwise zero-truncated NB1.
 
     Parameters
@@ -56,26 +51,11 @@ class HurdleNB1Family(HurdleFamily):
     name = "hurdle_negativebinomial1"
     aliases = ("hurdle_nbinom1",)
 
-    alpha: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "alpha", self.alpha)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the parts, with the limit that truncation adds."""
-        return limit_of_truncation(super().parameters, LOG_SERIES)
-
-    @property
-    def inner(self) -> Family:
-        """The NB1 distribution."""
-        return NegativeBinomial1Family(self.alpha)
 
 
 @dataclass(frozen=True)
-class HurdleNB2Family(HurdleFamily):
+class HurdleNB2Family(AroundNB2, HurdleFamily):
     """Zero with probability pi, otherwise zero-truncated NB2.
 
     Parameters
@@ -89,26 +69,11 @@ class HurdleNB2Family(HurdleFamily):
     name = "hurdle_negativebinomial"
     aliases = ("hurdle_nbinom2", "hurdle_negbinomial")
 
-    theta: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "theta", self.theta)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the parts, with the limit that truncation adds."""
-        return limit_of_truncation(super().parameters, LOG_SERIES)
-
-    @property
-    def inner(self) -> Family:
-        """The NB2 distribution."""
-        return NegativeBinomial2Family(self.theta)
 
 
 @dataclass(frozen=True)
-class HurdleGeneralizedPoissonFamily(HurdleFamily):
+class HurdleGeneralizedPoissonFamily(AroundGeneralizedPoisson, HurdleFamily):
     """Zero with probability pi, otherwise zero-truncated generalised Poisson.
 
     Parameters
@@ -122,26 +87,11 @@ class HurdleGeneralizedPoissonFamily(HurdleFamily):
     name = "hurdle_genpois"
     aliases = ("hurdle_generalized_poisson",)
 
-    phi: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "phi", self.phi)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the parts, with the limit that truncation adds."""
-        return limit_of_truncation(super().parameters, BOREL)
-
-    @property
-    def inner(self) -> Family:
-        """The generalised Poisson distribution."""
-        return GeneralizedPoissonFamily(self.phi)
 
 
 @dataclass(frozen=True)
-class HurdleConwayMaxwellPoissonFamily(HurdleFamily):
+class HurdleConwayMaxwellPoissonFamily(AroundConwayMaxwell, HurdleFamily):
     """Zero with probability pi, otherwise zero-truncated Conway-Maxwell Poisson.
 
     Parameters
@@ -155,14 +105,4 @@ class HurdleConwayMaxwellPoissonFamily(HurdleFamily):
     name = "hurdle_compois"
     aliases = ("hurdle_com_poisson",)
 
-    phi: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "phi", self.phi)
-
-    @property
-    def inner(self) -> Family:
-        """The Conway-Maxwell Poisson distribution."""
-        return ConwayMaxwellPoissonFamily(self.phi)

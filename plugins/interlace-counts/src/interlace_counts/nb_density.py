@@ -8,12 +8,12 @@ R = log Gamma(y + t) - log Gamma(t) - y log t tends to 0 as t grows, and E = t l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Parameter
+from interlace_core.contract import Array
 from interlace_core.families import draw_counts, has_large_counts, log_factorial, log_rising
 from interlace_counts import nb_large
 
@@ -46,12 +46,6 @@ class Pieces:
     q: Array
     E: Array
     E_m: Array
-
-
-def limit_of_truncation(parameters: tuple[Parameter, ...], limit: str) -> tuple[Parameter, ...]:
-    """Return the parameters with the limit of a mean that tends to 0 named."""
-    mean, *others = parameters
-    return (replace(mean, at_lower=limit), *others)
 
 
 def pieces(log_mu: Array, d: Array) -> Pieces:

@@ -26,7 +26,7 @@ from interlace_core.families import (
     require_counts,
 )
 from interlace_counts import nb_density, nb_large
-from interlace_counts.nb_density import pieces
+from interlace_counts.nb_density import LOG_SERIES, pieces
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class NegativeBinomial2Family(Family):
     links = ("log", "identity", "sqrt")
     r_family = "nbinom2"
     support = "counts"
+    limit_without_zeros = LOG_SERIES
 
     theta: float | None = None
     link: str | Link = "log"

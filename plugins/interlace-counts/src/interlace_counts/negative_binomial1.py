@@ -18,7 +18,7 @@ from interlace_core.families import (
     require_counts,
 )
 from interlace_counts import nb_density, nb_large
-from interlace_counts.nb_density import pieces
+from interlace_counts.nb_density import LOG_SERIES, pieces
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class NegativeBinomial1Family(Family):
     aliases = ("nbinom1", "nb1")
     r_family = "nbinom1"
     support = "counts"
+    limit_without_zeros = LOG_SERIES
 
     alpha: float | None = None
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlace_core.contract import Family
-from interlace_core.families import positive_or_none
-from interlace_counts.conway_maxwell import ConwayMaxwellPoissonFamily
-from interlace_counts.generalized_poisson import GeneralizedPoissonFamily
-from interlace_counts.negative_binomial import NegativeBinomial2Family
-from interlace_counts.negative_binomial1 import NegativeBinomial1Family
-from interlace_counts.poisson_part import PoissonPart
+from interlace_counts.zeros.around_counts import (
+    AroundConwayMaxwell,
+    AroundGeneralizedPoisson,
+    AroundNB1,
+    AroundNB2,
+    AroundPoisson,
+)
 from interlace_counts.zeros.parts import ZeroInflatedFamily
 
 
 @dataclass(frozen=True)
-class ZeroInflatedPoissonFamily(ZeroInflatedFamily):
+class ZeroInflatedPoissonFamily(AroundPoisson, ZeroInflatedFamily):
     """Zero with probability pi, otherwise Poisson.
 
     Parameters
@@ -29,14 +29,9 @@ class ZeroInflatedPoissonFamily(ZeroInflatedFamily):
 
     pi: float | None = None
 
-    @property
-    def inner(self) -> Family:
-        """The Poisson distribution."""
-        return PoissonPart()
-
 
 @dataclass(frozen=True)
-class ZeroInflatedNB1Family(ZeroInflatedFamily):
+class ZeroInflatedNB1Family(AroundNB1, ZeroInflatedFamily):
     """Zero with probability pi, otherwise NB1.
 
     Parameters
@@ -50,21 +45,11 @@ class ZeroInflatedNB1Family(ZeroInflatedFamily):
     name = "zeroinflated_negativebinomial1"
     aliases = ("zinb1", "zi_nbinom1")
 
-    alpha: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "alpha", self.alpha)
-
-    @property
-    def inner(self) -> Family:
-        """The NB1 distribution."""
-        return NegativeBinomial1Family(self.alpha)
 
 
 @dataclass(frozen=True)
-class ZeroInflatedNB2Family(ZeroInflatedFamily):
+class ZeroInflatedNB2Family(AroundNB2, ZeroInflatedFamily):
     """Zero with probability pi, otherwise NB2.
 
     Parameters
@@ -78,21 +63,11 @@ class ZeroInflatedNB2Family(ZeroInflatedFamily):
     name = "zeroinflated_negativebinomial"
     aliases = ("zinb", "zinb2", "zi_nbinom2", "zi_negative_binomial", "zero_inflated_negbinomial")
 
-    theta: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "theta", self.theta)
-
-    @property
-    def inner(self) -> Family:
-        """The NB2 distribution."""
-        return NegativeBinomial2Family(self.theta)
 
 
 @dataclass(frozen=True)
-class ZeroInflatedGeneralizedPoissonFamily(ZeroInflatedFamily):
+class ZeroInflatedGeneralizedPoissonFamily(AroundGeneralizedPoisson, ZeroInflatedFamily):
     """Zero with probability pi, otherwise generalised Poisson.
 
     Parameters
@@ -106,21 +81,11 @@ class ZeroInflatedGeneralizedPoissonFamily(ZeroInflatedFamily):
     name = "zeroinflated_genpois"
     aliases = ("zi_genpois",)
 
-    phi: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "phi", self.phi)
-
-    @property
-    def inner(self) -> Family:
-        """The generalised Poisson distribution."""
-        return GeneralizedPoissonFamily(self.phi)
 
 
 @dataclass(frozen=True)
-class ZeroInflatedConwayMaxwellPoissonFamily(ZeroInflatedFamily):
+class ZeroInflatedConwayMaxwellPoissonFamily(AroundConwayMaxwell, ZeroInflatedFamily):
     """Zero with probability pi, otherwise Conway-Maxwell Poisson.
 
     Parameters
@@ -134,14 +99,4 @@ class ZeroInflatedConwayMaxwellPoissonFamily(ZeroInflatedFamily):
     name = "zeroinflated_compois"
     aliases = ("zi_compois",)
 
-    phi: float | None = None
     pi: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive_or_none(self, "phi", self.phi)
-
-    @property
-    def inner(self) -> Family:
-        """The Conway-Maxwell Poisson distribution."""
-        return ConwayMaxwellPoissonFamily(self.phi)

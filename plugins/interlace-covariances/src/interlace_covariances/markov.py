@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contract import Array, Chain, DataError, Kind, ResidualCorrelation
+from interlace_core.contract import Array, BoolArray, Chain, DataError, Kind, ResidualCorrelation
 from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.residuals import AutoregressiveResiduals
 from interlace_covariances.scaled import ScaledCorrelation
@@ -146,6 +146,21 @@ class Autoregressive(MarkovSequence):
         """A quarter to both sides; of even gaps the sign of rho cannot be told."""
         even = self.gaps.size and np.all(np.mod(np.round(self.gaps), 2.0) == 0.0)
         return (0.0 if even else -QUARTER), QUARTER
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return a standard deviation next to 0, and rho where neighbours tell it from 1 no more.
+
+        Of times that are far apart in their units rho itself is next to 1.
+        """
+        found = super().at_bound(theta, sizes, tol_sd_eta)
+        if self.equal_variances and self.n_angles:
+            theta = self.canonical(theta)
+            reach = abs(float(theta[0])) * float(np.max(sizes))
+            shock = np.sqrt(np.max(self.steps(theta[1:])[1]))
+            low = self.angle_range[0]
+            at_zero = low == 0.0 and float(theta[1]) - low < tol_sd_eta / max(reach, tol_sd_eta)
+            found[1] = at_zero or shock * reach < tol_sd_eta
+        return found
 
     @property
     def start_angles(self) -> Array:

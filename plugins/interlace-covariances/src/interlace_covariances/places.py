@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from interlace_core.contract import (
     Kind,
     correlation_root,
 )
+from interlace_covariances.along_distances import AlongDistances
 from interlace_covariances.ranges import SHARE_OF_SPAN, RangeScale
 from interlace_covariances.scaled import ScaledCorrelation
 
@@ -107,8 +109,9 @@ class PlaceCorrelation(ScaledCorrelation):
         return self._last[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: not the last factor."""
-        return {**vars(self), "_last": None}
+        """Return what is pickled: not the last factor, nor what is made of the distances."""
+        kept = {name: each for name, each in vars(self).items() if name != "_pairs"}
+        return {**kept, "_last": None}
 
     def angles_of(self, values: Array) -> Array:
         """Return the angle of a range."""
@@ -198,23 +201,33 @@ class Matern(PlaceCorrelation):
             return np.zeros(0)
         return np.append(super().start_angles, SMOOTHNESS.angle(np.array([1.0])))
 
+    @cached_property
+    def _pairs(self) -> AlongDistances | None:
+        return AlongDistances.of(self.distances)
+
+    def _at(self, angles: Array) -> tuple[Array, float]:
+        """Return the relative distances that functions are wanted at, and the smoothness."""
+        d = self.distances if self._pairs is None else self._pairs.nodes
+        return d / self.scale.range(angles[:1])[0], float(SMOOTHNESS.range(angles[1:])[0])
+
+    def _matrix(self, values: Array, diagonal: float) -> Array:
+        return values if self._pairs is None else self._pairs.matrix(values, diagonal)
+
     def kernel(self, angles: Array) -> Array:
         """Return Matern's correlations."""
-        x = self.distances / self.scale.range(angles[:1])[0]
-        return _matern(x, float(SMOOTHNESS.range(angles[1:])[0]))
+        return self._matrix(_matern(*self._at(angles)), 1.0)
 
     def kernel_slopes(self, angles: Array) -> list[Array]:
         """Return the slopes in the range's and, by differences, in the smoothness's angle."""
-        x = self.distances / self.scale.range(angles[:1])[0]
-        nu = float(SMOOTHNESS.range(angles[1:])[0])
+        x, nu = self._at(angles)
         step = 1e-3
         in_log_nu = sum(
             weight / step * _matern(x, nu * np.exp(factor * step))
             for factor, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12))
         )
         return [
-            self.scale.log_slope(angles[:1])[0] * _matern_log_slope(x, nu),
-            np.asarray(SMOOTHNESS.log_slope(angles[1:])[0] * in_log_nu),
+            self._matrix(self.scale.log_slope(angles[:1])[0] * _matern_log_slope(x, nu), 0.0),
+            self._matrix(np.asarray(SMOOTHNESS.log_slope(angles[1:])[0] * in_log_nu), 0.0),
         ]
 
     def nearest_angles(self, correlation: Array) -> Array:
@@ -254,8 +267,11 @@ def _matern(x: Array, nu: float) -> Array:
     with np.errstate(all="ignore"):
         log_value = (1.0 - nu) * np.log(2.0) - gammaln(nu) + nu * np.log(x) - x
         value = np.exp(log_value + np.log(kve(nu, x)))
-    # next to 0 the Bessel function overflows, where the correlation is 1
-    return np.where(x == 0.0, 1.0, np.where(np.isfinite(value), value, np.where(x < 1.0, 1.0, 0.0)))
+    # next to 0 the Bessel function overflows; of the series of the correlation two terms are left
+    near = 1.0 - (np.square(np.minimum(x, 1.0)) / (4.0 * (nu - 1.0)) if nu > 2.0 else 0.0)
+    return np.where(
+        x == 0.0, 1.0, np.where(np.isfinite(value), value, np.where(x < 1.0, near, 0.0))
+    )
 
 
 def _matern_log_slope(x: Array, nu: float) -> Array:

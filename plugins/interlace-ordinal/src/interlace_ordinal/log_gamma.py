@@ -254,10 +254,12 @@ def _g(z: Array, order: int) -> list[Array]:
 
 def _series(z: Array, j: int) -> Array:
     """Return the j-th derivative of g near 0, the sum of z^m / (m! (m + j + 1) (m + j + 2))."""
-    total, term = np.zeros_like(z), np.ones_like(z)
-    for m in range(19):
-        total = total + term / ((m + j + 1.0) * (m + j + 2.0))
-        term = term * z / (m + 1.0)
+    m = np.arange(19.0)
+    coefficients = 1.0 / (np.cumprod(np.maximum(m, 1.0)) * (m + j + 1.0) * (m + j + 2.0))
+    total = np.full_like(z, coefficients[-1])
+    for each in coefficients[-2::-1].tolist():
+        total *= z
+        total += each
     return total
 
 

@@ -217,7 +217,7 @@ def _keys_within(reach: bytes, m: int, order: int, wrt: tuple[int, ...]) -> Keys
         Increasing; 0 and those beyond m move the ends of every category.
     """
     keys: Keys = {}
-    for row in np.frombuffer(reach, dtype=bool).reshape(-1, m):
+    for row in np.frombuffer(reach, dtype=bool).reshape(-1, m) if m else [()]:
         own = [k for k in wrt if not 0 < k <= m or row[k - 1]]
         for size in range(1, order + 1):
             keys |= dict.fromkeys(combinations_with_replacement(own, size))

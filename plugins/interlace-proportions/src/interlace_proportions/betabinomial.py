@@ -31,13 +31,26 @@ from interlace_core.families import (
     positive_or_none,
     value_of,
 )
-from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet
+from interlace_proportions.log_gamma import log_pochhammer, log_pochhammer_jet, rising_slope_jet
 from interlace_proportions.many_trials import around_share
 from interlace_proportions.tails import LINK_NAMES, draw, log_tails, tail_partials, total
 
 CHUNK_ELEMENTS = 1_000_000
 """Probabilities that `cdf` holds in memory at a time."""
 
+
+SMALL_LOG_MU = -4.0
+"""Logarithm of the mean below which P(Y > 0) is no difference of log-gammas: these have lost two
+digits there."""
+
+_NODES = tuple(
+    each.tolist()
+    for each in (
+        0.5 * (np.polynomial.legendre.leggauss(5)[0] + 1.0),
+        0.5 * np.polynomial.legendre.leggauss(5)[1],
+    )
+)
+"""Gauss-Legendre on [0, 1]; over the 2% that x moves by it is exact to rounding."""
 
 BINOMIAL = "the binomial distribution"
 """What it becomes where the probability does not vary between rows."""
@@ -143,6 +156,25 @@ class BetaBinomialFamily(Family):
         log_mu, log1m_mu = log_tails(self._link(), eta[0])
         inflation = 1.0 + (n - 1.0) * expit(-np.asarray(eta[1]))
         return np.asarray(np.exp(log_mu + log1m_mu) * inflation / n)
+
+    def cloglog_positive(self, eta: Sequence[Any]) -> Any:
+        """Return log(-log P(Y = 0)), of the trials bound to it; works on jets.
+
+        What families that are given a success ask for. -log P(Y = 0) is r(phi) - r((1 - mu) phi)
+        with r(x) = log Gamma(x + n) - log Gamma(x); where mu is small, mu phi times the mean of
+        r' between the two, which has no difference.
+        """
+        n = np.ones(1) if self.trials is None else self.trials
+        log_mu, _ = log_tails(self._link(), eta[0])
+        small = value_of(log_mu) < SMALL_LOG_MU
+        zeros = np.stack([np.zeros_like(n), n], axis=-1)
+        whole = np.log(np.where(small, 1.0, -self.log_density(zeros, eta)))
+        mu = np.exp(np.where(small, log_mu, SMALL_LOG_MU))
+        total = sum(
+            weight * rising_slope_jet(n, eta[1] + np.log(1.0 - share * mu)) / (1.0 - share * mu)
+            for share, weight in zip(*_NODES, strict=True)
+        )
+        return np.where(small, log_mu + np.log(total), whole)
 
     def simulate(self, eta: Sequence[Array], rng: np.random.Generator) -> Array:
         """Return (successes, trials)."""

@@ -82,6 +82,8 @@ class ZeroPartFamily(Family):
     """What the family becomes where pi tends to 0, in words."""
     at: ClassVar[float] = 0.0
     """The value that has a part of its own: 0, or for a part of the same kind elsewhere, 1."""
+    takes_inner_zeros: ClassVar[bool] = False
+    """Whether the zeros of the family inside are taken from it."""
     pi: float | None
 
     def __post_init__(self) -> None:
@@ -125,7 +127,7 @@ class ZeroPartFamily(Family):
     def parameters(self) -> tuple[Parameter, ...]:
         """The inner family's, then the zero probability."""
         pi = Parameter("pi", LOGIT, self.pi, role="zero", at_lower=self.without_zero_part)
-        return (*inner_parameters(self.inner), pi)
+        return (*inner_parameters(self.inner, without_zeros=self.takes_inner_zeros), pi)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept what the inner family accepts."""
@@ -245,6 +247,7 @@ class HurdleFamily(ZeroPartFamily):
     """Zero or not first, then another value; pi is P(Y = 0)."""
 
     without_zero_part = "its positive counts alone, without zeros"
+    takes_inner_zeros = True
     typical: ClassVar[float] = 1.0
     """A value that the conditional family takes."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,17 +40,35 @@ START_STEPS = 20
 """EM steps of a start; a start needs one digit."""
 
 
-def inner_parameters(inner: Family) -> tuple[Parameter, ...]:
-    """Return a family's parameters with their limits said of a part."""
+@runtime_checkable
+class LimitedWithoutZeros(Protocol):
+    """A count family that names what its positive counts follow as its mean tends to 0."""
+
+    limit_without_zeros: ClassVar[str]
+
+
+def inner_parameters(inner: Family, *, without_zeros: bool) -> tuple[Parameter, ...]:
+    """Return a family's parameters with their limits said of a part.
+
+    Parameters
+    ----------
+    inner : Family
+    without_zeros : bool
+        Whether its zeros are taken from it, which adds a limit of the mean where it names one.
+    """
     where = "in its count part" if inner.support == "counts" else "beside its zeros"
 
     def said(limit: str) -> str:
         return limit and f"{limit} {where}"
 
-    return tuple(
+    mean, *others = (
         replace(each, at_lower=said(each.at_lower), at_upper=said(each.at_upper))
         for each in inner.parameters
     )
+    log = mean.link.name == LINKS["log"].name
+    if without_zeros and log and isinstance(inner, LimitedWithoutZeros):
+        mean = replace(mean, at_lower=inner.limit_without_zeros)
+    return (mean, *others)
 
 
 @runtime_checkable
@@ -59,6 +77,26 @@ class ZeroAware(Protocol):
 
     def cloglog_positive(self, eta: Sequence[Any]) -> Any:
         """Return log(-log P(Y = 0)), the complementary log-log of P(Y > 0); works on jets."""
+
+
+@runtime_checkable
+class BesideZero(Protocol):
+    """A count family that takes its derivatives at y and at 0 from what they have in common."""
+
+    def derivatives_beside_zero(
+        self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+    ) -> tuple[Derivatives, Derivatives]:
+        """Return log f(y), and log(-log P(Y = 0)) of the same rows, each with its partials."""
+
+
+def beside_zero(
+    count: Family, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
+) -> tuple[Derivatives, Derivatives]:
+    """Return log f(y), and log(-log P(Y = 0)) of the same rows, each with its partials."""
+    if isinstance(count, BesideZero):
+        return count.derivatives_beside_zero(y, eta, order, wrt)
+    full = count.derivatives(y, eta, order, wrt)
+    return full, cloglog_positive_derivatives(count, y, eta, order, wrt)
 
 
 def counts(number: float, rows: tuple[int, ...] | int, trials: Array | None = None) -> Array:

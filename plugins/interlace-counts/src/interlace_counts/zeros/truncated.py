@@ -25,8 +25,8 @@ from interlace_core.families import require
 from interlace_counts.zeros.around_base import AroundBase, said_of
 from interlace_counts.zeros.partials import log_positive, truncated_derivatives
 from interlace_counts.zeros.positive import (
+    beside_zero,
     cloglog_positive,
-    cloglog_positive_derivatives,
     inner_parameters,
     is_zero,
     simulate_positive,
@@ -58,7 +58,7 @@ class ZeroTruncatedFamily(Family):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The count family's."""
-        return inner_parameters(self.inner)
+        return inner_parameters(self.inner, without_zeros=True)
 
     def check_response(self, y: Array, weights: Array | None) -> Response:
         """Accept counts from 1 on."""
@@ -118,8 +118,7 @@ class ZeroTruncatedFamily(Family):
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives by the chain rule from the count family's at y and at 0."""
-        full = self.inner.derivatives(y, eta, order, wrt)
-        h = cloglog_positive_derivatives(self.inner, y, eta, order, wrt)
+        full, h = beside_zero(self.inner, y, eta, order, wrt)
         return truncated_derivatives(full, h, order, wrt)
 
 

@@ -82,8 +82,8 @@ typedef struct {
 
 /* Minimise over z, with psi = origin + B z, B n_psi x m by row. Begins at z, and leaves there the
  * best point. `longest` has the largest step in each z. `work` has m (m + 6) + 2 n_psi numbers
- * and as many as are profiled. Returns how it ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower point, 4 where
- * the first value is none, or one is below the floor. */
+ * and as many as are profiled. Returns how it ended: 0 by the gradient, 1 by the value, 2 out of
+ * evaluations, 3 without a lower point, 4 where the first value is none, or one is below the floor. */
 IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
                             const double *origin, const double *B, const double *longest,
                             double *z, ik_search_state *state, double *work);
