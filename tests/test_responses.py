@@ -70,7 +70,7 @@ def anew(m, y):
     """Return a refit from the usual start by the model's own components, to a small tolerance."""
     training = m.training
     problem = with_response(training.problem, y)
-    return fit_problem(problem, training.approximation, training.optimizer, tol_decrement=1e-14)
+    return fit_problem(problem, training.approximation, training.optimizer, tol_decrement=1e-12)
 
 
 @built
@@ -132,7 +132,7 @@ def test_rows_of_weight_0_are_rows_left_out(name):
         assert found is not None
         rest = fit_problem(
             subset(problem, np.flatnonzero(~out)), m.training.approximation, m.training.optimizer,
-            tol_decrement=1e-14,
+            tol_decrement=1e-12,
         )  # fmt: skip
         errors = np.sqrt(np.diag(rest.vcov))
         assert np.max(np.abs(found.psi - rest.psi) / errors) < 1e-5
