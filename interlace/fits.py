@@ -213,9 +213,10 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
             "Install a C compiler, then interlace-kernels again without pip's cache, or leave "
             "kernels out: NumPy does all that they do."
         )
-    if compiled is not None and not options.chosen.isdisjoint(CHOICES):
-        return replace(compiled, searches=())
-    return compiled
+    if compiled is None:
+        return None
+    compiled = replace(compiled, threads=options.threads or 1)
+    return compiled if options.chosen.isdisjoint(CHOICES) else replace(compiled, searches=())
 
 
 def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:

@@ -315,6 +315,27 @@ def test_linear_and_ordinal_models(folder, frame):
     same(interlace.clmm(formula, apart(folder)), interlace.clmm(formula, frame))
 
 
+def test_levels_with_a_row_in_each_part_are_told_from_the_rows(tmp_path):
+    """By itself each part would say that its rows have a level each."""
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"h": np.concatenate([rng.permutation(40) for _ in range(6)])})
+    d["part"], d["g"] = np.arange(240) // 40, np.arange(240) // 10
+    d["x"] = rng.normal(size=240)
+    d["r"] = rng.normal(size=24)[d["g"]] + 0.7 * rng.normal(size=40)[d["h"]] + rng.normal(size=240)
+    d["y"] = (d["r"] > 0).astype(int)
+    for k, part in d.groupby("part"):
+        part.to_parquet(tmp_path / f"{k}.parquet", index=False)
+    data = interlace.in_parts(str(tmp_path), rows=40, distinct=False)
+    same(
+        interlace.fit("r ~ x + (1 | g) + (1 | h)", data), interlace.fit("r ~ x + (1|g) + (1|h)", d)
+    )
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    model = interlace.glmer(formula, data, "binomial")
+    one = interlace.glmer(formula, d, "binomial")
+    same(model, one)
+    assert model.notes == one.notes
+
+
 def test_parts_in_files_give_the_same(folder, both):
     model = interlace.glmer("k ~ x + (1 | g) + (1 + x | v)", apart(folder, memory=1.0), "poisson")
     assert model.settings["parts"] == "in 6 parts, 6 of them in files"

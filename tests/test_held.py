@@ -1,6 +1,9 @@
 """Parameters held at values, and starts by name: against offsets, other models and the optimum."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import interlace
@@ -161,3 +164,20 @@ def test_starts_by_name_lead_to_the_same_optimum():
         interlace.glmer(SLOPES, MAP, "gaussian", start={"cor": {"g": 2.0}})
     with pytest.raises(OptionError, match="^glmer: start: theta must be 3"):
         interlace.glmer(SLOPES, MAP, "gaussian", start={"theta": [1.0]})
+
+
+@pytest.mark.parametrize("kernels", ["off", "auto"])
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_an_intercept_held_far_out_has_no_likelihood_of_rounding(kernels, method):
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(20), 10)
+    data = pd.DataFrame({"g": g, "x": rng.normal(size=200)})
+    data["y"] = 1.0 + data["x"] + rng.normal(size=20)[g] + rng.normal(size=200)
+    for far in (1e8, 1e10):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = interlace.fit(
+                "y ~ x + (1 | g)", data, method=method, hold={"Intercept": far}, kernels=kernels
+            )
+        assert fit.llf < 0.0
+        assert not fit.converged

@@ -11,6 +11,7 @@ import pytest
 import interlace
 from interlace.diagnostics import marginal
 from interlace.diagnostics.marginal import TermSlopes
+from interlace.prediction.places import by_neighbours
 from interlace_core.contract import Chain, Incidence
 from interlace_core.contract.covariance import (
     column_sds,
@@ -161,3 +162,45 @@ def test_a_long_chain_is_saved_and_loaded(tmp_path):
             fit.predict(new, **kind).to_numpy()
         )
         assert again.summary() is not None
+
+
+@pytest.mark.parametrize("kind", ["ar1", "ou"])
+@pytest.mark.parametrize("second", [0.05, 0.7, -0.6, 0.999])
+def test_new_times_are_told_by_their_neighbours_alone(kind, second):
+    known = np.array([2.0, 5.0, 6.0, 10.0, 11.0])
+    new = np.array([-1.0, 3.0, 4.0, 7.0, 12.0, 20.0])
+    whole = np.append(known, new)
+    order = np.argsort(whole)
+    texts = [str(each) for each in whole[order]]
+    made = default_registry().covariance(kind).from_columns(texts, texts, {"t": whole[order]})
+    theta = made.from_natural(np.array([0.8, abs(second) * 5.0 if kind == "ou" else second]))
+    T = made.template(theta)[np.argsort(order)]
+    S = T @ T.T
+    w, left = by_neighbours(made.chain(theta), np.argsort(order), 5)
+    dense = np.linalg.solve(S[:5, :5], S[:5, 5:])
+    assert w == pytest.approx(dense.T, abs=1e-6)
+    unexplained = np.diagonal(S)[5:] - np.einsum("cp,cp->p", dense, S[:5, 5:])
+    assert left == pytest.approx(unexplained, abs=1e-8)
+    assert np.all(np.count_nonzero(w, axis=1) <= 2)
+
+
+def test_a_standard_deviation_of_zero_tells_nothing_of_new_times():
+    w, left = by_neighbours(Chain(0.0, np.full(3, 0.5), np.ones(4)), np.array([0, 1, 3, 2]), 3)
+    assert not np.any(w)
+    assert not np.any(left)
+
+
+def test_forecasts_of_a_long_series_take_memory_for_their_own_rows():
+    data = series(6_000)
+    fit = interlace.glmer("y ~ x + ar1(0 + t | g)", data, "poisson")
+    tracemalloc.start()
+    try:
+        later = fit.predict(pd.DataFrame({"t": [6_000, 6_100], "x": 0.0, "g": "g00"}), type="link")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3e7
+    without = fit.fe_params["Intercept"]
+    last = fit.predict(data.tail(1).assign(x=0.0), type="link").iloc[0] - without
+    rho = fit.confint("correlation")["estimate"].iloc[0]
+    assert later.to_numpy() - without == pytest.approx([rho * last, 0.0], abs=1e-6)

@@ -130,7 +130,7 @@ class _Doubt:
     @classmethod
     def of(cls, problem: Problem, fitting: Fitting) -> _Doubt:
         try:
-            return cls(identification_notes(problem, fitting))
+            return cls(identification_notes(_judged(problem), fitting))
         except DataError as error:
             return cls((), str(error))
 
@@ -138,6 +138,26 @@ class _Doubt:
         if not (self.notes or self.refusal) or not (other.notes or other.refusal):
             return _Doubt()
         return other if self.refusal and not other.refusal else self
+
+
+ROWS_OF_A_LEVEL = 4
+"""Rows of a level, per column of its term, from which those of one part show what all would."""
+
+
+def _judged(part: Problem) -> Problem:
+    """Return a part without terms of whose levels, which run across parts, it has few rows.
+
+    A level can have a row in each of many parts, and each part by itself would say that there is
+    one for each row.
+    """
+    terms = [
+        term
+        for term in part.terms
+        if not term.across
+        or np.median([each for each in np.bincount(term.codes) if each])
+        >= ROWS_OF_A_LEVEL * term.Z.shape[1]
+    ]
+    return part if len(terms) == len(part.terms) else replace(part, terms=tuple(terms))
 
 
 def _parts(term: RandomTerm) -> list[RandomTerm]:

@@ -18,6 +18,7 @@ from interlace.inference.parameters import rebuilt
 from interlace.results.random_effects import TermPlace
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.held import with_held
+from interlace_core.contract.sequence import Chain
 from interlace_core.messages.errors import DataError, InterlaceError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
@@ -97,7 +98,11 @@ class NewPlaces:
         known = np.column_stack(list(self.term.points.values()))
         c, whole = len(known), np.vstack([known, places])
         order = np.lexsort(whole.T[::-1])
-        T = self._template(own, theta, whole[order])[np.argsort(order)]
+        made, at = self._structure(own, theta, whole[order])
+        chain = made.chain(at)
+        if chain is not None:
+            return by_neighbours(chain, np.argsort(order), c)
+        T = made.template(at)[np.argsort(order)]
         S = T @ T.T
         K, k = S[:c, :c], S[:c, c:]
         variance = np.diagonal(S)[c:]
@@ -106,8 +111,8 @@ class NewPlaces:
         w = cho_solve(cho_factor(K), k)
         return w.T, np.maximum(variance - np.einsum("cp,cp->p", w, k), 0.0)
 
-    def _template(self, own: Covariance, theta: Array, whole: Array) -> Array:
-        """Return T of known and new places together."""
+    def _structure(self, own: Covariance, theta: Array, whole: Array) -> tuple[Covariance, Array]:
+        """Return the structure of known and new places together, and its theta."""
         term, texts = self.term, [", ".join(level_names(row)) for row in whole.tolist()]
         cls = default_registry().covariance(term.structure)
         frame = {name: whole[:, j].copy() for j, name in enumerate(term.points)}
@@ -115,7 +120,7 @@ class NewPlaces:
             wide = cls.from_columns(texts, texts, frame, **term.options)
             if wide.n_theta == own.n_theta + len(term.held):
                 made = with_held(wide, texts, term.held)
-                return made.template(made.from_natural(own.natural(theta)))
+                return made, made.from_natural(own.natural(theta))
         except (InterlaceError, ValueError) as error:
             raise self._refused(str(error).split("\n")[0]) from error
         raise self._refused()
@@ -129,3 +134,51 @@ class NewPlaces:
             f"of the training data, got {shown}. Leave the term out of the prediction by "
             "include_re, or fit with these rows in the data, their weights 0."
         )
+
+
+def by_neighbours(chain: Chain, place: IntArray, c: int) -> tuple[Array, Array]:
+    """Return w, shape (p, c), and the variance of e, (p,), of new times in a chain.
+
+    Of all known times those next to a new one on both sides tell all there is to know.
+
+    Parameters
+    ----------
+    chain : Chain
+        Of known and new times together.
+    place : ndarray of intp, shape (c + p,)
+        Where in it each of the known ones and then of the new ones is.
+    c : int
+        Number of known ones.
+    """
+    variance, _ = chain.moments()
+    known = np.full(place.size, -1, dtype=np.intp)
+    known[place[:c]] = np.arange(c)
+    before, handed = _last_known(known, np.append(0.0, chain.carry))
+    after, back = _last_known(known[::-1], np.append(0.0, chain.carry[::-1]))
+    after, back = after[::-1], back[::-1]
+    w, left = np.zeros((place.size - c, c)), np.zeros(place.size - c)
+    for i, t in enumerate(place[c:].tolist()):
+        sides = [(before[t], handed[t]), (place.size - 1 - after[t], back[t])]
+        a, b = (side if 0 <= side < place.size else None for side, _ in sides)
+        found = [] if a is None else [(a, handed[t] * variance[a])]
+        found += [] if b is None else [(b, back[t] * variance[t])]
+        there, k = [each for each, _ in found], np.array([own for _, own in found])
+        K = np.diag(variance[there])
+        if len(found) == 2:
+            K[0, 1] = K[1, 0] = handed[t] * back[t] * variance[a]
+        own = np.linalg.solve(K, k) if np.any(K) else np.zeros(len(found))
+        w[i, known[there]] = own
+        left[i] = max(float(variance[t] - own @ k), 0.0)
+    return w, left
+
+
+def _last_known(known: IntArray, carry: Array) -> tuple[IntArray, Array]:
+    """Return the place of the last known time before each, -1 for none, and what it hands on."""
+    places, handed = np.full(known.size, -1, dtype=np.intp), np.zeros(known.size)
+    last, share = -1, 0.0
+    for t, (is_known, r) in enumerate(zip((known >= 0).tolist(), carry.tolist(), strict=True)):
+        share *= r
+        places[t], handed[t] = last, share
+        if is_known:
+            last, share = t, 1.0
+    return places, handed

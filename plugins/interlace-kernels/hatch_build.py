@@ -103,5 +103,9 @@ def command(level: str, tag: str, out: Path) -> list[str]:
     level_flags = LEVELS[level]
     if any("zig" in part for part in compiler):  # its clang has names of its own
         level_flags = level_flags.replace("x86-64-", "x86_64_")
-    flags = [*FLAGS.split(), *level_flags.split(), *([] if tag.startswith("win") else ["-fPIC"])]
+    flags = [
+        *FLAGS.split(),
+        *level_flags.split(),
+        *([] if tag.startswith("win") else ["-fPIC", "-pthread"]),
+    ]
     return [*compiler, *flags, *own, *sources, "-o", str(out)]

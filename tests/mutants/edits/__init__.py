@@ -7,6 +7,7 @@ from mutants.edits import (
     fitting,
     further,
     inference,
+    priors,
     searches,
     structures,
 )
@@ -20,4 +21,5 @@ MUTANTS = (
     *structures.MUTANTS,
     *searches.MUTANTS,
     *further.MUTANTS,
+    *priors.MUTANTS,
 )

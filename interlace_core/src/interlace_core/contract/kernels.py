@@ -439,6 +439,9 @@ class Compiled:
         All that are built.
     searches : tuple of Kernels
         Those that may search; none where somebody chose the optimizer.
+    threads : int
+        That compiled code may use at once, where the user asked for several. Results are the same
+        bits for any number.
     known : dict
         Whether compiled rows are those of the family, as it was found out for this model.
     """
@@ -446,6 +449,7 @@ class Compiled:
     rows: tuple[Kernels, ...] = ()
     objectives: tuple[Kernels, ...] = ()
     searches: tuple[Kernels, ...] = ()
+    threads: int = 1
     known: dict[Any, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def row_kernel(self, family: Family, y: Array) -> tuple[RowKernel, str] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from interlace_core.contract.parts import Parts, Sums
+from interlace_core.contract.parts import Sums
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.across import reduced
 from interlace_core.engine.elimination.across import pack, unpack
@@ -126,7 +126,7 @@ class AcrossSearch:
         predictors: tuple[int, ...] = (),
     ) -> None:
         assert problem.parts is not None
-        self.parts: Parts = problem.parts
+        self._problem, self.parts = problem, problem.parts
         self.settings, self.predictors = settings, predictors
         self.m = sum(term.n_effects for term in problem.terms if term.across)
         places = problem.beta_slices()
@@ -145,6 +145,8 @@ class AcrossSearch:
             found = self._search(psi, zero)
         if found is not None:
             self._last = found.psi, np.concatenate([found.u, found.psi[self.place]])
+            if self.settings.tol_sq_decrement <= DEFAULT_SETTINGS.tol_sq_decrement:
+                self._problem.cache[Known] = found.known
             self._slopes = None
         return found
 
@@ -252,9 +254,7 @@ def known_of(problem: Problem, psi: Array) -> Known | None:
         if last is not None:
             search.begin_at(last)
         found = search(psi)
-        last = None if found is None else found.known
-        if last is not None:
-            problem.cache[Known] = last
+        return None if found is None else found.known
     return last
 
 

@@ -6,6 +6,7 @@ blocks, clusters, groups left out, or a better order, does it by `subset`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,30 @@ def subset(problem: Problem, rows: Rows) -> Problem:
         terms=tuple(_subset_term(term, rows) for term in problem.terms),
         correlation=None if problem.correlation is None else problem.correlation.take(rows),
     )
+
+
+CHUNK_ROWS = 65_536
+"""Rows of a chunk: what is made of it for a moment is then a few MB, whatever the data's size."""
+
+
+def chunks(problem: Problem, starts: IntArray | None = None) -> list[slice]:
+    """Return the rows of a large problem as runs of about `CHUNK_ROWS`; all in one if it is small.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : ndarray of intp, optional
+        First rows of levels, which runs do not divide.
+    """
+    n = problem.n
+    if n < 2 * CHUNK_ROWS:
+        return [slice(0, n)]
+    ends = np.arange(CHUNK_ROWS, n - CHUNK_ROWS // 2, CHUNK_ROWS)
+    if starts is not None:
+        at = np.searchsorted(starts, ends)
+        ends = np.unique(starts[at[at < len(starts)]])
+    bounds = [0, *ends.tolist(), n]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def _subset_predictor(predictor: Predictor, rows: Rows) -> Predictor:

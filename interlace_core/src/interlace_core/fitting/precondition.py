@@ -22,8 +22,9 @@ from interlace_core.engine.across_search import AcrossSearch
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.known import has_across
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
+from interlace_core.engine.parts import chunks, subset
 from interlace_core.engine.shares import mode_at
 from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.start import Start
@@ -273,9 +274,32 @@ def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Tol
 
 def _told_by_rows(problem: Problem, psi: Array, u: Array, sds: list[Array]) -> _Told:
     """Return what the rows of a problem, or of a part of one, tell."""
-    if u.size != layout_of(problem).structure.q:
+    layout = layout_of(problem)
+    if u.size != layout.structure.q:
         u = mode_at(problem, psi)
-    return _told(problem, information_of_rows(problem, psi, u), sds)
+    found = None
+    for part, own in _divided(layout, u):
+        told = _told(part, information_of_rows(part, psi, own), sds)
+        part.cache.clear()  # refers to itself, and to all rows
+        found = told if found is None else found + told
+    return _told(problem, information_of_rows(problem, psi, u), sds) if found is None else found
+
+
+def _divided(layout: Layout, u: Array) -> Iterator[tuple[Problem, Array]]:
+    """Yield the levels of one factor of many rows by parts, with their u; nothing of other models.
+
+    Levels are independent given psi: what they tell adds up.
+    """
+    factors, problem = layout.structure.factors, layout.problem
+    if len(factors) != 1 or not factors[0].independent or problem.correlation is not None:
+        return
+    starts = factors[0].rows.starts
+    if starts is None or len(rows := chunks(problem, starts)) < 2:
+        return
+    u = u.reshape(factors[0].shape)
+    for each in rows:
+        levels = slice(*np.searchsorted(starts, (each.start, each.stop)))
+        yield subset(problem, each), u[:, levels].ravel()
 
 
 def _told_across(problem: Problem, psi: Array, sds: list[Array]) -> _Told:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from math import isfinite
+from operator import add
 
 import numpy as np
 from scipy.linalg import lapack
@@ -24,6 +25,7 @@ from interlace_core.engine.compiled import compiled_slopes, forget_slopes
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
+from interlace_core.engine.parts import chunks, subset
 from interlace_core.fitting.constants import first_coefficients, mean_gram
 from interlace_core.fitting.exact import NO_PULL, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
@@ -196,6 +198,10 @@ def natural_units(problem: Problem, beta: Array) -> Array:
 
 def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums:
     """Return the number of rows and, for each predictor, sums of squared scores and curvatures."""
+    return reduce(add, (_spread(part, beta, predictors) for part in _without_effects(problem)))
+
+
+def _spread(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums:
     derivatives = _evaluate(problem, beta)[1]
     found = []
     for k in predictors:
@@ -205,6 +211,17 @@ def _spreads(problem: Problem, beta: Array, predictors: tuple[int, ...]) -> Sums
             sums = np.array([np.sum(np.square(first)), np.sum(np.abs(second))])
         found.append(sums)
     return Sums(problem.n, *found)
+
+
+def _without_effects(problem: Problem) -> Iterator[Problem]:
+    """Yield the rows of a problem without its terms, a chunk of many at a time."""
+    rows = chunks(problem)
+    if len(rows) == 1:
+        yield problem
+        return
+    bare = replace(problem, terms=())
+    for each in rows:
+        yield subset(bare, each)
 
 
 def on_own_scale(link: Link) -> bool:
@@ -237,6 +254,10 @@ class _Slopes:
         if found is not None:
             value = found.value if np.isfinite(found.value) else -np.inf
             return cls(value, found.gradient, found.information, found.pull <= NO_PULL)
+        return reduce(add, [cls._of(part, beta) for part in _without_effects(rows)])
+
+    @classmethod
+    def _of(cls, rows: Problem, beta: Array) -> _Slopes:
         value, derivatives = _evaluate(rows, beta)
         gradient, information = _gradient_information(rows, derivatives)
         return cls(value, gradient, information, leaves_nothing(derivatives))

@@ -17,6 +17,12 @@ MOST_LEVELS, COLUMNS = 8, 8
 BLOCK_ROWS = 1024
 """Rows of a block: with a dozen columns of 8 kB each they stay in the first two caches."""
 
+SHARE_ROWS = 16_384
+"""Of c/laplace.h: rows of the levels whose sums are made together."""
+
+MOST_THREADS = 64
+"""Of c/threads.h."""
+
 KEPT_ROWS = 1 << 16
 """Rows up to which what is made of a problem's designs is kept with it."""
 
@@ -62,6 +68,8 @@ class ModelStruct(ctypes.Structure):
         ("rows_at", Pointer),
         ("levels_at", Pointer),
         ("want", Pointer),
+        ("threads", Int),
+        ("shares_at", Pointer),
     )
 
 
@@ -108,6 +116,8 @@ class RowModel:
         Effects of a level.
     block_rows : int
         Rows that whole levels fill before they are evaluated.
+    threads : int
+        That may evaluate rows at once, each with room of its own.
 
     Attributes
     ----------
@@ -115,7 +125,14 @@ class RowModel:
     """
 
     def __init__(
-        self, problem: Any, rows: RowKernel, random: int, ld: int, c: int, block_rows: int
+        self,
+        problem: Any,
+        rows: RowKernel,
+        random: int,
+        ld: int,
+        c: int,
+        block_rows: int,
+        threads: int = 1,
     ) -> None:
         self._keep: list[Any] = []
         K = len(problem.predictors)
@@ -130,7 +147,8 @@ class RowModel:
         self._keep.append(predictors)
         struct.predictors = predictors.at
         struct.block_rows, struct.ld = block_rows, ld
-        struct.rows_at = self._at(np.empty(ld * (K + 1 + slots + c * (c + 3))))
+        struct.threads = threads = min(threads, MOST_THREADS, problem.n // SHARE_ROWS + 1)
+        struct.rows_at = self._at(np.empty(threads * ld * (K + 1 + slots + c * (c + 3))))
         struct.want = self._at(np.zeros(3 * slots, dtype=np.uint8))
 
     def take(self, rows: RowKernel, struct: ModelStruct) -> None:
@@ -166,6 +184,8 @@ class Model(RowModel):
         Where the first search for the mode begins.
     block_rows : int
         Rows that whole levels fill before they are evaluated.
+    threads : int
+        That may evaluate levels at once, each with room of its own.
 
     Attributes
     ----------
@@ -181,12 +201,13 @@ class Model(RowModel):
         settings: Any,
         mode: Array | None,
         block_rows: int = BLOCK_ROWS,
+        threads: int = 1,
     ) -> None:
         factor = layout.structure.factors[0]
         c, G = factor.shape
         starts = np.append(factor.rows.starts, layout.problem.n).astype(np.int64)
         ld = leading_dimension(max(block_rows, int(np.diff(starts).max())))
-        self._begin(layout, rows, settings, mode, block_rows, ld, c)
+        self._begin(layout, rows, settings, mode, block_rows, ld, c, threads)
         self.struct.G, self.struct.starts = G, self._at(starts)
         for a, z in enumerate(covariates(factor, layout.problem.n)):
             self.struct.z[a] = None if z is None else self._at(z)
@@ -200,16 +221,19 @@ class Model(RowModel):
         block_rows: int,
         ld: int,
         c: int,
+        threads: int = 1,
     ) -> None:
         """Set all of the struct but the grouping factor."""
         (random,) = layout.structure.random_predictors
-        RowModel.__init__(self, layout.problem, rows, random, ld, c, block_rows)
+        RowModel.__init__(self, layout.problem, rows, random, ld, c, block_rows, threads)
         self.u = np.zeros(layout.structure.q) if mode is None else np.array(mode, dtype=np.float64)
         struct = self.struct
         struct.u = self.u.ctypes.data
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
         struct.max_halvings = settings.max_halvings
-        struct.levels_at = self._at(np.empty(ld * (2 * c * c + 4 * c)))
+        struct.levels_at = self._at(np.empty(int(struct.threads) * ld * (2 * c * c + 4 * c)))
+        sums = 3 + c * c + layout.problem.n_beta
+        struct.shares_at = self._at(np.empty((layout.problem.n // SHARE_ROWS + 1) * sums))
 
     def responses(
         self, struct: ModelStruct, mode: Array, count: int, weights: Array | None

@@ -225,7 +225,9 @@ class LaplaceObjective(LevelObjective):
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None
     ) -> None:
-        model = Model(layout, rows, settings, mode)
+        compiled = layout.problem.compiled
+        threads = 1 if compiled is None else compiled.threads
+        model = Model(layout, rows, settings, mode, threads=threads)
         super().__init__(library, "ik_laplace", layout, model, model.struct)
 
 

@@ -51,9 +51,13 @@ def row_kernel(library: Library, family: Family, y: Array) -> RowKernel | None:
 
 def _binomial(library: Library, family: Family, y: Array) -> RowKernel:
     link = family.parameters[0].link.name
+    if has_large_counts(y[:, 1]):
+        return _kernel(library, f"ik_binomial_many_{link}", _large_proportions, y)
+    return _kernel(library, f"ik_binomial_{link}", lambda y: (*y.T, log_choose(y)), y)
+
+
+def _large_proportions(y: Array) -> tuple[Array, ...]:
     successes, trials = y[:, 0], y[:, 1]
-    if not has_large_counts(trials):
-        return _kernel(library, f"ik_binomial_{link}", successes, trials, log_choose(y))
     failures = trials - successes
     both = (successes > 0.0) & (failures > 0.0)
     s, f = np.where(both, successes, 1.0), np.where(both, failures, 1.0)
@@ -61,40 +65,40 @@ def _binomial(library: Library, family: Family, y: Array) -> RowKernel:
     up = np.where(s <= f, np.log(s / n), np.log1p(-f / n))
     down = np.where(s <= f, np.log1p(-s / n), np.log(f / n))
     normal = _normal_term(np.log(n)) - _normal_term(np.log(s)) - _normal_term(np.log(f))
-    columns = (successes, failures, up, down, normal, both.astype(np.float64))
-    return _kernel(library, f"ik_binomial_many_{link}", *columns)
+    return successes, failures, up, down, normal, both.astype(np.float64)
 
 
 def _poisson(library: Library, family: Family, y: Array) -> RowKernel:
     many = "many_" if has_large_counts(y) else ""
-    return _kernel(library, f"ik_poisson_{many}log", *_count_columns(y))
+    return _kernel(library, f"ik_poisson_{many}log", _count_columns(y), y)
 
 
 def _nb2(library: Library, family: Family, y: Array) -> RowKernel:
     many = "many_" if has_large_counts(y) else ""
-    return _kernel(library, f"ik_nb2_{many}log", *_count_columns(y))
+    return _kernel(library, f"ik_nb2_{many}log", _count_columns(y), y)
 
 
 def _nb1(library: Library, family: Family, y: Array) -> RowKernel:
-    return _kernel(library, f"ik_nb1{'_many' if has_large_counts(y) else ''}", *_count_columns(y))
+    many = "_many" if has_large_counts(y) else ""
+    return _kernel(library, f"ik_nb1{many}", _count_columns(y), y)
 
 
 def _zeros(library: Library, part: int, count: int, y: Array) -> RowKernel:
     data = np.array([count, has_large_counts(y), part], dtype=np.int64)
-    return _kernel(library, "ik_zeros", *_count_columns(y), data=data)
+    return _kernel(library, "ik_zeros", _count_columns(y), y, data=data)
 
 
 def _gaussian(library: Library, family: Family, y: Array) -> RowKernel:
-    return _kernel(library, "ik_gaussian", y)
+    return _kernel(library, "ik_gaussian", lambda y: (y,), y)
 
 
 def _gamma(library: Library, family: Family, y: Array) -> RowKernel:
-    return _kernel(library, "ik_gamma_log", y, np.log(y))
+    return _kernel(library, "ik_gamma_log", lambda y: (y, np.log(y)), y)
 
 
 def _beta(library: Library, family: Family, y: Array) -> RowKernel:
     link = family.parameters[0].link.name
-    return _kernel(library, f"ik_beta_{link}", np.log(y), np.log1p(-y))
+    return _kernel(library, f"ik_beta_{link}", lambda y: (np.log(y), np.log1p(-y)), y)
 
 
 def _cumulative(library: Library, family: Any, y: Array) -> RowKernel | None:
@@ -106,7 +110,7 @@ def _cumulative(library: Library, family: Any, y: Array) -> RowKernel | None:
     ends = np.concatenate([np.vstack([T, none]).ravel(), np.vstack([none, T]).ravel()])
     head = np.array([J, m], dtype=np.int64).view(np.float64)
     data = np.concatenate([head, ends])
-    return _kernel(library, f"ik_cumulative_{family.latent_link}", y, data=data)
+    return _kernel(library, f"ik_cumulative_{family.latent_link}", lambda y: (y,), y, data=data)
 
 
 _MAKERS: dict[str, Callable[[Library, Any, Array], RowKernel | None]] = {
@@ -121,17 +125,36 @@ _MAKERS: dict[str, Callable[[Library, Any, Array], RowKernel | None]] = {
 }
 
 
-def _kernel(library: Library, name: str, *columns: Array, data: Any = None) -> RowKernel:
-    stacked = np.empty((len(columns[0]), len(columns)), order="F")
-    for place, column in zip(stacked.T, columns, strict=True):
-        place[:] = column
+CHUNK_ROWS = 65_536
+"""Rows whose columns are made at once: beside the columns themselves that takes a few MB."""
+
+
+def _kernel(
+    library: Library,
+    name: str,
+    columns_of: Callable[[Array], tuple[Array, ...]],
+    y: Array,
+    data: Any = None,
+) -> RowKernel:
+    first = columns_of(y[:CHUNK_ROWS])
+    stacked = np.empty((len(y), len(first)), order="F")
+    for start in range(0, len(y), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        made = first if start == 0 else columns_of(y[rows])
+        for place, column in zip(stacked[rows].T, made, strict=True):
+            place[:] = column
     return RowKernel(library.address(name), stacked, data)
 
 
-def _count_columns(y: Array) -> tuple[Array, ...]:
-    """Return y and log y!; of large counts y, log y and log(y!) - y log(y) + y."""
-    if not has_large_counts(y):
-        return y, log_factorial(y)
+def _count_columns(y: Array) -> Callable[[Array], tuple[Array, ...]]:
+    """Return what makes y and log y! of rows; of large counts y, log y and log(y!) - y log(y) + y.
+
+    All rows together say whether counts are large.
+    """
+    return _of_large_counts if has_large_counts(y) else lambda y: (y, log_factorial(y))
+
+
+def _of_large_counts(y: Array) -> tuple[Array, ...]:
     log_y = np.log(np.where(y > 0.0, y, 1.0))
     return y, log_y, _normal_term(log_y)
 

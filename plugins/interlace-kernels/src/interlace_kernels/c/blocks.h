@@ -12,7 +12,7 @@
 typedef struct {
     const ik_model *m;
     const double *T;
-    int64_t first, levels, r0, rows;
+    int64_t first, levels, last, r0, rows; /* of the levels up to `last` */
     double *fixed, *eta, *out, *zd, *zzd; /* fixed part of the random predictor; eta; slots */
     double *value, *d1, *d2, *d3;         /* slots of the random predictor */
     double *H, *AT, *gradient, *step, *before;
@@ -205,20 +205,22 @@ static void next_block(block *b)
     b->first += b->levels;
     b->r0 = starts[b->first];
     b->levels = 1;
-    while (b->first + b->levels < b->m->G &&
+    while (b->first + b->levels < b->last &&
            starts[b->first + b->levels + 1] - b->r0 <= b->m->block_rows)
         b->levels++;
     b->rows = starts[b->first + b->levels] - b->r0;
 }
 
-static block prepared(const ik_model *m, const double *T)
+/* A block before the first level, whose numbers are where a thread has them. */
+static block prepared_for(const ik_model *m, const double *T, int64_t thread)
 {
     const int64_t K = m->K, r = m->random, ld = m->ld, c = m->c, slots = interlace_slots(K);
     block b;
     memset(&b, 0, sizeof b);
     b.m = m;
     b.T = T;
-    b.fixed = m->rows_at;
+    b.last = m->G;
+    b.fixed = m->rows_at + thread * ld * (K + 1 + slots + c * (c + 3));
     b.eta = b.fixed + ld;
     b.out = b.eta + K * ld;
     b.zd = b.out + slots * ld;
@@ -227,12 +229,17 @@ static block prepared(const ik_model *m, const double *T)
     b.d1 = b.out + interlace_slot(K, -1, -1, r) * ld;
     b.d2 = b.out + interlace_slot(K, -1, r, r) * ld;
     b.d3 = b.out + interlace_slot(K, r, r, r) * ld;
-    b.H = m->levels_at;
+    b.H = m->levels_at + thread * ld * (2 * c * c + 4 * c);
     b.AT = b.H + c * c * ld;
     b.gradient = b.AT + c * c * ld;
     b.step = b.gradient + c * ld;
     b.before = b.step + c * ld;
     return b;
+}
+
+static block prepared(const ik_model *m, const double *T)
+{
+    return prepared_for(m, T, 0);
 }
 
 /* The fixed parts of all predictors; the random one's goes to `fixed`. */

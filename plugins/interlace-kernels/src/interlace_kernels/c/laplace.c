@@ -3,8 +3,12 @@
  * Levels are independent given psi, so that blocks of whole levels, of about a thousand rows that
  * stay in the cache, go through everything: predictors, Newton steps to the mode, log|H|, adjoint
  * and gradient. The formulas are those of interlace_approximations.laplace.
+ *
+ * Sums are those of shares of the levels, in their order, so that they are the same bits for any
+ * number of threads.
  */
 #include "mode.h"
+#include "threads.h"
 
 /* Add the block's value, and what its levels add to dT; leaves the score of the random predictor in
  * d1, h = -z'Vz / 2 in eta, and Z T v in `fixed`. */
@@ -81,40 +85,108 @@ IK_INLINE void gradient_of_levels(const int c, const int one, block *b, double *
     *value += total + log_det;
 }
 
-IK_INLINE int32_t laplace(const int c, const int one, const ik_model *m, const double *T,
-                          const double *beta, double *value, double *dT, double *dbeta,
-                          int64_t *iterations)
+/* The levels from `first` to before `last`: their value, steps, dT and dbeta are added to `sums`. */
+IK_INLINE int32_t share(const int c, const int one, const ik_model *m, const double *T,
+                        const double *beta, int64_t thread, int64_t first, int64_t last,
+                        double *sums)
 {
-    block b = prepared(m, T);
+    block b = prepared_for(m, T, thread);
+    int64_t iterations = 0;
     int32_t failed;
-    memset(dbeta, 0, coefficients(m) * sizeof(double));
-    memset(dT, 0, c * c * sizeof(double));
-    *value = 0.0;
-    *iterations = 0;
-    what_is_wanted(m);
-    while (b.first + b.levels < m->G) {
+    b.first = first;
+    b.last = last;
+    while (b.first + b.levels < last) {
         next_block(&b);
         fixed_parts(&b, beta);
-        failed = find_mode(c, one, &b, iterations);
+        failed = find_mode(c, one, &b, &iterations);
         if (failed)
             return failed;
-        gradient_of_levels(c, one, &b, value, dT);
-        gradient_of_coefficients(&b, dbeta);
+        gradient_of_levels(c, one, &b, sums, sums + 3);
+        gradient_of_coefficients(&b, sums + 3 + c * c);
     }
-    return fabs(*value) < INFINITY ? 0 : 2;
+    sums[1] = (double)iterations;
+    return 0;
 }
+
+/* The first level that begins at a row or after it. */
+static int64_t level_at(const ik_model *m, int64_t row)
+{
+    int64_t low = 0, high = m->G;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (m->starts[middle] < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* All that is asked of the threads of one evaluation. */
+typedef struct {
+    const ik_model *m;
+    const double *T, *beta;
+    int64_t shares, size; /* and the numbers of each */
+    atomic_int next, threads;
+} task;
 
 #define WITH(C, ONE)                                                                               \
     if (m->c == C && (m->z[0] == 0) == ONE)                                                        \
-        return laplace(C, ONE, m, T, beta, value, dT, dbeta, iterations);
+        return share(C, ONE, m, t->T, t->beta, thread, first, last, sums);
+
+static int32_t share_of(const task *t, int64_t s, int64_t thread, double *sums)
+{
+    const ik_model *m = t->m;
+    const int64_t first = level_at(m, s * SHARE_ROWS), last = level_at(m, (s + 1) * SHARE_ROWS);
+    /* the usual sizes with loops over effects unrolled, others with loops */
+    WITH(1, 1)
+    WITH(2, 1)
+    return share((int)m->c, m->z[0] == 0, m, t->T, t->beta, thread, first, last, sums);
+}
+
+/* Take shares until none is left. Each has sums of its own, which do not depend on who makes them. */
+static void *work(void *given)
+{
+    task *t = given;
+    const int64_t thread = atomic_fetch_add(&t->threads, 1);
+    for (;;) {
+        const int64_t s = atomic_fetch_add(&t->next, 1);
+        double *sums = t->m->shares_at + s * t->size;
+        if (s >= t->shares)
+            return 0;
+        memset(sums, 0, (size_t)t->size * sizeof(double));
+        sums[2] = (double)share_of(t, s, thread, sums);
+        if (sums[2] != 0.0)
+            atomic_store(&t->next, (int)t->shares); /* those before it are in somebody's hands */
+    }
+}
 
 IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *beta, double *value,
                              double *dT, double *dbeta, int64_t *iterations)
 {
-    /* the usual sizes with loops over effects unrolled, others with loops */
-    WITH(1, 1)
-    WITH(2, 1)
-    if (m->c < 1 || m->c > LARGEST_C)
+    const int64_t c = m->c, p = coefficients(m);
+    task t = {m, T, beta, m->n / SHARE_ROWS + 1, 3 + c * c + p, 0, 0};
+    int64_t s, i;
+    if (c < 1 || c > LARGEST_C)
         return 1;
-    return laplace((int)m->c, m->z[0] == 0, m, T, beta, value, dT, dbeta, iterations);
+    what_is_wanted(m);
+    for (s = 0; s < t.shares; s++)
+        m->shares_at[s * t.size + 2] = 0.0;
+    together(work, &t, m->threads < t.shares ? m->threads : t.shares);
+    memset(dbeta, 0, (size_t)p * sizeof(double));
+    memset(dT, 0, (size_t)(c * c) * sizeof(double));
+    *value = 0.0;
+    *iterations = 0;
+    for (s = 0; s < t.shares; s++) { /* in their order */
+        const double *sums = m->shares_at + s * t.size;
+        if (sums[2] != 0.0)
+            return (int32_t)sums[2];
+        *value += sums[0];
+        *iterations = (int64_t)sums[1] > *iterations ? (int64_t)sums[1] : *iterations;
+        for (i = 0; i < c * c; i++)
+            dT[i] += sums[3 + i];
+        for (i = 0; i < p; i++)
+            dbeta[i] += sums[3 + c * c + i];
+    }
+    return fabs(*value) < INFINITY ? 0 : 2;
 }

@@ -5,6 +5,7 @@
 #include "../include/interlace_math.h"
 
 #define LARGEST_C 4
+#define SHARE_ROWS 16384 /* of the levels whose sums are made together, whoever makes them */
 
 typedef struct {
     const double *X;      /* n x p, by column */
@@ -31,9 +32,11 @@ typedef struct {
     int64_t max_iterations, max_halvings;
     int64_t block_rows; /* rows that whole levels fill before a block ends */
     int64_t ld;       /* most rows of a block, padded */
-    double *rows_at;  /* ld x (K + 1 + slots + c (c + 3)) */
-    double *levels_at; /* for the levels of a block: ld x (2 c^2 + 4 c) */
+    double *rows_at;  /* ld x (K + 1 + slots + c (c + 3)), for each thread */
+    double *levels_at; /* for the levels of a block, for each thread: ld x (2 c^2 + 4 c) */
     uint8_t *want;    /* three times slots */
+    int64_t threads;  /* that may evaluate levels at once */
+    double *shares_at; /* sums of each share: shares x (3 + c^2 + coefficients) */
 } ik_model;
 
 /* 0, or why there is no value: 1 the mode was not found, 2 it is not finite, 100 + what the rows
