@@ -66,7 +66,7 @@ MUTANTS = (
     Mutant(
         "plugins/interlace-approximations/src/interlace_approximations/reduced.py",
         "Reduced.deviance",
-        "not left >= LEAST_LEFT * self.whole",
+        "not left + NO_MATTER >= LEAST_LEFT * self.whole",
         "left < -np.inf",
         ("tests/test_held.py::test_an_intercept_held_far_out_has_no_likelihood_of_rounding",),
     ),

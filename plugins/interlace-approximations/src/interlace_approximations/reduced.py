@@ -14,6 +14,9 @@ LEAST_LEFT = 1e-13
 """Of the residual's sum of squares without random effects, below which what these leave of it is
 rounding: a thousandth of it would be already, and the likelihood of nothing has no bound."""
 
+NO_MATTER = 1e-6
+"""Log-likelihood by which rounding may move a value: where a small sigma is held, all is small."""
+
 
 @dataclass(eq=False)
 class Reduced:
@@ -86,7 +89,7 @@ class Reduced:
             If what random effects leave of the response is no more than rounding.
         """
         left = float(self.residual @ self.M @ self.residual)
-        if not left >= LEAST_LEFT * self.whole:
+        if not left + NO_MATTER >= LEAST_LEFT * self.whole:
             raise np.linalg.LinAlgError("nothing but rounding is left of the response")
         p = len(self.root)
         rank = self.n - p if restricted else self.n

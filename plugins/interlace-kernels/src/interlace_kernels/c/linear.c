@@ -8,6 +8,7 @@
 
 #define MAX_CONDITION 1e6 /* of a template by whose transpose u is divided */
 #define LEAST_LEFT 1e-13  /* of the sum of squares without random effects; as in reduced.py */
+#define NO_MATTER 1e-6    /* log-likelihood that is none, there too */
 #define FEW_PRODUCTS 16   /* numbers U of a level whose products with each other are all summed */
 
 /* Where the work of one evaluation lies. */
@@ -395,7 +396,7 @@ IK_INLINE int32_t evaluate(const int c, const ik_linear *m, const double *T, dou
     for (i = 0; i < p1; i++)
         for (j = 0; j < p1; j++)
             quadratic += w.columns[i * p1 + p] * w.M[i * p1 + j] * w.columns[j * p1 + p];
-    if (!(quadratic >= LEAST_LEFT * tau * m->SS[p1 * p1 - 1]))
+    if (!(quadratic + NO_MATTER >= LEAST_LEFT * tau * m->SS[p1 * p1 - 1]))
         return 2; /* nothing but rounding is left of the response */
     for (a = 0; a < c * c; a++)
         shrinkage += T[a] * dT[a];
