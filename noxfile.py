@@ -203,7 +203,11 @@ def sanitize(session: nox.Session) -> None:
     # the baseline: wider registers change nothing about addresses, and compile for minutes
     session.run(
         *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
-        "tests/test_compiled_plan.py",
+        *(
+            "tests/test_compiled_plan.py",
+            "tests/test_row_sums.py",
+            "tests/test_threads_of_kernels.py",
+        ),
         *("-k", "not library_is_there and not builds_differ", *session.posargs),
         env={**ONE_THREAD, **preload, "IK_LEVEL": "base"},
     )

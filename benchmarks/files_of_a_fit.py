@@ -31,13 +31,14 @@ def main() -> None:
 CBPP = datasets.load("cbpp")
 
 
-def fit_cbpp() -> object:
-    """Fit the model of the README."""
+def fit_cbpp(kernels: bool = True) -> object:
+    """Fit the model of the README, with compiled code or without."""
     return interlace.glmer(
         "incidence / size ~ period + (1 | herd)",
         data=CBPP,
         family="binomial",
         weights="size",
+        kernels=None if kernels else False,
     )
 
 

@@ -73,13 +73,13 @@ def test_columns_in_a_few_rows_that_the_sample_misses_get_their_coefficients():
     data = rows(20_000)
     rare = np.zeros(len(data))
     rare[[7, 13, 4001]] = 1e4  # no row of the sample
-    data = data.assign(rare=rare, y=data["y"] + 0.3 * rare)
+    data = data.assign(rare=rare, y=data["y"] + 1e5 * rare)
     problem = problem_of("y ~ x + rare + (1 | g)", data)
     assert not np.any(rare[:: len(data) // cross_products.SAMPLE_ROWS])
     one = cross_products_of(problem)
     other = CrossProducts.of(layout_of(problem, chains=True))
-    assert one.beta == pytest.approx(other.beta, rel=1e-10)
-    assert one.SS[-1, -1] == pytest.approx(other.SS[-1, -1], rel=1e-11)
+    assert one.beta == pytest.approx(other.beta, rel=1e-8)
+    assert one.SS[-1, -1] == pytest.approx(other.SS[-1, -1], rel=1e-9)
 
 
 @built
