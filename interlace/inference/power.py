@@ -217,15 +217,19 @@ def _assumed_psi(problem: Problem, assumed: Assumptions) -> Array:
 
 def _assumed_theta(term: RandomTerm, given: Any) -> Array:
     """Return theta from a number, from numbers by column, or from those that a structure prints."""
-    if not isinstance(given, Mapping):
-        values = [_deviation(given, term.group)] * len(term.names)
-        return term.covariance.nearest(np.diag(np.square(values)))
     where = f"sd[{term.group!r}]"
-    if not term.column_levels:
-        for name in given:
-            _position(term.names, name, where)
-        values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
-        return term.covariance.nearest(np.diag(np.square(values)))
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(term.names, given)
+    elif term.column_levels:
+        return _natural_theta(term, given, where)
+    for name in given:
+        _position(term.names, name, where)
+    values = [_deviation(given.get(name, 0.0), term.group) for name in term.names]
+    return term.covariance.nearest(np.diag(np.square(values)))
+
+
+def _natural_theta(term: RandomTerm, given: Mapping[str, Any], where: str) -> Array:
+    """Return theta from the numbers that a structure prints."""
     names = term.covariance.names(term.names)
     for name in given:
         _position(names, name, where)

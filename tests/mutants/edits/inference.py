@@ -167,7 +167,7 @@ MUTANTS = (
     ),
     Mutant(
         POWER,
-        "_assumed_psi",
+        "_assumed_theta",
         "np.diag(np.square(values))",
         "np.diag(values)",
         (f"{FAR}power_simulates_the_standard_deviations_assumed_in_any_units", *SIMULATED),
