@@ -90,7 +90,8 @@ def prepare(
     with guard(approximation, "check"):
         approximation.require(standard_of(model.problem).problem)
     if model.problem.parts is None:
-        _require_memory(standard_of(model.problem).problem, request.who)
+        with guard(None, "memory"):
+            _require_memory(standard_of(model.problem).problem, request.who)
     given = named_start(model.problem, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
 

@@ -52,8 +52,8 @@ def test_rows_are_let_go_without_a_collection_of_cycles(monkeypatch, kind):
     seen = []
     of = Layout.of
 
-    def noted(problem):
-        made = of(problem)
+    def noted(*given):
+        made = of(*given)
         seen.append(weakref.ref(made))
         return made
 

@@ -76,12 +76,13 @@ to sort as many again takes some hundredths of a second."""
 
 
 def release(problem: Problem) -> None:
-    """Let go of a layout that has copies of many rows, and of what was made of it.
+    """Let go of the layouts of many rows, and of what was made of them.
 
-    Whoever asks for it later gets it made again.
+    Whoever asks for them later gets them made again. One without copies of rows goes too: it refers
+    to the problem that keeps it, and rows are let go at once only where nothing goes in a circle.
     """
-    layout: Layout | None = problem.cache.get(Layout)
-    if layout is None or problem.n < MANY_ROWS or layout.problem is problem:
+    there = (key in problem.cache for key in (Layout, _Given, _Chained))
+    if problem.n < MANY_ROWS or not any(there):
         return
     for key, made in list(problem.cache.items()):
         if made is not None and not isinstance(made, (str, bool)):
