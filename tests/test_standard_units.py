@@ -204,7 +204,7 @@ def test_priors_are_on_the_coefficients_as_written():
     assert abs(usual.fe_params["v"] - free.fe_params["v"]) > 0.1 * free.fe_bse["v"]
     for unit, zero in ((1.0, FAR), (1e6, 0.0), (1e-6, FAR), (-1e3, 1e3)):
         far = fitted(drawn().assign(v=unit * (drawn()["v"] + zero)), unit)
-        # the likelihood has a slope at a posterior mode: it differs as the estimates do, not their square
+        # the likelihood has a slope at a posterior mode: it differs as the estimates do
         assert far.llf == pytest.approx(usual.llf, rel=1e-9)
         estimates = far.fe_params[["v", "w"]] * [unit, 1.0]
         np.testing.assert_allclose(estimates, usual.fe_params[["v", "w"]], rtol=1e-5)
