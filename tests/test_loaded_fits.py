@@ -267,7 +267,7 @@ def test_every_field_of_a_problem_comes_back() -> None:
         "parts",
         Predictor: "parameter X names offset",
         RandomTerm: "label predictor group codes levels Z names covariance relation options "
-        "column_levels points theta_of measured along",
+        "column_levels points theta_of measured along across",
         RowCorrelation: "structure label codes times",
         Training: "problem approximation optimizer tol_decrement threads",
     }
