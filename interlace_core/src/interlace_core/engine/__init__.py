@@ -21,7 +21,7 @@ from interlace_core.engine.elimination.smallblocks import (
     sandwich,
     template_times,
 )
-from interlace_core.engine.elimination.traces import Traces, crossed_traces
+from interlace_core.engine.elimination.traces import Traces, complement_traces, crossed_traces
 from interlace_core.engine.gram import Triangle, triangular_factor
 from interlace_core.engine.joint_density import (
     Conditional,

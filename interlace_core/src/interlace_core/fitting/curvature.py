@@ -28,6 +28,10 @@ SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
 differences are taken again with steps to match."""
 
+MOST_ASYMMETRY = 3e-4
+"""Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
+where the search ended. Standard errors have a third of it, or less."""
+
 TOL_ABS_BOUND = 1e-7
 """Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
 
@@ -67,7 +71,8 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
             return np.concatenate([gradients @ here.B, tails], axis=1)
         found = np.full((len(z), m + p), np.nan)
         for row, each in zip(found, z, strict=True):
-            evaluation = objective.at(here.psi(each))
+            known = objective.at if np.any(each) else objective.again
+            evaluation = known(here.psi(each))
             tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
             if evaluation.status is Status.OK:
                 row[:] = np.concatenate([here.gradient(evaluation.gradient), tail])
@@ -98,7 +103,11 @@ def _differences(
     m = free.size
     if not m:
         return np.zeros((at_zero.size, 0))
-    full = (function(ONE_SIDED_STEP * np.eye(m)) - at_zero).T / ONE_SIDED_STEP
+    beside = function(ONE_SIDED_STEP * np.eye(m))
+    full = (beside - at_zero).T / ONE_SIDED_STEP
+    if _asymmetry(full[:m][np.ix_(free, free)]) > MOST_ASYMMETRY:
+        # where modes are searched from the last one, that at 0 was come to from further away
+        full = (beside - function(np.zeros((1, m)))).T / ONE_SIDED_STEP
     curvature = np.diagonal(full[:m])
     if np.all(curvature <= sharp) and _is_above(symmetrised(full[:m]), PLAIN_CURVATURE, free):
         return np.asarray(full)

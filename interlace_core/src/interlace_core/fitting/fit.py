@@ -15,7 +15,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.compiled import compiled_information, compiled_search
+from interlace_core.fitting.compiled import compiled_information, compiled_search, summed_by
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -220,6 +220,7 @@ def _fit_from(
             shortcuts_of(approximation, problem),
             compiled_information(evaluate),
             approximation.penalty_curvature(problem, start.psi),
+            summed_by(evaluate),
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(

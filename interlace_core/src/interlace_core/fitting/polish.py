@@ -12,7 +12,12 @@ import numpy as np
 
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.compiled import served_by
-from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
+from interlace_core.fitting.curvature import (
+    MOST_ASYMMETRY,
+    PLAIN_CURVATURE,
+    SHARP_CURVATURE,
+    measure,
+)
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
     Optimum,
@@ -36,10 +41,6 @@ Hessian then changed by about twice this relative, standard errors by as much as
 GAIN_OF_SHORT_STEPS = 1e-8
 """Gain of a Newton step up to which what it leaves of the slope is rounding; the step is then of
 1.4e-4 standard errors, and changes the Hessian by no more than that times its own slope."""
-
-MOST_ASYMMETRY = 3e-4
-"""Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
-where the search ended. Standard errors have a third of it, or less."""
 
 MOST_CHANGE = 1e-2
 """Relative change of a curvature by longer differences beyond which these are too long."""

@@ -26,6 +26,12 @@ from interlace_core.engine.elimination.factorisation import (
     Plan,
 )
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply_each
+from interlace_core.engine.elimination.traces import (
+    Traces,
+    effect_products,
+    eliminated_traces,
+    is_too_large,
+)
 from interlace_core.engine.structure import Blocks, Structure
 from interlace_core.records import Array
 
@@ -168,6 +174,31 @@ class OwnEliminated:
             whole[:own, :own], whole[:own, own:] = self._root.T, self._below.T
         whole[own:, own:] = root.T
         return Crossed(self._first, DenseFactor(whole))
+
+    def traces(self, root: Array, D: Array) -> tuple[Traces, list[Array]] | None:
+        """Return what the part's own levels have of the traces of products of H^-1.
+
+        None where more than one factor is the part's own, or too much would have to be held.
+
+        Parameters
+        ----------
+        root : ndarray, shape (m, m)
+            Lower Cholesky factor of S.
+        D : ndarray, shape (k, c, c)
+            What each of k matrices has for every level of the part's own factor.
+
+        Returns
+        -------
+        Traces
+        list of ndarray, shape (m (m + 1) / 2,)
+            The part's `effect_products`, packed, of whose sums `complement_traces` makes the rest.
+        """
+        first = self._first
+        if self.plan.own or is_too_large(len(first.inverse), root.size):
+            return None
+        inside = self.completed(root).selected_inverse()[first.factor, first.factor]
+        products = effect_products(first.Y, len(first.inverse))
+        return eliminated_traces(first.inverse, inside, D), [pack(each) for each in products]
 
     def _forward(self, parts: list[Array]) -> tuple[Array, Array]:
         """Return what is left of x after the first factor: its own rows solved for, and others."""
