@@ -57,7 +57,7 @@ __all__ = [
     "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments",
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
-    "covariance_by_term", "crossed_traces", "curvature",
+    "complement_traces", "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
     "lower_mode", "lowest_mode", "mode_at",
     "point_of", "products_on_pattern",

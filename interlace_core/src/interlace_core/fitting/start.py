@@ -123,9 +123,9 @@ def shortcuts_of(approximation: Approximation, problem: Problem) -> Shortcuts | 
 
 def curvature_at(
     approximation: Approximation, problem: Problem
-) -> Callable[[Array], Curvature | None] | None:
-    """Return an approximation's second derivatives as a function of psi; none for rows in parts."""
-    return None if problem.parts is not None else partial(approximation.curvature, problem)
+) -> Callable[[Array], Curvature | None]:
+    """Return an approximation's second derivatives as a function of psi."""
+    return partial(approximation.curvature, problem)
 
 
 def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:

@@ -130,6 +130,8 @@ class MaximumLikelihood(Approximation):
 
     def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
         """Return the second derivatives from cross-products, where these serve."""
+        if problem.parts is not None:
+            return self.over_parts(problem).curvature(psi)
         if _by_rows(problem):
             return None
         return curvature_of(cross_products_of(problem), psi, self.restricted)

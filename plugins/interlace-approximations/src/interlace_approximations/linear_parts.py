@@ -18,12 +18,23 @@ from interlace_approximations.cross_products import (
     precisions,
     triangle_of,
 )
+from interlace_approximations.linear_across import PartSlopes, slopes_in, with_shared
+from interlace_approximations.linear_curvature import completed
 from interlace_approximations.linear_point import Across, LinearPoint, Scaled, columns_of
 from interlace_approximations.reduced import Reduced
-from interlace_core.contract import Array, Evaluation, IntArray, Problem, Profiled, Status, Sums
+from interlace_core.contract import (
+    Array,
+    Curvature,
+    Evaluation,
+    IntArray,
+    Problem,
+    Profiled,
+    Status,
+    Sums,
+)
+from interlace_core.engine import Curvature as Factorised
 from interlace_core.engine import (
     LARGE,
-    Curvature,
     NotPositiveDefiniteError,
     Triangle,
     has_across,
@@ -64,7 +75,7 @@ class LinearOverParts:
         """Return value, gradient and the profiled coefficients at psi."""
         nothing = np.zeros(0)
         try:
-            point, slopes, by_size = self._at(psi)
+            point, slopes, by_size = self._at(psi, self._across(psi))
             value = point.deviance(self.restricted)
         except np.linalg.LinAlgError:
             return Evaluation(np.inf, np.zeros(psi.size), nothing, Status.NOT_FINITE)
@@ -87,17 +98,34 @@ class LinearOverParts:
         ndarray, shape (n_theta + 1, p, p)
             Without the last where the residual variances are known.
         """
-        point, slopes, _ = self._at(psi)
+        point, slopes, _ = self._at(psi, self._across(psi))
         p, half = len(self.beta), point.inverse_root
         inner = np.einsum("jm,rjk,kn->rmn", half, slopes[:, :p, :p], half)
         B = solve_triangular(self.R, half)
         kept = self.problem.n_theta + self.problem.predictors[1].X.shape[1]
         return point.covariance(), -np.einsum("im,rmk,jk->rij", B, inner[:kept], B)
 
-    def _at(self, psi: Array) -> tuple[Reduced, Array, Array]:
+    def curvature(self, psi: Array) -> Curvature | None:
+        """Return the second derivatives at psi, by one more question to the parts.
+
+        None where the parts have none, or cannot add them: see `linear_across`.
+        """
+        assert self.problem.parts is not None
+        try:
+            told = self._across(psi)
+            point, _, _ = self._at(psi, told)
+            columns = point.columns(self.restricted)
+        except np.linalg.LinAlgError:
+            return None
+        found = self.problem.parts.total(_curved, self.R, self.beta, psi, columns, told)
+        slopes = with_shared(found, told, columns)
+        if slopes is None:
+            return None
+        return completed(point, self.problem, slopes, self.restricted)
+
+    def _at(self, psi: Array, told: Across | None) -> tuple[Reduced, Array, Array]:
         """Return the model at psi, the slopes of M, and those of what else the criterion has."""
         assert self.problem.parts is not None
-        told = self._across(psi)
         found = self.problem.parts.total(_share, self.R, self.beta, psi, told)
         M, logdet, slopes, by_size, n, log_weights = found
         if told is not None:
@@ -120,7 +148,7 @@ class LinearOverParts:
         lower = unpack(S)
         lower[np.diag_indices_from(lower)] += 1.0
         try:
-            curvature = Curvature(lower)
+            curvature = Factorised(lower)
         except NotPositiveDefiniteError:
             raise np.linalg.LinAlgError("some part has no factor there") from None
         return Across(curvature.corner(len(lower))[0], curvature.solve(pulled))
@@ -178,6 +206,18 @@ def _share(
             slopes[:n_theta, k, j] = slopes[:n_theta, j, k]
     logdet = point.logdet if scaled is None else scaled.eliminated.logdet
     return Sums(point.M, logdet, slopes, by_size, data.n, data.log_weights)
+
+
+def _curved(
+    problem: Problem, R: Array, beta: Array, psi: Array, columns: Array, across: Across | None
+) -> PartSlopes:
+    """Return what a part has of the second derivatives."""
+    data = _products_in(problem, R, beta)
+    scaled = None if across is None else _scaled(problem, R, beta, psi)
+    try:
+        return slopes_in(data, psi, columns, across, scaled)
+    except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+        return PartSlopes()
 
 
 def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
