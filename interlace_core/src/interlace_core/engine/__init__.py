@@ -8,7 +8,12 @@ from interlace_core.engine.compiled import (
     compiled_products,
 )
 from interlace_core.engine.effects import covariance_by_term
-from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
+from interlace_core.engine.elimination.across import (
+    OwnEliminated,
+    eliminate_posterior,
+    pack,
+    unpack,
+)
 from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import (
     EliminationPlan,
@@ -60,7 +65,7 @@ __all__ = [
     "complement_traces", "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
     "lower_mode", "lowest_mode", "mode_at",
-    "point_of", "products_on_pattern",
+    "pack", "point_of", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",
     "triangular_factor", "unpack",

@@ -121,7 +121,7 @@ def fit_problem(
     if start is None:
         inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, inner, shortcuts_of(approximation, inside))
+            start = find_start(inside, inner, approximation.shortcuts(inside))
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.compiled import served_by
 from interlace_core.fitting.curvature import (
@@ -230,6 +231,8 @@ def _first(search: Search) -> Optimum:
 
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
+    if search.problem.parts is not None:
+        return has_across(search.problem)
     return layout_of(search.problem, rows="any").plan.costly
 
 

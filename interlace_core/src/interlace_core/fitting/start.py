@@ -117,7 +117,7 @@ def find_start(
 
 
 def shortcuts_of(approximation: Approximation, problem: Problem) -> Shortcuts | None:
-    """Return an approximation's shortcuts; none for rows in parts, where sums give what they do."""
+    """Return an approximation's shortcuts to scales; none for rows in parts, which add them up."""
     return None if problem.parts is not None else approximation.shortcuts(problem)
 
 

@@ -2,9 +2,9 @@
 
 With D_p a part's own block of H, C_p what is beside it and S what is left for the effects that all
 parts share, `Y_p = D_p^-1 C_p`, the traces of products of H^-1 split into the parts' own, and those
-of S^-1 with `sum_p Y_p' D_i Y_p`. In `v'H^-1 v` the parts tell `v_p'D_p^-1 v_p` and what they leave,
-`r = v_h - sum_p C_p' D_p^-1 v_p`, of which `r'S^-1 r` is the rest. So one question to each part
-gives all: see `linear_curvature` for what is made of it.
+of S^-1 with `sum_p Y_p' D_i Y_p`. In `v'H^-1 v` the parts tell `v_p'D_p^-1 v_p` and what they
+leave, `r = v_h - sum_p C_p' D_p^-1 v_p`, of which `r'S^-1 r` is the rest. So one question to each
+part gives all: see `linear_curvature` for what is made of it.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from interlace_approximations.cross_products import (
 )
 from interlace_approximations.linear_across import PartSlopes, slopes_in, with_shared
 from interlace_approximations.linear_curvature import completed
+from interlace_approximations.linear_moments import Moments, has_moments, moments_of
 from interlace_approximations.linear_point import Across, LinearPoint, Scaled, columns_of
 from interlace_approximations.reduced import Reduced
 from interlace_core.contract import (
@@ -32,7 +33,6 @@ from interlace_core.contract import (
     Status,
     Sums,
 )
-from interlace_core.engine import Curvature as Factorised
 from interlace_core.engine import (
     LARGE,
     NotPositiveDefiniteError,
@@ -41,6 +41,7 @@ from interlace_core.engine import (
     layout_of,
     unpack,
 )
+from interlace_core.engine import Curvature as Factorised
 
 EXACT = 1e-12
 """Residual, relative to the response, that is rounding."""
@@ -58,9 +59,23 @@ class LinearOverParts:
     def __init__(self, problem: Problem, restricted: bool) -> None:
         assert problem.parts is not None
         self.problem, self.restricted = problem, restricted
-        triangle, self._squares, self._same = problem.parts.total(_begun)
+        triangle, self._squares, self._same, weights = problem.parts.total(_begun)
+        self.average_weight = weights / problem.n
         self._left = float(np.square(triangle.root[-1, -1]))
         self.R, self.beta = fit_of(triangle.root)
+
+    @property
+    def log_sigma(self) -> float:
+        """The logarithm of the residual standard deviation of the fit without random effects."""
+        return 0.5 * float(np.log(max(self._left, np.finfo(float).tiny) / self.problem.n))
+
+    def moments(self) -> Moments | None:
+        """Return moments of the residuals, by which effects' sizes are begun with; None if few."""
+        if not has_moments(self.problem):
+            return None
+        assert self.problem.parts is not None
+        found: Moments = self.problem.parts.total(_moments, self.R, self.beta)
+        return found
 
     def obstacle(self) -> str:
         """Return in words why nothing is left for a residual; empty if something is."""
@@ -230,13 +245,21 @@ def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
 
 
 def _begun(problem: Problem) -> Sums:
-    """Return the triangle of w^(1/2) [X y], the squares of y, and factors it does not vary in."""
+    """Return the triangle of w^(1/2) [X y], squares of y, factors it does not vary in, weights."""
     y = problem.y - problem.predictors[0].offset
     w = precisions(problem)
     squares = np.square(y) if w is None else w * np.square(y)
     return Sums(
-        Triangle(triangle_of(problem)), float(np.sum(squares)), _Same(same_in_levels(problem))
+        Triangle(triangle_of(problem)),
+        float(np.sum(squares)),
+        _Same(same_in_levels(problem)),
+        float(problem.n if w is None else np.sum(w)),
     )
+
+
+def _moments(problem: Problem, R: Array, beta: Array) -> Moments:
+    """Return a part's moments."""
+    return moments_of(_products_in(problem, R, beta))
 
 
 class _Same:
