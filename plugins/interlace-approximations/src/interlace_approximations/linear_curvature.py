@@ -181,10 +181,10 @@ def slopes_of(point: LinearPoint, directions: Directions, columns: Array) -> Slo
             point.factorisation.solve([np.ascontiguousarray(each[:, j]) for each in flat])
             for j in range(flat[0].shape[1])
         ]
-        return sum(
-            np.einsum("ajl,akl->jk", v, np.stack(parts, axis=1), optimize=True)
-            for v, parts in zip(flat, zip(*solved, strict=True), strict=True)
-        )  # type: ignore[return-value]
+        total = np.zeros((flat[0].shape[1],) * 2)
+        for v, parts in zip(flat, zip(*solved, strict=True), strict=True):
+            total += np.einsum("ajl,akl->jk", v, np.stack(parts, axis=1), optimize=True)
+        return total
 
     first, second = column_slopes(directions, point.U, columns, point.M, unshared)
     return Slopes(variance, first, second)

@@ -67,7 +67,7 @@ class Moments:
         weights += of_columns @ whole @ of_columns.T
         squares += of_columns @ np.square(self.pulled)
         try:
-            found = np.linalg.solve(weights, squares)
+            found = np.asarray(np.linalg.solve(weights, squares), dtype=np.float64)
         except np.linalg.LinAlgError:
             return None
         return found if np.all(np.isfinite(found)) and found[-1] > 0.0 else None
@@ -136,7 +136,8 @@ def moments_of(data: CrossProducts) -> Moments:
             squares[rows] = np.einsum("al,al->a", data.Zs[i][:, -1], data.Zs[i][:, -1])
     weights[-1, -1], squares[-1] = data.n, data.SS[-1, -1]
     known = all(factor.independent for factor in factors) and data.estimates_sigma
-    return Moments(weights, squares, known, *_shared(data, order))
+    shared, pulled, columns = _shared(data, order)
+    return Moments(weights, squares, known, shared, pulled, columns)
 
 
 def _shared(data: CrossProducts, order: list[IntArray]) -> tuple[Array, Array, IntArray]:
