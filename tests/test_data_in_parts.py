@@ -616,6 +616,28 @@ def test_parts_in_files_hold_nothing_in_memory_that_is_as_large_as_their_rows(tm
             pytest.fail("no compiled rows were kept")
 
 
+@pytest.mark.parametrize("kind", ["lazy", "duckdb"])
+@pytest.mark.parametrize("formula", ["few + many", "many + few", "class + school"])
+def test_the_factor_that_others_run_across_or_nest_in_is_brought_together(kind, formula, tmp_path):
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"many": rng.integers(0, 200, 2000), "few": rng.integers(0, 5, 2000)})
+    rows["class"] = rows["many"]
+    rows["school"] = rows["many"] // 10
+    rows["y"] = rng.normal(size=2000) + rng.normal(size=200)[rows["many"]]
+    path = tmp_path / "data.parquet"
+    rows.to_parquet(path)
+    data = {
+        "lazy": lambda: pytest.importorskip("polars").scan_parquet(path),
+        "duckdb": lambda: pytest.importorskip("duckdb").read_parquet(str(path)),
+    }[kind]()
+    one, other = formula.split(" + ")
+    asked = interlace.in_parts(data, rows=300, distinct=False)
+    model = interlace.fit(f"y ~ (1 | {one}) + (1 | {other})", asked)
+    assert len(model.in_parts) > 1
+    across = {term.group for term in model.training.problem.terms if term.across}
+    assert across == ({"few"} if "few" in formula else set())
+
+
 @pytest.mark.parametrize("name", ["__rows__", "count_all", "n_sum", "*", "^y$", 'a"b', "0"])
 @pytest.mark.parametrize("kind", ["parquet", "lazy", "duckdb"])
 def test_names_of_columns_are_no_words_of_what_reads_them(kind, name, tmp_path):
