@@ -11,6 +11,7 @@ from interlace_core.engine.effects import covariance_by_term
 from interlace_core.engine.elimination.across import (
     OwnEliminated,
     eliminate_posterior,
+    mirrored,
     pack,
     unpack,
 )
@@ -64,7 +65,7 @@ __all__ = [
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
     "complement_traces", "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
-    "lower_mode", "lowest_mode", "mode_at",
+    "lower_mode", "lowest_mode", "mirrored", "mode_at",
     "pack", "point_of", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",

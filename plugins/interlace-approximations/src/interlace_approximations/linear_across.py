@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
 from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.linear_curvature import (
@@ -25,7 +24,7 @@ from interlace_approximations.linear_curvature import (
 )
 from interlace_approximations.linear_point import Across, LinearPoint, Scaled
 from interlace_core.contract import Array
-from interlace_core.engine import Traces, complement_traces, unpack
+from interlace_core.engine import Traces, complement_traces, mirrored
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def slopes_in(
     if across is None or scaled is None:
         return PartSlopes(slopes_of(point, directions, columns))
     own = directions.of(slice(0, 1))
-    found = scaled.eliminated.traces(unpack(across.root), own.D[0])
+    found = scaled.eliminated.traces(across.inverse, own.D[0])
     if found is None:
         return PartSlopes()
     traces, products = found
@@ -147,11 +146,11 @@ def with_shared(found: PartSlopes, across: Across | None, columns: Array) -> Slo
     if left is None:
         return None
     shared = left.directions.of(slice(1, None))
-    S_inverse = _inverse(unpack(across.root))
+    S_inverse = mirrored(across.inverse)
     sizes = [len(J[0]) * L for J, L in zip(shared.J, left.levels, strict=True)]
     ends = np.cumsum(sizes)
     places = [slice(end - size, end) for size, end in zip(sizes, ends.tolist(), strict=True)]
-    products = [_mirrored(unpack(each)) for each in left.products]
+    products = [mirrored(each) for each in left.products]
     traces = complement_traces(S_inverse, products, left.directions.D, places)
     variance = variance_slopes(shared, list(left.levels), Traces(traces.products, traces.sums), 0)
     if variance is None:
@@ -170,15 +169,3 @@ def with_shared(found: PartSlopes, across: Across | None, columns: Array) -> Slo
     M = np.zeros(found.slopes.first.shape[1:])
     first, second = column_slopes(shared, U, columns, M, of_shared)
     return found.slopes + Slopes(variance, first, second)
-
-
-def _inverse(root: Array) -> Array:
-    """Return the inverse of a matrix of which a lower Cholesky factor is given."""
-    upper, _ = lapack.dpotri(root.T, lower=0)
-    return _mirrored(np.asarray(upper).T)
-
-
-def _mirrored(lower: Array) -> Array:
-    """Return a symmetric matrix from its lower triangle."""
-    lower = np.tril(lower)
-    return np.asarray(lower + np.tril(lower, -1).T)

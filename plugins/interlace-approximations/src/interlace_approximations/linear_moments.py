@@ -44,7 +44,7 @@ class Moments:
     known: bool
     shared: Array
     pulled: Array
-    columns: Array
+    columns: IntArray
 
     def __add__(self, other: Moments) -> Moments:
         """Return those of the rows of both."""

@@ -144,7 +144,7 @@ class LinearOverParts:
         found = self.problem.parts.total(_share, self.R, self.beta, psi, told)
         M, logdet, slopes, by_size, n, log_weights = found
         if told is not None:
-            logdet += 2.0 * float(np.sum(np.log(np.diagonal(unpack(told.root)))))
+            logdet += told.logdet
             slopes[-1] += 2.0 * told.effects.T @ told.effects
         if not np.all(np.isfinite(M)):
             raise np.linalg.LinAlgError("some part has no factor there")
@@ -166,7 +166,8 @@ class LinearOverParts:
             curvature = Factorised(lower)
         except NotPositiveDefiniteError:
             raise np.linalg.LinAlgError("some part has no factor there") from None
-        return Across(curvature.corner(len(lower))[0], curvature.solve(pulled))
+        inverse, logdet = curvature.corner(len(lower))
+        return Across(inverse, logdet, curvature.solve(pulled))
 
 
 def _left_across(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
