@@ -260,7 +260,8 @@ def as_column(name: str, values: Any) -> Column:
 
 
 def _objects_of(labels: pd.Index[Any]) -> pd.Index[Any]:
-    return pd.Index(labels.to_numpy(dtype=object), dtype=object)
+    found: pd.Index[Any] = pd.Index(labels.to_numpy(dtype=object), dtype=object)
+    return found
 
 
 _as_objects = Kept(_objects_of)

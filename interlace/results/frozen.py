@@ -53,7 +53,8 @@ class Later(Mapping[str, Any]):
 
 def freeze(value: Any) -> None:
     """Make all arrays in a value read-only, in records, mappings and sequences alike."""
-    way = _way_into(type(value))
+    kind: Any = type(value)
+    way = _way_into(kind)
     if way is not None:
         way(value)
 
