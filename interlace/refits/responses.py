@@ -16,11 +16,13 @@ import numpy as np
 
 from interlace.refits.near import Known, canonical_psi, has_bounds, is_beyond
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.kernels import Descent
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import WithSecondOpinion
 from interlace_core.fitting.compiled import Served, served_by
-from interlace_core.fitting.curvature import DIFFERENCE_STEP, TOL_ABS_BOUND
+from interlace_core.fitting.curvature import TOL_ABS_BOUND
+from interlace_core.fitting.differences import CENTRAL_STEP
 from interlace_core.fitting.elsewhere import may_be_crowded
 from interlace_core.fitting.fit import BOUNDARY_RESTART, TOL_ABS_RESTART
 from interlace_core.fitting.objective import Objective, possible_objective
@@ -149,7 +151,7 @@ class Responses:
             raised = objective.respond(self._mode, responses, weights)
             if raised is None:
                 return nothing
-            coordinates, step = self._known.coordinates, DIFFERENCE_STEP if curvature else 0.0
+            coordinates, step = self._known.coordinates, CENTRAL_STEP if curvature else 0.0
             ends = self._ends(self._psi, coordinates.B, raised, step)
             found = [self._inside(each) for each in ends]
             for i, (each, end) in enumerate(zip(found, ends, strict=True)):
@@ -175,10 +177,9 @@ class Responses:
         served, tol = self._served, SHARE_OF_TOLERANCE * self._tol_decrement
         floor, longest = served.floor - served.raised, np.full(B.shape[1], LONGEST_STEP)
         rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
+        descent = Descent(served.function, rule, origin, B, floor, longest, step=step)
         for kernels in served.compiled.searches:
-            found = kernels.search_each(
-                served.function, len(raised), rule, origin, B, floor, longest, step
-            )
+            found = kernels.search_each(descent, len(raised))
             if found is not None:
                 break
         else:

@@ -45,6 +45,7 @@ RECORDS = (
     contract.StartingValues,
     contract.Information,
     contract.Compiled,
+    contract.Descent,
     contract.LinearProducts,
     contract.QuasiNewton,
     records.Collapsed,

@@ -45,6 +45,7 @@ from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.kernels import (
     Compiled,
     CompiledObjective,
+    Descent,
     Kernels,
     LevelSums,
     LinearProducts,
@@ -116,7 +117,7 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
-    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
+    "Descent", "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

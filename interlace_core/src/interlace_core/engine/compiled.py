@@ -30,6 +30,7 @@ from interlace_core.engine.responses import Respond, by_products, by_rows
 from interlace_core.records import (
     Array,
     CompiledFunction,
+    CompiledPath,
     Derivatives,
     Evaluation,
     Information,
@@ -519,6 +520,11 @@ class WithSecondOpinion(CompiledObjective):
         """Return what the compiled one says."""
         own = self._compiled
         return own.information(psi) if isinstance(own, CompiledObjective) else None
+
+    def last(self, found: CompiledPath) -> Evaluation | None:
+        """Return what the compiled one kept of its last evaluation."""
+        own = self._compiled
+        return own.last(found) if isinstance(own, CompiledObjective) else None
 
     def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
         """Have the compiled one evaluate other responses; the other one is not asked any more.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class Coordinates:
     upper: Array
     n_theta: int
     reach: Array | None = None
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether some z has a bound."""
+        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def psi(self, z: Array) -> Array:
         """Return psi at z."""

@@ -12,6 +12,7 @@ from interlace_core.contract import (
     Array,
     CompiledFunction,
     CompiledObjective,
+    CompiledPath,
     Evaluation,
     Information,
     RowKernel,
@@ -124,6 +125,10 @@ class ModeObjective(CompiledObjective):
         """The same as a function of psi in C; None where theta are no entries of T."""
         u = self._model.u
         return mode_function(self._library, self._layout, self, self._name, self._struct, u)
+
+    def last(self, found: CompiledPath) -> Evaluation:
+        """Return where a search ended, with the mode there."""
+        return Evaluation(found.value, found.gradient, self._model.u.copy())
 
     def take(
         self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
