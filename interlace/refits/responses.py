@@ -30,7 +30,7 @@ from interlace_core.fitting.precondition import LONGEST_STEP
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import unit_theta
-from interlace_core.fitting.verdict import boundary_thetas, boundary_words
+from interlace_core.fitting.verdict import Bounds, boundary_words
 from interlace_core.records import Array, Status
 
 TOL_SLOPE = 1e-6
@@ -122,6 +122,7 @@ class Responses:
         self._profiled = approximation.profiled(self._standard.problem)
         self._precisions = approximation.precision_weights
         self._known, self._psi, self._tol_decrement = known, psi, tol_decrement
+        self._bounds = Bounds(self._standard.problem, known.units)
         self._lock = threading.Lock()
 
     def reached(
@@ -200,7 +201,7 @@ class Responses:
     def _inside(self, end: _End | None) -> Reached | None:
         """Return an end as an optimum; None if it is at a bound, or not curved like one."""
         problem = self._standard.problem
-        if end is None or np.any(boundary_thetas(problem, end.psi, self._known.units)):
+        if end is None or self._bounds.any(end.psi):
             return None
         uncertainty, decrement = None, end.decrement
         if end.hessian is not None:
@@ -221,7 +222,7 @@ class Responses:
         """
         standard, units = self._standard, self._known.units
         problem, B = standard.problem, self._known.coordinates.B
-        bound = boundary_thetas(problem, end.psi, units)
+        bound = self._bounds.at(end.psi)
         single = all(
             term.covariance.n_theta == term.covariance.size == 1 and term.theta_of is None
             for term, place in zip(problem.terms, problem.theta_slices(), strict=True)

@@ -44,6 +44,7 @@ RECORDS = (
     contract.Method,
     contract.StartingValues,
     contract.Information,
+    contract.Climb,
     contract.Compiled,
     contract.Descent,
     contract.LinearProducts,

@@ -80,6 +80,59 @@ class Slopes:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """Damped Newton steps to the coefficients of a model without random effects.
+
+    The log-likelihood less `d'Hd / 2`, with d the way from where they begin and H `holding`.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (n_beta,)
+        Where they begin.
+    holding : ndarray, shape (n_beta, n_beta)
+    tol_gain : float
+        Half of what a step gains by the quadratic model, from which it is the last one.
+    per_gain : bool
+        Whether that is per unit gained so far, where that is more than 1.
+    rise : float
+        Of the log-likelihood, beyond which one has to look closer.
+    no_pull : float
+        Largest `Slopes.pull` at the last point at which one has to look closer.
+    max_iterations, max_halvings : int
+        Steps, and how often one of them may be shortened, by more damping.
+    """
+
+    beta: Array
+    holding: Array
+    tol_gain: float
+    per_gain: bool
+    rise: float
+    no_pull: float
+    max_iterations: int
+    max_halvings: int
+
+
+class CompiledSlopes(ABC):
+    """The model without random effects in compiled code."""
+
+    @abstractmethod
+    def __call__(self, beta: Array) -> Slopes | None:
+        """Return the sums at some coefficients; None where rows have no value."""
+
+    def climb(self, climb: Climb) -> Array | None:
+        """Return the coefficients at which steps end, shape (n_beta,).
+
+        None where one has to look closer, or a point has no value: what is done without compiled
+        code then begins anew. None, the default, also if it is not built.
+
+        Parameters
+        ----------
+        climb : Climb
+        """
+        return None
+
+
+@dataclass(frozen=True)
 class RowColumns:
     """The columns of a linear model by row, in any order of the rows.
 
@@ -335,7 +388,8 @@ class Kernels(ABC):
         """Return the model without random effects as a function of its coefficients, or None.
 
         Called once per problem, where rows are independent, and then a few times per fit. It
-        returns None where there is no value: it is then computed without compiled code.
+        returns None where there is no value: it is then computed without compiled code. One that is
+        a `CompiledSlopes` may take all steps of a climb at once.
 
         Parameters
         ----------
