@@ -174,13 +174,14 @@ def unit_theta(term: RandomTerm, size: Array) -> Array:
     factor = sd / np.where(length > 0.0, length, 1.0)
     if covariance.chain(theta) is not None:
         return with_sds_times(covariance, theta, float(np.sqrt(np.mean(np.square(factor)))))
-    T = covariance.template(theta)
-    if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
-        # of many times or places, without the cube of their number
-        change = covariance.rescaled(factor[0] * np.eye(factor.size))
-        if change is not None:
-            return np.asarray(change @ theta)
-    rows = factor[:, None] * T
+    # where T may be in other units, theta follows without the cube of the number of columns
+    alike = factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor)
+    change = None
+    if alike or (factor.size < MANY_COLUMNS and np.all(factor > 0.0)):
+        change = covariance.rescaled(np.diag(np.full(factor.size, factor[0]) if alike else factor))
+    if change is not None:
+        return np.asarray(change @ theta)
+    rows = factor[:, None] * covariance.template(theta)
     return covariance.nearest(rows @ rows.T)
 
 
