@@ -415,13 +415,11 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
     """
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
-    placed = term.covariance.placement()
+    placed, reach = term.covariance.placement(), np.zeros(term.covariance.n_theta)
     if placed is not None:  # each theta moves the columns where it stands by itself
-        reach = np.bincount(placed[:, 0], size[placed[:, 1]], term.covariance.n_theta)
+        np.add.at(reach, placed[:, 0], size[placed[:, 1]])
     else:
-        reach = np.array(
-            [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
-        )
+        reach[:] = [float(np.sum(size * each)) for each in _responses(term.covariance, theta)]
     return np.asarray(sizes[0] / _positive(reach))
 
 
