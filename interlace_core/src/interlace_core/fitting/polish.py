@@ -12,13 +12,8 @@ import numpy as np
 
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.compiled import is_quick
-from interlace_core.fitting.curvature import (
-    DIFFERENCE_STEP,
-    ONE_SIDED_STEP,
-    PLAIN_CURVATURE,
-    SHARP_CURVATURE,
-    measure,
-)
+from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
+from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
     Optimum,
@@ -102,7 +97,7 @@ def _is_skew(search: Search, optimum: Optimum) -> bool:
     """Return whether curvature changes so fast that one-sided differences miss it.
 
     By one gradient, on the other side along the direction that is least determined: what differs
-    from the Hessian there is its change over a step of `DIFFERENCE_STEP`, of which one-sided
+    from the Hessian there is its change over a step of `CENTRAL_STEP`, of which one-sided
     differences have the share that their step has. Asymmetry does not see an error of the diagonal.
     """
     if optimum.spectrum is None or optimum.spectrum[0][0] <= FLAT_CURVATURE:
@@ -110,15 +105,15 @@ def _is_skew(search: Search, optimum: Optimum) -> bool:
     (weakest, *_), vectors = optimum.spectrum
     here, direction = search.coordinates.around(optimum.psi), np.zeros(optimum.free.size)
     direction[optimum.free] = vectors[:, 0]
-    z = -DIFFERENCE_STEP * direction
+    z = -CENTRAL_STEP * direction
     if np.any((z < here.lower) | (z > here.upper)):
         return False
     evaluation = search.objective.at(here.psi(z))
     if evaluation.status is not Status.OK:
         return False
     slope = optimum.gradient - here.gradient(evaluation.gradient)
-    change = abs(direction @ slope / DIFFERENCE_STEP - weakest) / weakest
-    return bool(change * ONE_SIDED_STEP / DIFFERENCE_STEP > 2.0 * TOL_REL_HESSIAN)
+    change = abs(direction @ slope / CENTRAL_STEP - weakest) / weakest
+    return bool(change * ONE_SIDED_STEP / CENTRAL_STEP > 2.0 * TOL_REL_HESSIAN)
 
 
 def _is_as_curved(one: Optimum, other: Optimum) -> bool:
