@@ -146,9 +146,9 @@ MUTANTS = (
     ),
     Mutant(
         f"{FITTING}/curvature.py",
-        "_differences",
-        "(beside - at_zero).T / ONE_SIDED_STEP",
-        "(beside - at_zero).T / (1.1 * ONE_SIDED_STEP)",
+        "_one_sided",
+        "(beside - here).T / ONE_SIDED_STEP",
+        "(beside - here).T / (1.1 * ONE_SIDED_STEP)",
         CBPP,
     ),
     Mutant(POLISH, "", "GAIN_OF_SHORT_STEPS = 1e-8", "GAIN_OF_SHORT_STEPS = 1e-5", ERRORS),
@@ -174,6 +174,7 @@ MUTANTS = (
         "squares += 0.0 * of_columns",
         OVER_PARTS,
     ),
+    Mutant(POLISH, "_is_skew", "> 2.0 * TOL_REL_HESSIAN", "> 200.0 * TOL_REL_HESSIAN", ERRORS),
     Mutant(
         OPTIMUM,
         "covariance_of_psi",
