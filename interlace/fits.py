@@ -27,7 +27,7 @@ from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
-from interlace.formulas.limits import Limits
+from interlace.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace.parts.afterwards import Seen, effects_of_all, eta_in, of_parts, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
@@ -154,7 +154,7 @@ def prepared(
     """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who, request.link)
-    limits = Limits(**options.formula_limits)
+    limits = Limits(**options.formula_limits) if options.formula_limits else DEFAULT_LIMITS
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
@@ -162,8 +162,10 @@ def prepared(
         if role in parameters:
             family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
+    if limits is not request.limits or parameters != request.parameters:
+        request = replace(request, parameters=parameters, limits=limits)
     ready = driver.prepare(
-        replace(request, parameters=parameters, limits=limits),
+        request,
         family,
         approximation,
         as_optimizer(registry, options, request.who),
@@ -182,8 +184,11 @@ def prepared(
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     warn_of_many(model.problem, request.who)
-    noted = replace(model, notes=(*model.notes, *notes))
-    return replace(ready, model=noted, approximation=approximation)
+    if notes:
+        ready = replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+    if approximation is ready.approximation:
+        return ready
+    return replace(ready, approximation=approximation)
 
 
 def _cuts(model: Model) -> tuple[str, ...]:
@@ -216,7 +221,8 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
         )
     if compiled is None:
         return None
-    compiled = replace(compiled, threads=options.threads or 1)
+    threads = options.threads or 1
+    compiled = compiled if compiled.threads == threads else replace(compiled, threads=threads)
     return compiled if options.chosen.isdisjoint(CHOICES) else replace(compiled, searches=())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from interlace.data.coding import Coding, parts_of_terms
+from interlace.data.coding import Coding, Part, parts_of_terms
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import States
 from interlace.data.factors import (
@@ -128,7 +128,7 @@ class DesignBuilder:
         self.rows = rows
         self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
-        self._matrices: dict[tuple[DesignTerm, ...], tuple[Array, Array]] = {}
+        self._matrices: dict[tuple[tuple[Part, ...], ...], tuple[Array, Array]] = {}
         self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
@@ -173,15 +173,15 @@ class DesignBuilder:
                 f"expected at most {limits.columns} columns, got {len(layout.names)}. Categories "
                 f"with many levels are groups, as in (1 | g). {limits.hint('columns')}",
             )
-        terms = layout.terms
-        if terms not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
+        terms, parts = layout.terms, layout.parts
+        if parts not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
             X = Columns(factors, coded, self.frame.n, layout.codings).matrix(terms)
             gram = gram_of(X)
             if not of_ordinary_size(gram):
                 _require_computable_columns(X, layout.names, self.rows)
             X.flags.writeable = False
-            self._matrices[terms] = X, gram
-        X, gram = self._matrices[terms]
+            self._matrices[parts] = X, gram
+        X, gram = self._matrices[parts]
         encoder = DesignEncoder(formula.text, layout.names, layout.columns, terms, factors)
         return Design(X, encoder, layout.empty, gram)
 
@@ -203,6 +203,8 @@ class _Layout:
     Attributes
     ----------
     terms : tuple of DesignTerm
+    parts : tuple of tuple of tuple
+        Of each term: by these and the factors its columns are what they are.
     names : tuple of str, length p
         Of the columns of all terms.
     columns : tuple of str
@@ -214,6 +216,7 @@ class _Layout:
     """
 
     terms: tuple[DesignTerm, ...]
+    parts: tuple[tuple[Part, ...], ...]
     names: tuple[str, ...]
     columns: tuple[str, ...]
     empty: tuple[str, ...]
@@ -252,6 +255,7 @@ def _lay_out(
     )
     return _Layout(
         terms,
+        tuple(each.parts for each in terms),
         tuple(name for each in terms for name in each.names),
         tuple(dict.fromkeys(n for each in factors.values() for n in each.expression.columns)),
         tuple(each.name for each in terms if not each.names),

@@ -86,10 +86,13 @@ def term_columns(
     return found
 
 
+_ONE = frozen([1.0])
+
+
 def _shared(design: Design) -> Array:
     """Return the columns of a design; ones are the same number in memory."""
     if design.encoder.is_intercept:
-        return np.broadcast_to(np.float64(1.0), design.X.shape)
+        return np.ndarray(design.X.shape, np.float64, _ONE, 0, (0, 0))
     return design.X
 
 
