@@ -153,7 +153,8 @@ class DesignBuilder:
     def _new(self, formula: LinearFormula) -> Design:
         expanded = formula.expanded
         if not expanded.products and expanded.intercept:
-            return Design(_ones(self.frame.n), constant_encoder(formula.text))
+            n = self.frame.n
+            return Design(_ones(n), constant_encoder(formula.text), gram=np.full((1, 1), float(n)))
         found = {
             name: self._factor(name, each) for name, each in formula.read(self.vocabulary).items()
         }
