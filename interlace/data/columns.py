@@ -98,7 +98,8 @@ class Column:
             return False
         if self.values.dtype.kind == "f":
             # not finite where a value is not; where numbers are huge it may not be either
-            return isfinite(float(self.values.dot(self.values)))
+            with np.errstate(all="ignore"):
+                return isfinite(float(self.values.dot(self.values)))
         return True
 
     @cached_property
