@@ -115,6 +115,16 @@ class TestTexts:
         with pytest.raises(FormulaError, match="'x'"):
             read_request(request, open_table(frame.drop(columns="x")))
 
+    def test_a_constant_that_is_a_column_elsewhere(self) -> None:
+        frame = interlace.datasets.load("sleepstudy")
+        text = "Reaction ~ I(Days * pi) + (1 | Subject)"
+        constant = interlace.fit(text, frame)
+        column = interlace.fit(text, frame.assign(pi=2.0))
+        assert constant.encoder.predictors[0].design.columns == ("Days",)
+        assert column.encoder.predictors[0].design.columns == ("Days", "pi")
+        ratio = float(constant.fe_params.iloc[1] / column.fe_params.iloc[1])
+        assert ratio == pytest.approx(2.0 / np.pi, rel=1e-6)
+
     def test_values_in_the_place_of_texts_are_not_kept(self) -> None:
         frame = pd.DataFrame({"y": [0.0, 1.0], "x": [1.0, 2.0], "g": ["a", "b"]})
         for given in ({"weights": np.ones(2)}, {"functions": {"f": np.abs}}):

@@ -236,7 +236,8 @@ def _key(
     """Return all that the columns of a formula depend on."""
     key: list[object] = [formula.text, formula.limits]
     for name, each in coded.items():
-        key += (factors[name].expression.node.kind, each.names, each.spans_constant)
+        expression = factors[name].expression
+        key += (expression.node.kind, expression.columns, each.names, each.spans_constant)
         if each.levels is not None:
             labels = labels_of(each.levels)
             key += (labels.names, labels.types)
