@@ -215,8 +215,10 @@ def draw_successes(mu: Array, trials: Array | None, rng: np.random.Generator) ->
     rng : numpy.random.Generator
     """
     trials = np.ones(mu.shape[-1]) if trials is None else trials
-    draws = rng.binomial(np.round(trials).astype(np.int64), mu)
-    return np.stack([draws.astype(np.float64), np.broadcast_to(trials, draws.shape)], axis=-1)
+    draws = np.empty((*np.broadcast_shapes(mu.shape, trials.shape), 2))
+    draws[..., 0] = rng.binomial(np.rint(trials).astype(np.int64), mu)
+    draws[..., 1] = trials
+    return draws
 
 
 def as_probability_link(link: str | Link, allowed: tuple[str, ...], who: str) -> ProbabilityLink:
