@@ -128,7 +128,7 @@ class DesignBuilder:
         self.rows = rows
         self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
-        self._matrices: dict[tuple[tuple[Part, ...], ...], tuple[Array, Array]] = {}
+        self._matrices: dict[tuple[tuple[Part, ...], ...], tuple[Array, Array | None]] = {}
         self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
@@ -177,8 +177,8 @@ class DesignBuilder:
         terms, parts = layout.terms, layout.parts
         if parts not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
             X = Columns(factors, coded, self.frame.n, layout.codings).matrix(terms)
-            gram = gram_of(X)
-            if not of_ordinary_size(gram):
+            gram = gram_of(X) if X.shape[1] <= FEW_COLUMNS else None
+            if gram is None or not of_ordinary_size(gram):
                 _require_computable_columns(X, layout.names, self.rows)
             X.flags.writeable = False
             self._matrices[parts] = X, gram
@@ -223,6 +223,10 @@ class _Layout:
     empty: tuple[str, ...]
     codings: dict[tuple[str, bool], Coding]
 
+
+FEW_COLUMNS = 30
+"""Columns up to which all their products cost no more than a look at each of them. Those of a
+factor of levels or times may be thousands, and nobody asks for the products of these."""
 
 MOST_LAYOUTS = 256
 """Formulas whose columns are kept: the same ones are fitted again and again."""
