@@ -166,7 +166,8 @@ class DesignBuilder:
             layout = _lay_out(formula, factors, coded)
             if len(_LAYOUTS) >= MOST_LAYOUTS:
                 _LAYOUTS.clear()
-            _LAYOUTS[key] = layout
+            if len(layout.names) <= MOST_KEPT:
+                _LAYOUTS[key] = layout
         limits = self.vocabulary.limits
         if len(layout.names) > limits.columns:
             raise formula_error(
@@ -228,8 +229,9 @@ FEW_COLUMNS = 30
 """Columns up to which all their products cost no more than a look at each of them. Those of a
 factor of levels or times may be thousands, and nobody asks for the products of these."""
 
-MOST_LAYOUTS = 256
-"""Formulas whose columns are kept: the same ones are fitted again and again."""
+MOST_LAYOUTS, MOST_KEPT = 128, 500
+"""Formulas whose columns are kept, as the same ones are fitted again and again, and columns of one
+up to which they are: names of more take memory."""
 
 _LAYOUTS: dict[tuple[object, ...], _Layout] = {}
 
