@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
@@ -165,8 +165,8 @@ def changed(result: AnyFit, **changes: Any) -> AnyFit:
     As `dataclasses.replace`, without another look at what is read-only already.
     """
     made = object.__new__(type(result))
-    own = result.__dict__
-    made.__dict__.update({name: own[name] for name in _field_names(type(result))})
+    own, kind = result.__dict__, cast("Any", type(result))
+    made.__dict__.update({name: own[name] for name in _field_names(kind)})
     for name, value in changes.items():
         if name not in made.__dict__:
             raise TypeError(f"{type(result).__name__} has no field {name!r}")
