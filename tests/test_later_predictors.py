@@ -1,4 +1,4 @@
-"""Linear predictors of the rows are made when they are first read, and are then part of a result."""
+"""Linear predictors of the rows are made when they are first read, and are part of a result then."""
 
 import copy
 import pickle
