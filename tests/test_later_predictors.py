@@ -1,4 +1,4 @@
-"""Linear predictors of the rows are made when they are first read, and are part of a result then."""
+"""Linear predictors of the rows are made when they are first read; a result has them from then."""
 
 import copy
 import pickle
