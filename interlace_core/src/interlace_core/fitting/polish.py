@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.compiled import served_by
+from interlace_core.fitting.compiled import is_quick
 from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -47,10 +47,6 @@ MOST_CHANGE = 1e-2
 NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
 optimum: the Hessian changes by a millionth on what is left."""
-
-QUICK_NUMBERS = 4096
-"""Rows times searched parameters up to which a compiled gradient for each parameter takes some tens
-of microseconds in all: the Hessian's central differences, good to six digits, then cost nothing."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
@@ -216,7 +212,7 @@ def _first(search: Search) -> Optimum:
     best = search.objective.best
     assert best is not None
     slope = search.coordinates.gradient(best.gradient)
-    if not (_is_quick(search) if best.profiled is None else _is_next_to(slope)):
+    if not (is_quick(search.objective) if best.profiled is None else _is_next_to(slope)):
         return measure(search)
     optimum = measure(search, np.ones(slope.size))
     if optimum.is_central:
@@ -230,12 +226,6 @@ def _first(search: Search) -> Optimum:
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
     return layout_of(search.problem, rows="any").plan.costly
-
-
-def _is_quick(search: Search) -> bool:
-    """Return whether evaluations, in compiled code of few rows, take next to no time."""
-    few = search.problem.n * search.coordinates.lower.size <= QUICK_NUMBERS
-    return few and served_by(search.objective) is not None
 
 
 def _is_next_to(slope: Array) -> bool:

@@ -10,8 +10,11 @@ import numpy as np
 
 from interlace_core.contract import (
     Array,
+    Climb,
     CompiledFunction,
     CompiledObjective,
+    CompiledPath,
+    CompiledSlopes,
     Evaluation,
     Information,
     RowKernel,
@@ -26,6 +29,7 @@ from interlace_kernels.model import (
     Double,
     Int,
     Model,
+    Pointer,
     RowModel,
     leading_dimension,
 )
@@ -125,6 +129,10 @@ class ModeObjective(CompiledObjective):
         u = self._model.u
         return mode_function(self._library, self._layout, self, self._name, self._struct, u)
 
+    def last(self, found: CompiledPath) -> Evaluation:
+        """Return where a search ended, with the mode there."""
+        return Evaluation(found.value, found.gradient, self._model.u.copy())
+
     def take(
         self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
     ) -> bool:
@@ -182,7 +190,21 @@ class LevelObjective(ModeObjective):
         return Information(coefficients, [effects])
 
 
-class RowSlopes:
+class ClimbStruct(ctypes.Structure):
+    """`ik_climb_rule` of c/laplace.h."""
+
+    _fields_ = (
+        ("holding", Pointer),
+        ("tol", Double),
+        ("per_gain", Int),
+        ("rise", Double),
+        ("no_pull", Double),
+        ("most", Int),
+        ("most_halvings", Int),
+    )
+
+
+class RowSlopes(CompiledSlopes):
     """The model without random effects as sums over rows.
 
     Parameters
@@ -196,7 +218,8 @@ class RowSlopes:
     """
 
     def __init__(self, library: Library, problem: Any, rows: RowKernel, random: int) -> None:
-        self._call, P = library.handle.ik_slopes, problem.n_beta
+        self._call, self._climb = library.handle.ik_slopes, library.handle.ik_climb
+        P = problem.n_beta
         ld = leading_dimension(BLOCK_ROWS)
         self._model = RowModel(problem, rows, random, ld, 1, BLOCK_ROWS)
         self._constant = 0.0 if problem.constants is None else float(np.sum(problem.constants))
@@ -217,6 +240,21 @@ class RowSlopes:
         found, P = self._found.copy(), beta.size
         value = self._value.value + self._constant
         return Slopes(value, found[:P], found[P:].reshape(P, P), self._pull.value)
+
+    def climb(self, climb: Climb) -> Array | None:
+        """Return the coefficients at which steps end; None where one has to look closer."""
+        beta, holding = np.array(climb.beta), np.ascontiguousarray(climb.holding)
+        P = beta.size
+        work = np.empty(2 + (3 * P + 4) * P)
+        rule = ClimbStruct(
+            holding.ctypes.data, climb.tol_gain, int(climb.per_gain), climb.rise, climb.no_pull,
+            climb.max_iterations, climb.max_halvings,
+        )  # fmt: skip
+        failed = self._climb(
+            self._arguments[0], ctypes.byref(rule),
+            *(ctypes.c_void_p(each.ctypes.data) for each in (beta, work)),
+        )  # fmt: skip
+        return None if failed else beta
 
 
 class LaplaceObjective(LevelObjective):

@@ -49,7 +49,7 @@ IK_INLINE void dots(const int few, const double *IK_RESTRICT a, const double *IK
     double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
     int64_t i;
     if (few == 4) {
-        IK_SIMD_SUM4(s0, s1, s2, s3) for (i = 0; i < rows; i++)
+        IK_SIMD_SUM(s0, s1, s2, s3) for (i = 0; i < rows; i++)
         {
             s0 += a[i] * b[i];
             s1 += a[i] * b[i + LINE];

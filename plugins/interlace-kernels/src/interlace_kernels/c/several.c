@@ -58,16 +58,18 @@ static double *kept_slot(const several *b, int64_t slot)
     return 0;
 }
 
-/* out[stride index] += x, for each row. */
+/* out[stride index] += x, for each row. Rows of one level in a row, as of a factor that they are
+ * sorted by, are summed first: each would wait for what the one before it stored. */
 IK_INLINE void add_by(double *out, int64_t stride, const int32_t *index, const double *x, int64_t n)
 {
-    int64_t i;
-    if (stride == 1)
-        for (i = 0; i < n; i++)
-            out[index[i]] += x[i];
-    else
-        for (i = 0; i < n; i++)
-            out[stride * index[i]] += x[i];
+    int64_t i, end;
+    for (i = 0; i < n; i = end) {
+        const int32_t at = index[i];
+        end = i + 1;
+        while (end < n && index[end] == at)
+            end++;
+        out[stride * at] += end - i > 1 ? sum_of(x, i, end) : x[i];
+    }
 }
 
 /* x times a covariate; x itself where that is ones. */
