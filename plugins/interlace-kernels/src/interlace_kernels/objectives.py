@@ -164,6 +164,33 @@ class ModeObjective(CompiledObjective):
         value = self._value.value - self.constant
         return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
 
+    _informs = ""
+    """Function in C of the information; empty where there is none."""
+
+    def _room(self) -> int:
+        """Return how many numbers that needs."""
+        return 0
+
+    def information(self, psi: Array) -> Information | None:
+        """Return the information at psi; None where the mode is not found."""
+        P, u, room = self._beta.size, self._model.u, self._room()
+        if not self._informs or room > MOST_NUMBERS:
+            return None
+        self._go_to(psi)
+        before, work = u.copy(), np.empty(room)
+        coefficients, effects = np.empty((P, P)), np.empty(u.size)
+        failed = getattr(self._library.handle, self._informs)(
+            *self._arguments[:3],
+            *(ctypes.c_void_p(each.ctypes.data) for each in (work, coefficients, effects)),
+        )  # fmt: skip
+        if failed:
+            u[:] = before
+            return None
+        shapes = [factor.shape for factor in self._layout.structure.factors]
+        parts = np.split(effects, np.cumsum([c * L for c, L in shapes[:-1]]))
+        own = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        return Information(coefficients, own)
+
     def _go_to(self, psi: Array) -> None:
         """Write templates and coefficients where C reads them."""
         n_theta, templates = self._layout.problem.n_theta, self._layout.templates(psi)
@@ -174,20 +201,11 @@ class ModeObjective(CompiledObjective):
 class LevelObjective(ModeObjective):
     """One whose struct begins with the model of one grouping factor."""
 
-    def information(self, psi: Array) -> Information | None:
-        """Return the information at psi; None where the mode is not found."""
-        P, u, struct = self._beta.size, self._model.u, self._model.struct
-        self._go_to(psi)
-        before, work = u.copy(), np.empty(P * struct.ld * struct.c)
-        coefficients, effects = np.empty((P, P)), np.empty((struct.c, struct.G))
-        failed = self._library.handle.ik_information(
-            self._arguments[0], *self._arguments[1:3],
-            *(ctypes.c_void_p(each.ctypes.data) for each in (work, coefficients, effects)),
-        )  # fmt: skip
-        if failed:
-            u[:] = before
-            return None
-        return Information(coefficients, [effects])
+    _informs = "ik_information"
+
+    def _room(self) -> int:
+        struct = self._model.struct
+        return int(self._beta.size * struct.ld * struct.c)
 
 
 class ClimbStruct(ctypes.Structure):
@@ -271,6 +289,11 @@ class LaplaceObjective(LevelObjective):
 
 class NestedObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves_nested`; arguments as for `Model`."""
+
+    _informs = "ik_nested_information"
+
+    def _room(self) -> int:
+        return int(self._beta.size * self._model.struct.G)
 
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None

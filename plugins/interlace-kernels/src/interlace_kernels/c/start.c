@@ -1,66 +1,6 @@
 /* Sums over rows where a fit starts: the model without random effects, and what scales a search. */
+#include "curvature.h"
 #include "mode.h"
-
-/* The derivatives that are asked for: of first and second order in the predictors with
- * coefficients, and in the first one. */
-static void want_curvature(const ik_model *m, uint8_t *want)
-{
-    const int64_t K = m->K, r = m->random;
-    int64_t k, l;
-    memset(want, 0, interlace_slots(K));
-    want[0] = want[interlace_slot(K, -1, -1, 0)] = want[interlace_slot(K, -1, 0, 0)] = 1;
-    for (k = 0; k < K; k++) {
-        if (!m->predictors[k].p)
-            continue;
-        want[interlace_slot(K, -1, -1, k)] = 1;
-        want[interlace_slot(K, -1, k < r ? k : r, k < r ? r : k)] = 1;
-        for (l = k; l < K; l++)
-            if (m->predictors[l].p)
-                want[interlace_slot(K, -1, k, l)] = 1;
-    }
-}
-
-static const double *second(const block *b, int64_t k, int64_t l)
-{
-    return b->out + interlace_slot(b->m->K, -1, k < l ? k : l, k < l ? l : k) * b->m->ld;
-}
-
-/* Write a column of X times a derivative. */
-static void times(const block *b, const ik_predictor *p, int64_t j, const double *w, double *out)
-{
-    const double *IK_RESTRICT x = p->X + j * b->m->n + b->r0, *IK_RESTRICT weight = w;
-    double *IK_RESTRICT product = out;
-    int64_t i;
-    IK_SIMD for (i = 0; i < b->rows; i++) product[i] = x[i] * weight[i];
-}
-
-/* Add -X_k' d_kl X_l, above the diagonal of what is P x P; `product` holds a number for each row. */
-static void add_curvature(const block *b, int64_t P, double *product, double *information)
-{
-    const ik_model *m = b->m;
-    int64_t k, l, i, j, row = 0, column;
-    for (k = 0; k < m->K; k++) {
-        const ik_predictor *p = m->predictors + k;
-        for (i = 0; i < p->p; i++, row++)
-            for (l = k, column = row - i; l < m->K; l++) {
-                const ik_predictor *q = m->predictors + l;
-                if (q->p)
-                    times(b, p, i, second(b, k, l), product);
-                for (j = 0; j < q->p; j++, column++)
-                    if (column >= row)
-                        information[row * P + column] -=
-                            dot(q->X + j * m->n + b->r0, product, b->rows);
-            }
-    }
-}
-
-static void mirror(int64_t P, double *information)
-{
-    int64_t i, j;
-    for (i = 0; i < P; i++)
-        for (j = 0; j < i; j++)
-            information[i * P + j] = information[j * P + i];
-}
 
 /* The largest squared slope of a row in the first predictor, relative to its curvature. */
 static double largest_pull(const block *b, double most)
@@ -109,7 +49,7 @@ IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value
         if (*pull < INFINITY)
             *pull = largest_pull(&b, *pull);
     }
-    mirror(P, information);
+    mirror_square(P, information);
     return 0;
 }
 
@@ -195,7 +135,7 @@ IK_EXPORT int32_t ik_climb(const ik_model *m, const ik_climb_rule *rule, double 
     if (!(fabs(value) < INFINITY))
         return 1;
     for (iteration = 0; iteration < rule->most; iteration++) {
-        double gain = ascent(P, here.gradient, here.information, damping, A, step), found;
+        double gain = ascent(P, here.gradient, here.information, damping, A, step), found = 0.0;
         int64_t halving;
         slopes spare = here;
         if (value > begun + rule->rise)
@@ -241,7 +181,7 @@ IK_INLINE void subtract_effects(const int c, const int one, const block *b, int6
     int a, d;
     for (k = 0; k < m->K; k++)
         for (j = 0; j < m->predictors[k].p; j++, place++) {
-            times(b, m->predictors + k, j, second(b, k, m->random), product);
+            column_times(b, m->predictors + k, j, second(b, k, m->random), product);
             for (level = 0; level < b->levels; level++) {
                 const double *L = b->H + level * c * c;
                 double sums[LARGEST_C] = {0.0}, *w = work + place * size + level * c;
@@ -295,7 +235,7 @@ IK_INLINE int32_t information_at(const int c, const int one, const ik_model *m, 
                 effects[a * m->G + b.first + level] = sum;
             }
     }
-    mirror(P, information);
+    mirror_square(P, information);
     return 0;
 }
 
