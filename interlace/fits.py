@@ -35,7 +35,14 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import GroupEffects, fitted_state, modes_of, term_places
+from interlace.results.predictors import Predictors
+from interlace.results.random_effects import (
+    GroupEffects,
+    fitted_state,
+    modes_of,
+    row_predictors,
+    term_places,
+)
 from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
@@ -331,7 +338,10 @@ def record_of(
         effects = state.effects
     if here:
         with guard(problem.family, "result"):
-            require_residual(problem, state.eta, _is_doubtful(fit))
+            require_residual(
+                problem, lambda end: row_predictors(problem, fit.psi, modes, end).eta,
+                _is_doubtful(fit),
+            )  # fmt: skip
     away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
@@ -348,8 +358,7 @@ def record_of(
         rows=rows,
         y=problem.y if here else away,
         weights=problem.weights if here else away,
-        eta=state.eta if here else away,
-        eta_fixed=state.eta_fixed if here else away,
+        predictors=state.predictors if here else Predictors(away, away),
         encoder=encoder,
         settings=settings,
         fitted_by=approximation.method,
@@ -360,7 +369,7 @@ def record_of(
 
 
 def _may_be_exact(part: Problem, seen: Seen, doubtful: bool) -> bool:
-    return may_be_exact(part, eta_in(part, seen), doubtful)
+    return may_be_exact(part, lambda end: eta_in(part, seen)[:, :end], doubtful)
 
 
 def _is_doubtful(fit: Fit) -> bool:
