@@ -18,8 +18,7 @@ from interlace.components import (
 )
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Origin
-from interlace.data.factors import INTERCEPT
-from interlace.data.problem import Model
+from interlace.data.cuts import cuts_of
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
@@ -35,7 +34,6 @@ from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
 from interlace.results.random_effects import GroupEffects, fitted_state, modes_of, term_places
-from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -173,7 +171,7 @@ def prepared(
     model = ready.model
     with guard(None, "data"):
         approximation = penalise(
-            ready.approximation, priors, model.problem, _cuts(model), request.who
+            ready.approximation, priors, model.problem, cuts_of(model), request.who
         )
         refuse_carried_twice(model.problem, request.who)
         notes = identified(
@@ -183,17 +181,6 @@ def prepared(
     warn_of_many(model.problem, request.who)
     noted = replace(model, notes=(*model.notes, *notes))
     return replace(ready, model=noted, approximation=approximation)
-
-
-def _cuts(model: Model) -> tuple[str, ...]:
-    """Return the names of thresholds that are constants, such as "1|2"."""
-    matrix, problem = model.problem.family.threshold_matrix(), model.problem
-    if matrix is None:
-        return ()
-    own = problem.predictors[1 : 1 + matrix.shape[1]]
-    if any(each.names != (INTERCEPT,) for each in own):
-        return ()
-    return cut_names(model.response_levels, len(matrix))
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:

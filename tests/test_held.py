@@ -181,3 +181,22 @@ def test_an_intercept_held_far_out_has_no_likelihood_of_rounding(kernels, method
             )
         assert fit.llf < 0.0
         assert not fit.converged
+
+
+def test_thresholds_are_held_and_started_by_the_names_that_results_print():
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(20), 10)
+    eta = 0.6 * rng.normal(size=20)[g]
+    marks = np.digitize(eta + rng.logistic(size=200), [-1.0, 0.2, 1.3])
+    data = pd.DataFrame({"y": marks, "x": rng.normal(size=200), "g": g})
+    free = interlace.clmm("y ~ x + (1 | g)", data)
+    value = float(free.thresholds["1|2"])
+    held = interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": value}, start={"0|1": -1.0})
+    assert held.llf == pytest.approx(free.llf, abs=1e-9) and held.df == free.df - 1
+    assert held.family_params.loc["threshold_2", "value"] == value
+    assert held.family_params.loc["threshold_2", "fixed"]
+    assert "(fixed)" in str(held.summary())
+    with pytest.raises(interlace.errors.OptionError, match="several|twice"):
+        interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": 0.0, "threshold_2": 0.0})
+    with pytest.raises(interlace.errors.OptionError, match=r"got '1\|2'"):  # no parameter there
+        interlace.clmm("y ~ x + (1 | g)", data, threshold="equidistant", hold={"1|2": 0.0})

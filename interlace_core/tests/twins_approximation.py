@@ -175,7 +175,7 @@ class FormCounts(Faulty):
 @dataclass(frozen=True)
 class SignCounts(Faulty):
     def extra(self, problem, psi):
-        return SLIGHT * np.sign(problem.terms[0].Z[:, 0].sum()), 0.0
+        return SLIGHT * np.sign(np.asarray(problem.terms[0].Z)[:, 0].sum()), 0.0
 
 
 @dataclass(frozen=True)

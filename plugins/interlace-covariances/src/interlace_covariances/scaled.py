@@ -184,9 +184,7 @@ class ScaledCorrelation(Covariance):
         """
         return edge
 
-    def _smallness(
-        self, theta: Array, sizes: Array, tol_sd_eta: float
-    ) -> tuple[BoolArray, float]:
+    def _smallness(self, theta: Array, sizes: Array, tol_sd_eta: float) -> tuple[BoolArray, float]:
         """Return which columns vanish, and how near to an end an angle moves eta by as little."""
         reach = np.abs(self._parts(theta)[0]) * sizes
         return reach < tol_sd_eta, tol_sd_eta / max(float(np.max(reach)), tol_sd_eta)
