@@ -161,7 +161,7 @@ def reflected(problem: Problem, psi: Array) -> tuple[Problem, Array]:
     """
     psi, terms, sign = psi.copy(), [], -1.0
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        D = sign * (-1.0) ** np.arange(term.Z.shape[1])
+        D: Array = sign * (-1.0) ** np.arange(term.Z.shape[1], dtype=np.float64)
         sign = -sign
         T = term.covariance.template(psi[place])
         psi[place] = term.covariance.pullback(psi[place], D[:, None] * T * D)
