@@ -123,9 +123,14 @@ def brief(run: list[Beside]) -> list[str]:
 
 
 def fastest(each: Beside, engines: frozenset[str]) -> str:
-    """Return the fastest engine that counts, as a multiple of our time."""
+    """Return the fastest engine that counts, as a multiple of our time, or why there is none."""
     counting = each.counting(engines)
-    return f"{number(each.times(counting[0]))} ({counting[0]})" if counting else ""
+    if counting:
+        return f"{number(each.times(counting[0]))} ({counting[0]})"
+    if lower := engines & each.lower.keys():
+        return f"none reached it ({', '.join(sorted(lower))})"
+    failed = sorted(engine for engine in engines & each.failures.keys())
+    return "; ".join(f"{each.failures[name]} ({name})" for name in failed) or "not run"
 
 
 def whole(run: list[Beside]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from interlace import driver
@@ -17,7 +18,7 @@ from interlace.components import (
     with_asked_zero_part,
 )
 from interlace.config.fit_options import ConfiguredOption, FitOptions
-from interlace.config.options import Config, Origin
+from interlace.config.options import Config, Here, Origin, Surroundings, within_options
 from interlace.data.cuts import cuts_of
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
@@ -222,7 +223,28 @@ def options_in_force(who: str = "glmer", **call: Any) -> FitOptions:
         If a key or a value, here or in any place consulted, is not acceptable.
     """
     given = {key: value for key, value in call.items() if value is not None}
-    values, configured = Config(DEFAULTS, who=who).decided(given)
+    here = None
+    if SIMPLE.issuperset(map(type, given.values())) and not within_options():
+        here = _surroundings()
+    if here is None:
+        return _decided(who, given, None)
+    return _known(who, here, tuple((key, type(each), each) for key, each in given.items()))
+
+
+SIMPLE = frozenset({str, int, float, bool})
+"""Types of values by which a call is known again."""
+
+_surroundings = Surroundings()
+
+
+@lru_cache(maxsize=64)
+def _known(who: str, here: Here, given: tuple[tuple[str, type, Any], ...]) -> FitOptions:
+    """Return the options of a call like one before, in the same surroundings."""
+    return _decided(who, {key: each for key, _, each in given}, here)
+
+
+def _decided(who: str, given: dict[str, Any], here: Here | None) -> FitOptions:
+    values, configured = Config(DEFAULTS, who=who, here=here).decided(given)
     found = {key: each for key, each in values.items() if each is not None}
     named = frozenset(  # a table without entries chooses nothing
         key for key, value in given.items() if not isinstance(value, Mapping) or value

@@ -17,6 +17,9 @@ from interlace_approximations.laplace import Laplace
 from interlace_core.contract import Status
 from interlace_core.engine import ModeSettings, layout_of
 from interlace_core.engine.compiled import CompiledRows, WithSecondOpinion, kernel_words
+from interlace_core.engine.joint_density import Conditional
+from interlace_core.engine.mode import find_mode
+from interlace_core.fitting.precondition import marginal_information
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.registry import default_registry
 
@@ -181,6 +184,37 @@ def test_the_compiled_objective_is_that_of_numpy(case):
     assert kernel_words(problem).endswith(": objective")
 
 
+def information_of_numpy(problem, psi):
+    conditional = Conditional(layout_of(problem), psi)
+    mode = find_mode(conditional, np.zeros(conditional.layout.structure.q), EXACT)
+    factors = range(len(conditional.layout.structure.factors))
+    effects = [np.einsum("aal->al", mode.information[f, f]) for f in factors]
+    return marginal_information(conditional, mode), effects
+
+
+def holds_information(problem):
+    """Require the information of NumPy, and that what follows does not depend on it."""
+    compiled, other = (Laplace(EXACT).objective(problem) for _ in range(2))
+    for psi in points(problem):
+        found = compiled.information(psi)
+        coefficients, effects = information_of_numpy(problem, psi)
+        size = np.max(np.abs(coefficients))
+        np.testing.assert_allclose(found.coefficients, coefficients, rtol=0, atol=1e-9 * size)
+        for got, expected in zip(found.effects, effects, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.max(expected))
+        moved = psi + 0.01
+        got, expected = compiled(moved), other(moved)
+        assert got.value == pytest.approx(expected.value, rel=TOL_VALUE)
+        size = np.max(np.abs(expected.gradient))
+        np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
+
+
+@built
+@pytest.mark.parametrize("case", SERVED, ids=str)
+def test_the_information_at_the_mode_is_that_of_numpy(case):
+    holds_information(problem_of(case))
+
+
 @built
 @pytest.mark.parametrize("n, groups", [(5000, 3), (5000, 1500)])
 def test_blocks_of_rows_are_those_of_numpy(n, groups):
@@ -311,6 +345,13 @@ def test_complements_of_all_kinds_are_those_of_numpy(model):
         size = np.max(np.abs(expected.gradient))
         np.testing.assert_allclose(got.gradient, expected.gradient, atol=TOL_GRADIENT * size)
     assert compiled._second is None
+
+
+@built
+@pytest.mark.parametrize("model", COMPLEMENTS.values(), ids=list(COMPLEMENTS))
+def test_information_by_complements_of_all_kinds_is_that_of_numpy(model):
+    *arguments, moved = model
+    holds_information(crossed_problem(*arguments, moved=moved))
 
 
 def test_the_complements_above_are_of_these_kinds():

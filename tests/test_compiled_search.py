@@ -6,7 +6,7 @@ import pytest
 
 import interlace
 from interlace_approximations.laplace import Laplace
-from interlace_core.contract import CompiledFunction, QuasiNewton
+from interlace_core.contract import CompiledFunction, Descent, QuasiNewton
 from interlace_core.engine.compiled import function_of
 from interlace_core.fitting.standard import standard_of
 from interlace_core.registry.registry import default_registry
@@ -96,14 +96,14 @@ def test_a_value_below_the_floor_is_left_to_others():
     rule = QuasiNewton(1e-3, 1e-13, 200)
     kernels, function = registered.cls(), function_of(evaluate)
     steps = np.full(problem.n_psi, 2.0)
-    found = kernels.search(function, rule, origin, B, -np.inf, steps)
+    found = kernels.search(Descent(function, rule, origin, B, -np.inf, steps))
     assert found.reached and found.path[-1, 1] < 1e-3
     lowest = found.path[:, 0].min()
-    assert kernels.search(function, rule, origin, B, lowest + 1.0, steps) is None
+    assert kernels.search(Descent(function, rule, origin, B, lowest + 1.0, steps)) is None
     nowhere = np.full(problem.n_psi, np.nan)
-    assert kernels.search(function, rule, nowhere, B, -np.inf, steps) is None
-    few = kernels.search(function, QuasiNewton(1e-3, 1e-13, 3), origin, B, -np.inf, steps)
-    assert not few.reached and few.n_evaluations == 3 and "evaluations" in few.message
+    assert kernels.search(Descent(function, rule, nowhere, B, -np.inf, steps)) is None
+    few = kernels.search(Descent(function, QuasiNewton(1e-3, 1e-13, 3), origin, B, -np.inf, steps))
+    assert not few.reached and few.n_searched == 3 and "evaluations" in few.message
 
 
 @built
@@ -116,7 +116,7 @@ def test_no_step_is_longer_than_it_may_be():
 
     def taken(longest):
         rule = QuasiNewton(1e-6, 1e-16, 200)
-        return kernels.search(function, rule, origin, B, -np.inf, np.full(len(B), longest))
+        return kernels.search(Descent(function, rule, origin, B, -np.inf, np.full(len(B), longest)))
 
     short, free = taken(0.5), taken(100.0)
     assert short.reached and free.reached
@@ -124,7 +124,7 @@ def test_no_step_is_longer_than_it_may_be():
     np.testing.assert_allclose(short.z, free.z, atol=1e-3)
     # the point where it began, and one step
     once = QuasiNewton(1e-3, 1e-13, 2)
-    one = kernels.search(function, once, origin, B, -np.inf, np.full(len(B), 0.5))
+    one = kernels.search(Descent(function, once, origin, B, -np.inf, np.full(len(B), 0.5)))
     assert 0.0 < np.max(np.abs(one.z)) <= 0.5 * (1 + 1e-12)
 
 

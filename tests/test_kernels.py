@@ -4,10 +4,11 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import interlace
-from interlace_core.contract import CompiledObjective, Kernels
+from interlace_core.contract import CompiledObjective, CompiledSlopes, Kernels
 from interlace_core.registry.registry import default_registry
 from interlace_core.testing import ConformanceError, kernel_checks
 
@@ -95,6 +96,46 @@ def test_a_sum_that_is_off_fails_its_check(part, check):
     family = default_registry().family("binomial")
     with pytest.raises(ConformanceError):
         dict(kernel_checks(Spoilt(part), family))[check]()
+
+
+class Strays(type(KERNELS)):
+    """Kernels whose climbs end elsewhere, or where somebody should have looked."""
+
+    def __init__(self, change, move):
+        object.__setattr__(self, "change", change)
+        object.__setattr__(self, "move", move)
+
+    def slopes(self, problem, rows, random):
+        return Climbing(super().slopes(problem, rows, random), self.change, self.move)
+
+
+class Climbing(CompiledSlopes):
+    def __init__(self, inner, change, move):
+        self.inner, self.change, self.move = inner, change, move
+
+    def __call__(self, beta):
+        return self.inner(beta)
+
+    def climb(self, climb):
+        found = self.inner.climb(replace(climb, **self.change))
+        return None if found is None else found + self.move
+
+
+@pytest.mark.skipif(not BUILT, reason="no library was built")
+@pytest.mark.parametrize(
+    ("change", "move"),
+    [
+        ({}, 1e-4),
+        ({"rise": np.inf}, 0.0),
+        ({"no_pull": -1.0}, 0.0),
+        ({"max_iterations": 1}, 0.0),
+    ],
+    ids=str,
+)
+def test_a_climb_that_strays_fails_its_check(change, move):
+    family = default_registry().family("poisson")
+    with pytest.raises(ConformanceError):
+        dict(kernel_checks(Strays(change, move), family))["a climb ends where the slope does"]()
 
 
 @pytest.mark.skipif(not BUILT, reason="no library was built")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,11 +38,16 @@ def user_file(environ: Mapping[str, str], home: Path | None, windows: bool) -> C
     OptionError
         If it cannot be read.
     """
-    folder = _user_folder(environ, home, windows)
-    path = os.path.join(folder, "interlace", FILE) if folder else None
+    path = user_path(environ, home, windows)
     if path is None or not os.path.isfile(path) or not _may_decide(path):
         return None
     return ConfigFile(_read_toml(path), path)
+
+
+def user_path(environ: Mapping[str, str], home: Path | None, windows: bool) -> str | None:
+    """Return where the user's file is, or would be; None if the user has no folder."""
+    folder = _user_folder(environ, home, windows)
+    return os.path.join(folder, "interlace", FILE) if folder else None
 
 
 def project_file(cwd: Path | None) -> ConfigFile | None:
@@ -75,6 +80,55 @@ def project_file(cwd: Path | None) -> ConfigFile | None:
         if section is not None:
             return ConfigFile(section, f"{shared} [{SECTION}]")
     return None
+
+
+def watched(user: str | None, start: str) -> tuple[str, ...] | None:
+    """Return the paths by whose times it shows whether other files would be found or read.
+
+    The folders that are searched, since a folder's times change where a file comes or goes, and the
+    files in them. None where one of another user is in the way: that is told every time.
+
+    Parameters
+    ----------
+    user : str or None
+        The path of the user's file, whether it is there or not.
+    start : str
+        The folder where the search for the project's file starts.
+    """
+    paths = [] if user is None else [user]
+    if user is not None and os.path.lexists(user):
+        paths.append(os.path.dirname(user))
+        if not all(map(is_own, paths)):
+            return None
+    for folder in _with_parents(start):
+        own, shared = os.path.join(folder, FILE), os.path.join(folder, "pyproject.toml")
+        paths.append(folder)
+        if not is_own(folder):
+            return None if os.path.lexists(own) else tuple(paths)
+        files = [each for each in (own, shared) if os.path.lexists(each)]
+        if not all(map(is_own, files)):
+            return None
+        paths += files
+    return tuple(paths)
+
+
+def times_of(paths: Iterable[str]) -> tuple[object, ...] | None:
+    """Return what differs once one of these files or folders has changed.
+
+    None if one changed so recently that its next change might not show.
+    """
+    found: list[object] = []
+    recent = time.time() - RECENT
+    for path in paths:
+        try:
+            now = os.stat(path)
+        except OSError:
+            found.append(None)
+            continue
+        if now.st_mtime > recent or now.st_ctime > recent:
+            return None
+        found.append((now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev, now.st_uid))
+    return tuple(found)
 
 
 def _with_parents(folder: str) -> Iterator[str]:

@@ -16,7 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from interlace.config.files import ConfigFile, project_file, user_file
+from interlace.config.files import (
+    ConfigFile,
+    project_file,
+    times_of,
+    user_file,
+    user_path,
+    watched,
+)
 from interlace.config.settings import SETTINGS, read_toml_value, setting_named
 
 PREFIX = "INTERLACE_"
@@ -97,6 +104,8 @@ class Config:
         Whether the user's file is looked for as on Windows.
     who : str
         The function whose arguments are the strongest, for messages and as their origin.
+    here : Here, optional
+        What files and environment say, where they have been read.
     """
 
     def __init__(
@@ -108,6 +117,7 @@ class Config:
         home: Path | None = None,
         windows: bool | None = None,
         who: str = CALL,
+        here: Here | None = None,
     ) -> None:
         self._who = who
         self._builtin = _layer(builtin or {}, BUILT_IN, from_python=True)
@@ -115,6 +125,7 @@ class Config:
         self._environ = os.environ if environ is None else environ
         self._home = home
         self._windows = sys.platform == "win32" if windows is None else windows
+        self._here = here
 
     def resolve(self, key: str, call_value: Any = None) -> Any:
         """Return the value of one option; a table as a new dict, None if it is not set.
@@ -186,11 +197,81 @@ class Config:
 
     @cached_property
     def _surroundings(self) -> tuple[_Layer, ...]:
-        return (
-            _file_layer(user_file(self._environ, self._home, self._windows)),
-            _file_layer(project_file(self._cwd)),
-            _environment_layer(self._environ),
+        if self._here is not None:
+            return self._here.layers
+        return _read_surroundings(self._environ, self._cwd, self._home, self._windows)
+
+
+@dataclass(frozen=True, eq=False)
+class Here:
+    """What files and environment said when they were looked at: the same object while they do."""
+
+    layers: tuple[_Layer, ...] = ()
+
+
+class Surroundings:
+    """What the files and the environment of this process say, read again where they have changed.
+
+    Every fit asks, and nearly always nothing has: then the times of the folders searched tell.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[object, tuple[str, ...], tuple[object, ...], Here] = (
+            None,
+            (),
+            (),
+            Here(),
         )
+
+    def __call__(self) -> Here | None:
+        """Return what they say; None where it cannot be told whether they have changed.
+
+        Raises
+        ------
+        OptionError
+            If a file or a variable is not acceptable.
+        """
+        try:
+            start = os.getcwd()
+        except FileNotFoundError:
+            return None
+        environ = os.environ
+        own = tuple((each, environ[each]) for each in environ if each.startswith(PREFIX))
+        key = (start, own, [environ.get(each) for each in _PLACES], _user_number())
+        known, paths, times, here = self._known
+        if key == known and times_of(paths) == times:
+            return here
+        windows = sys.platform == "win32"
+        found = watched(user_path(environ, None, windows), start)
+        now = None if found is None else times_of(found)  # before anything is read
+        if found is None or now is None:
+            return None
+        here = Here(_read_surroundings(environ, None, None, windows))
+        self._known = (key, found, now, here)
+        return here
+
+
+_PLACES = ("HOME", "XDG_CONFIG_HOME", "APPDATA")
+"""Variables that say where the user's file is."""
+
+
+def _user_number() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _read_surroundings(
+    environ: Mapping[str, str], cwd: Path | None, home: Path | None, windows: bool
+) -> tuple[_Layer, ...]:
+    return (
+        _file_layer(user_file(environ, home, windows)),
+        _file_layer(project_file(cwd)),
+        _environment_layer(environ),
+    )
+
+
+def within_options() -> bool:
+    """Return whether a block of `options` is open here."""
+    return bool(_options.get())
 
 
 @contextmanager

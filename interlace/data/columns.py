@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,18 @@ class Column:
     def codes(self) -> IntArray:
         """The codes of a column of levels as indices of arrays, shape (n,)."""
         return self.values.astype(np.intp, copy=False)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether no value is missing, and none infinite, by a sum: False where that is unclear."""
+        if self.levels is not None:
+            return not self.values.size or int(self.values.min()) >= 0
+        if self.holes is not None:
+            return False
+        if self.values.dtype.kind == "f":
+            # not finite where a value is not; where numbers are huge it may not be either
+            return isfinite(float(self.values.dot(self.values)))
+        return True
 
     @cached_property
     def missing(self) -> BoolArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from interlace.data.coding import parts_of_terms
+from interlace.data.coding import Coding, parts_of_terms
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import States
 from interlace.data.factors import (
@@ -20,7 +20,14 @@ from interlace.data.factors import (
     as_trained,
     code_factor,
 )
-from interlace.data.rank import Dependence, dependence, independent_columns
+from interlace.data.levels import labels_of
+from interlace.data.rank import (
+    Dependence,
+    dependence,
+    gram_of,
+    independent_columns,
+    of_ordinary_size,
+)
 from interlace.data.rows import Rows, frozen, require_computable
 from interlace.formulas.allowed import Vocabulary
 from interlace.formulas.expressions import Expression
@@ -93,11 +100,14 @@ class Design:
         For new data.
     empty : tuple of str
         Terms without columns: factors with a single level.
+    gram : ndarray, shape (p, p), or None
+        `X'X`, where it has been made.
     """
 
     X: Array
     encoder: DesignEncoder
     empty: tuple[str, ...] = ()
+    gram: Array | None = None
 
 
 class DesignBuilder:
@@ -118,7 +128,7 @@ class DesignBuilder:
         self.rows = rows
         self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
-        self._matrices: dict[tuple[DesignTerm, ...], Array] = {}
+        self._matrices: dict[tuple[DesignTerm, ...], tuple[Array, Array]] = {}
         self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
@@ -148,37 +158,32 @@ class DesignBuilder:
             name: self._factor(name, each) for name, each in formula.read(self.vocabulary).items()
         }
         coded = {name: each for name, (_, each) in found.items()}
-        products = [(), *expanded.products] if expanded.intercept else list(expanded.products)
-        columns = Columns({name: each for name, (each, _) in found.items()}, coded, self.frame.n)
-        parts = parts_of_terms(products, lambda name: coded[name].spans_constant)
-        terms = tuple(
-            DesignTerm(names, tuple(each), tuple(columns.names(each)))
-            for names, each in zip(products, parts, strict=True)
-        )
-        width = sum(len(each.names) for each in terms)
+        factors = {name: each for name, (each, _) in found.items()}
+        key = _key(formula, factors, coded)
+        layout = _LAYOUTS.get(key)
+        if layout is None:
+            layout = _lay_out(formula, factors, coded)
+            if len(_LAYOUTS) >= MOST_LAYOUTS:
+                _LAYOUTS.clear()
+            _LAYOUTS[key] = layout
         limits = self.vocabulary.limits
-        if width > limits.columns:
+        if len(layout.names) > limits.columns:
             raise formula_error(
                 formula.span,
-                f"expected at most {limits.columns} columns, got {width}. Categories with many "
-                f"levels are groups, as in (1 | g). {limits.hint('columns')}",
+                f"expected at most {limits.columns} columns, got {len(layout.names)}. Categories "
+                f"with many levels are groups, as in (1 | g). {limits.hint('columns')}",
             )
+        terms = layout.terms
         if terms not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
-            X = columns.matrix(terms)
-            _require_computable_columns(
-                X, [name for each in terms for name in each.names], self.rows
-            )
+            X = Columns(factors, coded, self.frame.n, layout.codings).matrix(terms)
+            gram = gram_of(X)
+            if not of_ordinary_size(gram):
+                _require_computable_columns(X, layout.names, self.rows)
             X.flags.writeable = False
-            self._matrices[terms] = X
-        X = self._matrices[terms]
-        encoder = DesignEncoder(
-            formula.text,
-            tuple(name for each in terms for name in each.names),
-            tuple(dict.fromkeys(n for each, _ in found.values() for n in each.expression.columns)),
-            terms,
-            {name: each for name, (each, _) in found.items()},
-        )
-        return Design(X, encoder, tuple(each.name for each in terms if not each.names))
+            self._matrices[terms] = X, gram
+        X, gram = self._matrices[terms]
+        encoder = DesignEncoder(formula.text, layout.names, layout.columns, terms, factors)
+        return Design(X, encoder, layout.empty, gram)
 
     def _factor(self, name: str, expression: Expression) -> tuple[DesignFactor, Coded]:
         """Return a factor, evaluated once for all designs over the rows."""
@@ -189,6 +194,69 @@ class DesignBuilder:
             coded = code_factor(name, expression, self.frame, states)
             self._coded[name] = DesignFactor(expression, coded.levels, states), coded
         return self._coded[name]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What columns a formula has, which depends on the levels of factors and on no other value.
+
+    Attributes
+    ----------
+    terms : tuple of DesignTerm
+    names : tuple of str, length p
+        Of the columns of all terms.
+    columns : tuple of str
+        Columns of the data that it uses.
+    empty : tuple of str
+        Terms without columns.
+    codings : dict
+        Of the factors, as `Columns` has them.
+    """
+
+    terms: tuple[DesignTerm, ...]
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    empty: tuple[str, ...]
+    codings: dict[tuple[str, bool], Coding]
+
+
+MOST_LAYOUTS = 256
+"""Formulas whose columns are kept: the same ones are fitted again and again."""
+
+_LAYOUTS: dict[tuple[object, ...], _Layout] = {}
+
+
+def _key(
+    formula: LinearFormula, factors: Mapping[str, DesignFactor], coded: Mapping[str, Coded]
+) -> tuple[object, ...]:
+    """Return all that the columns of a formula depend on."""
+    key: list[object] = [formula.text, formula.limits]
+    for name, each in coded.items():
+        key += (factors[name].expression.node.kind, each.names, each.spans_constant)
+        if each.levels is not None:
+            labels = labels_of(each.levels)
+            key += (labels.names, labels.types)
+    return tuple(key)
+
+
+def _lay_out(
+    formula: LinearFormula, factors: Mapping[str, DesignFactor], coded: Mapping[str, Coded]
+) -> _Layout:
+    expanded = formula.expanded
+    products = [(), *expanded.products] if expanded.intercept else list(expanded.products)
+    columns = Columns(factors, coded, 0)
+    parts = parts_of_terms(products, lambda name: coded[name].spans_constant)
+    terms = tuple(
+        DesignTerm(names, tuple(each), tuple(columns.names(each)))
+        for names, each in zip(products, parts, strict=True)
+    )
+    return _Layout(
+        terms,
+        tuple(name for each in terms for name in each.names),
+        tuple(dict.fromkeys(n for each in factors.values() for n in each.expression.columns)),
+        tuple(each.name for each in terms if not each.names),
+        columns.codings,
+    )
 
 
 def constant_encoder(text: str) -> DesignEncoder:
@@ -244,8 +312,10 @@ def drop_collinear(
     informative : ndarray of bool, shape (n,), optional
         Rows that count; all by default.
     """
-    X = design.X if informative is None or informative.all() else design.X[informative]
-    keep = independent_columns(X)
+    X, gram = design.X, design.gram
+    if not (informative is None or informative.all()):
+        X, gram = design.X[informative], None
+    keep = independent_columns(X, gram)
     if keep.all():
         return design, design.empty
     kept = np.flatnonzero(keep)
@@ -281,7 +351,7 @@ def drop_intercept(design: Design, parameter: str) -> Design:
         names=tuple(name for name in names if name != INTERCEPT),
         kept=kept[keep],
     )
-    return replace(design, X=frozen(design.X[:, keep]), encoder=encoder)
+    return replace(design, X=frozen(design.X[:, keep]), encoder=encoder, gram=None)
 
 
 def _ones(n: int) -> Array:

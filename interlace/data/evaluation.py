@@ -91,8 +91,11 @@ def evaluate(expression: Expression, frame: Frame) -> npt.NDArray[Any]:
         If it computes with a column of text, or a function of the user's fails.
     """
     value = compute(expression, frame, {})
-    if isinstance(value, Column) and value.is_text and expression.column is not None:
-        return _written_numbers(expression, value)
+    if isinstance(value, Column):
+        if not value.is_text:
+            return value.numbers
+        if expression.column is not None:
+            return _written_numbers(expression, value)
     if isinstance(value, (Column, Basis, str)):
         value = _Evaluation(expression, frame, {}).numbers(value)
     result = np.asarray(value)
@@ -129,10 +132,13 @@ def compute(expression: Expression, frame: Frame, states: States) -> Value:
     FormulaError
         If a function of the training data asks for what these do not have.
     """
+    node = expression.node
+    if node.kind == "name" and node.value in frame:
+        return frame[str(node.value)]
     evaluation = _Evaluation(expression, frame, states)
     try:
         with np.errstate(all="ignore"):
-            return evaluation.of(expression.node)
+            return evaluation.of(node)
     except InterlaceError:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:

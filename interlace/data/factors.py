@@ -198,21 +198,40 @@ def as_trained(name: str, factor: DesignFactor, found: Coded) -> Coded:
 
 
 class Columns:
-    """Columns of products of factors."""
+    """Columns of products of factors.
+
+    Parameters
+    ----------
+    factors : mapping from str to DesignFactor
+    coded : mapping from str to Coded
+        The same over n rows.
+    n : int
+    codings : dict, optional
+        Of factors coded in full (False) or by contrasts (True), where they are known.
+    """
 
     def __init__(
-        self, factors: Mapping[str, DesignFactor], coded: Mapping[str, Coded], n: int
+        self,
+        factors: Mapping[str, DesignFactor],
+        coded: Mapping[str, Coded],
+        n: int,
+        codings: dict[tuple[str, bool], Coding] | None = None,
     ) -> None:
         self.factors = factors
         self.coded = coded
         self.n = n
+        self.codings = {} if codings is None else codings
         self._names: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def coding(self, name: str, reduced: bool) -> Coding:
         """Return the coding of a factor's levels, in full or by contrasts."""
-        levels = self.coded[name].levels
-        assert levels is not None
-        return code_levels(name, self.factors[name].expression.node, levels.tolist(), reduced)
+        key = (name, reduced)
+        if key not in self.codings:
+            levels = self.coded[name].levels
+            assert levels is not None
+            node = self.factors[name].expression.node
+            self.codings[key] = code_levels(name, node, levels.tolist(), reduced)
+        return self.codings[key]
 
     def factor_names(self, name: str, reduced: bool) -> tuple[str, ...]:
         """Return the names of the columns of one factor."""

@@ -20,6 +20,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
 from interlace.data.columns import Column, Frame
+from interlace.data.kept import Kept
 from interlace_core.messages.checks import is_writable
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import did_you_mean, listed
@@ -63,9 +64,7 @@ def open_table(data: object, *, argument: str = "data") -> Table:
     if isinstance(data, Mapping):
         data = _from_mapping(data, argument)
     if isinstance(data, pd.DataFrame):
-        # as a list, since an index of text makes each of its items anew
-        names = tuple(name for name in data.columns.tolist() if isinstance(name, str))
-        table = Table(data, names, data.index)
+        table = Table(data, _texts(data.columns), data.index)
     else:
         table = _from_narwhals(data, argument)
     if len(table.index) == 0:
@@ -74,6 +73,14 @@ def open_table(data: object, *, argument: str = "data") -> Table:
             "data were filtered."
         )
     return table
+
+
+def _texts_of(labels: pd.Index[Any]) -> tuple[str, ...]:
+    # as a list, since an index of text makes each of its items anew
+    return tuple(name for name in labels.tolist() if isinstance(name, str))
+
+
+_texts = Kept(_texts_of)
 
 
 def as_pandas(data: object, *, argument: str = "data") -> pd.DataFrame:
@@ -138,6 +145,8 @@ def require_columns(table: Table, names: Collection[str], *, argument: str = "da
             f"{argument}: expected the column(s) {listed(missing)}, which are not there.{hint} "
             f"Columns available: {listed(table.columns)}. Add or rename them."
         )
+    if len(set(table.columns)) == len(table.columns):
+        return
     counts = Counter(table.columns)
     doubled = [name for name in dict.fromkeys(names) if counts[name] > 1]
     if doubled:
@@ -185,7 +194,8 @@ def _duplicated(data: object, error: Exception, argument: str) -> Exception:
 def _read(table: Table, name: str) -> Column:
     """Return one column; whole numbers stay exact, whatever is missing among them."""
     if isinstance(table.native, pd.DataFrame):
-        return as_column(name, _values(table.native[name]))
+        values = _stored(table.native, name)
+        return as_column(name, _values(table.native[name]) if values is None else values)
     series = table.native[name]
     if series.dtype == nw.Enum:
         levels = nw.to_native(series).dtype.categories.to_list()
@@ -200,6 +210,20 @@ def _read(table: Table, name: str) -> Column:
         return as_column(name, np.array(series.to_list(), dtype=object))
     # Not series.to_pandas(): narwhals 2.29 loses the nulls of a pyarrow dictionary.
     return as_column(name, _values(nw.to_native(series).to_pandas()))
+
+
+def _stored(frame: pd.DataFrame, name: str) -> Any:
+    """Return a column as pandas holds it, without the Series around it, whose making takes longer.
+
+    None where this pandas does not say, or holds it in a form of its own (such as dates).
+    """
+    values = getattr(frame, "_get_column_array", None)
+    place = frame.columns.get_loc(name)
+    if values is None or type(frame) is not pd.DataFrame or type(place) is not int:
+        return None
+    found = values(place)
+    plain = isinstance(found, np.ndarray) or isinstance(found.dtype, ExtensionDtype)
+    return found if plain else None
 
 
 def _values(series: pd.Series[Any]) -> Any:
@@ -220,7 +244,7 @@ def as_column(name: str, values: Any) -> Column:
     if isinstance(dtype, pd.CategoricalDtype):
         levels = values.categories
         if isinstance(levels.dtype, pd.StringDtype):  # whose items are made one by one
-            levels = pd.Index(levels.to_numpy(dtype=object), dtype=object)
+            levels = _as_objects(levels)
         return Column(name, values.codes, levels, bool(values.ordered), chosen=True)
     try:
         kind = pd.api.types.infer_dtype(values, skipna=True)
@@ -233,6 +257,14 @@ def as_column(name: str, values: Any) -> Column:
             f"column {name!r}: expected numbers, text, booleans or categories, got {dtype}. "
             "Convert it to one of these."
         ) from error
+
+
+def _objects_of(labels: pd.Index[Any]) -> pd.Index[Any]:
+    found: pd.Index[Any] = pd.Index(labels.to_numpy(dtype=object), dtype=object)
+    return found
+
+
+_as_objects = Kept(_objects_of)
 
 
 def _whole(name: str, values: Any) -> Column:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.columns import Column, Frame
+from interlace.data.kept import Kept
 from interlace.data.rows import Rows
 from interlace.formulas.bars import Bar
 from interlace.formulas.tokens import formula_error
@@ -23,12 +24,41 @@ from interlace_core.records import IntArray
 def level_names(values: Iterable[Any]) -> tuple[str, ...]:
     """Return the names of levels; a whole number has the same name as int and as float."""
     if isinstance(values, pd.Index):
-        whole = values.dtype.kind in "iu"
-        values = values.tolist()  # iterating over an index of text makes each name one by one
-        if whole:
-            return tuple(map(str, values))
+        return labels_of(values).names
     found = tuple(values)
     return found if set(map(type, found)) == {str} else tuple(map(_name, found))
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The names of an index of levels.
+
+    Attributes
+    ----------
+    names : tuple of str
+    distinct : bool
+        Whether no two are the same.
+    types : frozenset of type
+        Of the levels.
+    """
+
+    names: tuple[str, ...]
+    distinct: bool
+    types: frozenset[type]
+
+
+def _labels_of(levels: pd.Index[Any]) -> Labels:
+    found = levels.tolist()  # iterating over an index of text makes each name one by one
+    types = frozenset(map(type, found))
+    if levels.dtype.kind in "iu":
+        names = tuple(map(str, found))
+    else:
+        names = tuple(found) if types == {str} else tuple(map(_name, found))
+    return Labels(names, len(set(names)) == len(names), types)
+
+
+labels_of = Kept(_labels_of)
+"""Return the `Labels` of an index of levels, made once."""
 
 
 def unique_level_names(column: str, levels: Iterable[Any]) -> tuple[str, ...]:
@@ -40,6 +70,8 @@ def unique_level_names(column: str, levels: Iterable[Any]) -> tuple[str, ...]:
         If two levels have the same name, such as the number 1 and the text "1".
     """
     names = level_names(levels)
+    if isinstance(levels, pd.Index) and labels_of(levels).distinct:
+        return names
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
         raise DataError(

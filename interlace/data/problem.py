@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from interlace.data.asked import read_request
 from interlace.data.assembly import (
     Assembled,
     CovarianceLookup,
@@ -15,11 +16,7 @@ from interlace.data.assembly import (
     relation_notes,
 )
 from interlace.data.columns import Frame
-from interlace.data.correlation import (
-    build_correlation,
-    correlation_columns,
-    read_correlation,
-)
+from interlace.data.correlation import build_correlation
 from interlace.data.design import DesignBuilder
 from interlace.data.encoder import Encoder
 from interlace.data.frames import open_table, read_columns
@@ -41,8 +38,7 @@ from interlace.data.rows import (
     refuse_infinite,
     vector_values,
 )
-from interlace.data.specification import assign_parameters, read_specification
-from interlace.formulas.allowed import Vocabulary, check_functions
+from interlace.data.specification import assign_parameters
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Problem, RowReport, informative_rows
 from interlace_core.contract.row_correlation import RowCorrelation
@@ -124,11 +120,9 @@ def build_problem(
         If the response does not suit the family.
     """
     table = open_table(request.data)
-    vocabulary = Vocabulary(table.columns, check_functions(request.functions), request.limits)
-    specification = read_specification(request, table, vocabulary)
-    serial = read_correlation(request.correlation, vocabulary)
-    more = [] if serial is None else correlation_columns(serial, vocabulary)
-    given = read_columns(table, tuple(dict.fromkeys([*specification.columns, *more])))
+    asked = read_request(request, table)
+    specification, serial = asked.specification, asked.correlation
+    given = read_columns(table, asked.columns)
     rows = complete_rows(given, specification.arrays, table.index)
     frame, notes = drop_unused_levels(rows.select(given))
     refuse_infinite(frame, rows)
@@ -142,7 +136,7 @@ def build_problem(
     if correlated is not None:
         bound = CorrelatedRows(bound, correlated.structure, correlated.largest)
     parts = assign_parameters(specification, bound)
-    designs = DesignBuilder(frame, rows, vocabulary)
+    designs = DesignBuilder(frame, rows, asked.vocabulary)
     informative = informative_rows(bound, response.y, response.weights)
     design = assemble(
         parts,

@@ -32,7 +32,7 @@ _LEAST, _MOST = 1e-140, 1e140
 """Squared lengths between which neither squares nor their products leave what numbers can be."""
 
 
-def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
+def independent_columns(X: Array, gram: Array | None = None) -> npt.NDArray[np.bool_]:
     """Return which columns are no linear combination of the columns before them, shape (p,).
 
     The test does not depend on the scale of the columns. A column of zeros is dependent.
@@ -41,8 +41,16 @@ def independent_columns(X: Array) -> npt.NDArray[np.bool_]:
     ----------
     X : ndarray, shape (n, p)
         Finite.
+    gram : ndarray, shape (p, p), optional
+        `X'X`, where it is known.
     """
-    return np.asarray(_own_lengths(X) > TOL_REL_RESIDUAL)
+    return np.asarray(_own_lengths(X, gram) > TOL_REL_RESIDUAL)
+
+
+def of_ordinary_size(gram: Array) -> bool:
+    """Return whether columns are finite and can be squared, by their products; False if unclear."""
+    squares = gram.diagonal()
+    return bool(((squares > _LEAST) & (squares < _MOST)).all())
 
 
 def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
@@ -110,7 +118,7 @@ def _is_nearly_constant(x: Array) -> bool:
     return bool(np.std(x) <= TOL_REL_RESIDUAL * np.sqrt(np.mean(np.square(x))))
 
 
-def _own_lengths(X: Array) -> Array:
+def _own_lengths(X: Array, gram: Array | None = None) -> Array:
     """Return the length of what each column has beside those before it, relative, shape (p,).
 
     Columns that have less than counts are left out of what follows; 1 where all have plenty.
@@ -118,13 +126,12 @@ def _own_lengths(X: Array) -> Array:
     n, p = X.shape
     if p == 0:
         return np.ones(0)
-    gram = _gram(X)
-    squares = gram.diagonal()
-    if not ((squares > _LEAST) & (squares < _MOST)).all():
+    gram = gram_of(X) if gram is None else gram
+    if not of_ordinary_size(gram):
         # Divided by the largest entry first, so that squares neither overflow nor vanish.
         largest = np.abs(X).max(axis=0)
         X = X / np.where(largest > 0, largest, 1.0)
-        gram = _gram(X)
+        gram = gram_of(X)
     length = np.sqrt(gram.diagonal())
     scale = np.where(length > 0, length, 1.0)
     if n >= p and _clearly_independent(gram / scale / scale[:, None]):
@@ -212,7 +219,8 @@ def dependence(X: Array, keep: npt.NDArray[np.bool_]) -> Dependence:
     return Dependence(np.flatnonzero(keep), np.flatnonzero(~keep), relations)
 
 
-def _gram(X: Array) -> Array:
+def gram_of(X: Array) -> Array:
+    """Return `X'X`, shape (p, p)."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.asarray(X.T @ X)
 

@@ -82,7 +82,7 @@ def complete_rows(frame: Frame, vectors: Mapping[str, Array], index: pd.Index[An
     DataError
         If no complete row is left; it names the variable with most missing values.
     """
-    holes = {name: frame[name].missing for name in frame}
+    holes = {name: column.missing for name, column in frame.items() if not column.complete}
     for name, values in vectors.items():
         holes[name] = holes.get(name, False) | np.isnan(values)
     counts = {name: int(np.count_nonzero(hole)) for name, hole in holes.items()}
@@ -103,7 +103,7 @@ def complete_rows(frame: Frame, vectors: Mapping[str, Array], index: pd.Index[An
 def refuse_infinite(frame: Frame, rows: Rows) -> None:
     """Raise a DataError that names the first column and row with an infinite value."""
     for name, column in frame.items():
-        if column.values.dtype.kind == "f":
+        if column.values.dtype.kind == "f" and not column.complete:
             require_finite(column.values, f"column {name!r}", rows)
 
 
@@ -142,7 +142,7 @@ def require_computable(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
     values, what, rows
         As for `require_finite`.
     """
-    if not values.size:
+    if not values.size or is_plain(values):
         return
     low, high = float(values.min()), float(values.max())  # NaN where one is
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -155,6 +155,22 @@ def require_computable(values: npt.NDArray[Any], what: str, rows: Rows) -> None:
             f"{values[place]:g} in {rows.describe(place)}, the largest of them, which is too {end} "
             "for its square to be computed. Change the unit."
         )
+
+
+def is_plain(values: npt.NDArray[Any]) -> bool:
+    """Return whether numbers are finite and of ordinary size by one sum; False where it is unclear.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        With fewer than 1e10 rows: the largest of so many numbers is 1e-75 at least where their
+        squares add up to 1e-140.
+    """
+    return values.dtype == np.float64 and LEAST_SQUARES < float(values.dot(values)) < MOST_SQUARES
+
+
+LEAST_SQUARES, MOST_SQUARES = 1e-140, 1e140
+"""Between which sums of squares are those of numbers that can be computed with."""
 
 
 def require_size(value: float, what: str) -> float:

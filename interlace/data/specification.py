@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Specification:
     known_covariance: Array | None = None
     correlated: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Every column of the data that the model uses, each once."""
         given = (self.weights, self.offset, self.known_variance)
@@ -92,7 +93,7 @@ class Specification:
         parts = [name for each in self.parameters.values() for name in each.columns]
         return tuple(dict.fromkeys([*expressions, *self.mean.columns, *parts]))
 
-    @property
+    @cached_property
     def covariates(self) -> tuple[str, ...]:
         """Columns that stand alone as factors of fixed or random effects, each once."""
         parts = (self.mean, *self.parameters.values())
@@ -102,7 +103,7 @@ class Specification:
         nodes = [node for each in formulas for node in each.expanded.factors.values()]
         return tuple(dict.fromkeys(str(node.value) for node in nodes if node.kind == "name"))
 
-    @property
+    @cached_property
     def arrays(self) -> dict[str, Array]:
         """Weights and offset given as arrays, by argument."""
         vectors = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from interlace.formulas.expressions import read_node
@@ -55,24 +56,24 @@ class Bar:
     options: tuple[tuple[str, Any], ...] = ()
     shared: str = ""
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that form the groups, without backticks."""
         return tuple(each.text.strip("`") for each in self.factors)
 
-    @property
+    @cached_property
     def group(self) -> str:
         """Name of the grouping factor, `g` or `a:b`."""
         return ":".join(self.columns)
 
-    @property
+    @cached_property
     def design(self) -> str:
         """The left side with its intercept spelt out: `1 + x` for `x`."""
         constant = "1" if self.left.has_intercept else "0"
         rest = [f" {term.sign} {term.span.text}" for term in self.left.covariates]
         return constant + "".join(rest)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The term with its intercept spelt out, as `1 + x | g` or `diag(1 + x | g)`."""
         plain = " | ".join(each for each in (self.design, self.shared, self.group) if each)

@@ -106,7 +106,7 @@ class LinearFormula:
         """Whether the constant is in."""
         return self.expanded.intercept
 
-    @property
+    @cached_property
     def covariates(self) -> tuple[SignedTerm, ...]:
         """The terms as written, other than the constant."""
         return tuple(term for term in self.terms if term.span.text not in ("0", "1"))

@@ -29,6 +29,7 @@ import numpy as np
 from interlace.inference.quantities import Quantity
 from interlace.results.fitted_model import Training
 from interlace.threads import blas_threads, threads_of
+from interlace_core.contract.kernels import Descent
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.fitting.compiled import served_of
 from interlace_core.fitting.objective import FAILED_RISE, possible_objective
@@ -135,7 +136,7 @@ class ConstrainedSearch:
         for kernels in served.compiled.searches:
             rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
             floor = served.floor - served.raised
-            found = kernels.search(served.function, rule, origin, B, floor, longest)
+            found = kernels.search(Descent(served.function, rule, origin, B, floor, longest))
             if found is not None and found.reached:
                 surface(found.z)
                 return bool(np.isfinite(surface.best.value))

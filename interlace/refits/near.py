@@ -152,7 +152,7 @@ def fit_near(
         objective = Objective(
             possible_objective(approximation, problem), known.coordinates, profiled
         )
-        optimum = _compiled(problem, objective, known, psi, tol_decrement)
+        optimum = _compiled(problem, objective, known, psi, tol_decrement, standard_errors)
         if optimum is None:
             objective = objective.anew()
             optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
@@ -203,7 +203,12 @@ def rule_of(known: Known, tol_decrement: float) -> QuasiNewton:
 
 
 def _compiled(
-    problem: Problem, given: Objective, known: Known, psi: Array, tol_decrement: float
+    problem: Problem,
+    given: Objective,
+    known: Known,
+    psi: Array,
+    tol_decrement: float,
+    curvature: bool,
 ) -> Optimum | None:
     """Return the optimum that a compiled search reached, None if there is none or it did not.
 
@@ -213,7 +218,7 @@ def _compiled(
         return None
     coordinates, rule = replace(known.coordinates, origin=psi), rule_of(known, tol_decrement)
     objective = given.seen_in(coordinates)
-    ended = search_by(objective, rule)
+    ended = search_by(objective, rule, curvature=curvature)
     if ended is None or objective.best is None:
         return None
     slope = coordinates.gradient(objective.best.gradient)
@@ -223,6 +228,7 @@ def _compiled(
     optimum = _inside_optimum(problem, objective, known, decrement)
     if optimum is not None:
         given.move_to(optimum.psi, objective.best)
+        given.differences = objective.differences
     return optimum
 
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from interlace.refits.near import Known, canonical_psi, has_bounds, is_beyond
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.kernels import Descent
 from interlace_core.contract.optimizer import QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import WithSecondOpinion
 from interlace_core.fitting.compiled import Served, served_by
-from interlace_core.fitting.curvature import DIFFERENCE_STEP, TOL_ABS_BOUND
+from interlace_core.fitting.curvature import TOL_ABS_BOUND
+from interlace_core.fitting.differences import CENTRAL_STEP
 from interlace_core.fitting.elsewhere import may_be_crowded
 from interlace_core.fitting.fit import BOUNDARY_RESTART, TOL_ABS_RESTART
 from interlace_core.fitting.objective import Objective, possible_objective
@@ -28,7 +30,7 @@ from interlace_core.fitting.precondition import LONGEST_STEP
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import standard_of
 from interlace_core.fitting.start import unit_theta
-from interlace_core.fitting.verdict import boundary_thetas, boundary_words
+from interlace_core.fitting.verdict import Bounds, boundary_words
 from interlace_core.records import Array, Status
 
 TOL_SLOPE = 1e-6
@@ -120,6 +122,7 @@ class Responses:
         self._profiled = approximation.profiled(self._standard.problem)
         self._precisions = approximation.precision_weights
         self._known, self._psi, self._tol_decrement = known, psi, tol_decrement
+        self._bounds = Bounds(self._standard.problem, known.units)
         self._lock = threading.Lock()
 
     def reached(
@@ -149,7 +152,7 @@ class Responses:
             raised = objective.respond(self._mode, responses, weights)
             if raised is None:
                 return nothing
-            coordinates, step = self._known.coordinates, DIFFERENCE_STEP if curvature else 0.0
+            coordinates, step = self._known.coordinates, CENTRAL_STEP if curvature else 0.0
             ends = self._ends(self._psi, coordinates.B, raised, step)
             found = [self._inside(each) for each in ends]
             for i, (each, end) in enumerate(zip(found, ends, strict=True)):
@@ -175,10 +178,9 @@ class Responses:
         served, tol = self._served, SHARE_OF_TOLERANCE * self._tol_decrement
         floor, longest = served.floor - served.raised, np.full(B.shape[1], LONGEST_STEP)
         rule = QuasiNewton(TOL_SLOPE, 0.0, MAX_EVALUATIONS)
+        descent = Descent(served.function, rule, origin, B, floor, longest, step=step)
         for kernels in served.compiled.searches:
-            found = kernels.search_each(
-                served.function, len(raised), rule, origin, B, floor, longest, step
-            )
+            found = kernels.search_each(descent, len(raised))
             if found is not None:
                 break
         else:
@@ -199,7 +201,7 @@ class Responses:
     def _inside(self, end: _End | None) -> Reached | None:
         """Return an end as an optimum; None if it is at a bound, or not curved like one."""
         problem = self._standard.problem
-        if end is None or np.any(boundary_thetas(problem, end.psi, self._known.units)):
+        if end is None or self._bounds.any(end.psi):
             return None
         uncertainty, decrement = None, end.decrement
         if end.hessian is not None:
@@ -220,7 +222,7 @@ class Responses:
         """
         standard, units = self._standard, self._known.units
         problem, B = standard.problem, self._known.coordinates.B
-        bound = boundary_thetas(problem, end.psi, units)
+        bound = self._bounds.at(end.psi)
         single = all(
             term.covariance.n_theta == term.covariance.size == 1 and term.theta_of is None
             for term, place in zip(problem.terms, problem.theta_slices(), strict=True)

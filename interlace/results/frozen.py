@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
-from typing import Any, cast
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -53,23 +53,45 @@ class Later(Mapping[str, Any]):
 
 def freeze(value: Any) -> None:
     """Make all arrays in a value read-only, in records, mappings and sequences alike."""
-    kind = type(value)
-    if kind in PLAIN or isinstance(value, Later):
-        return
-    if isinstance(value, np.ndarray):
-        value.flags.writeable = False
-    elif kind is tuple or kind is list:
-        # of one kind, and long where a model has many levels or made many steps
-        if value and not (type(value[0]) in PLAIN and _is_plain(value)):
-            for each in value:
-                freeze(each)
-    elif (names := fields_with_arrays(cast("Any", kind))) is not None:
-        for name in names:
-            freeze(value.__dict__.get(name))  # what is made later is not there yet
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            freeze(each)
-    elif isinstance(value, (tuple, list)):
+    kind: Any = type(value)
+    way = _way_into(kind)
+    if way is not None:
+        way(value)
+
+
+@cache
+def _way_into(kind: Any) -> Callable[[Any], None] | None:
+    """Return what makes the arrays in values of a type read-only; None where it has none."""
+    if kind in PLAIN or issubclass(kind, Later):
+        return None
+    if issubclass(kind, np.ndarray):
+        return _freeze_array
+    names = fields_with_arrays(kind)
+    if names is not None:
+        return partial(_freeze_fields, names) if names else None
+    if issubclass(kind, Mapping):
+        return _freeze_entries
+    return _freeze_items if issubclass(kind, (tuple, list)) else None
+
+
+def _freeze_array(value: np.ndarray[Any, Any]) -> None:
+    value.flags.writeable = False
+
+
+def _freeze_fields(names: tuple[str, ...], value: Any) -> None:
+    own = value.__dict__
+    for name in names:
+        freeze(own.get(name))  # what is made later is not there yet
+
+
+def _freeze_entries(value: Mapping[Any, Any]) -> None:
+    for each in value.values():
+        freeze(each)
+
+
+def _freeze_items(value: tuple[Any, ...] | list[Any]) -> None:
+    # of one kind, and long where a model has many levels or made many steps
+    if value and not (type(value[0]) in PLAIN and PLAIN.issuperset(map(type, value))):
         for each in value:
             freeze(each)
 
@@ -81,13 +103,10 @@ ANNOTATED = frozenset(
     {"str", "float", "int", "bool", "slice", "str | None", "int | None", "float | None"}
     | {"tuple[str, ...]", "tuple[int, ...]", "tuple[tuple[float, float], ...]"}
     | {"Mapping[str, str]", "Mapping[str, float]"}
+    # read from text, and labels, which pandas keeps from being written to
+    | {"Expression", "tuple[Expression, ...]", "tuple[DesignTerm, ...]", "pd.Index[Any] | None"}
 )
 """Annotations of fields that hold nothing else."""
-
-
-def _is_plain(values: tuple[Any, ...] | list[Any]) -> bool:
-    """Return whether all values are of types without arrays inside."""
-    return PLAIN.issuperset(map(type, values))
 
 
 @cache

@@ -61,13 +61,18 @@ class CallbackKernels(Kernels):
     code: int = 0
     built: str = "Python"
     calls: Calls = field(default_factory=Calls)
+    made: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def build(self):
         return self.built
 
     def rows(self, family, y):
-        function = ctypes.CFUNCTYPE(*SIGNATURE)(self._function(family))
+        # one function for a family, as in a library: what is found out about it stays so
+        key = type(family), repr(family)
+        if key not in self.made:
+            self.made[key] = ctypes.CFUNCTYPE(*SIGNATURE)(self._function(family))
+        function = self.made[key]
         address = ctypes.cast(function, ctypes.c_void_p).value
         return KeptKernel(address, np.asfortranarray(y[:, None]), kept=function)
 

@@ -282,3 +282,37 @@ def test_rows_that_agree_are_looked_at_once_for_all_refits():
     calls = len(kernels.calls.blocks)
     assert compiled_rows(replace(first, y=first.y + 1.0)) is not None
     assert len(kernels.calls.blocks) == calls
+
+
+def doubles(key, values, constant):
+    return 2.0 * values
+
+
+class TwoFunctions(CallbackKernels):
+    """Kernels with a function of its own for large counts, which is wrong."""
+
+    def rows(self, family, y):
+        if np.max(y) < 100.0:
+            return super().rows(family, y)
+        return self.large.rows(family, y)
+
+
+def test_a_function_that_other_data_are_given_is_looked_at_for_itself():
+    kernels = TwoFunctions()
+    object.__setattr__(kernels, "large", CallbackKernels(doubles))
+    first = problem(20, joined(kernels))
+    assert compiled_rows(first) is not None
+    with pytest.warns(PluginWarning, match="are not those of its"):
+        assert compiled_rows(replace(first, y=first.y + 1000.0)) is None
+    assert compiled_rows(replace(first, y=first.y + 1.0)) is not None
+
+
+def test_where_nothing_can_be_compared_the_next_model_is_looked_at():
+    kernels = CallbackKernels(forgets_an_option)
+    first = problem(20, joined(kernels))
+    nowhere = replace(first, predictors=tuple(
+        replace(each, offset=np.full(20, np.nan)) for each in first.predictors
+    ))  # fmt: skip
+    assert compiled_rows(nowhere) is not None
+    with pytest.warns(PluginWarning, match="are not those of its"):
+        assert compiled_rows(first) is None

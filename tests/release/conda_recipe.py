@@ -101,9 +101,13 @@ def requirements(read: email.message.Message, ours: set[str]) -> list[str]:
 
 
 def needs(read: email.message.Message) -> dict[str, str]:
-    """Return the bounds of what a distribution needs without extras, by name."""
+    """Return the bounds of what a distribution needs without extras of its own, by name.
+
+    The extras of what it needs are left out: conda knows none, and its dask brings its frames.
+    """
     plain = [each for each in read.get_all("Requires-Dist") or [] if ";" not in each]
-    return dict(re.findall(r"^([A-Za-z0-9._-]+)\s*(.*)$", "\n".join(plain), re.MULTILINE))
+    pattern = r"^([A-Za-z0-9._-]+)(?:\s*\[[^\]]*\])?\s*(.*)$"
+    return dict(re.findall(pattern, "\n".join(plain), re.MULTILINE))
 
 
 def in_order(read: dict[str, tuple[Path, email.message.Message]]) -> list[str]:

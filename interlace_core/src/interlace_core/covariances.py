@@ -120,6 +120,8 @@ class Unstructured(Covariance):
         A covariance is singular where a column vanishes. A zero on the diagonal above other
         entries is none: the objective has a slope there.
         """
+        if self.size == 1:
+            return np.asarray(np.abs(sizes * theta) < tol_sd_eta)
         norms = np.linalg.norm(sizes[:, None] * self.template(theta), axis=0)
         return np.asarray((norms < tol_sd_eta)[self._columns])
 

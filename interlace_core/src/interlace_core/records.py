@@ -144,22 +144,39 @@ class CompiledPath:
     ----------
     z : ndarray, shape (m,)
         The best point seen.
+    value : float
+    gradient : ndarray, shape (n_psi,)
+        In psi.
+    profiled : ndarray, shape (n_profiled,)
+        Entries of psi that the objective determines itself; these three at z, where the function
+        was evaluated last.
     reached : bool
         Whether the rule's own criterion was met.
     message : str
         How it ended, in words.
     path : ndarray, shape (k, 2)
         Value and largest entry of the gradient in z of each evaluation that succeeded, in order.
+    n_searched : int
+        Evaluations of the search alone.
     n_evaluations, n_failed, n_inner : int
+        Of all: the search, the differences, and the last one.
+    jacobian : ndarray, shape (m + n_profiled, m), or None
+        Differences of [gradient in z, profiled entries] at z, by column of z; None where none were
+        asked for, the search did not reach an end, or one of them has no value.
     """
 
     z: Array
+    value: float
+    gradient: Array
+    profiled: Array
     reached: bool
     message: str
     path: Array
+    n_searched: int
     n_evaluations: int
     n_failed: int = 0
     n_inner: int = 0
+    jacobian: Array | None = None
 
 
 @dataclass(frozen=True)

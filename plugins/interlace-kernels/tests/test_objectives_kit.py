@@ -19,35 +19,57 @@ def test_conformance(name, check):
 
 
 class Unbounded(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        return super().search(function, rule, origin, B, floor, 100.0 * longest, first)
+    def search(self, descent):
+        return super().search(replace(descent, longest=100.0 * descent.longest))
 
 
 class Bottomless(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        return super().search(function, rule, origin, B, -np.inf, longest, first)
+    def search(self, descent):
+        return super().search(replace(descent, floor=-np.inf))
 
 
 class Turned(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        return super().search(function, rule, origin, B.T, floor, longest, first)
+    def search(self, descent):
+        return super().search(replace(descent, B=descent.B.T))
 
 
 class Miscounts(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        found = super().search(function, rule, origin, B, floor, longest, first)
+    def search(self, descent):
+        found = super().search(descent)
         return found and replace(found, n_evaluations=found.n_evaluations - found.n_failed)
 
 
 class Eager(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        more = replace(rule, max_evaluations=rule.max_evaluations + 1)
-        return super().search(function, more, origin, B, floor, longest, first)
+    def search(self, descent):
+        rule = replace(descent.rule, max_evaluations=descent.rule.max_evaluations + 1)
+        return super().search(replace(descent, rule=rule))
 
 
 class Forgets(CompiledKernels):
-    def search(self, function, rule, origin, B, floor, longest, first=None):
-        return super().search(function, rule, origin, B, floor, longest)
+    def search(self, descent):
+        return super().search(replace(descent, first=None))
+
+
+class Rough(CompiledKernels):
+    def search(self, descent):
+        found = super().search(descent)
+        known = None if found is None or found.jacobian is None else 1.001 * found.jacobian
+        return found and replace(found, jacobian=known)
+
+
+class Aside(CompiledKernels):
+    """Leaves the function where the last difference was."""
+
+    def search(self, descent):
+        found = super().search(descent)
+        if found is not None and descent.step:
+            self.at_each(descent.function, (descent.origin + descent.B[:, 0])[None])
+        return found
+
+
+class Unasked(CompiledKernels):
+    def search(self, descent):
+        return super().search(replace(descent, step=0.0))
 
 
 class Hides(CompiledKernels):
@@ -131,6 +153,9 @@ TWINS = [
     (Forgets(), "a search begins where it is told"),
     (Unbounded(), "a search keeps to its limits"),
     (Eager(), "a search keeps to its limits"),
+    (Rough(), "a search tells the curvature where it ends"),
+    (Aside(), "a search tells the curvature where it ends"),
+    (Unasked(), "a search tells the curvature where it ends"),
     (Hides(), "points are evaluated one by one"),
     (Reversed(), "points are evaluated one by one"),
     (Scaled(), "searches of many responses are those of each"),

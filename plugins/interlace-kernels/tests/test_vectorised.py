@@ -11,7 +11,7 @@ import pytest
 # a wheel has no sources
 C = Path(__file__).parents[1] / "src" / "interlace_kernels" / "c"
 FLAGS = "-O3 -std=c11 -march=x86-64-v3 -fno-math-errno -fno-trapping-math -fopenmp-simd -fPIC"
-LOOP = re.compile(r"\bIK_SIMD(_SUM\(\w+\))? for")
+LOOP = re.compile(r"\bIK_SIMD(_SUM\([\w, ]+\))? for")
 REPORT = re.compile(r"^(\S+?):(\d+):\d+: optimized: +loop vectorized", re.MULTILINE)
 INSTANCES = re.compile(r"^(FEW|MANY|BETA|CUMULATIVE)\(")
 """Macros that are functions with such a loop in them: it is reported where they are used."""
@@ -34,9 +34,9 @@ def meant(source):
     found = set()
     for number, line in enumerate(lines, start=1):
         in_macro = line.rstrip().endswith("\\")
-        if (re.search(r"\bIK_SIMD(_SUM\(\w+\))? for", line) and not in_macro) or INSTANCES.match(
-            line
-        ):
+        if (
+            re.search(r"\bIK_SIMD(_SUM\([\w, ]+\))? for", line) and not in_macro
+        ) or INSTANCES.match(line):
             found.add(number)
     return found
 

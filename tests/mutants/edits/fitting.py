@@ -151,6 +151,7 @@ MUTANTS = (
     ),
     Mutant(POLISH, "", "GAIN_OF_SHORT_STEPS = 1e-8", "GAIN_OF_SHORT_STEPS = 1e-5", ERRORS),
     Mutant(POLISH, "", "MOST_ASYMMETRY = 3e-4", "MOST_ASYMMETRY = 3.0", ERRORS),
+    Mutant(POLISH, "_is_skew", "> 2.0 * TOL_REL_HESSIAN", "> 200.0 * TOL_REL_HESSIAN", ERRORS),
     Mutant(
         OPTIMUM,
         "covariance_of_psi",

@@ -43,8 +43,11 @@ from interlace_core.contract.frames import Frames
 from interlace_core.contract.hooks import hookimpl
 from interlace_core.contract.incidence import Covariates, Incidence
 from interlace_core.contract.kernels import (
+    Climb,
     Compiled,
     CompiledObjective,
+    CompiledSlopes,
+    Descent,
     Kernels,
     LevelSums,
     LinearProducts,
@@ -116,7 +119,8 @@ __all__ = [
     "Taylor", "as_link", "chain",
     # the model, and what travels between components
     "Batch", "Compiled", "CompiledEnds", "CompiledFunction", "CompiledObjective", "CompiledPath",
-    "LinearProducts", "LinearResponses", "LevelSums", "RowColumns", "RowSums", "Slopes",
+    "Climb", "CompiledSlopes", "Descent", "LinearProducts", "LinearResponses", "LevelSums",
+    "RowColumns", "RowSums", "Slopes",
     "StartingValues", "Collapsed", "Curvature", "Derivatives", "Evaluation", "Information",
     "OptimizerResult", "Predictor", "Problem", "Profiled", "RandomTerm", "Relation", "Response",
     "RowCorrelation", "RowReport", "Status", "ColumnSizes", "Engine", "Frames", "Largest",

@@ -80,6 +80,59 @@ class Slopes:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """Damped Newton steps to the coefficients of a model without random effects.
+
+    The log-likelihood less `d'Hd / 2`, with d the way from where they begin and H `holding`.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (n_beta,)
+        Where they begin.
+    holding : ndarray, shape (n_beta, n_beta)
+    tol_gain : float
+        Half of what a step gains by the quadratic model, from which it is the last one.
+    per_gain : bool
+        Whether that is per unit gained so far, where that is more than 1.
+    rise : float
+        Of the log-likelihood, beyond which one has to look closer.
+    no_pull : float
+        Largest `Slopes.pull` at the last point at which one has to look closer.
+    max_iterations, max_halvings : int
+        Steps, and how often one of them may be shortened, by more damping.
+    """
+
+    beta: Array
+    holding: Array
+    tol_gain: float
+    per_gain: bool
+    rise: float
+    no_pull: float
+    max_iterations: int
+    max_halvings: int
+
+
+class CompiledSlopes(ABC):
+    """The model without random effects in compiled code."""
+
+    @abstractmethod
+    def __call__(self, beta: Array) -> Slopes | None:
+        """Return the sums at some coefficients; None where rows have no value."""
+
+    def climb(self, climb: Climb) -> Array | None:
+        """Return the coefficients at which steps end, shape (n_beta,).
+
+        None where one has to look closer, or a point has no value: what is done without compiled
+        code then begins anew. None, the default, also if it is not built.
+
+        Parameters
+        ----------
+        climb : Climb
+        """
+        return None
+
+
+@dataclass(frozen=True)
 class RowColumns:
     """The columns of a linear model by row, in any order of the rows.
 
@@ -154,6 +207,44 @@ class LinearResponses:
     beta: Array
 
 
+@dataclass(frozen=True)
+class Descent:
+    """A quasi-Newton search for the minimum over z, psi = origin + B z, from z = 0.
+
+    Attributes
+    ----------
+    function : CompiledFunction
+    rule : QuasiNewton
+        When it ends.
+    origin : ndarray, shape (n_psi,)
+    B : ndarray, shape (n_psi, m)
+        By which the curvature is about 1 in each direction of z.
+    floor : float
+        Value that only an objective without meaning goes below.
+    longest : ndarray, shape (m,)
+        Largest entries of a step in z: a search that goes further at once may land where the
+        function has another valley, or no meaning.
+    first : (float, ndarray of shape (n_psi,)), optional
+        Value and gradient in psi at the origin, where they are known: the function need not be
+        asked for them, and no evaluation of it is counted.
+    step : float
+        In z, of the differences that tell the curvature where it ends; 0 where none are wanted.
+    central : bool
+        Whether these go to both sides, the half-width then being `step`; to one side they are
+        wanted only of functions that profile nothing out.
+    """
+
+    function: CompiledFunction
+    rule: QuasiNewton
+    origin: Array
+    B: Array
+    floor: float
+    longest: Array
+    first: tuple[float, Array] | None = None
+    step: float = 0.0
+    central: bool = True
+
+
 class CompiledObjective(ABC):
     """An objective in compiled code, as a function in Python and, where it is one, in C."""
 
@@ -186,6 +277,21 @@ class CompiledObjective(ABC):
     def take_linear(self, responses: LinearResponses) -> bool:
         """Do the same as `take` where the objective is that of `Kernels.linear_objective`."""
         return False
+
+    def last(self, found: CompiledPath) -> Evaluation | None:
+        """Return the last evaluation of `function`, with what it keeps of it, such as the mode.
+
+        Parameters
+        ----------
+        found : CompiledPath
+            Of a search that ended with it.
+
+        Returns
+        -------
+        Evaluation, or None
+            None, the default, if that is not built: the point is then evaluated again.
+        """
+        return None
 
     def information(self, psi: Array) -> Information | None:
         """Return how much the rows tell at psi, at the conditional mode there.
@@ -282,7 +388,8 @@ class Kernels(ABC):
         """Return the model without random effects as a function of its coefficients, or None.
 
         Called once per problem, where rows are independent, and then a few times per fit. It
-        returns None where there is no value: it is then computed without compiled code.
+        returns None where there is no value: it is then computed without compiled code. One that is
+        a `CompiledSlopes` may take all steps of a climb at once.
 
         Parameters
         ----------
@@ -342,66 +449,31 @@ class Kernels(ABC):
         """
         return None
 
-    def search(
-        self,
-        function: CompiledFunction,
-        rule: QuasiNewton,
-        origin: Array,
-        B: Array,
-        floor: float,
-        longest: Array,
-        first: tuple[float, Array] | None = None,
-    ) -> CompiledPath | None:
-        """Return the path of a quasi-Newton search for the minimum over z, psi = origin + B z.
+    def search(self, descent: Descent) -> CompiledPath | None:
+        """Return the path of a search, with differences where it ended if they are asked for.
 
-        From z = 0, where the curvature is about 1 in each direction. None, the default, if there
-        is no compiled search; also if the first point has no value, or a value below `floor` is
-        met: another search then begins anew, step by step.
+        None, the default, if there is no compiled search; also if the first point has no value, or
+        a value below the floor is met: another search then begins anew, step by step.
 
         Parameters
         ----------
-        function : CompiledFunction
-        rule : QuasiNewton
-            When it ends.
-        origin : ndarray, shape (n_psi,)
-        B : ndarray, shape (n_psi, m)
-        floor : float
-            Value that only an objective without meaning goes below.
-        longest : ndarray, shape (m,)
-            Largest entries of a step in z: a search that goes further at once may land where the
-            function has another valley, or no meaning.
-        first : (float, ndarray of shape (n_psi,)), optional
-            Value and gradient in psi at the origin, where they are known: the function need not be
-            asked for them, and no evaluation of it is counted.
+        descent : Descent
         """
         return None
 
-    def search_each(
-        self,
-        function: CompiledFunction,
-        count: int,
-        rule: QuasiNewton,
-        origin: Array,
-        B: Array,
-        floor: float,
-        longest: Array,
-        step: float,
-    ) -> CompiledEnds | None:
+    def search_each(self, descent: Descent, count: int) -> CompiledEnds | None:
         """Return where searches for the minimum ended, one for each response of the function.
 
-        Each is that of `search`, from z = 0, and what it would return None for has no end. None,
-        the default, if that is not built. Each answer is the same whatever responses were before.
+        Each is that of `search`, and what it would return None for has no end; nor has one without
+        differences that were asked for. None, the default, if that is not built. Each answer is the
+        same whatever responses were before.
 
         Parameters
         ----------
-        function : CompiledFunction
-            With a `turn`.
+        descent : Descent
+            Of a function with a `turn`.
         count : int
             Responses that its objective took.
-        rule, origin, B, floor, longest
-            As for `search`.
-        step : float
-            Half-width of the differences in z that make Hessians; 0 where none are wanted.
         """
         return None
 

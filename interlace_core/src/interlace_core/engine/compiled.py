@@ -16,7 +16,9 @@ import numpy as np
 
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import (
+    Climb,
     CompiledObjective,
+    CompiledSlopes,
     LinearProducts,
     LinearResponses,
     RowColumns,
@@ -30,6 +32,7 @@ from interlace_core.engine.responses import Respond, by_products, by_rows
 from interlace_core.records import (
     Array,
     CompiledFunction,
+    CompiledPath,
     Derivatives,
     Evaluation,
     Information,
@@ -178,12 +181,36 @@ def compiled_slopes(problem: Problem, beta: Array) -> Slopes | None:
     rows = compiled_rows(problem)
     if rows is None:
         return None
+    at = _sums_of(problem, rows)
+    found = None if at is None else at(beta)
+    rows.used = rows.used or found is not None
+    return found
+
+
+def compiled_climb(problem: Problem, climb: Climb) -> Array | None:
+    """Return where steps to the coefficients end, None where C has no answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        As its layout has it.
+    climb : Climb
+    """
+    rows = compiled_rows(problem)
+    at = None if rows is None else _sums_of(problem, rows)
+    if rows is None or not isinstance(at, CompiledSlopes):
+        return None
+    found = at.climb(climb)
+    rows.used = rows.used or found is not None
+    return found
+
+
+def _sums_of(problem: Problem, rows: CompiledRows) -> Callable[[Array], Slopes | None] | None:
+    """Return the compiled sums over a problem's rows, made once; None if there are none."""
     if Slopes not in problem.cache:
         problem.cache[Slopes] = _Sums(problem, rows)
     sums: _Sums | None = problem.cache[Slopes]
-    found = None if sums is None or sums.at is None else sums.at(beta)
-    rows.used = rows.used or found is not None
-    return found
+    return None if sums is None else sums.at
 
 
 def forget_slopes(problem: Problem) -> None:
@@ -257,6 +284,11 @@ class CompiledRows:
         self._spare: list[_Scratch] = []  # one for each thread that has been here
         self._places = slots(K)
         self._K = K
+
+    @property
+    def told(self) -> bytes:
+        """The constants that the kernel is told, by their numbers."""
+        return b"" if self._data is None else self._data.tobytes()
 
     def derivatives(
         self, rows: slice, eta: Sequence[Array], keys: Sequence[Key]
@@ -464,11 +496,17 @@ def _made(problem: Problem) -> CompiledRows | None:
     if found is None:
         return None
     rows, known = CompiledRows(*found, len(problem.predictors)), problem.compiled.known
-    key = rows.origin, type(problem.family), *_options(problem.family)
-    if key not in known:  # another fit of the same family has found it out
-        known[key] = agrees(rows, problem)
+    # what was looked at: this function, told these constants, in the predictors that are estimated
+    kernel, family = rows.kernel, problem.family
+    function = kernel.address, kernel.columns.shape[1], rows.told, problem.active()
+    key = rows.origin, *function, type(family), *_options(family)
+    agreed = known.get(key)
+    if agreed is None:
+        agreed = agrees(rows, problem)
         rows.used = False
-    return rows if known[key] else None
+        if agreed is not None:  # another fit of the same family need not look again
+            known[key] = agreed
+    return None if agreed is False else rows
 
 
 def _options(family: Family) -> Iterator[Any]:
@@ -519,6 +557,11 @@ class WithSecondOpinion(CompiledObjective):
         """Return what the compiled one says."""
         own = self._compiled
         return own.information(psi) if isinstance(own, CompiledObjective) else None
+
+    def last(self, found: CompiledPath) -> Evaluation | None:
+        """Return what the compiled one kept of its last evaluation."""
+        own = self._compiled
+        return own.last(found) if isinstance(own, CompiledObjective) else None
 
     def respond(self, mode: Array, responses: Array, weights: Array | None = None) -> Array | None:
         """Have the compiled one evaluate other responses; the other one is not asked any more.

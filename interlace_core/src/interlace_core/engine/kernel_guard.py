@@ -25,10 +25,11 @@ TOL_REL = 1e-6
 """Of the largest derivative of a row. Kernels agree to 1e-10; other models do not nearly."""
 
 
-def agrees(rows: Any, problem: Problem) -> bool:
+def agrees(rows: Any, problem: Problem) -> bool | None:
     """Return whether compiled rows give the family's derivatives; warns where they do not.
 
-    Where the family itself raises there, or its derivatives are not finite, nothing is said.
+    None where the family itself raises there, its derivatives are not finite, or the kernel does
+    not offer them: nothing is known then, and the next model is looked at again.
 
     Parameters
     ----------
@@ -42,10 +43,11 @@ def agrees(rows: Any, problem: Problem) -> bool:
         with np.errstate(all="ignore"):
             expected = problem.family.bind_part(y).derivatives(y, eta, 3, problem.active())
     except Exception:  # a point outside of the family's domain: the fit tries others
-        return True
+        return None
     got = rows.derivatives(slice(0, len(y)), eta, tuple(expected.partials))
-    if got is None or _same(got, expected):
-        return True
+    same = None if got is None else _same(got, expected)
+    if same is not False:
+        return same
     warn(
         f"{rows.origin}: the compiled rows of family {problem.family.name!r} are not those of its "
         "derivatives() (an option that the kernel does not know of?), and are left out: NumPy "
@@ -61,13 +63,15 @@ def _at(offset: Array, k: int, predictor: Any) -> Array:
     return np.asarray(offset + SPACING * (k + 1.0 + np.arange(len(offset))))
 
 
-def _same(got: Derivatives, expected: Derivatives) -> bool:
-    """Return whether the numbers agree, as far as the expected ones are finite."""
+def _same(got: Derivatives, expected: Derivatives) -> bool | None:
+    """Return whether the numbers agree, as far as expected ones are finite; None if none is."""
     keys = list(expected.partials)
     wanted = _stacked(expected.value, [expected.partials[key] for key in keys])
     found = _stacked(got.value, [got.partials[key] for key in keys])
     # a row for which the kernel has no number at all is a failure, which evaluations tell of
     known = np.isfinite(wanted).all(axis=0) & ~np.isnan(found).all(axis=0)
+    if not known.any():
+        return None
     wanted, found = wanted[:, known], found[:, known]
     size = np.maximum(np.abs(wanted).max(axis=0, initial=0.0), 1.0)
     return bool(np.all(np.abs(found - wanted) <= TOL_REL * size))

@@ -148,14 +148,17 @@ def check_trials(family: Family, y: Array, weights: Array | None) -> Response:
         If a proportion lies outside [0, 1] or a count is negative.
     """
     if y.ndim == 2:
-        require(family, (y >= 0).all(axis=1), y.min(axis=1), "successes and failures >= 0")
+        if not (y >= 0).all():
+            require(family, (y >= 0).all(axis=1), y.min(axis=1), "successes and failures >= 0")
         successes, trials, multipliers = y[:, 0], y.sum(axis=1), weights
     else:
         trials = np.ones(y.size) if weights is None else weights
         hint = "" if weights is not None else " (for counts of successes give the trials)"
         require(family, (y >= 0) & (y <= 1), y, f"a proportion between 0 and 1{hint}")
         successes, multipliers = y * trials, None
-    return Response(np.column_stack([_counts(family, successes, trials), trials]), multipliers)
+    found = np.empty((trials.size, 2))
+    found[:, 0], found[:, 1] = _counts(family, successes, trials), trials
+    return Response(found, multipliers)
 
 
 def observed_proportion(y: Array) -> Array:
@@ -212,8 +215,10 @@ def draw_successes(mu: Array, trials: Array | None, rng: np.random.Generator) ->
     rng : numpy.random.Generator
     """
     trials = np.ones(mu.shape[-1]) if trials is None else trials
-    draws = rng.binomial(np.round(trials).astype(np.int64), mu)
-    return np.stack([draws.astype(np.float64), np.broadcast_to(trials, draws.shape)], axis=-1)
+    draws = np.empty((*np.broadcast_shapes(mu.shape, trials.shape), 2))
+    draws[..., 0] = rng.binomial(np.rint(trials).astype(np.int64), mu)
+    draws[..., 1] = trials
+    return draws
 
 
 def as_probability_link(link: str | Link, allowed: tuple[str, ...], who: str) -> ProbabilityLink:
@@ -248,7 +253,9 @@ def as_probability_link(link: str | Link, allowed: tuple[str, ...], who: str) ->
 
 def _counts(family: Family, successes: Array, trials: Array) -> Array:
     """Return successes rounded to the integers they stand for; warn where they stand for none."""
-    nearest = np.round(successes)
+    nearest = np.rint(successes)
+    if np.array_equal(nearest, successes):
+        return nearest
     off = np.abs(successes - nearest) > TOL_ABS_INTEGER * np.maximum(trials, 1.0)
     if np.any(off):
         row = first_offender(off)

@@ -11,15 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from interlace_core.contract.kernels import Compiled, CompiledObjective
+from interlace_core.contract.kernels import Compiled, CompiledObjective, Descent
 from interlace_core.contract.optimizer import Optimizer, QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import SEARCHED, function_of
+from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP, Differences
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
 from interlace_core.records import (
     Array,
     CompiledFunction,
+    CompiledPath,
     Evaluation,
     Information,
     OptimizerResult,
@@ -32,6 +34,10 @@ step is cheap there: none has to follow, and the Hessian is then of the optimum.
 
 CLOSER_PROFILED = 1e-5
 """The same where coefficients are profiled out, and gradients are exact to rounding."""
+
+QUICK_NUMBERS = 4096
+"""Rows times searched parameters up to which a compiled gradient for each parameter takes some tens
+of microseconds in all: the Hessian's central differences, good to six digits, then cost nothing."""
 
 
 def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResult | None:
@@ -50,7 +56,9 @@ def compiled_search(objective: Objective, optimizer: Optimizer) -> OptimizerResu
     return None if rule is None else search_by(objective, rule)
 
 
-def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None:
+def search_by(
+    objective: Objective, rule: QuasiNewton, *, curvature: bool = True
+) -> OptimizerResult | None:
     """Return where a compiled search ended by a rule; None if there is none.
 
     Parameters
@@ -58,45 +66,77 @@ def search_by(objective: Objective, rule: QuasiNewton) -> OptimizerResult | None
     objective : Objective
         The search begins at the origin of its coordinates.
     rule : QuasiNewton
+    curvature : bool
+        Whether the objective is to keep the differences that make a Hessian there.
     """
     served, coordinates = served_by(objective), objective.coordinates
-    if served is None or not served.compiled.searches:
+    if served is None or not served.compiled.searches or coordinates.bounded:
         return None
-    if np.any(np.isfinite(coordinates.lower)) or np.any(np.isfinite(coordinates.upper)):
-        return None
-    tally = objective.tally
-    closer = CLOSER if not served.function.n_profiled else CLOSER_PROFILED
-    rule = replace(
-        rule,
-        tol_abs_gradient=closer * rule.tol_abs_gradient,
-        tol_rel_value=closer * rule.tol_rel_value,
-    )
+    descent = _descent(objective, served, rule, curvature)
+    for kernels in served.compiled.searches:
+        found = kernels.search(descent)
+        if found is not None:
+            return _taken(objective, served, descent, found)
+    return None
+
+
+def _descent(objective: Objective, served: Served, rule: QuasiNewton, curvature: bool) -> Descent:
+    """Return the search that takes the place of one by a rule."""
+    function, coordinates, most = served.function, objective.coordinates, rule.max_evaluations
+    closer = CLOSER_PROFILED if function.n_profiled else CLOSER
     if objective.limit is not None:
-        left = max(objective.limit - tally.n_evaluations, 1)
-        rule = replace(rule, max_evaluations=min(rule.max_evaluations, left))
-    known, first = objective.seen(coordinates.origin), None
+        most = min(most, max(objective.limit - objective.tally.n_evaluations, 1))
+    known = objective.seen(coordinates.origin)
+    first = None
     if known is not None and known.status is Status.OK:
         first = known.value - served.raised, known.gradient
-    for kernels in served.compiled.searches:
-        floor = served.floor - served.raised
-        found = kernels.search(
-            served.function, rule, coordinates.origin, coordinates.B, floor,
-            coordinates.longest(), first,
-        )  # fmt: skip
-        if found is None:
-            continue
-        raised = served.raised
-        tally.count(found.n_evaluations, found.n_failed, found.n_inner)
-        tally.path += [(value + raised, slope) for value, slope in found.path.tolist()]
-        # the mode there, and a second opinion on its value
-        evaluation = objective.at(coordinates.psi(found.z))
-        if evaluation.status is not Status.OK:
-            return None
-        served.problem.cache[SEARCHED] = True
-        return OptimizerResult(
-            found.z, evaluation.value, found.reached, found.message, found.n_evaluations
+    central = bool(function.n_profiled) or is_quick(objective)
+    step = CENTRAL_STEP if central else ONE_SIDED_STEP
+    return Descent(
+        function,
+        QuasiNewton(closer * rule.tol_abs_gradient, closer * rule.tol_rel_value, most),
+        coordinates.origin,
+        coordinates.B,
+        served.floor - served.raised,
+        coordinates.longest(),
+        first,
+        step if curvature else 0.0,
+        central,
+    )
+
+
+def _taken(
+    objective: Objective, served: Served, descent: Descent, found: CompiledPath
+) -> OptimizerResult | None:
+    """Return the end of a search, which the objective has seen; None if it has no value there."""
+    tally, raised, psi = objective.tally, served.raised, objective.coordinates.psi(found.z)
+    tally.count(found.n_evaluations, found.n_failed, found.n_inner)
+    path = found.path.tolist()
+    tally.path += [(value + raised, slope) for value, slope in path] if raised else map(tuple, path)
+    last = served.objective.last(found)
+    if last is None:  # the mode there, and a second opinion on its value
+        last = objective.at(psi)
+    else:
+        last = replace(last, value=last.value + raised) if raised else last
+        objective.remember(psi, last)
+        tally.latest = psi, last
+    if last.status is not Status.OK or last.value < served.floor:
+        return None
+    if found.jacobian is not None and objective.best is last:
+        assert objective.best_psi is not None
+        objective.differences = Differences(
+            objective.best_psi, descent.B, found.jacobian, descent.central
         )
-    return None
+    served.problem.cache[SEARCHED] = True
+    return OptimizerResult(found.z, last.value, found.reached, found.message, found.n_searched)
+
+
+def is_quick(objective: Objective) -> bool:
+    """Return whether evaluations, in compiled code of few rows, take next to no time."""
+    served = served_by(objective)
+    return (
+        served is not None and served.problem.n * len(objective.coordinates.lower) <= QUICK_NUMBERS
+    )
 
 
 def compiled_at_each(objective: Objective, psi: Array) -> tuple[Array, Array] | None:

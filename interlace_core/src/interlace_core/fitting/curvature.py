@@ -8,17 +8,10 @@ import numpy as np
 
 from interlace_core.calculus.dense import cholesky
 from interlace_core.fitting.compiled import compiled_at_each, served_by
+from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
 from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
 from interlace_core.records import Array, BoolArray, Evaluation, Status
-
-DIFFERENCE_STEP = 2e-3
-"""Half-width of the Hessian's differences, in units of one standard error: its truncation error
-is about 1e-6 relative, and rounding (gradients are exact to about 1e-9) stays below that."""
-
-ONE_SIDED_STEP = 1e-4
-"""Length of one-sided differences, in the same units: half the calls, and a truncation error of
-this over 2 times the objective's skewness, 1e-5 relative. They serve where curvature is plain."""
 
 PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
@@ -73,13 +66,19 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
                 row[:] = np.concatenate([here.gradient(evaluation.gradient), tail])
         return found
 
-    tail = np.zeros(0) if best.profiled is None else best.profiled.values
+    taken = objective.differences
     if curvature is None:
         # where coefficients are profiled out another, central, measure follows
         sharp = np.inf if p else SHARP_CURVATURE
-        full = _differences(stacked, np.concatenate([gradient, tail]), free, sharp)
+        known = None if taken is None else taken.at(psi, here.B, False)
+        if known is None:
+            known = _one_sided(stacked, gradient, best)
+        full = _differences(stacked, known, free, sharp)
     else:
-        full = _central(stacked, _short_steps(curvature))
+        known = None if taken is None else taken.at(psi, here.B, True)
+        steps = _short_steps(curvature)
+        usual = known is not None and bool(np.all(steps == CENTRAL_STEP))
+        full = known if known is not None and usual else _central(stacked, steps)
     hessian = symmetrised(full[:m])
     spectrum = spectrum_of(hessian, free)
     slope = full[m:] if p else None
@@ -91,17 +90,26 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     )  # fmt: skip
 
 
+def _one_sided(function: Callable[[Array], Array], gradient: Array, best: Evaluation) -> Array:
+    """Return the Jacobian at 0 of gradient and profiled entries, by one-sided differences."""
+    m = gradient.size
+    tail = np.zeros(0) if best.profiled is None else best.profiled.values
+    here = np.concatenate([gradient, tail])
+    if not m:
+        return np.zeros((here.size, 0))
+    return np.asarray((function(ONE_SIDED_STEP * np.eye(m)) - here).T / ONE_SIDED_STEP)
+
+
 def _differences(
-    function: Callable[[Array], Array], at_zero: Array, free: BoolArray, sharp: float
+    function: Callable[[Array], Array], one_sided: Array, free: BoolArray, sharp: float
 ) -> Array:
-    """Return the Jacobian at 0 of gradient and profiled entries, shape (len(at_zero), m)."""
+    """Return the one-sided Jacobian; that by central ones where curvature is not plain."""
     m = free.size
     if not m:
-        return np.zeros((at_zero.size, 0))
-    full = (function(ONE_SIDED_STEP * np.eye(m)) - at_zero).T / ONE_SIDED_STEP
-    curvature = np.diagonal(full[:m])
-    if np.all(curvature <= sharp) and _is_above(symmetrised(full[:m]), PLAIN_CURVATURE, free):
-        return np.asarray(full)
+        return one_sided
+    curvature = np.diagonal(one_sided[:m])
+    if np.all(curvature <= sharp) and _is_above(symmetrised(one_sided[:m]), PLAIN_CURVATURE, free):
+        return one_sided
     return _central(function, _short_steps(curvature))
 
 
@@ -143,7 +151,7 @@ def _asymmetry(H: Array) -> float:
 def _short_steps(curvature: Array) -> Array:
     """Return steps that are small against a standard error, whatever the start's scale was."""
     known = np.where(np.isfinite(curvature), curvature, 1.0)
-    return np.asarray(DIFFERENCE_STEP / np.sqrt(np.maximum(known, 1.0)))
+    return np.asarray(CENTRAL_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
 def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArray]:

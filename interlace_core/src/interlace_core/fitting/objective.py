@@ -9,6 +9,7 @@ import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.problem import Problem
+from interlace_core.fitting.differences import Differences
 from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.standard import log_volume
 from interlace_core.fitting.stopping import Stopping
@@ -161,6 +162,8 @@ class Objective:
     best : Evaluation, or None
     best_psi : ndarray, or None
         The best successful evaluation and its complete psi; written here alone.
+    differences : Differences, or None
+        Those that a compiled search took where it ended.
     """
 
     evaluate: Callable[[Array], Evaluation]
@@ -170,6 +173,7 @@ class Objective:
     limit: int | None = None
     best: Evaluation | None = None
     best_psi: Array | None = None
+    differences: Differences | None = None
 
     def __call__(self, z: Array) -> tuple[float, Array]:
         """Return value and gradient in the optimizer's coordinates, always finite.
@@ -197,7 +201,9 @@ class Objective:
         """
         if evaluate is not None:
             self.tally.latest = self.tally.best = (None, None)
-        return replace(self, evaluate=evaluate or self.evaluate, best=None, best_psi=None)
+        return replace(
+            self, evaluate=evaluate or self.evaluate, best=None, best_psi=None, differences=None
+        )
 
     def seen_in(self, coordinates: Coordinates) -> Objective:
         """Return the objective in other coordinates, with the best point that it has seen."""
@@ -259,8 +265,13 @@ class Objective:
             )  # fmt: skip
         slope = float(np.max(np.abs(self.coordinates.gradient(evaluation.gradient)), initial=0.0))
         tally.add(evaluation, slope)
+        self.remember(psi, evaluation)
+        return evaluation
+
+    def remember(self, psi: Array, evaluation: Evaluation) -> None:
+        """Take a successful evaluation as the best where it is; it has been counted."""
+        best = self.tally.best[1]
         if self.best is None or evaluation.value < self.best.value:
             self.move_to(self.complete(psi, evaluation), evaluation)
-        if tally.best[1] is None or evaluation.value < tally.best[1].value:
-            tally.best = (self.complete(psi, evaluation), evaluation)
-        return evaluation
+        if best is None or evaluation.value < best.value:
+            self.tally.best = (self.complete(psi, evaluation), evaluation)

@@ -119,29 +119,28 @@ def covariance_of_psi(
     undetermined : ndarray of bool, shape (n_psi,)
         Entries whose variance is that of flat directions, for the most part.
     """
-    coordinates, free, m = optimum.coordinates, optimum.free, optimum.free.size
-    covariance_z, flat_z = np.zeros((m, m)), np.zeros((m, m))
-    if np.any(free):
-        spectrum = optimum.spectrum
-        block = flat_block = np.full((int(free.sum()),) * 2, np.nan)
-        if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
-            values, vectors = spectrum
-            roots = vectors / np.sqrt(np.maximum(values, 1e-3 * FLAT_CURVATURE))
-            block = roots @ roots.T
-            flat = is_flat(values, vectors.T @ optimum.gradient[free])
-            flat_block = roots[:, flat] @ roots[:, flat].T
-        covariance_z[np.ix_(free, free)], flat_z[np.ix_(free, free)] = block, flat_block
-    B = coordinates.B.copy()
+    free, spectrum, B = optimum.free, optimum.spectrum, optimum.coordinates.B
     if profiled is not None and optimum.profiled_slope is not None:
+        B = B.copy()
         B[place] = optimum.profiled_slope
-    vcov = B @ covariance_z @ B.T
+    roots, flat = np.full((len(B), 1), np.nan if free.any() else 0.0), None
+    if spectrum is not None and np.all(spectrum[0] > -FLAT_CURVATURE):
+        values, vectors = spectrum
+        own = B if free.all() else B[:, free]
+        roots = own @ (vectors / np.sqrt(np.maximum(values, 1e-3 * FLAT_CURVATURE)))
+        flat = is_flat(values, vectors.T @ optimum.gradient[free])
+    vcov = roots @ roots.T
     if profiled is not None:
         vcov[place, place] += profiled.covariance
-    with np.errstate(invalid="ignore"):
-        undetermined = np.diagonal(B @ flat_z @ B.T) > 0.5 * np.diagonal(vcov)
-    bound = np.flatnonzero(~free[: coordinates.n_theta])
-    vcov[bound, :] = vcov[:, bound] = np.nan
-    return vcov, np.asarray(undetermined)
+    undetermined = np.zeros(len(B), dtype=bool)
+    if flat is not None and flat.any():
+        with np.errstate(invalid="ignore"):
+            of_flat = np.einsum("ij,ij->i", roots[:, flat], roots[:, flat])
+            undetermined = np.asarray(of_flat > 0.5 * np.diagonal(vcov))
+    if not free.all():
+        bound = np.flatnonzero(~free[: optimum.coordinates.n_theta])
+        vcov[bound, :] = vcov[:, bound] = np.nan
+    return vcov, undetermined
 
 
 def remaining_gain(gradient: Array, spectrum: Spectrum | None, free: BoolArray) -> float:

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from interlace_core.engine.layout import layout_of
-from interlace_core.fitting.compiled import served_by
+from interlace_core.fitting.compiled import is_quick
 from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
+from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
     Optimum,
@@ -48,10 +49,6 @@ NEXT_TO = 1e-6
 """Largest slope, per standard error at the start, at which a search counts as ended next to the
 optimum: the Hessian changes by a millionth on what is left."""
 
-QUICK_NUMBERS = 4096
-"""Rows times searched parameters up to which a compiled gradient for each parameter takes some tens
-of microseconds in all: the Hessian's central differences, good to six digits, then cost nothing."""
-
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
@@ -78,8 +75,8 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
        so that the one returned belongs to the optimum.
     2. The same in coordinates scaled by that Hessian, where its differences were not of its size.
     3. Along directions that look flat, to see whether they are.
-    4. Where degrees of freedom rest on it, or one-sided differences are not good enough, the
-       Hessian once more, centrally, where that ended.
+    4. Where degrees of freedom rest on it, or one-sided differences are not good enough (by their
+       asymmetry, or a gradient on the other side), the Hessian once more, centrally, at the end.
     """
     # 1. rounds
     optimum = _reach(search, tol_decrement)
@@ -91,11 +88,36 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     optimum = _along_flat(search, optimum, tol_decrement)
     # 4. the Hessian of the end
     profiled = optimum.profiled_slope is not None and optimum.free.size
+    if optimum.is_central or optimum.decrement > tol_decrement:
+        return optimum
     rough = profiled or optimum.asymmetry > MOST_ASYMMETRY
-    if not rough or optimum.is_central or optimum.decrement > tol_decrement:
+    if not rough and not _is_skew(search, optimum):
         return optimum
     again = measure(search, np.diagonal(optimum.hessian))
     return again if profiled or _is_as_curved(again, optimum) else optimum
+
+
+def _is_skew(search: Search, optimum: Optimum) -> bool:
+    """Return whether curvature changes so fast that one-sided differences miss it.
+
+    By one gradient, on the other side along the direction that is least determined: what differs
+    from the Hessian there is its change over a step of `CENTRAL_STEP`, of which one-sided
+    differences have the share that their step has. Asymmetry does not see an error of the diagonal.
+    """
+    if optimum.spectrum is None or optimum.spectrum[0][0] <= FLAT_CURVATURE:
+        return False
+    (weakest, *_), vectors = optimum.spectrum
+    here, direction = search.coordinates.around(optimum.psi), np.zeros(optimum.free.size)
+    direction[optimum.free] = vectors[:, 0]
+    z = -CENTRAL_STEP * direction
+    if np.any((z < here.lower) | (z > here.upper)):
+        return False
+    evaluation = search.objective.at(here.psi(z))
+    if evaluation.status is not Status.OK:
+        return False
+    slope = optimum.gradient - here.gradient(evaluation.gradient)
+    change = abs(direction @ slope / CENTRAL_STEP - weakest) / weakest
+    return bool(change * ONE_SIDED_STEP / CENTRAL_STEP > 2.0 * TOL_REL_HESSIAN)
 
 
 def _is_as_curved(one: Optimum, other: Optimum) -> bool:
@@ -222,7 +244,7 @@ def _first(search: Search) -> Optimum:
     best = search.objective.best
     assert best is not None
     slope = search.coordinates.gradient(best.gradient)
-    if not (_is_quick(search) if best.profiled is None else _is_next_to(slope)):
+    if not (is_quick(search.objective) if best.profiled is None else _is_next_to(slope)):
         return measure(search)
     optimum = measure(search, np.ones(slope.size))
     if optimum.is_central:
@@ -243,12 +265,6 @@ def _crawls(optimum: Optimum, gains: list[float], tol_decrement: float) -> bool:
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
     return layout_of(search.problem, rows="any").plan.costly
-
-
-def _is_quick(search: Search) -> bool:
-    """Return whether evaluations, in compiled code of few rows, take next to no time."""
-    few = search.problem.n * search.coordinates.lower.size <= QUICK_NUMBERS
-    return few and served_by(search.objective) is not None
 
 
 def _is_next_to(slope: Array) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class Coordinates:
     upper: Array
     n_theta: int
     reach: Array | None = None
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether some z has a bound."""
+        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def psi(self, z: Array) -> Array:
         """Return psi at z."""
@@ -142,14 +148,15 @@ def precondition(
     scale = np.concatenate([*scales, np.zeros(0)])
     if penalty is not None:
         scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
-    B[:n_theta, :n_theta] = np.diag(scale)
+    np.fill_diagonal(B[:n_theta, :n_theta], scale)
     if beta.size:
         information = told.coefficients
         information = np.eye(problem.n_beta) if information is None else information
         information = _with_unseen(problem, information, searched)
         if penalty is not None:
             information = information + penalty[n_theta:, n_theta:]
-        information = information[np.ix_(beta - n_theta, beta - n_theta)]
+        if beta.size < problem.n_beta:
+            information = information[np.ix_(beta - n_theta, beta - n_theta)]
         B[beta[:, None], np.arange(n_theta, B.shape[1])[None, :]] = _inverse_root(information)
     return replace(_with_bounds(problem, psi, B), reach=reach_on_eta(problem, start.units, B))
 
@@ -408,9 +415,11 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
     """
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
-    reach = np.array(
-        [float(np.sum(size * response)) for response in _responses(term.covariance, theta)]
-    )
+    placed, reach = term.covariance.placement(), np.zeros(term.covariance.n_theta)
+    if placed is not None:  # each theta moves the columns where it stands by itself
+        np.add.at(reach, placed[:, 0], size[placed[:, 1]])
+    else:
+        reach[:] = [float(np.sum(size * each)) for each in _responses(term.covariance, theta)]
     return np.asarray(sizes[0] / _positive(reach))
 
 

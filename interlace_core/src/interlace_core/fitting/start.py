@@ -19,9 +19,15 @@ from interlace_core.contract.approximation import (
     StartingValues,
 )
 from interlace_core.contract.covariance import column_sds, with_sds_times
+from interlace_core.contract.kernels import Climb
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
-from interlace_core.engine.compiled import compiled_slopes, forget_slopes
+from interlace_core.engine.compiled import (
+    compiled_climb,
+    compiled_rows,
+    compiled_slopes,
+    forget_slopes,
+)
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import weighted_derivatives
 from interlace_core.engine.layout import layout_of
@@ -30,7 +36,7 @@ from interlace_core.fitting.constants import first_coefficients, mean_gram
 from interlace_core.fitting.exact import NO_PULL, Watch, leaves_nothing, refuse_exact
 from interlace_core.records import Array, Derivatives
 
-MAX_ITERATIONS = 25
+MAX_ITERATIONS, MAX_HALVINGS = 25, 20
 START_SIZE = 0.5
 """Standard deviation of the random effects at the start, in natural units of eta."""
 
@@ -168,13 +174,14 @@ def unit_theta(term: RandomTerm, size: Array) -> Array:
     factor = sd / np.where(length > 0.0, length, 1.0)
     if covariance.chain(theta) is not None:
         return with_sds_times(covariance, theta, float(np.sqrt(np.mean(np.square(factor)))))
-    T = covariance.template(theta)
-    if factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor):
-        # of many times or places, without the cube of their number
-        change = covariance.rescaled(factor[0] * np.eye(factor.size))
-        if change is not None:
-            return np.asarray(change @ theta)
-    rows = factor[:, None] * T
+    # where T may be in other units, theta follows without the cube of the number of columns
+    alike = factor.size >= MANY_COLUMNS and np.ptp(factor) <= 1e-6 * np.max(factor)
+    change = None
+    if alike or (factor.size < MANY_COLUMNS and np.all(factor > 0.0)):
+        change = covariance.rescaled(np.diag(np.full(factor.size, factor[0]) if alike else factor))
+    if change is not None:
+        return np.asarray(change @ theta)
+    rows = factor[:, None] * covariance.template(theta)
     return covariance.nearest(rows @ rows.T)
 
 
@@ -276,13 +283,16 @@ def _fit_coefficients(problem: Problem) -> Array:
     beta = first_coefficients(problem)
     if beta.size == 0:
         return beta
+    holding = _holding_curvature(problem)
+    found = _climbed(problem, beta, holding)
+    if found is not None:
+        return found
     here: _Slopes = total(problem, _Slopes.at, beta)
     if not np.isfinite(here.value):
         beside = first_coefficients(problem, beside_offsets=True)
         there: _Slopes = total(problem, _Slopes.at, beside)
         beta, here = (beside, there) if np.isfinite(there.value) else (beta, here)
-    holding, first = _holding_curvature(problem), beta
-    value = here.value
+    first, value = beta, here.value
     worst, damping, watch = value, 0.0, Watch(problem, value)
     for _ in range(MAX_ITERATIONS):
         watch.see(value)
@@ -294,7 +304,7 @@ def _fit_coefficients(problem: Problem) -> Array:
             if here.exact:
                 refuse_exact(problem)
             return beta + step if damping == 0.0 else beta
-        for _ in range(20):
+        for _ in range(MAX_HALVINGS):
             moved: _Slopes = total(problem, _Slopes.at, beta + step)
             candidate = moved.value
             candidate -= 0.5 * float((beta + step - first) @ holding @ (beta + step - first))
@@ -307,6 +317,21 @@ def _fit_coefficients(problem: Problem) -> Array:
         beta, value, here = beta + step, candidate, moved
         damping = damping / 4.0 if damping > 1e-4 else 0.0
     return beta
+
+
+def _climbed(problem: Problem, beta: Array, holding: Array) -> Array | None:
+    """Return where the same steps end in compiled code; None where it has no answer."""
+    if problem.parts is not None:
+        return None
+    rows = layout_of(problem).problem
+    if compiled_rows(rows) is None:
+        return None
+    random = bool(problem.terms)
+    rise = Watch(problem, 0.0).ceiling
+    tol = TOL_DECREMENT if random else TOL_DECREMENT_ALONE
+    return compiled_climb(
+        rows, Climb(beta, holding, tol, random, rise, NO_PULL, MAX_ITERATIONS, MAX_HALVINGS)
+    )
 
 
 def _holding_curvature(problem: Problem) -> Array:

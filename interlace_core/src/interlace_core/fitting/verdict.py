@@ -50,13 +50,41 @@ class Verdict:
     undetermined: tuple[str, ...] = ()
 
 
+class Bounds:
+    """Whether covariances of a problem are at a bound for practical purposes, at any psi.
+
+    Parameters
+    ----------
+    problem : Problem
+    units : ndarray, shape (K,)
+        Natural size of an effect on each linear predictor.
+    """
+
+    def __init__(self, problem: Problem, units: Array) -> None:
+        self._n_theta = problem.n_theta
+        self._terms = [
+            (term.covariance, place, term.sizes / term.own(units))
+            for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
+        ]
+
+    def at(self, psi: Array) -> BoolArray:
+        """Return which thetas are at a bound, shape (n_theta,)."""
+        at = np.zeros(self._n_theta, dtype=bool)
+        for covariance, place, sizes in self._terms:
+            at[place] = covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY)
+        return at
+
+    def any(self, psi: Array) -> bool:
+        """Return whether one is."""
+        return any(
+            bool(covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY).any())
+            for covariance, place, sizes in self._terms
+        )
+
+
 def boundary_thetas(problem: Problem, psi: Array, units: Array) -> BoolArray:
     """Return which thetas are at a bound for practical purposes, shape (n_theta,)."""
-    at = np.zeros(problem.n_theta, dtype=bool)
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / term.own(units)
-        at[place] = term.covariance.at_bound(psi[place], sizes, TOL_REL_BOUNDARY)
-    return at
+    return Bounds(problem, units).at(psi)
 
 
 def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:

@@ -25,12 +25,15 @@ class Bowl:
         Distance from the minimum beyond which there is no value.
     points : list of ndarray
         That were asked for.
+    profiles : bool
+        Whether the first entry is said to be profiled out.
     """
 
     A: Array
     minimum: Array
     radius: float = np.inf
     points: list[Array] = field(default_factory=list)
+    profiles: bool = True
 
     @classmethod
     def of(cls, m: int, radius: float = np.inf) -> Bowl:
@@ -56,14 +59,16 @@ class Bowl:
             if np.linalg.norm(x - self.minimum) > self.radius:
                 return 1
             found, g = self.at(x)
-            _view(value, 1)[0], _view(slope, m)[:], _view(profiled, 1)[0] = found, g, x[0]
+            _view(value, 1)[0], _view(slope, m)[:] = found, g
+            if self.profiles:
+                _view(profiled, 1)[0] = x[0]
             ctypes.c_int64.from_address(inner).value = 2
             return 0
 
         made = ctypes.CFUNCTYPE(*SIGNATURE)(call)
         address = ctypes.cast(made, ctypes.c_void_p).value
         assert address is not None
-        return CompiledFunction(address, 0, m, 1, made)
+        return CompiledFunction(address, 0, m, int(self.profiles), made)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from interlace_core.engine.compiled import CompiledRows, Key, all_keys
 from interlace_core.records import Array, BoolArray, Derivatives, RowKernel
 from interlace_core.testing.family_extremes import HOPELESS
 from interlace_core.testing.family_sample import FamilyCase, Range, Sample
-from interlace_core.testing.kernel_sums import check_information, check_sums
+from interlace_core.testing.kernel_sums import check_climb, check_information, check_sums
 from interlace_core.testing.supports import Support, as_support
 from interlace_core.testing.verdicts import Checks, build, collect, expect, shown
 
@@ -81,6 +81,7 @@ def kernel_checks(
     }
     if type(offered).slopes is not Kernels.slopes:
         checks["sums are those of the rows"] = partial(_check_sums, offered, case)
+        checks["a climb ends where the slope does"] = partial(_check_climb, offered, case)
     if type(offered).objective is not Kernels.objective:
         checks["information at the mode"] = partial(_check_information, offered, case)
     return collect(f"{shown(offered)}, {shown(instance)}", checks, expected_failures)
@@ -184,6 +185,10 @@ def _check_constant(kernels: Kernels, case: FamilyCase) -> None:
 
 def _check_sums(kernels: Kernels, case: FamilyCase) -> None:
     check_sums(kernels, case.sample)
+
+
+def _check_climb(kernels: Kernels, case: FamilyCase) -> None:
+    check_climb(kernels, case.sample)
 
 
 def _check_information(kernels: Kernels, case: FamilyCase) -> None:

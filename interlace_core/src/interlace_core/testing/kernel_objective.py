@@ -10,6 +10,7 @@ import numpy as np
 
 from interlace_core.contract.kernels import (
     CompiledObjective,
+    Descent,
     Kernels,
     LinearProducts,
     LinearResponses,
@@ -64,12 +65,16 @@ def kernel_objective_checks(
 
 def _searched(
     kernels: Kernels, bowl: Bowl, origin: Array, *, most: int = 200, floor: float = -np.inf,
-    longest: float = 2.0, known: bool = False,
+    longest: float = 2.0, known: bool = False, step: float = 0.0, central: bool = True,
 ) -> CompiledPath | None:  # fmt: skip
     m = len(bowl.minimum)
     rule, first = QuasiNewton(1e-6, 0.0, most), bowl.at(origin) if known else None
-    longest_steps = np.full(m, longest)
-    return kernels.search(bowl.function, rule, origin, _turned(m), floor, longest_steps, first)
+    return kernels.search(
+        Descent(
+            bowl.function, rule, origin, _turned(m), floor, np.full(m, longest), first, step,
+            central,
+        )
+    )  # fmt: skip
 
 
 def _turned(m: int) -> Array:
@@ -123,8 +128,9 @@ def _check_limits(kernels: Kernels) -> None:
     bowl = Bowl.of(5)
     found = _found(_searched(kernels, bowl, np.zeros(5), most=3))
     expect(
-        len(bowl.points) <= 3 and not found.reached, "3 evaluations, and no claim to have ended",
-        found, "The rule says how many there may be.",
+        found.n_searched <= 3 and len(bowl.points) <= 4 and not found.reached,
+        "3 evaluations, one where they ended, and no claim to have ended", found,
+        "The rule says how many there may be.",
     )  # fmt: skip
     bowl = Bowl.of(5)
     found = _found(_searched(kernels, bowl, np.zeros(5), most=2, longest=0.01))
@@ -154,11 +160,54 @@ def _check_first(kernels: Kernels) -> None:
     )  # fmt: skip
 
 
+def _check_differences(kernels: Kernels) -> None:
+    """Hold differences, and what was evaluated last, against the bowl where the search ended."""
+    m, B = 3, _turned(3)
+    for central, step, profiles in (
+        (True, 1e-3, True), (True, 1e-3, False), (False, 1e-3, False), (True, 0.0, True)
+    ):  # fmt: skip
+        bowl = replace(Bowl.of(m), profiles=profiles)
+        path = _found(_searched(kernels, bowl, np.zeros(m), step=step, central=central))
+        asked = bool(step)
+        sides = (2 if central else 1) * m if asked else 0
+        x = B @ path.z
+        value, slope = bowl.at(x)
+        expect(
+            path.n_evaluations == path.n_searched + sides + 1 and
+            np.allclose(bowl.points[-1], x, rtol=0.0, atol=1e-12),
+            f"{sides} evaluations for differences, and one more where the search ended", path,
+            "What the function keeps is of the last point, which is to be that of the search.",
+        )  # fmt: skip
+        expect_close(
+            np.concatenate([[path.value], path.gradient, path.profiled]),
+            np.concatenate([[value], slope, x[: len(path.profiled)]]),
+            what="value, gradient in psi and profiled entries where it ended", tol=1e-12, scale=1.0,
+            advice="The last evaluation is at z.",
+        )  # fmt: skip
+        expect(
+            (path.jacobian is None) == (not asked), "differences where they are asked for",
+            path.jacobian, "None where they are not, or not all have values.",
+        )  # fmt: skip
+        if path.jacobian is not None:
+            expect_close(
+                path.jacobian, np.concatenate([B.T @ bowl.A @ B, B[: len(path.profiled)]]),
+                what="differences of the gradient in z, and of the profiled entries", tol=1e-8,
+                scale=1.0, advice="A column for each z; both sides where they are central.",
+            )  # fmt: skip
+    bowl = Bowl.of(m)
+    path = _found(_searched(kernels, bowl, np.zeros(m), most=2, step=1e-3))
+    expect(
+        not path.reached and path.jacobian is None, "no differences where no end was reached",
+        path, "They would be those of any point.",
+    )  # fmt: skip
+
+
 _SEARCH: dict[str, Callable[[Kernels], None]] = {
     "a search finds the minimum": _check_search,
     "a search begins where it is told": _check_first,
     "a search leaves to others what it cannot judge": _check_declines,
     "a search keeps to its limits": _check_limits,
+    "a search tells the curvature where it ends": _check_differences,
 }
 
 
@@ -169,10 +218,9 @@ def _check_each(kernels: Kernels) -> None:
     bowls[2].radius = 0.1
     rule, B, longest = QuasiNewton(1e-7, 0.0, 200), _turned(m), np.full(m, 2.0)
     function = Bowls(bowls).function
+    descent = Descent(function, rule, np.zeros(m), B, -np.inf, longest)
     for wanted in (step, 0.0):
-        found = kernels.search_each(
-            function, len(bowls), rule, np.zeros(m), B, -np.inf, longest, wanted
-        )
+        found = kernels.search_each(replace(descent, step=wanted), len(bowls))
         expect(found is not None, "ends of the searches", found, "There is a function and a turn.")
         assert found is not None
         expect(
@@ -195,7 +243,7 @@ def _check_each(kernels: Kernels) -> None:
                     one, other, what=f"an end of response {i}", tol=tol, scale=1.0,
                     advice="Turn to it, search from z = 0, and evaluate where that ended.",
                 )  # fmt: skip
-            alone = _found(kernels.search(bowl.function, rule, np.zeros(m), B, -np.inf, longest))
+            alone = _found(kernels.search(replace(descent, function=bowl.function)))
             expect(
                 np.array_equal(alone.z, found.z[i]), "the point that `search` reaches", found.z[i],
                 "One search may not depend on what was searched before.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from interlace_core.contract.kernels import CompiledObjective, Kernels
+from interlace_core.contract.kernels import Climb, CompiledObjective, CompiledSlopes, Kernels
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Unstructured
 from interlace_core.engine.joint_density import Conditional
@@ -61,6 +62,38 @@ def check_sums(kernels: Kernels, sample: Sample) -> None:
                 scale=1.0 + float(np.max(np.abs(other))),
                 advice="Sum over all rows, with weights and constants, in all predictors.",
             )  # fmt: skip
+
+
+def check_climb(kernels: Kernels, sample: Sample) -> None:
+    """Require that a climb ends where the slope is what holds the coefficients, and its limits."""
+    problem = _problem(_hopeful(sample), 3)
+    made = kernels.rows(problem.family, problem.y)
+    assert made is not None
+    slopes = kernels.slopes(problem, made, 0)
+    if not isinstance(slopes, CompiledSlopes):
+        return
+    first = 0.01 * np.cos(np.arange(problem.n_beta))
+    holding = 10.0 * problem.n * np.eye(problem.n_beta)  # enough for any family to have an end
+    climb = Climb(first, holding, 1e-12, False, np.inf, -1.0, 50, 20)
+    end = slopes.climb(climb)
+    expect(
+        end is not None, "an end of the climb", end, "None is for points without a value.",
+    )  # fmt: skip
+    assert end is not None
+    gradient, information, _ = _slopes(problem, _derivatives(problem, end))
+    left = np.linalg.solve(information + holding, gradient - holding @ (end - first))
+    expect_close(
+        left, np.zeros(left.size), what="Newton step at the end of a climb", tol=1e-5, scale=1.0,
+        advice="Damped Newton steps on the log-likelihood less d'Hd / 2.",
+    )  # fmt: skip
+    for what, told in (
+        ("rise", replace(climb, rise=-1.0)), ("pull", replace(climb, no_pull=np.inf))
+    ):  # fmt: skip
+        found = slopes.climb(told)
+        expect(
+            found is None, f"None where the {what} asks for a closer look", found,
+            "Somebody else has to judge it.",
+        )  # fmt: skip
 
 
 def check_information(kernels: Kernels, sample: Sample) -> None:

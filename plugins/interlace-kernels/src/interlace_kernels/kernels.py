@@ -11,11 +11,11 @@ from interlace_core.contract import (
     CompiledEnds,
     CompiledFunction,
     CompiledPath,
+    Descent,
     Evaluation,
     Family,
     Kernels,
     LinearProducts,
-    QuasiNewton,
     RowColumns,
     RowKernel,
     RowSums,
@@ -99,38 +99,15 @@ class CompiledKernels(Kernels):
             return None
         return linear.LinearObjective(found, layout, products, restricted)
 
-    def search(
-        self,
-        function: CompiledFunction,
-        rule: QuasiNewton,
-        origin: Array,
-        B: Array,
-        floor: float,
-        longest: Array,
-        first: tuple[float, Array] | None = None,
-    ) -> CompiledPath | None:
+    def search(self, descent: Descent) -> CompiledPath | None:
         """Return the path of the compiled search."""
         found = library()
-        if found is None:
-            return None
-        return searches.search(found, function, rule, origin, B, floor, longest, first)
+        return None if found is None else searches.search(found, descent)
 
-    def search_each(
-        self,
-        function: CompiledFunction,
-        count: int,
-        rule: QuasiNewton,
-        origin: Array,
-        B: Array,
-        floor: float,
-        longest: Array,
-        step: float,
-    ) -> CompiledEnds | None:
+    def search_each(self, descent: Descent, count: int) -> CompiledEnds | None:
         """Return the ends of compiled searches for many responses."""
         found = library()
-        if found is None:
-            return None
-        return searches.search_each(found, function, count, rule, origin, B, floor, longest, step)
+        return None if found is None else searches.search_each(found, descent, count)
 
     def at_each(
         self, function: CompiledFunction, psi: Array

@@ -12,6 +12,7 @@ from interlace_core.contract import (
     Array,
     CompiledFunction,
     CompiledObjective,
+    CompiledPath,
     Evaluation,
     LinearProducts,
     LinearResponses,
@@ -119,6 +120,11 @@ class LinearObjective(CompiledObjective):
             gradient[-1] = self._slope.value
         profiled = Profiled(self._beta.copy(), self.covariance.copy())
         return Evaluation(self._value.value, gradient, self.mode.copy(), profiled=profiled)
+
+    def last(self, found: CompiledPath) -> Evaluation:
+        """Return where a search ended, with the mode and the profiled coefficients there."""
+        profiled = Profiled(found.profiled, self.covariance.copy())
+        return Evaluation(found.value, found.gradient, self.mode.copy(), profiled=profiled)
 
     def take_linear(self, responses: LinearResponses) -> bool:
         """Point to the products of the first of other responses."""

@@ -10,8 +10,11 @@ import numpy as np
 
 from interlace_core.contract import (
     Array,
+    Climb,
     CompiledFunction,
     CompiledObjective,
+    CompiledPath,
+    CompiledSlopes,
     Evaluation,
     Information,
     RowKernel,
@@ -26,6 +29,7 @@ from interlace_kernels.model import (
     Double,
     Int,
     Model,
+    Pointer,
     RowModel,
     leading_dimension,
 )
@@ -125,6 +129,10 @@ class ModeObjective(CompiledObjective):
         u = self._model.u
         return mode_function(self._library, self._layout, self, self._name, self._struct, u)
 
+    def last(self, found: CompiledPath) -> Evaluation:
+        """Return where a search ended, with the mode there."""
+        return Evaluation(found.value, found.gradient, self._model.u.copy())
+
     def take(
         self, rows: RowKernel, mode: Array, count: int = 1, weights: Array | None = None
     ) -> bool:
@@ -156,6 +164,33 @@ class ModeObjective(CompiledObjective):
         value = self._value.value - self.constant
         return Evaluation(value, gradient, u.copy(), status, self._iterations.value)
 
+    _informs = ""
+    """Function in C of the information; empty where there is none."""
+
+    def _room(self) -> int:
+        """Return how many numbers that needs."""
+        return 0
+
+    def information(self, psi: Array) -> Information | None:
+        """Return the information at psi; None where the mode is not found."""
+        P, u, room = self._beta.size, self._model.u, self._room()
+        if not self._informs or room > MOST_NUMBERS:
+            return None
+        self._go_to(psi)
+        before, work = u.copy(), np.empty(room)
+        coefficients, effects = np.empty((P, P)), np.empty(u.size)
+        failed = getattr(self._library.handle, self._informs)(
+            *self._arguments[:3],
+            *(ctypes.c_void_p(each.ctypes.data) for each in (work, coefficients, effects)),
+        )  # fmt: skip
+        if failed:
+            u[:] = before
+            return None
+        shapes = [factor.shape for factor in self._layout.structure.factors]
+        parts = np.split(effects, np.cumsum([c * L for c, L in shapes[:-1]]))
+        own = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        return Information(coefficients, own)
+
     def _go_to(self, psi: Array) -> None:
         """Write templates and coefficients where C reads them."""
         n_theta, templates = self._layout.problem.n_theta, self._layout.templates(psi)
@@ -166,23 +201,28 @@ class ModeObjective(CompiledObjective):
 class LevelObjective(ModeObjective):
     """One whose struct begins with the model of one grouping factor."""
 
-    def information(self, psi: Array) -> Information | None:
-        """Return the information at psi; None where the mode is not found."""
-        P, u, struct = self._beta.size, self._model.u, self._model.struct
-        self._go_to(psi)
-        before, work = u.copy(), np.empty(P * struct.ld * struct.c)
-        coefficients, effects = np.empty((P, P)), np.empty((struct.c, struct.G))
-        failed = self._library.handle.ik_information(
-            self._arguments[0], *self._arguments[1:3],
-            *(ctypes.c_void_p(each.ctypes.data) for each in (work, coefficients, effects)),
-        )  # fmt: skip
-        if failed:
-            u[:] = before
-            return None
-        return Information(coefficients, [effects])
+    _informs = "ik_information"
+
+    def _room(self) -> int:
+        struct = self._model.struct
+        return int(self._beta.size * struct.ld * struct.c)
 
 
-class RowSlopes:
+class ClimbStruct(ctypes.Structure):
+    """`ik_climb_rule` of c/laplace.h."""
+
+    _fields_ = (
+        ("holding", Pointer),
+        ("tol", Double),
+        ("per_gain", Int),
+        ("rise", Double),
+        ("no_pull", Double),
+        ("most", Int),
+        ("most_halvings", Int),
+    )
+
+
+class RowSlopes(CompiledSlopes):
     """The model without random effects as sums over rows.
 
     Parameters
@@ -196,7 +236,8 @@ class RowSlopes:
     """
 
     def __init__(self, library: Library, problem: Any, rows: RowKernel, random: int) -> None:
-        self._call, P = library.handle.ik_slopes, problem.n_beta
+        self._call, self._climb = library.handle.ik_slopes, library.handle.ik_climb
+        P = problem.n_beta
         ld = leading_dimension(BLOCK_ROWS)
         self._model = RowModel(problem, rows, random, ld, 1, BLOCK_ROWS)
         self._constant = 0.0 if problem.constants is None else float(np.sum(problem.constants))
@@ -218,6 +259,21 @@ class RowSlopes:
         value = self._value.value + self._constant
         return Slopes(value, found[:P], found[P:].reshape(P, P), self._pull.value)
 
+    def climb(self, climb: Climb) -> Array | None:
+        """Return the coefficients at which steps end; None where one has to look closer."""
+        beta, holding = np.array(climb.beta), np.ascontiguousarray(climb.holding)
+        P = beta.size
+        work = np.empty(2 + (3 * P + 4) * P)
+        rule = ClimbStruct(
+            holding.ctypes.data, climb.tol_gain, int(climb.per_gain), climb.rise, climb.no_pull,
+            climb.max_iterations, climb.max_halvings,
+        )  # fmt: skip
+        failed = self._climb(
+            self._arguments[0], ctypes.byref(rule),
+            *(ctypes.c_void_p(each.ctypes.data) for each in (beta, work)),
+        )  # fmt: skip
+        return None if failed else beta
+
 
 class LaplaceObjective(LevelObjective):
     """Laplace's approximation for a layout that `serves`; arguments as for `Model`."""
@@ -233,6 +289,11 @@ class LaplaceObjective(LevelObjective):
 
 class NestedObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves_nested`; arguments as for `Model`."""
+
+    _informs = "ik_nested_information"
+
+    def _room(self) -> int:
+        return int(self._beta.size * self._model.struct.G)
 
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None

@@ -12,7 +12,7 @@ from interlace_core.contract import (
     CompiledEnds,
     CompiledFunction,
     CompiledPath,
-    QuasiNewton,
+    Descent,
 )
 from interlace_kernels.library import Library
 from interlace_kernels.model import Double, Int, Pointer
@@ -99,19 +99,35 @@ class LinearContext(ctypes.Structure):
     )
 
 
-class StateStruct(ctypes.Structure):
-    """`ik_search_state`."""
+class DescentStruct(ctypes.Structure):
+    """`ik_descent`."""
 
     _fields_ = (
+        ("f", Pointer),
+        ("context", Pointer),
+        ("n_psi", Int),
+        ("m", Int),
+        ("n_profiled", Int),
+        ("origin", Pointer),
+        ("B", Pointer),
+        ("longest", Pointer),
+        ("first", Pointer),
         ("tol_gradient", Double),
         ("tol_value", Double),
         ("floor", Double),
         ("most", Int),
+        ("step", Double),
+        ("central", Int),
         ("evaluations", Int),
         ("failed", Int),
         ("inner", Int),
+        ("searched", Int),
+        ("differenced", Int),
         ("path", Pointer),
-        ("first", Pointer),
+        ("psi", Pointer),
+        ("gradient", Pointer),
+        ("profiled", Pointer),
+        ("work", Pointer),
     )
 
 
@@ -120,14 +136,13 @@ class EndsStruct(ctypes.Structure):
 
     _fields_ = (
         ("count", Int),
-        ("n_profiled", Int),
-        ("step", Double),
+        ("turn", Pointer),
         ("z", Pointer),
         ("ended", Pointer),
         ("values", Pointer),
         ("slopes", Pointer),
         ("profiled", Pointer),
-        ("hessians", Pointer),
+        ("jacobians", Pointer),
         ("counts", Pointer),
     )
 
@@ -207,74 +222,75 @@ def _function(
     )  # fmt: skip
 
 
-def search(
-    library: Library,
-    function: CompiledFunction,
-    rule: QuasiNewton,
-    origin: Array,
-    B: Array,
-    floor: float,
-    longest: Array,
-    first: tuple[float, Array] | None = None,
-) -> CompiledPath | None:
+class _Task:
+    """A search as C reads it, with the arrays that its struct points to."""
+
+    def __init__(self, descent: Descent) -> None:
+        function, rule, (n, m) = descent.function, descent.rule, descent.B.shape
+        p, most = function.n_profiled, rule.max_evaluations
+        own = np.empty(2 * (most + 1 + 2 * m) + 2 * n + p + m * (m + 6) + 2 * (m + p))
+        sizes = 2 * (most + 1 + 2 * m), n, n, p
+        ends = np.cumsum(sizes).tolist()
+        self.path = own[: ends[0]].reshape(-1, 2)
+        self.gradient, self.profiled = own[ends[1] : ends[2]], own[ends[2] : ends[3]]
+        given = [np.ascontiguousarray(x) for x in (descent.origin, descent.B, descent.longest)]
+        first = descent.first
+        known = None if first is None else np.append(first[0], first[1])
+        at = own.ctypes.data
+        self._keep = own, given, known
+        self.struct = DescentStruct(
+            function.address, function.context, n, m, p, *(x.ctypes.data for x in given),
+            None if known is None else known.ctypes.data, rule.tol_abs_gradient,
+            rule.tol_rel_value, descent.floor, most, descent.step, int(descent.central),
+        )  # fmt: skip
+        self.struct.path = at
+        self.struct.psi, self.struct.gradient, self.struct.profiled, self.struct.work = (
+            at + 8 * end for end in ends
+        )
+
+
+def search(library: Library, descent: Descent) -> CompiledPath | None:
     """Return the path of a search; arguments as for `Kernels.search`."""
-    n, m = B.shape
-    most = rule.max_evaluations
-    path, z = np.empty((most, 2)), np.zeros(m)
-    work = np.empty(m * (m + 6) + 2 * n + function.n_profiled)
-    state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
-    state.path = path.ctypes.data
-    known = None if first is None else np.append(first[0], first[1])
-    if known is not None:
-        state.first = known.ctypes.data
-    origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
+    task, m, p = _Task(descent), descent.B.shape[1], descent.function.n_profiled
+    struct, value, z = task.struct, Double(), np.empty(m)
+    differences = np.empty((m, m + p)) if descent.step else z
     ended = library.handle.ik_search(
-        ctypes.c_void_p(function.address), ctypes.c_void_p(function.context), Int(n), Int(m),
-        ctypes.c_void_p(origin.ctypes.data), ctypes.c_void_p(B.ctypes.data),
-        ctypes.c_void_p(longest.ctypes.data),
-        ctypes.c_void_p(z.ctypes.data), ctypes.byref(state), ctypes.c_void_p(work.ctypes.data),
+        ctypes.byref(struct), ctypes.c_void_p(z.ctypes.data), ctypes.byref(value),
+        ctypes.c_void_p(differences.ctypes.data),
     )  # fmt: skip
     if ended == DECLINED:
         return None
-    done = path[: state.evaluations - state.failed].copy()
-    message = f"compiled quasi-Newton search: {WORDS[ended]}"
-    reached = ended in (BY_GRADIENT, BY_VALUE)
-    return CompiledPath(z, reached, message, done, state.evaluations, state.failed, state.inner)
+    return CompiledPath(
+        z,
+        value.value,
+        task.gradient.copy(),
+        task.profiled.copy(),
+        ended in (BY_GRADIENT, BY_VALUE),
+        f"compiled quasi-Newton search: {WORDS[ended]}",
+        task.path[: struct.evaluations - struct.failed].copy(),
+        struct.searched,
+        struct.evaluations,
+        struct.failed,
+        struct.inner,
+        differences.T if struct.differenced else None,
+    )
 
 
-def search_each(
-    library: Library,
-    function: CompiledFunction,
-    count: int,
-    rule: QuasiNewton,
-    origin: Array,
-    B: Array,
-    floor: float,
-    longest: Array,
-    step: float,
-) -> CompiledEnds:
+def search_each(library: Library, descent: Descent, count: int) -> CompiledEnds:
     """Return the ends of searches for many responses; arguments as for `Kernels.search_each`."""
-    n, m = B.shape
-    most, p = rule.max_evaluations, function.n_profiled
-    path, work = np.empty((most + 1 + 2 * m, 2)), np.empty(m * (m + 8) + 2 * n + p)
-    state = StateStruct(rule.tol_abs_gradient, rule.tol_rel_value, floor, most)
-    state.path = path.ctypes.data
+    task, m, p = _Task(descent), descent.B.shape[1], descent.function.n_profiled
     z, slopes = np.zeros((count, m)), np.full((count, m), np.nan)
     ended, values = np.full(count, DECLINED), np.full(count, np.nan)
     profiled, counts = np.full((count, p), np.nan), np.zeros((count, 3), dtype=np.int64)
-    hessians = np.full((count, m, m) if step else (count, 0, 0), np.nan)
+    wanted = descent.step > 0.0
+    jacobians = np.full((count if wanted else 0, m, m + p), np.nan)
     ends = EndsStruct(
-        count, p, step,
-        *(each.ctypes.data for each in (z, ended, values, slopes, profiled, hessians, counts)),
+        count, descent.function.turn,
+        *(each.ctypes.data for each in (z, ended, values, slopes, profiled, jacobians, counts)),
     )  # fmt: skip
-    origin, B, longest = (np.ascontiguousarray(each) for each in (origin, B, longest))
-    library.handle.ik_search_each(
-        *(ctypes.c_void_p(each) for each in (function.address, function.turn, function.context)),
-        Int(n), Int(m), *(ctypes.c_void_p(each.ctypes.data) for each in (origin, B, longest)),
-        ctypes.byref(state), ctypes.byref(ends), ctypes.c_void_p(work.ctypes.data),
-    )  # fmt: skip
-    found = ended != DECLINED
-    return CompiledEnds(found, z, values, slopes, profiled, hessians if step else None, counts)
+    library.handle.ik_search_each(ctypes.byref(task.struct), ctypes.byref(ends))
+    hessians = jacobians[:, :, :m] if wanted else None
+    return CompiledEnds(ended != DECLINED, z, values, slopes, profiled, hessians, counts)
 
 
 def at_each(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, CompiledFunction, Evaluation, RowKernel
+from interlace_core.contract import Array, CompiledFunction, Evaluation, Information, RowKernel
 from interlace_kernels.elimination import (
     MOST_COLUMNS,
     MOST_FACTORS,
@@ -80,6 +80,17 @@ class SeveralModel(Model):
 
 class SeveralObjective(ModeObjective):
     """Laplace's approximation for a layout that `serves_several`; arguments as for `Model`."""
+
+    _informs = "ik_several_information"
+
+    def _room(self) -> int:
+        return 2 * int(self._beta.size * self._model.u.size)
+
+    def information(self, psi: Array) -> Information | None:
+        """Return the information at psi; None where the mode is not found."""
+        found = super().information(psi)
+        self._elimination.finish()
+        return found
 
     def __init__(
         self, library: Library, layout: Any, rows: RowKernel, settings: Any, mode: Array | None

@@ -49,6 +49,19 @@ IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *b
 IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value,
                               double *gradient, double *information, double *pull);
 
+/* A climb to the coefficients of the model without random effects. Mirrored in objectives.py. */
+typedef struct {
+    const double *holding; /* P x P: curvature that holds them near where it begins */
+    double tol;            /* half of what a step gains, at which it is the last one */
+    int64_t per_gain;      /* whether that is per unit gained so far, where that is more than 1 */
+    double rise, no_pull;  /* of the value, and largest pull, at which somebody looks closer */
+    int64_t most, most_halvings;
+} ik_climb_rule;
+
+/* Replace the coefficients by those where damped Newton steps end; 0, or 1 where somebody else has to
+ * look. `work` has 2 + 3 P^2 + 4 P numbers. */
+IK_EXPORT int32_t ik_climb(const ik_model *m, const ik_climb_rule *rule, double *beta, double *work);
+
 /* At the mode, X'WX - X'WZT H^-1 T'Z'WX over all coefficients and the diagonal of Z'WZ, c x G by
  * effect. `work` has P x ld x c numbers. */
 IK_EXPORT int32_t ik_information(const ik_model *m, const double *T, const double *beta,

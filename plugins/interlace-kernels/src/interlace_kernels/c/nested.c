@@ -12,7 +12,7 @@
  *
  * Rows are sorted by the finest factor only; parents are given by index.
  */
-#include "blocks.h"
+#include "curvature.h"
 
 #define MOST_LEVELS 8
 
@@ -349,31 +349,105 @@ static double gradient(tree *b, double *dtheta, double *dbeta)
     return value;
 }
 
-/* 0, or why there is no value, as for ik_laplace. */
-IK_EXPORT int32_t ik_nested(const ik_tree *t, const double *theta, const double *beta,
-                            double *value, double *dtheta, double *dbeta, int64_t *iterations)
+static tree tree_of(const ik_tree *t, const double *theta)
 {
     const ik_model *m = &t->m;
     const int64_t slots = interlace_slots(m->K);
     tree b;
     int64_t l, s;
-    int32_t failed;
     memset(&b, 0, sizeof b);
     b.t = t;
     b.theta = theta;
     for (l = 0; l < t->D; l++) {
         b.first[l] = b.total;
         b.total += t->N[l];
-        dtheta[l] = 0.0;
     }
-    *iterations = 0;
     what_is_wanted(m);
     for (s = 1; s < slots && b.kept < 64; s++)
         if (m->want[slots + s])
             b.slot[b.kept++] = s;
+    return b;
+}
+
+/* 0, or why there is no value, as for ik_laplace. */
+IK_EXPORT int32_t ik_nested(const ik_tree *t, const double *theta, const double *beta,
+                            double *value, double *dtheta, double *dbeta, int64_t *iterations)
+{
+    tree b = tree_of(t, theta);
+    int64_t l;
+    int32_t failed;
+    for (l = 0; l < t->D; l++)
+        dtheta[l] = 0.0;
+    *iterations = 0;
     failed = find_mode(&b, beta, iterations);
     if (failed)
         return failed;
     *value = b.f + gradient(&b, dtheta, dbeta);
     return fabs(*value) < INFINITY ? 0 : 2;
+}
+
+/* Add X'WX of all rows at the mode, and write Z'Wx of each column by finest level, P x G. */
+static int32_t curvature_of_rows(const tree *b, const double *beta, double *sums,
+                                 double *information)
+{
+    const ik_model *m = &b->t->m;
+    const int64_t r = m->random, P = coefficients(m);
+    uint8_t *want = m->want + 2 * interlace_slots(m->K);
+    block rows = prepared(m, b->theta);
+    double unused = 0.0;
+    int64_t level, k, j, place;
+    want_curvature(m, want);
+    while (rows.first + rows.levels < m->G) {
+        double *product = rows.zd;
+        int32_t failed;
+        next_block(&rows);
+        fixed_parts(&rows, beta);
+        memcpy(rows.eta + r * m->ld, kept(b, 1) + rows.r0, rows.rows * sizeof(double));
+        failed = evaluate_rows(&rows, want, &unused);
+        if (failed)
+            return failed;
+        add_curvature(&rows, P, product, information);
+        for (k = place = 0; k < m->K; k++)
+            for (j = 0; j < m->predictors[k].p; j++, place++) {
+                column_times(&rows, m->predictors + k, j, second(&rows, k, r), product);
+                for (level = 0; level < rows.levels; level++)
+                    sums[place * m->G + rows.first + level] =
+                        -sum_of(product, row(&rows, level), row(&rows, level + 1));
+            }
+    }
+    return 0;
+}
+
+/* Information at the mode, as `ik_information`; effects by factor, one after the other. A column x
+ * of X is what its effects leave of it: their shift comes down as a Newton step does. `work` has
+ * P x G numbers. */
+IK_EXPORT int32_t ik_nested_information(const ik_tree *t, const double *theta, const double *beta,
+                                        double *work, double *information, double *effects)
+{
+    const ik_model *m = &t->m;
+    const int64_t P = coefficients(m);
+    tree b = tree_of(t, theta);
+    int64_t steps = 0, l, q, i, j;
+    int32_t failed = find_mode(&b, beta, &steps);
+    if (failed)
+        return failed;
+    memset(effects, 0, (size_t)b.total * sizeof(double));
+    memcpy(effects, column(&b, W, 0), (size_t)m->G * sizeof(double));
+    for (l = 0; l + 1 < t->D; l++)
+        for (q = 0; q < t->N[l]; q++)
+            effects[b.first[l + 1] + t->parent[l][q]] += effects[b.first[l] + q];
+    memset(information, 0, (size_t)(P * P) * sizeof(double));
+    failed = curvature_of_rows(&b, beta, work, information);
+    if (failed)
+        return failed;
+    for (j = 0; j < P; j++) {
+        memcpy(column(&b, A, 0), work + j * m->G, (size_t)m->G * sizeof(double));
+        if (!eliminate(&b, 0))
+            return 1;
+        come_down(&b, V);
+        for (i = 0; i <= j; i++)
+            information[i * P + j] -= dot(work + i * m->G, column(&b, SUM, 0), m->G);
+    }
+    mirror_square(P, information);
+    return 0;
 }

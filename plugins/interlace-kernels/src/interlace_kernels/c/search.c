@@ -12,45 +12,35 @@
 
 enum { BY_GRADIENT, BY_VALUE, SPENT, NO_LOWER, DECLINED };
 
-typedef struct {
-    ik_function f;
-    void *context;
-    int64_t n_psi, m;
-    const double *origin, *B;
-    ik_search_state *state;
-    double *psi, *gradient, *profiled;
-} target;
-
 /* The gradient in z, from that in psi. */
-static void in_z(const target *t, const double *gradient, double *g)
+static void in_z(const ik_descent *s, const double *gradient, double *g)
 {
     int64_t i, j;
-    for (j = 0; j < t->m; j++)
+    for (j = 0; j < s->m; j++)
         g[j] = 0.0;
-    for (i = 0; i < t->n_psi; i++)
-        for (j = 0; j < t->m; j++)
-            g[j] += t->B[i * t->m + j] * gradient[i];
+    for (i = 0; i < s->n_psi; i++)
+        for (j = 0; j < s->m; j++)
+            g[j] += s->B[i * s->m + j] * gradient[i];
 }
 
 /* Evaluate at z; the gradient in z. Returns whether there is a value. */
-static int at(const target *t, const double *z, double *value, double *g)
+static int at(ik_descent *s, const double *z, double *value, double *g)
 {
-    ik_search_state *s = t->state;
     int64_t i, j, inner = 0;
     double slope = 0.0;
-    for (i = 0; i < t->n_psi; i++) {
-        t->psi[i] = t->origin[i];
-        for (j = 0; j < t->m; j++)
-            t->psi[i] += t->B[i * t->m + j] * z[j];
+    for (i = 0; i < s->n_psi; i++) {
+        s->psi[i] = s->origin[i];
+        for (j = 0; j < s->m; j++)
+            s->psi[i] += s->B[i * s->m + j] * z[j];
     }
     s->evaluations++;
-    if (t->f(t->context, t->psi, value, t->gradient, t->profiled, &inner)) {
+    if (s->f(s->context, s->psi, value, s->gradient, s->profiled, &inner)) {
         s->failed++;
         return 0;
     }
     s->inner += inner;
-    in_z(t, t->gradient, g);
-    for (j = 0; j < t->m; j++)
+    in_z(s, s->gradient, g);
+    for (j = 0; j < s->m; j++)
         slope = fmax(slope, fabs(g[j]));
     s->path[2 * (s->evaluations - s->failed - 1)] = *value;
     s->path[2 * (s->evaluations - s->failed - 1) + 1] = slope;
@@ -119,41 +109,40 @@ static void update(int64_t m, double *H, const double *s, const double *y, doubl
             H[i * m + j] += factor * s[i] * s[j] - (Hy[i] * s[j] + s[i] * Hy[j]) / ys;
 }
 
-IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
-                            const double *origin, const double *B, const double *longest,
-                            double *z, ik_search_state *state, double *work)
+/* Search from z, which becomes the best point; the gradient there, in z, to g. */
+static int32_t descend(ik_descent *t, double *z, double *g)
 {
-    double *H = work, *g = H + m * m, *d = g + m, *next = d + m, *g_next = next + m;
-    double *s = g_next + m, *y = s + m, *psi = y + m, value, found;
-    const target t = {f, context, n_psi, m, origin, B, state, psi, psi + n_psi, psi + 2 * n_psi};
+    const int64_t m = t->m;
+    double *H = t->work, *d = H + m * m, *next = d + m, *g_next = next + m;
+    double *s = g_next + m, *y = s + m, value, found;
     int64_t i, j, doublings;
-    state->evaluations = state->failed = state->inner = 0;
-    if (state->first) {
-        value = state->first[0];
-        in_z(&t, state->first + 1, g);
-    } else if (!at(&t, z, &value, g))
+    t->evaluations = t->failed = t->inner = 0;
+    if (t->first) {
+        value = t->first[0];
+        in_z(t, t->first + 1, g);
+    } else if (!at(t, z, &value, g))
         return DECLINED;
-    if (value < state->floor)
+    if (value < t->floor)
         return DECLINED;
     for (i = 0; i < m; i++)
         for (j = 0; j < m; j++)
             H[i * m + j] = i == j;
-    while (largest(g, m) > state->tol_gradient) {
+    while (largest(g, m) > t->tol_gradient) {
         const double slope = direction(m, H, g, d), before = value;
-        const double size = relative(d, longest, m);
+        const double size = relative(d, t->longest, m);
         double length = 1.0 / fmax(size, 1.0);
         int lower = 0;
         for (doublings = 0; length >= SHORTEST;) {
             int ok;
-            if (state->evaluations >= state->most) {
+            if (t->evaluations >= t->most) {
                 for (i = 0; i < m && lower; i++)
                     z[i] += s[i];
                 return SPENT;
             }
             for (i = 0; i < m; i++)
                 next[i] = z[i] + length * d[i];
-            ok = at(&t, next, &found, g_next);
-            if (ok && found < state->floor)
+            ok = at(t, next, &found, g_next);
+            if (ok && found < t->floor)
                 return DECLINED;
             if (ok && found <= before + SUFFICIENT * length * slope + ROUNDING * fabs(before) &&
                 (!lower || found < value)) {
@@ -185,63 +174,83 @@ IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t
             g[i] += y[i];
         }
         update(m, H, s, y, next);
-        if (before - value <= state->tol_value * fmax(fmax(fabs(before), fabs(value)), 1.0))
-            return largest(g, m) > state->tol_gradient ? BY_VALUE : BY_GRADIENT;
+        if (before - value <= t->tol_value * fmax(fmax(fabs(before), fabs(value)), 1.0))
+            return largest(g, m) > t->tol_gradient ? BY_VALUE : BY_GRADIENT;
     }
     return BY_GRADIENT;
 }
 
-/* Write the Hessian at z by central differences of the gradient, a row for each z. Returns whether
- * all of them have values. */
-static int differences(const target *t, double *z, double step, double *up, double *down,
-                       double *hessian)
+/* Evaluate away from z in one direction: the gradient in z, and the profiled entries, to `out`. */
+static int beside(ik_descent *s, double *z, int64_t i, double step, double *out)
 {
+    const double here = z[i];
     double value;
+    int ok;
+    z[i] = here + step;
+    ok = at(s, z, &value, out) && value >= s->floor;
+    z[i] = here;
+    memcpy(out + s->m, s->profiled, (size_t)s->n_profiled * sizeof(double));
+    return ok;
+}
+
+/* Write differences at z, where the gradient in z is g. Returns whether all have finite values. */
+static int differences(ik_descent *s, double *z, const double *g, double *jacobian)
+{
+    const int64_t m = s->m, width = m + s->n_profiled;
+    double *up = s->work + m * (m + 6), *down = up + width;
     int64_t i, j;
-    for (i = 0; i < t->m; i++) {
-        const double here = z[i];
-        int ok;
-        z[i] = here + step;
-        ok = at(t, z, &value, up);
-        z[i] = here - step;
-        ok = ok && at(t, z, &value, down);
-        z[i] = here;
-        if (!ok)
+    if (!s->central && s->n_profiled)
+        return 0;
+    memcpy(down, g, (size_t)m * sizeof(double));
+    for (i = 0; i < m; i++) {
+        if (!beside(s, z, i, s->step, up) || (s->central && !beside(s, z, i, -s->step, down)))
             return 0;
-        for (j = 0; j < t->m; j++)
-            hessian[i * t->m + j] = (up[j] - down[j]) / (2.0 * step);
+        for (j = 0; j < width; j++) {
+            jacobian[i * width + j] = (up[j] - down[j]) / (s->central ? 2.0 * s->step : s->step);
+            if (!(fabs(jacobian[i * width + j]) < INFINITY))
+                return 0;
+        }
     }
     return 1;
 }
 
-IK_EXPORT void ik_search_each(ik_function f, ik_turn turn, void *context, int64_t n_psi, int64_t m,
-                              const double *origin, const double *B, const double *longest,
-                              ik_search_state *state, const ik_ends *ends, double *work)
+IK_EXPORT int32_t ik_search(ik_descent *s, double *z, double *value, double *jacobian)
 {
-    double *psi = work + m * (m + 6), *up = psi + 2 * n_psi + ends->n_profiled, *down = up + m;
-    const target t = {f, context, n_psi, m, origin, B, state, psi, psi + n_psi, psi + 2 * n_psi};
+    double *g = s->work + s->m * (s->m + 5);
+    int32_t ended;
+    memset(z, 0, (size_t)s->m * sizeof(double));
+    s->differenced = 0;
+    ended = descend(s, z, g);
+    s->searched = s->evaluations;
+    if ((ended == BY_GRADIENT || ended == BY_VALUE) && s->step > 0.0)
+        s->differenced = differences(s, z, g, jacobian);
+    /* last, so that what the function keeps is of where the search ended */
+    if (ended == DECLINED || !at(s, z, value, g))
+        return DECLINED;
+    return ended;
+}
+
+IK_EXPORT void ik_search_each(ik_descent *s, const ik_ends *ends)
+{
+    const int64_t m = s->m, p = s->n_profiled;
     int64_t i;
     for (i = 0; i < ends->count; i++) {
-        double *z = ends->z + i * m;
         int64_t ended = DECLINED;
-        state->evaluations = state->failed = state->inner = 0;
-        memset(z, 0, (size_t)m * sizeof(double));
-        if (!turn(context, i))
-            ended = ik_search(f, context, n_psi, m, origin, B, longest, z, state, work);
-        if (ended != DECLINED) {
-            if (!at(&t, z, ends->values + i, ends->slopes + i * m))
-                ended = DECLINED;
-            else
-                memcpy(ends->profiled + i * ends->n_profiled, t.profiled,
-                       (size_t)ends->n_profiled * sizeof(double));
-        }
-        if (ended != DECLINED && ends->step > 0.0 &&
-            !differences(&t, z, ends->step, up, down, ends->hessians + i * m * m))
+        s->evaluations = s->failed = s->inner = 0;
+        memset(ends->z + i * m, 0, (size_t)m * sizeof(double));
+        if (!ends->turn(s->context, i))
+            ended = ik_search(s, ends->z + i * m, ends->values + i,
+                              ends->jacobians + i * m * (m + p));
+        if (ended < SPENT && s->step > 0.0 && !s->differenced)
             ended = DECLINED;
+        if (ended != DECLINED) {
+            in_z(s, s->gradient, ends->slopes + i * m);
+            memcpy(ends->profiled + i * p, s->profiled, (size_t)p * sizeof(double));
+        }
         ends->ended[i] = ended;
-        ends->counts[3 * i] = state->evaluations;
-        ends->counts[3 * i + 1] = state->failed;
-        ends->counts[3 * i + 2] = state->inner;
+        ends->counts[3 * i] = s->evaluations;
+        ends->counts[3 * i + 1] = s->failed;
+        ends->counts[3 * i + 2] = s->inner;
     }
 }
 

@@ -69,42 +69,48 @@ typedef int32_t (*ik_turn)(void *context, int64_t i);
 IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i);
 IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i);
 
-/* When a search ends, and what it has done. */
+/* A search for the minimum over z, with psi = origin + B z: what it is given, and what it wrote. */
 typedef struct {
-    double tol_gradient; /* largest entry of the gradient in z */
-    double tol_value;    /* relative change of the value in a step */
-    double floor;        /* a value below is left to somebody else to judge */
-    int64_t most;        /* evaluations */
-    int64_t evaluations, failed, inner;
-    double *path; /* most x 2: value and largest entry of the gradient of each that succeeded */
-    const double *first; /* value and gradient in psi at the first point; NULL if not known */
-} ik_search_state;
+    ik_function f;
+    void *context;
+    int64_t n_psi, m, n_profiled;
+    const double *origin, *B; /* B n_psi x m by row */
+    const double *longest;    /* the largest step in each z */
+    const double *first;      /* value and gradient in psi at z = 0; NULL if not known */
+    double tol_gradient;      /* largest entry of the gradient in z */
+    double tol_value;         /* relative change of the value in a step */
+    double floor;             /* a value below is left to somebody else to judge */
+    int64_t most;             /* evaluations of the search */
+    double step;              /* in z, of the differences where it ended; 0 for none */
+    int64_t central;          /* whether they are to both sides; the half-width is `step` then */
+    int64_t evaluations, failed, inner; /* in all */
+    int64_t searched, differenced;      /* evaluations of the search alone */
+    double *path; /* (most + 1 + 2 m) x 2: value and largest slope in z of each that succeeded */
+    double *psi, *gradient, *profiled; /* of the last evaluation; gradient in psi */
+    double *work; /* m (m + 6) + 2 (m + n_profiled) */
+} ik_descent;
 
-/* Minimise over z, with psi = origin + B z, B n_psi x m by row. Begins at z, and leaves there the
- * best point. `longest` has the largest step in each z. `work` has m (m + 6) + 2 n_psi numbers
- * and as many as are profiled. Returns how it ended: 0 by the gradient, 1 by the value, 2 out of
- * evaluations, 3 without a lower point, 4 where the first value is none, or one is below the floor. */
-IK_EXPORT int32_t ik_search(ik_function f, void *context, int64_t n_psi, int64_t m,
-                            const double *origin, const double *B, const double *longest,
-                            double *z, ik_search_state *state, double *work);
+/* Search from z = 0, and leave the best point in z. Where the search ended by a criterion, the
+ * differences of [gradient in z, profiled entries] go to `jacobian`, m x (m + n_profiled), a row for
+ * each z, if `step` is not 0; `differenced` says whether all of them have values. Differences to one
+ * side are those of the gradient alone. The last evaluation, of which `value` is, is at z. Returns
+ * how the search ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower
+ * point, 4 where the first value is none, the last one is none, or one is below the floor. */
+IK_EXPORT int32_t ik_search(ik_descent *s, double *z, double *value, double *jacobian);
 
 /* Where the searches for the minimum of an objective of many responses ended. */
 typedef struct {
-    int64_t count, n_profiled;
-    double step; /* half-width in z of the differences that make Hessians; 0 for none */
+    int64_t count;
+    ik_turn turn;
     double *z;   /* count x m, written as all that follows */
-    int64_t *ended; /* as `ik_search` returns it */
+    int64_t *ended; /* as `ik_search` returns it; 4 also where a difference has no value */
     double *values, *slopes, *profiled; /* at z: count, count x m in z, count x n_profiled */
-    double *hessians; /* count x m x m */
+    double *jacobians; /* count x m x (m + n_profiled) */
     int64_t *counts;  /* count x 3: evaluations, failed, inner */
 } ik_ends;
 
-/* Search for one response after the other, each time from z = 0, and evaluate where that ended.
- * `state` says when, and has room for a path of 1 + 2 m evaluations more than it allows; `work` has
- * 2 m numbers more than for a search. What ended with 4 has no values. */
-IK_EXPORT void ik_search_each(ik_function f, ik_turn turn, void *context, int64_t n_psi, int64_t m,
-                              const double *origin, const double *B, const double *longest,
-                              ik_search_state *state, const ik_ends *ends, double *work);
+/* Search for one response after the other, each time from z = 0. What ended with 4 has no values. */
+IK_EXPORT void ik_search_each(ik_descent *s, const ik_ends *ends);
 
 /* Evaluate at `count` points; NAN where there is no value. Returns all Newton steps for modes. */
 IK_EXPORT int64_t ik_at_each(ik_function f, void *context, int64_t count, int64_t n_psi,

@@ -6,7 +6,7 @@
  * preconditions conjugate gradients, and only the mode gets one of its own. The formulas are those
  * of interlace_approximations.laplace and interlace_core.engine.
  */
-#include "blocks.h"
+#include "curvature.h"
 #include "elimination.h"
 
 #define MOST_PRODUCTS 30 /* before a factorisation is the better bargain */
@@ -58,16 +58,18 @@ static double *kept_slot(const several *b, int64_t slot)
     return 0;
 }
 
-/* out[stride index] += x, for each row. */
+/* out[stride index] += x, for each row. Rows of one level in a row, as of a factor that they are
+ * sorted by, are summed first: each would wait for what the one before it stored. */
 IK_INLINE void add_by(double *out, int64_t stride, const int32_t *index, const double *x, int64_t n)
 {
-    int64_t i;
-    if (stride == 1)
-        for (i = 0; i < n; i++)
-            out[index[i]] += x[i];
-    else
-        for (i = 0; i < n; i++)
-            out[stride * index[i]] += x[i];
+    int64_t i, end;
+    for (i = 0; i < n; i = end) {
+        const int32_t at = index[i];
+        end = i + 1;
+        while (end < n && index[end] == at)
+            end++;
+        out[stride * at] += end - i > 1 ? sum_of(x, i, end) : x[i];
+    }
 }
 
 /* x times a covariate; x itself where that is ones. */
@@ -513,26 +515,33 @@ static int32_t gradient(several *b, double log_det, double *value, double *dT, d
     return 0;
 }
 
+static several several_of(ik_several *s, const double *T, const double *beta)
+{
+    const int64_t slots = interlace_slots(s->m.K);
+    several b;
+    int64_t k;
+    memset(&b, 0, sizeof b);
+    b.s = s;
+    b.T = T;
+    b.beta = beta;
+    what_is_wanted(&s->m);
+    for (k = 1; k < slots && b.kept < 64; k++)
+        if (s->m.want[slots + k])
+            b.slot[b.kept++] = k;
+    return b;
+}
+
 /* 0, or why there is no value, as for ik_laplace. Templates are c x c by factor, one after the
  * other. */
 IK_EXPORT int32_t ik_laplace_several(ik_several *s, const double *T, const double *beta,
                                      double *value, double *dT, double *dbeta, int64_t *iterations)
 {
     const ik_model *m = &s->m;
-    const int64_t slots = interlace_slots(m->K);
+    several b = several_of(s, T, beta);
     double log_det = 0.0;
-    several b;
-    int64_t k, f;
+    int64_t f;
     int32_t failed;
-    memset(&b, 0, sizeof b);
-    b.s = s;
-    b.T = T;
-    b.beta = beta;
     *iterations = 0;
-    what_is_wanted(m);
-    for (k = 1; k < slots && b.kept < 64; k++)
-        if (m->want[slots + k])
-            b.slot[b.kept++] = k;
     failed = s->known && s->last ? predict(&b) : 0;
     s->last = 0;
     if (!failed)
@@ -551,4 +560,73 @@ IK_EXPORT int32_t ik_laplace_several(ik_several *s, const double *T, const doubl
         return failed;
     s->last = 1;
     return fabs(*value) < INFINITY ? 0 : 2;
+}
+
+/* Add X'WX of all rows at the mode, and Z'Wx of each column to what is P x q. */
+static int32_t curvature_of_rows(const several *b, double *sums, double *information)
+{
+    const ik_model *m = &b->s->m;
+    const int64_t q = b->s->e.q, P = coefficients(m);
+    uint8_t *want = m->want + 2 * interlace_slots(m->K);
+    double unused = 0.0;
+    int64_t r0, k, j, i, place;
+    want_curvature(m, want);
+    for (r0 = 0; r0 < m->n; r0 += m->block_rows) {
+        block rows = rows_from(b->s, r0);
+        double *product = rows.zd;
+        int32_t failed;
+        fixed_parts(&rows, b->beta);
+        memcpy(rows.eta + m->random * m->ld, kept(b, 1) + r0, rows.rows * sizeof(double));
+        failed = evaluate_rows(&rows, want, &unused);
+        if (failed)
+            return failed;
+        add_curvature(&rows, P, product, information);
+        for (k = place = 0; k < m->K; k++)
+            for (j = 0; j < m->predictors[k].p; j++, place++) {
+                column_times(&rows, m->predictors + k, j, second(&rows, k, m->random), product);
+                IK_SIMD for (i = 0; i < rows.rows; i++) product[i] = -product[i];
+                add_sums(b, r0, rows.rows, product, sums + place * q, product + m->ld);
+            }
+    }
+    return 0;
+}
+
+/* Information at the mode, as `ik_information`; effects by factor, c x L each. `work` has 2 P q
+ * numbers. */
+IK_EXPORT int32_t ik_several_information(ik_several *s, const double *T, const double *beta,
+                                         double *work, double *information, double *effects)
+{
+    const ik_elimination *e = &s->e;
+    const int64_t q = e->q, P = coefficients(&s->m);
+    double log_det = 0.0, *pulled = work + P * q;
+    several b = several_of(s, T, beta);
+    int64_t steps = 0, f, l, a, i, j;
+    int32_t failed;
+    s->last = 0;
+    failed = find_mode(&b, &log_det, &steps);
+    if (failed)
+        return failed;
+    memcpy(s->eta, kept(&b, 1), (size_t)s->m.n * sizeof(double));
+    s->last = 1;
+    for (f = 0; f < e->F; f++)
+        for (a = 0; a < e->c[f]; a++)
+            for (l = 0; l < e->L[f]; l++)
+                effects[e->start[f] + a * e->L[f] + l] =
+                    s->A[e->block[f][f] + l * e->c[f] * e->c[f] + a * (e->c[f] + 1)];
+    memset(work, 0, (size_t)(P * q) * sizeof(double));
+    memset(information, 0, (size_t)(P * P) * sizeof(double));
+    failed = curvature_of_rows(&b, work, information);
+    if (failed)
+        return failed;
+    for (j = 0; j < P; j++)
+        ik_template(e, T, 1, work + j * q, pulled + j * q);
+    for (j = 0; j < P; j++) {
+        memcpy(work, pulled + j * q, (size_t)q * sizeof(double));
+        if (ik_solve(e, work))
+            return 1;
+        for (i = 0; i <= j; i++)
+            information[i * P + j] -= dot(pulled + i * q, work, q);
+    }
+    mirror_square(P, information);
+    return 0;
 }

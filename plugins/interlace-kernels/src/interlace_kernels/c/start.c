@@ -1,66 +1,6 @@
 /* Sums over rows where a fit starts: the model without random effects, and what scales a search. */
+#include "curvature.h"
 #include "mode.h"
-
-/* The derivatives that are asked for: of first and second order in the predictors with
- * coefficients, and in the first one. */
-static void want_curvature(const ik_model *m, uint8_t *want)
-{
-    const int64_t K = m->K, r = m->random;
-    int64_t k, l;
-    memset(want, 0, interlace_slots(K));
-    want[0] = want[interlace_slot(K, -1, -1, 0)] = want[interlace_slot(K, -1, 0, 0)] = 1;
-    for (k = 0; k < K; k++) {
-        if (!m->predictors[k].p)
-            continue;
-        want[interlace_slot(K, -1, -1, k)] = 1;
-        want[interlace_slot(K, -1, k < r ? k : r, k < r ? r : k)] = 1;
-        for (l = k; l < K; l++)
-            if (m->predictors[l].p)
-                want[interlace_slot(K, -1, k, l)] = 1;
-    }
-}
-
-static const double *second(const block *b, int64_t k, int64_t l)
-{
-    return b->out + interlace_slot(b->m->K, -1, k < l ? k : l, k < l ? l : k) * b->m->ld;
-}
-
-/* Write a column of X times a derivative. */
-static void times(const block *b, const ik_predictor *p, int64_t j, const double *w, double *out)
-{
-    const double *IK_RESTRICT x = p->X + j * b->m->n + b->r0, *IK_RESTRICT weight = w;
-    double *IK_RESTRICT product = out;
-    int64_t i;
-    IK_SIMD for (i = 0; i < b->rows; i++) product[i] = x[i] * weight[i];
-}
-
-/* Add -X_k' d_kl X_l, above the diagonal of what is P x P; `product` holds a number for each row. */
-static void add_curvature(const block *b, int64_t P, double *product, double *information)
-{
-    const ik_model *m = b->m;
-    int64_t k, l, i, j, row = 0, column;
-    for (k = 0; k < m->K; k++) {
-        const ik_predictor *p = m->predictors + k;
-        for (i = 0; i < p->p; i++, row++)
-            for (l = k, column = row - i; l < m->K; l++) {
-                const ik_predictor *q = m->predictors + l;
-                if (q->p)
-                    times(b, p, i, second(b, k, l), product);
-                for (j = 0; j < q->p; j++, column++)
-                    if (column >= row)
-                        information[row * P + column] -=
-                            dot(q->X + j * m->n + b->r0, product, b->rows);
-            }
-    }
-}
-
-static void mirror(int64_t P, double *information)
-{
-    int64_t i, j;
-    for (i = 0; i < P; i++)
-        for (j = 0; j < i; j++)
-            information[i * P + j] = information[j * P + i];
-}
 
 /* The largest squared slope of a row in the first predictor, relative to its curvature. */
 static double largest_pull(const block *b, double most)
@@ -109,7 +49,124 @@ IK_EXPORT int32_t ik_slopes(const ik_model *m, const double *beta, double *value
         if (*pull < INFINITY)
             *pull = largest_pull(&b, *pull);
     }
-    mirror(P, information);
+    mirror_square(P, information);
+    return 0;
+}
+
+/* Where a climb is: the sums of `ik_slopes` at some coefficients. */
+typedef struct {
+    double *value, *gradient, *information;
+    double pull;
+} slopes;
+
+/* Replace x by A^-1 x, and the lower triangle of A by its Cholesky factor; 0 if it is not positive
+ * definite. */
+static int solved(int64_t P, double *A, double *x)
+{
+    int64_t i, j;
+    for (i = 0; i < P; i++) {
+        double *row = A + i * P, left;
+        for (j = 0; j < i; j++)
+            row[j] = (row[j] - dot(row, A + j * P, j)) / A[j * P + j];
+        left = row[i] - dot(row, row, i);
+        if (!(left > 0.0 && left < INFINITY))
+            return 0;
+        row[i] = sqrt(left);
+        x[i] = (x[i] - dot(row, x, i)) / row[i];
+    }
+    for (i = P - 1; i >= 0; i--) {
+        x[i] /= A[i * P + i];
+        for (j = 0; j < i; j++)
+            x[j] -= x[i] * A[i * P + j];
+    }
+    return 1;
+}
+
+/* An ascent step, damped until the information is positive definite, and half its predicted gain. */
+static double ascent(int64_t P, const double *gradient, const double *information, double damping,
+                     double *A, double *step)
+{
+    int64_t i;
+    for (; damping < 1e12; damping = fmax(10.0 * damping, 1e-3)) {
+        memcpy(A, information, (size_t)(P * P) * sizeof(double));
+        memcpy(step, gradient, (size_t)P * sizeof(double));
+        for (i = 0; i < P && damping > 0.0; i++)
+            A[i * P + i] += damping * (fabs(A[i * P + i]) + 1e-10);
+        if (solved(P, A, step))
+            return 0.5 * dot(gradient, step, P);
+    }
+    memset(step, 0, (size_t)P * sizeof(double));
+    return 0.0;
+}
+
+/* Add the curvature that holds coefficients near the first ones to gradient and information; returns
+ * what it takes from the value. */
+static double held(int64_t P, const double *holding, const double *beta, const double *first,
+                   double *gradient, double *information)
+{
+    double taken = 0.0;
+    int64_t i, j;
+    for (i = 0; i < P; i++) {
+        double pull = 0.0;
+        for (j = 0; j < P; j++) {
+            pull += holding[i * P + j] * (beta[j] - first[j]);
+            information[i * P + j] += holding[i * P + j];
+        }
+        gradient[i] -= pull;
+        taken += 0.5 * (beta[i] - first[i]) * pull;
+    }
+    return taken;
+}
+
+IK_EXPORT int32_t ik_climb(const ik_model *m, const ik_climb_rule *rule, double *beta, double *work)
+{
+    const int64_t P = coefficients(m);
+    double *first = work + 2, *step = first + P, *A = step + P, damping = 0.0, begun, value;
+    slopes here = {work, A + P * P, A + P * P + P, 0.0}, there = here;
+    int64_t iteration, i;
+    there.value = work + 1;
+    there.gradient = here.information + P * P;
+    there.information = there.gradient + P;
+    memcpy(first, beta, (size_t)P * sizeof(double));
+    if (ik_slopes(m, beta, here.value, here.gradient, here.information, &here.pull))
+        return 1;
+    begun = value = *here.value - held(P, rule->holding, beta, first, here.gradient,
+                                       here.information);
+    if (!(fabs(value) < INFINITY))
+        return 1;
+    for (iteration = 0; iteration < rule->most; iteration++) {
+        double gain = ascent(P, here.gradient, here.information, damping, A, step), found = 0.0;
+        int64_t halving;
+        slopes spare = here;
+        if (value > begun + rule->rise)
+            return 1;
+        if (gain < rule->tol * (rule->per_gain ? fmax(value - begun, 1.0) : 1.0)) {
+            if (here.pull <= rule->no_pull)
+                return 1;
+            for (i = 0; i < P && damping == 0.0; i++)
+                beta[i] += step[i];
+            return 0;
+        }
+        for (halving = 0; halving < rule->most_halvings; halving++) {
+            for (i = 0; i < P; i++)
+                step[i] += beta[i]; /* the point that it leads to */
+            if (ik_slopes(m, step, there.value, there.gradient, there.information, &there.pull))
+                return 1;
+            found = *there.value - held(P, rule->holding, step, first, there.gradient,
+                                        there.information);
+            if (found < INFINITY && found >= value)
+                break;
+            damping = fmax(4.0 * damping, 1e-3);
+            ascent(P, here.gradient, here.information, damping, A, step);
+        }
+        if (halving == rule->most_halvings)
+            return 0;
+        memcpy(beta, step, (size_t)P * sizeof(double));
+        value = found;
+        here = there;
+        there = spare;
+        damping = damping > 1e-4 ? damping / 4.0 : 0.0;
+    }
     return 0;
 }
 
@@ -124,7 +181,7 @@ IK_INLINE void subtract_effects(const int c, const int one, const block *b, int6
     int a, d;
     for (k = 0; k < m->K; k++)
         for (j = 0; j < m->predictors[k].p; j++, place++) {
-            times(b, m->predictors + k, j, second(b, k, m->random), product);
+            column_times(b, m->predictors + k, j, second(b, k, m->random), product);
             for (level = 0; level < b->levels; level++) {
                 const double *L = b->H + level * c * c;
                 double sums[LARGEST_C] = {0.0}, *w = work + place * size + level * c;
@@ -178,7 +235,7 @@ IK_INLINE int32_t information_at(const int c, const int one, const ik_model *m, 
                 effects[a * m->G + b.first + level] = sum;
             }
     }
-    mirror(P, information);
+    mirror_square(P, information);
     return 0;
 }
 

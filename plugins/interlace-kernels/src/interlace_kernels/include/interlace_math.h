@@ -12,14 +12,14 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define IK_INLINE static __forceinline
 #define IK_SIMD __pragma(omp simd)
-#define IK_SIMD_SUM(s) __pragma(omp simd reduction(+ : s))
+#define IK_SIMD_SUM(...) __pragma(omp simd reduction(+ : __VA_ARGS__))
 #define IK_RESTRICT __restrict
 #define IK_EXPORT __declspec(dllexport)
 #else
 #define IK_INLINE static inline __attribute__((always_inline))
 #define IK_PRAGMA(x) _Pragma(#x)
 #define IK_SIMD IK_PRAGMA(omp simd)
-#define IK_SIMD_SUM(s) IK_PRAGMA(omp simd reduction(+ : s))
+#define IK_SIMD_SUM(...) IK_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 #define IK_RESTRICT __restrict__
 #if defined(_WIN32)
 #define IK_EXPORT __declspec(dllexport)
