@@ -92,7 +92,7 @@ def prepare(
     if model.problem.parts is None:
         with guard(None, "memory"):
             _require_memory(standard_of(model.problem).problem, request.who)
-    given = named_start(model.problem, request.start, request.who)
+    given = named_start(model, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
 
 

@@ -19,8 +19,7 @@ from interlace.components import (
 )
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Here, Origin, Surroundings, within_options
-from interlace.data.factors import INTERCEPT
-from interlace.data.problem import Model
+from interlace.data.cuts import cuts_of
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
@@ -43,7 +42,6 @@ from interlace.results.random_effects import (
     row_predictors,
     term_places,
 )
-from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -183,7 +181,7 @@ def prepared(
     model = ready.model
     with guard(None, "data"):
         approximation = penalise(
-            ready.approximation, priors, model.problem, _cuts(model), request.who
+            ready.approximation, priors, model.problem, cuts_of(model), request.who
         )
         refuse_carried_twice(model.problem, request.who)
         notes = identified(
@@ -196,17 +194,6 @@ def prepared(
     if approximation is ready.approximation:
         return ready
     return replace(ready, approximation=approximation)
-
-
-def _cuts(model: Model) -> tuple[str, ...]:
-    """Return the names of thresholds that are constants, such as "1|2"."""
-    matrix, problem = model.problem.family.threshold_matrix(), model.problem
-    if matrix is None:
-        return ()
-    own = problem.predictors[1 : 1 + matrix.shape[1]]
-    if any(each.names != (INTERCEPT,) for each in own):
-        return ()
-    return cut_names(model.response_levels, len(matrix))
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:

@@ -37,12 +37,12 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     coordinate known, shape (m,), by central differences at once.
     """
     problem, objective = search.problem, search.objective
-    best, psi = _best_in_canonical_form(search)
+    best, psi, away = _best_in_canonical_form(search)
     here = search.coordinates.around(psi)
     gradient = here.gradient(best.gradient)
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
     free = np.ones(m, dtype=bool)
-    free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
+    free[: problem.n_theta] = away | ~boundary_thetas(problem, psi, search.units)
 
     if search.curvature is not None and served_by(objective) is None:
         exact = search.curvature(psi)
@@ -166,10 +166,12 @@ def _short_steps(curvature: Array) -> Array:
     return np.asarray(CENTRAL_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
-def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
+def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArray]:
     """Return the best evaluation and its psi, within bounds, and at a bound where it is next to it.
 
-    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing.
+    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing. The
+    thetas of terms where it does are said too, shape (n_theta,): a prior without density at 0, say,
+    keeps a variance away from it, however small.
     """
     problem, objective = search.problem, search.objective
     assert objective.best is not None and objective.best_psi is not None
@@ -178,12 +180,26 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
         objective.move_to(psi, objective.at(psi))
+    away = np.zeros(problem.n_theta, dtype=bool)
     at_bound = snapped_psi(problem, psi, search.units)
-    if not np.array_equal(at_bound, psi):
-        evaluation = objective.at(at_bound)
-        if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
-            objective.move_to(at_bound, evaluation)
-    return objective.best, objective.best_psi
+    if not np.array_equal(at_bound, psi) and not _moved(search, at_bound):
+        for place in problem.theta_slices():
+            own = psi.copy()
+            own[place] = at_bound[place]
+            if not np.array_equal(own, psi) and not _moved(search, own):
+                away[place] = True
+    return objective.best, objective.best_psi, away
+
+
+def _moved(search: Search, psi: Array) -> bool:
+    """Move the best point to a bound, and return True, if that costs nothing."""
+    objective = search.objective
+    assert objective.best is not None
+    evaluation = objective.at(psi)
+    if evaluation.value > objective.best.value + TOL_ABS_BOUND or not np.isfinite(evaluation.value):
+        return False
+    objective.move_to(psi, evaluation)
+    return True
 
 
 def jacobian(function: Callable[[Array], Array], x: Array, steps: Array) -> Array:

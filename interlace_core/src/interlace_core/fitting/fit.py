@@ -334,16 +334,17 @@ def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) ->
 def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     """Yield points from which a search that ended short of an optimum may get further.
 
-    The point itself first: an optimizer that begins anew has forgotten what misled it.
+    What a structure knows of such points first; then the point itself, of which an optimizer that
+    begins anew has forgotten what misled it.
     """
     problem = search.problem
-    yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         sizes = term.sizes / term.own(search.units)
         for theta in term.covariance.restarts(optimum.psi[place], sizes):
             psi = optimum.psi.copy()
             psi[place] = theta
             yield psi
+    yield optimum.psi
 
 
 def _away_from_boundary(search: Search, optimum: Optimum) -> Array:

@@ -54,6 +54,10 @@ optimum: the Hessian changes by a millionth on what is left."""
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
+MANY_NUMBERS, CRAWL = 20, 0.1
+"""Parameters from which a Hessian takes longer than a search; Newton rounds then end where two of
+them leave more than this share of the gain, as along a bent valley, and another search begins."""
+
 TRUSTED_CURVATURE = (1e-3, 1e4)
 """Curvatures, in standard errors at the start, between which the first Hessian's differences are
 good to three digits. Beyond, it is taken again in coordinates scaled by itself."""
@@ -212,8 +216,10 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
     if optimum.is_central and _is_next_to(optimum.gradient):
         return optimum
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
+    gains: list[float] = []
     for _ in range(MAX_ROUNDS):
-        if optimum.decrement <= enough * tol_decrement:
+        gains.append(optimum.decrement)
+        if optimum.decrement <= enough * tol_decrement or _crawls(optimum, gains, tol_decrement):
             break
         before = optimum
         moved = _newton(search, optimum)
@@ -249,6 +255,13 @@ def _first(search: Search) -> Optimum:
     low, high = PLAIN_CURVATURE, SHARP_CURVATURE
     usual = bool(np.all((curvature > low) & (curvature < high)) and np.all(optimum.free))
     return replace(optimum, is_central=True) if usual else measure(search)
+
+
+def _crawls(optimum: Optimum, gains: list[float], tol_decrement: float) -> bool:
+    """Return whether rounds of many parameters hardly gain on what is left, short of an optimum."""
+    if optimum.free.size < MANY_NUMBERS or len(gains) < 3:
+        return False
+    return gains[-1] > max(CRAWL * gains[-3], tol_decrement)
 
 
 def _is_costly(search: Search) -> bool:
