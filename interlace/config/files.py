@@ -139,12 +139,18 @@ def _with_parents(folder: str) -> Iterator[str]:
         yield folder
 
 
+def user_number() -> int | None:
+    """Return the number of the user who runs this; None on Windows."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
 def is_own(path: str | Path) -> bool:
     """Return whether a file or folder belongs to the user who runs this; true on Windows."""
-    if not hasattr(os, "geteuid"):
+    user = user_number()
+    if user is None:
         return True
     try:
-        return bool(os.stat(path).st_uid == os.geteuid())
+        return bool(os.stat(path).st_uid == user)
     except OSError:
         return False
 

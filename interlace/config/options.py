@@ -21,6 +21,7 @@ from interlace.config.files import (
     project_file,
     times_of,
     user_file,
+    user_number,
     user_path,
     watched,
 )
@@ -237,7 +238,7 @@ class Surroundings:
             return None
         environ = os.environ
         own = tuple((each, environ[each]) for each in environ if each.startswith(PREFIX))
-        key = (start, own, [environ.get(each) for each in _PLACES], _user_number())
+        key = (start, own, [environ.get(each) for each in _PLACES], user_number())
         known, paths, times, here = self._known
         if key == known and times_of(paths) == times:
             return here
@@ -253,10 +254,6 @@ class Surroundings:
 
 _PLACES = ("HOME", "XDG_CONFIG_HOME", "APPDATA")
 """Variables that say where the user's file is."""
-
-
-def _user_number() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _read_surroundings(
