@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         f"{FITTING}/curvature.py",
-        "_differences",
+        "_one_sided",
         ".T / ONE_SIDED_STEP",
         ".T / (1.1 * ONE_SIDED_STEP)",
         CBPP,
