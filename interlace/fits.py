@@ -19,15 +19,14 @@ from interlace.components import (
 )
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Here, Origin, Surroundings, within_options
-from interlace.data.factors import INTERCEPT
-from interlace.data.problem import Model
+from interlace.data.cuts import cuts_of
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
-from interlace.formulas.limits import Limits
+from interlace.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace.parts.afterwards import Seen, effects_of_all, eta_in, of_parts, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
@@ -35,8 +34,14 @@ from interlace.progress import Progress
 from interlace.results.elsewhere import RowsElsewhere
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import AnyFit, Coefficients, Training
-from interlace.results.random_effects import GroupEffects, fitted_state, modes_of, term_places
-from interlace.results.thresholds import cut_names
+from interlace.results.predictors import Predictors
+from interlace.results.random_effects import (
+    GroupEffects,
+    fitted_state,
+    modes_of,
+    row_predictors,
+    term_places,
+)
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -154,7 +159,7 @@ def prepared(
     """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who, request.link)
-    limits = Limits(**options.formula_limits)
+    limits = Limits(**options.formula_limits) if options.formula_limits else DEFAULT_LIMITS
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
@@ -162,8 +167,10 @@ def prepared(
         if role in parameters:
             family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
+    if limits is not request.limits or parameters != request.parameters:
+        request = replace(request, parameters=parameters, limits=limits)
     ready = driver.prepare(
-        replace(request, parameters=parameters, limits=limits),
+        request,
         family,
         approximation,
         as_optimizer(registry, options, request.who),
@@ -174,7 +181,7 @@ def prepared(
     model = ready.model
     with guard(None, "data"):
         approximation = penalise(
-            ready.approximation, priors, model.problem, _cuts(model), request.who
+            ready.approximation, priors, model.problem, cuts_of(model), request.who
         )
         refuse_carried_twice(model.problem, request.who)
         notes = identified(
@@ -182,19 +189,11 @@ def prepared(
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     warn_of_many(model.problem, request.who)
-    noted = replace(model, notes=(*model.notes, *notes))
-    return replace(ready, model=noted, approximation=approximation)
-
-
-def _cuts(model: Model) -> tuple[str, ...]:
-    """Return the names of thresholds that are constants, such as "1|2"."""
-    matrix, problem = model.problem.family.threshold_matrix(), model.problem
-    if matrix is None:
-        return ()
-    own = problem.predictors[1 : 1 + matrix.shape[1]]
-    if any(each.names != (INTERCEPT,) for each in own):
-        return ()
-    return cut_names(model.response_levels, len(matrix))
+    if notes:
+        ready = replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+    if approximation is ready.approximation:
+        return ready
+    return replace(ready, approximation=approximation)
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:
@@ -216,7 +215,8 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
         )
     if compiled is None:
         return None
-    compiled = replace(compiled, threads=options.threads or 1)
+    threads = options.threads or 1
+    compiled = compiled if compiled.threads == threads else replace(compiled, threads=threads)
     return compiled if options.chosen.isdisjoint(CHOICES) else replace(compiled, searches=())
 
 
@@ -325,7 +325,10 @@ def record_of(
         effects = state.effects
     if here:
         with guard(problem.family, "result"):
-            require_residual(problem, state.eta, _is_doubtful(fit))
+            require_residual(
+                problem, lambda end: row_predictors(problem, fit.psi, modes, end).eta,
+                _is_doubtful(fit),
+            )  # fmt: skip
     away: Any = RowsElsewhere()
     coefficients = tuple(
         Coefficients(predictor.parameter, predictor.names, fit.psi[where], where)
@@ -342,8 +345,7 @@ def record_of(
         rows=rows,
         y=problem.y if here else away,
         weights=problem.weights if here else away,
-        eta=state.eta if here else away,
-        eta_fixed=state.eta_fixed if here else away,
+        predictors=state.predictors if here else Predictors(away, away),
         encoder=encoder,
         settings=settings,
         fitted_by=approximation.method,
@@ -354,7 +356,7 @@ def record_of(
 
 
 def _may_be_exact(part: Problem, seen: Seen, doubtful: bool) -> bool:
-    return may_be_exact(part, eta_in(part, seen), doubtful)
+    return may_be_exact(part, lambda end: eta_in(part, seen)[:, :end], doubtful)
 
 
 def _is_doubtful(fit: Fit) -> bool:

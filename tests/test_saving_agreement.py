@@ -106,7 +106,7 @@ CHANGES = {
         "coefficients", 0, "estimates", to=lambda b: b + 1
     ),
     "a covariance that is not that of theta": array("effects", "g", "root", to=lambda T: 2.0 * T),
-    "predictors of other data": array("eta_fixed", to=lambda eta: eta + 1.0),
+    "predictors of other data": array("predictors", "eta_fixed", to=lambda eta: eta + 1.0),
     "a way to degrees of freedom that is none": put("settings", "df_method", "nan"),
     "a policy for levels that is none": put("settings", "new_levels", "whatever"),
     "a column of another name": put("encoder", "columns", "x", "name", "y"),

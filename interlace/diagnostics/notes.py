@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +36,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     assert training is not None
     problem = training.problem
     held = held_by_priors(training.approximation, problem, fit.psi, fit.standard_errors())
-    separated = separation_notes(problem, fit, result.eta, held)
+    separated = separation_notes(problem, fit, result.predictors, held)
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
@@ -46,9 +46,9 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return changed(
         result,
-        fit=replace(fit, verdict=verdict),
+        fit=fit if verdict is fit.verdict else replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
-        look_closer=not separated and not isinstance(result.eta, RowsElsewhere),
+        look_closer=not separated and not isinstance(result.y, RowsElsewhere),
     )
 
 
@@ -66,7 +66,7 @@ def _residual_lost(result: AnyFit) -> str:
     assert training is not None
     problem = training.problem
     levels = [term for term in problem.terms if term.covariance.takes_levels_only]
-    if not levels or problem.family.is_discrete or isinstance(result.eta, RowsElsewhere):
+    if not levels or problem.family.is_discrete or isinstance(result.y, RowsElsewhere):
         return ""
     observed = problem.family.observed(problem.y)
     if observed.shape != (problem.n,) or not _scale(result) < NO_RESIDUAL * float(np.var(observed)):
@@ -107,6 +107,8 @@ def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[s
         message = f"{what}: {causes}{bounds} (remaining gain {verdict.remaining_gain:.1e})"
     if dropped:
         message += f"; without {', '.join(dropped)}, a combination of other columns"
+    if (status, message) == (verdict.status, verdict.message):
+        return verdict
     return replace(verdict, status=status, message=message)
 
 
@@ -160,7 +162,7 @@ def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit
     )
 
 
-def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
+def require_residual(problem: Problem, eta: FirstRows, doubtful: bool) -> None:
     """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
 
     For a family whose likelihood has an optimum besides, where a search did not rise.
@@ -169,14 +171,18 @@ def require_residual(problem: Problem, eta: Array, doubtful: bool) -> None:
         refuse_exact(problem)
 
 
-def may_be_exact(problem: Problem, eta: Array, doubtful: bool) -> bool:
+FirstRows = Callable[[int | None], Array]
+"""Returns the linear predictors of so many first rows, shape (K, n); of all if None."""
+
+
+def may_be_exact(problem: Problem, eta: FirstRows, doubtful: bool) -> bool:
     """Return whether one should look closer: the means meet the response, or the fit is doubtful.
 
     Parameters
     ----------
     problem : Problem
-    eta : ndarray, shape (K, n)
-        Linear predictors of the fit.
+    eta : callable
+        Returns linear predictors of the fit.
     doubtful : bool
         Whether the search ended at a boundary, or short of an optimum.
     """
@@ -187,8 +193,8 @@ def may_be_exact(problem: Problem, eta: Array, doubtful: bool) -> bool:
     if observed.shape != (problem.n,):
         return False
     close = MEETS * float(np.ptp(observed))
-    for rows in () if doubtful else (slice(0, 8), slice(None)):  # nearly always few rows tell
-        mean = problem.family.mean(list(eta[:, rows]))
-        if not np.all(np.abs(observed[rows] - mean) <= close):
+    for end in () if doubtful else (8, None):  # nearly always few rows tell
+        mean = problem.family.mean(list(eta(end)))
+        if not np.all(np.abs(observed[:end] - mean) <= close):
             return False
     return True

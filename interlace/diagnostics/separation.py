@@ -17,6 +17,7 @@ from interlace.data.factors import INTERCEPT
 from interlace.diagnostics.open_rows import forms_of_rows, rows_without_weight
 from interlace.diagnostics.recession import Cone, separating_sets
 from interlace.parts.afterwards import Seen, eta_in, of_parts
+from interlace.results.predictors import Predictors
 from interlace_core.contract.family import Parameter
 from interlace_core.contract.parts import Largest, Question, total
 from interlace_core.contract.problem import Predictor, Problem
@@ -44,7 +45,7 @@ MOST_SETS = 10
 
 
 def separation_notes(
-    problem: Problem, fit: Fit, eta: Array, held: Collection[int] = ()
+    problem: Problem, fit: Fit, predictors: Predictors, held: Collection[int] = ()
 ) -> tuple[str, ...]:
     """Return a note for each predictor with coefficients that have no finite estimate.
 
@@ -56,8 +57,8 @@ def separation_notes(
     ----------
     problem : Problem
     fit : Fit
-    eta : ndarray, shape (K, n)
-        Its linear predictors, random effects included; not looked at where rows lie in parts.
+    predictors : Predictors
+        Not looked at where rows lie in parts, or where nothing is suspected.
     held : collection of int
         Entries of psi that something beside the data keeps finite, as priors do.
     """
@@ -70,7 +71,7 @@ def separation_notes(
         return ()
     forms = _joint_forms(problem, fit)
     if forms is None:
-        found = [_note(problem, fit, eta, k, held) for k in suspects]
+        found = [_note(problem, fit, predictors, k, held) for k in suspects]
     else:
         found = _joint_notes(problem, fit, forms, suspects, held)
     return tuple(filter(None, found))
@@ -123,11 +124,11 @@ def largest_variance(X: Array, V: Array, zero: Array | None) -> float:
     return largest
 
 
-def _note(problem: Problem, fit: Fit, eta: Array, k: int, held: Collection[int]) -> str:
+def _note(problem: Problem, fit: Fit, predictors: Predictors, k: int, held: Collection[int]) -> str:
     """Return the note on predictor k by itself, or ""; nothing is said of coefficients held."""
     predictor, place = problem.predictors[k], problem.beta_slices()[k]
     free = [j for j in range(predictor.X.shape[1]) if place.start + j not in held]
-    rows = _forms(problem, fit, eta, k)
+    rows = _forms(problem, fit, predictors, k)
     cone = Cone(*rows)
     always = [j for j in free if predictor.names[j] == INTERCEPT]
     sets = separating_sets(cone, always, [j for j in free if j not in always])
@@ -175,10 +176,10 @@ def _joint_notes(
     return notes
 
 
-def _forms(problem: Problem, fit: Fit, eta: Array, k: int) -> tuple[Array, Array]:
+def _forms(problem: Problem, fit: Fit, predictors: Predictors, k: int) -> tuple[Array, Array]:
     """Return what rows ask of predictor k's coefficients; of parts distinct rows."""
     if problem.parts is None:
-        return forms_of_rows(problem, eta, k)
+        return forms_of_rows(problem, predictors.eta, k)
     rising, still = _brought(problem, fit, _distinct_forms, k)
     return rising, still
 

@@ -57,7 +57,7 @@ def response(part: CodedRows, seen: Seen, number: int, conditional: bool) -> Arr
     """Return a response drawn for a part, in the form in which the family takes it."""
     rng = np.random.default_rng([number, crc32(part.name.encode())])
     if conditional or not part.terms:
-        eta = np.asarray(state_in(part, seen).eta)
+        eta = np.asarray(state_in(part, seen).predictors.eta)
     else:
         eta = draw_predictors(part, seen.fit.psi, rng, np.random.default_rng(number))
     with guard(part.family, "simulate"):

@@ -201,10 +201,12 @@ def _effects_of(part: CodedRows, seen: Seen, group: str, of: str = "") -> pd.Dat
 
 
 def _fitted_of(part: CodedRows, seen: Seen, name: str = "") -> pd.Series:
-    means = part.family.mean(list(state_in(part, seen).eta))
+    means = part.family.mean(list(state_in(part, seen).predictors.eta))
     return pd.Series(np.asarray(means), index=part.labels, name=name or part.name)
 
 
 def _residuals_of(part: CodedRows, seen: Seen, name: str = "") -> pd.Series:
-    left = part.family.observed(part.y) - part.family.mean(list(state_in(part, seen).eta))
+    left = part.family.observed(part.y) - part.family.mean(
+        list(state_in(part, seen).predictors.eta)
+    )
     return pd.Series(np.asarray(left), index=part.labels, name=name or part.name)

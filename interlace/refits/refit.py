@@ -103,8 +103,7 @@ def result_of(result: AnyEstimates, problem: Problem, fit: Fit) -> AnyEstimates:
         effects=state.effects,
         fit=fit,
         y=problem.y,
-        eta=state.eta,
-        eta_fixed=state.eta_fixed,
+        predictors=state.predictors,
         training=replace(training, problem=problem),
         settings=replace(
             result.settings,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from interlace.entrances import entrances
+from interlace.results.predictors import Predictors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -475,6 +476,7 @@ class AfterFit:
         # made now, since it is made of the data
         settings = replace(whole.settings, extras=dict(whole.settings.extras))
         made: dict[str, Any] = {"settings": settings, "effects": dict(whole.effects)}
+        made["predictors"] = Predictors(whole.eta, whole.eta_fixed)
         return cast("Self", replace(whole, training=None, known_notes=whole.notes, **made))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
 from interlace.results.frozen import fields_with_arrays, freeze
+from interlace.results.predictors import Predictors
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace_core.contract.approximation import Approximation, Method
 from interlace_core.contract.family import Family, Parameter
@@ -89,10 +90,8 @@ class FittedModel:
     rows : RowReport
     y, weights : ndarray
         The response as the family takes it.
-    eta : ndarray, shape (K, n)
-        Fitted linear predictors, random effects included.
-    eta_fixed : ndarray, shape (K, n)
-        Without random effects.
+    predictors : Predictors
+        Fitted linear predictors; `eta` and `eta_fixed` are theirs.
     encoder : Encoder
         Codes new data as the training data was.
     settings : FitSettings
@@ -118,8 +117,7 @@ class FittedModel:
     rows: RowReport
     y: Array
     weights: Array | None
-    eta: Array
-    eta_fixed: Array
+    predictors: Predictors
     encoder: Encoder
     settings: FitSettings
     fitted_by: Method
@@ -139,6 +137,16 @@ class FittedModel:
         """Take the state of a pickle, whose arrays can be written to."""
         self.__dict__.update(state)
         FittedModel.__post_init__(self)
+
+    @property
+    def eta(self) -> Array:
+        """Fitted linear predictors, random effects included, shape (K, n)."""
+        return self.predictors.eta
+
+    @property
+    def eta_fixed(self) -> Array:
+        """Fitted linear predictors without random effects, shape (K, n)."""
+        return self.predictors.eta_fixed
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -165,14 +173,20 @@ def changed(result: AnyFit, **changes: Any) -> AnyFit:
     As `dataclasses.replace`, without another look at what is read-only already.
     """
     made = object.__new__(type(result))
-    made.__dict__.update({each.name: result.__dict__[each.name] for each in fields(result)})
+    own, kind = result.__dict__, cast("Any", type(result))
+    made.__dict__.update({name: own[name] for name in _field_names(kind)})
     for name, value in changes.items():
         if name not in made.__dict__:
             raise TypeError(f"{type(result).__name__} has no field {name!r}")
-        if name != "training":
+        if name != "training" and value is not own[name]:
             freeze(value)
         made.__dict__[name] = value
     return made
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def require_training(result: FittedModel, who: str, *, by_parts: bool = False) -> Training:

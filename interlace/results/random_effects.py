@@ -11,6 +11,7 @@ import numpy as np
 
 from interlace.data.named import prefix_of
 from interlace.results.frozen import Later
+from interlace.results.predictors import LaterPredictors, Predictors
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.incidence import times_effects
 from interlace_core.contract.problem import Problem, columns_by_predictor
@@ -328,13 +329,12 @@ class Fitted:
     ----------
     effects : mapping from group to GroupEffects
         Made when it is first read: conditional covariances take a factorisation.
-    eta, eta_fixed : ndarray, shape (K, n)
-        With and without random effects, rows as given.
+    predictors : Predictors
+        Made when they are first read.
     """
 
     effects: Mapping[str, GroupEffects]
-    eta: Array
-    eta_fixed: Array
+    predictors: Predictors
 
 
 def fitted_state(
@@ -360,15 +360,18 @@ def fitted_state(
             return group_effects(problem, fit.psi, fit.mode, approximation)
 
     known = modes_of(problem, fit) if modes is None else modes
-    return Fitted(Later(effects), *row_predictors(problem, fit.psi, known))
+    predictors = LaterPredictors(lambda: row_predictors(problem, fit.psi, known))
+    return Fitted(Later(effects), predictors)
 
 
 CHUNK_ROWS = 16_384
 """Rows whose effects are looked up at once: what is made of them stays in cache."""
 
 
-def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Return the linear predictors of a problem's rows with and without effects, shape (K, n).
+def row_predictors(
+    problem: Problem, psi: Array, modes: Mapping[str, Array], end: int | None = None
+) -> Predictors:
+    """Return the linear predictors of a problem's rows with and without effects.
 
     Parameters
     ----------
@@ -376,21 +379,24 @@ def row_predictors(problem: Problem, psi: Array, modes: Mapping[str, Array]) -> 
     psi : ndarray, shape (n_psi,)
     modes : mapping from str to ndarray, shape (c, L)
         The effects b by group.
+    end : int, optional
+        Of so many rows, the first; of all by default.
     """
-    eta_fixed = np.empty((len(problem.predictors), problem.n))
+    n = problem.n if end is None else min(end, problem.n)
+    eta_fixed = np.empty((len(problem.predictors), n))
     betas = problem.beta_slices()
     for row, predictor, where in zip(eta_fixed, problem.predictors, betas, strict=True):
-        np.matmul(predictor.X, psi[where], out=row)
-        row += predictor.offset
+        np.matmul(predictor.X[:n], psi[where], out=row)
+        row += predictor.offset[:n]
     eta = eta_fixed.copy()
     for term, place in zip(problem.terms, term_places(problem), strict=True):
         b = modes[term.group][place.columns]
-        for start in range(0, problem.n, CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
+        for start in range(0, n, CHUNK_ROWS):
+            rows = slice(start, min(start + CHUNK_ROWS, n))
             for k, own in term.by_predictor:
                 Z = term.Z[rows] if own.size == term.Z.shape[1] else term.Z[rows][:, own]
                 eta[k, rows] += times_effects(Z, b[own], term.codes[rows])
-    return eta, eta_fixed
+    return Predictors(eta, eta_fixed)
 
 
 def modes_of(problem: Problem, fit: Fit) -> dict[str, Array]:

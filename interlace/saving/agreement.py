@@ -73,8 +73,8 @@ def _rows(result: Estimates) -> Found:
     if weights is not None:
         yield "weights", *_numbers(weights)
         yield "weights", *_so(bool((weights >= 0.0).all()), "none below 0", "some")
-    yield "eta", (K, n), result.eta.shape
-    yield "eta_fixed", (K, n), result.eta_fixed.shape
+    yield "predictors.eta", (K, n), result.eta.shape
+    yield "predictors.eta_fixed", (K, n), result.eta_fixed.shape
 
 
 def _sizes_of_the_fit(result: Estimates) -> Found:

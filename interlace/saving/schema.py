@@ -12,6 +12,7 @@ from interlace.config.fit_options import ConfiguredOption
 from interlace.results.estimates import AnyEstimates, Estimates
 from interlace.results.fit_settings import FitSettings
 from interlace.results.fitted_model import Coefficients
+from interlace.results.predictors import Predictors
 from interlace.results.random_effects import GroupEffects, TermPlace
 from interlace.saving.agreement import contradictions
 from interlace.saving.codecs import (
@@ -148,6 +149,8 @@ method = record(
     penalised=flag,
 )
 
+predictors = record(Predictors, eta=array(2), eta_fixed=array(2))
+
 FIELDS: dict[str, Codec] = {
     "formula": text,
     "family": family,
@@ -158,8 +161,7 @@ FIELDS: dict[str, Codec] = {
     "rows": row_report,
     "y": array(),
     "weights": maybe(array(1)),
-    "eta": array(2),
-    "eta_fixed": array(2),
+    "predictors": predictors,
     "encoder": encoder,
     "settings": settings,
     "fitted_by": method,

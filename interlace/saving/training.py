@@ -243,17 +243,19 @@ def read_training(given: Any, store: Store, result: Estimates) -> Training:
 
 def _require_predictors(problem: Problem, result: Estimates) -> None:
     """Refuse linear predictors that are not those of the data at the estimates."""
-    kept = (result.eta, result.eta_fixed)
     if not result.eta.size:  # of a fit in parts, whose rows are not kept
         return
     with np.errstate(all="ignore"):
         modes = {group: each.values.T for group, each in result.effects.items()}
         made = row_predictors(problem, result.fit.psi, modes)
-    for name, own, found in zip(("eta", "eta_fixed"), kept, made, strict=True):
+    for name in ("eta", "eta_fixed"):
+        own, found = getattr(result, name), getattr(made, name)
         finite = np.abs(found[np.isfinite(found)])
         near = TOL_REL_ETA * (1.0 + finite.max(initial=0.0))
         if own.shape != found.shape or not np.allclose(own, found, TOL_REL_ETA, near, True):
-            raise wrong(f"result.{name}", "the predictors of its data and estimates", "others")
+            raise wrong(
+                f"result.predictors.{name}", "the predictors of its data and estimates", "others"
+            )
 
 
 TOL_REL_ETA = 1e-6

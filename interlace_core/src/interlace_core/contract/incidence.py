@@ -94,7 +94,8 @@ def sums_of_squares(Z: Covariates) -> Array:
     """Return the sum of squares of each column, shape (c,)."""
     if isinstance(Z, Incidence):
         return Z.totals(np.square(Z.z))
-    return np.asarray(np.einsum("ij,ij->j", Z, Z))
+    # column by column: over rows of few columns NumPy makes its shortest loop the inner one
+    return np.array([np.einsum("i,i->", z, z) for z in Z.T], dtype=np.float64)
 
 
 def numbers_used(Z: Covariates) -> Array:

@@ -86,7 +86,7 @@ def products(library: Library, rows: RowColumns) -> RowSums | None:
         )
         for (_, L, z), c, own, each in zip(rows.factors, codes, sums, records, strict=True)
     ))  # fmt: skip
-    SS, work = np.empty((p1, p1)), np.empty((size + 3) * ROWS + p1 * size)
+    SS, work = np.empty((p1, p1)), np.empty(size * ROWS + (p1 + 3) * (ROWS + LANES))
     struct = ProductsStruct(
         len(rows.y), p1, len(sums), size, (Strided * (p1 - 1))(*(Strided.of(x) for x in rows.X.T)),
         Strided.of(rows.y), Strided.of(rows.offset), Strided.of(rows.weights),

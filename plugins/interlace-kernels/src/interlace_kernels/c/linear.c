@@ -30,6 +30,33 @@ static parts parts_of(const ik_linear *m)
     return w;
 }
 
+/* Write `start` and what c columns add to it, each times a number. */
+IK_INLINE void combine(const int c, double start, const double *t, const double *const *x,
+                       int64_t k, double *IK_RESTRICT out)
+{
+    int64_t l;
+    const double t0 = t[0], t1 = c > 1 ? t[1] : 0.0, t2 = c > 2 ? t[2] : 0.0,
+                 t3 = c > 3 ? t[3] : 0.0;
+    const double *IK_RESTRICT x0 = x[0], *IK_RESTRICT x1 = x[c > 1 ? 1 : 0],
+                              *IK_RESTRICT x2 = x[c > 2 ? 2 : 0],
+                              *IK_RESTRICT x3 = x[c > 3 ? 3 : 0];
+    IK_SIMD for (l = 0; l < k; l++)
+    {
+        double s = start + t0 * x0[l];
+        s += c > 1 ? t1 * x1[l] : 0.0;
+        s += c > 2 ? t2 * x2[l] : 0.0;
+        s += c > 3 ? t3 * x3[l] : 0.0;
+        out[l] = s;
+    }
+}
+
+/* The same of lanes beyond the last level. */
+IK_INLINE void no_level(double value, int64_t k, int64_t lanes, double *out)
+{
+    for (; k < lanes; k++)
+        out[k] = value;
+}
+
 /* Write the determinant of H = I + T'(tau A T), of `lanes` levels with tau A T given by entry, and
  * its inverse; 0 where it is not positive definite. Levels are innermost throughout, so that several
  * are worked on at once. */
@@ -41,13 +68,13 @@ IK_INLINE int invert_levels(const int c, const double *T, double (*AT)[LANES], i
     int i, j, q, bad = 0;
     for (i = 0; i < c; i++)
         for (j = 0; j <= i; j++) {
-            double *IK_RESTRICT h = H[i * c + j];
-            for (l = 0; l < lanes; l++)
-                h[l] = i == j ? 1.0 : 0.0;
+            double t[LARGEST_C];
+            const double *x[LARGEST_C];
             for (q = 0; q < c; q++) {
-                const double t = T[q * c + i], *IK_RESTRICT x = AT[q * c + j];
-                IK_SIMD for (l = 0; l < lanes; l++) h[l] += t * x[l];
+                t[q] = T[q * c + i];
+                x[q] = AT[q * c + j];
             }
+            combine(c, i == j ? 1.0 : 0.0, t, x, lanes, H[i * c + j]);
         }
     for (l = 0; l < lanes; l++)
         determinant[l] = 1.0;
@@ -106,20 +133,19 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
                      int64_t g, int64_t k, double *log_det, double *dT, double *W)
 {
     double AT[LARGEST_C * LARGEST_C][LANES], N[LARGEST_C * LARGEST_C][LANES];
-    double determinant[LANES], sum;
+    double determinant[LANES], sum, t[LARGEST_C];
+    const double *x[LARGEST_C];
     const int64_t G = m->G, lanes = (k + 7) / 8 * 8, size = m->p1 * c;
     int64_t l, i, j;
     int a, b, d;
     for (a = 0; a < c; a++)
         for (b = 0; b < c; b++) {
-            double *IK_RESTRICT out = AT[a * c + b];
-            for (l = 0; l < lanes; l++)
-                out[l] = 0.0;
             for (d = 0; d < c; d++) {
-                const double t = tau * T[d * c + b];
-                const double *IK_RESTRICT x = m->A + (a < d ? a * c + d : d * c + a) * G + g;
-                IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
+                t[d] = tau * T[d * c + b];
+                x[d] = m->A + (a < d ? a * c + d : d * c + a) * G + g;
             }
+            combine(c, 0.0, t, x, k, AT[a * c + b]);
+            no_level(0.0, k, lanes, AT[a * c + b]);
         }
     if (!invert_levels(c, T, AT, lanes, determinant, N))
         return 0;
@@ -133,24 +159,23 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
     for (j = 0; j < m->p1; j++) {
         double *pulled = w->pulled + j * c * LANES, *solved = w->solved + j * c * LANES;
         for (a = 0; a < c; a++) {
-            double *IK_RESTRICT out = pulled + a * LANES;
-            for (l = 0; l < lanes; l++)
-                out[l] = 0.0;
             for (d = 0; d < c; d++) {
-                const double t = tau * T[d * c + a];
-                const double *IK_RESTRICT x = m->Zs + (d * m->p1 + j) * G + g;
-                IK_SIMD for (l = 0; l < k; l++) out[l] += t * x[l];
+                t[d] = tau * T[d * c + a];
+                x[d] = m->Zs + (d * m->p1 + j) * G + g;
             }
+            combine(c, 0.0, t, x, k, pulled + a * LANES);
+            no_level(0.0, k, lanes, pulled + a * LANES);
         }
         for (a = 0; a < c; a++) {
             double *IK_RESTRICT out = solved + a * LANES;
-            for (l = 0; l < lanes; l++)
-                out[l] = 0.0;
-            for (d = 0; d < c; d++) {
-                const double *IK_RESTRICT n = N[a * c + d], *IK_RESTRICT x = pulled + d * LANES;
-                IK_SIMD for (l = 0; l < lanes; l++) out[l] += n[l] * x[l];
+            const double *IK_RESTRICT first = N[a * c];
+            double *IK_RESTRICT U = m->U + (a * m->p1 + j) * G + g;
+            IK_SIMD for (l = 0; l < lanes; l++) out[l] = first[l] * pulled[l];
+            for (d = 1; d < c; d++) {
+                const double *IK_RESTRICT n = N[a * c + d], *IK_RESTRICT y = pulled + d * LANES;
+                IK_SIMD for (l = 0; l < lanes; l++) out[l] += n[l] * y[l];
             }
-            memcpy(m->U + (a * m->p1 + j) * G + g, out, (size_t)k * sizeof(double));
+            IK_SIMD for (l = 0; l < k; l++) U[l] = out[l];
         }
         for (i = 0; i <= j; i++)
             for (a = 0; a < c; a++)
@@ -311,10 +336,10 @@ static void mode_of(const ik_linear *m, const double *s, int64_t step, double *I
         const int64_t end = G - from < LANES ? G : from + LANES;
         for (a = 0; a < m->c; a++) {
             double *IK_RESTRICT out = mode + a * G;
-            for (g = from; g < end; g++)
-                out[g] = 0.0;
-            for (j = 0; j < m->p1; j++) {
-                const double t = s[j * step], *IK_RESTRICT x = m->U + (a * m->p1 + j) * G;
+            const double first = s[0], *IK_RESTRICT U = m->U + a * m->p1 * G;
+            IK_SIMD for (g = from; g < end; g++) out[g] = first * U[g];
+            for (j = 1; j < m->p1; j++) {
+                const double t = s[j * step], *IK_RESTRICT x = U + j * G;
                 IK_SIMD for (g = from; g < end; g++) out[g] += t * x[g];
             }
         }

@@ -5,7 +5,7 @@
 #include "products.h"
 #include <string.h>
 
-#define LANES 8  /* numbers that a row's run is a multiple of */
+#define RUN 4 /* rows of one level that are added at once */
 
 /* Write m numbers of a column from a row on, each `step` numbers apart. */
 static void gather(ik_strided x, int64_t row, int64_t m, double *IK_RESTRICT out, int64_t step)
@@ -23,27 +23,65 @@ static void gather(ik_strided x, int64_t row, int64_t m, double *IK_RESTRICT out
             out[i * step] = from[i * x.stride];
 }
 
-/* Write [X r] of m rows, a row of `step` numbers each; r by way of `line`. */
-static void columns(const ik_row_products *m, int64_t row, int64_t rows, double *t, int64_t step,
-                    double *IK_RESTRICT line)
+/* Write the columns of [X r] of m rows, LINE numbers apart. */
+static void columns(const ik_row_products *m, int64_t row, int64_t rows, double *lines)
 {
     const int64_t p = m->p1 - 1;
+    double *IK_RESTRICT r = lines + p * LINE, *IK_RESTRICT offset = r + LINE;
     int64_t i, j;
-    double *IK_RESTRICT r = line + ROWS;
     gather(m->y, row, rows, r, 1);
     if (m->offset.at) {
-        gather(m->offset, row, rows, line, 1);
-        IK_SIMD for (i = 0; i < rows; i++) r[i] -= line[i];
+        gather(m->offset, row, rows, offset, 1);
+        IK_SIMD for (i = 0; i < rows; i++) r[i] -= offset[i];
     }
     for (j = 0; j < p; j++) {
         const double b = m->beta[j];
-        gather(m->X[j], row, rows, line, 1);
-        IK_SIMD for (i = 0; i < rows; i++) r[i] -= b * line[i];
-        for (i = 0; i < rows; i++)
-            t[i * step + j] = line[i];
+        double *IK_RESTRICT x = lines + j * LINE;
+        gather(m->X[j], row, rows, x, 1);
+        IK_SIMD for (i = 0; i < rows; i++) r[i] -= b * x[i];
     }
-    for (i = 0; i < rows; i++)
-        t[i * step + p] = r[i];
+}
+
+/* Add the products of a column with `few` others, LINE numbers apart: sums by themselves. */
+IK_INLINE void dots(const int few, const double *IK_RESTRICT a, const double *IK_RESTRICT b,
+                    int64_t rows, double *out)
+{
+    double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+    int64_t i;
+    if (few == 4) {
+        IK_SIMD_SUM(s0, s1, s2, s3) for (i = 0; i < rows; i++)
+        {
+            s0 += a[i] * b[i];
+            s1 += a[i] * b[i + LINE];
+            s2 += a[i] * b[i + 2 * LINE];
+            s3 += a[i] * b[i + 3 * LINE];
+        }
+        out[1] += s1;
+        out[2] += s2;
+        out[3] += s3;
+    } else
+        IK_SIMD_SUM(s0) for (i = 0; i < rows; i++) s0 += a[i] * b[i];
+    out[0] += s0;
+}
+
+/* Add the weighted products of the columns of a block, its lower triangle's by rows of SS. A block
+ * by itself: sums of a million terms one by one would lose digits. */
+static void squares(const ik_row_products *m, int64_t rows, const double *lines, const double *w,
+                    double *IK_RESTRICT weighted)
+{
+    const int64_t p1 = m->p1;
+    int64_t i, j, k;
+    for (j = 0; j < p1; j++) {
+        const double *IK_RESTRICT x = lines + j * LINE, *one = x;
+        if (m->weights.at) {
+            IK_SIMD for (i = 0; i < rows; i++) weighted[i] = w[i] * x[i];
+            one = weighted;
+        }
+        for (k = 0; k + 4 <= j + 1; k += 4)
+            dots(4, one, lines + k * LINE, rows, m->SS + j * p1 + k);
+        for (; k <= j; k++)
+            dots(1, one, lines + k * LINE, rows, m->SS + j * p1 + k);
+    }
 }
 
 /* Add w a b' of one row to a record, a of c numbers, b of `size`, a multiple of LANES. */
@@ -61,19 +99,56 @@ IK_INLINE void add(const int64_t c, const double *a, double w, const double *IK_
     }
 }
 
-/* The rows of one factor in a block: the size of a row's run is told when compiled where short. */
+/* The same of RUN rows of one level: the record is read and written once for them. */
+IK_INLINE void add_run(const int64_t c, const double *a, const double *w,
+                       const double *IK_RESTRICT b, int64_t size, double *IK_RESTRICT record)
+{
+    int64_t k, q;
+    for (k = 0; k < c; k++) {
+        const double w0 = w[0] * a[k], w1 = w[1] * a[size + k], w2 = w[2] * a[2 * size + k],
+                     w3 = w[3] * a[3 * size + k];
+        double *IK_RESTRICT to = record + k * size;
+        for (q = 0; q < size; q += LANES) {
+            const double *IK_RESTRICT x = b + q;
+            int64_t l;
+            IK_SIMD for (l = 0; l < LANES; l++) to[q + l] +=
+                (w0 * x[l] + w1 * x[size + l]) + (w2 * x[2 * size + l] + w3 * x[3 * size + l]);
+        }
+    }
+}
+
+/* The rows of one factor in a block. */
+IK_INLINE void level_rows(const int64_t c, const int64_t size, const int64_t *codes, int64_t p1,
+                          int64_t rows, const double *t, const double *w, double *records)
+{
+    int64_t i = 0;
+    while (i < rows) {
+        const double *b = t + i * size;
+        double *record = records + codes[i] * c * size;
+        if (i + RUN <= rows && codes[i] == codes[i + 1] && codes[i] == codes[i + 2] &&
+            codes[i] == codes[i + 3]) {
+            add_run(c, b + p1, w + i, b, size, record);
+            i += RUN;
+        } else {
+            add(c, b + p1, w[i], b, size, record);
+            i++;
+        }
+    }
+}
+
+/* The same: few effects and short runs are told when compiled. */
 static void by_level(const ik_level_sums *f, int64_t p1, int64_t row, int64_t rows,
                      const double *t, int64_t size, const double *w)
 {
-    const int64_t c = f->c, *codes = f->codes + row;
-    int64_t i;
-    if (size == LANES)
-        for (i = 0; i < rows; i++)
-            add(c, t + i * LANES + p1, w[i], t + i * LANES, LANES,
-                f->records + codes[i] * c * LANES);
+    const int64_t *codes = f->codes + row;
+    if (size != LANES)
+        level_rows(f->c, size, codes, p1, rows, t, w, f->records);
+    else if (f->c == 1)
+        level_rows(1, LANES, codes, p1, rows, t, w, f->records);
+    else if (f->c == 2)
+        level_rows(2, LANES, codes, p1, rows, t, w, f->records);
     else
-        for (i = 0; i < rows; i++)
-            add(c, t + i * size + p1, w[i], t + i * size, size, f->records + codes[i] * c * size);
+        level_rows(f->c, LANES, codes, p1, rows, t, w, f->records);
 }
 
 /* Write what the records hold, levels last. */
@@ -98,21 +173,24 @@ static void unpack(const ik_level_sums *f, int64_t p1, int64_t size)
 int32_t ik_products(const ik_row_products *m)
 {
     const int64_t p1 = m->p1, size = m->size;
-    double *w = m->work, *line = w + ROWS, *t = line + 2 * ROWS, *sums = t + size * ROWS;
-    int64_t row, i, j, f;
+    double *w = m->work, *weighted = w + LINE, *lines = weighted + LINE;
+    double *t = lines + (p1 + 1) * LINE;
+    int64_t row, i, j, k, f;
     memset(m->SS, 0, (size_t)(p1 * p1) * sizeof(double));
+    memset(t, 0, (size_t)(ROWS * size) * sizeof(double)); /* what no column fills is summed too */
+    gather(m->weights, 0, m->n < ROWS ? m->n : ROWS, w, 1);
     for (row = 0; row < m->n; row += ROWS) {
         const int64_t rows = m->n - row < ROWS ? m->n - row : ROWS;
-        memset(t, 0, (size_t)(rows * size) * sizeof(double));
-        columns(m, row, rows, t, size, line);
-        gather(m->weights, row, rows, w, 1);
-        /* a block by itself: sums of a million terms one by one would lose digits */
-        memset(sums, 0, (size_t)(p1 * size) * sizeof(double));
-        for (i = 0; i < rows; i++)
-            add(p1, t + i * size, w[i], t + i * size, size, sums);
-        for (i = 0; i < p1; i++)
+        if (m->weights.at)
+            gather(m->weights, row, rows, w, 1);
+        columns(m, row, rows, lines);
+        squares(m, rows, lines, w, weighted);
+        for (i = 0; i < rows && m->F; i += LANES) {
+            const int64_t end = rows - i < LANES ? rows : i + LANES;
             for (j = 0; j < p1; j++)
-                m->SS[i * p1 + j] += sums[i * size + j];
+                for (k = i; k < end; k++)
+                    t[k * size + j] = lines[j * LINE + k];
+        }
         for (f = 0; f < m->F; f++) {
             const ik_level_sums *each = m->factors + f;
             for (j = 0; j < each->c; j++)
@@ -120,6 +198,9 @@ int32_t ik_products(const ik_row_products *m)
             by_level(each, p1, row, rows, t, size, w);
         }
     }
+    for (i = 0; i < p1; i++)
+        for (j = 0; j < i; j++)
+            m->SS[j * p1 + i] = m->SS[i * p1 + j];
     for (f = 0; f < m->F; f++)
         unpack(m->factors + f, p1, size);
     return 0;

@@ -4,7 +4,9 @@
 #define PRODUCTS_H
 #include "../include/interlace_math.h"
 
-#define ROWS 256 /* of a block */
+#define LANES 8 /* numbers that a row's run is a multiple of */
+#define ROWS 256            /* of a block */
+#define LINE (ROWS + LANES) /* from a column of one to the next, which share no sets of a cache */
 
 /* A column of numbers with a stride, in doubles; no address stands for ones. */
 typedef struct {
@@ -31,7 +33,7 @@ typedef struct {
     const double *beta;
     const ik_level_sums *factors; /* F */
     double *SS;                   /* p1 x p1, written */
-    double *work;                 /* (size + 3) * ROWS + p1 * size */
+    double *work;                 /* size * ROWS + (p1 + 3) * LINE */
 } ik_row_products;
 
 IK_EXPORT int32_t ik_products(const ik_row_products *m);
