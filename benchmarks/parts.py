@@ -4,14 +4,22 @@ Each fit is a process of its own, with imports and a small fit before the clock 
 what is no file (RssAnon, as Linux tells it); coded bytes are those of the arrays of all parts, a
 third of which out of core may add to what the process had (`of_allowed` is then at most 1).
 `--how dask` fits on a LocalCluster of two workers: processor time of workers and of this process,
-rounds, and the bytes of their questions and answers.
+rounds, and the bytes of their questions and answers. `--how distinct` counts equal rows by pyarrow,
+`--how duckdb` has DuckDB count them.
+
+`--within 4GB` runs each fit in a control group of its own that may take no more memory, page cache
+included (cgroups of version 1 or 2 that can be written): what the group held at most, and how often
+it met the limit, is printed. `--folder` keeps the data, and reads those that it has; `--log` adds
+each line to a file as soon as it is known.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,8 +41,9 @@ MODELS = {
 ROWS_OF_A_GROUP = 200
 
 
-def write(folder: Path, rows: int, files: int) -> None:
+def write(folder: Path, rows: int, files: int, columns: set[str]) -> None:
     """Write so many rows to files, in each of which the rows of its groups are together."""
+    folder.mkdir(parents=True, exist_ok=True)
     rng, across = np.random.default_rng(0), 0.4 * np.random.default_rng(1).normal(size=1000)
     per = rows // files
     groups = max(per // ROWS_OF_A_GROUP, 2)
@@ -53,7 +62,8 @@ def write(folder: Path, rows: int, files: int) -> None:
             "c": (rng.uniform(size=per) < 1.0 / (1.0 + np.exp(-eta - across[h]))).astype(int),
             "r": eta + across[h] + rng.normal(size=per),
         }
-        pd.DataFrame(table).to_parquet(folder / f"part-{k:04d}.parquet", index=False)
+        kept = {name: values for name, values in table.items() if name in columns}
+        pd.DataFrame(kept).to_parquet(folder / f"part-{k:04d}.parquet", index=False)
 
 
 def measure(folder: str, model: str, how: str, memory: str, rows: int) -> dict[str, Any]:
@@ -78,24 +88,33 @@ def measure(folder: str, model: str, how: str, memory: str, rows: int) -> dict[s
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     wall, cpu = time.perf_counter(), time.process_time()
-    data: Any = (
-        pd.read_parquet(folder)
-        if how == "frame"
-        else interlace.in_parts(
-            folder, memory=memory or None, rows=rows, distinct=how == "distinct"
-        )
-    )
-    fit = fitted(formula, data, family)
+    fit = fitted(formula, read(folder, how, memory, rows), family)
     took = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
     ended.set()
     watcher.join()
-    took |= {"cpu_us_row": 1e6 * took["cpu_s"] / fit.nobs, "base_MB": base, "peak_MB": peak[0]}
+    nobs = fit.rows.n_used
+    took |= {"cpu_us_row": 1e6 * took["cpu_s"] / nobs, "base_MB": base, "peak_MB": peak[0]}
     if how == "parts":
         parts = fit.training.problem.parts.engine.parts
         took["coded_MB"] = sum(coded(each) for each in parts) / 2**20
         took["rounds"] = fit.in_parts.rounds
         took["of_allowed"] = (took["peak_MB"] - base) / (took["coded_MB"] / 3.0)
     return took | {"llf": fit.llf, "evaluations": fit.fit.n_evaluations, "data": fit.settings.parts}
+
+
+def read(folder: str, how: str, memory: str, rows: int) -> Any:
+    """Return the data as they are given to a fit."""
+    import interlace
+
+    if how == "frame":
+        return pd.read_parquet(folder)
+    data: Any = folder
+    if how == "duckdb":
+        import duckdb
+
+        data = duckdb.read_parquet(f"{folder}/*.parquet")
+    distinct = how in ("distinct", "duckdb")
+    return interlace.in_parts(data, memory=memory or None, rows=rows, distinct=distinct)
 
 
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
@@ -177,34 +196,98 @@ def anonymous() -> float:
     return float("nan")
 
 
+class Group:
+    """A control group that may take so much memory, removed at the end.
+
+    Parameters
+    ----------
+    limit : str
+        Such as "4GB", of 2**30 bytes each; empty for no group.
+    """
+
+    ROOT = Path("/sys/fs/cgroup")
+
+    def __init__(self, limit: str) -> None:
+        self.path: Path | None = None
+        if not limit:
+            return
+        first = (self.ROOT / "memory").is_dir()
+        self.path = (self.ROOT / "memory" if first else self.ROOT) / f"interlace-{os.getpid()}"
+        self.names = V1 if first else V2
+        self.path.mkdir()
+        (self.path / self.names[0]).write_text(str(int(float(limit.removesuffix("GB")) * 2**30)))
+
+    def joined(self, command: list[str]) -> list[str]:
+        """Return a command that runs in it from its first moment."""
+        if self.path is None:
+            return command
+        return ["sh", "-c", f'echo $$ > {self.path}/cgroup.procs; exec "$@"', "sh", *command]
+
+    def told(self) -> dict[str, Any]:
+        """Return what it held at most, page cache included, and how often it met its limit."""
+        if self.path is None:
+            return {}
+        _, peak, failed = ((self.path / each).read_text() for each in self.names)
+        times = int(failed) if failed.strip().isdigit() else failed.replace("\n", ", ")
+        return {"group_peak_MB": float(peak) / 2**20, "limit_met": times}
+
+    def close(self) -> None:
+        """Remove it."""
+        if self.path is not None:
+            self.path.rmdir()
+
+
+V1 = "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt"
+V2 = "memory.max", "memory.peak", "memory.events"
+
+
 def main() -> None:
     """Write data, fit them in one frame and in parts, and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--files", type=int, default=0, help="one for each 250,000 rows by default")
     parser.add_argument("--models", default="intercepts,slopes")
-    parser.add_argument("--how", default="frame,parts", help="of frame, parts, distinct, dask")
+    parser.add_argument("--how", default="frame,parts", help="frame, parts, distinct, duckdb, dask")
     parser.add_argument("--memory", default="", help='for coded parts, such as "100 MB"')
     parser.add_argument("--part-rows", type=int, default=250_000)
+    parser.add_argument("--within", default="", help="memory of a control group, such as 4GB")
+    parser.add_argument("--folder", default="", help="where the data are kept")
+    parser.add_argument("--log", default="", help="a file that lines are added to")
     parser.add_argument("--in-this-process", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.in_this_process:
         print(json.dumps(measure(*given.in_this_process, given.memory, given.part_rows)))
         return
-    rows = int(given.rows)
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), rows, given.files or max(rows // 250_000, 1))
-        for model in given.models.split(","):
+    rows, models = int(given.rows), given.models.split(",")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(given.folder or scratch)
+        if not any(folder.glob("*.parquet")):
+            named = {name for model in models for name in re.findall(r"\w+", MODELS[model][0])}
+            write(folder, rows, given.files or max(rows // 250_000, 1), named)
+        for model in models:
             for how in given.how.split(","):
-                command = [sys.executable, __file__, "--in-this-process", folder, model, how]
+                command = [sys.executable, __file__, "--in-this-process", str(folder), model, how]
                 command += ["--memory", given.memory, "--part-rows", str(given.part_rows)]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                found = json.loads(done.stdout)
-                shown = "  ".join(
-                    f"{key} {value:.8g}" if isinstance(value, float) else f"{key} {value}"
-                    for key, value in found.items()
-                )
-                print(f"{model}, {how}: {shown}", flush=True)
+                report(f"{model}, {how}", command, given)
+
+
+def report(what: str, command: list[str], given: argparse.Namespace) -> None:
+    """Run one fit in a process of its own, and print what it took."""
+    group = Group(given.within)
+    try:
+        done = subprocess.run(group.joined(command), stdout=subprocess.PIPE, text=True, check=True)
+        found = json.loads(done.stdout) | group.told()
+    finally:
+        group.close()
+    shown = "  ".join(
+        f"{key} {value:.12g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in found.items()
+    )
+    line = f"{what}: {shown}"
+    print(line, flush=True)
+    if given.log:
+        with Path(given.log).open("a") as log:
+            log.write(f"{time.strftime('%F %T')} {given.rows:.0e} rows {line}\n")
 
 
 if __name__ == "__main__":

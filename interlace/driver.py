@@ -92,7 +92,7 @@ def prepare(
     if model.problem.parts is None:
         with guard(None, "memory"):
             _require_memory(standard_of(model.problem).problem, request.who)
-    given = named_start(model.problem, request.start, request.who)
+    given = named_start(model, request.start, request.who)
     return Prepared(model, approximation, optimizer, given)
 
 
@@ -112,8 +112,7 @@ def _model(
 
     where = asked_of(request.data, registry)
     if where is None:
-        model = held(build_problem(request, family, covariance=covariance))
-        return replace(model, problem=replace(model.problem, compiled=compiled))
+        return held(build_problem(request, family, covariance=covariance, compiled=compiled))
     from interlace.parts.building import Asked, model_in_parts
     from interlace.parts.distinct import model_of_distinct
     from interlace.parts.reading import read_model
@@ -186,6 +185,10 @@ def _is_chain(term: RandomTerm) -> bool:
     return term.covariance.chain(term.covariance.start()) is not None
 
 
+FEW_ROWS, FEW_EFFECTS, FEW_COLUMNS = 10_000, 500, 50
+"""Sizes of models that take some megabytes at most."""
+
+
 def _require_memory(problem: Problem, who: str) -> None:
     """Refuse a model whose fit would not fit into memory, by a lower bound of what it holds.
 
@@ -197,6 +200,9 @@ def _require_memory(problem: Problem, who: str) -> None:
     OutOfMemoryError
         Saying how much is needed, and how much there is.
     """
+    q = sum(term.n_effects for term in problem.terms)
+    if problem.n <= FEW_ROWS and q <= FEW_EFFECTS and problem.n_beta <= FEW_COLUMNS:
+        return
     columns = sum(each.X.shape[1] for each in problem.predictors)
     # of times and places each row has the column that it is in, and its number there
     columns += sum(len(entries(term.Z)) for term in problem.terms)

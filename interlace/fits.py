@@ -19,15 +19,14 @@ from interlace.components import (
 )
 from interlace.config.fit_options import ConfiguredOption, FitOptions
 from interlace.config.options import Config, Here, Origin, Surroundings, within_options
-from interlace.data.factors import INTERCEPT
-from interlace.data.problem import Model
+from interlace.data.cuts import cuts_of
 from interlace.data.request import ModelRequest
 from interlace.diagnostics.carried_twice import refuse_carried_twice
 from interlace.diagnostics.identification import Fitting, identified
 from interlace.diagnostics.many import warn_of_many
 from interlace.diagnostics.notes import may_be_exact, require_residual, with_notes
 from interlace.driver import Prepared
-from interlace.formulas.limits import Limits
+from interlace.formulas.limits import DEFAULT_LIMITS, Limits
 from interlace.parts.afterwards import Seen, effects_of_all, eta_in, of_parts, reporting, words_of
 from interlace.prediction.kinds import library_of
 from interlace.priors.penalised import penalise, settings_of_approximation
@@ -43,7 +42,6 @@ from interlace.results.random_effects import (
     row_predictors,
     term_places,
 )
-from interlace.results.thresholds import cut_names
 from interlace.threads import blas_threads, threads_of
 from interlace_core.contract.family import Family
 from interlace_core.contract.kernels import Compiled
@@ -161,7 +159,7 @@ def prepared(
     """
     registry = registry or default_registry()
     family = as_family(request.family, registry, options.prefer, request.who, request.link)
-    limits = Limits(**options.formula_limits)
+    limits = Limits(**options.formula_limits) if options.formula_limits else DEFAULT_LIMITS
     parameters = dict(request.parameters)
     if "zero" in parameters:
         parameters, family = with_asked_zero_part(parameters, family, registry, limits)
@@ -169,8 +167,10 @@ def prepared(
         if role in parameters:
             family = composed(family, role, registry)
     approximation = as_approximation(registry, options, request.who)
+    if limits is not request.limits or parameters != request.parameters:
+        request = replace(request, parameters=parameters, limits=limits)
     ready = driver.prepare(
-        replace(request, parameters=parameters, limits=limits),
+        request,
         family,
         approximation,
         as_optimizer(registry, options, request.who),
@@ -181,7 +181,7 @@ def prepared(
     model = ready.model
     with guard(None, "data"):
         approximation = penalise(
-            ready.approximation, priors, model.problem, _cuts(model), request.who
+            ready.approximation, priors, model.problem, cuts_of(model), request.who
         )
         refuse_carried_twice(model.problem, request.who)
         notes = identified(
@@ -189,19 +189,11 @@ def prepared(
             Fitting(approximation.method.restricted, approximation.precision_weights),
         )
     warn_of_many(model.problem, request.who)
-    noted = replace(model, notes=(*model.notes, *notes))
-    return replace(ready, model=noted, approximation=approximation)
-
-
-def _cuts(model: Model) -> tuple[str, ...]:
-    """Return the names of thresholds that are constants, such as "1|2"."""
-    matrix, problem = model.problem.family.threshold_matrix(), model.problem
-    if matrix is None:
-        return ()
-    own = problem.predictors[1 : 1 + matrix.shape[1]]
-    if any(each.names != (INTERCEPT,) for each in own):
-        return ()
-    return cut_names(model.response_levels, len(matrix))
+    if notes:
+        ready = replace(ready, model=replace(model, notes=(*model.notes, *notes)))
+    if approximation is ready.approximation:
+        return ready
+    return replace(ready, approximation=approximation)
 
 
 def _compiled(registry: Registry, family: Family, options: FitOptions, who: str) -> Compiled | None:
@@ -223,7 +215,8 @@ def _compiled(registry: Registry, family: Family, options: FitOptions, who: str)
         )
     if compiled is None:
         return None
-    compiled = replace(compiled, threads=options.threads or 1)
+    threads = options.threads or 1
+    compiled = compiled if compiled.threads == threads else replace(compiled, threads=threads)
     return compiled if options.chosen.isdisjoint(CHOICES) else replace(compiled, searches=())
 
 

@@ -545,3 +545,26 @@ def test_numbers_whose_squares_are_none_are_refused(what, size):
     with pytest.raises(InterlaceError, match="expected (a number|numbers|positive numbers)"):
         TOO_LARGE_OR_SMALL[what](size)
     assert TOO_LARGE_OR_SMALL[what](1.0 if what in ("hold", "start") else 1e3).nobs == 6
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("count ~ count + (1 | site)", {}),
+        ("count ~ x:count + (1 | site)", {}),
+        ("count ~ x + (count | site)", {}),
+        ("count ~ x + (1 | site)", {"ziformula": "~ count"}),
+        ("count ~ x + (1 | site)", {"family": "nbinom2", "dispformula": "~ x + count"}),
+        ("cbind(hit, 3 - hit) ~ hit + (1 | site)", {"family": "binomial"}),
+    ],
+)
+def test_a_response_among_its_covariates_is_refused(data, formula, options):
+    message = refusal(DataError, formula, data, groups=None, **options)
+    assert_says(message, "is the response and stands among the covariates", "leave it out")
+
+
+def test_what_is_computed_of_the_response_may_be_a_covariate(data):
+    """Such as the number of trials, or a value before."""
+    trials = data.assign(n=np.random.default_rng(3).integers(2, 9, N))
+    fit = interlace.glmer("cbind(hit, n - hit) ~ n + (1 | site)", trials, "binomial")
+    assert "n" in fit.fe_params

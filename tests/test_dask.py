@@ -398,3 +398,71 @@ def test_slow_malloc_settings_are_told():
     assert is_slow({"MALLOC_TRIM_THRESHOLD_": "65536"})
     assert not is_slow({})
     assert not is_slow({"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "1000000000"})
+
+
+# sums among workers
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """A client with eight slots on two processes, which add two answers at a time."""
+    monkeypatch.setattr("interlace_dask.engine.FAN", 2)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=4, dashboard_address=":0", memory_limit=0
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        yield client
+
+
+def number(names, tables):
+    return int(names[0])
+
+
+def late(part, waits):
+    """Return a number whose sums depend on their order, at different times."""
+    time.sleep(waits[part])
+    return 1.0 / (part + 3) ** 2
+
+
+def in_pairs(answers):
+    """Return the sum of answers two by two, of these sums two by two, until two are left."""
+    while len(answers) > 2:
+        answers = [sum(answers[k + 1 : k + 2], answers[k]) for k in range(0, len(answers), 2)]
+    return sum(answers[1:], answers[0])
+
+
+def test_workers_add_answers_in_one_order_whatever_comes_first(many, caplog):
+    sources = [([str(k)], [dask.delayed(k)]) for k in range(7)]
+    engine = DaskParts(many, Told(number), sources)
+    assert len(engine._bundles) == 7
+    waits = np.zeros(7)
+    answers = engine.ask(late, waits)
+    wanted = in_pairs(answers)
+    assert wanted != sum(answers)  # or the order would not matter
+    rounds = engine.rounds
+    assert engine.total(late, waits) == wanted
+    assert engine.total(late, np.linspace(0.2, 0.0, 7)) == wanted
+    assert engine.total(late, np.linspace(0.0, 0.2, 7)) == wanted
+    assert engine.rounds == rounds + 3
+    many.run(forget_all)
+    assert engine.total(late, waits) == wanted
+    for function, calls in (("combined", 1), ("answer", 3)):
+        (victim, pid) = min(many.run(os.getpid).items())
+        many.run(arm, function, calls, workers=[victim])
+        with caplog.at_level("WARNING", logger="interlace"):
+            found = [engine.total(late, waits) for _ in range(4)]
+        assert found == [wanted] * 4
+        assert pid not in many.run(os.getpid).values()
+        many.wait_for_workers(2, timeout=60)
+    assert any("made again: part(s)" in each.getMessage() for each in caplog.records)
+
+
+def test_a_fit_whose_sums_workers_make_is_the_fit_of_all_rows(many, whole):
+    pieces = [whole[whole["g"] % 6 == k] for k in range(6)]
+    crossed = interlace.in_parts(frame_of(pieces), rows=10, distinct=False)
+    model = interlace.glmer("k ~ x + (1 | g)", crossed, "poisson")
+    assert len(model.in_parts) == 6
+    same(model, interlace.glmer("k ~ x + (1 | g)", whole, "poisson"))

@@ -1,5 +1,6 @@
 """Data that are read part by part give the fit that all of them together give."""
 
+import errno
 import pickle
 
 import numpy as np
@@ -16,7 +17,9 @@ from interlace.parts.drawing import problem_of_draw
 from interlace.parts.engine import LocalParts
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract.parts import Sums
+from interlace_core.engine.compiled import CompiledRows
 from interlace_core.engine.layout import Layout, layout_of
+from interlace_core.messages.errors import OutOfMemoryError
 from invariance import assert_covariances_agree
 from test_fit_in_parts import table
 
@@ -544,9 +547,9 @@ def test_the_engine_counts_rounds_and_tells_how_far_they_are(folder):
 def test_all_arrays_of_a_part_that_is_put_aside_lie_in_its_file(tmp_path, monkeypatch):
     kept, begin = [], aside._Reader.__init__
 
-    def seen(self, skeleton, buffers, compiled):
+    def seen(self, skeleton, buffers, staying):
         kept.append(skeleton.getbuffer().nbytes)
-        begin(self, skeleton, buffers, compiled)
+        begin(self, skeleton, buffers, staying)
 
     monkeypatch.setattr(aside._Reader, "__init__", seen)
     d = pd.concat([table()] * 40, ignore_index=True)
@@ -563,6 +566,76 @@ def test_all_arrays_of_a_part_that_is_put_aside_lie_in_its_file(tmp_path, monkey
     there = Laplace().objective(found)(psi)
     assert there.value == wanted.value
     assert np.array_equal(there.gradient, wanted.gradient)
+
+
+def test_a_limit_that_counts_mapped_files_is_named_as_what_refuses_them(tmp_path, monkeypatch):
+    def refused(*arguments, **options):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(aside.mmap, "mmap", refused)
+    table().to_parquet(tmp_path / "rows.parquet")
+    asked = interlace.in_parts(tmp_path, memory="1 kB", distinct=False)
+    with pytest.raises(OutOfMemoryError, match=r"map .*Cannot allocate.*ulimit -d.*control group"):
+        interlace.glmer("k ~ x + (1 | g)", asked, "poisson")
+
+
+def test_what_lies_in_a_file_already_stays_there(tmp_path):
+    d = pd.concat([table()] * 40, ignore_index=True)
+    request = ModelRequest("s / m ~ x + o + (1 + x | g)", d, "binomial", weights="m")
+    problem = prepared(request, options_in_force(kernels="off")).model.problem
+    found = aside.put_aside(problem, tmp_path / "rows")
+    layout_of(found)
+    again = aside.put_aside(found, tmp_path / "layout")
+    assert (tmp_path / "layout").stat().st_size < 1.3 * (tmp_path / "rows").stat().st_size
+    assert np.shares_memory(again.predictors[0].X, found.predictors[0].X)
+    laid_out = again.cache[Layout].problem.predictors[0].X
+    assert aside.is_mapped(laid_out)
+    assert not aside.is_mapped(problem.predictors[0].X)
+    assert not aside.is_mapped(np.frombuffer(memoryview(b"12345678")))
+
+
+def test_parts_in_files_hold_nothing_in_memory_that_is_as_large_as_their_rows(tmp_path):
+    pytest.importorskip("interlace_kernels")
+    rng = np.random.default_rng(3)
+    for k in range(2):
+        g = rng.integers(0, 100, 40_000)
+        eta = 0.5 * rng.normal(size=100)[g]
+        y = (rng.uniform(size=g.size) < 1.0 / (1.0 + np.exp(-eta))).astype(int)
+        frame = pd.DataFrame({"y": y, "x": rng.normal(size=g.size), "g": g + 100 * k})
+        frame.to_parquet(tmp_path / f"{k}.parquet")
+    asked = interlace.in_parts(tmp_path, memory="1 kB", rows=40_000, distinct=False)
+    model = interlace.glmer("y ~ x + (1 | g)", asked, "binomial")
+    assert "2 of them in files" in model.settings["parts"]
+    for part in model.training.problem.parts.engine.parts:
+        for each in (part, part.cache[Layout].problem):
+            kept = each.cache.get(CompiledRows)
+            if kept is not None and kept.rows is not None:
+                assert aside.is_mapped(kept.rows.kernel.columns)
+                break
+        else:
+            pytest.fail("no compiled rows were kept")
+
+
+@pytest.mark.parametrize("kind", ["lazy", "duckdb"])
+@pytest.mark.parametrize("formula", ["few + many", "many + few", "class + school"])
+def test_the_factor_that_others_run_across_or_nest_in_is_brought_together(kind, formula, tmp_path):
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"many": rng.integers(0, 200, 2000), "few": rng.integers(0, 5, 2000)})
+    rows["class"] = rows["many"]
+    rows["school"] = rows["many"] // 10
+    rows["y"] = rng.normal(size=2000) + rng.normal(size=200)[rows["many"]]
+    path = tmp_path / "data.parquet"
+    rows.to_parquet(path)
+    data = {
+        "lazy": lambda: pytest.importorskip("polars").scan_parquet(path),
+        "duckdb": lambda: pytest.importorskip("duckdb").read_parquet(str(path)),
+    }[kind]()
+    one, other = formula.split(" + ")
+    asked = interlace.in_parts(data, rows=300, distinct=False)
+    model = interlace.fit(f"y ~ (1 | {one}) + (1 | {other})", asked)
+    assert len(model.in_parts) > 1
+    across = {term.group for term in model.training.problem.terms if term.across}
+    assert across == ({"few"} if "few" in formula else set())
 
 
 @pytest.mark.parametrize("name", ["__rows__", "count_all", "n_sum", "*", "^y$", 'a"b', "0"])

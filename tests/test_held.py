@@ -181,3 +181,81 @@ def test_an_intercept_held_far_out_has_no_likelihood_of_rounding(kernels, method
             )
         assert fit.llf < 0.0
         assert not fit.converged
+
+
+def test_thresholds_are_held_and_started_by_the_names_that_results_print():
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(20), 10)
+    eta = 0.6 * rng.normal(size=20)[g]
+    marks = np.digitize(eta + rng.logistic(size=200), [-1.0, 0.2, 1.3])
+    data = pd.DataFrame({"y": marks, "x": rng.normal(size=200), "g": g})
+    free = interlace.clmm("y ~ x + (1 | g)", data)
+    value = float(free.thresholds["1|2"])
+    held = interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": value}, start={"0|1": -1.0})
+    assert held.llf == pytest.approx(free.llf, abs=1e-9) and held.df == free.df - 1
+    assert held.family_params.loc["threshold_2", "value"] == value
+    assert held.family_params.loc["threshold_2", "fixed"]
+    assert "(fixed)" in str(held.summary())
+    with pytest.raises(interlace.errors.OptionError, match="several|twice"):
+        interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": 0.0, "threshold_2": 0.0})
+    with pytest.raises(interlace.errors.OptionError, match=r"got '1\|2'"):  # no parameter there
+        interlace.clmm("y ~ x + (1 | g)", data, threshold="equidistant", hold={"1|2": 0.0})
+
+
+@pytest.mark.parametrize("sd", [0.0, 2e-5, 1e-3, 0.3])
+def test_slopes_next_to_a_standard_deviation_of_0_with_a_held_correlation(sd):
+    """T of standard deviations s, t and correlation r: rows (s, 0) and t (r, sqrt(1 - r^2))."""
+    structure = with_held(Unstructured(2), ("a", "b"), {"cor(a, b)": 0.5})
+    theta, dT = np.array([0.7, sd]), np.array([[0.3, 0.0], [1.1, -0.4]])
+    expected = [dT[0, 0], 0.5 * dT[1, 0] + np.sqrt(0.75) * dT[1, 1]]
+    assert structure.template(theta) == pytest.approx(
+        np.array([[0.7, 0.0], [0.5 * sd, np.sqrt(0.75) * sd]]), abs=1e-12
+    )
+    assert structure.pullback(theta, dT) == pytest.approx(expected, rel=1e-6)
+    assert structure.at_bound(theta, np.ones(2), 1e-4).tolist() == [False, sd < 1e-4]
+    assert structure.snapped(theta, np.ones(2), 1e-4).tolist() == [0.7, sd if sd > 1e-4 else 0.0]
+
+
+def test_a_correlation_held_against_the_data_leaves_a_variance_of_0():
+    """Groups with more zeros have larger counts: held to the contrary there is one variance."""
+    data = opposed()
+    hold = {"cor(Intercept, pi: Intercept | g)": -0.5}
+    fit = interlace.glmer(
+        "y ~ 1 + (1 | p | g)", data, "hurdle_poisson", ziformula="~ (1 | p | g)", hold=hold
+    )
+    without = interlace.glmer("y ~ 1 + (1 | g)", data, "hurdle_poisson")
+    assert fit.fit.verdict.status == "boundary" and "variance of pi: Intercept" in fit.status
+    assert fit.llf == pytest.approx(without.llf, abs=1e-6)
+
+
+def opposed():
+    """Return counts of groups, with more zeros where the others are larger."""
+    rng = np.random.default_rng(6)
+    g = np.repeat(np.arange(40), 8)
+    b = rng.normal(size=40)
+    there = rng.random(320) < 1 / (1 + np.exp(-0.5 + 0.8 * b[g]))
+    y = np.where(there, rng.poisson(np.exp(0.4 + 0.6 * b[g])), 0)
+    return pd.DataFrame({"y": y, "g": g})
+
+
+@pytest.mark.parametrize("loading", [-1.0, 1.0])
+def test_a_held_loading_is_one_of_those_that_are_estimated(loading):
+    data = opposed()
+
+    def fitted(**options):
+        return interlace.glmer(
+            "y ~ 1 + shared(1 | p | g)", data, "hurdle_poisson",
+            ziformula="~ shared(1 | p | g)", **options,
+        )  # fmt: skip
+
+    name = "loading(pi: Intercept | g)"
+    held, free = fitted(hold={name: loading}), fitted()
+    assert held.fit.verdict.converged
+    assert held.llf <= free.llf + 1e-9
+    # the objective of the free model, its loading moved to there, is that of the held one
+    theta = held.training.problem.terms[0].covariance
+    psi = free.fit.psi.copy()
+    psi[:2] = theta.inside(held.fit.psi[:1])
+    psi[2:] = held.fit.psi[1:]
+    value = free.training.approximation.objective(free.training.problem)(psi).value
+    assert -value == pytest.approx(held.llf, abs=1e-7)

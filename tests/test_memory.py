@@ -62,3 +62,43 @@ def test_memory_that_runs_out_on_the_way_is_told_in_words(monkeypatch, crossed):
 
 def test_the_machine_says_how_much_there_is():
     assert memory.usable_memory() > 1e6
+
+
+def group(folder, limit, used, cached, names, prefix=""):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / names[0]).write_text(str(limit))
+    (folder / names[1]).write_text(str(used))
+    told = f"{prefix}active_file {cached}\n{prefix}inactive_file {cached}\nother 5\n"
+    (folder / "memory.stat").write_text(told)
+
+
+FIRST = "memory.limit_in_bytes", "memory.usage_in_bytes"
+SECOND = "memory.max", "memory.current"
+
+
+def test_groups_of_either_version_say_what_they_and_those_above_have_left(tmp_path):
+    own = tmp_path / "own"
+    first, second = tmp_path / "one", tmp_path / "two"
+    group(first / "memory/a/b", 1000, 700, 50, FIRST, "total_")
+    group(first / "memory/a", 5000, 4800, 20, FIRST, "total_")
+    group(first / "memory", 2**63, 10_000, 0, FIRST, "total_")
+    group(first / "cpu/a/b", 1, 1, 0, FIRST)  # says nothing of memory
+    own.write_text("7:cpu:/a/b\n4:memory:/a/b\n0::/\n")
+    assert memory._of_groups(first, own) == 240.0  # of /a: 5000 - 4800 + 40
+    group(second / "a/b", "max", 700, 0, SECOND)
+    group(second / "a", 900, 700, 30, SECOND)
+    own.write_text("0::/a/b\n")
+    assert memory._of_groups(second, own) == 260.0
+    own.write_text(
+        "0::/\n"
+    )  # of a container that sees no more than its own group, and that is full
+    group(second, 900, 950, 0, SECOND)
+    assert memory._of_groups(second, own) == 0.0
+    assert memory._of_groups(tmp_path / "none", own) is None
+    assert memory._of_groups(second, tmp_path / "none") is None
+
+
+def test_a_machine_without_memory_left_is_not_taken_for_one_that_does_not_tell(monkeypatch):
+    for name, left in (("_available", 0.0), ("_of_groups", None), ("_of_limit", None)):
+        monkeypatch.setattr(memory, name, lambda left=left: left)
+    assert memory.usable_memory() == 0.0

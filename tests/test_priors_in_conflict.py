@@ -156,3 +156,22 @@ def test_a_prior_that_holds_a_separated_coefficient_leaves_nothing_to_say(prior,
 def test_a_prior_too_wide_to_hold_a_separated_coefficient_does_not_hide_it(prior, separated):
     with pytest.warns(interlace.errors.ConvergenceWarning, match="'rare' separates the response"):
         interlace.glmer("yes ~ rare + w + (1 | g)", separated, "binomial", priors={"rare": prior})
+
+
+@pytest.mark.parametrize("rate", [1e5, 1e8, 1e12])
+def test_a_prior_without_density_at_0_keeps_a_variance_from_it_however_small(rate, data):
+    """Its mode is at one over the rate, where the data say next to nothing."""
+    fit = interlace.glmer("y ~ v + w + (1 | g)", data, "poisson", priors={"sd": gamma(2, rate)})
+    assert fit.fit.verdict.status == "optimum"
+    assert np.sqrt(fit.effects["g"].prior[0, 0]) == pytest.approx(1.0 / rate, rel=1e-3)
+    assert len(fit.singularity()) == 0
+    at_0 = interlace.glmer("y ~ v + w + (1 | g)", data, "poisson", priors={"sd": gamma(1, rate)})
+    assert at_0.fit.verdict.status == "boundary"
+
+
+@pytest.mark.parametrize(
+    ("formula", "hold"), [("y ~ 1 + (1 | g)", None), ("y ~ v + (1 | g)", {"v": 0.3})]
+)
+def test_a_prior_of_coefficients_that_are_none_is_refused(formula, hold, data):
+    with pytest.raises(interlace.errors.OptionError, match="'fixed', of which the model has none"):
+        interlace.glmer(formula, data, "poisson", priors={"fixed": normal(0, 1)}, hold=hold)

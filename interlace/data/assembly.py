@@ -323,7 +323,7 @@ class _Assembly:
             for _ in columns.encoder.names
         )
         Z = frozen(np.hstack([np.asarray(each.Z) for each in found]))
-        joined = replace(found[0], Z=Z, along=along, joint=tuple(names))
+        joined = replace(found[0], Z=Z, along=along, joint=tuple(names), gram=None)
         return joined, tuple(each.encoder for each in found[1:])
 
     def _offset_term(self, offset: Expression) -> Array:
@@ -435,7 +435,7 @@ def _refuse_near_collinear(bar: Bar, structure: Covariance, columns: TermColumns
     for _, own in columns_by_predictor(0, columns.along, columns.Z.shape[1]):
         Z = np.asarray(columns.Z)
         Z = Z if own.size == Z.shape[1] else Z[:, own]
-        advice += advice_on_columns(Z, tuple(columns.names[j] for j in own))
+        advice += advice_on_columns(Z, tuple(columns.names[j] for j in own), columns.gram)
     if advice:
         raise DataError(
             f"random effects ({bar.label}): expected columns that 16 digits tell apart, got some "

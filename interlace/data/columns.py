@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
@@ -98,7 +98,8 @@ class Column:
             return False
         if self.values.dtype.kind == "f":
             # not finite where a value is not; where numbers are huge it may not be either
-            return isfinite(float(self.values.dot(self.values)))
+            with np.errstate(all="ignore"):
+                return isfinite(float(self.values.dot(self.values)))
         return True
 
     @cached_property
@@ -183,6 +184,14 @@ class Frame(Mapping[str, Column]):
     def __len__(self) -> int:
         """Return the number of columns."""
         return len(self._columns)
+
+    def items(self) -> ItemsView[str, Column]:
+        """Return names and columns, as the dict within has them."""
+        return self._columns.items()
+
+    def values(self) -> ValuesView[Column]:
+        """Return the columns."""
+        return self._columns.values()
 
     def take(self, rows: npt.NDArray[Any]) -> Frame:
         """Return the rows at some places, or where a mask is true."""

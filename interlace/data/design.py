@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from interlace.data.coding import Coding, parts_of_terms
+from interlace.data.coding import Coding, Part, parts_of_terms
 from interlace.data.columns import Column, Frame
 from interlace.data.evaluation import States
 from interlace.data.factors import (
@@ -128,7 +128,7 @@ class DesignBuilder:
         self.rows = rows
         self.vocabulary = vocabulary
         self._built: dict[str, Design] = {}
-        self._matrices: dict[tuple[DesignTerm, ...], tuple[Array, Array]] = {}
+        self._matrices: dict[tuple[tuple[Part, ...], ...], tuple[Array, Array | None]] = {}
         self._coded: dict[str, tuple[DesignFactor, Coded]] = {}
 
     def build(self, formula: LinearFormula) -> Design:
@@ -153,7 +153,8 @@ class DesignBuilder:
     def _new(self, formula: LinearFormula) -> Design:
         expanded = formula.expanded
         if not expanded.products and expanded.intercept:
-            return Design(_ones(self.frame.n), constant_encoder(formula.text))
+            n = self.frame.n
+            return Design(_ones(n), constant_encoder(formula.text), gram=np.full((1, 1), float(n)))
         found = {
             name: self._factor(name, each) for name, each in formula.read(self.vocabulary).items()
         }
@@ -165,7 +166,8 @@ class DesignBuilder:
             layout = _lay_out(formula, factors, coded)
             if len(_LAYOUTS) >= MOST_LAYOUTS:
                 _LAYOUTS.clear()
-            _LAYOUTS[key] = layout
+            if len(layout.names) <= MOST_KEPT:
+                _LAYOUTS[key] = layout
         limits = self.vocabulary.limits
         if len(layout.names) > limits.columns:
             raise formula_error(
@@ -173,15 +175,15 @@ class DesignBuilder:
                 f"expected at most {limits.columns} columns, got {len(layout.names)}. Categories "
                 f"with many levels are groups, as in (1 | g). {limits.hint('columns')}",
             )
-        terms = layout.terms
-        if terms not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
+        terms, parts = layout.terms, layout.parts
+        if parts not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
             X = Columns(factors, coded, self.frame.n, layout.codings).matrix(terms)
-            gram = gram_of(X)
-            if not of_ordinary_size(gram):
+            gram = gram_of(X) if X.shape[1] <= FEW_COLUMNS else None
+            if gram is None or not of_ordinary_size(gram):
                 _require_computable_columns(X, layout.names, self.rows)
             X.flags.writeable = False
-            self._matrices[terms] = X, gram
-        X, gram = self._matrices[terms]
+            self._matrices[parts] = X, gram
+        X, gram = self._matrices[parts]
         encoder = DesignEncoder(formula.text, layout.names, layout.columns, terms, factors)
         return Design(X, encoder, layout.empty, gram)
 
@@ -203,6 +205,8 @@ class _Layout:
     Attributes
     ----------
     terms : tuple of DesignTerm
+    parts : tuple of tuple of tuple
+        Of each term: by these and the factors its columns are what they are.
     names : tuple of str, length p
         Of the columns of all terms.
     columns : tuple of str
@@ -214,14 +218,20 @@ class _Layout:
     """
 
     terms: tuple[DesignTerm, ...]
+    parts: tuple[tuple[Part, ...], ...]
     names: tuple[str, ...]
     columns: tuple[str, ...]
     empty: tuple[str, ...]
     codings: dict[tuple[str, bool], Coding]
 
 
-MOST_LAYOUTS = 256
-"""Formulas whose columns are kept: the same ones are fitted again and again."""
+FEW_COLUMNS = 30
+"""Columns up to which all their products cost no more than a look at each of them. Those of a
+factor of levels or times may be thousands, and nobody asks for the products of these."""
+
+MOST_LAYOUTS, MOST_KEPT = 128, 500
+"""Formulas whose columns are kept, as the same ones are fitted again and again, and columns of one
+up to which they are: names of more take memory."""
 
 _LAYOUTS: dict[tuple[object, ...], _Layout] = {}
 
@@ -232,7 +242,8 @@ def _key(
     """Return all that the columns of a formula depend on."""
     key: list[object] = [formula.text, formula.limits]
     for name, each in coded.items():
-        key += (factors[name].expression.node.kind, each.names, each.spans_constant)
+        expression = factors[name].expression
+        key += (expression.node.kind, expression.columns, each.names, each.spans_constant)
         if each.levels is not None:
             labels = labels_of(each.levels)
             key += (labels.names, labels.types)
@@ -252,6 +263,7 @@ def _lay_out(
     )
     return _Layout(
         terms,
+        tuple(each.parts for each in terms),
         tuple(name for each in terms for name in each.names),
         tuple(dict.fromkeys(n for each in factors.values() for n in each.expression.columns)),
         tuple(each.name for each in terms if not each.names),

@@ -15,7 +15,6 @@ from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
@@ -301,7 +300,10 @@ def _levels(name: str, values: Any) -> Column:
     codes, found = pd.factorize(values)
     labels = np.asarray(found, dtype=object)
     names = labels.tolist()
-    broken = next((each for each in names if isinstance(each, str) and not is_writable(each)), None)
+    is_text = set(map(type, names)) <= {str}
+    broken = None
+    if not (is_text and is_writable("".join(names))):
+        broken = next((it for it in names if isinstance(it, str) and not is_writable(it)), None)
     if broken is not None:
         raise DataError(
             f"column {name!r}: expected text, got {broken!a}, which has half a character that no "
@@ -313,12 +315,8 @@ def _levels(name: str, values: Any) -> Column:
         return Column(name, codes, pd.Index(found))
     places = np.empty(len(order) + 1, dtype=np.intp)
     places[order], places[-1] = np.arange(len(order)), -1
-    levels = pd.Index(labels[order], dtype=object) if _is_text(labels) else pd.Index(found[order])
+    levels = pd.Index(labels[order], dtype=object) if is_text else pd.Index(found[order])
     return Column(name, places[codes], levels)
-
-
-def _is_text(labels: npt.NDArray[Any]) -> bool:
-    return set(map(type, labels.tolist())) <= {str}
 
 
 def _holes(missing: Any) -> BoolArray | None:

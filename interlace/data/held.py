@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.cuts import cuts_alone
 from interlace.data.encoder import PredictorEncoder
 from interlace.data.named import Coefficient, Number, Target, resolved
 from interlace.data.problem import Model
@@ -75,7 +76,8 @@ def hold_in(model: Model, hold: Any, who: str) -> Model:
     numbers: dict[int, dict[str, float]] = {}
     equal: dict[int, dict[int, Number]] = {}
     seen: list[Target] = []
-    for target, name, value in resolved(hold, problem, f"{who}: hold", shared=True):
+    cuts = cuts_alone(model)
+    for target, name, value in resolved(hold, problem, f"{who}: hold", shared=True, cuts=cuts):
         seen.append(target)
         if isinstance(target, Coefficient):
             if isinstance(value, Coefficient):

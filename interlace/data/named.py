@@ -107,7 +107,7 @@ def prefix_of(predictor: int, along: Sequence[int], parameter: str) -> str:
 
 
 def resolved(
-    given: Any, problem: Problem, who: str, *, shared: bool
+    given: Any, problem: Problem, who: str, *, shared: bool, cuts: Sequence[tuple[str, int]] = ()
 ) -> Iterator[tuple[Target, str, float | Target]]:
     """Yield what is named, its name in words, and the value, or what it is to be equal to.
 
@@ -119,6 +119,8 @@ def resolved(
         Call and argument, for messages.
     shared : bool
         Whether a name may stand in the place of a number.
+    cuts : sequence of (str, int)
+        Thresholds that are parameters, with their predictors.
 
     Raises
     ------
@@ -132,6 +134,8 @@ def resolved(
             f"0.5}}}}, got a {type(given).__name__}."
         )
     labels = labels_of(problem)
+    for cut, k in cuts:
+        labels.setdefault(cut, []).append(Coefficient(k, 0))
     for target, name, value in _entries(entries, problem, labels, who):
         if isinstance(value, str) and shared:
             other = _partner(value, target, name, problem, labels, who)

@@ -37,6 +37,8 @@ class TermColumns:
         Coordinates of the points; empty for the levels of a factor, and for covariates.
     along, joint : tuple, length c
         Predictor and name of each column, where several parameters share the term; else empty.
+    gram : ndarray, shape (c, c), or None
+        `Z'Z`, where it has been made.
     """
 
     Z: Covariates
@@ -45,6 +47,7 @@ class TermColumns:
     frame: Mapping[str, Array] = field(default_factory=dict)
     along: tuple[int, ...] = ()
     joint: tuple[str, ...] = ()
+    gram: Array | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def term_columns(
         If the structure is one of levels and the columns are none, or are too many for it.
     """
     if not structure.takes_levels_only:
-        return TermColumns(_shared(design), design.encoder)
+        return TermColumns(_shared(design), design.encoder, gram=design.gram)
     factors = [each for each in design.encoder.factors.values() if each.levels is not None]
     numeric = not factors and design.X.shape[1] == len(bar.left.covariates)
     if bar.left.has_intercept or (factors and not _are_indicators(design.X)):
@@ -86,10 +89,13 @@ def term_columns(
     return found
 
 
+_ONE = frozen([1.0])
+
+
 def _shared(design: Design) -> Array:
     """Return the columns of a design; ones are the same number in memory."""
     if design.encoder.is_intercept:
-        return np.broadcast_to(np.float64(1.0), design.X.shape)
+        return np.ndarray(design.X.shape, np.float64, _ONE, 0, (0, 0))
     return design.X
 
 

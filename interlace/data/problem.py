@@ -40,6 +40,7 @@ from interlace.data.rows import (
 )
 from interlace.data.specification import assign_parameters
 from interlace_core.contract.family import Family
+from interlace_core.contract.kernels import Compiled
 from interlace_core.contract.problem import Problem, RowReport, informative_rows
 from interlace_core.contract.row_correlation import RowCorrelation
 from interlace_core.families.correlated_rows import CorrelatedRows
@@ -90,6 +91,7 @@ def build_problem(
     *,
     covariance: CovarianceLookup,
     all_columns: bool = False,
+    compiled: Compiled | None = None,
 ) -> Model:
     """Return a model as immutable arrays, with encoders for new data.
 
@@ -103,6 +105,8 @@ def build_problem(
         From the name of a covariance structure to its class.
     all_columns : bool
         Whether collinear columns stay, where these rows stand for others that decide.
+    compiled : Compiled, optional
+        Compiled code that may serve the problem.
 
     Returns
     -------
@@ -157,7 +161,7 @@ def build_problem(
     if not all_columns:  # rows that stand for others do not decide
         refuse_silent_categories(response, raw, bound, informative, text)
     _warn_dropped(design.dropped, design.advice)
-    problem = _problem(response, bound, design, correlated)
+    problem = _problem(response, bound, design, correlated, compiled)
     silent = problem.n - int(np.count_nonzero(informative))
     return Model(
         problem=problem,
@@ -234,7 +238,11 @@ def _uninformative_notes(silent: int) -> list[str]:
 
 
 def _problem(
-    response: Response, family: Family, design: Assembled, correlation: RowCorrelation | None
+    response: Response,
+    family: Family,
+    design: Assembled,
+    correlation: RowCorrelation | None,
+    compiled: Compiled | None,
 ) -> Problem:
     return Problem(
         y=response.y,
@@ -243,6 +251,7 @@ def _problem(
         predictors=design.predictors,
         terms=design.terms,
         correlation=correlation,
+        compiled=compiled,
     )
 
 

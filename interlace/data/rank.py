@@ -53,7 +53,7 @@ def of_ordinary_size(gram: Array) -> bool:
     return bool(((squares > _LEAST) & (squares < _MOST)).all())
 
 
-def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
+def advice_on_columns(X: Array, names: Sequence[str], gram: Array | None = None) -> tuple[str, ...]:
     """Return what to do with each column that is next to a combination of those before it.
 
     Next to one, and not one to rounding: what it has of its own is less than 1e-7 of its length,
@@ -64,8 +64,10 @@ def advice_on_columns(X: Array, names: Sequence[str]) -> tuple[str, ...]:
     X : ndarray, shape (n, p)
         Finite.
     names : sequence of str, length p
+    gram : ndarray, shape (p, p), optional
+        `X'X`, where it is known.
     """
-    own = _own_lengths(X)
+    own = _own_lengths(X, gram)
     advice = []
     for j in np.flatnonzero(own <= TOL_REL_RESIDUAL).tolist():
         if _is_nearly_constant(X[:, j]):
@@ -132,6 +134,8 @@ def _own_lengths(X: Array, gram: Array | None = None) -> Array:
         largest = np.abs(X).max(axis=0)
         X = X / np.where(largest > 0, largest, 1.0)
         gram = gram_of(X)
+    if p == 1 and n and gram[0, 0] > 0.0:  # nothing is before it
+        return np.ones(1)
     length = np.sqrt(gram.diagonal())
     scale = np.where(length > 0, length, 1.0)
     if n >= p and _clearly_independent(gram / scale / scale[:, None]):

@@ -166,7 +166,10 @@ def is_plain(values: npt.NDArray[Any]) -> bool:
         With fewer than 1e10 rows: the largest of so many numbers is 1e-75 at least where their
         squares add up to 1e-140.
     """
-    return values.dtype == np.float64 and LEAST_SQUARES < float(values.dot(values)) < MOST_SQUARES
+    if values.dtype != np.float64:
+        return False
+    with np.errstate(all="ignore"):
+        return LEAST_SQUARES < float(values.dot(values)) < MOST_SQUARES
 
 
 LEAST_SQUARES, MOST_SQUARES = 1e-140, 1e140

@@ -153,7 +153,7 @@ def read_specification(
     )
     matrix = read_matrix(request.known_variance, len(table.index))
     variances = request.known_variance if matrix is None else np.diagonal(matrix).copy()
-    return Specification(
+    specification = Specification(
         formula=request.formula,
         response=parse_response(parsed.response, vocabulary),
         mean=mean,
@@ -164,6 +164,20 @@ def read_specification(
         known_covariance=matrix,
         correlated=request.correlation is not None,
     )
+    _refuse_response(specification)
+    return specification
+
+
+def _refuse_response(specification: Specification) -> None:
+    """Raise a DataError if the response, a column as it is, stands among what is to explain it."""
+    own = [each.column for each in specification.response if each.column is not None]
+    for name in dict.fromkeys(own):
+        if name in specification.covariates:
+            raise DataError(
+                f"formula: {name!r} is the response and stands among the covariates too, in the "
+                "formula or in that of another parameter. What explains itself leaves nothing to "
+                "estimate: leave it out there, or give another column."
+            )
 
 
 def read_matrix(given: Any, n_given: int) -> Array | None:

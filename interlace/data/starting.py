@@ -9,19 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.cuts import cuts_alone
 from interlace.data.named import Coefficient, resolved
+from interlace.data.problem import Model
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import entries_of, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
 
 
-def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Array] | None:
+def named_start(model: Model, start: Any, who: str) -> Callable[[Array], Array] | None:
     """Return what changes the usual start to the user's; None if there is none.
 
     Parameters
     ----------
-    problem : Problem
+    model : Model
     start : mapping, or None
         From names (see `named`) to values; a list for `theta` is all covariance parameters.
     who : str
@@ -34,6 +36,7 @@ def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Arr
     """
     if start is None:
         return None
+    problem, cuts = model.problem, cuts_alone(model)
     theta = None
     given_start = entries_of(start) or {}
     if "theta" in given_start and not _is_number(given_start["theta"]):
@@ -41,7 +44,7 @@ def named_start(problem: Problem, start: Any, who: str) -> Callable[[Array], Arr
         start = given_start
     coefficients: dict[int, float] = {}
     numbers: dict[int, dict[int, float]] = {}
-    for target, name, value in resolved(start, problem, f"{who}: start", shared=False):
+    for target, name, value in resolved(start, problem, f"{who}: start", shared=False, cuts=cuts):
         assert isinstance(value, float)
         if isinstance(target, Coefficient):
             eta = target.on_eta(problem, value)

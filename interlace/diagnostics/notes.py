@@ -46,7 +46,7 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return changed(
         result,
-        fit=replace(fit, verdict=verdict),
+        fit=fit if verdict is fit.verdict else replace(fit, verdict=verdict),
         known_notes=(*result.known_notes, *separated, *limit_notes(problem, fit)),
         look_closer=not separated and not isinstance(result.y, RowsElsewhere),
     )
@@ -107,6 +107,8 @@ def with_columns(verdict: Verdict, separated: Sequence[str], dropped: Sequence[s
         message = f"{what}: {causes}{bounds} (remaining gain {verdict.remaining_gain:.1e})"
     if dropped:
         message += f"; without {', '.join(dropped)}, a combination of other columns"
+    if (status, message) == (verdict.status, verdict.message):
+        return verdict
     return replace(verdict, status=status, message=message)
 
 

@@ -36,7 +36,8 @@ def singularity(result: Estimates) -> pd.DataFrame:
     at = boundary_thetas(standard.problem, inside, units)
     rows = []
     for index, place in enumerate(problem.theta_slices()):
-        if not np.any(at[place]):
+        # a prior can keep what is next to a bound away from it: the fit has said so
+        if not result.fit.verdict.boundary or not np.any(at[place]):
             continue
         term = problem.terms[index]
         gone = vanished(term, psi[place], term.own(units))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from interlace.parts.aside import Folder, put_aside
+from interlace.parts.aside import Folder, Put, is_mapped, put_aside
 from interlace.parts.recipe import bytes_of
 from interlace.parts.sources import SHARE_OF_MEMORY, DataInParts
 from interlace_core.contract.parts import Change, PartsHere, Question
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.layout import layout_of
+from interlace_core.engine.compiled import CompiledRows, KeptRows, forget_slopes
+from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.shares import LARGE
 from interlace_core.messages.memory import usable_memory
 
@@ -41,7 +41,8 @@ class LocalParts(PartsHere):
         share = SHARE_OF_MEMORY * usable_memory() if asked.memory is None else asked.memory
         self._left, self._folder = share, asked.folder
         self._files: Folder | None = None
-        self._paths: dict[int, Path] = {}
+        self._in_files: set[int] = set()
+        self._written = 0
         self._change: Change | None = None
 
     def keep(self, held: Any) -> None:
@@ -55,18 +56,12 @@ class LocalParts(PartsHere):
         self.parts.append(problem)
         if self._left < 0.0:
             self.aside += 1
-            self._paths[place] = self._path(f"{place}-rows")
+            self._in_files.add(place)
             self.replace(place, problem)
 
     def replace(self, place: int, problem: Problem) -> None:
-        """Put a changed part in the place of one, in its file if it has one."""
-        if place in self._paths:
-            before = self._paths[place]
-            self._paths[place] = before.with_name(before.name + "+")
-            problem = put_aside(problem, self._paths[place])
-            self.parts[place] = problem
-            before.unlink(missing_ok=True)
-        self.parts[place] = problem
+        """Put a changed part in the place of one, what is new of it in a file if that one's is."""
+        self.parts[place] = self._aside(problem) if place in self._in_files else problem
 
     def settle(self, change: Change | None) -> None:
         """Lay out all parts in the units in which they are fitted, those in files there too."""
@@ -74,7 +69,7 @@ class LocalParts(PartsHere):
         for place, part in enumerate(self.parts):
             inside = part if change is None else change(part)
             layout_of(inside)
-            if place in self._paths:
+            if place in self._in_files:
                 self.replace(place, part)
 
     def ask(self, question: Question, *given: Any) -> list[Any]:
@@ -90,8 +85,8 @@ class LocalParts(PartsHere):
         began, self.rounds = time.perf_counter(), self.rounds + 1
         for place, part in enumerate(self.parts):
             yield question(part, *given)
-            if place in self._paths:
-                self._slim(part)
+            if place in self._in_files:
+                self._slim(place)
             if self.report is not None and place + 1 < len(self.parts):
                 spent = time.perf_counter() - began
                 left = spent * (len(self.parts) / (place + 1) - 1.0)
@@ -101,12 +96,26 @@ class LocalParts(PartsHere):
                 )
         self.seconds += time.perf_counter() - began
 
-    def _slim(self, part: Problem) -> None:
-        """Let a part in a file forget what is as large as its rows; its mode it keeps."""
-        for each in (part, part if self._change is None else self._change(part)):
-            each.cache.pop(LARGE, None)
+    def _slim(self, place: int) -> None:
+        """Let a part in a file forget what is as large as its rows; its mode it keeps.
 
-    def _path(self, name: str) -> Path:
+        The columns of compiled rows, which take as long to make as an evaluation, go to a file too.
+        """
+        part = self.parts[place]
+        inside = part if self._change is None else self._change(part)
+        laid_out = inside.cache.get(Layout)
+        problems = [part, inside] if laid_out is None else [part, inside, laid_out.problem]
+        for each in problems:
+            each.cache.pop(LARGE, None)
+            kept: KeptRows | None = each.cache.get(CompiledRows)
+            if kept is None or kept.rows is None or is_mapped(kept.rows.kernel.columns):
+                continue
+            forget_slopes(each)  # which have the same columns
+            each.cache[CompiledRows] = self._aside(kept)
+
+    def _aside(self, value: Put) -> Put:
+        """Return the same, whose arrays lie in a file."""
         if self._files is None:
             self._files = Folder(self._folder)
-        return self._files.path / name
+        self._written += 1
+        return put_aside(value, self._files.path / str(self._written))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from interlace.data.columns import Column, Frame
@@ -124,7 +125,7 @@ def look_at(name: str, table: Any, reading: Reading, family: Family, spread: int
         if each in reading.only_groups:
             continue
         if column.levels is not None:
-            first = np.unique(column.values, return_index=True)[1]
+            first = first_rows(column.values)
             levels[each] = whole[each].take(first)
         else:
             first = _standing(column)
@@ -150,7 +151,9 @@ def _groups(
     """Return the hashes of the groups of each factor, and the names of those that are few."""
     hashes, members = {}, {}
     for each in factors:
-        hashes[each], first = np.unique(group_hashes(used, each), return_index=True)
+        own = group_hashes(used, each)
+        first = first_rows(own)
+        hashes[each] = own[first]
         if len(factors) > 1 and first.size <= MOST_ACROSS:
             few = drop_unused_levels(Frame({n: used[n].take(first) for n in each}, first.size))[0]
             members[each] = build_factor(each, few).encoder
@@ -260,8 +263,14 @@ def _standing(column: Column) -> IntArray:
     if kind == "f":  # times and marks in halves may be levels too
         few = np.unique(values[:FEW_VALUES]).size <= MOST_FRACTIONS
     if few:
-        found.append(np.unique(values, return_index=True)[1])
+        found.append(first_rows(values))
     return np.concatenate(found)
+
+
+def first_rows(values: npt.NDArray[Any]) -> IntArray:
+    """Return the first row of each value, in the order of the values, without sorting all rows."""
+    first = np.flatnonzero(~pd.Series(values, copy=False).duplicated().to_numpy())
+    return np.asarray(first[np.argsort(values[first])])
 
 
 def missing_of(looks: Sequence[Look]) -> dict[str, int]:

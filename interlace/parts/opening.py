@@ -11,7 +11,7 @@ import pandas as pd
 from interlace.parts.here import FilesHere
 from interlace.parts.reading import Reading
 from interlace.parts.shuffle import together
-from interlace.parts.sources import DataInParts, is_local, open_source
+from interlace.parts.sources import DataInParts, Source, is_local, open_source
 from interlace_core.contract.frames import Frames
 from interlace_core.messages.errors import OptionError
 from interlace_core.registry.blame import guard
@@ -47,9 +47,38 @@ def in_pieces(frames: Frames, reading: Reading, asked: DataInParts) -> Frames:
     """
     if not isinstance(frames, FilesHere) or frames.source.batches is None:
         return frames
-    on = min(reading.factors, key=len, default=reading.columns[:1])
+    on = _brought_together(frames.source, reading)
     source, folder = together(frames.source, reading.columns, on, asked)
     return FilesHere(source, asked, folder)
+
+
+MOST_COUNTED = 2_000_000
+"""Combinations of levels up to which factors are compared by them."""
+
+
+def _brought_together(source: Source, reading: Reading) -> tuple[str, ...]:
+    """Return the factor whose groups are brought together.
+
+    Of those of fewest columns, in which others may be nested by their names, the one of most
+    levels, which others run across; or the coarsest in which that one is nested.
+    """
+    few = min(map(len, reading.factors), default=0)
+    candidates = [each for each in reading.factors if len(each) == few]
+    if len(candidates) < 2 or source.distinct is None:
+        return candidates[0] if candidates else reading.columns[:1]
+    names = list(dict.fromkeys(name for each in candidates for name in each))
+    counted = source.distinct(names, MOST_COUNTED)
+    if counted is None:
+        return candidates[0]
+    frame = counted.select(names).to_pandas()
+
+    def levels(*factors: tuple[str, ...]) -> int:
+        columns = list(dict.fromkeys(name for each in factors for name in each))
+        return len(frame[columns].drop_duplicates())
+
+    most = max(candidates, key=levels)
+    above = [each for each in candidates if levels(most, each) == levels(most)]
+    return min(above, key=levels)
 
 
 def frames_of(asked: DataInParts, registry: Registry | None = None) -> Frames | None:

@@ -17,7 +17,7 @@ import numpy as np
 from interlace.inference.quantities import Coordinate
 from interlace.priors.densities import Prior
 from interlace.priors.rivals import other_modes
-from interlace.priors.targets import OfQuantity, Part, flattened, parts_of
+from interlace.priors.targets import OfQuantity, Part, flattened, parts_of, require_effect
 from interlace.priors.weak import WEAK, weak_priors
 from interlace.results.frozen import Later
 from interlace_core.contract.approximation import Approximation, Method, Shortcuts
@@ -250,6 +250,7 @@ def penalise(
         chosen = tuple(flattened(require_mapping(priors, "priors", example)))
         for name, prior in chosen:
             require_type(prior, Prior, f"{who}: priors: {name!r}", _A_PRIOR)
+        require_effect(chosen, cuts, problem)
     if not chosen:
         return approximation
     made = Penalised(approximation, chosen, cuts)

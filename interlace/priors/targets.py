@@ -136,6 +136,19 @@ def parts_of(
     return tuple(found.values()), coefficients
 
 
+def require_effect(
+    priors: Sequence[tuple[str, Prior]], cuts: Sequence[str], problem: Problem
+) -> None:
+    """Raise an OptionError if a key names nothing of the model as it was asked for.
+
+    Arguments as for `parts_of`. Models made of it, without a column, may have nothing left.
+    """
+    known = _known(problem, cuts)
+    for name, _ in priors:
+        if not known.targets(name):
+            raise _unknown(name, known)
+
+
 @dataclass(frozen=True, eq=False)
 class _Place:
     """A number of the model that can have a prior, or a matrix.
@@ -314,12 +327,14 @@ def flattened(given: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _unknown(name: str, known: _Known) -> OptionError:
-    keys = [*known.kinds, *known.single]
+    keys = [each for each, places in known.kinds.items() if places]
+    short = [each for each in keys if " of " not in each]
+    none = ", of which the model has none." if name in known.kinds else "."
     return OptionError(
         f"priors: expected a parameter of the model that is not held, or a key for several, got "
-        f"{name!r}.{did_you_mean(name, keys)} Keys: "
-        f"{listed([each for each in known.kinds if ' of ' not in each])}. Parameters: "
-        f"{', '.join(known.single)}."
+        f"{name!r}{none}{did_you_mean(name, [*keys, *known.single])}"
+        + (f" Keys: {listed(short)}." if short else "")
+        + (f" Parameters: {', '.join(known.single)}." if known.single else "")
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from interlace.data.factors import INTERCEPT
 from interlace.data.named import number_label, prefix_of
 from interlace.entrances import entrances
 from interlace.inference.quadratic_forms import wald_chi_square
@@ -133,6 +134,12 @@ class Estimates(FittedModel):
         known = () if coder.known is None else coder.known.names
         return dict(zip(known, coder.known_values.tolist(), strict=True))
 
+    def _held_constant(self, k: int) -> float | None:
+        """Return parameter k's held intercept on the scale of eta, if that is all of it."""
+        held = self.held_coefficients(k)
+        whole = not self.coefficients[k].names and set(held) == {INTERCEPT}
+        return held[INTERCEPT] if whole and not self._has_effects(k) else None
+
     def equal_coefficients(self, k: int) -> dict[str, str]:
         """Return one parameter's coefficients that are held equal to another, with its name."""
         design = self.encoder.predictors[k].design
@@ -248,7 +255,8 @@ class Estimates(FittedModel):
                 continue
             value, se = self._natural(k)
             if not np.isnan(value):
-                rows[found.parameter.name] = (value, se, False)
+                held = self._held_constant(k) is not None
+                rows[found.parameter.name] = (value, np.nan if held else se, held)
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "se", "fixed"])
 
     def _natural(self, k: int) -> tuple[float, float]:
@@ -268,6 +276,9 @@ class Estimates(FittedModel):
         for j, found in enumerate(self.coefficients):
             if found.parameter.fixed is not None:
                 eta[j] = np.array([found.parameter.fixed_eta()])
+            held = self._held_constant(j)
+            if held is not None:
+                eta[j] = np.array([held])
         found_at = differentiate(lambda jets: self.family.natural(jets)[k], eta, 1, tuple(constant))
         keys = [j for j in constant if found_at.get(j) is not None]
         slope = np.array([float(found_at.partials[j,][0]) for j in keys])

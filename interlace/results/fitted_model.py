@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from interlace.results.elsewhere import RowsElsewhere, refuse_rows
 from interlace.results.fit_settings import FitSettings
@@ -173,14 +173,20 @@ def changed(result: AnyFit, **changes: Any) -> AnyFit:
     As `dataclasses.replace`, without another look at what is read-only already.
     """
     made = object.__new__(type(result))
-    made.__dict__.update({each.name: result.__dict__[each.name] for each in fields(result)})
+    own, kind = result.__dict__, cast("Any", type(result))
+    made.__dict__.update({name: own[name] for name in _field_names(kind)})
     for name, value in changes.items():
         if name not in made.__dict__:
             raise TypeError(f"{type(result).__name__} has no field {name!r}")
-        if name != "training":
+        if name != "training" and value is not own[name]:
             freeze(value)
         made.__dict__[name] = value
     return made
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def require_training(result: FittedModel, who: str, *, by_parts: bool = False) -> Training:

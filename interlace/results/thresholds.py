@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interlace.data.cuts import cut_names
 from interlace_core.records import Array, IntArray
 
 if TYPE_CHECKING:
@@ -88,9 +89,3 @@ def thresholds_of(result: FittedModel) -> Thresholds | None:
             [each.place.start + j for j in range(len(columns)) for each in own], dtype=np.intp
         ),
     )
-
-
-def cut_names(levels: tuple[str, ...], number: int) -> tuple[str, ...]:
-    """Return the names of so many thresholds, such as "1|2", by those of the categories."""
-    levels = levels or tuple(map(str, range(number + 1)))
-    return tuple(f"{low}|{high}" for low, high in zip(levels, levels[1:], strict=False))

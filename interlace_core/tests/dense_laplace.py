@@ -94,7 +94,7 @@ def effects(problem, psi):
     q = sum(len(t.levels) * t.Z.shape[1] for t in problem.terms)
     M = {t.predictor: np.zeros((problem.n, q)) for t in problem.terms}
     for term, columns, T in places(problem, psi):
-        M[term.predictor][np.arange(problem.n)[:, None], columns] = term.Z @ T
+        M[term.predictor][np.arange(problem.n)[:, None], columns] = np.asarray(term.Z) @ T
     return M
 
 
@@ -144,5 +144,5 @@ def add_theta(problem, r, dM, psi, gradient):
     rows = np.arange(problem.n)[:, None]
     for (term, columns, _), place in zip(places(problem, psi), problem.theta_slices(), strict=True):
         if term.predictor == r:
-            dT = term.Z.T @ dM[rows, columns]
+            dT = np.asarray(term.Z).T @ dM[rows, columns]
             gradient[place] += term.covariance.pullback(psi[place], dT)

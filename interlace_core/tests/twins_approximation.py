@@ -14,6 +14,7 @@ from interlace_core.contract.approximation import (
     Shortcuts,
     StartingValues,
 )
+from interlace_core.contract.incidence import Incidence
 from interlace_core.engine.joint_density import effects_covariance
 from interlace_core.engine.layout import layout_of
 from interlace_core.engine.shares import summed
@@ -164,9 +165,17 @@ class FirstLevelCounts(Faulty):
 
 
 @dataclass(frozen=True)
+class FormCounts(Faulty):
+    def extra(self, problem, psi):
+        by_rows = any(isinstance(term.Z, Incidence) for term in problem.terms)
+        by_rows = by_rows and problem.family.name != "kit-normal"  # which is held to its density
+        return squares(problem, psi, 0.1 * by_rows)
+
+
+@dataclass(frozen=True)
 class SignCounts(Faulty):
     def extra(self, problem, psi):
-        return SLIGHT * np.sign(problem.terms[0].Z[:, 0].sum()), 0.0
+        return SLIGHT * np.sign(np.asarray(problem.terms[0].Z)[:, 0].sum()), 0.0
 
 
 @dataclass(frozen=True)
@@ -378,6 +387,7 @@ TWINS = {
     "evaluations are well formed": [NoMode(), NumPyValue()],
     "order of rows does not matter": [FirstRowCounts()],
     "order of levels does not matter": [FirstLevelCounts()],
+    "covariates told by row alone do not matter": [FormCounts()],
     "signs of covariates do not matter": [SignCounts()],
     "units of covariates do not matter": [LooksAtUnits()],
     "same value whatever came before": [Remembers()],

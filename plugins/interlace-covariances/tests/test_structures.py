@@ -5,11 +5,16 @@ import pytest
 from scipy.linalg import toeplitz
 
 from interlace_covariances.markov import Autoregressive
-from interlace_covariances.rotations import partial_autocorrelations, stationary_root
+from interlace_covariances.rotations import (
+    correlations_pullback,
+    partial_autocorrelations,
+    stationary_root,
+)
 from interlace_covariances.structures import (
     CompoundSymmetry,
     EqualVariances,
     HomogeneousSymmetry,
+    HomogeneousToeplitz,
     Toeplitz,
 )
 
@@ -92,3 +97,40 @@ def test_one_variance_for_several_is_their_mean():
     structure = HomogeneousSymmetry(2)
     found = covariance(structure, structure.nearest(np.array([[1.0, 1.5], [1.5, 9.0]])))
     assert found == pytest.approx(5.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))
+
+
+def test_angles_after_a_sequence_that_is_determined_do_nothing():
+    """Of a partial autocorrelation next to 1: it is put there, and those after it start anew."""
+    structure, sizes = HomogeneousToeplitz(5), np.ones(5)
+    theta = np.array([1.5, 0.3, 0.5 * np.pi - 1e-5, 0.7, -0.2])
+    assert structure.at_bound(theta, sizes, 1e-4).tolist() == [False, False, True, True, True]
+    snapped = structure.snapped(theta, sizes, 1e-4)
+    assert covariance(structure, snapped) == pytest.approx(covariance(structure, theta), abs=1e-4)
+    assert snapped[2] == 0.5 * np.pi and np.all(snapped[3:] == 0.0)
+    other = np.append(snapped[:3], [0.4, 1.0])
+    assert covariance(structure, other) == pytest.approx(covariance(structure, snapped), abs=1e-14)
+
+
+@pytest.mark.parametrize("structure", [HomogeneousToeplitz(6), Toeplitz(6)])
+def test_restarts_of_a_sequence_with_next_to_no_noise_have_none(structure):
+    """A sum of two waves and noise of a thousandth: without the noise, of rank 4."""
+    lag = np.arange(6.0)
+    waves = toeplitz(0.7 * np.cos(0.9 * lag) + 0.3 * np.cos(2.1 * lag))
+    noisy = 0.999 * waves + 0.001 * np.eye(6)
+    sizes, theta = np.ones(6), structure.nearest(4.0 * noisy)
+    assert covariance(structure, theta) == pytest.approx(4.0 * noisy)
+    found = structure.restarts(theta, sizes)
+    ranks = [np.linalg.matrix_rank(covariance(structure, each), tol=1e-9) for each in found]
+    assert ranks[0] == 4
+    assert covariance(structure, found[0]) == pytest.approx(4.0 * 0.999 * waves, abs=1e-9)
+    assert not structure.restarts(structure.start(), sizes)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_slopes_of_a_stationary_root_are_those_of_differences(n):
+    rng = np.random.default_rng(n)
+    angles, weights, step = rng.normal(size=n), rng.normal(size=(n + 1, n + 1)), 1e-6
+    found = correlations_pullback(angles, weights)
+    for k, each in enumerate(step * np.eye(n)):
+        change = stationary_root(angles + each) - stationary_root(angles - each)
+        assert found[k] == pytest.approx(np.sum(weights * change) / (2 * step), abs=1e-8)

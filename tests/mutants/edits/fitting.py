@@ -3,11 +3,13 @@
 from mutants.mutant import Mutant
 
 FITTING = "interlace_core/src/interlace_core/fitting"
+APPROXIMATIONS = "plugins/interlace-approximations/src/interlace_approximations"
 COVARIANCES = "interlace_core/src/interlace_core/covariances.py"
 STANDARD, SPREAD = f"{FITTING}/standard.py", f"{FITTING}/psi_covariance.py"
 POLISH, OPTIMUM = f"{FITTING}/polish.py", f"{FITTING}/optimum.py"
 VERDICT, FIT = f"{FITTING}/verdict.py", f"{FITTING}/fit.py"
 
+OVER_PARTS = ("tests/test_linear_curvature.py::test_those_of_parts_add_up_to_those_of_all_rows",)
 CORE = ("interlace_core/tests/test_standard.py",)
 AFTER = "tests/test_standard_units.py::test_"
 LIKELIHOOD = (f"{AFTER}likelihood_slopes_and_verdict",)
@@ -144,13 +146,34 @@ MUTANTS = (
     ),
     Mutant(
         f"{FITTING}/curvature.py",
-        "_differences",
-        ".T / ONE_SIDED_STEP",
-        ".T / (1.1 * ONE_SIDED_STEP)",
+        "_one_sided",
+        "(beside - here).T / ONE_SIDED_STEP",
+        "(beside - here).T / (1.1 * ONE_SIDED_STEP)",
         CBPP,
     ),
     Mutant(POLISH, "", "GAIN_OF_SHORT_STEPS = 1e-8", "GAIN_OF_SHORT_STEPS = 1e-5", ERRORS),
-    Mutant(POLISH, "", "MOST_ASYMMETRY = 3e-4", "MOST_ASYMMETRY = 3.0", ERRORS),
+    Mutant(f"{FITTING}/curvature.py", "", "MOST_ASYMMETRY = 3e-4", "MOST_ASYMMETRY = 3.0", ERRORS),
+    Mutant(
+        f"{APPROXIMATIONS}/linear_across.py",
+        "with_shared",
+        "r = r + left.moved",
+        "r = r + 0.0 * left.moved",
+        OVER_PARTS,
+    ),
+    Mutant(
+        f"{APPROXIMATIONS}/linear_across.py",
+        "with_shared",
+        "complement_traces(S_inverse, products,",
+        "complement_traces(S_inverse, [0.5 * each for each in products],",
+        OVER_PARTS,
+    ),
+    Mutant(
+        f"{APPROXIMATIONS}/linear_moments.py",
+        "Moments.variances",
+        "squares += of_columns",
+        "squares += 0.0 * of_columns",
+        OVER_PARTS,
+    ),
     Mutant(POLISH, "_is_skew", "> 2.0 * TOL_REL_HESSIAN", "> 200.0 * TOL_REL_HESSIAN", ERRORS),
     Mutant(
         OPTIMUM,

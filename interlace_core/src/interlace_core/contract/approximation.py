@@ -173,7 +173,7 @@ class Approximation(ABC):
         """Return what gives start, scales and spread without passes over the rows.
 
         Called a few times per fit. None, the default, lets the core find them from the family's
-        derivatives in every row.
+        derivatives in every row. Of a problem whose rows lie in parts only `begin` is asked.
         """
         return None
 
@@ -182,7 +182,8 @@ class Approximation(ABC):
 
         They take the place of differences of gradients where a search has ended: worth it where
         they take less than an evaluation for each searched entry of psi. None, the default, for
-        differences; called a few times per fit, for a problem whose rows do not lie in parts.
+        differences; called a few times per fit, also for a problem whose rows lie in parts if
+        `over_parts` takes it: second derivatives are then sums over these, or None.
         """
         return None
 
@@ -283,7 +284,8 @@ class Approximation(ABC):
         Groups of different parts share no random effects. Where the objective is a sum over groups,
         and the approximation determines none of psi itself, it is `engine.summed(self, problem)`;
         otherwise what all parts have to say together is asked by `problem.parts.total`. Evaluations
-        have no mode (shape (0,)). Shortcuts are not asked for, and start and scales come from rows.
+        have no mode (shape (0,)). `curvature` and the start of `shortcuts` are asked for too, and
+        may be None; scales come from rows.
 
         Raises
         ------

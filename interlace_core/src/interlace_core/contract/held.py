@@ -13,6 +13,11 @@ from interlace_core.records import Array, BoolArray, IntArray
 ABOUT = ("name", "crosses_bounds", "takes_levels_only", "takes_matrix", "largest", "full_rank")
 
 
+STEP, NEXT_TO_ZERO = 1e-4, 1e-2
+"""Of differences in standard deviations and angles, of which theta is next to linear near 0, and
+where that begins: `natural_slopes` takes longer steps."""
+
+
 def with_held(
     covariance: Covariance, columns: Sequence[str], held: Mapping[str, float]
 ) -> Covariance:
@@ -193,13 +198,44 @@ class HeldNumbers(Held):
         return self.inner.template(self.inside(theta))
 
     def pullback(self, theta: Array, dT: Array) -> Array:
-        """Return the derivatives in the free numbers, by the inverse of their slopes."""
+        """Return the derivatives in the free numbers, by the inverse of their slopes.
+
+        Next to a standard deviation of 0 numbers are no smooth functions of the structure's theta,
+        which is one of them: its slopes are taken there.
+        """
         inside = self.inside(theta)
         if not np.all(np.isfinite(inside)):
             return np.full(self.n_theta, np.nan)
+        inner = self.inner.pullback(inside, dT)
+        if self._next_to_zero(theta):
+            slopes = self._inside_slopes(theta)
+            if np.all(np.isfinite(slopes)):
+                return np.asarray(slopes.T @ inner)
         slopes = natural_slopes(self.inner, inside)
-        in_numbers = np.linalg.lstsq(slopes.T, self.inner.pullback(inside, dT), rcond=None)[0]
+        if not np.all(np.isfinite(slopes)):
+            return np.full(self.n_theta, np.nan)
+        in_numbers = np.linalg.lstsq(slopes.T, inner, rcond=None)[0]
         return np.asarray(in_numbers[self.free] * np.where(self.angles, np.cos(theta), 1.0))
+
+    def _next_to_zero(self, theta: Array) -> bool:
+        """Return whether a standard deviation, or a range, is short."""
+        values = self.base.copy()
+        values[self.free] = self.natural(theta)
+        kinds = np.array([kind in ("sd", "positive") for kind in self.inner.kinds()], dtype=bool)
+        return bool(np.any(values[kinds] < NEXT_TO_ZERO))
+
+    def _inside_slopes(self, theta: Array) -> Array:
+        """Return the slopes of the structure's theta in the free numbers: no step is below 0."""
+        slopes = np.empty((self.inner.n_theta, theta.size))
+        for k, positive in enumerate(self.positive):
+            step = np.zeros(theta.size)
+            step[k] = STEP
+            if positive and theta[k] < STEP:
+                at = (self.inside(theta + m * step) for m in range(3))
+                slopes[:, k] = np.dot((-1.5, 2.0, -0.5), np.stack(list(at))) / STEP
+                continue
+            slopes[:, k] = (self.inside(theta + step) - self.inside(theta - step)) / (2.0 * STEP)
+        return slopes
 
     def start(self) -> Array:
         """Return the numbers of the structure's start."""
@@ -212,6 +248,22 @@ class HeldNumbers(Held):
     def canonical(self, theta: Array) -> Array:
         """Return theta with its angles folded into their range."""
         return np.where(self.angles, np.arcsin(np.sin(theta)), theta)
+
+    def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
+        """Return standard deviations next to 0, and correlations next to 1 or -1."""
+        theta, largest = self.canonical(theta), float(np.max(sizes))
+        values = self.base.copy()
+        values[self.free] = self.natural(theta)
+        is_sd = np.array([kind == "sd" for kind in self.inner.kinds()], dtype=bool)
+        reach = max(float(np.max(values[is_sd], initial=0.0)) * largest, tol_sd_eta)
+        edge = self.angles & (0.5 * np.pi - np.abs(theta) < tol_sd_eta / reach)
+        return np.asarray((is_sd[self.free] & (theta * largest < tol_sd_eta)) | edge)
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return theta with those on their bounds."""
+        theta = self.canonical(theta)
+        bounds = np.where(self.angles, np.copysign(0.5 * np.pi, theta), 0.0)
+        return np.where(self.at_bound(theta, sizes, tol_sd_eta), bounds, theta)
 
     def nearest(self, covariance: Array) -> Array:
         """Return the free numbers of the structure's own."""

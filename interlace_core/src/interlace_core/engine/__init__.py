@@ -8,7 +8,13 @@ from interlace_core.engine.compiled import (
     compiled_products,
 )
 from interlace_core.engine.effects import covariance_by_term
-from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
+from interlace_core.engine.elimination.across import (
+    OwnEliminated,
+    eliminate_posterior,
+    mirrored,
+    pack,
+    unpack,
+)
 from interlace_core.engine.elimination.chain import ChainSlopes
 from interlace_core.engine.elimination.factorisation import (
     EliminationPlan,
@@ -21,7 +27,7 @@ from interlace_core.engine.elimination.smallblocks import (
     sandwich,
     template_times,
 )
-from interlace_core.engine.elimination.traces import Traces, crossed_traces
+from interlace_core.engine.elimination.traces import Traces, complement_traces, crossed_traces
 from interlace_core.engine.gram import Triangle, triangular_factor
 from interlace_core.engine.joint_density import (
     Conditional,
@@ -57,10 +63,10 @@ __all__ = [
     "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments",
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
-    "covariance_by_term", "crossed_traces", "curvature",
+    "complement_traces", "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
-    "lower_mode", "lowest_mode", "mode_at",
-    "point_of", "products_on_pattern",
+    "lower_mode", "lowest_mode", "mirrored", "mode_at",
+    "pack", "point_of", "products_on_pattern",
     "row_deviations", "row_roots",
     "sandwich", "scaled", "scatter", "share", "subset", "summed", "template_times",
     "triangular_factor", "unpack",

@@ -18,7 +18,6 @@ import numpy as np
 
 from interlace_core.contract.parts import Sums
 from interlace_core.contract.problem import Problem
-from interlace_core.engine.elimination.across import unpack
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
 from interlace_core.engine.gram import weighted_gram
 from interlace_core.engine.joint_density import Conditional, scaled, scatter
@@ -106,20 +105,20 @@ class AcrossPoint:
         ]
         return np.array(solved).reshape(-1, len(columns)).T
 
-    def mode(self, root: Array) -> Mode:
+    def mode(self, inverse: Array) -> Mode:
         """Return the mode of the part's rows, its factorisation that of all parts.
 
         The step is that of the part's own effects, those of all parts held.
 
         Parameters
         ----------
-        root : ndarray, shape (m (m + 1) / 2,)
+        inverse : ndarray, shape (m (m + 1) / 2,)
             See `Known`.
         """
         return Mode(
             self.point,
             self.information,
-            self.eliminated.completed(unpack(root)),
+            self.eliminated.completed(inverse),
             self.gradient,
             -self.solve(self.gradient),
             self.iterations,

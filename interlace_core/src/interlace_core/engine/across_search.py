@@ -38,7 +38,7 @@ class Found:
         Of x, and the Newton step that it calls for.
     curvature : ndarray, shape (m + p, m + p)
         Of f in x.
-    root : ndarray, shape (m (m + 1) / 2,)
+    inverse : ndarray, shape (m (m + 1) / 2,)
         Of S, see `Known`.
     logdet : float
         log|S|.
@@ -51,14 +51,14 @@ class Found:
     gradient: Array
     step: Array
     curvature: Curvature
-    root: Array
+    inverse: Array
     logdet: float
     iterations: int
 
     @property
     def known(self) -> Known:
         """What parts are told of it."""
-        return Known(self.psi, self.u, self.root)
+        return Known(self.psi, self.u, self.inverse)
 
 
 class Curvature:
@@ -98,9 +98,10 @@ class Curvature:
         return np.asarray(solve_triangular(self.root[:m, :m].T, self.root[m:, :m].T))
 
     def corner(self, m: int) -> tuple[Array, float]:
-        """Return the factor of the first m rows, packed, and their log-determinant."""
+        """Return the inverse of the first m rows alone, packed, and their log-determinant."""
         root = self.root[:m, :m]
-        return pack(root), 2.0 * float(np.sum(np.log(np.diagonal(root))))
+        upper, _ = lapack.dpotri(root.T, lower=0)
+        return pack(np.asarray(upper).T), 2.0 * float(np.sum(np.log(np.diagonal(root))))
 
 
 DAMPING = 1e-3
@@ -185,10 +186,10 @@ class AcrossSearch:
                 return None
             rounding = decrement <= SMALL and decrement > 0.25 * last
             if exact and (decrement <= self.settings.tol_sq_decrement or rounding):
-                root, logdet = curvature.corner(self.m)
+                inverse, logdet = curvature.corner(self.m)
                 return Found(
                     self._with(psi, x), x[: self.m].copy(), value, gradient, step, curvature,
-                    root, logdet, rounds + most.number,
+                    inverse, logdet, rounds + most.number,
                 )  # fmt: skip
             for halving in range(self.settings.max_halvings):
                 length = 0.5**halving

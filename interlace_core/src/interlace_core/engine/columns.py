@@ -255,17 +255,22 @@ def _mixed(gram: Array, order: IntArray, more: int) -> BoolArray:
     """
     if len(gram) == 1:  # nothing is before it
         return np.zeros(order.size, dtype=bool)
-    every = np.concatenate([np.arange(more), order + more])
     size = np.sqrt(gram.diagonal())
-    unit = np.where(size > 0.0, size, 1.0)
-    correlation = (gram / unit / unit[:, None])[every][:, every]
-    np.fill_diagonal(correlation, 1.0)
+    unit = size if (size > 0.0).all() else np.where(size > 0.0, size, 1.0)
+    correlation = gram / unit / unit[:, None]
+    if order[0] != 0:
+        every = np.concatenate([np.arange(more), order + more])
+        correlation = correlation[every][:, every]
+    correlation.flat[:: len(gram) + 1] = 1.0
     try:
-        shares = np.diagonal(cholesky(correlation))
+        shares = cholesky(correlation).diagonal()
     except np.linalg.LinAlgError:
         shares = _shares(correlation)
+    near = (shares < LEAST_SHARE)[more:]
+    if not near.any():
+        return near
     found = np.zeros(order.size, dtype=bool)
-    found[order] = (shares < LEAST_SHARE)[more:]
+    found[order] = near
     return found
 
 

@@ -70,7 +70,7 @@ def compiled_rows(problem: Problem) -> CompiledRows | None:
     # rows that correlate have a family with further parameters, of which no kernel knows
     if problem.compiled is None or problem.correlation is not None:
         return None
-    kept: _Kept = problem.cache.setdefault(CompiledRows, _Kept())
+    kept: KeptRows = problem.cache.setdefault(CompiledRows, KeptRows())
     if not kept.asked:
         kept.rows, kept.asked = _made(problem), True
     return kept.rows
@@ -253,7 +253,7 @@ def kernel_words(problem: Problem) -> str:
         search = " and search" if SEARCHED in problem.cache else ""
         return f"{problem.cache[WithSecondOpinion]}: objective{search}"
     inner = layout_of(problem, rows="any").problem
-    kept: _Kept | None = inner.cache.get(CompiledRows)
+    kept: KeptRows | None = inner.cache.get(CompiledRows)
     rows = None if kept is None else kept.rows  # nothing is made only to say that it is not used
     factorised = inner.cache.get(FACTORISED)
     if rows is None or not rows.used:
@@ -271,6 +271,8 @@ class CompiledRows:
         Where it is from, in words.
     used : bool
         Whether rows were evaluated by it.
+    K : int
+        Linear predictors.
     """
 
     def __init__(self, kernel: RowKernel, origin: str, K: int) -> None:
@@ -283,7 +285,7 @@ class CompiledRows:
         self._data_at = None if self._data is None else self._data.ctypes.data
         self._spare: list[_Scratch] = []  # one for each thread that has been here
         self._places = slots(K)
-        self._K = K
+        self.K = K
 
     @property
     def told(self) -> bytes:
@@ -311,7 +313,7 @@ class CompiledRows:
         places = [0, *(self._places[key] for key in keys)]
         found = [np.empty(shape) for _ in places]
         lines = [each.reshape(-1, stop - start) for each in found]
-        scratch = self._spare.pop() if self._spare else _Scratch(self._K, len(self._places))
+        scratch = self._spare.pop() if self._spare else _Scratch(self.K, len(self._places))
         scratch.want[:] = 0
         scratch.want[places] = 1
         for node in range(len(lines[0])):
@@ -479,15 +481,35 @@ def all_keys(order: int, wrt: Key) -> tuple[Key, ...]:
     )
 
 
-class _Kept:
-    """Compiled rows in a problem's cache; a copy in another process asks for its own."""
+class KeptRows:
+    """Compiled rows in a problem's cache; a copy in another process asks for its own.
 
-    def __init__(self) -> None:
-        self.rows: CompiledRows | None = None
-        self.asked = False
+    Parameters
+    ----------
+    rows : CompiledRows, optional
+        None if there are none, or nobody asked.
+    asked : bool
+    """
 
-    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
-        return _Kept, ()
+    def __init__(self, rows: CompiledRows | None = None, asked: bool = False) -> None:
+        self.rows, self.asked = rows, asked
+
+    def __reduce__(self) -> tuple[type[KeptRows], tuple[()]]:
+        return KeptRows, ()
+
+    def here(self) -> tuple[Callable[..., KeptRows], tuple[Any, ...]]:
+        """Return how they are made again in this process, with their arrays: as `__reduce__`."""
+        rows = self.rows
+        if rows is None:
+            return KeptRows, (None, self.asked)
+        kernel = rows.kernel
+        return _again, (kernel.address, kernel.columns, kernel.data, rows.origin, rows.K, rows.used)
+
+
+def _again(address: int, columns: Array, data: Any, origin: str, K: int, used: bool) -> KeptRows:
+    rows = CompiledRows(RowKernel(address, columns, data), origin, K)
+    rows.used = used
+    return KeptRows(rows, True)
 
 
 def _made(problem: Problem) -> CompiledRows | None:

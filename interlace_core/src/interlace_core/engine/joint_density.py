@@ -15,7 +15,7 @@ import numpy as np
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import compiled_derivatives
 from interlace_core.engine.effects import covariance_by_term
-from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior, unpack
+from interlace_core.engine.elimination.across import OwnEliminated, eliminate_posterior
 from interlace_core.engine.elimination.factorisation import (
     Factorisation,
     factorise_posterior,
@@ -190,7 +190,7 @@ def effects_covariance(problem: Problem, psi: Array, u: Array) -> list[Array] | 
         if known is None:
             factorisation = conditional.factorise(information)
         else:
-            factorisation = conditional.eliminate(information).completed(unpack(known.root))
+            factorisation = conditional.eliminate(information).completed(known.inverse)
     except NotPositiveDefiniteError:
         return None
     return covariance_by_term(conditional.layout, factorisation)

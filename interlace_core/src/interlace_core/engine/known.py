@@ -27,14 +27,13 @@ class Known:
     psi : ndarray, shape (n_psi,)
     u : ndarray, shape (m,)
         Their mode.
-    root : ndarray, shape (m (m + 1) / 2,)
-        The Cholesky factor of S, its lower triangle row by row; see
-        `interlace_core.engine.elimination.across`.
+    inverse : ndarray, shape (m (m + 1) / 2,)
+        S^-1, its lower triangle row by row; see `interlace_core.engine.elimination.across`.
     """
 
     psi: Array
     u: Array
-    root: Array
+    inverse: Array
 
     def __call__(self, part: Problem) -> Problem:
         """Return the part, which knows it from now on."""

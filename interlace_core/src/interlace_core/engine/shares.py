@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
+from interlace_core.contract.parts import Parts
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.known import known_at
@@ -51,7 +52,27 @@ class Share:
         )
 
 
-def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], Evaluation]:
+@dataclass(frozen=True)
+class Summed:
+    """The sum of the objectives of a problem's parts, psi -> Evaluation.
+
+    Attributes
+    ----------
+    approximation : Approximation
+        Whose objective it is, in each part.
+    parts : Parts
+    """
+
+    approximation: Approximation
+    parts: Parts
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi."""
+        found: Share = self.parts.total(share, self.approximation, psi)
+        return Evaluation(found.value, found.gradient, np.zeros(0), found.status, found.iterations)
+
+
+def summed(approximation: Approximation, problem: Problem) -> Summed:
     """Return the sum of the objectives of a problem's parts, `psi -> Evaluation`.
 
     For an approximation whose objective is a sum over groups that share nothing. Conditional modes
@@ -73,15 +94,18 @@ def summed(approximation: Approximation, problem: Problem) -> Callable[[Array], 
             "that memory holds."
         )
 
-    def at(psi: Array) -> Evaluation:
-        found: Share = parts.total(share, approximation, psi)
-        return Evaluation(found.value, found.gradient, np.zeros(0), found.status, found.iterations)
-
-    return at
+    return Summed(approximation, parts)
 
 
 def share(part: Problem, approximation: Approximation, psi: Array) -> Share:
     """Return a part's value and gradient; its objective is kept, and with it the last mode."""
+    found = objective_in(part, approximation)(psi)
+    part.cache[LATEST] = psi.copy(), found.mode
+    return Share(found.value, found.gradient, found.status, found.inner_iterations)
+
+
+def objective_in(part: Problem, approximation: Approximation) -> Callable[[Array], Evaluation]:
+    """Return a part's objective, begun at the last mode that it remembers."""
     kept, key = part.cache.setdefault(LARGE, {}), repr(approximation)
     if key not in kept:
         known = part.cache.get(LATEST)
@@ -89,9 +113,8 @@ def share(part: Problem, approximation: Approximation, psi: Array) -> Share:
             kept[key] = approximation.objective_from(part, known[1])
         else:
             kept[key] = approximation.objective(part)
-    found: Evaluation = kept[key](psi)
-    part.cache[LATEST] = psi.copy(), found.mode
-    return Share(found.value, found.gradient, found.status, found.inner_iterations)
+    found: Callable[[Array], Evaluation] = kept[key]
+    return found
 
 
 def mode_at(part: Problem, psi: Array) -> Array:
@@ -112,7 +135,10 @@ def mode_at(part: Problem, psi: Array) -> Array:
     if start.size != layout.structure.q:
         start = np.zeros(layout.structure.q)
     found = find_mode(Conditional(layout, psi), start)
-    return np.zeros(layout.structure.q) if found is None else found.point.u
+    if found is None:
+        return np.zeros(layout.structure.q)
+    part.cache[LATEST] = psi.copy(), found.point.u
+    return found.point.u
 
 
 OWN = "mode of a part's own random effects"

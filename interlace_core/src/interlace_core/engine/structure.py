@@ -152,8 +152,10 @@ class Points:
 
 def points_of(columns: Sequence[Column], rows: Segments) -> Points | None:
     """Return some columns as points; None where they are few, or some row has several."""
+    if len(columns) < FEW_POINTS:
+        return None
     predictors = {column.predictor for column in columns}
-    if len(columns) < FEW_POINTS or len(predictors) > 1:
+    if len(predictors) > 1:
         return None
     at, z = np.zeros(rows.codes.size, dtype=np.intp), np.zeros(rows.codes.size)
     for k, column in enumerate(columns):
@@ -410,13 +412,13 @@ def _factor(name: str, terms: list[tuple[int, RandomTerm]], start: int) -> Facto
 
 def _columns(terms: Sequence[RandomTerm], rows: Segments) -> tuple[Sequence[Column], Points | None]:
     """Return the columns of the terms of a factor, as points where they are."""
-    lazy = LazyColumns(terms)
     if any(isinstance(term.Z, Incidence) for term in terms):
+        lazy = LazyColumns(terms)
         (first, *others) = terms
         if others or not isinstance(first.Z, Incidence) or first.Z.size < FEW_POINTS:
             return lazy, None
         return lazy, Points.of(first.predictor, first.Z, rows)
-    columns = tuple(lazy)
+    columns = tuple(_column(term, k) for term in terms for k in range(term.Z.shape[1]))
     points = points_of(columns, rows)
     if points is None:
         # each in one piece: they are read again and again
@@ -426,7 +428,8 @@ def _columns(terms: Sequence[RandomTerm], rows: Segments) -> tuple[Sequence[Colu
 
 def _column(term: RandomTerm, k: int) -> Column:
     z = term.Z.column(k) if isinstance(term.Z, Incidence) else term.Z[:, k]
-    return Column(term.column_predictors[k], None if np.all(z == 1.0) else z)
+    few = z[:1] if z.strides == (0,) else z  # where all rows are one number in memory
+    return Column(term.column_predictors[k], None if (few == 1.0).all() else z)
 
 
 def _in_one_piece(z: Array | None) -> Array | None:

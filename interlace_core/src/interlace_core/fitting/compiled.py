@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.kernels import Compiled, CompiledObjective, Descent
 from interlace_core.contract.optimizer import Optimizer, QuasiNewton
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import SEARCHED, function_of
+from interlace_core.engine.shares import Summed
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP, Differences
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.objective import Objective, Possible
@@ -179,9 +181,20 @@ def compiled_information(
     evaluate: Callable[[Array], Evaluation],
 ) -> Callable[[Array], Information | None] | None:
     """Return from psi to the information there, where the objective is compiled; else None."""
+    evaluate = _inside(evaluate)
+    return evaluate.information if isinstance(evaluate, CompiledObjective) else None
+
+
+def summed_by(evaluate: Callable[[Array], Evaluation]) -> Approximation | None:
+    """Return the approximation whose objectives of parts are added; None where none are."""
+    evaluate = _inside(evaluate)
+    return evaluate.approximation if isinstance(evaluate, Summed) else None
+
+
+def _inside(evaluate: Callable[[Array], Evaluation]) -> Callable[[Array], Evaluation]:
     while isinstance(evaluate, (Watched, Possible)):
         evaluate = evaluate.evaluate
-    return evaluate.information if isinstance(evaluate, CompiledObjective) else None
+    return evaluate
 
 
 class Served:

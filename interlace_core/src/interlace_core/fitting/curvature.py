@@ -21,6 +21,10 @@ SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
 differences are taken again with steps to match."""
 
+MOST_ASYMMETRY = 3e-4
+"""Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
+where the search ended. Standard errors have a third of it, or less."""
+
 TOL_ABS_BOUND = 1e-7
 """Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
 
@@ -33,12 +37,12 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     coordinate known, shape (m,), by central differences at once.
     """
     problem, objective = search.problem, search.objective
-    best, psi = _best_in_canonical_form(search)
+    best, psi, away = _best_in_canonical_form(search)
     here = search.coordinates.around(psi)
     gradient = here.gradient(best.gradient)
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
     free = np.ones(m, dtype=bool)
-    free[: problem.n_theta] = ~boundary_thetas(problem, psi, search.units)
+    free[: problem.n_theta] = away | ~boundary_thetas(problem, psi, search.units)
 
     if search.curvature is not None and served_by(objective) is None:
         exact = search.curvature(psi)
@@ -60,7 +64,8 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
             return np.concatenate([gradients @ here.B, tails], axis=1)
         found = np.full((len(z), m + p), np.nan)
         for row, each in zip(found, z, strict=True):
-            evaluation = objective.at(here.psi(each))
+            at = objective.at if np.any(each) else objective.again
+            evaluation = at(here.psi(each))
             tail = np.zeros(0) if evaluation.profiled is None else evaluation.profiled.values
             if evaluation.status is Status.OK:
                 row[:] = np.concatenate([here.gradient(evaluation.gradient), tail])
@@ -72,7 +77,7 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
         sharp = np.inf if p else SHARP_CURVATURE
         known = None if taken is None else taken.at(psi, here.B, False)
         if known is None:
-            known = _one_sided(stacked, gradient, best)
+            known = _one_sided(stacked, gradient, best, free)
         full = _differences(stacked, known, free, sharp)
     else:
         known = None if taken is None else taken.at(psi, here.B, True)
@@ -90,14 +95,21 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     )  # fmt: skip
 
 
-def _one_sided(function: Callable[[Array], Array], gradient: Array, best: Evaluation) -> Array:
+def _one_sided(
+    function: Callable[[Array], Array], gradient: Array, best: Evaluation, free: BoolArray
+) -> Array:
     """Return the Jacobian at 0 of gradient and profiled entries, by one-sided differences."""
     m = gradient.size
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
     here = np.concatenate([gradient, tail])
     if not m:
         return np.zeros((here.size, 0))
-    return np.asarray((function(ONE_SIDED_STEP * np.eye(m)) - here).T / ONE_SIDED_STEP)
+    beside = function(ONE_SIDED_STEP * np.eye(m))
+    full = (beside - here).T / ONE_SIDED_STEP
+    if _asymmetry(full[:m][np.ix_(free, free)]) > MOST_ASYMMETRY:
+        # where modes are searched from the last one, that at 0 was come to from further away
+        full = (beside - function(np.zeros((1, m)))).T / ONE_SIDED_STEP
+    return np.asarray(full)
 
 
 def _differences(
@@ -154,10 +166,12 @@ def _short_steps(curvature: Array) -> Array:
     return np.asarray(CENTRAL_STEP / np.sqrt(np.maximum(known, 1.0)))
 
 
-def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
+def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArray]:
     """Return the best evaluation and its psi, within bounds, and at a bound where it is next to it.
 
-    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing.
+    A point beyond a bound is mirrored. A variance next to 0 is set to 0 if that costs nothing. The
+    thetas of terms where it does are said too, shape (n_theta,): a prior without density at 0, say,
+    keeps a variance away from it, however small.
     """
     problem, objective = search.problem, search.objective
     assert objective.best is not None and objective.best_psi is not None
@@ -166,12 +180,26 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array]:
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
         objective.move_to(psi, objective.at(psi))
+    away = np.zeros(problem.n_theta, dtype=bool)
     at_bound = snapped_psi(problem, psi, search.units)
-    if not np.array_equal(at_bound, psi):
-        evaluation = objective.at(at_bound)
-        if evaluation.value <= objective.best.value + TOL_ABS_BOUND:
-            objective.move_to(at_bound, evaluation)
-    return objective.best, objective.best_psi
+    if not np.array_equal(at_bound, psi) and not _moved(search, at_bound):
+        for place in problem.theta_slices():
+            own = psi.copy()
+            own[place] = at_bound[place]
+            if not np.array_equal(own, psi) and not _moved(search, own):
+                away[place] = True
+    return objective.best, objective.best_psi, away
+
+
+def _moved(search: Search, psi: Array) -> bool:
+    """Move the best point to a bound, and return True, if that costs nothing."""
+    objective = search.objective
+    assert objective.best is not None
+    evaluation = objective.at(psi)
+    if evaluation.value > objective.best.value + TOL_ABS_BOUND or not np.isfinite(evaluation.value):
+        return False
+    objective.move_to(psi, evaluation)
+    return True
 
 
 def jacobian(function: Callable[[Array], Array], x: Array, steps: Array) -> Array:

@@ -26,7 +26,6 @@ from interlace_core.fitting.start import (
     find_start,
     on_own_scale,
     random_start,
-    shortcuts_of,
 )
 from interlace_core.fitting.stopping import FitStopped
 from interlace_core.messages.errors import NumericalError
@@ -178,7 +177,7 @@ def elsewhere(
     psi : ndarray, shape (n_psi,), optional
         Where a search has ended: what is near a limit there need not be looked for near it.
     """
-    shortcuts = shortcuts_of(approximation, problem)
+    shortcuts = approximation.shortcuts(problem)
     start = find_start(problem, None, shortcuts, constants=True)
     if shortcuts is None:
         yield "the family's constants", start

@@ -15,7 +15,7 @@ import numpy as np
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.compiled import compiled_information, compiled_search
+from interlace_core.fitting.compiled import compiled_information, compiled_search, summed_by
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
@@ -121,7 +121,7 @@ def fit_problem(
     if start is None:
         inner = None if given is None else standard.inside(given)
         with guard(approximation, "fit"):
-            start = find_start(inside, inner, shortcuts_of(approximation, inside))
+            start = find_start(inside, inner, approximation.shortcuts(inside))
 
     # 3. a search
     def search(start: Start, limit: int | None = None) -> Fit:
@@ -220,6 +220,7 @@ def _fit_from(
             shortcuts_of(approximation, problem),
             compiled_information(evaluate),
             approximation.penalty_curvature(problem, start.psi),
+            summed_by(evaluate),
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
         search = Search(
@@ -333,16 +334,17 @@ def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) ->
 def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     """Yield points from which a search that ended short of an optimum may get further.
 
-    The point itself first: an optimizer that begins anew has forgotten what misled it.
+    What a structure knows of such points first; then the point itself, of which an optimizer that
+    begins anew has forgotten what misled it.
     """
     problem = search.problem
-    yield optimum.psi
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         sizes = term.sizes / term.own(search.units)
         for theta in term.covariance.restarts(optimum.psi[place], sizes):
             psi = optimum.psi.copy()
             psi[place] = theta
             yield psi
+    yield optimum.psi
 
 
 def _away_from_boundary(search: Search, optimum: Optimum) -> Array:

@@ -227,7 +227,11 @@ class Objective:
         to be finite, and the fit ends at the best point.
         """
         known = self.seen(psi)
-        return self.record(psi, self.evaluate(psi)) if known is None else known
+        return self.again(psi) if known is None else known
+
+    def again(self, psi: Array) -> Evaluation:
+        """Return the evaluation at psi, made anew though it may be remembered."""
+        return self.record(psi, self.evaluate(psi))
 
     def seen(self, psi: Array) -> Evaluation | None:
         """Return the evaluation at psi if that is the best or the latest point, else None."""

@@ -10,9 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import layout_of
 from interlace_core.fitting.compiled import is_quick
-from interlace_core.fitting.curvature import PLAIN_CURVATURE, SHARP_CURVATURE, measure
+from interlace_core.fitting.curvature import (
+    MOST_ASYMMETRY,
+    PLAIN_CURVATURE,
+    SHARP_CURVATURE,
+    measure,
+)
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
@@ -38,10 +44,6 @@ GAIN_OF_SHORT_STEPS = 1e-8
 """Gain of a Newton step up to which what it leaves of the slope is rounding; the step is then of
 1.4e-4 standard errors, and changes the Hessian by no more than that times its own slope."""
 
-MOST_ASYMMETRY = 3e-4
-"""Asymmetry of a Hessian by one-sided differences beyond which it is taken once more, centrally,
-where the search ended. Standard errors have a third of it, or less."""
-
 MOST_CHANGE = 1e-2
 """Relative change of a curvature by longer differences beyond which these are too long."""
 
@@ -51,6 +53,10 @@ optimum: the Hessian changes by a millionth on what is left."""
 
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
+
+MANY_NUMBERS, CRAWL = 20, 0.1
+"""Parameters from which a Hessian takes longer than a search; Newton rounds then end where two of
+them leave more than this share of the gain, as along a bent valley, and another search begins."""
 
 TRUSTED_CURVATURE = (1e-3, 1e4)
 """Curvatures, in standard errors at the start, between which the first Hessian's differences are
@@ -210,8 +216,10 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
     if optimum.is_central and _is_next_to(optimum.gradient):
         return optimum
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
+    gains: list[float] = []
     for _ in range(MAX_ROUNDS):
-        if optimum.decrement <= enough * tol_decrement:
+        gains.append(optimum.decrement)
+        if optimum.decrement <= enough * tol_decrement or _crawls(optimum, gains, tol_decrement):
             break
         before = optimum
         moved = _newton(search, optimum)
@@ -249,8 +257,17 @@ def _first(search: Search) -> Optimum:
     return replace(optimum, is_central=True) if usual else measure(search)
 
 
+def _crawls(optimum: Optimum, gains: list[float], tol_decrement: float) -> bool:
+    """Return whether rounds of many parameters hardly gain on what is left, short of an optimum."""
+    if optimum.free.size < MANY_NUMBERS or len(gains) < 3:
+        return False
+    return gains[-1] > max(CRAWL * gains[-3], tol_decrement)
+
+
 def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
+    if search.problem.parts is not None:
+        return has_across(search.problem)
     return layout_of(search.problem, rows="any").plan.costly
 
 

@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 
 from interlace_core.calculus.dense import eigh
-from interlace_core.contract.approximation import Shortcuts
+from interlace_core.contract.approximation import Approximation, Shortcuts
 from interlace_core.contract.covariance import Covariance, response_slopes, template_slopes
+from interlace_core.contract.kernels import CompiledObjective
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.across import point_of, reduced
@@ -26,7 +27,7 @@ from interlace_core.engine.known import has_across
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.engine.mode import Mode, ModeSettings, find_mode
 from interlace_core.engine.parts import chunks, subset
-from interlace_core.engine.shares import mode_at
+from interlace_core.engine.shares import mode_at, objective_in
 from interlace_core.fitting.constants import mean_gram
 from interlace_core.fitting.start import Start
 from interlace_core.records import Array, BoolArray, Information, IntArray
@@ -106,6 +107,7 @@ def precondition(
     shortcuts: Shortcuts | None = None,
     informed: Callable[[Array], Information | None] | None = None,
     penalty: Array | None = None,
+    summed: Approximation | None = None,
 ) -> Coordinates:
     """Return coordinates scaled by the information at the start, without the profiled entries.
 
@@ -121,6 +123,8 @@ def precondition(
         From psi to the information there, in compiled code; None for what it has no answer for.
     penalty : ndarray, shape (n_psi, n_psi), optional
         Curvature of what the objective holds beside the likelihood.
+    summed : Approximation, optional
+        Whose objectives of parts are added: they may have compiled code for the information.
     """
     psi = start.psi
     n_theta = problem.n_theta
@@ -137,7 +141,7 @@ def precondition(
     elif problem.parts is not None and has_across(problem):
         told = _told_across(problem, psi, sds)
     else:
-        told = total(problem, _told_by_rows, psi, u, sds)
+        told = total(problem, _told_by_rows, psi, u, sds, summed)
     scales = [
         _theta_scale(term, size, each, start.usual_theta(term, place, size))
         for term, place, size, each in zip(
@@ -279,8 +283,14 @@ def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Tol
     return _Told(known.coefficients, levels)
 
 
-def _told_by_rows(problem: Problem, psi: Array, u: Array, sds: list[Array]) -> _Told:
+def _told_by_rows(
+    problem: Problem, psi: Array, u: Array, sds: list[Array], summed: Approximation | None = None
+) -> _Told:
     """Return what the rows of a problem, or of a part of one, tell."""
+    objective = None if summed is None else objective_in(problem, summed)
+    known = objective.information(psi) if isinstance(objective, CompiledObjective) else None
+    if known is not None:
+        return _told(problem, known, sds)
     layout = layout_of(problem)
     if u.size != layout.structure.q:
         u = mode_at(problem, psi)

@@ -123,15 +123,15 @@ def find_start(
 
 
 def shortcuts_of(approximation: Approximation, problem: Problem) -> Shortcuts | None:
-    """Return an approximation's shortcuts; none for rows in parts, where sums give what they do."""
+    """Return an approximation's shortcuts to scales; none for rows in parts, which add them up."""
     return None if problem.parts is not None else approximation.shortcuts(problem)
 
 
 def curvature_at(
     approximation: Approximation, problem: Problem
-) -> Callable[[Array], Curvature | None] | None:
-    """Return an approximation's second derivatives as a function of psi; none for rows in parts."""
-    return None if problem.parts is not None else partial(approximation.curvature, problem)
+) -> Callable[[Array], Curvature | None]:
+    """Return an approximation's second derivatives as a function of psi."""
+    return partial(approximation.curvature, problem)
 
 
 def random_start(problem: Problem, units: Array, rng: np.random.Generator) -> Start:

@@ -16,8 +16,8 @@ def usable_memory() -> float:
 
     The least of what the machine has available, what its control group and its own limit allow.
     """
-    found = [_available(), _of_group(), _of_limit()]
-    return min(each for each in found if each is not None) if any(found) else float("inf")
+    found = [_available(), _of_groups(), _of_limit()]
+    return min((each for each in found if each is not None), default=float("inf"))
 
 
 def require_memory(size: float, who: str, what: str) -> None:
@@ -59,14 +59,51 @@ def _available() -> float | None:
         return None
 
 
-def _of_group() -> float | None:
-    """Return what the control group of the process has left; None if it has no limit."""
-    folder = Path("/sys/fs/cgroup")
+def _of_groups(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Return the least that the process's control group and those above it have left.
+
+    None where there are none. Pages of files that a group holds are dropped when memory is needed,
+    and count as left.
+
+    Parameters
+    ----------
+    root, own : Path
+        Where the groups are, and where the process's own is written.
+    """
     try:
-        limit = float((folder / "memory.max").read_text())
-        return max(limit - float((folder / "memory.current").read_text()), 0.0)
-    except (OSError, ValueError):  # "max" is no number
+        lines = own.read_text().splitlines()
+    except OSError:
         return None
+    found: list[float | None] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, files = root / controllers, _VERSION_1 if controllers else _VERSION_2
+        group = top / path.lstrip("/")
+        found += [
+            _left(each, *files) for each in (group, *group.parents) if top in (each, *each.parents)
+        ]
+    return min((each for each in found if each is not None), default=None)
+
+
+_VERSION_1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"
+_VERSION_2 = "memory.max", "memory.current", ""
+"""Files of a group with its limit and what it holds, and how its statistics are called."""
+
+
+def _left(group: Path, limit: str, used: str, prefix: str) -> float | None:
+    """Return what one group has left; None if it has no limit, or is not there."""
+    try:
+        allowed = float((group / limit).read_text())  # "max" is no number
+        taken = float((group / used).read_text())
+        told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    files = [float(told.get(f"{prefix}{each}_file", 0)) for each in ("active", "inactive")]
+    return max(allowed - taken + sum(files), 0.0)
 
 
 def _of_limit() -> float | None:

@@ -118,6 +118,7 @@ _BEHAVIOUR: dict[str, Callable[[Trial], None]] = {
     "order of rows does not matter": behaviour.check_rows,
     "order of levels does not matter": behaviour.check_labels,
     "signs of covariates do not matter": behaviour.check_signs,
+    "covariates told by row alone do not matter": behaviour.check_incidence,
     "units of covariates do not matter": behaviour.check_units,
     "same value whatever came before": behaviour.check_history,
     "a given mode is only a start": behaviour.check_given_mode,

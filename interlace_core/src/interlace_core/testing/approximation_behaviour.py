@@ -20,6 +20,7 @@ from interlace_core.testing.approximation_models import (
     reflected,
     relabelled,
     reordered,
+    written_out,
 )
 from interlace_core.testing.verdicts import NotMetError, expect, expect_close
 
@@ -134,6 +135,11 @@ def check_signs(trial: Trial) -> None:
     """Require the same value with covariates negated and the template's columns with them."""
     problem, psi = reflected(trial.problem, trial.psi)
     _expect_same(trial, problem, psi, "with negated covariates", gradient=False)
+
+
+def check_incidence(trial: Trial) -> None:
+    """Require the same value and gradient with covariates told by row alone written out."""
+    _expect_same(trial, written_out(trial.problem), trial.psi, "with all covariates as arrays")
 
 
 def check_units(trial: Trial) -> None:

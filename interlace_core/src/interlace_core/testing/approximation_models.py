@@ -9,7 +9,7 @@ import numpy as np
 
 from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.family import Family
-from interlace_core.contract.incidence import times_effects
+from interlace_core.contract.incidence import Covariates, Incidence, times_effects
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.covariances import Diagonal, Unstructured
 from interlace_core.records import Array, IntArray
@@ -28,15 +28,18 @@ class Effect:
     group : str
         g (8 levels), inside h (3 levels); or c (5 levels), crossed with both.
     columns : str
-        Letters of the covariates: 1, x or both.
+        Letters of the covariates: 1, x or both; or a letter for each time, where they are such.
     covariance : type
     predictor : int
+    times : bool
+        Whether each row is at one of some times, by an `Incidence`.
     """
 
     group: str
     columns: str = "1"
     covariance: type[Covariance] = Unstructured
     predictor: int = 0
+    times: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ STRUCTURES: Mapping[str, tuple[Effect, ...]] = {
     "nested": (Effect("g"), Effect("h", "1x")),
     "nested and crossed": (Effect("h"), Effect("g"), Effect("c")),
     "two terms on one factor": (Effect("g"), Effect("g", "x")),
+    "levels at times": (Effect("g", "abc", Diagonal, times=True),),
 }
 
 NORMAL_MODELS: Mapping[str, Plan] = {
@@ -143,6 +147,12 @@ def relabelled(problem: Problem) -> Problem:
     return replace(problem, terms=tuple(terms))
 
 
+def written_out(problem: Problem) -> Problem:
+    """Return the problem with all covariates of random effects as arrays."""
+    terms = (replace(t, Z=np.asarray(t.Z)) for t in problem.terms)
+    return replace(problem, terms=tuple(terms))
+
+
 def reflected(problem: Problem, psi: Array) -> tuple[Problem, Array]:
     """Return the problem with every other random covariate negated, and the psi that undoes it.
 
@@ -151,12 +161,18 @@ def reflected(problem: Problem, psi: Array) -> tuple[Problem, Array]:
     """
     psi, terms, sign = psi.copy(), [], -1.0
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        D = sign * (-1.0) ** np.arange(term.Z.shape[1])
+        D: Array = sign * (-1.0) ** np.arange(term.Z.shape[1], dtype=np.float64)
         sign = -sign
         T = term.covariance.template(psi[place])
         psi[place] = term.covariance.pullback(psi[place], D[:, None] * T * D)
-        terms.append(replace(term, Z=np.asarray(term.Z) * D))
+        terms.append(replace(term, Z=_columns_times(term.Z, D)))
     return replace(problem, terms=tuple(terms)), psi
+
+
+def _columns_times(Z: Covariates, factors: Array) -> Covariates:
+    if isinstance(Z, Incidence):
+        return replace(Z, z=Z.z * factors[Z.at])
+    return Z * factors
 
 
 def _codes(rng: np.random.Generator) -> dict[str, IntArray]:
@@ -184,10 +200,20 @@ def _term(
         group=effect.group,
         codes=codes[effect.group].copy(),
         levels=levels,
-        Z=np.column_stack([covariates[c] for c in effect.columns]),
+        Z=_covariates(effect, covariates),
         names=tuple(effect.columns),
         covariance=effect.covariance(len(effect.columns)),
     )
+
+
+def _covariates(effect: Effect, covariates: Mapping[str, Array]) -> Covariates:
+    if not effect.times:
+        return np.column_stack([covariates[c] for c in effect.columns])
+    size = len(effect.columns)
+    at = np.random.default_rng(SEED + 4).permutation(np.arange(ROWS) % size).astype(np.intp)
+    # the first rows are at none, and one counts twice
+    z = np.concatenate([[0.0, 0.0, 2.0], np.ones(ROWS - 3)])
+    return Incidence(at, z, size)
 
 
 def _draw(problem: Problem, rng: np.random.Generator) -> Array:

@@ -44,6 +44,42 @@ def check_parts(trial: Trial) -> None:
     ):
         words = f"{what} of the model {trial.name!r} over two parts"
         expect_close(one, other, what=words, tol=tol, scale=size, advice=advice)
+    _check_curvature(trial, divided)
+    _check_start(trial, divided)
+
+
+def _check_curvature(trial: Trial, divided: Problem) -> None:
+    """Require that second derivatives over parts, if there are any, are those of the whole."""
+    found = trial.case.approximation.curvature(divided, trial.psi)
+    whole = trial.case.approximation.curvature(trial.problem, trial.psi)
+    if found is None or whole is None:
+        return
+    scale = float(np.max(np.abs(whole.hessian), initial=0.0)) + 1.0
+    expect_close(
+        found.hessian,
+        whole.hessian,
+        what=f"curvature of the model {trial.name!r} over two parts",
+        tol=TOL_REL_SLOPE,
+        scale=scale,
+        advice="curvature: ask the parts by problem.parts.total, or return None where it cannot.",
+    )
+
+
+def _check_start(trial: Trial, divided: Problem) -> None:
+    """Require that a search over parts, if it has a start of its own, begins where another does."""
+    found = trial.case.approximation.shortcuts(divided)
+    whole = trial.case.approximation.shortcuts(trial.problem)
+    if found is None or whole is None:
+        return
+    one, other = found.begin(), whole.begin()
+    expect_close(
+        one.beta,
+        other.beta,
+        what=f"start of the model {trial.name!r} over two parts",
+        tol=TOL_REL_SLOPE,
+        scale=float(np.max(np.abs(other.beta), initial=0.0)) + 1.0,
+        advice="shortcuts: `begin` of a problem in parts asks these by problem.parts.total.",
+    )
 
 
 class _Forgetful(PartsHere):

@@ -60,7 +60,7 @@ class AcrossParts:
             further = -0.5 * (len(covariance) * np.log(2.0 * np.pi))
             further += 0.5 * (found.curvature.logdet - found.logdet)
         value, right, gradient, slopes = self._parts.total(
-            _slopes, self._settings, found.psi, found.u, found.root, search.predictors, beside
+            _slopes, self._settings, found.psi, found.u, found.inverse, search.predictors, beside
         )
         value += further + 0.5 * (float(found.u @ found.u) + found.logdet)
         value += float((0.5 * found.gradient + right) @ found.step)
@@ -80,7 +80,7 @@ def _slopes(
     settings: ModeSettings,
     psi: Array,
     u: Array,
-    root: Array,
+    inverse: Array,
     predictors: tuple[int, ...],
     beside: tuple[Array, Array] | None = None,
 ) -> Sums:
@@ -88,8 +88,8 @@ def _slopes(
 
     Parameters
     ----------
-    u, root
-        Where what all parts share is, and the factor of S; see `Known`.
+    u, inverse
+        Where what all parts share is, and S^-1; see `Known`.
     predictors : tuple of int
         Those whose coefficients are at the joint mode.
     beside : (ndarray, ndarray), optional
@@ -105,7 +105,7 @@ def _slopes(
         dF/dpsi with that held, shape (n_psi,); and `AcrossPoint.slopes`.
     """
     at = point_of(part, settings, psi, u)
-    mode, conditional = at.mode(root), at.conditional
+    mode, conditional = at.mode(inverse), at.conditional
     right: list[Array] = []
 
     def solve_adjoint(sensitivity: Array, c: dict[int, Array]) -> Adjoint:
@@ -122,5 +122,4 @@ def _slopes(
         S = at.solve_each(at.cross(predictors), beside[0])
         further = further_of(conditional, mode, S, beside[1])
     value, gradient = laplace_value_gradient(conditional, mode, psi, solve_adjoint, further)
-    value += 0.5 * (at.eliminated.logdet - mode.factorisation.logdet)
     return Sums(value, np.concatenate(right), gradient, at.slopes(psi, predictors))

@@ -17,7 +17,12 @@ from interlace_approximations.cross_products import CrossProducts, cross_product
 from interlace_approximations.kenward_roger import kenward_roger
 from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear_curvature import curvature_of
-from interlace_approximations.linear_moments import sizes_by_moments
+from interlace_approximations.linear_moments import (
+    Moments,
+    has_moments,
+    moments_of,
+    sizes_by_moments,
+)
 from interlace_approximations.linear_parts import (
     LinearOverParts,
     same_in_levels,
@@ -33,6 +38,7 @@ from interlace_core.contract import (
     Evaluation,
     ExactResponseError,
     Information,
+    NotAvailableError,
     Problem,
     Profiled,
     Shortcuts,
@@ -130,12 +136,16 @@ class MaximumLikelihood(Approximation):
 
     def curvature(self, problem: Problem, psi: Array) -> Curvature | None:
         """Return the second derivatives from cross-products, where these serve."""
+        if problem.parts is not None:
+            return self.over_parts(problem).curvature(psi)
         if _by_rows(problem):
             return None
         return curvature_of(cross_products_of(problem), psi, self.restricted)
 
     def shortcuts(self, problem: Problem) -> Shortcuts | None:
         """Return start, scales and spread from cross-products, where these serve."""
+        if problem.parts is not None:
+            return StartOverParts(self.over_parts(problem))
         return None if _by_rows(problem) else LinearShortcuts(cross_products_of(problem))
 
 
@@ -230,13 +240,11 @@ class LinearShortcuts(Shortcuts):
 
     def begin(self) -> StartingValues:
         """Return weighted least squares with its residual standard deviation, and moments."""
-        log_sigma = self.data.log_sigma_without_effects()
-        w = precisions(self.data.layout.problem)
+        data, problem = self.data, self.data.layout.problem
+        w = precisions(problem)
         average = 1.0 if w is None else float(np.mean(w))
-        units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
-        sizes, of_effects = sizes_by_moments(self.data)
-        own = [log_sigma if of_effects is None else of_effects] * self.data.estimates_sigma
-        return StartingValues(np.append(self.data.beta, own), units, sizes)
+        moments = moments_of(data) if has_moments(problem) else None
+        return _beginning(problem, data.beta, data.log_sigma_without_effects(), average, moments)
 
     def information(self, psi: Array) -> Information:
         """Return 2 n for log sigma, and the diagonal of Z'wZ / sigma^2.
@@ -258,6 +266,52 @@ class LinearShortcuts(Shortcuts):
         except NotPositiveDefiniteError:
             return None
         return covariance_by_term(point.layout, point.factorisation)
+
+
+class StartOverParts(Shortcuts):
+    """Where a search begins, of rows in parts: from sums of their products."""
+
+    def __init__(self, model: LinearOverParts) -> None:
+        self.model = model
+
+    def begin(self) -> StartingValues:
+        """Return the same as of rows that are here."""
+        model = self.model
+        return _beginning(
+            model.problem, model.beta, model.log_sigma, model.average_weight, model.moments()
+        )
+
+    def information(self, psi: Array) -> Information:
+        """Refuse, since levels lie with their parts.
+
+        Raises
+        ------
+        NotAvailableError
+        """
+        raise NotAvailableError("the levels of a model in parts are with these")
+
+    def effects_covariance(self, psi: Array) -> None:
+        """Return None: levels lie with their parts."""
+
+
+def _beginning(
+    problem: Problem, beta: Array, log_sigma: float, average: float, moments: Moments | None
+) -> StartingValues:
+    """Return where a search begins.
+
+    Parameters
+    ----------
+    problem : Problem
+    beta : ndarray, shape (p,)
+    log_sigma, average : float
+        Logarithm of the residual standard deviation of a unit weight, without random effects; and
+        the mean weight.
+    moments : Moments, or None
+    """
+    units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
+    sizes, of_effects = sizes_by_moments(problem, moments)
+    own = [log_sigma if of_effects is None else of_effects] * problem.predictors[1].X.shape[1]
+    return StartingValues(np.append(beta, own), units, sizes)
 
 
 class LinearObjective:

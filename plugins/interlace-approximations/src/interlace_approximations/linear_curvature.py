@@ -13,10 +13,14 @@ U = T'Z'V^-1 [Q r], what the criterion is made of has
 
 and second derivatives by the same products (Lindstrom & Bates 1988, section 3, for one factor).
 The coefficients are profiled: what M's residual column loses by their moving is taken off.
+
+Of rows in parts that share no effects V is block-diagonal, and all of this but the last step a sum
+over the parts. Of effects that they share see `linear_across`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +28,8 @@ from scipy.linalg import solve_triangular
 
 from interlace_approximations.cross_products import CrossProducts
 from interlace_approximations.linear_point import MAX_CONDITION, LinearPoint
-from interlace_core.contract import Array, Curvature
+from interlace_approximations.reduced import Reduced
+from interlace_core.contract import Array, Curvature, Problem
 from interlace_core.engine import Traces
 
 LEAST_SHRINKAGE = 1e-4
@@ -32,22 +37,52 @@ LEAST_SHRINKAGE = 1e-4
 
 
 @dataclass(frozen=True)
-class _Direction:
-    """How V moves along one entry of psi.
+class Directions:
+    """How V moves along the entries of psi that are searched.
 
     Attributes
     ----------
-    k : float
-    J : list of ndarray, shape (c, c), one per factor
-        T^-1 dT; D is J + J'.
+    k : ndarray, shape (m,)
+    J : list of ndarray, shape (m, c, c), one per factor
+        T^-1 dT.
     """
 
-    k: float
+    k: Array
     J: list[Array]
 
     @property
     def D(self) -> list[Array]:
-        return [J + J.T for J in self.J]
+        """J + J'."""
+        return [J + J.transpose(0, 2, 1) for J in self.J]
+
+    def of(self, factors: slice) -> Directions:
+        """Return those of some factors."""
+        return Directions(self.k, self.J[factors])
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What the second derivatives are made of, of some rows; adds up over parts.
+
+    Attributes
+    ----------
+    variance : ndarray, shape (m, m)
+        Of tr(V^-1 d2V) - tr(V^-1 dV_i V^-1 dV_j).
+    first : ndarray, shape (m, p + 1, p + 1)
+        dM.
+    second : ndarray, shape (m, m, s, s)
+        What d2M has for the columns that are differenced.
+    """
+
+    variance: Array
+    first: Array
+    second: Array
+
+    def __add__(self, other: Slopes) -> Slopes:
+        """Return those of the rows of both."""
+        return Slopes(
+            self.variance + other.variance, self.first + other.first, self.second + other.second
+        )
 
 
 def curvature_of(data: CrossProducts, psi: Array, restricted: bool) -> Curvature | None:
@@ -62,31 +97,41 @@ def curvature_of(data: CrossProducts, psi: Array, restricted: bool) -> Curvature
     psi : ndarray, shape (n_psi,)
     restricted : bool
     """
-    directions = _directions(data, psi)
+    directions = directions_at(data, psi)
     if directions is None:
         return None
     point = LinearPoint(data, psi)
-    D = [np.array(each) for each in zip(*(one.D for one in directions), strict=True)]
-    traces = point.factorisation.traces(D)
-    if traces is None:
+    found = slopes_of(point, directions, point.columns(restricted))
+    return None if found is None else completed(point, data.layout.problem, found, restricted)
+
+
+def completed(
+    point: Reduced, problem: Problem, found: Slopes, restricted: bool
+) -> Curvature | None:
+    """Return the curvature of all rows; None if it is not a number.
+
+    Parameters
+    ----------
+    point : Reduced
+    problem : Problem
+    found : Slopes
+    restricted : bool
+    """
+    hessian, moved = _criterion(point, found, restricted)
+    if not np.all(np.isfinite(hessian)):
         return None
-    dVV = _variance_traces(point, directions, D, traces)
-    if dVV is None:
-        return None
-    M1, M2 = _column_slopes(point, directions, D, restricted)
-    hessian, moved = _criterion(point, dVV, M1, M2, restricted)
-    problem = data.layout.problem
     at = np.arange(problem.n_theta)
-    if data.estimates_sigma:
-        at = np.append(at, psi.size - 1)
-    whole = np.zeros((psi.size, psi.size))
+    if problem.predictors[1].X.shape[1]:
+        at = np.append(at, problem.n_psi - 1)
+    whole = np.zeros((problem.n_psi, problem.n_psi))
     whole[np.ix_(at, at)] = hessian
-    slope = np.zeros((len(data.beta), psi.size))
-    slope[:, at] = solve_triangular(data.R, moved) if len(moved) else moved
+    slope = np.zeros((len(point.root), problem.n_psi))
+    slope[:, at] = solve_triangular(point.R, moved) if len(moved) else moved
     return Curvature(whole, slope)
 
 
-def _directions(data: CrossProducts, psi: Array) -> list[_Direction] | None:
+def directions_at(data: CrossProducts, psi: Array) -> Directions | None:
+    """Return how V moves at psi; None where theta are no entries of T, or that has no inverse."""
     layout = data.layout
     entries, templates = layout.template_entries(), layout.at(psi).templates(psi)
     factors = layout.structure.factors
@@ -94,116 +139,150 @@ def _directions(data: CrossProducts, psi: Array) -> list[_Direction] | None:
         return None
     if any(np.linalg.cond(T) > MAX_CONDITION for T in templates):
         return None
-    sizes = [len(T) for T in templates]
-    starts = np.cumsum([0, *(c * c for c in sizes)])
-    dT = np.zeros((layout.problem.n_theta, starts[-1]))
-    dT[entries[:, 0], entries[:, 1]] = 1.0
-    found = [
-        _Direction(
-            0.0,
-            [
-                np.linalg.solve(T, row[start : start + c * c].reshape(c, c))
-                for T, start, c in zip(templates, starts, sizes, strict=False)
-            ],
-        )
-        for row in dT
-    ]
-    if data.estimates_sigma:
-        found.append(_Direction(2.0, [-np.eye(c) for c in sizes]))
-    return found
+    n_theta, start, J = layout.problem.n_theta, 0, []
+    for T in templates:
+        c = len(T)
+        dT = np.zeros((n_theta, c * c))
+        inside = (entries[:, 1] >= start) & (entries[:, 1] < start + c * c)
+        dT[entries[inside, 0], entries[inside, 1] - start] = 1.0
+        own = np.array([np.linalg.solve(T, each.reshape(c, c)) for each in dT])
+        own = own.reshape(n_theta, c, c)
+        if data.estimates_sigma:
+            own = np.concatenate([own, -np.eye(c)[None]])
+        J.append(own)
+        start += c * c
+    k = np.zeros(n_theta + data.estimates_sigma)
+    k[n_theta:] = 2.0
+    return Directions(k, J)
 
 
-def _variance_traces(
-    point: LinearPoint, directions: list[_Direction], D: list[Array], traces: Traces
-) -> Array | None:
-    """Return tr(V^-1 dV_ij) - tr(V^-1 dV_i V^-1 dV_j), None where rounding hides it."""
+def slopes_of(point: LinearPoint, directions: Directions, columns: Array) -> Slopes | None:
+    """Return what rows that share no effects with others have; None where rounding hides it.
+
+    Parameters
+    ----------
+    point : LinearPoint
+    directions : Directions
+    columns : ndarray, shape (p + 1, s)
+        Combinations of [Q r] that are differenced; see `Reduced.columns`.
+    """
+    traces = point.factorisation.traces(directions.D)
+    if traces is None:
+        return None
     levels = [factor.shape[1] for factor in point.layout.structure.factors]
+    variance = variance_slopes(directions, levels, traces, point.data.n)
+    if variance is None:
+        return None
+
+    def unshared(moved: list[Array]) -> Array:
+        """Return the products of v with H^-1 v, v being D_i u of columns, (m s, m s)."""
+        flat = [each.reshape(each.shape[0], -1, each.shape[-1]) for each in moved]
+        solved = [
+            point.factorisation.solve([np.ascontiguousarray(each[:, j]) for each in flat])
+            for j in range(flat[0].shape[1])
+        ]
+        total = np.zeros((flat[0].shape[1],) * 2)
+        for v, parts in zip(flat, zip(*solved, strict=True), strict=True):
+            total += np.einsum("ajl,akl->jk", v, np.stack(parts, axis=1), optimize=True)
+        return total
+
+    first, second = column_slopes(directions, point.U, columns, point.M, unshared)
+    return Slopes(variance, first, second)
+
+
+def variance_slopes(
+    directions: Directions, levels: list[int], traces: Traces, n: int
+) -> Array | None:
+    """Return tr(V^-1 d2V) - tr(V^-1 dV_i V^-1 dV_j) of some factors' levels and of n rows.
+
+    None where rounding hides it.
+
+    Parameters
+    ----------
+    directions : Directions
+    levels : list of int, one per factor
+    traces : Traces
+    n : int
+    """
     G = [L * np.eye(len(N)) - N for L, N in zip(levels, traces.sums, strict=True)]
     if any(np.trace(g) < LEAST_SHRINKAGE * L for g, L in zip(G, levels, strict=True)):
         return None
-    k, n = np.array([each.k for each in directions]), point.data.n
-    GD = sum(np.tensordot(Di, g, axes=((1, 2), (1, 0))) for Di, g in zip(D, G, strict=True))
+    k, D = directions.k, directions.D
+    GD = np.zeros(len(k))
+    for Di, g in zip(D, G, strict=True):
+        GD += np.tensordot(Di, g, axes=((1, 2), (1, 0)))
     second = -traces.products - n * np.outer(k, k) - np.outer(k, GD) - np.outer(GD, k)
     for L, Di, N in zip(levels, D, traces.sums, strict=True):
         once = np.einsum("mab,nbc,ca->mn", Di, Di, N)
         second += once + once.T - L * np.einsum("mab,nba->mn", Di, Di)
-    for i, one in enumerate(directions):
-        for j, other in enumerate(directions):
-            second[i, j] += _second_trace(one, other, G, n)
+    # tr(V^-1 d2V): along log sigma alone that is twice dV
+    both = np.outer(k != 0.0, k != 0.0)
+    second += np.where(both, 2.0 * (2.0 * n + GD), 0.0)
+    neither = np.outer(k == 0.0, k == 0.0)
+    for g, J in zip(G, directions.J, strict=True):
+        once = np.einsum("xy,mxz,nyz->mn", g, J, J)
+        second += np.where(neither, once + once.T, 0.0)
     return np.asarray(second)
 
 
-def _second_trace(one: _Direction, other: _Direction, G: list[Array], n: int) -> float:
-    """Return tr(V^-1 d2V); along log sigma alone that is twice dV."""
-    if one.k or other.k:
-        if not (one.k and other.k):
-            return 0.0
-        return 2.0 * (2.0 * n + sum(float(np.sum(g * d)) for g, d in zip(G, one.D, strict=True)))
-    return sum(
-        float(np.sum(g * (a @ b.T + b @ a.T)))
-        for g, a, b in zip(G, one.J, other.J, strict=True)
-    )  # fmt: skip
-
-
-def _column_slopes(
-    point: LinearPoint, directions: list[_Direction], D: list[Array], restricted: bool
+def column_slopes(
+    directions: Directions,
+    U: list[Array],
+    columns: Array,
+    M: Array,
+    products: Callable[[list[Array]], Array],
 ) -> tuple[Array, Array]:
-    """Return dM, shape (m, p + 1, p + 1), and what d2M has for the columns that are differenced.
+    """Return dM, shape (m, p + 1, p + 1), and what d2M has for columns, shape (m, m, s, s).
 
-    The second of shape (m, m, s, s) for the residual's combination, and for REML those of the
-    coefficients before it.
+    Parameters
+    ----------
+    directions : Directions
+    U : list of ndarray, shape (c, p + 1, L), one per factor
+    columns : ndarray, shape (p + 1, s)
+    M : ndarray, shape (p + 1, p + 1)
+        Of the rows.
+    products : callable
+        From v = D_i u of the columns, (c, m, s, L) per factor, to v'H^-1 v, shape (m s, m s).
     """
-    structure, m = point.layout.structure, len(directions)
-    first = np.zeros((m, *point.M.shape))
-    for Di, U in zip(D, point.U, strict=True):
-        first -= np.einsum("ajl,mab,bkl->mjk", U, Di, U, optimize=True)
-    k = np.array([each.k for each in directions])
-    first -= k[:, None, None] * point.M
-    columns = point.columns(restricted)
-    u = [np.einsum("ajl,js->asl", U, columns) for U in point.U]
-    moved = [np.einsum("mab,bsl->masl", Di, each) for Di, each in zip(D, u, strict=True)]
-    s = columns.shape[1]
-    solved: list[list[list[Array]]] = [
-        [
-            point.factorisation.solve([np.ascontiguousarray(each[i, :, j]) for each in moved])
-            for j in range(s)
-        ]
-        for i in range(m)
-    ]
+    k, D = directions.k, directions.D
+    m, s = len(k), columns.shape[1]
+    first = -k[:, None, None] * M
+    for Di, each in zip(D, U, strict=True):
+        first -= np.einsum("ajl,mab,bkl->mjk", each, Di, each, optimize=True)
+    u = [np.einsum("ajl,js->asl", each, columns) for each in U]
+    moved = [np.einsum("mab,bsl->amsl", Di, each) for Di, each in zip(D, u, strict=True)]
     # U'D_i G D_j U
-    through = np.zeros((m, m, s, s))
-    for f, (each, (c, L)) in enumerate(
-        zip(moved, (factor.shape for factor in structure.factors), strict=True)
-    ):
-        kept = np.array([[solved[i][j][f] for j in range(s)] for i in range(m)])
-        left = each.transpose(0, 2, 1, 3).reshape(m * s, c * L)
-        right = left - kept.reshape(m * s, c * L)
-        through += (left @ right.T).reshape(m, s, m, s).transpose(0, 2, 1, 3)
-    M = columns.T @ point.M @ columns
-    uDu = sum(np.einsum("asl,matl->mst", a, b) for a, b in zip(u, moved, strict=True))
+    through = -products(moved)
+    for each in moved:
+        flat = each.transpose(1, 2, 0, 3).reshape(m * s, -1)
+        through += flat @ flat.T
+    through = through.reshape(m, s, m, s).transpose(0, 2, 1, 3)
+    inner, uDu = columns.T @ M @ columns, np.zeros((m, s, s))
+    for a, b in zip(u, moved, strict=True):
+        uDu += np.einsum("asl,amtl->mst", a, b)
     half = through + k[:, None, None, None] * uDu[None] + k[None, :, None, None] * uDu[:, None]
-    half += np.multiply.outer(np.outer(k, k), M)
+    half += np.multiply.outer(np.outer(k, k), inner)
     second = half + half.transpose(0, 1, 3, 2)
-    lengths = [np.einsum("asl,btl->asbt", each, each, optimize=True) for each in u]
-    for i, one in enumerate(directions):
-        for j, other in enumerate(directions):
-            if one.k and other.k:
-                second[i, j] -= 2.0 * (one.k * M + uDu[i])
-            elif not (one.k or other.k):
-                for a, b, w in zip(one.J, other.J, lengths, strict=True):
-                    second[i, j] -= np.einsum("ab,asbt->st", a @ b.T + b @ a.T, w)
+    own = np.flatnonzero(k)
+    for i in own:
+        second[i, own] -= 2.0 * (k[i] * inner + uDu[i])
+    theta = np.flatnonzero(k == 0.0)
+    for J, each in zip(directions.J, u, strict=True):
+        lengths = np.einsum("asl,btl->asbt", each, each, optimize=True)
+        pairs = np.einsum("maz,nbz->mnab", J[theta], J[theta])
+        pairs = pairs + pairs.transpose(0, 1, 3, 2)
+        second[np.ix_(theta, theta)] -= np.einsum("mnab,asbt->mnst", pairs, lengths)
     return first, second
 
 
-def _criterion(
-    point: LinearPoint, dVV: Array, first: Array, second: Array, restricted: bool
-) -> tuple[Array, Array]:
+def _criterion(point: Reduced, found: Slopes, restricted: bool) -> tuple[Array, Array]:
     """Return the Hessian, shape (m, m), and the slopes of gamma, shape (p, m)."""
+    first, second = found.first, found.second
     p = len(point.root)
     half = point.inverse_root  # half half' = M_QQ^-1
     along = first @ point.residual  # dM a
     turned = along[:, :p] @ half
-    hessian = dVV + second[:, :, 0, 0] - 2.0 * turned @ turned.T
+    hessian = found.variance + second[:, :, 0, 0] - 2.0 * turned @ turned.T
     if restricted:
         own = np.einsum("jr,mjk,ks->mrs", half, first[:, :p, :p], half, optimize=True)
         hessian += np.einsum("mnss->mn", second[:, :, 1:, 1:])

@@ -18,18 +18,30 @@ from interlace_approximations.cross_products import (
     precisions,
     triangle_of,
 )
+from interlace_approximations.linear_across import PartSlopes, slopes_in, with_shared
+from interlace_approximations.linear_curvature import completed
+from interlace_approximations.linear_moments import Moments, has_moments, moments_of
 from interlace_approximations.linear_point import Across, LinearPoint, Scaled, columns_of
 from interlace_approximations.reduced import Reduced
-from interlace_core.contract import Array, Evaluation, IntArray, Problem, Profiled, Status, Sums
+from interlace_core.contract import (
+    Array,
+    Curvature,
+    Evaluation,
+    IntArray,
+    Problem,
+    Profiled,
+    Status,
+    Sums,
+)
 from interlace_core.engine import (
     LARGE,
-    Curvature,
     NotPositiveDefiniteError,
     Triangle,
     has_across,
     layout_of,
     unpack,
 )
+from interlace_core.engine import Curvature as Factorised
 
 EXACT = 1e-12
 """Residual, relative to the response, that is rounding."""
@@ -47,9 +59,23 @@ class LinearOverParts:
     def __init__(self, problem: Problem, restricted: bool) -> None:
         assert problem.parts is not None
         self.problem, self.restricted = problem, restricted
-        triangle, self._squares, self._same = problem.parts.total(_begun)
+        triangle, self._squares, self._same, weights = problem.parts.total(_begun)
+        self.average_weight = weights / problem.n
         self._left = float(np.square(triangle.root[-1, -1]))
         self.R, self.beta = fit_of(triangle.root)
+
+    @property
+    def log_sigma(self) -> float:
+        """The logarithm of the residual standard deviation of the fit without random effects."""
+        return 0.5 * float(np.log(max(self._left, np.finfo(float).tiny) / self.problem.n))
+
+    def moments(self) -> Moments | None:
+        """Return moments of the residuals, by which effects' sizes are begun with; None if few."""
+        if not has_moments(self.problem):
+            return None
+        assert self.problem.parts is not None
+        found: Moments = self.problem.parts.total(_moments, self.R, self.beta)
+        return found
 
     def obstacle(self) -> str:
         """Return in words why nothing is left for a residual; empty if something is."""
@@ -64,7 +90,7 @@ class LinearOverParts:
         """Return value, gradient and the profiled coefficients at psi."""
         nothing = np.zeros(0)
         try:
-            point, slopes, by_size = self._at(psi)
+            point, slopes, by_size = self._at(psi, self._across(psi))
             value = point.deviance(self.restricted)
         except np.linalg.LinAlgError:
             return Evaluation(np.inf, np.zeros(psi.size), nothing, Status.NOT_FINITE)
@@ -87,21 +113,38 @@ class LinearOverParts:
         ndarray, shape (n_theta + 1, p, p)
             Without the last where the residual variances are known.
         """
-        point, slopes, _ = self._at(psi)
+        point, slopes, _ = self._at(psi, self._across(psi))
         p, half = len(self.beta), point.inverse_root
         inner = np.einsum("jm,rjk,kn->rmn", half, slopes[:, :p, :p], half)
         B = solve_triangular(self.R, half)
         kept = self.problem.n_theta + self.problem.predictors[1].X.shape[1]
         return point.covariance(), -np.einsum("im,rmk,jk->rij", B, inner[:kept], B)
 
-    def _at(self, psi: Array) -> tuple[Reduced, Array, Array]:
+    def curvature(self, psi: Array) -> Curvature | None:
+        """Return the second derivatives at psi, by one more question to the parts.
+
+        None where the parts have none, or cannot add them: see `linear_across`.
+        """
+        assert self.problem.parts is not None
+        try:
+            told = self._across(psi)
+            point, _, _ = self._at(psi, told)
+            columns = point.columns(self.restricted)
+        except np.linalg.LinAlgError:
+            return None
+        found = self.problem.parts.total(_curved, self.R, self.beta, psi, columns, told)
+        slopes = with_shared(found, told, columns)
+        if slopes is None:
+            return None
+        return completed(point, self.problem, slopes, self.restricted)
+
+    def _at(self, psi: Array, told: Across | None) -> tuple[Reduced, Array, Array]:
         """Return the model at psi, the slopes of M, and those of what else the criterion has."""
         assert self.problem.parts is not None
-        told = self._across(psi)
         found = self.problem.parts.total(_share, self.R, self.beta, psi, told)
         M, logdet, slopes, by_size, n, log_weights = found
         if told is not None:
-            logdet += 2.0 * float(np.sum(np.log(np.diagonal(unpack(told.root)))))
+            logdet += told.logdet
             slopes[-1] += 2.0 * told.effects.T @ told.effects
         if not np.all(np.isfinite(M)):
             raise np.linalg.LinAlgError("some part has no factor there")
@@ -120,10 +163,11 @@ class LinearOverParts:
         lower = unpack(S)
         lower[np.diag_indices_from(lower)] += 1.0
         try:
-            curvature = Curvature(lower)
+            curvature = Factorised(lower)
         except NotPositiveDefiniteError:
             raise np.linalg.LinAlgError("some part has no factor there") from None
-        return Across(curvature.corner(len(lower))[0], curvature.solve(pulled))
+        inverse, logdet = curvature.corner(len(lower))
+        return Across(inverse, logdet, curvature.solve(pulled))
 
 
 def _left_across(problem: Problem, R: Array, beta: Array, psi: Array) -> Sums:
@@ -180,6 +224,18 @@ def _share(
     return Sums(point.M, logdet, slopes, by_size, data.n, data.log_weights)
 
 
+def _curved(
+    problem: Problem, R: Array, beta: Array, psi: Array, columns: Array, across: Across | None
+) -> PartSlopes:
+    """Return what a part has of the second derivatives."""
+    data = _products_in(problem, R, beta)
+    scaled = None if across is None else _scaled(problem, R, beta, psi)
+    try:
+        return slopes_in(data, psi, columns, across, scaled)
+    except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+        return PartSlopes()
+
+
 def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
     """Return a part's cross-products in the columns of all rows, made once."""
     known: tuple[Any, CrossProducts] | None = problem.cache.get(_products_in)
@@ -190,13 +246,21 @@ def _products_in(problem: Problem, R: Array, beta: Array) -> CrossProducts:
 
 
 def _begun(problem: Problem) -> Sums:
-    """Return the triangle of w^(1/2) [X y], the squares of y, and factors it does not vary in."""
+    """Return the triangle of w^(1/2) [X y], squares of y, factors it does not vary in, weights."""
     y = problem.y - problem.predictors[0].offset
     w = precisions(problem)
     squares = np.square(y) if w is None else w * np.square(y)
     return Sums(
-        Triangle(triangle_of(problem)), float(np.sum(squares)), _Same(same_in_levels(problem))
+        Triangle(triangle_of(problem)),
+        float(np.sum(squares)),
+        _Same(same_in_levels(problem)),
+        float(problem.n if w is None else np.sum(w)),
     )
+
+
+def _moments(problem: Problem, R: Array, beta: Array) -> Moments:
+    """Return a part's moments."""
+    return moments_of(_products_in(problem, R, beta))
 
 
 class _Same:

@@ -33,7 +33,6 @@ from interlace_core.engine import (
     factorise_posterior,
     sandwich,
     template_times,
-    unpack,
 )
 
 MAX_CONDITION = 1e6
@@ -54,13 +53,16 @@ class Across:
 
     Attributes
     ----------
-    root : ndarray, shape (m (m + 1) / 2,)
-        The Cholesky factor of what is left of H for them; see `Known`.
+    inverse : ndarray, shape (m (m + 1) / 2,)
+        S^-1 of what is left of H for them; see `Known`.
+    logdet : float
+        log|S|.
     effects : ndarray, shape (m, p + 1)
         U of them, one column for each of [Q r].
     """
 
-    root: Array
+    inverse: Array
+    logdet: float
     effects: Array
 
 
@@ -157,7 +159,7 @@ class LinearPoint(Reduced):
             solved = [self.factorisation.solve(column) for column in columns_of(pulled)]
         else:
             eliminated = scaled.eliminated
-            self.factorisation = eliminated.completed(unpack(across.root))
+            self.factorisation = eliminated.completed(across.inverse)
             solved = [
                 eliminated.solve(column, u)
                 for column, u in zip(columns_of(pulled), across.effects.T, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class NegativeBinomial2Family(Family):
         as_link(self.link, self.links, "family 'negativebinomial'")
         positive_or_none(self, "theta", self.theta)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the size."""
         link = as_link(self.link, self.links, "family 'negativebinomial'")

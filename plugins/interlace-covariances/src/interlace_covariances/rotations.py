@@ -17,31 +17,29 @@ from interlace_core.contract import Array
 
 def stationary_root(angles: Array) -> Array:
     """Return the lower-triangular C, shape (c, c), with C C' Toeplitz, from c - 1 angles."""
-    H = np.eye(angles.size + 1)
-    for place, angle in enumerate(angles):
-        H = H @ _reflection(place, angle, angles.size + 1)
-    return _powers(H)
+    return _powers(_product(angles))
 
 
 def correlations_pullback(angles: Array, dC: Array) -> Array:
-    """Return dF/dangles, shape (c - 1,), from dF/dC, shape (c, c)."""
+    """Return dF/dangles, shape (c - 1,), from dF/dC, shape (c, c).
+
+    With B_k the reflections before the k-th and A_k those after it, its slope needs four entries of
+    `B_k' dF/dH A_k'`, which two reflections make out of that of the one before.
+    """
     c = angles.size + 1
-    before = [np.eye(c)]
-    for place, angle in enumerate(angles):
-        before.append(before[-1] @ _reflection(place, angle, c))
-    H = before[-1]
+    H = _product(angles)
     C = _powers(H)
-    dH, dv = np.zeros((c, c)), np.zeros(c)
-    for k in range(c - 1, 0, -1):
-        dv = dC[k] + dv
-        dH += np.outer(dv, C[k - 1])
-        dv = H.T @ dv
+    dv = np.empty((c, c))
+    dv[-1] = dC[-1]
+    for k in range(c - 2, -1, -1):
+        dv[k] = dC[k] + H.T @ dv[k + 1]
+    left = (dv[1:].T @ C[:-1]) @ H.T
     gradient = np.empty(angles.size)
-    after = np.eye(c)
-    for place in range(angles.size - 1, -1, -1):
-        moved = before[place].T @ dH @ after.T
-        gradient[place] = np.sum(moved * _slope(place, angles[place], c))
-        after = _reflection(place, angles[place], c) @ after
+    for k, G in enumerate(_reflections(angles)):
+        left[:, k : k + 2] = left[:, k : k + 2] @ G  # the k-th is taken out of what comes after
+        (a, b), (d, e) = left[k : k + 2, k : k + 2].tolist()
+        gradient[k] = G[0, 1] * (a - e) - G[0, 0] * (b + d)
+        left[k : k + 2] = G @ left[k : k + 2]
     return gradient
 
 
@@ -71,15 +69,15 @@ def _powers(H: Array) -> Array:
     return C
 
 
-def _reflection(place: int, angle: float, size: int) -> Array:
-    G = np.eye(size)
-    sin, cos = np.sin(angle), np.cos(angle)
-    G[place : place + 2, place : place + 2] = [[sin, cos], [cos, -sin]]
-    return G
+def _product(angles: Array) -> Array:
+    """Return H, the product of the reflections."""
+    H = np.eye(angles.size + 1)
+    for k, G in enumerate(_reflections(angles)):
+        H[:, k : k + 2] = H[:, k : k + 2] @ G
+    return H
 
 
-def _slope(place: int, angle: float, size: int) -> Array:
-    G = np.zeros((size, size))
-    sin, cos = np.sin(angle), np.cos(angle)
-    G[place : place + 2, place : place + 2] = [[cos, -sin], [-sin, -cos]]
-    return G
+def _reflections(angles: Array) -> Array:
+    """Return the reflections in their own two coordinates, shape (c - 1, 2, 2)."""
+    sin, cos = np.sin(angles), np.cos(angles)
+    return np.stack([sin, cos, cos, -sin], axis=-1).reshape(-1, 2, 2)

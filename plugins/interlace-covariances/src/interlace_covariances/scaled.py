@@ -153,15 +153,41 @@ class ScaledCorrelation(Covariance):
         return np.concatenate([scales, self.angles_of(np.asarray(values[self.n_scales :]))])
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
-        """Return standard deviations next to 0, and angles next to an end of their range."""
-        scales, angles = self._parts(self.canonical(theta))
-        reach = np.abs(scales) * sizes
-        vanishing = reach < tol_sd_eta
-        low, high = self.angle_range
-        near = tol_sd_eta / max(float(np.max(reach)), tol_sd_eta)
-        edge = (angles - low < near) | (high - angles < near)
+        """Return standard deviations next to 0, and angles that are `without_effect`."""
+        theta = self.canonical(theta)
+        vanishing, near = self._smallness(theta, sizes, tol_sd_eta)
         head = [np.all(vanishing)] if self.equal_variances else vanishing
-        return np.concatenate([head, edge]).astype(np.bool_)
+        angles = theta[self.n_scales :]
+        low, high = self.angle_range
+        edge = (angles - low < near) | (high - angles < near)
+        return np.concatenate([head, self.without_effect(edge)]).astype(np.bool_)
+
+    def snapped(self, theta: Array, sizes: Array, tol_sd_eta: float) -> Array:
+        """Return theta with what is next to 0, or to an end of the range, on it."""
+        theta = self.canonical(theta)
+        vanishing, near = self._smallness(theta, sizes, tol_sd_eta)
+        scales, angles = theta[: self.n_scales], theta[self.n_scales :]
+        gone = np.all(vanishing) if self.equal_variances else vanishing
+        low, high = self.angle_range
+        ended = np.where(angles - low < near, low, np.where(high - angles < near, high, angles))
+        edge = ended != angles
+        ended = np.where(self.without_effect(edge) & ~edge, self.start_angles, ended)
+        return np.concatenate([np.where(gone, 0.0, scales), ended])
+
+    def without_effect(self, edge: BoolArray) -> BoolArray:
+        """Return which angles move nothing to first order, shape (n_angles,).
+
+        Parameters
+        ----------
+        edge : ndarray of bool, shape (n_angles,)
+            Those at an end of their range: all, by default.
+        """
+        return edge
+
+    def _smallness(self, theta: Array, sizes: Array, tol_sd_eta: float) -> tuple[BoolArray, float]:
+        """Return which columns vanish, and how near to an end an angle moves eta by as little."""
+        reach = np.abs(self._parts(theta)[0]) * sizes
+        return reach < tol_sd_eta, tol_sd_eta / max(float(np.max(reach)), tol_sd_eta)
 
     def _parts(self, theta: Array) -> tuple[Array, Array]:
         scales = np.broadcast_to(theta[: self.n_scales], (self.size,))

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from interlace_core.contract import Array, DataError, ResidualCorrelation
+from interlace_core.contract import Array, BoolArray, DataError, ResidualCorrelation
 from interlace_covariances.residuals import ExchangeableResiduals
 from interlace_covariances.rotations import (
     correlations_pullback,
@@ -19,6 +19,10 @@ from interlace_covariances.scaled import ScaledCorrelation
 QUARTER = 0.5 * np.pi
 
 START_CORRELATION = 0.5
+
+NEXT_TO_SINGULAR, MOST_RESTARTS, ROUNDING = 2e-3, 4, 1e-12
+"""Share of noise in the variance below which a sequence without any is tried, how many of these
+are, and what is no noise."""
 
 
 class EqualVariances(ScaledCorrelation):
@@ -181,6 +185,35 @@ class Toeplitz(ScaledCorrelation):
         """Return the angles of the average correlation at each distance."""
         by_distance = [np.mean(np.diagonal(correlation, k)) for k in range(1, self.size)]
         return np.asarray(np.arcsin(partial_autocorrelations(np.array(by_distance))))
+
+    def without_effect(self, edge: BoolArray) -> BoolArray:
+        """Return those at an end and all after: what came before then determines what follows."""
+        return np.logical_or.accumulate(edge)
+
+    def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
+        """Return nearby sequences without noise: what a search crawls to that loses its last.
+
+        A sequence that its first m - 1 levels determine has a partial autocorrelation of 1 at that
+        distance; next to it the angles turn quickly about one another, and a search that comes
+        from elsewhere follows their spiral. With the least eigenvalue of the first m levels'
+        correlations taken off the diagonal, which leaves a singular Toeplitz matrix, it begins on
+        the other side (Pisarenko 1973, "The retrieval of harmonics from a covariance function").
+        """
+        scales, angles = theta[: self.n_scales], theta[self.n_scales :]
+        C = self.root(angles)
+        found: list[Array] = []
+        for m in range(self.size, 1, -1):
+            least = float(np.linalg.eigvalsh(C[:m] @ C[:m].T)[0])
+            if least > NEXT_TO_SINGULAR or len(found) == MOST_RESTARTS:
+                break
+            if least < ROUNDING:
+                continue  # the point itself is one
+            r = C[1:m] @ C[0] / (1.0 - least)
+            moved = np.zeros(self.n_angles)
+            moved[: m - 1] = np.arcsin(partial_autocorrelations(r))
+            moved[m - 2] = np.copysign(QUARTER, moved[m - 2])
+            found.append(np.concatenate([np.sqrt(1.0 - least) * scales, moved]))
+        return tuple(found)
 
     def angles_of(self, values: Array) -> Array:
         """Return the angles of the correlations at distances 1, 2, ..."""

@@ -14,7 +14,16 @@ from typing import Any
 from uuid import uuid4
 
 from interlace_core.contract import Engine, NotAvailableError
-from interlace_dask.worker import Elsewhere, Missing, Told, answer, answer_of_one, build, forget
+from interlace_dask.worker import (
+    Elsewhere,
+    Missing,
+    Told,
+    answer,
+    answer_of_one,
+    build,
+    combined,
+    forget,
+)
 
 LOG = logging.getLogger("interlace")
 
@@ -24,6 +33,10 @@ PATIENCE = 1.0
 MOST_LOSSES = 20
 """Times that work is given to other workers before a question is given up."""
 
+FAN = 8
+"""Answers that are added by one process: of more bundles workers add so many at a time, and send
+the sums on, so that this process receives no more than these however many workers there are."""
+
 LOST = object()
 """Stands for the answer of a worker that is gone."""
 
@@ -32,8 +45,9 @@ class DaskParts(Engine):
     """Parts that stay on workers.
 
     Consecutive parts make a bundle, one for each thread of the workers, and a bundle is asked by
-    one task that only its worker may run. Sums are made in the parts' order, of bundles first, so
-    that they are the same wherever bundles are. What is lost with a worker is made again by
+    one task that only its worker may run. Sums are made in the parts' order, of bundles first and
+    then of `FAN` of these at a time, so that they are the same wherever bundles are and whichever
+    answer comes first. What is lost with a worker is made again by
     another, of the partitions that it was made of.
 
     Parameters
@@ -80,6 +94,8 @@ class DaskParts(Engine):
 
     def total(self, question: Any, *given: Any) -> Any:
         """Return the sum of all answers, of which workers make those of their parts."""
+        if len(self._bundles) > FAN:
+            return self._summed(question, given)
         return reduce(add, self._round(question, given, True))
 
     def frame(self, question: Any, like: Any, *given: Any) -> Any:
@@ -103,14 +119,6 @@ class DaskParts(Engine):
     def _round(self, question: Any, given: tuple[Any, ...], summed: bool) -> list[Any]:
         """Return the answers of all bundles, in order."""
         told = Told(question, *given)
-
-        def submit(bundle: int) -> Any:
-            return self._client.submit(
-                answer, self._token, self._bundles[bundle], told, summed,
-                workers=[self._homes[bundle]], allow_other_workers=False, pure=False,
-                key=f"interlace-round-{uuid4().hex}",
-            )  # fmt: skip
-
         with self._lock:
             self.rounds += 1
             answers: dict[int, Any] = {}
@@ -118,15 +126,65 @@ class DaskParts(Engine):
                 waiting = [b for b in range(len(self._bundles)) if b not in answers]
                 if not waiting:
                     return [answers[b] for b in range(len(self._bundles))]
-                found = self._gathered({b: (submit(b), self._homes[b]) for b in waiting})
+                found = self._gathered({b: self._asked(b, told, summed) for b in waiting})
                 lost = {b: self._bundles[b] for b, each in found.items() if each is LOST}
                 missing = {b: e.places for b, e in found.items() if isinstance(e, Missing)}
                 answers |= {b: e for b, e in found.items() if b not in lost and b not in missing}
                 self._move(lost)
-                for bundle, places in missing.items():
-                    _tell(self._homes[bundle], "no longer has its parts", places)
+                self._tell_missing(missing)
                 self._make(lost | missing)
             raise _given_up()
+
+    def _summed(self, question: Any, given: tuple[Any, ...]) -> Any:
+        """Return the sum of all bundles' answers, which workers add and send on."""
+        told = Told(question, *given)
+        with self._lock:
+            self.rounds += 1
+            for _ in range(MOST_LOSSES):
+                asked = {b: self._asked(b, told, True) for b in range(len(self._bundles))}
+                sums = [future for future, _ in asked.values()]
+                while len(sums) > FAN:
+                    sums = [
+                        self._client.submit(
+                            combined, *sums[first : first + FAN], pure=False,
+                            key=f"interlace-sum-{uuid4().hex}",
+                        )
+                        for first in range(0, len(sums), FAN)
+                    ]  # fmt: skip
+                found = self._result(sums, asked)
+                if found is LOST:
+                    alive = self._client.nthreads()
+                    lost = {
+                        b: self._bundles[b] for b, (_, home) in asked.items() if home not in alive
+                    }
+                    self._move(lost)
+                    self._make(lost)
+                    continue
+                total = combined(*found)
+                if not isinstance(total, Missing):
+                    return total
+                missing = {
+                    b: [place for place in places if place in total.places]
+                    for b, places in enumerate(self._bundles)
+                    if not set(places).isdisjoint(total.places)
+                }
+                self._tell_missing(missing)
+                self._make(missing)
+            raise _given_up()
+
+    def _asked(self, bundle: int, told: Told, summed: bool) -> tuple[Any, str]:
+        """Return the future of a bundle's answer, and the worker that it is asked of."""
+        home = self._homes[bundle]
+        future = self._client.submit(
+            answer, self._token, self._bundles[bundle], told, summed,
+            workers=[home], allow_other_workers=False, pure=False,
+            key=f"interlace-round-{uuid4().hex}",
+        )  # fmt: skip
+        return future, home
+
+    def _tell_missing(self, missing: dict[int, list[int]]) -> None:
+        for bundle, places in missing.items():
+            _tell(self._homes[bundle], "no longer has its parts", places)
 
     # making parts
 

@@ -76,6 +76,12 @@ def answer(token: str, places: Sequence[int], told: Told, summed: bool) -> Any:
     return reduce(add, answers) if summed else answers
 
 
+def combined(*answers: Any) -> Any:
+    """Return the sum of workers' answers, in order; what is missing where some is."""
+    missing = [place for each in answers if isinstance(each, Missing) for place in each.places]
+    return Missing(missing) if missing else reduce(add, answers)
+
+
 def answer_of_one(key: tuple[str, int], told: Told, elsewhere: Elsewhere) -> Any:
     """Return what a part answers, whichever process has it; made again if none does."""
     if key in PARTS:

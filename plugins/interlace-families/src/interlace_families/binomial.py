@@ -61,17 +61,18 @@ class BinomialFamily(Family):
     trials: Array | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._link()
+        _ = self._link
 
+    @cached_property
     def _link(self) -> ProbabilityLink:
         if self.link == "log":
             return LogProbability()
         return as_probability_link(self.link, self.links, "family 'binomial'")
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The probability of success."""
-        return (Parameter("mu", self._link(), role="mean"),)
+        return (Parameter("mu", self._link, role="mean"),)
 
     @property
     def observation_level_confounded(self) -> bool:
@@ -97,7 +98,7 @@ class BinomialFamily(Family):
 
     def log_density(self, y: Array, eta: Sequence[Any]) -> Any:
         """Return log of C(trials, s) mu^s (1 - mu)^(trials - s)."""
-        link = self._link()
+        link = self._link
         successes, failures = y[:, 0], y[:, 1] - y[:, 0]
         if (self._known or _Trials.of(y[:, 1])).large:
             return binomial_around(y[:, 0], y[:, 1], link.log_mu(eta[0]), link.log1m_mu(eta[0]))
@@ -105,7 +106,7 @@ class BinomialFamily(Family):
 
     def mean(self, eta: Sequence[Array]) -> Array:
         """Return the probability of success."""
-        return np.asarray(self._link().mu(eta[0]))
+        return np.asarray(self._link.mu(eta[0]))
 
     def variance(self, eta: Sequence[Array]) -> Array:
         """Return the variance of the proportion, mu (1 - mu) / trials."""
@@ -117,7 +118,7 @@ class BinomialFamily(Family):
 
         What families that are given a success ask for. Below rounding it is log(trials mu).
         """
-        link = self._link()
+        link = self._link
         log_mu = link.log_mu(eta[0])
         small = value_of(log_mu) < ROUNDED_OFF
         whole = np.log(-link.log1m_mu(np.where(small, -1.0, eta[0])))
@@ -134,7 +135,7 @@ class BinomialFamily(Family):
 
         successes, trials = np.floor(y[:, 0]), y[:, 1]
         more = np.maximum(trials - successes, 0.5)  # any positive number where all trials are in
-        failure = np.exp(self._link().log1m_mu(eta[0]))
+        failure = np.exp(self._link.log1m_mu(eta[0]))
         below_all = betainc(more, np.maximum(successes, 0.0) + 1.0, failure)
         found = np.where(successes >= trials, 1.0, below_all)
         return np.where(successes < 0, 0.0, found)
@@ -142,11 +143,11 @@ class BinomialFamily(Family):
     def start(self, y: Array, weights: Array | None) -> Array:
         """Return the link of the overall proportion, kept inside (0, 1)."""
         proportion = overall_proportion(y, weights)
-        return np.array([float(self._link().eta(np.float64(proportion)))])
+        return np.array([float(self._link.eta(np.float64(proportion)))])
 
     def log_concave(self, wrt: tuple[int, ...]) -> bool:
         """Return whether both log-probabilities are concave: with every link but cauchit."""
-        return self._link().log_concave
+        return self._link.log_concave
 
     def collapse(
         self, y: Array, weights: Array | None, groups: IntArray, size: int
@@ -163,7 +164,7 @@ class BinomialFamily(Family):
         self, y: Array, eta: Sequence[Array], order: int, wrt: tuple[int, ...]
     ) -> Derivatives:
         """Return derivatives; the density is linear in log(mu) and log(1 - mu)."""
-        link, x = self._link(), np.asarray(eta[0])
+        link, x = self._link, np.asarray(eta[0])
         successes, trials = y[:, 0], y[:, 1]
         found = self._known or _Trials.of(trials)
         if link.name == "logit":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class GaussianFamily(Family):
         as_link(self.link, self.links, "family 'gaussian'")
         positive_or_none(self, "sigma", self.sigma)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean and the standard deviation."""
         link = as_link(self.link, self.links, "family 'gaussian'")

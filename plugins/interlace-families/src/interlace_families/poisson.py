@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class PoissonFamily(Family):
     def __post_init__(self) -> None:
         as_link(self.link, self.links, "family 'poisson'")
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The mean."""
         return (Parameter("mu", as_link(self.link, self.links, "family 'poisson'"), role="mean"),)

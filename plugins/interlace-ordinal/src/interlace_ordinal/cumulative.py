@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -89,7 +90,7 @@ class CumulativeFamily(Family):
                 f"family {self.name!r}: categories must be an integer of at least 2, got {count!r}."
             )
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The location, which has no intercept, and what makes the thresholds."""
         identity = LINKS["identity"]

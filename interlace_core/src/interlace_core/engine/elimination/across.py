@@ -5,9 +5,8 @@ Rows lie in parts, and H of all of them is
     H = [[D_1, 0, C_1], [0, D_2, C_2], [C_1', C_2', I + E_1 + E_2]]
 
 with D_p the part's own random effects, and last those that all parts have. Each part eliminates its
-own, `S_p = E_p - C_p' D_p^-1 C_p`, and `S = I + sum_p S_p` is factorised once. With that factor a
-part has its rows of H^-1 as if all rows were there: the Cholesky factor of its own complement ends
-in that of S.
+own, `S_p = E_p - C_p' D_p^-1 C_p`, and `S = I + sum_p S_p` is inverted once. With S^-1 a part has
+its rows of H^-1 as if all rows were there: it is what H^-1 has for the effects that all parts have.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+from interlace_core.engine.elimination.complement import FactorisedComplement
 from interlace_core.engine.elimination.crossed import CrossedPattern
-from interlace_core.engine.elimination.dense import DenseComplement, DenseFactor
+from interlace_core.engine.elimination.dense import DenseComplement
 from interlace_core.engine.elimination.factorisation import (
     Crossed,
     Eliminated,
@@ -26,6 +26,12 @@ from interlace_core.engine.elimination.factorisation import (
     Plan,
 )
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, apply_each
+from interlace_core.engine.elimination.traces import (
+    Traces,
+    effect_products,
+    eliminated_traces,
+    is_too_large,
+)
 from interlace_core.engine.structure import Blocks, Structure
 from interlace_core.records import Array
 
@@ -154,20 +160,48 @@ class OwnEliminated:
             out.append(rest[place].reshape(part.shape))
         return out
 
-    def completed(self, root: Array) -> Crossed:
+    def completed(self, inverse: Array) -> Crossed:
         """Return the part's rows of the factorised H of all parts.
+
+        Its log|H| is log|D|: log|S| is of all parts.
 
         Parameters
         ----------
-        root : ndarray, shape (m, m)
-            Lower Cholesky factor of S.
+        inverse : ndarray, shape (m (m + 1) / 2,)
+            S^-1, packed.
         """
-        rows, own = self.plan.pattern.complement.size, self.plan.own
-        whole = np.zeros((rows, rows), order="F")
+        S_inverse, own = mirrored(inverse), self.plan.own
+        rest: FactorisedComplement = KnownInverse(S_inverse)
         if own:
-            whole[:own, :own], whole[:own, own:] = self._root.T, self._below.T
-        whole[own:, own:] = root.T
-        return Crossed(self._first, DenseFactor(whole))
+            rest = BesideKnown(S_inverse, self._root, self._below)
+        found = Crossed(self._first, rest)
+        found.logdet = self.logdet
+        return found
+
+    def traces(self, inverse: Array, D: Array) -> tuple[Traces, list[Array]] | None:
+        """Return what the part's own levels have of the traces of products of H^-1.
+
+        None where more than one factor is the part's own, or too much would have to be held.
+
+        Parameters
+        ----------
+        inverse : ndarray, shape (m (m + 1) / 2,)
+            S^-1, packed.
+        D : ndarray, shape (k, c, c)
+            What each of k matrices has for every level of the part's own factor.
+
+        Returns
+        -------
+        Traces
+        list of ndarray, shape (m (m + 1) / 2,)
+            The part's `effect_products`, packed, of whose sums `complement_traces` makes the rest.
+        """
+        first = self._first
+        if self.plan.own or is_too_large(len(first.inverse), 2 * inverse.size):
+            return None
+        inside = self.completed(inverse).selected_inverse()[first.factor, first.factor]
+        products = effect_products(first.Y, len(first.inverse))
+        return eliminated_traces(first.inverse, inside, D), [pack(each) for each in products]
 
     def _forward(self, parts: list[Array]) -> tuple[Array, Array]:
         """Return what is left of x after the first factor: its own rows solved for, and others."""
@@ -178,6 +212,66 @@ class OwnEliminated:
             return rest[:0], rest
         solved = solve_triangular(self._root, rest[:own], lower=True)
         return solved, rest[own:] - self._below @ solved
+
+
+class KnownInverse(FactorisedComplement):
+    """A matrix whose inverse somebody else has made.
+
+    Parameters
+    ----------
+    inverse : ndarray, shape (m, m)
+    """
+
+    logdet = 0.0
+
+    def __init__(self, inverse: Array) -> None:
+        self._inverse = inverse
+
+    def solve(self, x: Array) -> Array:
+        """Return S^-1 x."""
+        return np.asarray(self._inverse @ x)
+
+    def inverse(self) -> Array:
+        """Return S^-1 row by row, both triangles."""
+        return self._inverse.reshape(-1)
+
+
+class BesideKnown(FactorisedComplement):
+    """A part's own rows of a complement, in front of those that all parts have.
+
+    Parameters
+    ----------
+    inverse : ndarray, shape (m, m)
+        S^-1.
+    root : ndarray, shape (own, own)
+        Lower Cholesky factor of the part's own rows.
+    below : ndarray, shape (m, own)
+        What that of all rows has below it.
+    """
+
+    logdet = 0.0
+
+    def __init__(self, inverse: Array, root: Array, below: Array) -> None:
+        self._inverse, self._root, self._below = inverse, root, below
+
+    def solve(self, x: Array) -> Array:
+        """Return the inverse times x."""
+        own = len(self._root)
+        first = solve_triangular(self._root, x[:own], lower=True)
+        last = self._inverse @ (x[own:] - self._below @ first)
+        return np.concatenate([solve_triangular(self._root.T, first - self._below.T @ last), last])
+
+    def inverse(self) -> Array:
+        """Return the inverse row by row, both triangles."""
+        own = len(self._root)
+        half = solve_triangular(self._root, np.eye(own), lower=True)
+        across = self._below @ half
+        beside = -self._inverse @ across
+        whole = np.empty((own + len(across),) * 2)
+        whole[:own, :own] = half.T @ half - across.T @ beside
+        whole[own:, :own], whole[:own, own:] = beside, beside.T
+        whole[own:, own:] = self._inverse
+        return whole.reshape(-1)
 
 
 def eliminate_posterior(plan: Plan, structure: Structure, H: Blocks) -> OwnEliminated:
@@ -202,6 +296,12 @@ def eliminate_posterior(plan: Plan, structure: Structure, H: Blocks) -> OwnElimi
 def pack(square: Array) -> Array:
     """Return the lower triangle of a square matrix row by row, shape (m (m + 1) / 2,)."""
     return np.concatenate([row[: i + 1] for i, row in enumerate(square)])
+
+
+def mirrored(packed: Array) -> Array:
+    """Return the symmetric matrix of a lower triangle, shape (m, m)."""
+    lower = unpack(packed)
+    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def unpack(packed: Array) -> Array:

@@ -11,6 +11,7 @@ so that the whole inverse is never made: of the eliminated factor's a product Y'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +62,6 @@ def crossed_traces(
 ) -> Traces | None:
     """Return the traces where one factor was eliminated into a dense complement.
 
-    1. What the eliminated factor's own blocks give, and these with the complement.
-    2. `X_e = S^-1 Y_a'Y_b` for each pair of its effects, of which the D are made.
-    3. The complement's: `tr(S^-1 P_i S^-1 P_j)` with P_i = F' D_i F.
-
     Parameters
     ----------
     pattern : CrossedPattern
@@ -79,35 +76,82 @@ def crossed_traces(
     Traces, or None
         None where more would have to be held than is sensible.
     """
-    first, *later = D
-    c, _, L = inverse.shape
-    pairs = [(a, b) for a in range(c) for b in range(a + 1)]
-    if (len(pairs) + 2) * S_inverse.size > MOST_NUMBERS:
+    if is_too_large(len(inverse), S_inverse.size):
         return None
-    # 1. blocks
-    m = len(first)
-    left = np.einsum("mab,bcl->macl", first, inverse)
-    through = np.einsum("macl,ncd->mnadl", left, first).reshape(m, m, -1)
+    first = eliminated_traces(inverse, own, D[0])
+    rest = complement_traces(S_inverse, effect_products(Y, len(inverse)), D, pattern.parts)
+    return Traces(first.products + rest.products, first.sums + rest.sums)
+
+
+def is_too_large(c: int, entries: int) -> bool:
+    """Return whether products for c effects would hold more numbers than is sensible."""
+    return (len(_pairs(c)) + 2) * entries > MOST_NUMBERS
+
+
+def _pairs(c: int) -> list[tuple[int, int]]:
+    """Return the pairs of effects that symmetric D are made of."""
+    return [(a, b) for a in range(c) for b in range(a + 1)]
+
+
+def eliminated_traces(inverse: Array, own: Array, D: Array) -> Traces:
+    """Return what the eliminated factor's own blocks give, and these with the complement.
+
+    Parameters
+    ----------
+    inverse, own : ndarray, shape (c, c, L)
+        Blocks of D^-1, and of N.
+    D : ndarray, shape (m, c, c)
+    """
+    m = len(D)
+    left = np.einsum("mab,bcl->macl", D, inverse)
+    through = np.einsum("macl,ncd->mnadl", left, D).reshape(m, m, -1)
     mixed = through @ (own - inverse).transpose(1, 0, 2).ravel()
-    total = _own_products(inverse, first) + mixed + mixed.T
-    # 2. products
-    X = []
-    for a, b in pairs:
+    return Traces(_own_products(inverse, D) + mixed + mixed.T, [np.sum(own, axis=-1)])
+
+
+def effect_products(Y: Any, c: int) -> list[Array]:
+    """Return Y_a'Y_b, made symmetric, for each pair of effects, shape (size, size) each."""
+    L = Y.shape[0] // c
+    found = []
+    for a, b in _pairs(c):
         product = _dense(Y[a * L : (a + 1) * L].T @ Y[b * L : (b + 1) * L])
-        X.append(S_inverse @ (product if a == b else product + product.T))
-    # 3. the complement
-    sums = [np.sum(own, axis=-1)]
+        found.append(product if a == b else product + product.T)
+    return found
+
+
+def complement_traces(
+    S_inverse: Array, products: list[Array], D: list[Array], parts: Sequence[slice]
+) -> Traces:
+    """Return the complement's traces, `tr(S^-1 P_i S^-1 P_j)` with P_i = F' D_i F.
+
+    Parameters
+    ----------
+    S_inverse : ndarray, shape (size, size)
+    products : list of ndarray, shape (size, size)
+        Of `effect_products`; of rows that lie in parts their sums.
+    D : list of ndarray, shape (m, c_r, c_r), of the eliminated factor and each later one
+    parts : sequence of slice
+        Place of each later factor in S.
+
+    Returns
+    -------
+    Traces
+        `sums` of the later factors.
+    """
+    first, *later = D
+    pairs = _pairs(first.shape[1])
+    X = [S_inverse @ each for each in products]
     weights = np.array([[D_i[pair] for pair in pairs] for D_i in first])
     squares = np.array([[np.einsum("ab,ba->", x, y) for y in X] for x in X])
-    total += weights @ squares @ weights.T
-    for r, (part, D_r) in enumerate(zip(pattern.parts, later, strict=True)):
+    total, sums = weights @ squares @ weights.T, []
+    for r, (part, D_r) in enumerate(zip(parts, later, strict=True)):
         c_r = D_r.shape[1]
         shape = c_r, (part.stop - part.start) // c_r, len(S_inverse)
         rows = S_inverse[part].reshape(shape)
         around = [np.einsum("alk,blk->ab", x[part].reshape(shape), rows) for x in X]
         mixed = weights @ np.tensordot(np.array(around), D_r, axes=((1, 2), (2, 1)))
         total += mixed + mixed.T
-        for other, D_s in list(zip(pattern.parts, later, strict=True))[: r + 1]:
+        for other, D_s in list(zip(parts, later, strict=True))[: r + 1]:
             found = _pair_traces(S_inverse[part, other], D_r, D_s)
             total += found if part == other else found + found.T
         blocks = S_inverse[part, part].reshape(*shape[:2], *shape[:2])
