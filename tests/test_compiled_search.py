@@ -8,6 +8,7 @@ import interlace
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract import CompiledFunction, Descent, QuasiNewton
 from interlace_core.engine.compiled import function_of
+from interlace_core.fitting.differences import Differences
 from interlace_core.fitting.standard import standard_of
 from interlace_core.registry.registry import default_registry
 from test_compiled_linear import built
@@ -85,6 +86,35 @@ def test_the_function_in_c_is_the_objective(family):
         assert value == pytest.approx(expected.value, rel=1e-12)
         size = np.max(np.abs(expected.gradient))
         np.testing.assert_allclose(gradient, expected.gradient, atol=1e-6 * size)
+
+
+@built
+@pytest.mark.parametrize("model", ["few rows", "many rows", "profiled"])
+def test_differences_of_the_search_are_those_that_were_taken_after_it(model, monkeypatch):
+    data = frame("poisson", *((6_000, 400) if model == "many rows" else (400, 23)))
+
+    def fit():
+        if model == "profiled":
+            return interlace.fit("y ~ x + (1 | g)", frame("gaussian"))
+        return interlace.glmer("y ~ x + (1 | g)", data, "poisson")
+
+    used = []
+    own = Differences.at
+
+    def noted(self, *where):
+        used.append(own(self, *where))
+        return used[-1]
+
+    monkeypatch.setattr(Differences, "at", noted)
+    together = fit()
+    assert used and used[0] is not None
+    monkeypatch.setattr(Differences, "at", lambda self, *where: None)
+    apart = fit()
+    # gradients' own errors of 1e-9, by a step of 1e-4, in standard errors
+    one, other = together.fit.uncertainty.inner, apart.fit.uncertainty.inner
+    se = np.sqrt(np.diagonal(other))
+    np.testing.assert_allclose(one / np.outer(se, se), other / np.outer(se, se), atol=2e-5)
+    assert together.fit.n_evaluations < apart.fit.n_evaluations
 
 
 @built

@@ -261,13 +261,14 @@ def test_a_variance_at_0_that_a_search_from_away_moves_is_left_to_a_whole_fit(mo
     """Of a fit that is told to be at 0 where it is not, the second search does not come back."""
     m = fitted("one factor")
     refits, y = refits_of(m), drawn(m, 1)[0]
-    usual, asked = responses.boundary_thetas, []
+    usual, asked = responses.Bounds.at, []
 
-    def at_first(problem, psi, units):
+    def at_first(bounds, psi):
         asked.append(psi)
-        return np.ones(1, dtype=bool) if len(asked) < 3 else usual(problem, psi, units)
+        return np.ones(1, dtype=bool) if len(asked) < 3 else usual(bounds, psi)
 
-    monkeypatch.setattr(responses, "boundary_thetas", at_first)
+    monkeypatch.setattr(responses.Bounds, "at", at_first)
+    monkeypatch.setattr(responses.Bounds, "any", lambda bounds, psi: bool(at_first(bounds, psi)[0]))
     assert refits.together([y]) == [None]
     assert len(asked) == 2
 
