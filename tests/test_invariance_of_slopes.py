@@ -123,13 +123,6 @@ NO_ZERO_POINT = {
     *SCALE_ONLY,
     *(f"structure {name}" for name, (_, any_) in FOUND.items() if not any_),
 }
-STEPPED_OVER = {
-    ("zeroinflated_compois", "+3e6"): "the search steps over the optimum to where a level all but "
-    "loses its mode, where Laplace's approximation rises without an end; the status says so"
-}
-"""Cells whose search does not end at the optimum, in words: a longer first step is enough."""
-
-
 def cells():
     """Yield each model with each change that leaves it the same, all but some marked slow."""
     for model in MODELS:
@@ -137,10 +130,7 @@ def cells():
         every = FEW if model in COSTLY else CHANGES
         for change in SCALES if model in NO_ZERO_POINT else every:
             always = change in usual and (model not in BY_FAMILY or model in QUICK)
-            marks = [] if always else [pytest.mark.slow]
-            if (model, change) in STEPPED_OVER:
-                marks.append(pytest.mark.xfail(reason=STEPPED_OVER[model, change]))
-            yield pytest.param(model, change, marks=marks)
+            yield pytest.param(model, change, marks=() if always else pytest.mark.slow)
 
 
 @functools.cache
