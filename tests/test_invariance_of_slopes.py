@@ -123,6 +123,8 @@ NO_ZERO_POINT = {
     *SCALE_ONLY,
     *(f"structure {name}" for name, (_, any_) in FOUND.items() if not any_),
 }
+
+
 def cells():
     """Yield each model with each change that leaves it the same, all but some marked slow."""
     for model in MODELS:
