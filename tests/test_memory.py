@@ -23,13 +23,13 @@ def small_machine(monkeypatch):
 @pytest.fixture(scope="module")
 def crossed():
     rng = np.random.default_rng(1)
-    data = pd.DataFrame({"a": rng.integers(0, 300, 3000), "b": rng.integers(0, 200, 3000)})
+    data = pd.DataFrame({"a": rng.integers(0, 400, 3000), "b": rng.integers(0, 200, 3000)})
     return data.assign(x=rng.normal(size=3000), y=rng.normal(size=3000))
 
 
 def test_a_crossed_model_is_refused_where_its_dense_part_does_not_fit(small_machine, crossed):
     small_machine(900_000)  # 200 levels of b: their matrix, its factor and its inverse take 960,000
-    with pytest.raises(OutOfMemoryError, match="fit: expected what fits.*300 of a and 200 of b"):
+    with pytest.raises(OutOfMemoryError, match="fit: expected what fits.*400 of a and 200 of b"):
         interlace.fit("y ~ x + (1 | a) + (1 | b)", crossed)
     with pytest.raises(MemoryError):
         interlace.fit("y ~ x + (1 | a) + (1 | b)", crossed)
