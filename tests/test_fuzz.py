@@ -7,6 +7,7 @@ from fuzz import exact, in_r
 from fuzz.models import SLOTS, all_models, draw
 from fuzz.recipes import RECIPES
 from fuzz.run import LISTED, WORSE, outcome_of
+from interlace_core.fitting.elsewhere import optima_apart
 from interlace_core.registry.registry import default_registry
 
 STORED = in_r.stored()
@@ -43,8 +44,8 @@ EXACT = ["inversegaussian", "lognormal", "zerooneinflated_beta", "negativebinomi
 MISSED: dict[str, str] = {}
 """Optima that are missed without a word, as found; whoever finds them takes them off this list."""
 FOUND = {"zeroinflated_negativebinomial-6": -78.482971, "lognormal-2": -52.016700}
-"""Higher optima than the first search of these small models ends at, a boundary: as plain SciPy
-finds the first, and the second from other starts."""
+"""Higher optima than a search of these small models may end at, a boundary: as plain SciPy finds
+the first, and the second from other starts."""
 
 
 def marks(name):
@@ -70,7 +71,7 @@ def test_a_boundary_of_few_rows_is_left_for_a_higher_optimum(name):
     found = draw(family, int(number)).fit()
     assert found.llf > FOUND[name] - LISTED
     assert len(found.fit.searches) > 1
-    assert "several optima" in found.fit.verdict.message
+    assert ("several optima" in found.fit.verdict.message) == (optima_apart(found.fit) > 0)
 
 
 @pytest.mark.parametrize("family", EXACT)
