@@ -124,8 +124,8 @@ def fit_near(
 ) -> Fit | None:
     """Return the fit of a problem whose optimum is near; None if it is not reached.
 
-    Nor is one returned that has a variance or correlation at its bound: only a search from
-    elsewhere can tell whether it belongs there.
+    Nor is one returned that has a variance or correlation at its bound, or beside which a penalty
+    may have another mode: only a search from elsewhere can tell whether it belongs there.
 
     Parameters
     ----------
@@ -136,7 +136,8 @@ def fit_near(
     psi : ndarray, shape (n_psi,)
         Where to begin.
     standard_errors : bool
-        Whether the Hessian is taken at the optimum; without, `vcov` is NaN.
+        Whether the Hessian is taken at the optimum; without, `vcov` is NaN unless there is a
+        penalty.
     tol_decrement : float
         Log-likelihood that the fit may leave to gain.
 
@@ -156,7 +157,8 @@ def fit_near(
         if optimum is None:
             objective = objective.anew()
             optimum = _descend(problem, objective, known, psi, SHARE_OF_TOLERANCE * tol_decrement)
-        if optimum is not None and standard_errors:
+        penalised = approximation.penalty_curvature(problem, psi) is not None
+        if optimum is not None and (standard_errors or penalised):
             curvature = curvature_at(approximation, problem)
             search = Search(problem, known.units, objective, known.coordinates, curvature)
             optimum = polish(search, tol_decrement)
@@ -165,10 +167,11 @@ def fit_near(
         final = objective.at(optimum.psi)
         vcov = np.full((optimum.psi.size,) * 2, np.nan)
         undetermined = np.zeros(optimum.psi.size, dtype=bool)
-        if standard_errors:
+        if standard_errors or penalised:
             vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
-        if np.any(undetermined):
-            return None  # only a search from elsewhere can tell whether it belongs there
+        # only a search from elsewhere can tell whether it belongs there
+        if np.any(undetermined) or (penalised and approximation.rivals(problem, optimum.psi, vcov)):
+            return None
     ended = OptimizerResult(
         optimum.psi, final.value, True, "steps from a known fit", objective.tally.n_evaluations
     )
