@@ -87,9 +87,8 @@ def test_report_refuses_what_has_no_approximation():
         fit.accuracy()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_search_that_followed_laplace_error_is_told_so(seed):
-    """Logarithmic-series counts do not depend on the mean of a truncated NB1 that tends to 0.
+def of_a_logarithmic_series(seed, **options):
+    """Return a fit of counts that do not depend on the mean of a truncated NB1 that tends to 0.
 
     A group's density is then flat towards one side, its curvature at the mode can vanish, and
     Laplace's approximation rises beyond bounds, while the likelihood has its maximum at a
@@ -97,23 +96,36 @@ def test_search_that_followed_laplace_error_is_told_so(seed):
     """
     rng = np.random.default_rng(seed)
     data = pd.DataFrame({"y": rng.logseries(0.7, size=300), "g": np.repeat(np.arange(30), 10)})
+    family = "truncated_negativebinomial1"
+    return interlace.glmer("y ~ 1 + (1 | g)", data, family, **options), interlace.glmer(
+        "y ~ 1", data, family
+    )
+
+
+def test_search_that_followed_laplace_error_is_told_so():
     with pytest.warns(ConvergenceWarning):
-        fit = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1")
+        fit, without = of_a_logarithmic_series(2)
     assert not fit.converged
     assert any("followed the approximation's error" in note for note in fit.notes)
-    exact = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1", nAGQ=25)
+    exact, _ = of_a_logarithmic_series(2, nAGQ=25)
     assert exact.converged
     assert exact.theta == 0.0
     assert not any("approximation's error" in note for note in exact.notes)
-    without = interlace.glmer("y ~ 1", data, "truncated_negativebinomial1")
     assert exact.llf == pytest.approx(without.llf, abs=1e-6)
 
 
+def test_a_maximum_is_kept_where_other_searches_followed_laplace_error():
+    fit, without = of_a_logarithmic_series(1)
+    assert fit.converged and fit.theta == 0.0
+    assert fit.llf == pytest.approx(without.llf, abs=1e-6)
+    assert any(-each.value > fit.llf + 3.0 for each in fit.fit.searches), (
+        "which rises beyond bounds"
+    )
+
+
 def test_a_note_that_nobody_has_read_yet_is_kept(tmp_path):
-    rng = np.random.default_rng(1)
-    data = pd.DataFrame({"y": rng.logseries(0.7, size=300), "g": np.repeat(np.arange(30), 10)})
     with pytest.warns(ConvergenceWarning):
-        fit = interlace.glmer("y ~ 1 + (1 | g)", data, "truncated_negativebinomial1")
+        fit, _ = of_a_logarithmic_series(2)
     small = fit.without_training()
     fit.save(tmp_path / "fit.interlace")
     again = interlace.load(tmp_path / "fit.interlace")
