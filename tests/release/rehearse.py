@@ -116,6 +116,11 @@ def metadata(wheel: Path) -> email.message.Message:
         return email.message_from_bytes(opened.read(name))
 
 
+def starts(python: str) -> bool:
+    """Return whether there is a Python behind a name."""
+    return not subprocess.run([python, "--version"], capture_output=True, check=False).returncode
+
+
 def use(python: str, index: str, names: list[str]) -> None:
     """Do what a user does, with one Python."""
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +162,10 @@ def main(folder: Path, pythons: list[str]) -> None:
     names = sorted({name_of(each) for each in files})
     with serve(folder) as index:
         for python in pythons or [sys.executable]:
-            use(python, index, names)
+            if starts(python):
+                use(python, index, names)
+            else:
+                print(f"{python}: does not start (a shim of a version that is off?), left out")
 
 
 if __name__ == "__main__":
