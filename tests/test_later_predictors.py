@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,3 +58,21 @@ def test_a_result_without_its_data_has_them(model):
     small = model.without_training()
     assert type(small.predictors) is Predictors
     assert np.array_equal(small.fittedvalues, model.fittedvalues)
+
+
+def test_threads_that_ask_at_the_same_time_all_get_them():
+    both = threading.Barrier(4)
+
+    def make():
+        time.sleep(0.05)  # so that all have begun before one has ended
+        return Predictors(np.ones((1, 3)), np.zeros((1, 3)))
+
+    later = LaterPredictors(make)
+
+    def read(_):
+        both.wait()
+        return later.eta, later.eta_fixed
+
+    with ThreadPoolExecutor(4) as pool:
+        for eta, fixed in pool.map(read, range(4)):
+            assert np.all(eta == 1.0) and np.all(fixed == 0.0)

@@ -89,9 +89,8 @@ def test_groups_of_either_version_say_what_they_and_those_above_have_left(tmp_pa
     group(second / "a", 900, 700, 30, SECOND)
     own.write_text("0::/a/b\n")
     assert memory._of_groups(second, own) == 260.0
-    own.write_text(
-        "0::/\n"
-    )  # of a container that sees no more than its own group, and that is full
+    # of a container that sees no more than its own group, and that is full; and no group at all
+    own.write_text("0::/\n none \n")
     group(second, 900, 950, 0, SECOND)
     assert memory._of_groups(second, own) == 0.0
     assert memory._of_groups(tmp_path / "none", own) is None

@@ -117,6 +117,32 @@ def test_singularity_names_a_correlation_of_one():
     assert row["loglik"] == pytest.approx(diagonal.llf, abs=1e-6)
 
 
+def test_singularity_of_a_fit_that_was_stopped_at_a_boundary():
+    sleep = interlace.datasets.load("sleepstudy")
+    sleep["half"] = sleep["Days"] % 2
+    with pytest.warns(ConvergenceWarning, match="stopped"):
+        m = interlace.fit(
+            "Reaction ~ Days + (1 | Subject) + (1 | half)",
+            sleep,
+            method="ML",
+            start={"theta": [0.0, 0.0]},
+            max_seconds=1e-9,
+        )
+    assert m.fit.verdict.status == "stopped"
+    assert list(m.singularity()["term"]) == ["(1 | Subject)", "(1 | half)"]
+
+
+def test_a_variance_that_a_prior_keeps_is_not_listed_beside_one_that_is_0():
+    rng = np.random.default_rng(3)
+    g, h = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
+    y = rng.normal(size=300)
+    y -= pd.Series(y).groupby(g).transform("mean") + pd.Series(y).groupby(h).transform("mean")
+    data = pd.DataFrame({"y": y, "g": g, "h": h})
+    priors = {"sd": {"g": interlace.gamma(2, 1e8)}}
+    m = interlace.fit("y ~ 1 + (1 | g) + (1 | h)", data, method="ML", priors=priors)
+    assert list(m.singularity()["term"]) == ["(1 | h)"]
+
+
 def test_singularity_is_empty_for_a_regular_fit():
     fit = interlace.glmer("Reaction ~ Days + (1 | Subject)", load_data("sleepstudy"), "gaussian")
     assert fit.singularity().empty

@@ -33,11 +33,12 @@ def singularity(result: Estimates) -> pd.DataFrame:
     standard = standard_of(problem)
     inside = standard.psi(psi)
     units = natural_units(standard.problem, inside[problem.n_theta :])
-    at = boundary_thetas(standard.problem, inside, units)
+    # a prior can keep what is next to a bound away from it: it has a variance then
+    known = np.isfinite(np.diagonal(result.fit.vcov)[: problem.n_theta])
+    at = boundary_thetas(standard.problem, inside, units) & ~known
     rows = []
     for index, place in enumerate(problem.theta_slices()):
-        # a prior can keep what is next to a bound away from it: the fit has said so
-        if not result.fit.verdict.boundary or not np.any(at[place]):
+        if not np.any(at[place]):
             continue
         term = problem.terms[index]
         gone = vanished(term, psi[place], term.own(units))

@@ -43,17 +43,22 @@ class LaterPredictors(Predictors):
         object.__setattr__(self, "_make", make)
 
     def __getattr__(self, name: str) -> Any:
-        make = self.__dict__.get("_make")
-        if name not in ("eta", "eta_fixed") or make is None:
+        if name not in ("eta", "eta_fixed"):
             raise AttributeError(name)
-        with np.errstate(all="ignore"):
-            made = make()
-        for each in ("eta", "eta_fixed"):
-            array = getattr(made, each)
-            array.flags.writeable = False
-            object.__setattr__(self, each, array)
-        object.__delattr__(self, "_make")  # and what it was made of, where nothing else needs that
-        return self.__dict__[name]
+        make = self.__dict__.get("_make")
+        if make is not None:  # otherwise another thread has made them since
+            with np.errstate(all="ignore"):
+                made = make()
+            for each in ("eta", "eta_fixed"):
+                array = getattr(made, each)
+                array.flags.writeable = False
+                object.__setattr__(self, each, array)
+            # and what it was made of, where nothing else needs that
+            self.__dict__.pop("_make", None)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def __reduce__(self) -> tuple[type[Predictors], tuple[Array, Array]]:
         return Predictors, (self.eta, self.eta_fixed)

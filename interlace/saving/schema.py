@@ -43,7 +43,7 @@ from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.verdict import Verdict
 from interlace_core.records import OptimizerResult
 
-SCHEMA = 8
+SCHEMA = 9
 """Version of the layout described here."""
 
 _texts = tuple_of(text)

@@ -78,7 +78,10 @@ def _of_groups(
         return None
     found: list[float | None] = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, colon, rest = line.partition(":")
+        controllers, second, path = rest.partition(":")
+        if not (colon and second):  # no group, whatever it is
+            continue
         if controllers and "memory" not in controllers.split(","):
             continue
         top, files = root / controllers, _VERSION_1 if controllers else _VERSION_2

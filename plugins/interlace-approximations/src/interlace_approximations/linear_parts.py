@@ -121,7 +121,7 @@ class LinearOverParts:
         return point.covariance(), -np.einsum("im,rmk,jk->rij", B, inner[:kept], B)
 
     def curvature(self, psi: Array) -> Curvature | None:
-        """Return the second derivatives at psi, by one more question to the parts.
+        """Return the second derivatives at psi, by questions to the parts.
 
         None where the parts have none, or cannot add them: see `linear_across`.
         """
