@@ -9,8 +9,14 @@ import numpy as np
 from interlace_core.calculus.dense import cholesky
 from interlace_core.fitting.compiled import compiled_at_each, served_by
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
-from interlace_core.fitting.optimum import Optimum, Search, remaining_gain, spectrum_of
-from interlace_core.fitting.verdict import boundary_thetas, snapped_psi
+from interlace_core.fitting.optimum import (
+    MANY_NUMBERS,
+    Optimum,
+    Search,
+    remaining_gain,
+    spectrum_of,
+)
+from interlace_core.fitting.verdict import boundary_thetas, restart_points, snapped_psi
 from interlace_core.records import Array, BoolArray, Evaluation, Status
 
 PLAIN_CURVATURE = 0.1
@@ -29,12 +35,13 @@ TOL_ABS_BOUND = 1e-7
 """Log-likelihood that setting a variance of next to 0 to 0 may cost; no print shows it."""
 
 
-def measure(search: Search, curvature: Array | None = None) -> Optimum:
+def measure(search: Search, curvature: Array | None = None, *, rough: bool = False) -> Optimum:
     """Return gradient, Hessian and decrement at the best point seen.
 
     Where the approximation has second derivatives these are taken, unless the objective is a
     function in C, whose differences take less than Python does to begin. With the curvature of each
-    coordinate known, shape (m,), by central differences at once.
+    coordinate known, shape (m,), by central differences at once. Where it is to be `rough`, by
+    one-sided ones alone.
     """
     problem, objective = search.problem, search.objective
     best, psi, away = _best_in_canonical_form(search)
@@ -78,8 +85,11 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
         known = None if taken is None else taken.at(psi, here.B, False)
         if known is None:
             known = _one_sided(stacked, gradient, best, free)
-        full = _differences(stacked, known, free, sharp)
+        plain = _is_plain(known, free, sharp)
+        rough = rough and not plain
+        full = known if plain or rough else _central(stacked, _short_steps(np.diagonal(known[:m])))
     else:
+        rough = False
         known = None if taken is None else taken.at(psi, here.B, True)
         steps = _short_steps(curvature)
         usual = known is not None and bool(np.all(steps == CENTRAL_STEP))
@@ -91,7 +101,7 @@ def measure(search: Search, curvature: Array | None = None) -> Optimum:
     asymmetry = _asymmetry(full[:m][np.ix_(free, free)])
     return Optimum(
         psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry,
-        spectrum=spectrum,
+        is_rough=rough, spectrum=spectrum,
     )  # fmt: skip
 
 
@@ -112,17 +122,14 @@ def _one_sided(
     return np.asarray(full)
 
 
-def _differences(
-    function: Callable[[Array], Array], one_sided: Array, free: BoolArray, sharp: float
-) -> Array:
-    """Return the one-sided Jacobian; that by central ones where curvature is not plain."""
+def _is_plain(one_sided: Array, free: BoolArray, sharp: float) -> bool:
+    """Return whether one-sided differences resolve the curvature in all directions."""
     m = free.size
     if not m:
-        return one_sided
+        return True
     curvature = np.diagonal(one_sided[:m])
-    if np.all(curvature <= sharp) and _is_above(symmetrised(one_sided[:m]), PLAIN_CURVATURE, free):
-        return one_sided
-    return _central(function, _short_steps(curvature))
+    symmetric = symmetrised(one_sided[:m])
+    return bool(np.all(curvature <= sharp)) and _is_above(symmetric, PLAIN_CURVATURE, free)
 
 
 def _is_above(H: Array, least: float, free: BoolArray) -> bool:
@@ -175,6 +182,9 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArra
     """
     problem, objective = search.problem, search.objective
     assert objective.best is not None and objective.best_psi is not None
+    if search.coordinates.lower.size >= MANY_NUMBERS:
+        for psi in restart_points(problem, objective.best_psi, search.units):
+            objective.at(psi)  # remembers the best
     psi = objective.best_psi.copy()
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = term.covariance.canonical(psi[place])

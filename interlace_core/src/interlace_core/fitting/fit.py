@@ -50,6 +50,7 @@ from interlace_core.fitting.verdict import (
     Verdict,
     boundary_words,
     judge,
+    restart_points,
     stopped,
     with_ceiling,
     with_lower_optima,
@@ -337,13 +338,7 @@ def _restarts(search: Search, optimum: Optimum) -> Iterator[Array]:
     What a structure knows of such points first; then the point itself, of which an optimizer that
     begins anew has forgotten what misled it.
     """
-    problem = search.problem
-    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
-        sizes = term.sizes / term.own(search.units)
-        for theta in term.covariance.restarts(optimum.psi[place], sizes):
-            psi = optimum.psi.copy()
-            psi[place] = theta
-            yield psi
+    yield from restart_points(search.problem, optimum.psi, search.units)
     yield optimum.psi
 
 

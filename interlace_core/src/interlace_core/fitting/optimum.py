@@ -21,6 +21,10 @@ longer depends on a direction: a parameter that went to infinity (separated data
 limit). Its standard error is then reported as infinite, and harms no other."""
 
 
+MANY_NUMBERS = 20
+"""Parameters from which a Hessian takes longer than a search: what some more evaluations can tell
+is then asked of them first."""
+
 Spectrum = tuple[Array, Array]
 """Eigenvalues, in ascending order, and eigenvectors in columns."""
 
@@ -72,6 +76,8 @@ class Optimum:
         Largest difference of two entries of the Hessian that should be equal, before it was made
         symmetric, relative to its diagonal. One-sided differences have truncation errors of other
         directions in the two, so that this is what the error is like.
+    is_rough : bool
+        Whether the Hessian's differences serve to take a step, and no longer.
     is_central : bool
         Whether the Hessian is of psi itself, exact or by central differences of the right width.
     spectrum : (ndarray, ndarray), or None
@@ -88,6 +94,7 @@ class Optimum:
     profiled_slope: Array | None
     coordinates: Coordinates
     asymmetry: float = 0.0
+    is_rough: bool = False
     is_central: bool = False
     spectrum: Spectrum | None = None
 

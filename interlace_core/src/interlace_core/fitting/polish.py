@@ -22,12 +22,14 @@ from interlace_core.fitting.curvature import (
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import (
     FLAT_CURVATURE,
+    MANY_NUMBERS,
     Optimum,
     Search,
     flat_directions,
     remaining_gain,
 )
 from interlace_core.fitting.precondition import Coordinates, reach_on_eta
+from interlace_core.fitting.valley import descend
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
@@ -54,9 +56,9 @@ optimum: the Hessian changes by a millionth on what is left."""
 MAX_ROUNDS = 8
 """Newton rounds after the optimizer. One is usual; more mean that the optimizer stopped early."""
 
-MANY_NUMBERS, CRAWL = 20, 0.1
-"""Parameters from which a Hessian takes longer than a search; Newton rounds then end where two of
-them leave more than this share of the gain, as along a bent valley, and another search begins."""
+CRAWL = 0.1
+"""Newton rounds of many parameters end where two of them leave more than this share of the gain,
+as along a bent valley, and another search begins."""
 
 TRUSTED_CURVATURE = (1e-3, 1e4)
 """Curvatures, in standard errors at the start, between which the first Hessian's differences are
@@ -85,7 +87,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     # 2. rescaled
     if _out_of_scale(optimum):
         search = replace(search, coordinates=_rescaled(optimum))
-        optimum = _reach(search, tol_decrement)
+        optimum = _reach(search, tol_decrement, rough=optimum.decrement > tol_decrement)
     # 3. flat directions
     optimum = _along_flat(search, optimum, tol_decrement)
     # 4. the Hessian of the end
@@ -210,9 +212,29 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
     return optimum
 
 
-def _reach(search: Search, tol_decrement: float) -> Optimum:
-    """Return the optimum that Newton steps reach, with the last Hessian that they needed."""
-    optimum = _first(search)
+def _reach(search: Search, tol_decrement: float, *, rough: bool = True) -> Optimum:
+    """Return the optimum that Newton steps reach, with the last Hessian that they needed.
+
+    Of many parameters, some of which hardly matter, down their valley first. Where that tells that
+    the coordinates are not of its size, the Hessian is a rough one, for others to be made of.
+    """
+    rough = rough and search.coordinates.lower.size >= MANY_NUMBERS
+    optimum = _first(search, rough)
+    for _ in range(MAX_ROUNDS):
+        if not optimum.is_rough or not optimum.decrement > SHARE_ALONE * tol_decrement:
+            break
+        if not descend(search, optimum, tol_decrement):
+            break
+        optimum = measure(search, rough=True)
+    if optimum.is_rough:
+        if optimum.decrement > tol_decrement or _out_of_scale(optimum):
+            return optimum
+        optimum = _first(search)
+    return _rounds(search, optimum, tol_decrement)
+
+
+def _rounds(search: Search, optimum: Optimum, tol_decrement: float) -> Optimum:
+    """Return the optimum after Newton rounds."""
     if optimum.is_central and _is_next_to(optimum.gradient):
         return optimum
     enough = SHARE_ALONE if optimum.profiled_slope is None else SHARE_PROFILED
@@ -236,7 +258,7 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
     return optimum
 
 
-def _first(search: Search) -> Optimum:
+def _first(search: Search, rough: bool = False) -> Optimum:
     """Return the first measure; by central differences at once where that is what stays.
 
     Where coefficients are profiled out the Hessian is taken centrally in the end. A search that
@@ -247,7 +269,7 @@ def _first(search: Search) -> Optimum:
     assert best is not None
     slope = search.coordinates.gradient(best.gradient)
     if not (is_quick(search.objective) if best.profiled is None else _is_next_to(slope)):
-        return measure(search)
+        return measure(search, rough=rough)
     optimum = measure(search, np.ones(slope.size))
     if optimum.is_central:
         return optimum

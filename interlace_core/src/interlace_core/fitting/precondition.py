@@ -35,6 +35,10 @@ from interlace_core.records import Array, BoolArray, Information, IntArray
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
 
+MOST_WORK = 4e9
+"""Numbers of a structure times the cube of its columns up to which its expected information is
+made: seconds of products of matrices, where one evaluation takes as long."""
+
 REL_FLOOR = 1e-13
 """Eigenvalue of the information, its diagonal 1, below which rounding is all that it holds.
 Columns have a tenth of their own at least; what the data do not determine has less."""
@@ -143,12 +147,13 @@ def precondition(
     else:
         told = total(problem, _told_by_rows, psi, u, sds, summed)
     scales = [
-        _theta_scale(term, size, each, start.usual_theta(term, place, size))
-        for term, place, size, each in zip(
-            problem.terms, problem.theta_slices(), sizes, told.counts(problem), strict=True
+        _theta_scale(term, size, each, own, start.usual_theta(term, place, size))
+        for term, place, size, each, own in zip(
+            problem.terms, problem.theta_slices(), sizes, told.counts(problem),
+            told.of_effects(problem), strict=True,
         )
         if term.theta_of is None
-    ]
+    ]  # fmt: skip
     scale = np.concatenate([*scales, np.zeros(0)])
     if penalty is not None:
         scale = scale / np.sqrt(1.0 + np.square(scale) * np.diagonal(penalty)[:n_theta])
@@ -252,16 +257,32 @@ class _Told:
         Levels that tell about each column: one with information w about its effect, of standard
         deviation t, tells as much about t as r^2 levels whose effects are known, with r = t^2 w /
         (1 + t^2 w) its reliability.
+    effects : list of ndarray, shape (c,), one per term
+        w summed over levels.
     """
 
     coefficients: Array | None
     levels: list[Array]
+    effects: list[Array]
 
     def __add__(self, other: _Told) -> _Told:
         if self.coefficients is None or other.coefficients is None:
-            return _Told(None, [])
+            return _Told(None, [], [])
         levels = [a + b for a, b in zip(self.levels, other.levels, strict=True)]
-        return _Told(self.coefficients + other.coefficients, levels)
+        effects = [a + b for a, b in zip(self.effects, other.effects, strict=True)]
+        return _Told(self.coefficients + other.coefficients, levels, effects)
+
+    def of_effects(self, problem: Problem) -> list[Array | None]:
+        """Return the information about each column's effect of a usual level, (c,) per term.
+
+        None where nothing is known.
+        """
+        if self.coefficients is None:
+            return [None] * len(problem.terms)
+        return [
+            each * term.level_size**2 / max(len(term.levels), 1)
+            for term, each in zip(problem.terms, self.effects, strict=True)
+        ]
 
     def counts(self, problem: Problem) -> list[Array]:
         """Return the number of levels that tell about each column, at least 1, (c,) per term."""
@@ -273,14 +294,16 @@ class _Told:
 def _told(problem: Problem, known: Information | None, sds: list[Array]) -> _Told:
     """Return what information tells, at standard deviations of each term's columns."""
     if known is None:
-        return _Told(None, [])
+        return _Told(None, [], [])
     levels = [np.zeros(term.Z.shape[1]) for term in problem.terms]
+    effects = list(levels)
     for own, factor in zip(
         known.effects, layout_of(problem, rows="any").structure.factors, strict=True
     ):
         for index, place in factor.terms:
             levels[index] = _reliable(own[place], sds[index] * problem.terms[index].level_size)
-    return _Told(known.coefficients, levels)
+            effects[index] = np.sum(np.maximum(own[place], 0.0), axis=1)
+    return _Told(known.coefficients, levels, effects)
 
 
 def _told_by_rows(
@@ -323,7 +346,7 @@ def _told_across(problem: Problem, psi: Array, sds: list[Array]) -> _Told:
     """Return what rows in parts tell that share random effects."""
     found = AcrossSearch(problem, LOOSE)(psi)
     if found is None:
-        return _Told(None, [])
+        return _Told(None, [], [])
     assert problem.parts is not None
     active = tuple(k for k in problem.active() if problem.predictors[k].X.shape[1])
     _, _, _, below, _ = problem.parts.total(reduced, LOOSE, psi, found.u, active)
@@ -406,12 +429,15 @@ def _with_unseen(problem: Problem, information: Array, searched: BoolArray) -> A
     return information
 
 
-def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) -> Array:
+def _theta_scale(
+    term: RandomTerm, sizes: Array, levels: Array, effects: Array | None, theta: Array
+) -> Array:
     """Return a rough standard error of each theta: relative, times the start.
 
     L levels with known effects tell a standard deviation to about 1 / sqrt(2 L) relative; a
     parameter's reach on the scale of eta is the template's response to it times the covariate's
-    root mean square.
+    root mean square. A theta that moves many entries of the template at once, as that of a
+    correlation of many levels does, has the standard error of the expected information.
 
     Parameters
     ----------
@@ -420,17 +446,46 @@ def _theta_scale(term: RandomTerm, sizes: Array, levels: Array, theta: Array) ->
         On eta, at the start.
     levels : ndarray, shape (c,)
         Levels that tell about each column.
+    effects : ndarray, shape (c,), or None
+        Information about the effects of a usual level, where it is known.
     theta : ndarray, shape (n_theta,)
         At the start's size: the reach of a correlation's parameter is that of the deviations.
     """
     # in the size of the first column: of one predictor all are that as a rule
     size = term.sizes / (sizes / sizes[0]) * np.sqrt(2.0 * levels)
-    placed, reach = term.covariance.placement(), np.zeros(term.covariance.n_theta)
+    covariance = term.covariance
+    placed, reach = covariance.placement(), np.zeros(covariance.n_theta)
     if placed is not None:  # each theta moves the columns where it stands by itself
         np.add.at(reach, placed[:, 0], size[placed[:, 1]])
-    else:
-        reach[:] = [float(np.sum(size * each)) for each in _responses(term.covariance, theta)]
+        return np.asarray(sizes[0] / _positive(reach))
+    work = covariance.n_theta * float(covariance.size) ** 3
+    if effects is not None and work <= MOST_WORK and covariance.chain(theta) is None:
+        return _expected_errors(covariance, len(term.levels), effects, theta)
+    reach[:] = [float(np.sum(size * each)) for each in _responses(covariance, theta)]
     return np.asarray(sizes[0] / _positive(reach))
+
+
+def _expected_errors(covariance: Covariance, n_levels: int, effects: Array, theta: Array) -> Array:
+    """Return the standard error of each theta with all others known, shape (n_theta,).
+
+    By the expected information `L / 2 tr(B dS B dS)` about S = T T' of levels with information A,
+    a diagonal, about their effects: B = A - A T V^-1 T' A with V = I + T' A T. At the most as much
+    as changes a column by its own size.
+    """
+    T = covariance.template(theta)
+    AT = effects[:, None] * T
+    V_inverse = np.linalg.inv(np.eye(len(T)) + T.T @ AT)
+    TB = V_inverse @ AT.T
+    B, TBT = np.diag(effects) - AT @ TB, np.eye(len(T)) - V_inverse
+    largest = float(np.max(np.linalg.norm(T, axis=1), initial=0.0))
+    found = np.ones(theta.size)
+    for k, slope in enumerate(template_slopes(covariance, theta)):
+        half = TB @ slope
+        information = np.sum(half * half.T) + np.sum((B @ slope) * (slope @ TBT))
+        most = float(np.max(np.linalg.norm(slope, axis=1), initial=0.0))
+        usual = largest / most if most > 0.0 and largest > 0.0 else 1.0
+        found[k] = usual / np.sqrt(1.0 + n_levels * max(float(information), 0.0) * usual**2)
+    return found
 
 
 def _responses(covariance: Covariance, theta: Array) -> Iterator[Array]:

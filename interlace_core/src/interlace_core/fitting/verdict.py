@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from interlace_core.contract.covariance import column_sds, marginal_slopes
@@ -94,6 +96,17 @@ def snapped_psi(problem: Problem, psi: Array, units: Array) -> Array:
         sizes = term.sizes / term.own(units)
         moved[place] = term.covariance.snapped(psi[place], sizes, TOL_REL_BOUNDARY)
     return moved
+
+
+def restart_points(problem: Problem, psi: Array, units: Array) -> Iterator[Array]:
+    """Yield what the structures know of points from which a search may get further, (n_psi,)."""
+    for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
+        if term.theta_of is not None:
+            continue
+        for theta in term.covariance.restarts(psi[place], term.sizes / term.own(units)):
+            moved = psi.copy()
+            moved[place] = theta
+            yield moved
 
 
 def judge(
