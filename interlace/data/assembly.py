@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace.data.cost import refuse_costly
 from interlace.data.design import DesignBuilder, DesignEncoder, drop_collinear, drop_intercept
 from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace.data.evaluation import evaluate
@@ -270,6 +271,7 @@ class _Assembly:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
         if not self.all_columns:  # rows that stand for others do not decide
+            refuse_costly(bar.label, structure, len(factor.encoder.levels))
             if relation is None:
                 refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
             _refuse_near_collinear(bar, structure, columns)

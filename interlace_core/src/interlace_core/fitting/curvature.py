@@ -85,15 +85,17 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
         known = None if taken is None else taken.at(psi, here.B, False)
         if known is None:
             known = _one_sided(stacked, gradient, best, free)
-        plain = _is_plain(known, free, sharp)
-        rough = rough and not plain
-        full = known if plain or rough else _central(stacked, _short_steps(np.diagonal(known[:m])))
+        rough, again = _taken_again(known, free, sharp, rough)
+        full = known.copy() if again.any() else known
+        if again.any():
+            steps = _short_steps(np.diagonal(known[:m]))
+            full[:, again] = _central(stacked, steps, again)[:, again]
     else:
         rough = False
         known = None if taken is None else taken.at(psi, here.B, True)
         steps = _short_steps(curvature)
         usual = known is not None and bool(np.all(steps == CENTRAL_STEP))
-        full = known if known is not None and usual else _central(stacked, steps)
+        full = known if known is not None and usual else _central(stacked, steps, free)
     hessian = symmetrised(full[:m])
     spectrum = spectrum_of(hessian, free)
     slope = full[m:] if p else None
@@ -109,27 +111,34 @@ def _one_sided(
     function: Callable[[Array], Array], gradient: Array, best: Evaluation, free: BoolArray
 ) -> Array:
     """Return the Jacobian at 0 of gradient and profiled entries, by one-sided differences."""
-    m = gradient.size
     tail = np.zeros(0) if best.profiled is None else best.profiled.values
-    here = np.concatenate([gradient, tail])
-    if not m:
-        return np.zeros((here.size, 0))
-    beside = function(ONE_SIDED_STEP * np.eye(m))
-    full = (beside - here).T / ONE_SIDED_STEP
-    if _asymmetry(full[:m][np.ix_(free, free)]) > MOST_ASYMMETRY:
+    here, places = np.concatenate([gradient, tail]), np.flatnonzero(free)
+    full = _of_bounds(here.size, free)
+    if not places.size:
+        return full
+    beside = function(ONE_SIDED_STEP * np.eye(free.size)[places])
+    full[:, places] = (beside - here).T / ONE_SIDED_STEP
+    if _asymmetry(full[np.ix_(places, places)]) > MOST_ASYMMETRY:
         # where modes are searched from the last one, that at 0 was come to from further away
-        full = (beside - function(np.zeros((1, m)))).T / ONE_SIDED_STEP
-    return np.asarray(full)
+        full[:, places] = (beside - function(np.zeros((1, free.size)))).T / ONE_SIDED_STEP
+    return full
 
 
-def _is_plain(one_sided: Array, free: BoolArray, sharp: float) -> bool:
-    """Return whether one-sided differences resolve the curvature in all directions."""
+def _taken_again(
+    one_sided: Array, free: BoolArray, sharp: float, rough: bool
+) -> tuple[bool, BoolArray]:
+    """Return whether a Jacobian by one-sided differences is a rough one, and what it lacks.
+
+    All columns where some direction has too little curvature for them, unless a rough one will do.
+    Those of coordinates with too much; of few parameters, where that costs little, all others too.
+    """
     m = free.size
-    if not m:
-        return True
-    curvature = np.diagonal(one_sided[:m])
-    symmetric = symmetrised(one_sided[:m])
-    return bool(np.all(curvature <= sharp)) and _is_above(symmetric, PLAIN_CURVATURE, free)
+    weak = m > 0 and not _is_above(symmetrised(one_sided[:m]), PLAIN_CURVATURE, free)
+    if weak and rough:
+        return True, np.zeros(m, dtype=bool)
+    again = free & ~(np.diagonal(one_sided[:m]) <= sharp)
+    every = weak or (m < MANY_NUMBERS and bool(again.any()))
+    return False, free.copy() if every else again
 
 
 def _is_above(H: Array, least: float, free: BoolArray) -> bool:
@@ -147,13 +156,23 @@ def _is_above(H: Array, least: float, free: BoolArray) -> bool:
     return True
 
 
-def _central(function: Callable[[Array], Array], steps: Array) -> Array:
+def _central(function: Callable[[Array], Array], steps: Array, free: BoolArray) -> Array:
     """Return the Jacobian at 0 by central differences; a row of `function` for each point."""
-    m = steps.size
-    if not m:
-        return np.zeros((function(np.zeros((1, 0))).shape[1], 0))
-    found = function(np.concatenate([np.diag(steps), np.diag(-steps)]))
-    return np.asarray((found[:m] - found[m:]).T / (2.0 * steps))
+    if not free.any():
+        return _of_bounds(function(np.zeros((1, steps.size))).shape[1], free)
+    points = np.diag(steps)[free]
+    found = function(np.concatenate([points, -points]))
+    full = _of_bounds(found.shape[1], free)
+    full[:, free] = (found[: len(points)] - found[len(points) :]).T / (2.0 * steps[free])
+    return full
+
+
+def _of_bounds(rows: int, free: BoolArray) -> Array:
+    """Return the Jacobian of parameters at a bound, which nothing is asked of: a curvature of 1."""
+    full = np.zeros((rows, free.size))
+    bound = np.flatnonzero(~free)
+    full[bound, bound] = 1.0
+    return full
 
 
 def _asymmetry(H: Array) -> float:

@@ -221,7 +221,7 @@ def _reach(search: Search, tol_decrement: float, *, rough: bool = True) -> Optim
     rough = rough and search.coordinates.lower.size >= MANY_NUMBERS
     optimum = _first(search, rough)
     for _ in range(MAX_ROUNDS):
-        if not optimum.is_rough or not optimum.decrement > SHARE_ALONE * tol_decrement:
+        if not optimum.is_rough or not optimum.decrement > GAIN_OF_SHORT_STEPS:
             break
         if not descend(search, optimum, tol_decrement):
             break

@@ -35,6 +35,9 @@ from interlace_core.records import Array, BoolArray, Information, IntArray
 LOOSE = ModeSettings(tol_sq_decrement=1e-4)
 """Scales need no exact mode."""
 
+SEVERAL = 6
+"""Numbers of a structure from which a search is slow to find their scales by itself."""
+
 MOST_WORK = 4e9
 """Numbers of a structure times the cube of its columns up to which its expected information is
 made: seconds of products of matrices, where one evaluation takes as long."""
@@ -258,7 +261,7 @@ class _Told:
         deviation t, tells as much about t as r^2 levels whose effects are known, with r = t^2 w /
         (1 + t^2 w) its reliability.
     effects : list of ndarray, shape (c,), one per term
-        w summed over levels.
+        w summed over levels; shape (0,) where that is not known.
     """
 
     coefficients: Array | None
@@ -280,7 +283,7 @@ class _Told:
         if self.coefficients is None:
             return [None] * len(problem.terms)
         return [
-            each * term.level_size**2 / max(len(term.levels), 1)
+            each * term.level_size**2 / max(len(term.levels), 1) if each.size else None
             for term, each in zip(problem.terms, self.effects, strict=True)
         ]
 
@@ -357,7 +360,7 @@ def _told_across(problem: Problem, psi: Array, sds: list[Array]) -> _Told:
     for index, (term, sd) in enumerate(zip(problem.terms, sds, strict=True)):
         if term.across:
             levels[index] = _reliable(effects[index], sd * term.level_size)
-    return _Told(coefficients, levels)
+    return _Told(coefficients, levels, [np.zeros(0)] * len(levels))
 
 
 def _told_of_levels(part: Problem, psi: Array, u: Array, sds: list[Array]) -> Sums:
@@ -459,7 +462,9 @@ def _theta_scale(
         np.add.at(reach, placed[:, 0], size[placed[:, 1]])
         return np.asarray(sizes[0] / _positive(reach))
     work = covariance.n_theta * float(covariance.size) ** 3
-    if effects is not None and work <= MOST_WORK and covariance.chain(theta) is None:
+    asked = effects is not None and covariance.n_theta >= SEVERAL and work <= MOST_WORK
+    if asked and covariance.chain(theta) is None:
+        assert effects is not None
         return _expected_errors(covariance, len(term.levels), effects, theta)
     reach[:] = [float(np.sum(size * each)) for each in _responses(covariance, theta)]
     return np.asarray(sizes[0] / _positive(reach))
