@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         f"{FITTING}/curvature.py",
         "_central",
-        "/ (2.0 * steps)",
-        "/ (2.1 * steps)",
+        "/ (2.0 * steps[free])",
+        "/ (2.1 * steps[free])",
         ("tests/test_fit.py",),
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -105,6 +106,35 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
         psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry,
         is_rough=rough, spectrum=spectrum,
     )  # fmt: skip
+
+
+def refined(search: Search, optimum: Optimum) -> Optimum:
+    """Return a rough optimum whose Hessian is one for standard errors too.
+
+    One-sided differences lack digits along directions of little curvature alone: along these
+    gradients are taken on both sides, which are a few for a Hessian's many.
+    """
+    assert optimum.spectrum is not None
+    values, vectors = optimum.spectrum
+    here, free = search.coordinates.around(optimum.psi), optimum.free
+    weak = values <= PLAIN_CURVATURE
+    columns = []
+    for direction in vectors[:, weak].T:
+        z = np.zeros(free.size)
+        z[free] = CENTRAL_STEP * direction
+        ahead, behind = (search.objective.at(here.psi(each)) for each in (z, -z))
+        if ahead.status is not Status.OK or behind.status is not Status.OK:
+            return measure(search)
+        moved = here.gradient(ahead.gradient - behind.gradient)[free]
+        columns.append(vectors.T @ moved / (2.0 * CENTRAL_STEP))
+    turned = np.diag(values)
+    turned[:, weak] = np.stack(columns, axis=1)
+    turned[weak] = turned[:, weak].T
+    hessian = optimum.hessian.copy()
+    hessian[np.ix_(free, free)] = vectors @ symmetrised(turned) @ vectors.T
+    spectrum = spectrum_of(hessian, free)
+    decrement = remaining_gain(optimum.gradient, spectrum, free)
+    return replace(optimum, hessian=hessian, spectrum=spectrum, decrement=decrement, is_rough=False)
 
 
 def _one_sided(

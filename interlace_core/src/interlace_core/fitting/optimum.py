@@ -78,6 +78,9 @@ class Optimum:
         directions in the two, so that this is what the error is like.
     is_rough : bool
         Whether the Hessian's differences serve to take a step, and no longer.
+    is_refined : bool
+        Whether central differences were taken along directions of little curvature, one-sided
+        ones along others.
     is_central : bool
         Whether the Hessian is of psi itself, exact or by central differences of the right width.
     spectrum : (ndarray, ndarray), or None
@@ -95,6 +98,7 @@ class Optimum:
     coordinates: Coordinates
     asymmetry: float = 0.0
     is_rough: bool = False
+    is_refined: bool = False
     is_central: bool = False
     spectrum: Spectrum | None = None
 

@@ -18,6 +18,7 @@ from interlace_core.fitting.curvature import (
     PLAIN_CURVATURE,
     SHARP_CURVATURE,
     measure,
+    refined,
 )
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
 from interlace_core.fitting.optimum import (
@@ -87,7 +88,7 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     # 2. rescaled
     if _out_of_scale(optimum):
         search = replace(search, coordinates=_rescaled(optimum))
-        optimum = _reach(search, tol_decrement, rough=optimum.decrement > tol_decrement)
+        optimum = _reach(search, tol_decrement)
     # 3. flat directions
     optimum = _along_flat(search, optimum, tol_decrement)
     # 4. the Hessian of the end
@@ -104,15 +105,19 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
 def _is_skew(search: Search, optimum: Optimum) -> bool:
     """Return whether curvature changes so fast that one-sided differences miss it.
 
-    By one gradient, on the other side along the direction that is least determined: what differs
+    By one gradient, on the other side along the direction that they determine least: what differs
     from the Hessian there is its change over a step of `CENTRAL_STEP`, of which one-sided
     differences have the share that their step has. Asymmetry does not see an error of the diagonal.
     """
     if optimum.spectrum is None or optimum.spectrum[0][0] <= FLAT_CURVATURE:
         return False
-    (weakest, *_), vectors = optimum.spectrum
+    values, vectors = optimum.spectrum
+    first = int(np.sum(values <= PLAIN_CURVATURE)) if optimum.is_refined else 0
+    if first == values.size:
+        return False
+    weakest = values[first]
     here, direction = search.coordinates.around(optimum.psi), np.zeros(optimum.free.size)
-    direction[optimum.free] = vectors[:, 0]
+    direction[optimum.free] = vectors[:, first]
     z = -CENTRAL_STEP * direction
     if np.any((z < here.lower) | (z > here.upper)):
         return False
@@ -212,14 +217,13 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
     return optimum
 
 
-def _reach(search: Search, tol_decrement: float, *, rough: bool = True) -> Optimum:
+def _reach(search: Search, tol_decrement: float) -> Optimum:
     """Return the optimum that Newton steps reach, with the last Hessian that they needed.
 
     Of many parameters, some of which hardly matter, down their valley first. Where that tells that
     the coordinates are not of its size, the Hessian is a rough one, for others to be made of.
     """
-    rough = rough and search.coordinates.lower.size >= MANY_NUMBERS
-    optimum = _first(search, rough)
+    optimum = _first(search, rough=search.coordinates.lower.size >= MANY_NUMBERS)
     for _ in range(MAX_ROUNDS):
         if not optimum.is_rough or not optimum.decrement > GAIN_OF_SHORT_STEPS:
             break
@@ -229,7 +233,7 @@ def _reach(search: Search, tol_decrement: float, *, rough: bool = True) -> Optim
     if optimum.is_rough:
         if optimum.decrement > tol_decrement or _out_of_scale(optimum):
             return optimum
-        optimum = _first(search)
+        optimum = refined(search, optimum)
     return _rounds(search, optimum, tol_decrement)
 
 
