@@ -32,18 +32,22 @@ def counts(levels, groups=30):
 @pytest.mark.filterwarnings("ignore::interlace_core.messages.errors.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("term", "levels", "groups", "height", "most"),
-    [("toep", 16, 30, -1017.2018985004, 900), ("homtoep", 24, 12, -613.4852521274, 250)],
+    [
+        ("hetcs", 20, 40, -1763.8426148018, 60),
+        ("toep", 16, 30, -1017.2018985004, 220),
+        ("homtoep", 24, 12, -613.4852521274, 250),
+    ],
 )
-def test_the_singular_optimum_of_a_sequence_is_reached(term, levels, groups, height, most):
-    """The heights are what two searches agree on, of which one has no scales from information.
+def test_many_numbers_take_few_evaluations(term, levels, groups, height, most):
+    """The first height is glmmTMB's to 3e-8, the others' are what searches of two kinds agree on.
 
-    Without these, or without steps down the valley, the first is left "not determined" after
-    thousands of evaluations, 1e-7 below.
+    Without scales by the information they take 133 and 283; without steps down the valley, or
+    sequences without noise, the last two end short of their singular optima.
     """
     fit = interlace.glmer(f"y ~ x + {term}(0 + f | g)", counts(levels, groups), "poisson")
-    assert fit.status.startswith("boundary")
+    assert fit.converged
     assert fit.llf == pytest.approx(height, abs=2e-9)
-    assert fit.n_evaluations <= most
+    assert fit.fit.n_evaluations <= most
 
 
 @pytest.mark.parametrize("name", ["hetcs", "toep", "homtoep", "rr"])
@@ -64,10 +68,12 @@ def test_scales_are_standard_errors_by_the_expected_information(name):
 
 
 def test_terms_that_would_take_hours_are_refused_with_their_cost():
-    with pytest.raises(DataError, match=r"1,000 effects in each of 20 groups and 1,001 numbers"):
-        interlace.glmer("y ~ 1 + hetcs(0 + f | g)", counts(1000, 20), "poisson")
-    with pytest.raises(DataError, match=r"20,100 numbers .* evaluations of .* hours in all"):
-        refuse_costly("us(0 + f | g)", structure("us", 200), 40)
+    with pytest.raises(
+        DataError, match=r"250 effects in each of 3 groups and 31,375 numbers .* in"
+    ):
+        interlace.glmer("y ~ 1 + us(0 + f | g)", counts(250, 3), "poisson")
+    with pytest.raises(DataError, match=r"1,001 numbers .* evaluations of .* hours in all"):
+        refuse_costly("hetcs(0 + f | g)", structure("hetcs", 1000), 40)
 
 
 def test_terms_that_take_minutes_say_so():

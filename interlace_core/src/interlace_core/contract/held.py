@@ -13,6 +13,14 @@ from interlace_core.records import Array, BoolArray, IntArray
 ABOUT = ("name", "crosses_bounds", "takes_levels_only", "takes_matrix", "largest", "full_rank")
 
 
+MOST_STEPS, MOST_HALVINGS, LONGEST_STEP, NEAR_ENOUGH = 100, 30, 0.5, 1e-12
+"""Of the search for a covariance with the held numbers: steps, halvings of one, its longest, and
+how close is the same."""
+
+ROOM, ROOM_DRAWS = 0.05, 20
+"""By how much the angles of correlations that are not held must be free to move, and how many
+such moves are tried."""
+
 STEP, NEXT_TO_ZERO = 1e-4, 1e-2
 """Of differences in standard deviations and angles, of which theta is next to linear near 0, and
 where that begins: `natural_slopes` takes longer steps."""
@@ -39,14 +47,14 @@ def with_held(
         return covariance
     names = covariance.names(columns)
     places = np.array([names.index(name) for name in held], dtype=np.intp)
-    natural = np.array(covariance.natural(covariance.start()), dtype=np.float64)
-    natural[places] = list(held.values())
     _check_kinds(covariance, names, held)
-    theta = covariance.from_natural(natural)
+    natural, theta = _start_with(covariance, places, np.array(list(held.values())))
     moved = _moved_by(covariance)[places].any(axis=0)
     if int(moved.sum()) == places.size:
         return HeldEntries(covariance, dict(held), places, np.flatnonzero(~moved), theta)
-    return HeldNumbers(covariance, dict(held), places, natural)
+    made = HeldNumbers(covariance, dict(held), places, natural)
+    _require_room(made, covariance.start())
+    return made
 
 
 class Held(Covariance):
@@ -278,6 +286,67 @@ class HeldNumbers(Held):
         """Return theta of the free numbers."""
         values = np.asarray(values, dtype=np.float64)
         return np.where(self.angles, np.arcsin(np.clip(values, -1.0, 1.0)), values)
+
+
+def _start_with(covariance: Covariance, places: IntArray, values: Array) -> tuple[Array, Array]:
+    """Return numbers and theta of a covariance with some numbers, the others near the start's.
+
+    As they are there if that is a covariance. Correlations held may contradict them; every theta is
+    one, so that the nearest with the held ones is sought among these, by steps of least length.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    theta = np.array(covariance.start(), dtype=np.float64)
+    natural = np.array(covariance.natural(theta), dtype=np.float64)
+    natural[places] = values
+    try:
+        return natural, covariance.from_natural(natural)
+    except ValueError as error:
+        refused = error
+    left = values - covariance.natural(theta)[places]
+    for _ in range(MOST_STEPS):
+        if not np.max(np.abs(left)) > NEAR_ENOUGH:
+            break
+        slopes = natural_slopes(covariance, theta)[places]
+        step = np.linalg.lstsq(slopes, left, rcond=None)[0]
+        step *= min(1.0, LONGEST_STEP / float(np.max(np.abs(step), initial=1e-300)))
+        for _ in range(MOST_HALVINGS):
+            moved = values - covariance.natural(theta + step)[places]
+            if np.max(np.abs(moved)) < np.max(np.abs(left)):
+                break
+            step = 0.5 * step
+        else:
+            break
+        theta, left = theta + step, moved
+    natural = np.array(covariance.natural(theta), dtype=np.float64)
+    if np.max(np.abs(left)) > 1e-6:
+        raise refused
+    natural[places] = values
+    return natural, covariance.from_natural(natural)
+
+
+def _require_room(made: HeldNumbers, start: Array) -> None:
+    """Refuse numbers that leave the others next to no values; those of the start always do.
+
+    Raises
+    ------
+    ValueError
+    """
+    own = made.inner.natural(start)[made.free]
+    if np.array_equal(own, made.base[made.free]):
+        return
+    rng, theta = np.random.default_rng(4), made.start()
+    for _ in range(ROOM_DRAWS):
+        moved = theta + rng.normal(scale=ROOM, size=theta.size) * made.angles
+        if not np.all(np.isfinite(made.inside(moved))):
+            wanted = ", ".join(f"{value:g}" for value in made.held.values())
+            raise ValueError(
+                f"values that leave the other numbers room, got {wanted}, with which hardly any "
+                "others are a covariance. Hold one further from 1 and -1"
+            )
 
 
 def _check_kinds(covariance: Covariance, names: Sequence[str], held: Mapping[str, float]) -> None:

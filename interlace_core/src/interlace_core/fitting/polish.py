@@ -30,7 +30,7 @@ from interlace_core.fitting.optimum import (
     remaining_gain,
 )
 from interlace_core.fitting.precondition import Coordinates, reach_on_eta
-from interlace_core.fitting.valley import descend
+from interlace_core.fitting.valley import descend, settle
 from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
@@ -223,7 +223,10 @@ def _reach(search: Search, tol_decrement: float) -> Optimum:
     Of many parameters, some of which hardly matter, down their valley first. Where that tells that
     the coordinates are not of its size, the Hessian is a rough one, for others to be made of.
     """
-    optimum = _first(search, rough=search.coordinates.lower.size >= MANY_NUMBERS)
+    many = search.coordinates.lower.size >= MANY_NUMBERS
+    if many:
+        settle(search, tol_decrement)
+    optimum = _first(search, rough=many)
     for _ in range(MAX_ROUNDS):
         if not optimum.is_rough or not optimum.decrement > GAIN_OF_SHORT_STEPS:
             break

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.fitting.optimum import FLAT_CURVATURE, Optimum, Search
+from interlace_core.fitting.verdict import boundary_thetas
 from interlace_core.records import Array, Status
 
-MOST_STEPS = 2
-"""Evaluations, per parameter: as many as two Hessians take."""
+MOST_STEPS, FIRST_STEPS = 2.0, 0.25
+"""Steps, per parameter: the evaluations of two Hessians; of a quarter of one before the first."""
 
 ARMIJO, MOST_HALVINGS = 1e-4, 12
 
@@ -24,7 +25,27 @@ WITHIN = 0.95
 """Share of the way to a bound that a step may go."""
 
 
-def descend(search: Search, optimum: Optimum, tol_decrement: float) -> bool:
+def settle(search: Search, tol_decrement: float) -> None:
+    """Move the search's best point to where a first Hessian is that of the optimum, if it is near.
+
+    Without a Hessian, in coordinates in which curvatures are about 1.
+    """
+    objective, m = search.objective, search.coordinates.lower.size
+    best, psi = objective.best, objective.best_psi
+    assert best is not None and psi is not None
+    free = np.ones(m, dtype=bool)
+    free[: search.problem.n_theta] = ~boundary_thetas(search.problem, psi, search.units)
+    n = int(free.sum())
+    here = Optimum(
+        psi, best, search.coordinates.gradient(best.gradient), np.eye(m), free, np.inf, None,
+        search.coordinates, spectrum=(np.ones(n), np.eye(n)),
+    )  # fmt: skip
+    descend(search, here, tol_decrement, FIRST_STEPS)
+
+
+def descend(
+    search: Search, optimum: Optimum, tol_decrement: float, most: float = MOST_STEPS
+) -> bool:
     """Move the search's best point down from an optimum; return whether it gained anything.
 
     The method of Broyden, Fletcher, Goldfarb and Shanno (Nocedal & Wright 2006, "Numerical
@@ -42,7 +63,7 @@ def descend(search: Search, optimum: Optimum, tol_decrement: float) -> bool:
     W = vectors / np.sqrt(curvature)
     inverse, z = np.eye(values.size), np.zeros(free.size)
     value, slope = optimum.value, W.T @ optimum.gradient[free]
-    for _ in range(MOST_STEPS * free.size):
+    for _ in range(int(most * free.size)):
         step = -inverse @ slope
         rise = float(step @ slope)
         if not rise < -2.0 * LEAST_SHARE * tol_decrement:
