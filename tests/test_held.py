@@ -259,3 +259,44 @@ def test_a_held_loading_is_one_of_those_that_are_estimated(loading):
     psi[2:] = held.fit.psi[1:]
     value = free.training.approximation.objective(free.training.problem)(psi).value
     assert -value == pytest.approx(held.llf, abs=1e-7)
+
+
+def stationary():
+    """Return counts of groups at six levels in an order, with correlations that fall."""
+    rng = np.random.default_rng(3)
+    apart = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
+    b = rng.normal(size=(60, 6)) @ np.linalg.cholesky(0.6**apart).T
+    g, t = np.divmod(np.arange(360), 6)
+    f = pd.Categorical([f"l{k}" for k in t])
+    return pd.DataFrame({"y": rng.poisson(np.exp(1 + 0.6 * b.ravel())), "g": g, "f": f})
+
+
+@pytest.mark.parametrize("value", [0.6, -0.6])
+def test_a_correlation_that_contradicts_those_of_the_start_can_be_held(value):
+    """The others' estimates are checked by fits in which all correlations are held about them."""
+    data, name = stationary(), "cor at distance {} | g"
+
+    def height(correlations):
+        hold = {name.format(k + 1): each for k, each in enumerate(correlations)}
+        return interlace.glmer("y ~ 1 + homtoep(0 + f | g)", data, "poisson", hold=hold).llf
+
+    fit = interlace.glmer(
+        "y ~ 1 + homtoep(0 + f | g)", data, "poisson", hold={name.format(4): value}
+    )
+    assert fit.converged
+    structure, place = fit.training.problem.terms[0].covariance, slice(0, 5)
+    found = structure.natural(fit.fit.psi[place])[1:]
+    found = np.array([*found[:3], value, found[3]])
+    assert height(found) == pytest.approx(fit.llf, abs=1e-8)
+    for k in (0, 4):
+        for step in (-0.02, 0.02):
+            assert height(found + step * np.eye(5)[k]) < fit.llf
+
+
+@pytest.mark.parametrize("value", [0.99, 1.0])
+def test_correlations_that_leave_the_others_no_room_are_refused(value):
+    with pytest.raises(OptionError, match="leave the other numbers room"):
+        interlace.glmer(
+            "y ~ 1 + toep(0 + f | g)", stationary(), "poisson",
+            hold={"cor at distance 4 | g": value},
+        )  # fmt: skip

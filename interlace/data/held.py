@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace.data.cuts import cuts_alone
+from interlace.data.cuts import cuts_alone, require_order
 from interlace.data.encoder import PredictorEncoder
 from interlace.data.named import Coefficient, Number, Target, resolved
 from interlace.data.problem import Model
@@ -97,6 +97,8 @@ def hold_in(model: Model, hold: Any, who: str) -> Model:
             own = term.covariance.names(term.names)[target.number]
             numbers.setdefault(target.term, {})[own] = float(value)  # type: ignore[arg-type]
     _require_distinct(seen, held, shared, who)
+    by_cut = {name: held[k][0] for name, k in cuts if 0 in held.get(k, {})}
+    require_order(by_cut, [name for name, _ in cuts], f"{who}: hold")
     predictors, coders = list(problem.predictors), list(encoder.predictors)
     for k in sorted({*held, *shared}):
         predictors[k], coders[k] = _with_coefficients(

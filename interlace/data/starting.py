@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace.data.cuts import cuts_alone
+from interlace.data.cuts import cut_names, cuts_alone, cuts_in_order, require_order, risen
 from interlace.data.named import Coefficient, resolved
 from interlace.data.problem import Model
 from interlace_core.contract.problem import Problem
@@ -34,8 +34,10 @@ def named_start(model: Model, start: Any, who: str) -> Callable[[Array], Array] 
     OptionError
         If a name or a value is none of the model's.
     """
+    ordered = cuts_in_order(model)
     if start is None:
-        return None
+        held = any(place is None for place, _ in ordered)
+        return _Given(model.problem, None, {}, {}, ordered, who) if held else None
     problem, cuts = model.problem, cuts_alone(model)
     theta = None
     given_start = entries_of(start) or {}
@@ -55,7 +57,13 @@ def named_start(model: Model, start: Any, who: str) -> Callable[[Array], Array] 
             coefficients[problem.beta_slices()[target.predictor].start + target.column] = eta
         else:
             numbers.setdefault(target.term, {})[target.number] = value
-    given = _Given(problem, theta, coefficients, numbers, who)
+    by_cut = {}
+    names = cut_names(model.response_levels, len(ordered))
+    for name, (place, value) in zip(names, ordered, strict=True):
+        if place is None or place in coefficients:
+            by_cut[name] = value if place is None else coefficients[place]
+    require_order(by_cut, names, f"{who}: start")
+    given = _Given(problem, theta, coefficients, numbers, ordered, who)
     given(np.concatenate([*(term.covariance.start() for term in _own(problem)),
                           np.zeros(problem.n_beta)]))  # fmt: skip
     return given
@@ -69,6 +77,7 @@ class _Given:
     theta: Array | None
     coefficients: dict[int, float]
     numbers: dict[int, dict[int, float]]
+    cuts: tuple[tuple[int | None, float], ...]
     who: str
 
     def __call__(self, psi: Array) -> Array:
@@ -85,7 +94,18 @@ class _Given:
                 psi[place] = term.covariance.from_natural(values)
             except ValueError as error:
                 raise OptionError(f"{self.who}: start: ({term.label}): expected {error}.") from None
+        self._order(psi)
         return psi
+
+    def _order(self, psi: Array) -> None:
+        """Move thresholds that are neither given nor held to where those that are let them be."""
+        if not self.cuts:
+            return
+        values = np.array([held if k is None else psi[k] for k, held in self.cuts])
+        chosen = np.array([k is None or k in self.coefficients for k, _ in self.cuts])
+        for (k, _), value in zip(self.cuts, risen(values, chosen), strict=True):
+            if k is not None:
+                psi[k] = value
 
 
 def _own(problem: Problem) -> list[Any]:

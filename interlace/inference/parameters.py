@@ -169,7 +169,7 @@ def _thresholds(result: Estimates) -> list[Quantity]:
     if cut is None:
         return []
     found = []
-    for name, row in zip(cut.names, cut.matrix, strict=True):
+    for name, row in zip(cut.free_names, cut.matrix[cut.free], strict=True):
         weights = np.zeros(result.fit.psi.size)
         weights[cut.places] = row
         found.append(LinearCombination(label=name, kind="threshold", weights=weights))

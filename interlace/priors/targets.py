@@ -299,7 +299,10 @@ def _thresholds(problem: Problem, cuts: Sequence[str]) -> Iterator[tuple[str, _P
     if matrix is None or not cuts:
         return
     places = [where.start for where in problem.beta_slices()[1 : 1 + matrix.shape[1]]]
+    held = np.array([not each.names for each in problem.predictors[1 : 1 + len(places)]])
     for cut, row in zip(cuts, matrix, strict=True):
+        if row[held].any():
+            continue
         alone = np.flatnonzero(row)
         if alone.size == 1 and row[alone[0]] == 1.0:
             k = 1 + int(alone[0])

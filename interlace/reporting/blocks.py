@@ -102,18 +102,19 @@ def block_of(result: Estimates, k: int) -> Block:
 
 
 def _threshold_block(result: Estimates, thresholds: Thresholds) -> Block:
-    estimates = thresholds.estimates(result.fit.psi)
-    errors = thresholds.errors(result.fit)
+    free = thresholds.free
+    estimates = thresholds.estimates(result.fit.psi)[free]
+    errors = thresholds.errors(result.fit)[free]
     with np.errstate(divide="ignore", invalid="ignore"):
         z = estimates / errors
-    tests = pd.DataFrame({"z": z, "P>|z|": normal_pvalues(z)}, index=list(thresholds.names))
+    tests = pd.DataFrame({"z": z, "P>|z|": normal_pvalues(z)}, index=list(thresholds.free_names))
     return Block(
         title="Thresholds",
         predictor=0,
         component="cond",
         kind="intercept",
         scale=f"{link_of(result, 0)} scale",
-        names=thresholds.names,
+        names=thresholds.free_names,
         estimates=estimates,
         errors=errors,
         test="Wald z tests",

@@ -25,6 +25,7 @@ from interlace.reporting.render import (
     pvalue,
     text_pairs,
 )
+from interlace.results.thresholds import thresholds_of
 from interlace_core.messages.checks import (
     check_level,
     names_of,
@@ -290,8 +291,11 @@ def _coefficient_table(result: Estimates, block: Block, shown: Shown) -> Table:
 
 def _held_rows(result: Estimates, block: Block, shown: Shown, width: int) -> tuple[Row, ...]:
     """Return a row for each coefficient that is held, or held equal to another."""
-    if block.kind != "location":
-        return ()
+    if block.kind == "intercept":
+        cut = thresholds_of(result)
+        fixed = {} if cut is None else cut.held
+        rows = [(name, number(value, shown.digits), "(fixed)") for name, value in fixed.items()]
+        return tuple((*row, *[""] * (width - 2)) for row in rows)
     held = result.held_coefficients(block.predictor)
     rows = [(name, number(value, shown.digits), "(fixed)") for name, value in held.items()]
     estimates = dict(zip(block.names, block.estimates, strict=True))

@@ -464,11 +464,13 @@ class Estimates(FittedModel):
         if cut is None:
             return labels
         if cut.by_themselves:
-            for name, place in zip(cut.names, cut.places, strict=True):
+            for name, place in zip(cut.free_names, cut.places, strict=True):
                 labels[place] = name
         elif cut.columns == ("Intercept",):
-            for k, place in zip(threshold_predictors(self), cut.places, strict=True):
-                labels[place] = self.coefficients[k].parameter.name
+            own = (self.coefficients[k] for k in threshold_predictors(self))
+            free = [each.parameter.name for each in own if each.names]
+            for name, place in zip(free, cut.places, strict=True):
+                labels[place] = name
         return labels
 
     def _has_effects(self, k: int) -> bool:
