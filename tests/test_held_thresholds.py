@@ -60,7 +60,9 @@ def test_thresholds_have_priors_by_name_where_one_is_held():
 @pytest.mark.parametrize("what", ["hold", "start"])
 def test_thresholds_in_the_wrong_order_are_refused(what):
     given = {"poor|fair": 2.0, "good|best": 1.0}
-    with pytest.raises(OptionError, match=f"{what}: expected thresholds that rise, got 'poor|fair'"):
+    with pytest.raises(
+        OptionError, match=f"{what}: expected thresholds that rise, got 'poor|fair'"
+    ):
         interlace.clmm(FORMULA, wine(), **{what: given})
     with pytest.raises(OptionError, match="'fair|good' at 0.5 and 'good|best'"):
         interlace.clmm(FORMULA, wine(), hold={"fair|good": 0.5}, start={"good|best": 0.2})

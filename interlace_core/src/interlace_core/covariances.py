@@ -14,6 +14,7 @@ import numpy as np
 from interlace_core.calculus.dense import cholesky, singular_values
 from interlace_core.contract.covariance import Covariance, Kind
 from interlace_core.contract.hooks import hookimpl
+from interlace_core.contract.spherical import Spherical
 from interlace_core.records import Array, BoolArray, IntArray
 
 
@@ -113,6 +114,19 @@ class Unstructured(Covariance):
         root = vectors * np.sqrt(np.maximum(values_, 0.0))
         T = np.linalg.qr((sd[:, None] * root).T)[1].T
         return self.canonical(np.asarray(T[self._rows, self._columns]))
+
+    def with_entries(self, numbers: Sequence[int]) -> Covariance | None:
+        """Return them in standard deviations and angles, if correlations have a column in common.
+
+        The first column's correlations are the sines of its angles.
+        """
+        pairs = [{int(self._rows[k]), int(self._columns[k])} for k in numbers]
+        common = set.intersection(*(each for each in pairs if len(each) > 1), set(range(self.size)))
+        if not common:
+            return None
+        at = np.empty((self.size, self.size), dtype=np.intp)
+        at[self._rows, self._columns] = at[self._columns, self._rows] = np.arange(self.n_theta)
+        return Spherical(self, at, min(common))
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return the entries of T's vanishing columns.

@@ -210,6 +210,16 @@ class Covariance(ABC):
         """
         return solve_natural(self, np.asarray(values, dtype=np.float64))
 
+    def with_entries(self, numbers: Sequence[int]) -> Covariance | None:
+        """Return the same covariances in a theta of which some numbers of `natural` are entries.
+
+        For numbers that users hold: they are then left out of theta, and what it cannot reach has
+        no edge. Names, kinds and `natural` are the structure's own. None, the default, where there
+        is no such theta; the free numbers are then searched themselves, within what is a
+        covariance.
+        """
+        return None
+
     @property
     def fixed(self) -> Mapping[str, float]:
         """Numbers that are no parameters because the user holds them, by their names."""

@@ -49,9 +49,12 @@ def with_held(
     places = np.array([names.index(name) for name in held], dtype=np.intp)
     _check_kinds(covariance, names, held)
     natural, theta = _start_with(covariance, places, np.array(list(held.values())))
-    moved = _moved_by(covariance)[places].any(axis=0)
-    if int(moved.sum()) == places.size:
-        return HeldEntries(covariance, dict(held), places, np.flatnonzero(~moved), theta)
+    other = covariance.with_entries(places.tolist())
+    for each in (covariance, other):
+        moved = np.zeros(0) if each is None else _moved_by(each)[places].any(axis=0)
+        if each is not None and int(moved.sum()) == places.size:
+            theta = theta if each is covariance else each.from_natural(natural)
+            return HeldEntries(each, dict(held), places, np.flatnonzero(~moved), theta)
     made = HeldNumbers(covariance, dict(held), places, natural)
     _require_room(made, covariance.start())
     return made
