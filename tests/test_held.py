@@ -193,8 +193,7 @@ def test_thresholds_are_held_and_started_by_the_names_that_results_print():
     value = float(free.thresholds["1|2"])
     held = interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": value}, start={"0|1": -1.0})
     assert held.llf == pytest.approx(free.llf, abs=1e-9) and held.df == free.df - 1
-    assert held.family_params.loc["threshold_2", "value"] == value
-    assert held.family_params.loc["threshold_2", "fixed"]
+    assert held.thresholds["1|2"] == value and held.family_params.empty
     assert "(fixed)" in str(held.summary())
     with pytest.raises(interlace.errors.OptionError, match="several|twice"):
         interlace.clmm("y ~ x + (1 | g)", data, hold={"1|2": 0.0, "threshold_2": 0.0})
@@ -300,3 +299,30 @@ def test_correlations_that_leave_the_others_no_room_are_refused(value):
             "y ~ 1 + toep(0 + f | g)", stationary(), "poisson",
             hold={"cor at distance 4 | g": value},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["sd(f[l2] | g)", "cor(f[l0], f[l1] | g)", "cor(f[l1], f[l4] | g)"]
+)
+def test_a_number_held_at_a_singular_estimate_is_that_optimum(name):
+    """As free numbers all ended at a wall of what is a covariance, by up to 9.5 too low."""
+    rng = np.random.default_rng(4)
+    A = rng.normal(size=(5, 2))
+    S = A @ A.T + 0.02 * np.eye(5)
+    scale = np.sqrt(np.diagonal(S))
+    b = rng.multivariate_normal(np.zeros(5), 0.6 * S / scale / scale[:, None], size=30)
+    g, t = np.repeat(np.arange(30), 10), np.tile(np.arange(5), 60)
+    f = pd.Categorical([f"l{k}" for k in t])
+    data = pd.DataFrame({"g": g, "f": f, "y": rng.poisson(np.exp(0.5 + b[g, t]))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", interlace.errors.ConvergenceWarning)
+        free = interlace.glmer("y ~ 1 + us(0 + f | g)", data, "poisson")
+        term = free.training.problem.terms[0]
+        labels = [each.replace(")", " | g)") for each in term.covariance.names(term.names)]
+        numbers = term.covariance.natural(free.fit.psi[: term.covariance.n_theta])
+        value = float(numbers[labels.index(name)])
+        held = interlace.glmer("y ~ 1 + us(0 + f | g)", data, "poisson", hold={name: value})
+        other = interlace.glmer("y ~ 1 + us(0 + f | g)", data, "poisson", hold={name: 0.8 * value})
+    assert free.status.startswith("boundary") and held.converged and other.converged
+    assert held.llf == pytest.approx(free.llf, abs=1e-6)
+    assert other.llf < free.llf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance
+from interlace_core.contract.held import HeldEntries
 from interlace_core.contract.sequence import Chain
 
 
@@ -230,6 +231,22 @@ class PlacesOne(Independent):
         return np.zeros((1, 3), dtype=np.intp)
 
 
+class HoldsNothing(Independent):
+    def holding(self, held, names):
+        return Independent(self.size)
+
+
+class HoldsAnother(Independent):
+    """Holds the first number, whichever it was asked for."""
+
+    def holding(self, held, names):
+        (k,) = held
+        values = np.array(list(held.values()))
+        entries = np.arange(1, self.size)
+        theta = np.concatenate([values, np.ones(self.size - 1)])
+        return HeldEntries(self, names, np.array([k]), entries, theta)
+
+
 TWINS = {
     "start is near the identity": [FarStart],
     "capabilities are true or false": [CapabilityIsMethod],
@@ -242,6 +259,7 @@ TWINS = {
     "template is finite and theta untouched": [RoundsTheta],
     "pullback matches differences": [PullbackOff],
     "a chain is the template": [CarriesOn, WithoutShocks, ChainPullbackOff],
+    "held numbers stay": [HoldsNothing, HoldsAnother],
     "nearest finds its own": [NearestVariance],
     "canonical keeps the covariance": [NotMirrored],
     "a variance of zero is regular": [LogScale],

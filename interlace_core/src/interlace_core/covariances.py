@@ -6,15 +6,15 @@ Maechler, Bolker & Walker (2015), section 2.2: a variance of zero is an ordinary
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
 from interlace_core.calculus.dense import cholesky, singular_values
 from interlace_core.contract.covariance import Covariance, Kind
+from interlace_core.contract.held_column import HeldColumn
 from interlace_core.contract.hooks import hookimpl
-from interlace_core.contract.spherical import Spherical
 from interlace_core.records import Array, BoolArray, IntArray
 
 
@@ -115,18 +115,21 @@ class Unstructured(Covariance):
         T = np.linalg.qr((sd[:, None] * root).T)[1].T
         return self.canonical(np.asarray(T[self._rows, self._columns]))
 
-    def with_entries(self, numbers: Sequence[int]) -> Covariance | None:
-        """Return them in standard deviations and angles, if correlations have a column in common.
+    def holding(self, held: Mapping[int, float], names: dict[str, float]) -> Covariance | None:
+        """Return it with numbers of one column held, that column first; None of several columns.
 
-        The first column's correlations are the sines of its angles.
+        A standard deviation of its own, and correlations with it but 1 and -1.
         """
-        pairs = [{int(self._rows[k]), int(self._columns[k])} for k in numbers]
-        common = set.intersection(*(each for each in pairs if len(each) > 1), set(range(self.size)))
-        if not common:
+        pairs = [{int(self._rows[k]), int(self._columns[k])} for k in held]
+        common = set.intersection(*pairs)
+        ends = [abs(v) == 1.0 for k, v in held.items() if not self._diagonal[k]]
+        if not common or any(ends):
             return None
         at = np.empty((self.size, self.size), dtype=np.intp)
         at[self._rows, self._columns] = at[self._columns, self._rows] = np.arange(self.n_theta)
-        return Spherical(self, at, min(common))
+        first = min(common)
+        order = np.concatenate([[first], np.delete(np.arange(self.size), first)])
+        return HeldColumn(self, at, held, names, order)
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return the entries of T's vanishing columns.

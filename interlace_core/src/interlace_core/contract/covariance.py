@@ -210,13 +210,19 @@ class Covariance(ABC):
         """
         return solve_natural(self, np.asarray(values, dtype=np.float64))
 
-    def with_entries(self, numbers: Sequence[int]) -> Covariance | None:
-        """Return the same covariances in a theta of which some numbers of `natural` are entries.
+    def holding(self, held: Mapping[int, float], names: dict[str, float]) -> Covariance | None:
+        """Return the structure with some of its numbers held, in a theta for the others.
 
-        For numbers that users hold: they are then left out of theta, and what it cannot reach has
-        no edge. Names, kinds and `natural` are the structure's own. None, the default, where there
-        is no such theta; the free numbers are then searched themselves, within what is a
-        covariance.
+        Where it has one without an edge at what is singular. None, the default: held numbers that
+        are entries of theta are left out of it, and of others the free numbers are searched
+        themselves, within what is a covariance.
+
+        Parameters
+        ----------
+        held : mapping from place in `natural` to value
+            That some covariance of the structure has.
+        names : dict from name to value
+            The same, in the same order: the structure's `fixed`.
         """
         return None
 

@@ -49,12 +49,12 @@ def with_held(
     places = np.array([names.index(name) for name in held], dtype=np.intp)
     _check_kinds(covariance, names, held)
     natural, theta = _start_with(covariance, places, np.array(list(held.values())))
-    other = covariance.with_entries(places.tolist())
-    for each in (covariance, other):
-        moved = np.zeros(0) if each is None else _moved_by(each)[places].any(axis=0)
-        if each is not None and int(moved.sum()) == places.size:
-            theta = theta if each is covariance else each.from_natural(natural)
-            return HeldEntries(each, dict(held), places, np.flatnonzero(~moved), theta)
+    moved = _moved_by(covariance)[places].any(axis=0)
+    if int(moved.sum()) == places.size:
+        return HeldEntries(covariance, dict(held), places, np.flatnonzero(~moved), theta)
+    own = covariance.holding(dict(zip(places.tolist(), held.values(), strict=True)), dict(held))
+    if own is not None:
+        return own
     made = HeldNumbers(covariance, dict(held), places, natural)
     _require_room(made, covariance.start())
     return made
@@ -178,6 +178,15 @@ class HeldEntries(Held):
         found = self.inner.snapped(self.whole(theta), sizes, tol_sd_eta)
         kept = np.array_equal(self.whole(found[self.entries]), found)
         return np.asarray(found[self.entries]) if kept else theta
+
+    def restarts(self, theta: Array, sizes: Array) -> tuple[Array, ...]:
+        """Return those of the structure that leave what is held."""
+        found = self.inner.restarts(self.whole(theta), sizes)
+        return tuple(
+            each[self.entries]
+            for each in found
+            if np.array_equal(self.whole(each[self.entries]), each)
+        )
 
 
 class HeldNumbers(Held):

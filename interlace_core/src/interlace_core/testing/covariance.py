@@ -13,6 +13,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.records import Array
 from interlace_core.testing.covariance_case import CovarianceCase, thetas_of
 from interlace_core.testing.covariance_chain import check_chain
+from interlace_core.testing.covariance_held import check_holding
 from interlace_core.testing.covariance_scales import (
     check_from_natural,
     check_kinds,
@@ -279,6 +280,7 @@ _CHECKS: dict[str, Callable[[CovarianceCase], None]] = {
     "template is finite and theta untouched": check_template,
     "pullback matches differences": check_pullback,
     "a chain is the template": check_chain,
+    "held numbers stay": check_holding,
     "nearest finds its own": check_nearest,
     "canonical keeps the covariance": check_canonical,
     "a variance of zero is regular": check_zero,
