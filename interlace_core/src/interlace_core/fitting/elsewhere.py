@@ -21,6 +21,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.objective import Tally
 from interlace_core.fitting.start import (
     Start,
     find_start,
@@ -141,7 +142,7 @@ def highest(
         Where the approximation says that there may be a higher one.
     """
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
-    best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
+    best, searches = fit, list(fit.searches) or [_first(fit)]
     for origin, psi in rivals:
         best = _higher_of(best, origin, Start(psi, units), limit, search, searches)
     crowded = is_crowded(problem, fit)
@@ -158,6 +159,48 @@ def highest(
         start = random_start(problem, units, rng)
         best = _higher_of(best, f"random start {number + 1}", start, limit, search, searches)
     return replace(best, searches=tuple(searches))
+
+
+def with_modes(
+    fit: Fit,
+    begin: Callable[[int], Start | None],
+    tally: Tally,
+    search: Callable[[Start, int], Fit],
+) -> Fit:
+    """Return the fit of a search from a stand-in's end, if groups have their modes where it ends.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the first search, which lost a mode.
+    begin : callable
+        From the number of evaluations that an optimizer may take to where the stand-in's search
+        ends; None if there is no stand-in.
+    tally : Tally
+        Of that search.
+    search : callable
+        As for `highest`.
+    """
+    limit = max(MIN_EVALUATIONS, fit.n_evaluations)
+    try:
+        start = begin(limit)
+    except (NumericalError, FitStopped):
+        start = None
+    fit = replace(
+        fit,
+        n_evaluations=fit.n_evaluations + tally.n_evaluations,
+        n_failed=fit.n_failed + tally.n_failed,
+        n_inner=fit.n_inner + tally.n_inner,
+    )
+    if start is None:
+        return fit
+    searches = [_first(fit)]
+    best = _higher_of(fit, "where a bounded stand-in ended", start, limit, search, searches)
+    return replace(best, searches=tuple(searches))
+
+
+def _first(fit: Fit) -> Searched:
+    return Searched("the usual start", fit.value, fit.verdict.converged)
 
 
 def optima_apart(fit: Fit) -> int:

@@ -9,24 +9,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.compiled import compiled_information, compiled_search, summed_by
+from interlace_core.fitting.bounded import bounded_start
+from interlace_core.fitting.compiled import compiled_information, summed_by
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
     is_crowded,
     is_doubtful,
     optima_apart,
+    with_modes,
 )
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.minimise import ended, minimised
 from interlace_core.fitting.modes import (
     Competition,
+    is_lost,
     search_from_lower_mode,
     searched,
     vanishing,
@@ -34,14 +39,13 @@ from interlace_core.fitting.modes import (
 )
 from interlace_core.fitting.objective import (
     Objective,
-    SearchStopped,
     Tally,
     is_per_unit,
     possible_objective,
 )
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
-from interlace_core.fitting.precondition import Coordinates, precondition
+from interlace_core.fitting.precondition import precondition
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.fitting.start import Start, curvature_at, find_start, shortcuts_of, unit_theta
@@ -56,7 +60,7 @@ from interlace_core.fitting.verdict import (
     with_undetermined,
 )
 from interlace_core.messages.errors import StartError
-from interlace_core.records import Array, OptimizerResult, Status
+from interlace_core.records import Array, Status
 from interlace_core.registry.blame import guard
 
 TOL_ABS_RESTART = 1e-6
@@ -84,9 +88,11 @@ def fit_problem(
     2. A start: the model without random effects (`interlace_core.fitting.start`).
     3. A search from there; it is enough where it ends at an optimum at which the data determine
        every direction.
-    4. Otherwise searches from elsewhere (`interlace_core.fitting.elsewhere`), of which the highest
-       point is kept.
-    5. The estimates in the units given, and the verdict in words.
+    4. Where it lost a group's mode, one from the end of a stand-in's search that cannot
+       (`interlace_core.fitting.bounded`).
+    5. Where the fit is in doubt, searches from elsewhere (`interlace_core.fitting.elsewhere`), of
+       which the highest point is kept.
+    6. The estimates in the units given, and the verdict in words.
 
     Parameters
     ----------
@@ -136,14 +142,20 @@ def fit_problem(
         if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
-    # 4. from elsewhere
-    running = stopping is None or not stopping.reason
-    if running:
+    if stopping is None or not stopping.reason:
         with guard(approximation, "fit"):
+            # 4. where all groups have their modes
+            if fit.unsound and vanishing(inside, fit.psi, fit.mode):
+                tally = Tally(report, stopping=stopping)
+                begin = partial(bounded_start, inside, approximation, optimizer, start, tally)
+                fit = with_modes(fit, begin, tally, search)
+    if stopping is None or not stopping.reason:
+        with guard(approximation, "fit"):
+            # 5. from elsewhere
             rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
             if starts or rivals or is_doubtful(inside, fit) or is_crowded(inside, fit):
                 fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
-    # 5. as given
+    # 6. as given
     fit = standard.given_fit(fit)
     if stopping is not None and stopping.reason:
         reached = None if fit.verdict.status == "stopped" else fit.verdict
@@ -222,7 +234,8 @@ def _fit_from(
             approximation.penalty_curvature(problem, start.psi),
             summed_by(evaluate),
         )
-        objective = Objective(evaluate, coordinates, profiled, tally, limit)
+        gone = partial(is_lost, problem)
+        objective = Objective(evaluate, coordinates, profiled, tally, limit, gone)
         search = Search(
             problem, start.units, objective, coordinates, curvature_at(approximation, problem)
         )
@@ -231,7 +244,7 @@ def _fit_from(
             objective.record(start.psi, first)
             _require_start(objective, start.psi)
             # 3. the optimizer
-            result = _minimise(optimizer, objective, coordinates)
+            result = minimised(optimizer, objective, coordinates)
             # 4. the optimum
             optimum = _best_optimum(search, optimizer, tol_decrement)
             # 5. a lower mode
@@ -239,7 +252,7 @@ def _fit_from(
                 search, optimum, approximation, optimizer, tol_decrement
             )
         except FitStopped as end:
-            optimum, result = _best_so_far(search), _ended(objective, str(end))
+            optimum, result = _best_so_far(search), ended(objective, str(end))
         final = optimum.evaluation
     # 6. the verdict
     at_bound = ~optimum.free[: problem.n_theta]
@@ -280,13 +293,6 @@ def _best_so_far(search: Search) -> Optimum:
     return replace(unpolished(search), decrement=np.nan)
 
 
-def _ended(objective: Objective, why: str) -> OptimizerResult:
-    """Return what an optimizer that was stopped would say."""
-    assert objective.best is not None
-    n = objective.tally.n_evaluations
-    return OptimizerResult(np.zeros(0), objective.best.value, False, why, n)
-
-
 def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
         raise StartError(
@@ -294,24 +300,6 @@ def _require_start(objective: Objective, psi: Array) -> None:
             f"{objective.tally.last_failure.value}. Check the response for extreme values and the "
             "covariates for extreme scales, or give a start."
         )
-
-
-def _minimise(
-    optimizer: Optimizer, objective: Objective, coordinates: Coordinates
-) -> OptimizerResult:
-    if coordinates.lower.size == 0:
-        assert objective.best is not None
-        return OptimizerResult(np.zeros(0), objective.best.value, True, "nothing to optimise", 0)
-    found = compiled_search(objective, optimizer)
-    if found is not None:
-        return found
-    try:
-        with guard(optimizer, "minimize"):
-            return optimizer.minimize(
-                objective, np.zeros(coordinates.lower.size), (coordinates.lower, coordinates.upper)
-            )
-    except SearchStopped as spent:
-        return _ended(objective, str(spent))
 
 
 def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:

@@ -58,6 +58,10 @@ has all but lost its mode. With a log-concave density it is below 1; where it is
 value of an approximation around the mode is more than 1.1 too high, and rises without an end."""
 
 
+LOST_VARIANCE = 1e3
+"""The same from which a search is given up: what it stands on is 3.5 too high, and it climbs."""
+
+
 @dataclass(frozen=True)
 class Competition:
     """What else the joint density has beside the mode of a fit.
@@ -163,7 +167,18 @@ def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple
     return replace(verdict, status="not reached", converged=False, message=message), why
 
 
-def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
+def is_lost(problem: Problem, psi: Array, mode: Array) -> bool:
+    """Return whether a group has lost its mode so far that no search comes back.
+
+    Parameters
+    ----------
+    problem, psi, mode
+        As for `compare_modes`.
+    """
+    return bool(vanishing(problem, psi, mode, LOST_VARIANCE))
+
+
+def vanishing(problem: Problem, psi: Array, mode: Array, most: float = MOST_VARIANCE) -> str:
     """Return which groups have all but lost their mode, in words; empty if none has.
 
     There the curvature of the joint density vanishes in some direction, Laplace's approximation
@@ -173,10 +188,12 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     ----------
     problem, psi, mode
         As for `compare_modes`.
+    most : float
+        Variance given the data, in variances of the prior, that leaves a group its mode.
     """
     if _is_unique(problem):
         return ""
-    found: _Lost = total(knowing(problem, psi), _Lost.at, psi, mode)
+    found: _Lost = total(knowing(problem, psi), _Lost.at, psi, mode, most)
     return " and ".join(
         f"{count} of {levels} levels of {name}" if count else f"the levels of {name}"
         for name, (count, levels) in found.factors.items()
@@ -209,7 +226,7 @@ class _Lost:
     factors: dict[str, tuple[int, int]]
 
     @classmethod
-    def at(cls, problem: Problem, psi: Array, mode: Array) -> _Lost:
+    def at(cls, problem: Problem, psi: Array, mode: Array, most: float) -> _Lost:
         blocks = effects_covariance(problem, psi, _own_mode(problem, psi, mode))
         found = {}
         for index, factor in enumerate(layout_of(problem, rows="any").structure.factors):
@@ -217,7 +234,7 @@ class _Lost:
                 return cls({factor.name: (0, 0)})
             block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
             largest = np.linalg.eigvalsh(block)[:, -1]
-            count = int(np.count_nonzero(~(largest < MOST_VARIANCE)))
+            count = int(np.count_nonzero(~(largest < most)))
             if count:
                 found[factor.name] = (count, largest.size)
         return cls(found)
