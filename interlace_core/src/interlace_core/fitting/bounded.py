@@ -61,4 +61,4 @@ def bounded_start(
         return None
     minimised(optimizer, objective, coordinates)
     assert objective.best_psi is not None
-    return replace(start, psi=objective.best_psi)
+    return replace(start, psi=objective.best_psi, near=True)

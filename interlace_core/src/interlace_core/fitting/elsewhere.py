@@ -21,6 +21,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.modes import vanishing
 from interlace_core.fitting.objective import Tally
 from interlace_core.fitting.start import (
     Start,
@@ -162,17 +163,21 @@ def highest(
 
 
 def with_modes(
+    problem: Problem,
     fit: Fit,
     begin: Callable[[int], Start | None],
     tally: Tally,
     search: Callable[[Start, int], Fit],
 ) -> Fit:
-    """Return the fit of a search from a stand-in's end, if groups have their modes where it ends.
+    """Return the fit of a search from a stand-in's end, if the first one lost a group's mode.
+
+    Of the two that is kept which has not.
 
     Parameters
     ----------
+    problem : Problem
     fit : Fit
-        Of the first search, which lost a mode.
+        Of the first search.
     begin : callable
         From the number of evaluations that an optimizer may take to where the stand-in's search
         ends; None if there is no stand-in.
@@ -181,6 +186,8 @@ def with_modes(
     search : callable
         As for `highest`.
     """
+    if not vanishing(problem, fit.psi, fit.mode):
+        return fit
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     try:
         start = begin(limit)

@@ -142,16 +142,15 @@ def fit_problem(
         if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
+    # 4. where all groups have their modes
+    if fit.unsound:
+        tally = Tally(report, stopping=stopping)
+        begin = partial(bounded_start, inside, approximation, optimizer, start, tally)
+        with guard(approximation, "fit"):
+            fit = with_modes(inside, fit, begin, tally, search)
+    # 5. from elsewhere
     if stopping is None or not stopping.reason:
         with guard(approximation, "fit"):
-            # 4. where all groups have their modes
-            if fit.unsound and vanishing(inside, fit.psi, fit.mode):
-                tally = Tally(report, stopping=stopping)
-                begin = partial(bounded_start, inside, approximation, optimizer, start, tally)
-                fit = with_modes(fit, begin, tally, search)
-    if stopping is None or not stopping.reason:
-        with guard(approximation, "fit"):
-            # 5. from elsewhere
             rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
             if starts or rivals or is_doubtful(inside, fit) or is_crowded(inside, fit):
                 fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
@@ -210,10 +209,10 @@ def _fit_from(
 
     1. The objective at the start, which refuses what cannot be evaluated there.
     2. Coordinates in which the curvature is near 1.
-    3. The optimizer.
-    4. Newton steps to the optimum, and further searches where that looks doubtful.
-    5. The same from a lower conditional mode, if there is one.
-    6. The verdict, and the covariance of the estimates.
+    3. The optimizer, unless the start is near.
+    4. Newton steps to the optimum, and further searches where that looks doubtful; the same from a
+       lower conditional mode, if there is one.
+    5. The verdict, and the covariance of the estimates.
 
     A search that is stopped ends at the best point so far, of which nothing else is known.
     """
@@ -234,8 +233,9 @@ def _fit_from(
             approximation.penalty_curvature(problem, start.psi),
             summed_by(evaluate),
         )
-        gone = partial(is_lost, problem)
-        objective = Objective(evaluate, coordinates, profiled, tally, limit, gone)
+        objective = Objective(evaluate, coordinates, profiled, tally, limit)
+        if approximation.bounded(problem) is not None:
+            objective.lost = partial(is_lost, problem)
         search = Search(
             problem, start.units, objective, coordinates, curvature_at(approximation, problem)
         )
@@ -244,17 +244,16 @@ def _fit_from(
             objective.record(start.psi, first)
             _require_start(objective, start.psi)
             # 3. the optimizer
-            result = minimised(optimizer, objective, coordinates)
+            if start.near:
+                result = ended(objective, "not asked, next to an optimum")
+            else:
+                result = minimised(optimizer, objective, coordinates)
             # 4. the optimum
-            optimum = _best_optimum(search, optimizer, tol_decrement)
-            # 5. a lower mode
-            optimum, competition = search_from_lower_mode(
-                search, optimum, approximation, optimizer, tol_decrement
-            )
+            optimum, competition = _optimum(search, approximation, optimizer, tol_decrement)
         except FitStopped as end:
             optimum, result = _best_so_far(search), ended(objective, str(end))
         final = optimum.evaluation
-    # 6. the verdict
+    # 5. the verdict
     at_bound = ~optimum.free[: problem.n_theta]
     boundary = boundary_words(
         standard.given, standard.given_psi(optimum.psi), at_bound, start.units
@@ -302,12 +301,27 @@ def _require_start(objective: Objective, psi: Array) -> None:
         )
 
 
-def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
-    """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
+def _optimum(
+    search: Search, approximation: Approximation, optimizer: Optimizer, tol_decrement: float
+) -> tuple[Optimum, Competition]:
+    """Return the optimum near the best point seen, and what competes with its mode.
+
+    Where a group has lost its mode there is none. What has a stand-in is then searched again with
+    that, and otherwise from a lower mode, if there is one.
+    """
     best, psi = search.objective.best, search.objective.best_psi
     assert best is not None and psi is not None
-    if vanishing(search.problem, psi, best.mode):
-        return unpolished(search)  # there is no optimum to polish
+    if not vanishing(search.problem, psi, best.mode):
+        optimum = _best_optimum(search, optimizer, tol_decrement)
+    else:
+        optimum = unpolished(search)
+        if approximation.bounded(search.problem) is not None:
+            return optimum, Competition()
+    return search_from_lower_mode(search, optimum, approximation, optimizer, tol_decrement)
+
+
+def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
+    """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
     optimum = polish(search, tol_decrement)
     for psi in _restarts(search, optimum):
         if optimum.decrement <= tol_decrement:

@@ -35,7 +35,7 @@ def minimised(
 
 
 def ended(objective: Objective, why: str) -> OptimizerResult:
-    """Return what an optimizer that was stopped would say."""
+    """Return what an optimizer that was stopped, or not asked, would say."""
     assert objective.best is not None
     n = objective.tally.n_evaluations
     return OptimizerResult(np.zeros(0), objective.best.value, False, why, n)
