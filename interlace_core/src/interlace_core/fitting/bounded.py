@@ -15,8 +15,10 @@ from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.minimise import minimised
 from interlace_core.fitting.objective import Objective, Tally, possible_objective
+from interlace_core.fitting.optimum import Search
+from interlace_core.fitting.polish import polish
 from interlace_core.fitting.precondition import precondition
-from interlace_core.fitting.start import Start, shortcuts_of
+from interlace_core.fitting.start import Start, curvature_at, shortcuts_of
 from interlace_core.records import Status
 
 
@@ -25,6 +27,7 @@ def bounded_start(
     approximation: Approximation,
     optimizer: Optimizer,
     start: Start,
+    tol_decrement: float,
     tally: Tally,
     limit: int | None,
 ) -> Start | None:
@@ -37,6 +40,8 @@ def bounded_start(
     approximation, optimizer
     start : Start
         Of the search that lost a mode.
+    tol_decrement : float
+        What the stand-in may have left to gain.
     tally : Tally
         Of the stand-in's search alone: its values are none of the fit's.
     limit : int, optional
@@ -60,5 +65,5 @@ def bounded_start(
     if objective.record(start.psi, first).status is not Status.OK:
         return None
     minimised(optimizer, objective, coordinates)
-    assert objective.best_psi is not None
-    return replace(start, psi=objective.best_psi, near=True)
+    search = Search(problem, start.units, objective, coordinates, curvature_at(stand_in, problem))
+    return replace(start, psi=polish(search, tol_decrement).psi, near=True)

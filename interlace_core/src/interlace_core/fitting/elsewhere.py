@@ -21,7 +21,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
-from interlace_core.fitting.modes import vanishing
+from interlace_core.fitting.modes import at_stand_in, vanishing
 from interlace_core.fitting.objective import Tally
 from interlace_core.fitting.start import (
     Start,
@@ -171,7 +171,7 @@ def with_modes(
 ) -> Fit:
     """Return the fit of a search from a stand-in's end, if the first one lost a group's mode.
 
-    Of the two that is kept which has not.
+    Of the two that is kept which has not. Without an optimum near it ends at the stand-in's.
 
     Parameters
     ----------
@@ -186,7 +186,8 @@ def with_modes(
     search : callable
         As for `highest`.
     """
-    if not vanishing(problem, fit.psi, fit.mode):
+    lost = vanishing(problem, fit.psi, fit.mode)
+    if not lost:
         return fit
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     try:
@@ -203,6 +204,8 @@ def with_modes(
         return fit
     searches = [_first(fit)]
     best = _higher_of(fit, "where a bounded stand-in ended", start, limit, search, searches)
+    if not best.unsound and not best.verdict.converged:
+        best = replace(best, verdict=at_stand_in(best.verdict, lost))
     return replace(best, searches=tuple(searches))
 
 

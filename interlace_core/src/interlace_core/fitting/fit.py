@@ -145,7 +145,9 @@ def fit_problem(
     # 4. where all groups have their modes
     if fit.unsound:
         tally = Tally(report, stopping=stopping)
-        begin = partial(bounded_start, inside, approximation, optimizer, start, tally)
+        begin = partial(
+            bounded_start, inside, approximation, optimizer, start, tol_decrement, tally
+        )
         with guard(approximation, "fit"):
             fit = with_modes(inside, fit, begin, tally, search)
     # 5. from elsewhere
@@ -249,7 +251,9 @@ def _fit_from(
             else:
                 result = minimised(optimizer, objective, coordinates)
             # 4. the optimum
-            optimum, competition = _optimum(search, approximation, optimizer, tol_decrement)
+            optimum, competition = _optimum(
+                search, approximation, optimizer, tol_decrement, start.near
+            )
         except FitStopped as end:
             optimum, result = _best_so_far(search), ended(objective, str(end))
         final = optimum.evaluation
@@ -302,28 +306,40 @@ def _require_start(objective: Objective, psi: Array) -> None:
 
 
 def _optimum(
-    search: Search, approximation: Approximation, optimizer: Optimizer, tol_decrement: float
+    search: Search,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    tol_decrement: float,
+    near: bool,
 ) -> tuple[Optimum, Competition]:
     """Return the optimum near the best point seen, and what competes with its mode.
 
     Where a group has lost its mode there is none. What has a stand-in is then searched again with
-    that, and otherwise from a lower mode, if there is one.
+    that, and otherwise from a lower mode, if there is one. Where Newton steps from the end of a
+    stand-in lead to none, what is left is that point.
     """
     best, psi = search.objective.best, search.objective.best_psi
     assert best is not None and psi is not None
+    found = unpolished(search)
     if not vanishing(search.problem, psi, best.mode):
-        optimum = _best_optimum(search, optimizer, tol_decrement)
-    else:
-        optimum = unpolished(search)
-        if approximation.bounded(search.problem) is not None:
-            return optimum, Competition()
-    return search_from_lower_mode(search, optimum, approximation, optimizer, tol_decrement)
+        found = _best_optimum(search, optimizer, tol_decrement, near)
+    elif near or approximation.bounded(search.problem) is not None:
+        return found, Competition()
+    optimum, competition = search_from_lower_mode(
+        search, found, approximation, optimizer, tol_decrement
+    )
+    if near and not (optimum.decrement <= tol_decrement and competition.lower is None):
+        search.objective.move_to(psi, best)
+        return unpolished(search), Competition()
+    return optimum, competition
 
 
-def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
+def _best_optimum(
+    search: Search, optimizer: Optimizer, tol_decrement: float, near: bool
+) -> Optimum:
     """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
-    optimum = polish(search, tol_decrement)
-    for psi in _restarts(search, optimum):
+    optimum = polish(search, tol_decrement, near=near)
+    for psi in () if near else _restarts(search, optimum):
         if optimum.decrement <= tol_decrement:
             break
         optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)

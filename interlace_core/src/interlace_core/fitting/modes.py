@@ -62,6 +62,10 @@ LOST_VARIANCE = 100.0
 """The same from which a search is given up: what it stands on is 2.3 too high, and rises."""
 
 
+INSTEAD = "Take more quadrature points (nAGQ), fewer effects, or another family"
+"""What to do about a group without a mode."""
+
+
 @dataclass(frozen=True)
 class Competition:
     """What else the joint density has beside the mode of a fit.
@@ -160,11 +164,27 @@ def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple
         return with_competition(verdict, competition), why
     message = (
         f"not reached: the density of {lost} all but loses its mode there, where the approximation "
-        "rises without an end and is none of the likelihood. Take more quadrature points (nAGQ), "
-        "fewer effects, or another family"
+        f"rises without an end and is none of the likelihood. {INSTEAD}"
     )
     why = f"the density of {lost} all but loses its mode"
     return replace(verdict, status="not reached", converged=False, message=message), why
+
+
+def at_stand_in(verdict: Verdict, lost: str) -> Verdict:
+    """Return the verdict on the end of a stand-in, from where the approximation has no optimum.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    lost : str
+        Groups that all but lost their mode further on, from `vanishing`.
+    """
+    message = (
+        "not reached: the estimates are those of a bounded stand-in. Further on the density of "
+        f"{lost} all but loses its mode, where the approximation rises without an end and is none "
+        f"of the likelihood. {INSTEAD}"
+    )
+    return replace(verdict, status="not reached", converged=False, message=message)
 
 
 def is_lost(problem: Problem, psi: Array, mode: Array) -> bool:
