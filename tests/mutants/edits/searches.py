@@ -76,7 +76,13 @@ MUTANTS = (
         "n_evaluations=found.n_evaluations",
         KEPT,
     ),
-    Mutant(ELSEWHERE, "_higher_of", "found if _is_better(found, best) else best", "best", KEPT),
+    Mutant(
+        ELSEWHERE,
+        "_higher_of",
+        "found if counts and _is_better(found, best) else best",
+        "best",
+        KEPT,
+    ),
     Mutant(ELSEWHERE, "_is_better", "return not found.unsound", "return found.unsound", BETTER),
     Mutant(
         ELSEWHERE,

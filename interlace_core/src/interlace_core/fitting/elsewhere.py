@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -144,21 +145,23 @@ def highest(
     """
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     best, searches = fit, list(fit.searches) or [_first(fit)]
+    # where no optimum was near a stand-in's end, other points short of one are no better
+    reached = bool(fit.searches) and not fit.verdict.converged and not fit.unsound
+    higher_of = partial(_higher_of, limit=limit, search=search, searches=searches, reached=reached)
     for origin, psi in rivals:
-        best = _higher_of(best, origin, Start(psi, units), limit, search, searches)
+        best = higher_of(best, origin, Start(psi, units))
     crowded = is_crowded(problem, fit)
     if crowded or is_doubtful(problem, fit):
         for origin, start in elsewhere(problem, approximation, fit.psi):
-            best = _higher_of(best, origin, start, limit, search, searches)
+            best = higher_of(best, origin, start)
         if (
             not best.verdict.converged and not best.unsound
         ):  # scales anew where the best search ended
-            again = Start(best.psi, units)
-            best = _higher_of(best, "the highest point so far", again, limit, search, searches)
+            best = higher_of(best, "the highest point so far", Start(best.psi, units))
     rng = np.random.default_rng(SEED)
     for number in range(max(starts, RANDOM_AT_BOUNDARY) if crowded else starts):
         start = random_start(problem, units, rng)
-        best = _higher_of(best, f"random start {number + 1}", start, limit, search, searches)
+        best = higher_of(best, f"random start {number + 1}", start)
     return replace(best, searches=tuple(searches))
 
 
@@ -305,14 +308,19 @@ def _higher_of(
     limit: int,
     search: Callable[[Start, int], Fit],
     searches: list[Searched],
+    reached: bool = False,
 ) -> Fit:
-    """Return the better of the best fit so far and one from a start, with the work of both."""
+    """Return the better of the best fit so far and one from a start, with the work of both.
+
+    With `reached`, another counts only if it ended at an optimum.
+    """
     try:
         found = search(start, limit)
     except (NumericalError, FitStopped):  # nothing can be computed there, or no time is left
         return best
     searches.append(Searched(origin, found.value, found.verdict.converged))
-    chosen = found if _is_better(found, best) else best
+    counts = found.verdict.converged or not reached
+    chosen = found if counts and _is_better(found, best) else best
     return replace(
         chosen,
         n_evaluations=best.n_evaluations + found.n_evaluations,

@@ -32,9 +32,9 @@ from interlace_core.fitting.minimise import ended, minimised
 from interlace_core.fitting.modes import (
     Competition,
     is_lost,
+    lost_at,
     search_from_lower_mode,
     searched,
-    vanishing,
     with_unsound,
 )
 from interlace_core.fitting.objective import (
@@ -267,7 +267,7 @@ def _fit_from(
         verdict = stopped(result.message, None)
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
     unknown = verdict.converged or verdict.status == "stopped"
-    lost = "" if unknown else vanishing(problem, optimum.psi, final.mode)
+    lost = "" if unknown else lost_at(search, optimum.psi, final)
     verdict, unsound = with_unsound(verdict, competition, lost)
     return Fit(
         psi=optimum.psi,
@@ -321,7 +321,7 @@ def _optimum(
     best, psi = search.objective.best, search.objective.best_psi
     assert best is not None and psi is not None
     found = unpolished(search)
-    if not vanishing(search.problem, psi, best.mode):
+    if not lost_at(search, psi, best):
         found = _best_optimum(search, optimizer, tol_decrement, near)
     elif near or approximation.bounded(search.problem) is not None:
         return found, Competition()

@@ -36,7 +36,7 @@ from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search
 from interlace_core.fitting.polish import polish
 from interlace_core.fitting.verdict import Verdict
-from interlace_core.records import Array, BoolArray
+from interlace_core.records import Array, BoolArray, Evaluation
 from interlace_core.registry.blame import guard
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
@@ -185,6 +185,18 @@ def at_stand_in(verdict: Verdict, lost: str) -> Verdict:
         f"of the likelihood. {INSTEAD}"
     )
     return replace(verdict, status="not reached", converged=False, message=message)
+
+
+def lost_at(search: Search, psi: Array, evaluation: Evaluation) -> str:
+    """Return which groups have all but lost their mode at a point of a search, as `vanishing`.
+
+    Rows in parts remember the mode of what was evaluated last, and are asked for it once more.
+    """
+    latest = search.objective.tally.latest[0]
+    if search.problem.parts is not None and not _is_unique(search.problem):
+        if latest is None or not np.array_equal(latest, psi):
+            search.objective.evaluate(psi)
+    return vanishing(search.problem, psi, evaluation.mode)
 
 
 def is_lost(problem: Problem, psi: Array, mode: Array) -> bool:
