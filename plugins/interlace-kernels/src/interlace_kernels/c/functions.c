@@ -47,6 +47,14 @@ IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *val
     return checked(*value, gradient, t->n_psi);
 }
 
+IK_EXPORT void ik_mode_hold(void *context, int32_t back)
+{
+    ik_mode_context *k = context;
+    double *u = back ? k->u : k->held, *at = back ? k->at : k->held + k->q;
+    memcpy(u, back ? k->held : k->u, (size_t)k->q * sizeof(double));
+    memcpy(at, back ? k->held + k->q : k->at, (size_t)k->numbers * sizeof(double));
+}
+
 IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i)
 {
     ik_mode_context *k = context;
