@@ -24,11 +24,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PACKAGE = Path(__file__).parent / "src" / "interlace_kernels"
 SOURCES = sorted((PACKAGE / "c").glob("*.c"))
 FLAGS = (
-    "-O3 -std=c11 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp-simd -shared "
-    "-fvisibility=hidden -s"
+    "-O3 -std=c11 -fno-math-errno -fno-trapping-math -fopenmp-simd -shared -fvisibility=hidden -s"
 )
-"""ISO C alone has GCC multiply and add apart, at twice the instructions and one more rounding."""
-
 MSVC_FLAGS = "/nologo /O2 /LD /std:c11 /openmp:experimental"
 LEVELS = {"base": "", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4 -mprefer-vector-width=512"}
 MSVC_LEVELS = {"base": "", "v3": "/arch:AVX2", "v4": "/arch:AVX512"}

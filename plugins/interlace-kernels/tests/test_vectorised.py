@@ -10,10 +10,7 @@ import pytest
 
 # a wheel has no sources
 C = Path(__file__).parents[1] / "src" / "interlace_kernels" / "c"
-FLAGS = (
-    "-O3 -std=c11 -march=x86-64-v3 -fno-math-errno -fno-trapping-math -ffp-contract=fast "
-    "-fopenmp-simd -fPIC"
-)
+FLAGS = "-O3 -std=c11 -march=x86-64-v3 -fno-math-errno -fno-trapping-math -fopenmp-simd -fPIC"
 LOOP = re.compile(r"\bIK_SIMD(_SUM\([\w, ]+\))? for")
 REPORT = re.compile(r"^(\S+?):(\d+):\d+: optimized: +loop vectorized", re.MULTILINE)
 INSTANCES = re.compile(r"^(FEW|MANY|BETA|CUMULATIVE)\(")
