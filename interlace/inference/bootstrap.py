@@ -228,7 +228,7 @@ def bootstrap(
     return Bootstrap(frame, estimates, tuple(failures))
 
 
-def _frame_of(kept: Mapping[int, dict[str, float]], names: list[str]) -> pd.DataFrame:
+def _frame_of(kept: dict[int, dict[str, float]], names: list[str]) -> pd.DataFrame:
     """Return what draws gave, a row each; a statistic may leave out some names."""
     if kept and all(list(values) == names for values in kept.values()):
         numbers = np.array([list(values.values()) for values in kept.values()], dtype=np.float64)
