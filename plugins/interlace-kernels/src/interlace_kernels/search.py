@@ -97,6 +97,7 @@ class LinearContext(ctypes.Structure):
         ("model", Pointer),
         ("covariance", Pointer),
         ("mode", Pointer),
+        ("held", Pointer),
         ("estimates_sigma", Int),
         ("responses", Pointer),
     )
@@ -178,8 +179,7 @@ def mode_function(
         own.ctypes.data, own.ctypes.data + 8 * q, model.at.ctypes.data, q, numbers,
         objective.constant, ctypes.addressof(objective.responses),
     )  # fmt: skip
-    keep = (*_held(objective), own, *keep)
-    return _function(library, "ik_mode", context, 0, keep, library.address("ik_mode_hold"))
+    return _function(library, "ik_mode", context, 0, (*_held(objective), own, *keep))
 
 
 def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFunction | None:
@@ -187,13 +187,15 @@ def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFu
     templates, keep = _templates(layout)
     if templates is None:
         return None
+    held = np.empty(objective.covariance.size + objective.mode.size)
     context = LinearContext(
         templates, ctypes.addressof(objective.struct), objective.covariance.ctypes.data,
-        objective.mode.ctypes.data, int(objective.estimates_sigma),
+        objective.mode.ctypes.data, held.ctypes.data, int(objective.estimates_sigma),
         ctypes.addressof(objective.responses),
     )  # fmt: skip
-    p = len(objective.covariance)
-    return _function(library, "ik_linear", context, p, (*_held(objective), *keep))
+    return _function(
+        library, "ik_linear", context, len(objective.covariance), (*_held(objective), held, *keep)
+    )
 
 
 def _held(objective: Any) -> tuple[Any, ...]:
@@ -220,12 +222,12 @@ def _templates(layout: Any) -> tuple[TemplatesStruct | None, tuple[Any, ...]]:
 
 
 def _function(
-    library: Library, name: str, context: Any, n_profiled: int, keep: tuple[Any, ...], hold: int = 0
+    library: Library, name: str, context: Any, n_profiled: int, keep: tuple[Any, ...]
 ) -> CompiledFunction:
     return CompiledFunction(
         library.address(f"{name}_function"), ctypes.addressof(context), context.templates.n_psi,
         n_profiled, (library, context, *keep), turn=library.address(f"{name}_turn"),
-        hold=hold,
+        hold=library.address(f"{name}_hold"),
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ typedef struct {
     ik_templates templates;
     const ik_linear *model;
     double *covariance, *mode;
+    double *held; /* as many numbers as both */
     int64_t estimates_sigma;
     const ik_linear_responses *responses;
 } ik_linear_context;
@@ -73,6 +74,7 @@ typedef int32_t (*ik_turn)(void *context, int64_t i);
 typedef void (*ik_hold)(void *context, int32_t back);
 
 IK_EXPORT void ik_mode_hold(void *context, int32_t back);
+IK_EXPORT void ik_linear_hold(void *context, int32_t back);
 
 IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i);
 IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i);
