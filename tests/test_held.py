@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import interlace
-from interlace_core.contract.held import with_held
+from interlace_core.contract.held import HeldNumbers, with_held
 from interlace_core.covariances import Unstructured
 from interlace_core.messages.errors import OptionError
 from interlace_core.testing.differences import gradient
@@ -202,9 +202,26 @@ def test_thresholds_are_held_and_started_by_the_names_that_results_print():
 
 
 @pytest.mark.parametrize("sd", [0.0, 2e-5, 1e-3, 0.3])
+def test_a_held_correlation_of_us_is_a_row_in_proportion(sd):
+    structure = with_held(Unstructured(2), ("a", "b"), {"cor(a, b)": 0.5})
+    theta = structure.from_natural(np.array([0.7, sd]))
+    T = np.array([[0.7, 0.0], [0.5 * sd, np.sqrt(0.75) * sd]])
+    assert structure.template(theta) == pytest.approx(T, abs=1e-12)
+    assert structure.natural(theta) == pytest.approx([0.7, sd], abs=1e-12)
+    dT = np.array([[0.3, 0.0], [1.1, -0.4]])
+    slope = -0.4 + (1.1 * 0.5 / np.sqrt(0.75) if sd else 0.0)  # at 0 that of its mirror image too
+    assert structure.pullback(theta, dT) == pytest.approx([0.3, slope], rel=1e-9)
+    assert structure.at_bound(theta, np.ones(2), 1e-4).tolist() == [False, sd < 1e-4]
+    assert structure.snapped(theta, np.ones(2), 1e-4)[1] == (theta[1] if sd > 1e-4 else 0.0)
+
+
+@pytest.mark.parametrize("sd", [0.0, 2e-5, 1e-3, 0.3])
 def test_slopes_next_to_a_standard_deviation_of_0_with_a_held_correlation(sd):
     """T of standard deviations s, t and correlation r: rows (s, 0) and t (r, sqrt(1 - r^2))."""
-    structure = with_held(Unstructured(2), ("a", "b"), {"cor(a, b)": 0.5})
+    inner = Unstructured(2)
+    held, place = {"cor(a, b)": 0.5}, inner.names(("a", "b")).index("cor(a, b)")
+    natural = np.where(np.arange(3) == place, 0.5, inner.natural(inner.start()))
+    structure = HeldNumbers(inner, held, np.array([place]), natural)
     theta, dT = np.array([0.7, sd]), np.array([[0.3, 0.0], [1.1, -0.4]])
     expected = [dT[0, 0], 0.5 * dT[1, 0] + np.sqrt(0.75) * dT[1, 1]]
     assert structure.template(theta) == pytest.approx(
