@@ -463,7 +463,8 @@ def _theta_scale(
         return np.asarray(sizes[0] / _positive(reach))
     work = covariance.n_theta * float(covariance.size) ** 3
     asked = effects is not None and covariance.n_theta >= SEVERAL and work <= MOST_WORK
-    if asked and covariance.chain(theta) is None:
+    # loadings turn about one another, and alone each is told much more of than together
+    if asked and covariance.full_rank and covariance.chain(theta) is None:
         assert effects is not None
         return _expected_errors(covariance, len(term.levels), effects, theta)
     reach[:] = [float(np.sum(size * each)) for each in _responses(covariance, theta)]
