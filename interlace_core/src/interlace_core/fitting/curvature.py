@@ -17,6 +17,10 @@ PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
 taken along directions that have less."""
 
+CLEAR_CURVATURE = 1e-2
+"""Curvature in scaled coordinates above which one-sided differences tell which directions are those
+of little curvature."""
+
 SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
 differences are taken again with steps to match."""
@@ -118,7 +122,7 @@ def _differences(
     """Return the one-sided Jacobian, with central ones where curvature is not plain.
 
     1. It stays as it is where all curvatures are plain.
-    2. Along a few directions of little curvature it is taken centrally.
+    2. Along a few directions of little, but clear, curvature it is taken centrally.
     3. Elsewhere, and where curvature is sharp, it is along all coordinates.
     """
     m = free.size
@@ -133,7 +137,8 @@ def _differences(
     spectrum = spectrum_of(hessian, free) if dull else None
     if spectrum is not None:
         weak = spectrum[0] <= PLAIN_CURVATURE
-        if 2 * np.count_nonzero(weak) <= m:
+        clear = spectrum[0][0] >= CLEAR_CURVATURE  # of a maximum, and no ridge or saddle
+        if clear and 2 * np.count_nonzero(weak) <= m:
             directions = np.zeros((m, np.count_nonzero(weak)))
             directions[free] = spectrum[1][:, weak]
             return _with_directions(function, one_sided, directions)
