@@ -473,6 +473,33 @@ def test_where_the_mode_is_not_found_numpy_has_the_last_word(far):
     assert again.value == pytest.approx(before.value, rel=1e-13)
 
 
+LEVELS = [case for case in SERVED[:25] if case not in SEVERAL]
+"""Of one factor, whose modes are continued by their slopes."""
+
+
+@built
+@pytest.mark.parametrize("nodes", [1, 5])
+@pytest.mark.parametrize("case", LEVELS, ids=str)
+def test_the_next_mode_is_looked_for_where_the_last_one_leads(case, nodes):
+    """One Newton step tells that the mode is there, whatever direction psi moves in."""
+    problem = problem_of(case)
+    c = sum(len(term.names) for term in problem.terms)
+    if nodes > 1 and c > 3:
+        pytest.skip("no compiled integral over so many effects")
+    agq = VectorGaussHermite if c > 1 else AdaptiveGaussHermite
+    approximation = Laplace() if nodes == 1 else agq(nodes)
+    objective = approximation.objective(problem)
+    assert isinstance(objective, WithSecondOpinion)
+    (here, *_) = points(problem)
+    objective(here)
+    objective(here)
+    for direction in np.eye(problem.n_psi):
+        objective(here)
+        found = objective(here + 1e-5 * direction)
+        assert found.status is Status.OK
+        assert found.inner_iterations == 1
+
+
 @built
 def test_an_evaluation_does_not_depend_on_the_ones_before():
     problem = problem_of(Case("binomial", "y ~ x + (1 + x | g)"))

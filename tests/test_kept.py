@@ -16,10 +16,10 @@ import interlace
 from interlace.config import files
 from interlace.data.asked import read_request
 from interlace.data.frames import as_column, open_table, read_columns
-from interlace.data.kept import Kept
 from interlace.data.levels import labels_of
 from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force
+from interlace_core.calculus.kept import Kept
 from interlace_core.messages.errors import FormulaError, OptionError
 
 

@@ -24,7 +24,6 @@ from interlace.data.levels import labels_of
 from interlace.data.rank import (
     Dependence,
     dependence,
-    gram_of,
     independent_columns,
     of_ordinary_size,
 )
@@ -33,6 +32,7 @@ from interlace.formulas.allowed import Vocabulary
 from interlace.formulas.expressions import Expression
 from interlace.formulas.terms import LinearFormula
 from interlace.formulas.tokens import formula_error
+from interlace_core.calculus.grams import gram_of
 from interlace_core.messages.errors import DataError, FormulaError
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -178,10 +178,10 @@ class DesignBuilder:
         terms, parts = layout.terms, layout.parts
         if parts not in self._matrices:  # the terms of `x` and of (1 + x | g) are the same
             X = Columns(factors, coded, self.frame.n, layout.codings).matrix(terms)
+            X.flags.writeable = False
             gram = gram_of(X) if X.shape[1] <= FEW_COLUMNS else None
             if gram is None or not of_ordinary_size(gram):
                 _require_computable_columns(X, layout.names, self.rows)
-            X.flags.writeable = False
             self._matrices[parts] = X, gram
         X, gram = self._matrices[parts]
         encoder = DesignEncoder(formula.text, layout.names, layout.columns, terms, factors)

@@ -19,7 +19,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
 from interlace.data.columns import Column, Frame
-from interlace.data.kept import Kept
+from interlace_core.calculus.kept import Kept
 from interlace_core.messages.checks import is_writable
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import did_you_mean, listed

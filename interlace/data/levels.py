@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from interlace.data.columns import Column, Frame
-from interlace.data.kept import Kept
 from interlace.data.rows import Rows
 from interlace.formulas.bars import Bar
 from interlace.formulas.tokens import formula_error
+from interlace_core.calculus.kept import Kept
 from interlace_core.messages.errors import DataError
 from interlace_core.messages.names import listed
 from interlace_core.records import IntArray

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from interlace.data.moments import Moments
+from interlace_core.calculus.grams import gram_of
 from interlace_core.messages.errors import DataError
 from interlace_core.records import Array, IntArray
 
@@ -221,12 +222,6 @@ def dependence(X: Array, keep: npt.NDArray[np.bool_]) -> Dependence:
     found[np.abs(found) < TOL_REL_RESIDUAL] = 0.0
     relations = np.asarray(found * scale[~keep] / scale[keep][:, None])
     return Dependence(np.flatnonzero(keep), np.flatnonzero(~keep), relations)
-
-
-def gram_of(X: Array) -> Array:
-    """Return `X'X`, shape (p, p)."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return np.asarray(X.T @ X)
 
 
 def _clearly_independent(gram: Array) -> bool:

@@ -91,6 +91,10 @@ def _may_have_open_end(predictor: Predictor) -> bool:
     return parameter.latent or parameter.role == "threshold" or bounded
 
 
+MANY_ROWS = 1024
+"""Rows from which on bounds are looked at first."""
+
+
 def _suspected(problem: Problem, k: int, fit: Fit) -> bool:
     """Return whether a programme has to decide: the look that every fit gets."""
     predictor, place = problem.predictors[k], problem.beta_slices()[k]
@@ -98,8 +102,25 @@ def _suspected(problem: Problem, k: int, fit: Fit) -> bool:
     if np.any(fit.undetermined[place]) or not np.all(np.isfinite(V)):
         return True
     zero = mean_columns(problem, k) if predictor.parameter.latent else None
-    above, below, variance = total(problem, _extent, k, fit.psi[place], V, zero)
-    return bool(above + below > SUSPECT_RANGE or not variance < SUSPECT_SE**2)
+    for look in (_bounds, _extent) if problem.n >= MANY_ROWS else (_extent,):
+        above, below, variance = total(problem, look, k, fit.psi[place], V, zero)
+        if above + below <= SUSPECT_RANGE and variance < SUSPECT_SE**2:
+            return False
+    return True
+
+
+def _bounds(problem: Problem, k: int, beta: Array, V: Array, zero: Array | None) -> Largest:
+    """Return what the answers of `_extent` are below, from the columns' extremes alone.
+
+    A pass over each column takes a tenth of the time that the rows' variances do.
+    """
+    X = problem.predictors[k].X
+    ends = np.array([(x.max(), x.min()) for x in X.T]).T  # a column at a time: each is contiguous
+    moved = ends * beta
+    away = np.abs(ends if zero is None else ends - zero).max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        variance = away @ np.abs(V) @ away
+    return Largest(np.sum(moved.max(axis=0)), -np.sum(moved.min(axis=0)), variance)
 
 
 def _extent(problem: Problem, k: int, beta: Array, V: Array, zero: Array | None) -> Largest:

@@ -224,8 +224,16 @@ def bootstrap(
     outcomes = run(work, generators(seed, n), n_jobs)
     kept = {i: values for i, (values, _) in enumerate(outcomes) if values is not None}
     failures = [Failure(i, reason) for i, (_, reason) in enumerate(outcomes) if reason]
-    frame = pd.DataFrame.from_dict(kept, orient="index", columns=list(estimates.index))
+    frame = _frame_of(kept, list(estimates.index))
     return Bootstrap(frame, estimates, tuple(failures))
+
+
+def _frame_of(kept: dict[int, dict[str, float]], names: list[str]) -> pd.DataFrame:
+    """Return what draws gave, a row each; a statistic may leave out some names."""
+    if kept and all(list(values) == names for values in kept.values()):
+        numbers = np.array([list(values.values()) for values in kept.values()], dtype=np.float64)
+        return pd.DataFrame(numbers, index=list(kept), columns=names)
+    return pd.DataFrame.from_dict(kept, orient="index", columns=names)
 
 
 MOST_JOBS = 10_000

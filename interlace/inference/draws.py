@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.contract.covariance import multiplier
-from interlace_core.contract.incidence import times_effects
+from interlace_core.contract.incidence import Covariates, times_effects
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import check_seed
-from interlace_core.records import Array
+from interlace_core.records import Array, IntArray
 
 
 def generators(seed: int | None, n: int) -> list[np.random.Generator]:
@@ -54,11 +54,14 @@ class Predictors:
         Their fixed part.
     templates : list of callable, one per term
         From u, shape (c, L), to T u.
+    designs : list of list, one per term
+        The predictors that it acts on, each with its columns there and their places.
     """
 
     problem: Problem
     fixed: Array
     templates: list[Callable[[Array], Array]]
+    designs: list[list[tuple[int, Covariates, IntArray]]]
 
     @classmethod
     def of(cls, problem: Problem, psi: Array) -> Predictors:
@@ -67,15 +70,20 @@ class Predictors:
             multiplier(term.covariance, psi[place])
             for term, place in zip(problem.terms, problem.theta_slices(), strict=True)
         ]
-        return cls(problem, np.stack(problem.fixed_part(psi)), templates)
+        designs = [
+            [(k, term.Z[:, own], own) for k, own in term.by_predictor] for term in problem.terms
+        ]
+        return cls(problem, np.stack(problem.fixed_part(psi)), templates, designs)
 
     def drawn(self, rng: np.random.Generator, across: np.random.Generator | None = None) -> Array:
         """Return them with u drawn from N(0, I), shape (K, n); see `draw_predictors`."""
         eta = self.fixed.copy()
-        for term, times in zip(self.problem.terms, self.templates, strict=True):
+        for term, times, designs in zip(
+            self.problem.terms, self.templates, self.designs, strict=True
+        ):
             from_where = across if term.across and across is not None else rng
             u = from_where.standard_normal((term.covariance.size, len(term.levels)))
             b = times(u if term.relation is None else u @ term.relation.root.T)
-            for k, own in term.by_predictor:
-                eta[k] += times_effects(term.Z[:, own], b[own], term.codes)
+            for k, Z, own in designs:
+                eta[k] += times_effects(Z, b[own], term.codes)
         return eta

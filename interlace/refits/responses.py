@@ -49,7 +49,7 @@ PLAIN = (0.05, 20.0)
 MOST_NUMBERS = 1 << 19
 """Of responses that are taken at once, and numbers in them: what C reads of them stays in cache."""
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)

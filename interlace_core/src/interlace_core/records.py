@@ -125,6 +125,10 @@ class CompiledFunction:
         Of a C function `int32 t(void *context, int64 i)`, which points the objective to the i-th of
         the responses that it took (`CompiledObjective.take`), as if nothing had been evaluated
         before. It returns 0, else there is no such response. 0, the default, if there is none.
+    hold : int
+        Of a C function `void h(void *context, int32 back)`, which keeps what belongs to the last
+        point, or brings it back: as if that had been evaluated last. 0, the default, if there is
+        none.
     """
 
     address: int
@@ -134,6 +138,7 @@ class CompiledFunction:
     keep: object = None
     abi: int = 1
     turn: int = 0
+    hold: int = 0
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ def times_effects(Z: Covariates, b: Array, codes: IntArray) -> Array:
     """
     if isinstance(Z, Incidence):
         return np.asarray(Z.z * b[Z.at, codes])
+    if len(b) == 1:
+        return np.asarray(Z[:, 0] * b[0, codes])
     return np.asarray(np.einsum("nc,cn->n", Z, b[:, codes]))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.calculus.dense import cholesky
+from interlace_core.calculus.grams import gram_of
 from interlace_core.contract.incidence import Covariates, Incidence, numbers_used, sums_of_squares
 from interlace_core.engine.gram import Triangle
 from interlace_core.records import Array, BoolArray, IntArray
@@ -83,10 +84,10 @@ def products(X: Array, intercept: bool = False) -> Array:
 
     Infinite or 0 where squares are no numbers.
     """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        gram = np.asarray(X.T @ X)
+    gram = gram_of(X)
     if intercept:
-        sums = np.sum(X, axis=0)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            sums = np.sum(X, axis=0)
         gram = np.block([[np.full((1, 1), float(len(X))), sums[None]], [sums[:, None], gram]])
     return gram
 

@@ -80,7 +80,10 @@ def _columns(X: Array, rows: Rows) -> Array:
         return X[rows]
     out = np.empty((rows.size, X.shape[1]), order="F")
     for column, values in zip(out.T, X.T, strict=True):
-        np.take(values, rows, out=column, mode="clip")  # any other mode goes through a buffer
+        if len(values) and is_constant(values):
+            column[:] = values[0]
+        else:
+            np.take(values, rows, out=column, mode="clip")  # any other mode goes through a buffer
     return out
 
 

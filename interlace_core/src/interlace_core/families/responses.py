@@ -128,6 +128,10 @@ TOL_ABS_INTEGER = 1e-6
 files carry about 8 digits. R warns from 1e-3 on; we round and so must be stricter."""
 
 
+MANY_ROWS = 1024
+"""Rows from which on a look at all of them costs less than what it may save."""
+
+
 def check_trials(family: Family, y: Array, weights: Array | None) -> Response:
     """Return (successes, trials) from pairs of counts, or from proportions and trials.
 
@@ -153,9 +157,10 @@ def check_trials(family: Family, y: Array, weights: Array | None) -> Response:
         successes, trials, multipliers = y[:, 0], y.sum(axis=1), weights
     else:
         trials = np.ones(y.size) if weights is None else weights
-        hint = "" if weights is not None else " (for counts of successes give the trials)"
-        require(family, (y >= 0) & (y <= 1), y, f"a proportion between 0 and 1{hint}")
-        successes, multipliers = y * trials, None
+        if not (y.size and y.min() >= 0.0 and y.max() <= 1.0):
+            hint = "" if weights is not None else " (for counts of successes give the trials)"
+            require(family, (y >= 0) & (y <= 1), y, f"a proportion between 0 and 1{hint}")
+        successes, multipliers = y if weights is None else y * trials, None
     found = np.empty((trials.size, 2))
     found[:, 0], found[:, 1] = _counts(family, successes, trials), trials
     return Response(found, multipliers)
@@ -176,6 +181,8 @@ def overall_proportion(y: Array, weights: Array | None) -> float:
 
 def log_choose(y: Array) -> Array:
     """Return the log of the binomial coefficient, trials over successes, shape (n,)."""
+    if len(y) >= MANY_ROWS and bool(np.all(y * y == y)) and bool(np.all(y[:, 0] <= y[:, 1])):
+        return np.zeros(len(y))  # of 0 or 1 trial
     # one call for all three: few rows cost calls
     counts = np.empty((3, len(y)))
     counts[0], counts[1] = y[:, 1], y[:, 0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interlace_core.calculus.dense import solution
+from interlace_core.calculus.grams import gram_of
 from interlace_core.contract.parts import Sums, total
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.layout import layout_of
@@ -249,8 +250,7 @@ def mean_columns(problem: Problem, k: int) -> Array:
 
 
 def _gram(problem: Problem, k: int) -> Array:
-    X = problem.predictors[k].X
-    return X.T @ X
+    return gram_of(problem.predictors[k].X)
 
 
 def _column_sums(problem: Problem, k: int) -> Array:

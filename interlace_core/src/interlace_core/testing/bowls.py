@@ -27,6 +27,10 @@ class Bowl:
         That were asked for.
     profiles : bool
         Whether the first entry is said to be profiled out.
+    holds : bool
+        Whether the last point can be held.
+    held : list of int
+        How many points had been asked for each time that one was, and came back.
     """
 
     A: Array
@@ -34,6 +38,8 @@ class Bowl:
     radius: float = np.inf
     points: list[Array] = field(default_factory=list)
     profiles: bool = True
+    holds: bool = False
+    held: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, m: int, radius: float = np.inf) -> Bowl:
@@ -65,10 +71,18 @@ class Bowl:
             ctypes.c_int64.from_address(inner).value = 2
             return 0
 
+        def hold(_: int, back: int) -> None:
+            assert back == len(self.held) % 2
+            self.held.append(len(self.points))
+
         made = ctypes.CFUNCTYPE(*SIGNATURE)(call)
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        assert address is not None
-        return CompiledFunction(address, 0, m, int(self.profiles), made)
+        holding = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32)(hold)
+        address, hold_at = (ctypes.cast(each, ctypes.c_void_p).value for each in (made, holding))
+        assert address is not None and hold_at is not None
+        keep = made, holding
+        return CompiledFunction(
+            address, 0, m, int(self.profiles), keep, hold=hold_at if self.holds else 0
+        )
 
 
 @dataclass

@@ -202,12 +202,41 @@ def _check_differences(kernels: Kernels) -> None:
     )  # fmt: skip
 
 
+def _check_hold(kernels: Kernels) -> None:
+    """Require that differences around a point that is held leave it the last one."""
+    m, B = 3, _turned(3)
+    for known, most in ((False, 200), (True, 200), (False, 2)):
+        bowl = replace(Bowl.of(m), holds=True)
+        path = _found(
+            _searched(kernels, bowl, np.zeros(m), step=1e-3, known=known, most=most)
+        )  # fmt: skip
+        x, sides = B @ path.z, 2 * m if path.reached else 0
+        expect(
+            bowl.held == ([len(bowl.points) - sides, len(bowl.points)] if sides else [])
+            and path.n_evaluations <= path.n_searched + sides + 1,
+            "a point that is held before the differences, and comes back after them", bowl.held,
+            "`hold` takes 0 before the first of them, and 1 after the last.",
+        )  # fmt: skip
+        expect_close(
+            bowl.points[len(bowl.points) - sides - 1], x, what="the point that is held", tol=1e-12,
+            scale=1.0, advice="Evaluate at z before, unless that was evaluated last.",
+        )  # fmt: skip
+        value, slope = bowl.at(x)
+        expect_close(
+            np.concatenate([[path.value], path.gradient, path.profiled]),
+            np.concatenate([[value], slope, x[:1]]),
+            what="value, gradient in psi and profiled entries where it ended", tol=1e-12,
+            scale=1.0, advice="They are those of the point that is held.",
+        )  # fmt: skip
+
+
 _SEARCH: dict[str, Callable[[Kernels], None]] = {
     "a search finds the minimum": _check_search,
     "a search begins where it is told": _check_first,
     "a search leaves to others what it cannot judge": _check_declines,
     "a search keeps to its limits": _check_limits,
     "a search tells the curvature where it ends": _check_differences,
+    "a search holds the point where it ends": _check_hold,
 }
 
 

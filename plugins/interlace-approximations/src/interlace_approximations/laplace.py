@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from interlace_approximations.across_parts import AcrossParts
+from interlace_approximations.laplace_bounded import bounded_value_gradient
 from interlace_approximations.laplace_slopes import Adjoint, laplace_value_gradient
 from interlace_core.contract import Approximation, Array, Evaluation, Problem, Status
 from interlace_core.engine import (
@@ -43,13 +45,17 @@ class Laplace(Approximation):
     """
 
     name = "laplace"
-    serves_nAGQ = range(1, 2)
+    serves_nAGQ: ClassVar[range | None] = range(1, 2)
     takes_relations = True
 
     mode: ModeSettings = DEFAULT_SETTINGS
 
     def check(self, problem: Problem) -> None:
         """Accept every model."""
+
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return the same formula, with the curvature alone that rows have by themselves."""
+        return BoundedLaplace(self.mode)
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
@@ -83,6 +89,40 @@ class Laplace(Approximation):
     ) -> tuple[float, Array]:
         """Return value and gradient, which depend on the mode alone."""
         return laplace_value_gradient(conditional, mode, psi, solve_adjoint)
+
+
+@dataclass(frozen=True)
+class BoundedLaplace(Laplace):
+    """Laplace's formula, bounded where a group all but loses its mode; see `laplace_bounded`."""
+
+    name = "laplace-bounded"
+    serves_nAGQ = None
+
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return nothing: it is bounded."""
+        return None
+
+    def over_parts(self, problem: Problem) -> Callable[[Array], Evaluation]:
+        """Return the sum of the parts' objectives; parts that share random effects are refused."""
+        return summed(self, problem)
+
+    def _objective(self, problem: Problem, mode: Array | None) -> Callable[[Array], Evaluation]:
+        layout = layout_of(problem, chains=True)
+        return LaplaceObjective(layout, self.mode, mode, bounded_value_gradient)
+
+    def at_mode(
+        self,
+        conditional: Conditional,
+        mode: Mode,
+        psi: Array,
+        solve_adjoint: Callable[[Array, dict[int, Array]], Adjoint] | None = None,
+    ) -> tuple[float, Array]:
+        """Return value and gradient, which depend on the mode alone."""
+        return bounded_value_gradient(conditional, mode, psi, solve_adjoint)
+
+
+Formula = Callable[[Conditional, Mode, Array], tuple[float, Array]]
+"""From f at psi, its mode and psi to value and gradient."""
 
 
 def laplace_objective(
@@ -131,9 +171,15 @@ class LaplaceOverRuns:
 class LaplaceObjective:
     """psi -> Evaluation; the last mode tells where the next search starts."""
 
-    def __init__(self, layout: Layout, settings: ModeSettings, mode: Array | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        settings: ModeSettings,
+        mode: Array | None = None,
+        formula: Formula = laplace_value_gradient,
+    ) -> None:
         self.layout = layout
-        self._settings = settings
+        self._settings, self._formula = settings, formula
         self._memory = ModeMemory(layout.structure.q, mode)
 
     def __call__(self, psi: Array) -> Evaluation:
@@ -144,6 +190,6 @@ class LaplaceObjective:
         if mode is None:
             return Evaluation(np.inf, np.zeros(psi.size), start, Status.MODE_NOT_FOUND)
         self._memory.remember(conditional, mode)
-        value, gradient = laplace_value_gradient(conditional, mode, psi)
+        value, gradient = self._formula(conditional, mode, psi)
         status = Status.OK if np.all(np.isfinite(gradient)) else Status.NOT_FINITE
         return Evaluation(value, gradient, mode.point.u, status, mode.iterations)

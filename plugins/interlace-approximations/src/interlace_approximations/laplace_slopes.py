@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Derivatives, Problem
+from interlace_core.contract import Array, BoolArray, Derivatives, Problem
 from interlace_core.engine import (
     Blocks,
     ChainSlopes,
@@ -70,12 +70,29 @@ class Further:
     template: list[Array]
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A matrix whose log-determinant a value has in place of that of H.
+
+    Attributes
+    ----------
+    mode : Mode
+        The mode, with that matrix in place of the information and of the factorised H.
+    counted : dict from predictor to ndarray of bool, shape (n,)
+        The rows whose curvature is in it. Nothing of two predictors together is.
+    """
+
+    mode: Mode
+    counted: dict[int, BoolArray]
+
+
 def laplace_value_gradient(
     conditional: Conditional,
     mode: Mode,
     psi: Array,
     solve_adjoint: Callable[[Array, dict[int, Array]], Adjoint] | None = None,
     further: Further | None = None,
+    volume: Volume | None = None,
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), at the conditional mode.
 
@@ -96,17 +113,26 @@ def laplace_value_gradient(
         solution; by default u alone is determined by the mode.
     further : Further, optional
         Of inner variables that are integrated out beside u.
+    volume : Volume, optional
+        What stands for H in log|H|; H itself, by which the mode moves, if None.
     """
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
+    at = mode if volume is None else volume.mode
     # 1. the value
-    inverse = mode.factorisation.selected_inverse()
-    c = predictor_pullback(conditional, mode, inverse, further.leverages if further else {})
+    inverse = at.factorisation.selected_inverse()
+    c = predictor_pullback(
+        conditional,
+        at,
+        inverse,
+        further.leverages if further else {},
+        volume.counted if volume else None,
+    )
     sensitivity = conditional.pull({r: c.get(r) for r in random})
     value = (
         mode.point.value
-        + 0.5 * mode.factorisation.logdet
+        + 0.5 * at.factorisation.logdet
         + float((0.5 * mode.gradient + sensitivity) @ mode.step)
         + (further.value if further else 0.0)
     )
@@ -123,7 +149,7 @@ def laplace_value_gradient(
     }
     gradient = fixed_gradient(problem, scores, psi.size)
     # 4. the templates
-    dT = template_pullback(conditional, mode, inverse)
+    dT = template_pullback(conditional, at, inverse)
     for f, own in enumerate(further.template if further else ()):
         dT[f] += own
     Zs = conditional.sums({r: scores[r] for r in random})
@@ -131,7 +157,7 @@ def laplace_value_gradient(
     u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
-    chain = chain_slopes(conditional, mode, adjoint.v, Zs, Zl)
+    chain = chain_slopes(conditional, at, adjoint.v, Zs, Zl)
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT, chain)
     return value, gradient
 
@@ -171,15 +197,19 @@ def predictor_pullback(
     mode: Mode,
     inverse: Blocks,
     more: Mapping[tuple[int, int], Array] = MappingProxyType({}),
+    counted: Mapping[int, BoolArray] | None = None,
 ) -> dict[int, Array]:
     """Return c_m = d(log|H| / 2) / d eta_m at fixed Lambda, one array (n,) per predictor.
 
     `c_m = -1/2 sum_{k,l} h_kl l_klm`, with h the blocks of the diagonal of
-    Z Lambda H^-1 Lambda' Z', and `more` added to them. Predictors that do not move H are left out.
+    Z Lambda H^-1 Lambda' Z', and `more` added to them. Predictors that do not move H are left out,
+    and where some rows are `counted` alone (`Volume`), all that others move.
     """
     derivatives = mode.point.derivatives
     c: dict[int, Array] = {}
     leverages = _leverages(conditional, inverse)
+    if counted is not None:
+        leverages = {(k, k): leverages[k, k] * rows for k, rows in counted.items()}
     for pair, h in more.items():
         leverages[pair] = leverages[pair] + h if pair in leverages else h
     for (k, m), h in leverages.items():

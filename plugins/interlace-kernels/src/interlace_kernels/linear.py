@@ -23,7 +23,7 @@ from interlace_kernels.library import Library
 from interlace_kernels.model import LARGEST_C, Double, Int, Pointer
 from interlace_kernels.search import LinearResponsesStruct, linear_function
 
-LANES = 64
+WIDE, LANES = 8, 64
 """Levels at a time, of c/linear.h."""
 
 MOST_COLUMNS = 64
@@ -86,7 +86,7 @@ class LinearObjective(CompiledObjective):
             G, c, p1, products.n, self._at(products.A[0, 0]), self._at(products.Zs[0]),
             self._at(products.SS), self._at(inverse), self._at(products.beta), float(constant),
             int(restricted), self._at(np.empty((c, p1, G))),
-            self._at(np.empty(4 * p1 * p1 + 2 * p1 * c * LANES)),
+            self._at(np.empty((4 + WIDE) * p1 * p1 + 2 * p1 * c * LANES)),
         )  # fmt: skip
         self._T, self._dT = np.zeros((1, c, c)), np.empty((1, c, c))
         self._beta, self.covariance = np.empty(p), np.empty((p, p))

@@ -20,6 +20,9 @@ BLOCK_ROWS = 1024
 SHARE_ROWS = 16_384
 """Of c/laplace.h: rows of the levels whose sums are made together."""
 
+MOST_SLOPES = 4096
+"""Slopes of the mode that are kept in any case; of many rows, a number for each."""
+
 MOST_THREADS = 64
 """Of c/threads.h."""
 
@@ -70,6 +73,9 @@ class ModelStruct(ctypes.Structure):
         ("want", Pointer),
         ("threads", Int),
         ("shares_at", Pointer),
+        ("known", Pointer),
+        ("at", Pointer),
+        ("slopes", Pointer),
     )
 
 
@@ -98,6 +104,9 @@ class NodesStruct(ctypes.Structure):
         ("q", Pointer),
         ("Zl", Pointer),
         ("mean", Pointer),
+        ("S", Pointer),
+        ("middle", Pointer),
+        ("spread", Pointer),
     )
 
 
@@ -192,6 +201,10 @@ class Model(RowModel):
     struct : ModelStruct
     u : ndarray, shape (q,)
         The last mode, which C overwrites.
+    known : ndarray, shape (1,)
+        1 where C knows its slopes, 0 where it begins anew.
+    at : ndarray
+        T and beta there, and by how much they changed since.
     """
 
     def __init__(
@@ -234,6 +247,15 @@ class Model(RowModel):
         struct.levels_at = self._at(np.empty(int(struct.threads) * ld * (2 * c * c + 4 * c)))
         sums = 3 + c * c + layout.problem.n_beta
         struct.shares_at = self._at(np.empty((layout.problem.n // SHARE_ROWS + 1) * sums))
+        self.known, self._numbers = np.zeros(1, dtype=np.int64), c * c + layout.problem.n_beta
+        self.at = np.empty(2 * self._numbers)
+        struct.known, struct.at = self.known.ctypes.data, self.at.ctypes.data
+
+    def keep_slopes(self) -> None:
+        """Make room for the slopes of the mode in T and beta, unless they are too many."""
+        size = self.u.size * self._numbers
+        if size <= max(int(self.struct.n), MOST_SLOPES):
+            self.struct.slopes = self._at(np.empty(size))
 
     def responses(
         self, struct: ModelStruct, mode: Array, count: int, weights: Array | None
@@ -276,7 +298,8 @@ class Model(RowModel):
         nodes.x, nodes.log_w = self._at(np.ascontiguousarray(x.T)), self._at(np.array(log_w))
         nodes.scores = self._at(np.empty(J * K * ld))
         nodes.q, nodes.Zl = self._at(np.empty(J * ld)), self._at(np.empty(J * ld * c))
-        nodes.mean = self._at(np.empty(K * ld))
+        nodes.mean, nodes.S = self._at(np.empty(K * ld)), self._at(np.empty(ld * c * c))
+        nodes.middle, nodes.spread = self._at(np.empty(ld)), self._at(np.empty(ld * c))
         return nodes
 
 

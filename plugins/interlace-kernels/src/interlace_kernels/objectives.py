@@ -126,8 +126,9 @@ class ModeObjective(CompiledObjective):
     @cached_property
     def function(self) -> CompiledFunction | None:
         """The same as a function of psi in C; None where theta are no entries of T."""
-        u = self._model.u
-        return mode_function(self._library, self._layout, self, self._name, self._struct, u)
+        return mode_function(
+            self._library, self._layout, self, self._name, self._struct, self._model
+        )
 
     def last(self, found: CompiledPath) -> Evaluation:
         """Return where a search ended, with the mode there."""
@@ -143,11 +144,12 @@ class ModeObjective(CompiledObjective):
         for name, each in zip(RESPONSES, (*found, *self._forgotten()), strict=True):
             setattr(self.responses, name, each)
         self._model.u[:] = mode
+        self._model.known[:] = 0
         return True
 
     def _forgotten(self) -> tuple[int | None, int]:
         """Return where numbers lie that say what is known of a response, and how many they are."""
-        return None, 0
+        return self._model.known.ctypes.data, 1
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi; a status other than OK where there is none."""
@@ -284,6 +286,7 @@ class LaplaceObjective(LevelObjective):
         compiled = layout.problem.compiled
         threads = 1 if compiled is None else compiled.threads
         model = Model(layout, rows, settings, mode, threads=threads)
+        model.keep_slopes()
         super().__init__(library, "ik_laplace", layout, model, model.struct)
 
 
@@ -324,4 +327,5 @@ class NodesObjective(LevelObjective):
     ) -> None:
         block_rows = min(max(BLOCK_ELEMENTS // nodes[1].size, 64), BLOCK_ROWS)
         model = Model(layout, rows, settings, mode, block_rows)
+        model.keep_slopes()
         super().__init__(library, "ik_quadrature", layout, model, model.nodes(*nodes))

@@ -52,7 +52,10 @@ class ModeStruct(ctypes.Structure):
         ("model", Pointer),
         ("u", Pointer),
         ("before", Pointer),
+        ("held", Pointer),
+        ("at", Pointer),
         ("q", Int),
+        ("numbers", Int),
         ("constant", Double),
         ("responses", Pointer),
     )
@@ -94,6 +97,7 @@ class LinearContext(ctypes.Structure):
         ("model", Pointer),
         ("covariance", Pointer),
         ("mode", Pointer),
+        ("held", Pointer),
         ("estimates_sigma", Int),
         ("responses", Pointer),
     )
@@ -105,6 +109,7 @@ class DescentStruct(ctypes.Structure):
     _fields_ = (
         ("f", Pointer),
         ("context", Pointer),
+        ("hold", Pointer),
         ("n_psi", Int),
         ("m", Int),
         ("n_profiled", Int),
@@ -148,7 +153,7 @@ class EndsStruct(ctypes.Structure):
 
 
 def mode_function(
-    library: Library, layout: Any, objective: Any, evaluate: str, struct: Any, u: Array
+    library: Library, layout: Any, objective: Any, evaluate: str, struct: Any, model: Any
 ) -> CompiledFunction | None:
     """Return an objective with a mode inside as a function of psi; None if theta are no entries.
 
@@ -161,19 +166,20 @@ def mode_function(
         Name of its function in C.
     struct : ctypes.Structure
         That this takes.
-    u : ndarray, shape (q,)
-        Where the struct keeps the last mode.
+    model : Model
+        Whose numbers the struct points to.
     """
     templates, keep = _templates(layout)
     if templates is None:
         return None
-    before = np.empty(u.size)
+    q, numbers = model.u.size, model.at.size
+    own = np.empty(2 * q + numbers)
     context = ModeStruct(
-        templates, library.address(evaluate), ctypes.addressof(struct), u.ctypes.data,
-        before.ctypes.data, u.size, objective.constant, ctypes.addressof(objective.responses),
+        templates, library.address(evaluate), ctypes.addressof(struct), model.u.ctypes.data,
+        own.ctypes.data, own.ctypes.data + 8 * q, model.at.ctypes.data, q, numbers,
+        objective.constant, ctypes.addressof(objective.responses),
     )  # fmt: skip
-    keep = (*_held(objective), before, *keep)
-    return _function(library, "ik_mode", context, 0, keep)
+    return _function(library, "ik_mode", context, 0, (*_held(objective), own, *keep))
 
 
 def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFunction | None:
@@ -181,13 +187,15 @@ def linear_function(library: Library, layout: Any, objective: Any) -> CompiledFu
     templates, keep = _templates(layout)
     if templates is None:
         return None
+    held = np.empty(objective.covariance.size + objective.mode.size)
     context = LinearContext(
         templates, ctypes.addressof(objective.struct), objective.covariance.ctypes.data,
-        objective.mode.ctypes.data, int(objective.estimates_sigma),
+        objective.mode.ctypes.data, held.ctypes.data, int(objective.estimates_sigma),
         ctypes.addressof(objective.responses),
     )  # fmt: skip
-    p = len(objective.covariance)
-    return _function(library, "ik_linear", context, p, (*_held(objective), *keep))
+    return _function(
+        library, "ik_linear", context, len(objective.covariance), (*_held(objective), held, *keep)
+    )
 
 
 def _held(objective: Any) -> tuple[Any, ...]:
@@ -219,6 +227,7 @@ def _function(
     return CompiledFunction(
         library.address(f"{name}_function"), ctypes.addressof(context), context.templates.n_psi,
         n_profiled, (library, context, *keep), turn=library.address(f"{name}_turn"),
+        hold=library.address(f"{name}_hold"),
     )  # fmt: skip
 
 
@@ -228,7 +237,7 @@ class _Task:
     def __init__(self, descent: Descent) -> None:
         function, rule, (n, m) = descent.function, descent.rule, descent.B.shape
         p, most = function.n_profiled, rule.max_evaluations
-        own = np.empty(2 * (most + 1 + 2 * m) + 2 * n + p + m * (m + 6) + 2 * (m + p))
+        own = np.empty(2 * (most + 1 + 2 * m) + 3 * n + 2 * p + m * (m + 6) + 2 * (m + p))
         sizes = 2 * (most + 1 + 2 * m), n, n, p
         ends = np.cumsum(sizes).tolist()
         self.path = own[: ends[0]].reshape(-1, 2)
@@ -239,7 +248,8 @@ class _Task:
         at = own.ctypes.data
         self._keep = own, given, known
         self.struct = DescentStruct(
-            function.address, function.context, n, m, p, *(x.ctypes.data for x in given),
+            function.address, function.context, function.hold or None, n, m, p,
+            *(x.ctypes.data for x in given),
             None if known is None else known.ctypes.data, rule.tol_abs_gradient,
             rule.tol_rel_value, descent.floor, most, descent.step, int(descent.central),
         )  # fmt: skip

@@ -66,7 +66,7 @@ static void fixed_part(const block *b, const ik_predictor *p, const double *beta
     }
 }
 
-/* Evaluate the rows at eta, weighted; the sum of the log-density is added to l. */
+/* Evaluate the rows at eta, weighted; the sum of the log-density is added to l, unless that is NULL. */
 static int32_t evaluate_rows(const block *b, const uint8_t *want, double *l)
 {
     const ik_model *m = b->m;
@@ -89,6 +89,8 @@ static int32_t evaluate_rows(const block *b, const uint8_t *want, double *l)
                 IK_SIMD for (i = 0; i < b->rows; i++) slot[i] *= w[i];
         }
     }
+    if (!l)
+        return 0;
     IK_SIMD_SUM(total) for (i = 0; i < b->rows; i++) total += b->value[i];
     *l += total;
     return 0;

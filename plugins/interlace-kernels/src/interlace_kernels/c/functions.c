@@ -47,6 +47,14 @@ IK_EXPORT int32_t ik_mode_function(void *context, const double *psi, double *val
     return checked(*value, gradient, t->n_psi);
 }
 
+IK_EXPORT void ik_mode_hold(void *context, int32_t back)
+{
+    ik_mode_context *k = context;
+    double *u = back ? k->u : k->held, *at = back ? k->at : k->held + k->q;
+    memcpy(u, back ? k->held : k->u, (size_t)k->q * sizeof(double));
+    memcpy(at, back ? k->held + k->q : k->at, (size_t)k->numbers * sizeof(double));
+}
+
 IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i)
 {
     ik_mode_context *k = context;
@@ -80,6 +88,15 @@ IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *v
     if (k->estimates_sigma)
         gradient[last] = slope;
     return checked(*value, gradient, t->n_psi);
+}
+
+IK_EXPORT void ik_linear_hold(void *context, int32_t back)
+{
+    const ik_linear_context *k = context;
+    const int64_t p = k->model->p1 - 1, q = k->model->c * k->model->G;
+    double *covariance = back ? k->covariance : k->held, *mode = back ? k->mode : k->held + p * p;
+    memcpy(covariance, back ? k->held : k->covariance, (size_t)(p * p) * sizeof(double));
+    memcpy(mode, back ? k->held + p * p : k->mode, (size_t)q * sizeof(double));
 }
 
 IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i)

@@ -98,7 +98,7 @@ IK_INLINE int32_t share(const int c, const int one, const ik_model *m, const dou
     while (b.first + b.levels < last) {
         next_block(&b);
         fixed_parts(&b, beta);
-        failed = find_mode(c, one, &b, &iterations);
+        failed = next_mode(c, one, &b, &iterations);
         if (failed)
             return failed;
         gradient_of_levels(c, one, &b, sums, sums + 3);
@@ -170,6 +170,7 @@ IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *b
     if (c < 1 || c > LARGEST_C)
         return 1;
     what_is_wanted(m);
+    changed(m, T, beta);
     for (s = 0; s < t.shares; s++)
         m->shares_at[s * t.size + 2] = 0.0;
     together(work, &t, m->threads < t.shares ? m->threads : t.shares);
@@ -188,5 +189,8 @@ IK_EXPORT int32_t ik_laplace(const ik_model *m, const double *T, const double *b
         for (i = 0; i < p; i++)
             dbeta[i] += sums[3 + c * c + i];
     }
-    return fabs(*value) < INFINITY ? 0 : 2;
+    if (!(fabs(*value) < INFINITY))
+        return 2;
+    arrived(m, T, beta);
+    return 0;
 }

@@ -37,6 +37,10 @@ typedef struct {
     uint8_t *want;    /* three times slots */
     int64_t threads;  /* that may evaluate levels at once */
     double *shares_at; /* sums of each share: shares x (3 + c^2 + coefficients) */
+    /* of the last mode, so that the next search begins where it leads to first order in psi */
+    int64_t *known; /* 0 nothing, 1 all that follows */
+    double *at;     /* twice c^2 + coefficients: T and beta there, and what they changed by since */
+    double *slopes; /* of u in those, each c x G by effect; NULL where none are kept */
 } ik_model;
 
 /* 0, or why there is no value: 1 the mode was not found, 2 it is not finite, 100 + what the rows

@@ -11,10 +11,13 @@
 #define NO_MATTER 1e-6    /* log-likelihood that is none, there too */
 #define FEW_PRODUCTS 16   /* numbers U of a level whose products with each other are all summed */
 
+#define WIDE 8            /* sums over levels that run beside each other, whatever the processor */
+
 /* Where the work of one evaluation lies. */
 typedef struct {
     double *M, *root, *inverse, *columns; /* p1 x p1 */
     double *pulled, *solved;              /* p1 x c x LANES */
+    double *sums;                         /* p1 x p1 x WIDE, of M */
 } parts;
 
 static parts parts_of(const ik_linear *m)
@@ -27,7 +30,26 @@ static parts parts_of(const ik_linear *m)
     w.columns = w.inverse + square;
     w.pulled = w.columns + square;
     w.solved = w.pulled + block;
+    w.sums = w.solved + block;
     return w;
+}
+
+/* Add x'y to sums that run beside each other: one is made of them at the end. */
+IK_INLINE void add_dot(const double *IK_RESTRICT x, const double *IK_RESTRICT y, int64_t lanes,
+                       double *IK_RESTRICT sums)
+{
+    double s[WIDE];
+    int64_t l;
+    int k;
+    IK_SIMD for (k = 0; k < WIDE; k++) s[k] = sums[k];
+    for (l = 0; l < lanes; l += WIDE)
+        IK_SIMD for (k = 0; k < WIDE; k++) s[k] = IK_FMA(x[l + k], y[l + k], s[k]);
+    IK_SIMD for (k = 0; k < WIDE; k++) sums[k] = s[k];
+}
+
+static double total_of(const double *s)
+{
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
 /* Write `start` and what c columns add to it, each times a number. */
@@ -135,7 +157,7 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
     double AT[LARGEST_C * LARGEST_C][LANES], N[LARGEST_C * LARGEST_C][LANES];
     double determinant[LANES], sum, t[LARGEST_C];
     const double *x[LARGEST_C];
-    const int64_t G = m->G, lanes = (k + 7) / 8 * 8, size = m->p1 * c;
+    const int64_t G = m->G, lanes = (k + WIDE - 1) / WIDE * WIDE, size = m->p1 * c;
     int64_t l, i, j;
     int a, b, d;
     for (a = 0; a < c; a++)
@@ -155,7 +177,7 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
     for (a = 0; a < c; a++)
         for (b = 0; b < c; b++)
             for (d = 0; d < c; d++)
-                dT[a * c + b] += dot(AT[a * c + d], N[d * c + b], lanes);
+                add_dot(AT[a * c + d], N[d * c + b], lanes, dT + (a * c + b) * WIDE);
     for (j = 0; j < m->p1; j++) {
         double *pulled = w->pulled + j * c * LANES, *solved = w->solved + j * c * LANES;
         for (a = 0; a < c; a++) {
@@ -179,12 +201,13 @@ IK_INLINE int levels(const int c, const ik_linear *m, const parts *w, const doub
         }
         for (i = 0; i <= j; i++)
             for (a = 0; a < c; a++)
-                w->M[j * m->p1 + i] -=
-                    dot(pulled + a * LANES, w->solved + (i * c + a) * LANES, lanes);
+                add_dot(pulled + a * LANES, w->solved + (i * c + a) * LANES, lanes,
+                        w->sums + (j * m->p1 + i) * WIDE);
     }
     for (j = 0; W && j < size; j++)
         for (i = 0; i <= j; i++)
-            W[j * size + i] += dot(w->solved + j * LANES, w->solved + i * LANES, lanes);
+            add_dot(w->solved + j * LANES, w->solved + i * LANES, lanes,
+                    W + (j * size + i) * WIDE);
     return 1;
 }
 
@@ -400,19 +423,26 @@ IK_INLINE int32_t evaluate(const int c, const ik_linear *m, const double *T, dou
     const double tau = ik_exp(-2.0 * log_sigma);
     double log_det = 0.0, quadratic = 0.0, roots = 0.0, shrinkage = 0.0, slope, length;
     double V[LARGEST_C * LARGEST_C] = {0.0}, inverse[LARGEST_C * LARGEST_C];
-    double products[FEW_PRODUCTS * FEW_PRODUCTS] = {0.0}, *W;
+    double products[FEW_PRODUCTS * FEW_PRODUCTS * WIDE], sums[LARGEST_C * LARGEST_C * WIDE] = {0.0};
+    double *W;
     int64_t g, i, j;
     int a, b, d, divide = invert(c, T, inverse) < MAX_CONDITION;
     W = divide && c * p1 <= FEW_PRODUCTS ? products : 0;
-    memset(dT, 0, (size_t)(c * c) * sizeof(double));
-    for (i = 0; i < p1 * p1; i++)
-        w.M[i] = tau * m->SS[i];
+    if (W)
+        memset(W, 0, (size_t)(c * p1 * c * p1 * WIDE) * sizeof(double));
+    memset(w.sums, 0, (size_t)(p1 * p1 * WIDE) * sizeof(double));
     for (g = 0; g < m->G; g += LANES)
-        if (!levels(c, m, &w, T, tau, g, m->G - g < LANES ? m->G - g : LANES, &log_det, dT, W))
+        if (!levels(c, m, &w, T, tau, g, m->G - g < LANES ? m->G - g : LANES, &log_det, sums, W))
             return 1;
+    for (i = 0; i < c * c; i++)
+        dT[i] = total_of(sums + i * WIDE);
     for (i = 0; i < p1; i++)
-        for (j = 0; j < i; j++)
-            w.M[j * p1 + i] = w.M[i * p1 + j];
+        for (j = 0; j <= i; j++)
+            w.M[i * p1 + j] = w.M[j * p1 + i] =
+                tau * m->SS[i * p1 + j] - total_of(w.sums + (i * p1 + j) * WIDE);
+    for (i = 0; W && i < c * p1; i++)
+        for (j = 0; j <= i; j++)
+            W[i * c * p1 + j] = total_of(W + (i * c * p1 + j) * WIDE);
     if (!factorise(p, p1, w.M, w.root, w.inverse))
         return 1;
     for (i = 0; i < p; i++)

@@ -3,6 +3,9 @@
 #define MODE_H
 #include "blocks.h"
 
+#define MOST_MOVED 1.0 /* of an effect in its own scale: further off its slopes do not tell */
+#define STALLED 1e-2   /* share of a decrement that a step leaves where rounding may be all of it */
+
 /* Evaluate the rows at the u of the block; f is -l + |u|^2 / 2. */
 IK_INLINE int32_t evaluate(const int c, const int one, block *b, int third)
 {
@@ -95,14 +98,12 @@ IK_INLINE int newton(const int c, const int one, block *b)
 IK_INLINE int32_t descend(const int c, const int one, block *b, int *third, int *found)
 {
     const double f = b->f, decrement = b->decrement;
-    double noise = 1e-12 * (1.0 + fabs(f)), length = 1.0, more = 0.0;
+    double noise = 1e-12 * (1.0 + fabs(f)), length = 1.0;
     int64_t level, halving;
     int32_t failed;
     int a;
     *third = decrement < 1e-2;
     *found = 0;
-    if (decrement <= ROUNDING_LOOKED_AT)
-        more = value_noise(b);
     for (level = 0; level < b->levels; level++)
         for (a = 0; a < c; a++)
             b->before[level * c + a] = u_of(b, a)[level];
@@ -114,12 +115,13 @@ IK_INLINE int32_t descend(const int c, const int one, block *b, int *third, int 
         failed = evaluate(c, one, b, *third);
         if (failed)
             return failed;
-        if (b->f <= f - 1e-4 * length * decrement + noise ||
-            (decrement <= ROUNDING_LOOKED_AT && length == 1.0 && b->f <= f + noise + more)) {
-            *found = 1;
-            return 0;
+        *found = b->f <= f - 1e-4 * length * decrement + noise;
+        if (!*found && decrement <= ROUNDING_LOOKED_AT && length == 1.0) {
+            noise += value_noise(b);
+            *found = b->f <= f + noise;
         }
-        noise += length == 1.0 ? more : 0.0;
+        if (*found)
+            return 0;
         length *= 0.5;
     }
     return 0;
@@ -129,6 +131,7 @@ IK_INLINE int32_t descend(const int c, const int one, block *b, int *third, int 
 IK_INLINE int32_t find_mode(const int c, const int one, block *b, int64_t *iterations)
 {
     const double tol = b->m->tol * (double)b->levels / (double)b->m->G;
+    double last = INFINITY;
     int64_t iteration, level;
     int32_t failed = evaluate(c, one, b, 1);
     int third = 1, found, a, moved = 0;
@@ -148,15 +151,176 @@ IK_INLINE int32_t find_mode(const int c, const int one, block *b, int64_t *itera
         if (!newton(c, one, b))
             return 1;
         if (b->decrement <= tol ||
-            (b->decrement <= ROUNDING_LOOKED_AT && b->decrement <= rounding_decrement(b))) {
+            (b->decrement <= ROUNDING_LOOKED_AT && b->decrement > STALLED * last &&
+             b->decrement <= rounding_decrement(b))) {
             *iterations = iteration > *iterations ? iteration : *iterations;
             return third ? 0 : evaluate(c, one, b, 1);
         }
+        last = b->decrement;
         failed = descend(c, one, b, &third, &found);
         if (failed || !found)
             return failed ? failed : 1;
     }
     return 1;
+}
+
+/* How many numbers T and beta are. */
+static int64_t numbers_of(const ik_model *m)
+{
+    return m->c * m->c + coefficients(m);
+}
+
+/* Write by how much T and beta are not those of the last mode; once for all blocks. */
+static void changed(const ik_model *m, const double *T, const double *beta)
+{
+    const int64_t square = m->c * m->c, all = numbers_of(m);
+    int64_t i;
+    for (i = 0; i < all && *m->known; i++)
+        m->at[all + i] = (i < square ? T[i] : beta[i - square]) - m->at[i];
+}
+
+/* The mode of all blocks is found: it is where the next one is looked for from. */
+static void arrived(const ik_model *m, const double *T, const double *beta)
+{
+    const int64_t square = m->c * m->c;
+    memcpy(m->at, T, (size_t)square * sizeof(double));
+    memcpy(m->at + square, beta, (size_t)coefficients(m) * sizeof(double));
+    *m->known = m->slopes != 0;
+}
+
+/* Move the u of the block's levels by their slopes, where that is not far. */
+IK_INLINE void continue_mode(const int c, block *b)
+{
+    const ik_model *m = b->m;
+    const int64_t all = numbers_of(m);
+    int64_t level, k;
+    int a;
+    if (!*m->known)
+        return;
+    memset(b->step, 0, (size_t)(b->levels * c) * sizeof(double));
+    for (k = 0; k < all; k++) {
+        const double change = m->at[all + k];
+        for (a = 0; a < c && change != 0.0; a++) {
+            const double *IK_RESTRICT slope = m->slopes + (k * c + a) * m->G + b->first;
+            double *IK_RESTRICT moved = b->step + a * b->levels;
+            IK_SIMD for (level = 0; level < b->levels; level++) moved[level] +=
+                change * slope[level];
+        }
+    }
+    for (level = 0; level < b->levels; level++) {
+        int near = 1;
+        for (a = 0; a < c; a++)
+            near &= fabs(b->step[a * b->levels + level]) <= MOST_MOVED;
+        for (a = 0; a < c && near; a++)
+            u_of(b, a)[level] += b->step[a * b->levels + level];
+    }
+}
+
+/* H x = T' y of a level; x goes to the k-th slopes. */
+IK_INLINE void keep_slope(const int c, const block *b, int64_t level, int64_t k, const double *y)
+{
+    double x[LARGEST_C];
+    int a;
+    apply_transposed(c, b->T, y, x);
+    solve(c, b->H + level * c * c, x);
+    for (a = 0; a < c; a++)
+        b->m->slopes[(k * c + a) * b->m->G + b->first + level] = x[a];
+}
+
+/* Sums of w times four columns over short stretches. */
+IK_INLINE void four_sums(const double *IK_RESTRICT w, const double *IK_RESTRICT x, int64_t n,
+                         int64_t low, int64_t high, double *out)
+{
+    double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+    int64_t i;
+    for (i = low; i < high; i++) {
+        s0 += w[i] * x[i];
+        s1 += w[i] * x[n + i];
+        s2 += w[i] * x[2 * n + i];
+        s3 += w[i] * x[3 * n + i];
+    }
+    out[0] = s0;
+    out[1] = s1;
+    out[2] = s2;
+    out[3] = s3;
+}
+
+/* Slopes of u at the mode, by the theorem of implicit functions: with s = Z'd1 and A = -Z'd2Z
+ *     H du = dT's - T'A dT u + T'Z'(d2 x dbeta),
+ * d2 the derivatives in the random predictor and in that of beta. The rows are those at the mode. */
+IK_INLINE void slopes_of_mode(const int c, const int one, block *b)
+{
+    const ik_model *m = b->m;
+    int64_t level, k, i, j, place = c * c;
+    int a, d, e;
+    for (level = 0; level < b->levels; level++) {
+        const int64_t low = row(b, level), high = row(b, level + 1);
+        const double *AT = b->AT + level * c * c;
+        double s[LARGEST_C] = {0.0}, x[LARGEST_C];
+        if (one)
+            s[0] = sum_of(b->d1, low, high);
+        for (i = low; i < high && one < c; i++)
+            for (a = one; a < c; a++)
+                s[a] += covariate(b, a)[i] * b->d1[i];
+        for (a = 0; a < c; a++)
+            for (d = 0; d < c; d++) {
+                for (e = 0; e < c; e++)
+                    x[e] = (e == d ? s[a] : 0.0) - AT[a * c + e] * u_of(b, d)[level];
+                solve(c, b->H + level * c * c, x);
+                for (e = 0; e < c; e++)
+                    m->slopes[((a * c + d) * c + e) * m->G + b->first + level] = x[e];
+            }
+    }
+    for (k = 0; k < m->K; k++) {
+        const ik_predictor *p = m->predictors + k;
+        const int64_t low = k < m->random ? k : m->random, high = k < m->random ? m->random : k;
+        const double *IK_RESTRICT w = b->out + interlace_slot(m->K, -1, low, high) * m->ld;
+        if (!p->p)
+            continue;
+        for (a = one; a < c; a++) {
+            const double *IK_RESTRICT z = covariate(b, a);
+            double *IK_RESTRICT zw = b->zd + a * m->ld;
+            IK_SIMD for (i = 0; i < b->rows; i++) zw[i] = z[i] * w[i];
+        }
+        for (j = 0; j < p->p; j += 4) {
+            const int some = p->p - j < 4 ? (int)(p->p - j) : 4;
+            const double *x = p->X + j * m->n + b->r0;
+            for (level = 0; level < b->levels; level++) {
+                double sums[LARGEST_C][4], y[LARGEST_C];
+                for (a = 0; a < c; a++) {
+                    const double *wa = one && a == 0 ? w : b->zd + a * m->ld;
+                    if (some == 4)
+                        four_sums(wa, x, m->n, row(b, level), row(b, level + 1), sums[a]);
+                    else
+                        for (e = 0; e < some; e++) {
+                            sums[a][e] = 0.0;
+                            for (i = row(b, level); i < row(b, level + 1); i++)
+                                sums[a][e] += wa[i] * x[e * m->n + i];
+                        }
+                }
+                for (e = 0; e < some; e++) {
+                    for (a = 0; a < c; a++)
+                        y[a] = sums[a][e];
+                    keep_slope(c, b, level, place + j + e, y);
+                }
+            }
+        }
+        place += p->p;
+    }
+}
+
+/* The mode of the block's levels, from where the last one leads; slopes are made anew where they did
+ * not lead there. */
+IK_INLINE int32_t next_mode(const int c, const int one, block *b, int64_t *iterations)
+{
+    int64_t own = 0;
+    int32_t failed;
+    continue_mode(c, b);
+    failed = find_mode(c, one, b, &own);
+    *iterations = own > *iterations ? own : *iterations;
+    if (!failed && b->m->slopes && (own > 1 || !*b->m->known))
+        slopes_of_mode(c, one, b);
+    return failed;
 }
 
 #endif

@@ -13,6 +13,9 @@ typedef struct {
     double *q;           /* J x ld: log-density of the levels at the nodes, then their shares */
     double *Zl;          /* J x ld x c: slopes of the levels at the nodes */
     double *mean;        /* K x ld: mean first derivatives of the rows */
+    double *S;           /* ld x c^2, by level */
+    double *middle;      /* ld: random predictor at the mode */
+    double *spread;      /* c x ld: what a standard node moves it by */
 } ik_nodes;
 
 /* S = L'^-1, by row; L is lower. */
@@ -32,35 +35,58 @@ IK_INLINE void scale_of(const int c, const double *L, double *S)
         }
 }
 
+/* What the nodes of a block have in common: S of its levels, where their rows' predictors are at the
+ * mode, and how they spread with each entry of a standard node, z'T S. */
+IK_INLINE void prepare_nodes(const int c, const int one, const ik_nodes *t, const block *b)
+{
+    const int64_t ld = b->m->ld;
+    int64_t level, i;
+    int a, d;
+    for (level = 0; level < b->levels; level++) {
+        double *S = t->S + level * c * c, at[LARGEST_C], effect[LARGEST_C];
+        double TS[LARGEST_C * LARGEST_C];
+        scale_of(c, b->H + level * c * c, S);
+        multiply(c, b->T, S, TS);
+        for (a = 0; a < c; a++)
+            at[a] = u_of(b, a)[level];
+        apply(c, b->T, at, effect);
+        for (i = row(b, level); i < row(b, level + 1); i++) {
+            double z[LARGEST_C], x = b->fixed[i];
+            for (a = 0; a < c; a++) {
+                z[a] = one && a == 0 ? 1.0 : covariate(b, a)[i];
+                x += effect[a] * z[a];
+            }
+            t->middle[i] = x;
+            for (d = 0; d < c; d++) {
+                x = 0.0;
+                for (a = 0; a < c; a++)
+                    x += z[a] * TS[a * c + d];
+                t->spread[d * ld + i] = x;
+            }
+        }
+    }
+}
+
 /* Evaluate the rows at node j of every level: q, first derivatives, and their sums with z. */
 IK_INLINE int32_t at_node(const int c, const int one, const ik_nodes *t, block *b, int64_t j,
                           const uint8_t *want)
 {
     const ik_model *m = b->m;
     const int64_t ld = m->ld, r = m->random;
-    double *IK_RESTRICT eta = b->eta + r * ld, unused = 0.0;
+    double *IK_RESTRICT eta = b->eta + r * ld, *IK_RESTRICT value = b->value;
+    const double *IK_RESTRICT middle = t->middle, *x = t->x + j * c;
+    const double *slope = t->scores + (j * m->K + r) * ld;
     int64_t level, i, k;
     int32_t failed;
     int a, d;
-    for (level = 0; level < b->levels; level++) {
-        double S[LARGEST_C * LARGEST_C], at[LARGEST_C], effect[LARGEST_C], square = 0.0;
-        scale_of(c, b->H + level * c * c, S);
-        for (a = 0; a < c; a++) {
-            at[a] = u_of(b, a)[level];
-            for (d = 0; d < c; d++)
-                at[a] += S[a * c + d] * t->x[j * c + d];
-            square += at[a] * at[a];
-        }
-        apply(c, b->T, at, effect);
-        t->q[j * ld + level] = -0.5 * square;
-        for (i = row(b, level); i < row(b, level + 1); i++) {
-            double x = b->fixed[i];
-            for (a = 0; a < c; a++)
-                x += one && a == 0 ? effect[a] : effect[a] * covariate(b, a)[i];
-            eta[i] = x;
-        }
+    for (d = 0; d < c; d++) {
+        const double *IK_RESTRICT spread = t->spread + d * ld, at = x[d];
+        if (d == 0)
+            IK_SIMD for (i = 0; i < b->rows; i++) eta[i] = middle[i] + at * spread[i];
+        else
+            IK_SIMD for (i = 0; i < b->rows; i++) eta[i] += at * spread[i];
     }
-    failed = evaluate_rows(b, want, &unused);
+    failed = evaluate_rows(b, want, 0);
     if (failed)
         return failed;
     for (k = 0; k < m->K; k++)
@@ -68,44 +94,66 @@ IK_INLINE int32_t at_node(const int c, const int one, const ik_nodes *t, block *
             const double *IK_RESTRICT from = b->out + interlace_slot(m->K, -1, -1, k) * ld;
             double *IK_RESTRICT into = t->scores + (j * m->K + k) * ld;
             /* a node where the model is not defined (a mean below 0) carries no mass */
-            IK_SIMD for (i = 0; i < b->rows; i++) into[i] = fabs(b->value[i]) < INFINITY ? from[i] : 0.0;
+            IK_SIMD for (i = 0; i < b->rows; i++) into[i] = fabs(value[i]) < INFINITY ? from[i] : 0.0;
         }
+    IK_SIMD for (i = 0; i < b->rows; i++) value[i] =
+        fabs(value[i]) < INFINITY ? value[i] : -INFINITY;
+    for (a = one; a < c; a++) {
+        const double *IK_RESTRICT z = covariate(b, a), *IK_RESTRICT own = slope;
+        double *IK_RESTRICT product = b->zd + a * ld;
+        IK_SIMD for (i = 0; i < b->rows; i++) product[i] = z[i] * own[i];
+    }
     for (level = 0; level < b->levels; level++) {
-        const double *slope = t->scores + (j * m->K + r) * ld;
-        double Zl[LARGEST_C] = {0.0}, l = 0.0;
-        for (i = row(b, level); i < row(b, level + 1); i++) {
-            l += fabs(b->value[i]) < INFINITY ? b->value[i] : -INFINITY;
-            for (a = 0; a < c; a++)
-                Zl[a] += (one && a == 0 ? 1.0 : covariate(b, a)[i]) * slope[i];
+        const int64_t low = row(b, level), high = row(b, level + 1);
+        const double *S = t->S + level * c * c;
+        double square = 0.0;
+        for (a = 0; a < c; a++) {
+            double at = u_of(b, a)[level];
+            for (d = 0; d < c; d++)
+                at += S[a * c + d] * x[d];
+            square += at * at;
+            t->Zl[(j * ld + level) * c + a] =
+                sum_of(one && a == 0 ? slope : b->zd + a * ld, low, high);
         }
-        t->q[j * ld + level] += l;
-        for (a = 0; a < c; a++)
-            t->Zl[(j * ld + level) * c + a] = Zl[a];
+        t->q[j * ld + level] = sum_of(value, low, high) - 0.5 * square;
     }
     return 0;
 }
 
 /* Replace q by the shares of the nodes, and return the sum of the levels' integrals. */
-static double normalise(const ik_nodes *t, int64_t levels)
+static double normalise(const ik_nodes *t, const block *b)
 {
-    const int64_t ld = t->m.ld;
-    double total = 0.0;
+    const int64_t ld = t->m.ld, levels = b->levels;
+    double total = 0.0, *IK_RESTRICT top = b->zd, *IK_RESTRICT mass = b->zzd;
     int64_t level, j;
     for (level = 0; level < levels; level++) {
-        double top = -INFINITY, mass = 0.0;
-        for (j = 0; j < t->J; j++) {
-            double each = t->q[j * ld + level] + t->log_w[j];
-            t->q[j * ld + level] = each;
-            top = each > top ? each : top;
+        top[level] = -INFINITY;
+        mass[level] = 0.0;
+    }
+    for (j = 0; j < t->J; j++) {
+        double *IK_RESTRICT q = t->q + j * ld;
+        const double weight = t->log_w[j];
+        IK_SIMD for (level = 0; level < levels; level++)
+        {
+            q[level] += weight;
+            top[level] = q[level] > top[level] ? q[level] : top[level];
         }
-        for (j = 0; j < t->J; j++) {
-            double each = ik_exp(t->q[j * ld + level] - top);
-            t->q[j * ld + level] = each;
-            mass += each;
+    }
+    for (j = 0; j < t->J; j++) {
+        double *IK_RESTRICT q = t->q + j * ld;
+        IK_SIMD for (level = 0; level < levels; level++)
+        {
+            q[level] = ik_exp(q[level] - top[level]);
+            mass[level] += q[level];
         }
-        for (j = 0; j < t->J; j++)
-            t->q[j * ld + level] /= mass;
-        total += top + ik_log(mass);
+    }
+    for (level = 0; level < levels; level++) {
+        total += top[level] + ik_log(mass[level]);
+        mass[level] = 1.0 / mass[level];
+    }
+    for (j = 0; j < t->J; j++) {
+        double *IK_RESTRICT q = t->q + j * ld;
+        IK_SIMD for (level = 0; level < levels; level++) q[level] *= mass[level];
     }
     return total;
 }
@@ -144,13 +192,13 @@ IK_INLINE void gradient_of_levels(const int c, const int one, const ik_nodes *t,
     for (level = 0; level < b->levels; level++) {
         const int64_t low = row(b, level), high = row(b, level + 1);
         const double *L = b->H + level * c * c, *step = b->step + level * c;
-        double S[LARGEST_C * LARGEST_C], M[LARGEST_C * LARGEST_C] = {0.0}, B[LARGEST_C * LARGEST_C];
+        const double *S = t->S + level * c * c;
+        double M[LARGEST_C * LARGEST_C] = {0.0}, B[LARGEST_C * LARGEST_C];
         double P[LARGEST_C * LARGEST_C], SP[LARGEST_C * LARGEST_C], N[LARGEST_C * LARGEST_C];
         double NT[LARGEST_C * LARGEST_C], V[LARGEST_C * LARGEST_C], ATN[LARGEST_C * LARGEST_C];
         double alpha[LARGEST_C] = {0.0}, Zc[LARGEST_C] = {0.0}, Zl[LARGEST_C] = {0.0},
                Zs[LARGEST_C] = {0.0}, sensitivity[LARGEST_C], v[LARGEST_C], Tv[LARGEST_C];
         double product = 1.0, moves[LARGEST_C * LARGEST_C] = {0.0};
-        scale_of(c, L, S);
         for (j = 0; j < t->J; j++) {
             const double share = t->q[j * ld + level], *Zl_j = t->Zl + (j * ld + level) * c;
             double away[LARGEST_C], pulled[LARGEST_C];
@@ -241,12 +289,14 @@ IK_INLINE int32_t block_of_levels(const int c, const int one, const ik_nodes *t,
     int64_t j, k, i;
     int32_t failed;
     fixed_parts(b, beta);
-    failed = find_mode(c, one, b, iterations);
+    failed = next_mode(c, one, b, iterations);
+    if (!failed)
+        prepare_nodes(c, one, t, b);
     for (j = 0; j < t->J && !failed; j++)
         failed = at_node(c, one, t, b, j, want);
     if (failed)
         return failed;
-    *value -= normalise(t, b->levels);
+    *value -= normalise(t, b);
     average(t, b, want);
     failed = evaluate(c, one, b, 1);
     if (failed)
@@ -275,13 +325,17 @@ IK_INLINE int32_t nodes(const int c, const int one, const ik_nodes *t, const dou
     *iterations = 0;
     what_is_wanted(m);
     wanted_at_nodes(m, m->want + 2 * interlace_slots(m->K));
+    changed(m, T, beta);
     while (b.first + b.levels < m->G) {
         next_block(&b);
         failed = block_of_levels(c, one, t, &b, beta, value, dT, dbeta, iterations);
         if (failed)
             return failed;
     }
-    return fabs(*value) < INFINITY ? 0 : 2;
+    if (!(fabs(*value) < INFINITY))
+        return 2;
+    arrived(m, T, beta);
+    return 0;
 }
 
 #define WITH(C, ONE)                                                                               \

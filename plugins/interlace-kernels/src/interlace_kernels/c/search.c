@@ -109,19 +109,22 @@ static void update(int64_t m, double *H, const double *s, const double *y, doubl
             H[i * m + j] += factor * s[i] * s[j] - (Hy[i] * s[j] + s[i] * Hy[j]) / ys;
 }
 
-/* Search from z, which becomes the best point; the gradient there, in z, to g. */
-static int32_t descend(ik_descent *t, double *z, double *g)
+/* Search from z, which becomes the best point; its value, and the gradient there, in z, to g. `here`
+ * says whether the last evaluation was of that point. */
+static int32_t descend(ik_descent *t, double *z, double *best, double *g, int *here)
 {
     const int64_t m = t->m;
     double *H = t->work, *d = H + m * m, *next = d + m, *g_next = next + m;
     double *s = g_next + m, *y = s + m, value, found;
     int64_t i, j, doublings;
     t->evaluations = t->failed = t->inner = 0;
+    *here = !t->first;
     if (t->first) {
         value = t->first[0];
         in_z(t, t->first + 1, g);
     } else if (!at(t, z, &value, g))
         return DECLINED;
+    *best = value;
     if (value < t->floor)
         return DECLINED;
     for (i = 0; i < m; i++)
@@ -142,6 +145,7 @@ static int32_t descend(ik_descent *t, double *z, double *g)
             for (i = 0; i < m; i++)
                 next[i] = z[i] + length * d[i];
             ok = at(t, next, &found, g_next);
+            *here = 0;
             if (ok && found < t->floor)
                 return DECLINED;
             if (ok && found <= before + SUFFICIENT * length * slope + ROUNDING * fabs(before) &&
@@ -150,8 +154,8 @@ static int32_t descend(ik_descent *t, double *z, double *g)
                     s[i] = length * d[i];
                     y[i] = g_next[i] - g[i];
                 }
-                value = found;
-                lower = 1;
+                *best = value = found;
+                *here = lower = 1;
                 /* from a point that is steep still one goes on, further each time */
                 if (product(g_next, d, m) > STEEP * slope || doublings++ == DOUBLINGS)
                     break;
@@ -214,18 +218,39 @@ static int differences(ik_descent *s, double *z, const double *g, double *jacobi
     return 1;
 }
 
+/* Differences around the last point, which stays that. */
+static int held_differences(ik_descent *s, double *z, const double *g, double *jacobian)
+{
+    double *kept = s->work + s->m * (s->m + 6) + 2 * (s->m + s->n_profiled);
+    int done;
+    memcpy(kept, s->gradient, (size_t)s->n_psi * sizeof(double));
+    memcpy(kept + s->n_psi, s->profiled, (size_t)s->n_profiled * sizeof(double));
+    s->hold(s->context, 0);
+    done = differences(s, z, g, jacobian);
+    s->hold(s->context, 1);
+    memcpy(s->gradient, kept, (size_t)s->n_psi * sizeof(double));
+    memcpy(s->profiled, kept + s->n_psi, (size_t)s->n_profiled * sizeof(double));
+    return done;
+}
+
 IK_EXPORT int32_t ik_search(ik_descent *s, double *z, double *value, double *jacobian)
 {
     double *g = s->work + s->m * (s->m + 5);
+    int here;
     int32_t ended;
     memset(z, 0, (size_t)s->m * sizeof(double));
     s->differenced = 0;
-    ended = descend(s, z, g);
+    ended = descend(s, z, value, g, &here);
     s->searched = s->evaluations;
+    if (ended == DECLINED)
+        return DECLINED;
+    if (s->hold && !here && !at(s, z, value, g))
+        return DECLINED;
     if ((ended == BY_GRADIENT || ended == BY_VALUE) && s->step > 0.0)
-        s->differenced = differences(s, z, g, jacobian);
+        s->differenced = s->hold ? held_differences(s, z, g, jacobian)
+                                 : differences(s, z, g, jacobian);
     /* last, so that what the function keeps is of where the search ended */
-    if (ended == DECLINED || !at(s, z, value, g))
+    if (!s->hold && !at(s, z, value, g))
         return DECLINED;
     return ended;
 }

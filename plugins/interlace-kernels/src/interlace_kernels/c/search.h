@@ -34,7 +34,9 @@ typedef struct {
                         double *dT, double *dbeta, int64_t *iterations);
     const void *model;
     double *u, *before; /* q numbers each: the last mode, kept where an evaluation fails */
-    int64_t q;
+    double *held;       /* q + numbers: what `ik_mode_hold` keeps */
+    double *at;         /* numbers: of the model, where its last mode is known */
+    int64_t q, numbers;
     double constant; /* that the value is lower by */
     const ik_responses *responses;
 } ik_mode_context;
@@ -53,6 +55,7 @@ typedef struct {
     ik_templates templates;
     const ik_linear *model;
     double *covariance, *mode;
+    double *held; /* as many numbers as both */
     int64_t estimates_sigma;
     const ik_linear_responses *responses;
 } ik_linear_context;
@@ -66,6 +69,13 @@ IK_EXPORT int32_t ik_linear_function(void *context, const double *psi, double *v
  * 0, or 1 where there are not so many. */
 typedef int32_t (*ik_turn)(void *context, int64_t i);
 
+/* Keep what belongs to the last point, or bring it back: what is kept of an objective is then of that
+ * point, whatever was evaluated since. */
+typedef void (*ik_hold)(void *context, int32_t back);
+
+IK_EXPORT void ik_mode_hold(void *context, int32_t back);
+IK_EXPORT void ik_linear_hold(void *context, int32_t back);
+
 IK_EXPORT int32_t ik_mode_turn(void *context, int64_t i);
 IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i);
 
@@ -73,6 +83,7 @@ IK_EXPORT int32_t ik_linear_turn(void *context, int64_t i);
 typedef struct {
     ik_function f;
     void *context;
+    ik_hold hold; /* NULL where the function cannot */
     int64_t n_psi, m, n_profiled;
     const double *origin, *B; /* B n_psi x m by row */
     const double *longest;    /* the largest step in each z */
@@ -87,13 +98,14 @@ typedef struct {
     int64_t searched, differenced;      /* evaluations of the search alone */
     double *path; /* (most + 1 + 2 m) x 2: value and largest slope in z of each that succeeded */
     double *psi, *gradient, *profiled; /* of the last evaluation; gradient in psi */
-    double *work; /* m (m + 6) + 2 (m + n_profiled) */
+    double *work; /* m (m + 6) + 2 (m + n_profiled) + n_psi + n_profiled */
 } ik_descent;
 
 /* Search from z = 0, and leave the best point in z. Where the search ended by a criterion, the
  * differences of [gradient in z, profiled entries] go to `jacobian`, m x (m + n_profiled), a row for
  * each z, if `step` is not 0; `differenced` says whether all of them have values. Differences to one
- * side are those of the gradient alone. The last evaluation, of which `value` is, is at z. Returns
+ * side are those of the gradient alone. The last evaluation, of which `value` is, is at z, but for
+ * those of differences that a `hold` is around. Returns
  * how the search ended: 0 by the gradient, 1 by the value, 2 out of evaluations, 3 without a lower
  * point, 4 where the first value is none, the last one is none, or one is below the floor. */
 IK_EXPORT int32_t ik_search(ik_descent *s, double *z, double *value, double *jacobian);

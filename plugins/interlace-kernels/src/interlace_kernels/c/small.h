@@ -30,6 +30,10 @@ IK_INLINE int cholesky(const int c, double *a)
 IK_INLINE void solve(const int c, const double *L, double *x)
 {
     int i, k;
+    if (c == 1) { /* one quotient, where two would wait for each other */
+        x[0] /= L[0] * L[0];
+        return;
+    }
     for (i = 0; i < c; i++) {
         for (k = 0; k < i; k++)
             x[i] -= L[i * c + k] * x[k];

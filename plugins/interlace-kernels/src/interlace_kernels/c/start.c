@@ -7,8 +7,10 @@ static double largest_pull(const block *b, double most)
 {
     const double *first = b->out + interlace_slot(b->m->K, -1, -1, 0) * b->m->ld;
     const double *curvature = second(b, 0, 0);
-    int64_t i;
-    for (i = 0; i < b->rows; i++) {
+    int64_t i, larger = 0;
+    IK_SIMD_SUM(larger) for (i = 0; i < b->rows; i++) larger +=
+        !(first[i] * first[i] <= most * fabs(curvature[i]));
+    for (i = 0; i < b->rows && larger; i++) {
         const double square = first[i] * first[i], size = fabs(curvature[i]);
         if (!(square <= most * size)) {
             most = square / size;
@@ -213,14 +215,14 @@ IK_INLINE int32_t information_at(const int c, const int one, const ik_model *m, 
     what_is_wanted(m);
     want_curvature(m, want);
     while (b.first + b.levels < m->G) {
-        double unused = 0.0, *product = b.zd;
+        double *product = b.zd;
         int32_t failed;
         int a;
         next_block(&b);
         fixed_parts(&b, beta);
         failed = find_mode(c, one, &b, &steps);
-        if (!failed)
-            failed = evaluate_rows(&b, want, &unused);
+        if (!failed && m->K > 1) /* of one predictor, the mode asked for the same */
+            failed = evaluate_rows(&b, want, 0);
         if (failed)
             return failed;
         add_curvature(&b, P, product, information);

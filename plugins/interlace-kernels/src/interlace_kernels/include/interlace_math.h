@@ -28,6 +28,13 @@
 #endif
 #endif
 
+/* a b + c, with one rounding where that is one instruction. */
+#if defined(__FMA__) || defined(__aarch64__)
+#define IK_FMA(a, b, c) __builtin_fma(a, b, c)
+#else
+#define IK_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
 #define IK_LN2_HIGH 6.93147180369123816490e-01 /* 33 bits: a product with an exponent is exact */
 #define IK_LN2_LOW 1.90821492927058770002e-10
 #define IK_HALF_LOG_2PI 0.91893853320467274178
@@ -45,22 +52,22 @@ IK_INLINE double ik_exp(double x)
     double inside = x < -708.0 ? -708.0 : x, r, p;
     ik_double k, scale;
     inside = inside > 709.0 ? 709.0 : inside;
-    k.value = inside * 1.4426950408889634074 + shift;
+    k.value = IK_FMA(inside, 1.4426950408889634074, shift);
     r = k.value - shift;
-    r = (inside - r * IK_LN2_HIGH) - r * IK_LN2_LOW; /* |r| <= log(2) / 2 */
+    r = IK_FMA(-r, IK_LN2_LOW, IK_FMA(-r, IK_LN2_HIGH, inside)); /* |r| <= log(2) / 2 */
     /* 1 + r + r^2 / 2 + r^3 p(r), p from a Chebyshev expansion: 4e-17 is left */
     p = 2.51003861863978143e-8;
-    p = p * r + 2.76138078979534487e-7;
-    p = p * r + 2.75572684583370608e-6;
-    p = p * r + 2.48015365118451845e-5;
-    p = p * r + 1.98412698630548633e-4;
-    p = p * r + 1.38888889058828513e-3;
-    p = p * r + 8.33333333333006153e-3;
-    p = p * r + 4.16666666666513531e-2;
-    p = p * r + 0.166666666666666675;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    p = p * r + 1.0;
+    p = IK_FMA(p, r, 2.76138078979534487e-7);
+    p = IK_FMA(p, r, 2.75572684583370608e-6);
+    p = IK_FMA(p, r, 2.48015365118451845e-5);
+    p = IK_FMA(p, r, 1.98412698630548633e-4);
+    p = IK_FMA(p, r, 1.38888889058828513e-3);
+    p = IK_FMA(p, r, 8.33333333333006153e-3);
+    p = IK_FMA(p, r, 4.16666666666513531e-2);
+    p = IK_FMA(p, r, 0.166666666666666675);
+    p = IK_FMA(p, r, 0.5);
+    p = IK_FMA(p, r, 1.0);
+    p = IK_FMA(p, r, 1.0);
     scale.ubits = (k.ubits << 52) + ((uint64_t)1023 << 52);
     p = p * scale.value;
     p = x < -708.0 ? 0.0 : p;
@@ -73,12 +80,12 @@ IK_INLINE double ik_log_near(double f)
     double s = f / (2.0 + f), z = s * s, tail;
     /* (artanh(s) / s - 1) / z from a Chebyshev expansion: 2e-16 is left, times z < 0.03 */
     tail = 7.30922603635740087e-2;
-    tail = tail * z + 7.66577737164045658e-2;
-    tail = tail * z + 9.0914471600421393e-2;
-    tail = tail * z + 0.111111055302822052;
-    tail = tail * z + 0.142857143132263111;
-    tail = tail * z + 0.199999999999491946;
-    tail = tail * z + 0.333333333333333486;
+    tail = IK_FMA(tail, z, 7.66577737164045658e-2);
+    tail = IK_FMA(tail, z, 9.0914471600421393e-2);
+    tail = IK_FMA(tail, z, 0.111111055302822052);
+    tail = IK_FMA(tail, z, 0.142857143132263111);
+    tail = IK_FMA(tail, z, 0.199999999999491946);
+    tail = IK_FMA(tail, z, 0.333333333333333486);
     /* 2 s = f - s f, so that what is rounded is small beside f */
     return f - s * (f - 2.0 * z * tail);
 }
