@@ -227,7 +227,7 @@ def _log_rising_small(y: Any, t: Any, log_t: Any, order: int) -> tuple[Any, ...]
     if order >= 2:
         # zeta(k, x) = zeta(k, x + 1) + x^-k; where y = 0 the two sides cancel exactly
         if s.size <= FEW_NUMBERS and s.shape == np.shape(t):
-            both = hurwitz_zetas(order, np.stack([s, t]) + 1.0)
+            both: list[Any] = [*hurwitz_zetas(order, np.stack([s, t]) + 1.0)]
         else:
             both = list(zip(*(hurwitz_zetas(order, x + 1.0) for x in (s, t)), strict=True))
         ratio = t / s

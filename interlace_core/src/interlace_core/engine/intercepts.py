@@ -76,4 +76,5 @@ class Intercepts(Conditional):
 
     def solve(self, factorisation: Factorisation, x: Array) -> Array:
         """Return H^-1 x, shape (q,)."""
-        return factorisation.solve([x[None]])[0][0]
+        (solved,) = factorisation.solve([x[None]])
+        return np.asarray(solved[0])

@@ -110,7 +110,7 @@ class ModeMemory:
         sums = conditional.sums({r: mode.point.derivatives.get(r) for r in random})
         # a family may compute each when it is asked for: the others are left alone
         wanted = [key for key in found if len(key) == 2 and any(k in random for k in key)]
-        partials = {key: found[key] for key in wanted}
+        partials: dict[tuple[int, ...], Array] = {key: found[key] for key in wanted}
         slim = Derivatives(np.zeros(0), partials)
         self._last = moved, sums, replace(mode.point, derivatives=slim, order=2)
         self._factorisation = mode.factorisation

@@ -13,7 +13,7 @@ import numpy as np
 from interlace_core.engine.layout import Layout, choose_plan, compiled_plan
 from interlace_core.engine.parts import chunks, subset
 from interlace_core.engine.structure import build_structure
-from interlace_core.records import Array
+from interlace_core.records import IntArray
 
 RUN_ROWS = 65_536
 """Rows of a run: half a megabyte an array, of which an evaluation holds some twenty. With a million
@@ -54,7 +54,7 @@ def level_runs(layout: Layout, size: int = RUN_ROWS) -> list[LevelRun]:
     return [_run(layout, each, starts) for each in rows] if len(rows) > 1 else []
 
 
-def _run(layout: Layout, rows: slice, starts: Array) -> LevelRun:
+def _run(layout: Layout, rows: slice, starts: IntArray) -> LevelRun:
     part = subset(layout.problem, rows)
     structure = build_structure(part)
     plan = compiled_plan(part, structure, choose_plan(structure))
