@@ -17,11 +17,9 @@ FEWER = 160
 """Rows for families whose density is a sum: enough for a slope, and quick."""
 COUNTS_BY_SUMS = tuple(f"{part}compois" for part in ("", "truncated_", "hurdle_", "zeroinflated_"))
 SUMS = (*COUNTS_BY_SUMS, "tweedie", "skewnormal")
-SALT = {"negativebinomial12": 4, "truncated_compois": 2, "zeroinflated_compois": 3}
+SALT = {"negativebinomial12": 4, "truncated_compois": 2}
 """Another draw for data whose optimum is at a limit: on the flat line to it, searches end at
-different points. One for data that take seconds to fit, `truncated_compois`. And one for an optimum
-beside a place where a level all but loses its mode, which searches step over in some units (and say
-so): `zeroinflated_compois`."""
+different points. And one for data that take seconds to fit, `truncated_compois`."""
 
 TOL_LOGLIK = 1e-6
 """Searches end with less than 1e-7 to gain."""

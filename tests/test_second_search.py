@@ -1,5 +1,6 @@
 """Which point of several searches is kept, and what is said of it: rules with answers by hand."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,14 @@ import interlace
 from interlace_core.contract.approximation import Approximation
 from interlace_core.fitting import elsewhere
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.objective import Objective, SearchStopped, Tally
+from interlace_core.fitting.precondition import Coordinates
 from interlace_core.fitting.psi_covariance import PsiCovariance
+from interlace_core.fitting.start import Start
 from interlace_core.fitting.stopping import FitStopped
 from interlace_core.fitting.verdict import Verdict, judge, vanished, with_ceiling, with_lower_optima
 from interlace_core.messages.errors import ConvergenceWarning, NumericalError
-from interlace_core.records import Evaluation, OptimizerResult
+from interlace_core.records import Evaluation, OptimizerResult, Status
 
 OPTIMUM = Verdict("optimum", True, 0.0, (), "optimum")
 BOUNDARY = Verdict("boundary", True, 0.0, ("the variance of Intercept | g is 0",), "boundary")
@@ -118,6 +122,87 @@ def test_where_no_search_reached_an_optimum_the_best_point_is_searched_from(pois
 def test_which_of_two_fits_is_kept(poisson, found, best, better):
     one, other = (outcome(poisson[2], v, verdict, unsound=u) for v, verdict, u in (found, best))
     assert elsewhere._is_better(one, other) is better
+
+
+LOST = "the density of 1 of 8 levels of g all but loses its mode"
+
+
+def tally_of(evaluations):
+    return Tally(n_evaluations=evaluations, n_failed=1, n_inner=2)
+
+
+@pytest.mark.parametrize(
+    ("again", "kept"),
+    [((12.0, OPTIMUM, ""), 12.0), ((12.0, SHORT, ""), 12.0), ((3.0, SHORT, LOST), 3.0)],
+)
+def test_a_search_that_lost_a_mode_is_made_again_from_a_stand_ins_end(
+    poisson, monkeypatch, again, kept
+):
+    problem, _, fit = poisson
+    monkeypatch.setattr(elsewhere, "vanishing", lambda *here: LOST)
+    first, begun = outcome(fit, 5.0, SHORT, unsound=LOST), []
+
+    def begin(limit):
+        begun.append(limit)
+        return Start(fit.psi + 1.0, np.ones(1), near=True)
+
+    def search(start, limit):
+        assert start.near and np.array_equal(start.psi, fit.psi + 1.0)
+        value, verdict, unsound = again
+        return outcome(fit, value, verdict, unsound=unsound)
+
+    found = elsewhere.with_modes(problem, first, begin, tally_of(7), search)
+    assert found.value == kept and begun == [elsewhere.MIN_EVALUATIONS]
+    assert found.n_evaluations == 10 + 7 + 10
+    assert [each.value for each in found.searches] == [5.0, again[0]]
+    assert ("bounded stand-in" in found.verdict.message) == (again[1:] == (SHORT, ""))
+    # what is searched after that is added to what was; short of an optimum it is no better
+    more = elsewhere.highest(
+        problem, poisson[1], found, lambda *_: outcome(fit, 2.5, SHORT), np.ones(1), starts=1
+    )
+    assert [each.value for each in more.searches[:2]] == [5.0, again[0]]
+    assert (more.value == 12.0) == (again[1:] == (SHORT, ""))
+
+
+def test_without_a_stand_in_or_with_all_modes_there_is_no_other_search(poisson, monkeypatch):
+    problem, _, fit = poisson
+    first = outcome(fit, 5.0, SHORT, unsound="the conditional mode is not the lowest")
+
+    def unwanted(*_):
+        raise AssertionError("asked")
+
+    assert elsewhere.with_modes(problem, first, unwanted, tally_of(0), unwanted) is first
+    monkeypatch.setattr(elsewhere, "vanishing", lambda *here: LOST)
+    for error in (None, NumericalError("no"), FitStopped("stopped")):
+
+        def begin(limit, error=error):
+            if error is not None:
+                raise error
+
+        found = elsewhere.with_modes(problem, first, begin, tally_of(7), unwanted)
+        assert found.value == 5.0 and not found.searches
+        assert found.n_evaluations == 17  # what was tried is counted
+
+
+@pytest.mark.parametrize(("slope", "ends"), [(1.0, False), (1e4, True)])
+def test_a_search_that_is_lost_ends_there(poisson, slope, ends):
+    """It is asked at a new best point, and where the slope is steep alone."""
+    asked = []
+
+    def lost(psi, mode):
+        asked.append(psi)
+        return True
+
+    def evaluate(psi):
+        return Evaluation(float(psi[0]), np.full(3, slope), poisson[2].mode, Status.OK, 1)
+
+    coordinates = Coordinates(np.zeros(3), np.eye(3), np.full(3, -9.0), np.full(3, 9.0), 1)
+    objective = Objective(evaluate, coordinates, slice(0, 0), lost=lost)
+    with pytest.raises(SearchStopped, match="lost") if ends else nullcontext():
+        objective(np.ones(3))
+    assert len(asked) == ends
+    objective(2.0 * np.ones(3))  # higher than what was seen
+    assert len(asked) == ends
 
 
 def test_lower_optima_are_counted_and_told(poisson):

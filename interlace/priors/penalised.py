@@ -96,6 +96,11 @@ class Penalised(Approximation):
         inner = self.inside(problem).joint(problem)
         return None if inner is None else replace(self, inner=inner)
 
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return the inner one's with the same priors."""
+        inner = self.inside(problem).bounded(problem)
+        return None if inner is None else replace(self, inner=inner)
+
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the inner objective plus the penalty."""
         return _PenalisedObjective(self.inside(problem).objective(problem), self._penalty(problem))

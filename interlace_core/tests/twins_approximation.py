@@ -376,6 +376,22 @@ class OfOneNumber(Small):
         return (("somewhere", np.zeros(1 + psi.size)),)
 
 
+@dataclass(frozen=True)
+class WrongSlope(Faulty):
+    def extra(self, problem, psi):
+        return 0.0, 1e-3
+
+
+@dataclass(frozen=True)
+class StandsInBadly(Small):
+    """Offers a stand-in with a wrong gradient, one that refuses, or the name of one."""
+
+    stand_in: object = WrongSlope()
+
+    def bounded(self, problem):
+        return self.stand_in
+
+
 TWINS = {
     "accepts or refuses in words": [RefusesByValueError(), RefusesCurtly(), AcceptsNothing()],
     "is found by name and nAGQ": [ServesWhatItDoesNot(), OfAnotherKind(3)],
@@ -403,6 +419,11 @@ TWINS = {
         CutsCorners(Sideways),
     ],
     "curvature is the slope of the gradient": [Curved(1.00001)],
+    "what stands in for it is an approximation": [
+        StandsInBadly(),
+        StandsInBadly(AcceptsNothing()),
+        StandsInBadly("laplace"),
+    ],
     "parts of the rows add up": [CountsOnceForEachPart()],
     "profiled entries do not matter": [ProfilesNothing(), LosesProfiled()],
 }

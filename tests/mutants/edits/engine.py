@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         LAPLACE,
         "laplace_value_gradient",
-        "0.5 * mode.factorisation",
-        "0.4 * mode.factorisation",
+        "0.5 * at.factorisation",
+        "0.4 * at.factorisation",
         ONE,
     ),
     Mutant(

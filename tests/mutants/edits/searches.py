@@ -13,7 +13,15 @@ CROWDED = (HERE,)
 DOUBTFUL = (f"{HERE}::test_what_makes_a_fit_doubtful",)
 JUDGED = (f"{HERE}::test_verdicts_by_what_is_left_to_gain",)
 CEILING = (f"{HERE}::test_no_more_can_be_gained_than_up_to_a_log_likelihood_of_0",)
+BOUNDED = "tests/test_bounded.py"
+LOST = (f"{HERE}::test_a_search_that_lost_a_mode_is_made_again_from_a_stand_ins_end",)
+ALGEBRA = (
+    f"{BOUNDED}::test_the_bounded_value_is_that_of_dense_algebra_and_its_gradient_that_of_the_value",
+)
+APPROXIMATIONS = "plugins/interlace-approximations/src/interlace_approximations"
 STARTS = (f"{HERE}::test_starts_from_elsewhere_are_where_they_say",)
+
+RUNS = "plugins/interlace-approximations/tests/test_runs_of_levels.py"
 
 MUTANTS = (
     Mutant(FIT, "_best_optimum", "if not np.all(optimum.free):", "if False:", AWAY),
@@ -70,7 +78,13 @@ MUTANTS = (
         "n_evaluations=found.n_evaluations",
         KEPT,
     ),
-    Mutant(ELSEWHERE, "_higher_of", "found if _is_better(found, best) else best", "best", KEPT),
+    Mutant(
+        ELSEWHERE,
+        "_higher_of",
+        "found if counts and _is_better(found, best) else best",
+        "best",
+        KEPT,
+    ),
     Mutant(ELSEWHERE, "_is_better", "return not found.unsound", "return found.unsound", BETTER),
     Mutant(
         ELSEWHERE,
@@ -85,6 +99,42 @@ MUTANTS = (
         "fit.value + APART",
         "fit.value - APART",
         (f"{HERE}::test_lower_optima_are_counted_and_told",),
+    ),
+    Mutant(
+        ELSEWHERE,
+        "with_modes",
+        "n_evaluations=fit.n_evaluations + tally.n_evaluations",
+        "n_evaluations=fit.n_evaluations",
+        LOST,
+    ),
+    Mutant(ELSEWHERE, "highest", "list(fit.searches) or [_first(fit)]", "[_first(fit)]", LOST),
+    Mutant(
+        f"{APPROXIMATIONS}/laplace_bounded.py",
+        "_without_convex_rows",
+        "second < 0.0",
+        "second < np.inf",
+        ALGEBRA,
+    ),
+    Mutant(
+        f"{APPROXIMATIONS}/laplace_slopes.py",
+        "laplace_value_gradient",
+        "0.5 * at.factorisation.logdet",
+        "0.5 * mode.factorisation.logdet",
+        ALGEBRA,
+    ),
+    Mutant(
+        f"{APPROXIMATIONS}/laplace_slopes.py",
+        "laplace_value_gradient",
+        "template_pullback(conditional, at, inverse)",
+        "template_pullback(conditional, mode, inverse)",
+        ALGEBRA,
+    ),
+    Mutant(
+        f"{APPROXIMATIONS}/laplace_bounded.py",
+        "bounded_value_gradient",
+        "v = structure.join(mode.factorisation.solve(",
+        "v = 0.9 * structure.join(mode.factorisation.solve(",
+        ALGEBRA,
     ),
     Mutant(ELSEWHERE, "_with_opposed_effects", "-1.0, 1.0)", "1.0, 1.0)", STARTS),
     Mutant(
@@ -124,5 +174,28 @@ MUTANTS = (
         "first_coefficients(problem)",
         ("tests/test_separation.py",),
         only="nominal_effect_without",
+    ),
+    Mutant(
+        f"{FITTING}/curvature.py",
+        "_with_directions",
+        "(along - jacobian @ directions)",
+        "(along + jacobian @ directions)",
+        (
+            "tests/test_standard_errors.py::test_what_is_known_along_directions_takes_the_place_of_what_was_there",
+        ),
+    ),
+    Mutant(
+        "plugins/interlace-approximations/src/interlace_approximations/laplace.py",
+        "LaplaceOverRuns.__call__",
+        "gradient + found.gradient",
+        "found.gradient",
+        (RUNS,),
+    ),
+    Mutant(
+        "interlace_core/src/interlace_core/engine/intercepts.py",
+        "Intercepts.factorise",
+        "self._t * self._t",
+        "self._t",
+        (RUNS,),
     ),
 )

@@ -239,6 +239,18 @@ class Approximation(ABC):
         """
         return None
 
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return what stands in for it where a search loses the conditional mode of a group.
+
+        There an approximation around a mode rises without an end, and a search that meets such a
+        place does not come back. It is then made again with the stand-in, and goes on with this
+        approximation from where that ends. The objective of the stand-in has to be bounded from
+        below, with a gradient that is exact, and its minimum should be near one of this objective
+        at which all groups have their modes. Its values are never reported, and it may determine
+        other entries of psi itself. None, the default, if there is no such thing.
+        """
+        return None
+
     def penalty(self, problem: Problem, psi: Array) -> float:
         """Return what the objective holds beside the negative log-likelihood; by default nothing.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
+from interlace_core.fitting.modes import at_stand_in, vanishing
+from interlace_core.fitting.objective import Tally
 from interlace_core.fitting.start import (
     Start,
     find_start,
@@ -141,23 +144,76 @@ def highest(
         Where the approximation says that there may be a higher one.
     """
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
-    best, searches = fit, [Searched("the usual start", fit.value, fit.verdict.converged)]
+    best, searches = fit, list(fit.searches) or [_first(fit)]
+    # where no optimum was near a stand-in's end, other points short of one are no better
+    reached = bool(fit.searches) and not fit.verdict.converged and not fit.unsound
+    higher_of = partial(_higher_of, limit=limit, search=search, searches=searches, reached=reached)
     for origin, psi in rivals:
-        best = _higher_of(best, origin, Start(psi, units), limit, search, searches)
+        best = higher_of(best, origin, Start(psi, units))
     crowded = is_crowded(problem, fit)
     if crowded or is_doubtful(problem, fit):
         for origin, start in elsewhere(problem, approximation, fit.psi):
-            best = _higher_of(best, origin, start, limit, search, searches)
+            best = higher_of(best, origin, start)
         if (
             not best.verdict.converged and not best.unsound
         ):  # scales anew where the best search ended
-            again = Start(best.psi, units)
-            best = _higher_of(best, "the highest point so far", again, limit, search, searches)
+            best = higher_of(best, "the highest point so far", Start(best.psi, units))
     rng = np.random.default_rng(SEED)
     for number in range(max(starts, RANDOM_AT_BOUNDARY) if crowded else starts):
         start = random_start(problem, units, rng)
-        best = _higher_of(best, f"random start {number + 1}", start, limit, search, searches)
+        best = higher_of(best, f"random start {number + 1}", start)
     return replace(best, searches=tuple(searches))
+
+
+def with_modes(
+    problem: Problem,
+    fit: Fit,
+    begin: Callable[[int], Start | None],
+    tally: Tally,
+    search: Callable[[Start, int], Fit],
+) -> Fit:
+    """Return the fit of a search from a stand-in's end, if the first one lost a group's mode.
+
+    Of the two that is kept which has not. Without an optimum near it ends at the stand-in's.
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : Fit
+        Of the first search.
+    begin : callable
+        From the number of evaluations that an optimizer may take to where the stand-in's search
+        ends; None if there is no stand-in.
+    tally : Tally
+        Of that search.
+    search : callable
+        As for `highest`.
+    """
+    lost = vanishing(problem, fit.psi, fit.mode)
+    if not lost:
+        return fit
+    limit = max(MIN_EVALUATIONS, fit.n_evaluations)
+    try:
+        start = begin(limit)
+    except (NumericalError, FitStopped):
+        start = None
+    fit = replace(
+        fit,
+        n_evaluations=fit.n_evaluations + tally.n_evaluations,
+        n_failed=fit.n_failed + tally.n_failed,
+        n_inner=fit.n_inner + tally.n_inner,
+    )
+    if start is None:
+        return fit
+    searches = [_first(fit)]
+    best = _higher_of(fit, "where a bounded stand-in ended", start, limit, search, searches)
+    if not best.unsound and not best.verdict.converged:
+        best = replace(best, verdict=at_stand_in(best.verdict, lost))
+    return replace(best, searches=tuple(searches))
+
+
+def _first(fit: Fit) -> Searched:
+    return Searched("the usual start", fit.value, fit.verdict.converged)
 
 
 def optima_apart(fit: Fit) -> int:
@@ -252,14 +308,19 @@ def _higher_of(
     limit: int,
     search: Callable[[Start, int], Fit],
     searches: list[Searched],
+    reached: bool = False,
 ) -> Fit:
-    """Return the better of the best fit so far and one from a start, with the work of both."""
+    """Return the better of the best fit so far and one from a start, with the work of both.
+
+    With `reached`, another counts only if it ended at an optimum.
+    """
     try:
         found = search(start, limit)
     except (NumericalError, FitStopped):  # nothing can be computed there, or no time is left
         return best
     searches.append(Searched(origin, found.value, found.verdict.converged))
-    chosen = found if _is_better(found, best) else best
+    counts = found.verdict.converged or not reached
+    chosen = found if counts and _is_better(found, best) else best
     return replace(
         chosen,
         n_evaluations=best.n_evaluations + found.n_evaluations,

@@ -9,39 +9,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from interlace_core.contract.approximation import Approximation
 from interlace_core.contract.optimizer import Optimizer
 from interlace_core.contract.problem import Problem
-from interlace_core.fitting.compiled import compiled_information, compiled_search, summed_by
+from interlace_core.fitting.bounded import bounded_start
+from interlace_core.fitting.compiled import compiled_information, summed_by
 from interlace_core.fitting.elsewhere import (
     elsewhere,
     highest,
     is_crowded,
     is_doubtful,
     optima_apart,
+    with_modes,
 )
 from interlace_core.fitting.exact import Watched
 from interlace_core.fitting.fitted import Fit
+from interlace_core.fitting.minimise import ended, minimised
 from interlace_core.fitting.modes import (
     Competition,
+    is_lost,
+    lost_at,
     search_from_lower_mode,
     searched,
-    vanishing,
     with_unsound,
 )
 from interlace_core.fitting.objective import (
     Objective,
-    SearchStopped,
     Tally,
     is_per_unit,
     possible_objective,
 )
 from interlace_core.fitting.optimum import Optimum, Search, covariance_of_psi
 from interlace_core.fitting.polish import polish, unpolished
-from interlace_core.fitting.precondition import Coordinates, precondition
+from interlace_core.fitting.precondition import precondition
 from interlace_core.fitting.psi_covariance import PsiCovariance
 from interlace_core.fitting.standard import Standard, standard_of
 from interlace_core.fitting.start import Start, curvature_at, find_start, shortcuts_of, unit_theta
@@ -56,7 +60,7 @@ from interlace_core.fitting.verdict import (
     with_undetermined,
 )
 from interlace_core.messages.errors import StartError
-from interlace_core.records import Array, OptimizerResult, Status
+from interlace_core.records import Array, Status
 from interlace_core.registry.blame import guard
 
 TOL_ABS_RESTART = 1e-6
@@ -84,9 +88,11 @@ def fit_problem(
     2. A start: the model without random effects (`interlace_core.fitting.start`).
     3. A search from there; it is enough where it ends at an optimum at which the data determine
        every direction.
-    4. Otherwise searches from elsewhere (`interlace_core.fitting.elsewhere`), of which the highest
-       point is kept.
-    5. The estimates in the units given, and the verdict in words.
+    4. Where it lost a group's mode, one from the end of a stand-in's search that cannot
+       (`interlace_core.fitting.bounded`).
+    5. Where the fit is in doubt, searches from elsewhere (`interlace_core.fitting.elsewhere`), of
+       which the highest point is kept.
+    6. The estimates in the units given, and the verdict in words.
 
     Parameters
     ----------
@@ -136,14 +142,21 @@ def fit_problem(
         if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
-    # 4. from elsewhere
-    running = stopping is None or not stopping.reason
-    if running:
+    # 4. where all groups have their modes
+    if fit.unsound:
+        tally = Tally(report, stopping=stopping)
+        begin = partial(
+            bounded_start, inside, approximation, optimizer, start, tol_decrement, tally
+        )
+        with guard(approximation, "fit"):
+            fit = with_modes(inside, fit, begin, tally, search)
+    # 5. from elsewhere
+    if stopping is None or not stopping.reason:
         with guard(approximation, "fit"):
             rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
             if starts or rivals or is_doubtful(inside, fit) or is_crowded(inside, fit):
                 fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
-    # 5. as given
+    # 6. as given
     fit = standard.given_fit(fit)
     if stopping is not None and stopping.reason:
         reached = None if fit.verdict.status == "stopped" else fit.verdict
@@ -198,10 +211,10 @@ def _fit_from(
 
     1. The objective at the start, which refuses what cannot be evaluated there.
     2. Coordinates in which the curvature is near 1.
-    3. The optimizer.
-    4. Newton steps to the optimum, and further searches where that looks doubtful.
-    5. The same from a lower conditional mode, if there is one.
-    6. The verdict, and the covariance of the estimates.
+    3. The optimizer, unless the start is near.
+    4. Newton steps to the optimum, and further searches where that looks doubtful; the same from a
+       lower conditional mode, if there is one.
+    5. The verdict, and the covariance of the estimates.
 
     A search that is stopped ends at the best point so far, of which nothing else is known.
     """
@@ -223,6 +236,8 @@ def _fit_from(
             summed_by(evaluate),
         )
         objective = Objective(evaluate, coordinates, profiled, tally, limit)
+        if approximation.bounded(problem) is not None:
+            objective.lost = partial(is_lost, problem)
         search = Search(
             problem, start.units, objective, coordinates, curvature_at(approximation, problem)
         )
@@ -231,17 +246,18 @@ def _fit_from(
             objective.record(start.psi, first)
             _require_start(objective, start.psi)
             # 3. the optimizer
-            result = _minimise(optimizer, objective, coordinates)
+            if start.near:
+                result = ended(objective, "not asked, next to an optimum")
+            else:
+                result = minimised(optimizer, objective, coordinates)
             # 4. the optimum
-            optimum = _best_optimum(search, optimizer, tol_decrement)
-            # 5. a lower mode
-            optimum, competition = search_from_lower_mode(
-                search, optimum, approximation, optimizer, tol_decrement
+            optimum, competition = _optimum(
+                search, approximation, optimizer, tol_decrement, start.near
             )
         except FitStopped as end:
-            optimum, result = _best_so_far(search), _ended(objective, str(end))
+            optimum, result = _best_so_far(search), ended(objective, str(end))
         final = optimum.evaluation
-    # 6. the verdict
+    # 5. the verdict
     at_bound = ~optimum.free[: problem.n_theta]
     boundary = boundary_words(
         standard.given, standard.given_psi(optimum.psi), at_bound, start.units
@@ -251,7 +267,7 @@ def _fit_from(
         verdict = stopped(result.message, None)
     vcov, undetermined = covariance_of_psi(optimum, final.profiled, profiled)
     unknown = verdict.converged or verdict.status == "stopped"
-    lost = "" if unknown else vanishing(problem, optimum.psi, final.mode)
+    lost = "" if unknown else lost_at(search, optimum.psi, final)
     verdict, unsound = with_unsound(verdict, competition, lost)
     return Fit(
         psi=optimum.psi,
@@ -280,13 +296,6 @@ def _best_so_far(search: Search) -> Optimum:
     return replace(unpolished(search), decrement=np.nan)
 
 
-def _ended(objective: Objective, why: str) -> OptimizerResult:
-    """Return what an optimizer that was stopped would say."""
-    assert objective.best is not None
-    n = objective.tally.n_evaluations
-    return OptimizerResult(np.zeros(0), objective.best.value, False, why, n)
-
-
 def _require_start(objective: Objective, psi: Array) -> None:
     if objective.at(psi).status is not Status.OK:
         raise StartError(
@@ -296,32 +305,41 @@ def _require_start(objective: Objective, psi: Array) -> None:
         )
 
 
-def _minimise(
-    optimizer: Optimizer, objective: Objective, coordinates: Coordinates
-) -> OptimizerResult:
-    if coordinates.lower.size == 0:
-        assert objective.best is not None
-        return OptimizerResult(np.zeros(0), objective.best.value, True, "nothing to optimise", 0)
-    found = compiled_search(objective, optimizer)
-    if found is not None:
-        return found
-    try:
-        with guard(optimizer, "minimize"):
-            return optimizer.minimize(
-                objective, np.zeros(coordinates.lower.size), (coordinates.lower, coordinates.upper)
-            )
-    except SearchStopped as spent:
-        return _ended(objective, str(spent))
+def _optimum(
+    search: Search,
+    approximation: Approximation,
+    optimizer: Optimizer,
+    tol_decrement: float,
+    near: bool,
+) -> tuple[Optimum, Competition]:
+    """Return the optimum near the best point seen, and what competes with its mode.
 
-
-def _best_optimum(search: Search, optimizer: Optimizer, tol_decrement: float) -> Optimum:
-    """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
+    Where a group has lost its mode there is none. What has a stand-in is then searched again with
+    that, and otherwise from a lower mode, if there is one. Where Newton steps from the end of a
+    stand-in lead to none, what is left is that point.
+    """
     best, psi = search.objective.best, search.objective.best_psi
     assert best is not None and psi is not None
-    if vanishing(search.problem, psi, best.mode):
-        return unpolished(search)  # there is no optimum to polish
-    optimum = polish(search, tol_decrement)
-    for psi in _restarts(search, optimum):
+    found = unpolished(search)
+    if not lost_at(search, psi, best):
+        found = _best_optimum(search, optimizer, tol_decrement, near)
+    elif near or approximation.bounded(search.problem) is not None:
+        return found, Competition()
+    optimum, competition = search_from_lower_mode(
+        search, found, approximation, optimizer, tol_decrement
+    )
+    if near and not (optimum.decrement <= tol_decrement and competition.lower is None):
+        search.objective.move_to(psi, best)
+        return unpolished(search), Competition()
+    return optimum, competition
+
+
+def _best_optimum(
+    search: Search, optimizer: Optimizer, tol_decrement: float, near: bool
+) -> Optimum:
+    """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
+    optimum = polish(search, tol_decrement, near=near)
+    for psi in () if near else _restarts(search, optimum):
         if optimum.decrement <= tol_decrement:
             break
         optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)

@@ -36,7 +36,7 @@ from interlace_core.fitting.objective import SearchStopped, possible_objective
 from interlace_core.fitting.optimum import Optimum, Search
 from interlace_core.fitting.polish import polish
 from interlace_core.fitting.verdict import Verdict
-from interlace_core.records import Array, BoolArray
+from interlace_core.records import Array, BoolArray, Evaluation
 from interlace_core.registry.blame import guard
 
 STARTS = (0.0, 1.0, -1.0, 3.0, -3.0)
@@ -56,6 +56,14 @@ MOST_VARIANCE = 10.0
 """Variance of a random effect given the data, in variances of its prior, beyond which its density
 has all but lost its mode. With a log-concave density it is below 1; where it is this large the
 value of an approximation around the mode is more than 1.1 too high, and rises without an end."""
+
+
+LOST_VARIANCE = 100.0
+"""The same from which a search is given up: what it stands on is 2.3 too high, and rises."""
+
+
+INSTEAD = "Take more quadrature points (nAGQ), fewer effects, or another family"
+"""What to do about a group without a mode."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +164,53 @@ def with_unsound(verdict: Verdict, competition: Competition, lost: str) -> tuple
         return with_competition(verdict, competition), why
     message = (
         f"not reached: the density of {lost} all but loses its mode there, where the approximation "
-        "rises without an end and is none of the likelihood. Take more quadrature points (nAGQ), "
-        "fewer effects, or another family"
+        f"rises without an end and is none of the likelihood. {INSTEAD}"
     )
     why = f"the density of {lost} all but loses its mode"
     return replace(verdict, status="not reached", converged=False, message=message), why
 
 
-def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
+def at_stand_in(verdict: Verdict, lost: str) -> Verdict:
+    """Return the verdict on the end of a stand-in, from where the approximation has no optimum.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    lost : str
+        Groups that all but lost their mode further on, from `vanishing`.
+    """
+    message = (
+        "not reached: the estimates are those of a bounded stand-in. Further on the density of "
+        f"{lost} all but loses its mode, where the approximation rises without an end and is none "
+        f"of the likelihood. {INSTEAD}"
+    )
+    return replace(verdict, status="not reached", converged=False, message=message)
+
+
+def lost_at(search: Search, psi: Array, evaluation: Evaluation) -> str:
+    """Return which groups have all but lost their mode at a point of a search, as `vanishing`.
+
+    Rows in parts remember the mode of what was evaluated last, and are asked for it once more.
+    """
+    latest = search.objective.tally.latest[0]
+    if search.problem.parts is not None and not _is_unique(search.problem):
+        if latest is None or not np.array_equal(latest, psi):
+            search.objective.evaluate(psi)
+    return vanishing(search.problem, psi, evaluation.mode)
+
+
+def is_lost(problem: Problem, psi: Array, mode: Array) -> bool:
+    """Return whether a group has lost its mode so far that no search comes back.
+
+    Parameters
+    ----------
+    problem, psi, mode
+        As for `compare_modes`.
+    """
+    return bool(vanishing(problem, psi, mode, LOST_VARIANCE))
+
+
+def vanishing(problem: Problem, psi: Array, mode: Array, most: float = MOST_VARIANCE) -> str:
     """Return which groups have all but lost their mode, in words; empty if none has.
 
     There the curvature of the joint density vanishes in some direction, Laplace's approximation
@@ -173,10 +220,12 @@ def vanishing(problem: Problem, psi: Array, mode: Array) -> str:
     ----------
     problem, psi, mode
         As for `compare_modes`.
+    most : float
+        Variance given the data, in variances of the prior, that leaves a group its mode.
     """
     if _is_unique(problem):
         return ""
-    found: _Lost = total(knowing(problem, psi), _Lost.at, psi, mode)
+    found: _Lost = total(knowing(problem, psi), _Lost.at, psi, mode, most)
     return " and ".join(
         f"{count} of {levels} levels of {name}" if count else f"the levels of {name}"
         for name, (count, levels) in found.factors.items()
@@ -209,7 +258,7 @@ class _Lost:
     factors: dict[str, tuple[int, int]]
 
     @classmethod
-    def at(cls, problem: Problem, psi: Array, mode: Array) -> _Lost:
+    def at(cls, problem: Problem, psi: Array, mode: Array, most: float) -> _Lost:
         blocks = effects_covariance(problem, psi, _own_mode(problem, psi, mode))
         found = {}
         for index, factor in enumerate(layout_of(problem, rows="any").structure.factors):
@@ -217,7 +266,7 @@ class _Lost:
                 return cls({factor.name: (0, 0)})
             block = np.moveaxis(np.nan_to_num(blocks[index], nan=1e300), -1, 0)
             largest = np.linalg.eigvalsh(block)[:, -1]
-            count = int(np.count_nonzero(~(largest < MOST_VARIANCE)))
+            count = int(np.count_nonzero(~(largest < most)))
             if count:
                 found[factor.name] = (count, largest.size)
         return cls(found)

@@ -21,6 +21,10 @@ FAILED_RISE = 1e3
 turn back, small enough not to wreck an optimizer's quadratic model."""
 
 
+STEEP = 100.0
+"""Slope, per standard error at the start, from which it is asked whether a search is lost. Where an
+approximation rises without an end it is in the hundreds and more; near optima it is below 1."""
+
 TOL_ABS_IMPOSSIBLE = 1e-6
 """Log-likelihood of discrete data above 0 that is rounding."""
 
@@ -95,7 +99,7 @@ class Possible:
 
 
 class SearchStopped(InterlaceError):
-    """The optimizer has used up the evaluations that it may take."""
+    """The optimizer has used up the evaluations that it may take, or cannot reach an optimum."""
 
 
 @dataclass
@@ -159,6 +163,9 @@ class Objective:
     tally : Tally
     limit : int, or None
         Evaluations of the fit after which the optimizer is stopped.
+    lost : callable, or None
+        From psi and mode to whether no search comes back from there; asked at new best points
+        where the slope is steep, and the optimizer is stopped if so.
     best : Evaluation, or None
     best_psi : ndarray, or None
         The best successful evaluation and its complete psi; written here alone.
@@ -171,6 +178,7 @@ class Objective:
     profiled: slice
     tally: Tally = field(default_factory=Tally)
     limit: int | None = None
+    lost: Callable[[Array, Array], bool] | None = None
     best: Evaluation | None = None
     best_psi: Array | None = None
     differences: Differences | None = None
@@ -181,7 +189,7 @@ class Objective:
         Raises
         ------
         SearchStopped
-            If the limit of evaluations is reached.
+            If the limit of evaluations is reached, or the search is lost.
         """
         if self.limit is not None and self.tally.n_evaluations >= self.limit:
             raise SearchStopped(f"stopped after {self.tally.n_evaluations} evaluations")
@@ -189,7 +197,12 @@ class Objective:
         if evaluation.status is not Status.OK:
             ceiling = self.best.value if self.best is not None else 0.0
             return ceiling + FAILED_RISE * (1.0 + abs(ceiling)), np.zeros(z.size)
-        return evaluation.value, self.coordinates.gradient(evaluation.gradient)
+        slope = self.coordinates.gradient(evaluation.gradient)
+        if self.lost is not None and evaluation is self.best and np.abs(slope).max() > STEEP:
+            assert self.best_psi is not None
+            if self.lost(self.best_psi, evaluation.mode):
+                raise SearchStopped("stopped where a group has lost its conditional mode")
+        return evaluation.value, slope
 
     def anew(self, evaluate: Callable[[Array], Evaluation] | None = None) -> Objective:
         """Return the objective of another search of the fit, which has seen no point yet.

@@ -70,7 +70,7 @@ MAX_FLAT_MOVES = 6
 """Moves along flat directions, each of which gained more than the tolerance."""
 
 
-def polish(search: Search, tol_decrement: float) -> Optimum:
+def polish(search: Search, tol_decrement: float, *, near: bool = False) -> Optimum:
     """Return the optimum reached by Newton steps from the best point seen.
 
     1. Newton rounds: the Hessian is taken anew until a round starts with next to nothing to gain,
@@ -79,9 +79,13 @@ def polish(search: Search, tol_decrement: float) -> Optimum:
     3. Along directions that look flat, to see whether they are.
     4. Where degrees of freedom rest on it, or one-sided differences are not good enough (by their
        asymmetry, or a gradient on the other side), the Hessian once more, centrally, at the end.
+
+    What is near an optimum gets there by the first of these, or there is none.
     """
     # 1. rounds
     optimum = _reach(search, tol_decrement)
+    if near and optimum.decrement > tol_decrement:
+        return optimum
     # 2. rescaled
     if _out_of_scale(optimum):
         search = replace(search, coordinates=_rescaled(optimum))

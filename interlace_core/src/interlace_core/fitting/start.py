@@ -69,12 +69,16 @@ class Start:
         by `START_SIZE` units.
     usual : ndarray, shape (n_theta,), or None
         The theta of effects of these sizes, where it was computed on the way here.
+    near : bool
+        Whether an optimum is so near that Newton steps lead there. The first steps of an optimizer,
+        which knows no curvature yet, would lead past it.
     """
 
     psi: Array
     units: Array
     sizes: Sequence[Array | None] = ()
     usual: Array | None = None
+    near: bool = False
 
     def usual_theta(self, term: RandomTerm, place: slice, size: Array) -> Array:
         """Return the theta of a term of the problem whose columns have such sizes."""

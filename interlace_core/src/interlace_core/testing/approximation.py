@@ -85,6 +85,11 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
         for name, plan in (normal | models).items()
         if case.approximation.curvature(plan.problem(), Trial(case, name, plan).psi) is not None
     }
+    bounded = {
+        name: plan
+        for name, plan in models.items()
+        if case.approximation.bounded(plan.problem()) is not None
+    }
     profiling = {
         name: plan for name, plan in models.items() if case.free(p := plan.problem()).size < p.n_psi
     }
@@ -107,6 +112,10 @@ def _checks(case: ApproximationCase) -> dict[str, Run]:
     if curved:
         checks["curvature is the slope of the gradient"] = _each(
             values.check_curvature, case, curved
+        )
+    if bounded:
+        checks["what stands in for it is an approximation"] = _each(
+            values.check_bounded, case, bounded
         )
     if profiling:
         checks["profiled entries do not matter"] = _each(behaviour.check_profiled, case, profiling)

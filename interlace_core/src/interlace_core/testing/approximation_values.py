@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from interlace_core.contract.approximation import Approximation
 from interlace_core.records import Array
 from interlace_core.testing.approximation_case import Trial
 from interlace_core.testing.approximation_references import (
@@ -114,6 +117,19 @@ def _differences(trial: Trial, psi: Array) -> Array:
     wanted = np.zeros(psi.size)
     wanted[free] = gradient(value, psi[free], STEP)
     return wanted
+
+
+def check_bounded(trial: Trial) -> None:
+    """Require an approximation that serves the model, and hold its gradient against differences."""
+    stand_in = trial.case.approximation.bounded(trial.problem)
+    expect(
+        isinstance(stand_in, Approximation) and stand_in.accepts(trial.problem),
+        f"bounded() to return an Approximation that takes the model {trial.name!r}, or None",
+        type(stand_in).__name__,
+        "Offer it for problems that it serves.",
+    )
+    assert stand_in is not None
+    check_gradient(Trial(replace(trial.case, approximation=stand_in), trial.name, trial.plan))
 
 
 def check_curvature(trial: Trial) -> None:

@@ -88,6 +88,10 @@ class AdaptiveGaussHermite(Approximation):
             f"Use nAGQ=1 (Laplace), which has no such limit{_alternative(problem, columns)}."
         )
 
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return that of Laplace's approximation, which has one node where these are."""
+        return Laplace(self.mode).bounded(problem)
+
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""
         return _objective(self.name, problem, self.points, self.mode)
@@ -148,6 +152,10 @@ class VectorGaussHermite(Approximation):
             f"{len(factors)} factor(s): {_terms(problem)}. Use nAGQ=1 (Laplace), which has no "
             "such limit."
         )
+
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return that of Laplace's approximation, which has one node where these are."""
+        return Laplace(self.mode).bounded(problem)
 
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the negative approximate log-likelihood as a function of psi."""

@@ -60,6 +60,10 @@ class JointMode(Approximation):
         """Return the place of the mean's coefficients; of none where this is Laplace's."""
         return problem.beta_slices()[0] if _moves(problem) else slice(0, 0)
 
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return that of Laplace's approximation, which moves the mean's coefficients too."""
+        return Laplace(self.mode).bounded(problem)
+
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the criterion as a function of psi; the mean's coefficients in it are ignored.
 

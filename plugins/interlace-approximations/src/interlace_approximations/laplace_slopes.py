@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from interlace_core.contract import Array, Derivatives, Problem
+from interlace_core.contract import Array, BoolArray, Derivatives, Problem
 from interlace_core.engine import (
     Blocks,
     ChainSlopes,
@@ -25,7 +26,6 @@ from interlace_core.engine import (
     Mode,
     sandwich,
     scaled,
-    scatter,
     template_times,
 )
 
@@ -70,12 +70,29 @@ class Further:
     template: list[Array]
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A matrix whose log-determinant a value has in place of that of H.
+
+    Attributes
+    ----------
+    mode : Mode
+        The mode, with that matrix in place of the information and of the factorised H.
+    counted : dict from predictor to ndarray of bool, shape (n,)
+        The rows whose curvature is in it. Nothing of two predictors together is.
+    """
+
+    mode: Mode
+    counted: dict[int, BoolArray]
+
+
 def laplace_value_gradient(
     conditional: Conditional,
     mode: Mode,
     psi: Array,
     solve_adjoint: Callable[[Array, dict[int, Array]], Adjoint] | None = None,
     further: Further | None = None,
+    volume: Volume | None = None,
 ) -> tuple[float, Array]:
     """Return F and dF/dpsi, shape (n_psi,), at the conditional mode.
 
@@ -96,23 +113,32 @@ def laplace_value_gradient(
         solution; by default u alone is determined by the mode.
     further : Further, optional
         Of inner variables that are integrated out beside u.
+    volume : Volume, optional
+        What stands for H in log|H|; H itself, by which the mode moves, if None.
     """
     layout = conditional.layout
     problem, structure = layout.problem, layout.structure
     derivatives, random = mode.point.derivatives, structure.random_predictors
+    at = mode if volume is None else volume.mode
     # 1. the value
-    inverse = mode.factorisation.selected_inverse()
-    c = predictor_pullback(conditional, mode, inverse, further.leverages if further else {})
+    inverse = at.factorisation.selected_inverse()
+    c = predictor_pullback(
+        conditional,
+        at,
+        inverse,
+        further.leverages if further else {},
+        volume.counted if volume else None,
+    )
     sensitivity = conditional.pull({r: c.get(r) for r in random})
     value = (
         mode.point.value
-        + 0.5 * mode.factorisation.logdet
+        + 0.5 * at.factorisation.logdet
         + float((0.5 * mode.gradient + sensitivity) @ mode.step)
         + (further.value if further else 0.0)
     )
     # 2. the adjoint
     if solve_adjoint is None:
-        v = structure.join(mode.factorisation.solve(structure.split(sensitivity)))
+        v = conditional.solve(mode.factorisation, sensitivity)
         adjoint = Adjoint(v, conditional.push(v))
     else:
         adjoint = solve_adjoint(sensitivity, c)
@@ -123,15 +149,15 @@ def laplace_value_gradient(
     }
     gradient = fixed_gradient(problem, scores, psi.size)
     # 4. the templates
-    dT = template_pullback(conditional, mode, inverse)
+    dT = template_pullback(conditional, at, inverse)
     for f, own in enumerate(further.template if further else ()):
         dT[f] += own
-    Zs = scatter(structure, {r: scores[r] for r in random})
-    Zl = scatter(structure, {r: derivatives.get(r) for r in random})
+    Zs = conditional.sums({r: scores[r] for r in random})
+    Zl = conditional.sums({r: derivatives.get(r) for r in random})
     u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
-    chain = chain_slopes(conditional, mode, adjoint.v, Zs, Zl)
+    chain = chain_slopes(conditional, at, adjoint.v, Zs, Zl)
     gradient[: problem.n_theta] = layout.template_pullback(psi, dT, chain)
     return value, gradient
 
@@ -171,15 +197,19 @@ def predictor_pullback(
     mode: Mode,
     inverse: Blocks,
     more: Mapping[tuple[int, int], Array] = MappingProxyType({}),
+    counted: Mapping[int, BoolArray] | None = None,
 ) -> dict[int, Array]:
     """Return c_m = d(log|H| / 2) / d eta_m at fixed Lambda, one array (n,) per predictor.
 
     `c_m = -1/2 sum_{k,l} h_kl l_klm`, with h the blocks of the diagonal of
-    Z Lambda H^-1 Lambda' Z', and `more` added to them. Predictors that do not move H are left out.
+    Z Lambda H^-1 Lambda' Z', and `more` added to them. Predictors that do not move H are left out,
+    and where some rows are `counted` alone (`Volume`), all that others move.
     """
     derivatives = mode.point.derivatives
     c: dict[int, Array] = {}
     leverages = _leverages(conditional, inverse)
+    if counted is not None:
+        leverages = {(k, k): leverages[k, k] * rows for k, rows in counted.items()}
     for pair, h in more.items():
         leverages[pair] = leverages[pair] + h if pair in leverages else h
     for (k, m), h in leverages.items():
@@ -263,6 +293,8 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     """Return h_kl + h_lk (k < l) or h_kk per row, for the predictors with random effects."""
     structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
+    # of levels, before they go to rows: nested factors share these
+    levels: dict[tuple[int, ...], list[Any]] = {}
     for (i, j), N in inverse.items():
         pair, points = structure.pairs[i, j], structure.factors[i].points
         apart = i == j and len(structure.factors[i].meetings) == len(T[i]) >= LARGE_TEMPLATE
@@ -275,11 +307,13 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
             continue
         for a, b in structure.products(i, j):
             first, second = structure.factors[i].columns[a], structure.factors[j].columns[b]
-            twice = 1.0 if i == j and a == b else 2.0
-            rows = scaled((twice * V[a, b])[pair.rows.codes], first.z, second.z)
-            key = (
-                min(first.predictor, second.predictor),
-                max(first.predictor, second.predictor),
-            )
-            h[key] = h[key] + rows if key in h else rows
+            own = V[a, b] if i == j and a == b else 2.0 * V[a, b]
+            at = first.predictor, second.predictor, id(pair.rows), id(first.z), id(second.z)
+            if at in levels:
+                levels[at][0] = levels[at][0] + own
+            else:
+                levels[at] = [own, pair.rows.codes, first.z, second.z]
+    for (k, m, *_), (own, codes, *covariates) in levels.items():
+        rows, key = scaled(own.take(codes), *covariates), (min(k, m), max(k, m))
+        h[key] = h[key] + rows if key in h else rows
     return h

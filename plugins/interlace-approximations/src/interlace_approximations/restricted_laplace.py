@@ -57,6 +57,10 @@ class RestrictedLaplace(Approximation):
         """Return Laplace's approximation of the likelihood."""
         return Laplace(self.mode)
 
+    def bounded(self, problem: Problem) -> Approximation | None:
+        """Return that of the likelihood, whose maximum is near the restricted one's."""
+        return self.unrestricted().bounded(problem)
+
     def objective(self, problem: Problem) -> Callable[[Array], Evaluation]:
         """Return the criterion as a function of psi; the mean's coefficients in it are ignored."""
         if not problem.predictors[0].X.shape[1]:
