@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from interlace_core.messages.memory import require_memory
 from interlace_core.calculus.grams import FEW_NUMBERS, gram_of
+from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array, IntArray
 
 
