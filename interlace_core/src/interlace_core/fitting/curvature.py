@@ -15,7 +15,11 @@ from interlace_core.records import Array, BoolArray, Evaluation, Status
 
 PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
-taken where a direction has less."""
+taken along directions that have less."""
+
+CLEAR_CURVATURE = 1e-2
+"""Curvature in scaled coordinates above which one-sided differences tell which directions are those
+of little curvature."""
 
 SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
@@ -115,14 +119,55 @@ def _one_sided(
 def _differences(
     function: Callable[[Array], Array], one_sided: Array, free: BoolArray, sharp: float
 ) -> Array:
-    """Return the one-sided Jacobian; that by central ones where curvature is not plain."""
+    """Return the one-sided Jacobian, with central ones where curvature is not plain.
+
+    1. It stays as it is where all curvatures are plain.
+    2. Along a few directions of little, but clear, curvature it is taken centrally.
+    3. Elsewhere, and where curvature is sharp, it is along all coordinates.
+    """
     m = free.size
     if not m:
         return one_sided
-    curvature = np.diagonal(one_sided[:m])
-    if np.all(curvature <= sharp) and _is_above(symmetrised(one_sided[:m]), PLAIN_CURVATURE, free):
+    # 1. plain
+    curvature, hessian = np.diagonal(one_sided[:m]), symmetrised(one_sided[:m])
+    dull = bool(np.all(curvature <= sharp))
+    if dull and _is_above(hessian, PLAIN_CURVATURE, free):
         return one_sided
+    # 2. a few directions
+    spectrum = spectrum_of(hessian, free) if dull else None
+    if spectrum is not None:
+        weak = spectrum[0] <= PLAIN_CURVATURE
+        clear = spectrum[0][0] >= CLEAR_CURVATURE  # of a maximum, and no ridge or saddle
+        if clear and 2 * np.count_nonzero(weak) <= m:
+            directions = np.zeros((m, np.count_nonzero(weak)))
+            directions[free] = spectrum[1][:, weak]
+            return _with_directions(function, one_sided, directions)
+    # 3. all
     return _central(function, _short_steps(curvature))
+
+
+def _with_directions(
+    function: Callable[[Array], Array], jacobian: Array, directions: Array
+) -> Array:
+    """Return a Jacobian with what central differences along some directions tell of it.
+
+    Of its square part J, which is symmetric but for errors, both J V and V'J become what they tell.
+
+    Parameters
+    ----------
+    function : callable
+        As for `_central`.
+    jacobian : ndarray, shape (m + p, m)
+    directions : ndarray, shape (m, k)
+        V, orthonormal.
+    """
+    m, k = directions.shape
+    steps = CENTRAL_STEP * directions.T
+    found = function(np.concatenate([steps, -steps]))
+    along = (found[:k] - found[k:]).T / (2.0 * CENTRAL_STEP)
+    amended = jacobian + (along - jacobian @ directions) @ directions.T
+    amended[:m] += directions @ (along[:m].T - directions.T @ amended[:m])
+    return np.asarray(amended)
 
 
 def _is_above(H: Array, least: float, free: BoolArray) -> bool:
