@@ -71,3 +71,32 @@ def test_an_error_of_the_diagonal_is_seen_on_the_other_side(monkeypatch):
     m = interlace.glmer("y ~ x + (x | g)", data, "zeroinflated_poisson", kernels="off")
     found = np.sqrt(np.diagonal(m.fit.vcov))
     np.testing.assert_allclose(found, central(m), rtol=TOL)
+
+
+def test_directions_of_little_curvature_alone_are_taken_centrally(monkeypatch):
+    """One direction: as good as all seven, with twelve gradients fewer."""
+    data = interlace.datasets.load("grouseticks")
+    formula = "TICKS ~ YEAR + cHEIGHT + (1 | BROOD) + (1 | INDEX) + (1 | LOCATION)"
+    m = interlace.glmer(formula, data, "poisson", kernels="off")
+    found = np.sqrt(np.diagonal(m.fit.vcov))
+    # the last step is short enough to keep the Hessian before it, to 1e-4
+    np.testing.assert_allclose(found, central(m), rtol=polish.TOL_REL_HESSIAN)
+    monkeypatch.setattr(curvature, "CLEAR_CURVATURE", np.inf)  # all
+    other = interlace.glmer(formula, data, "poisson", kernels="off")
+    assert other.fit.n_evaluations - m.fit.n_evaluations == 12
+    np.testing.assert_allclose(found, np.sqrt(np.diagonal(other.fit.vcov)), rtol=1e-5)
+
+
+def test_what_is_known_along_directions_takes_the_place_of_what_was_there():
+    rng = np.random.default_rng(2)
+    A = rng.normal(size=(5, 5))
+    hessian, tail = A @ A.T, rng.normal(size=(2, 5))
+    exact = np.concatenate([hessian, tail])
+    directions = np.linalg.qr(rng.normal(size=(5, 2)))[0]
+    rough = exact + 1e-3 * rng.normal(size=exact.shape)
+    found = curvature._with_directions(lambda z: z @ exact.T, rough, directions)
+    np.testing.assert_allclose(found @ directions, exact @ directions, atol=1e-9)
+    np.testing.assert_allclose(directions.T @ found[:5], directions.T @ hessian, atol=1e-9)
+    beside = np.linalg.qr(np.column_stack([directions, rng.normal(size=(5, 3))]))[0][:, 2:]
+    both = beside.T @ found[:5] @ beside, beside.T @ rough[:5] @ beside
+    np.testing.assert_allclose(*both, atol=1e-12)

@@ -231,7 +231,8 @@ class Derivatives:
 
     def get(self, *predictors: int) -> Array | None:
         """Return one partial derivative, or None where it is identically zero."""
-        return self.partials.get(tuple(sorted(predictors)))
+        ordered = predictors if len(predictors) == 1 else tuple(sorted(predictors))
+        return self.partials.get(ordered)
 
 
 class Status(Enum):

@@ -21,6 +21,8 @@ ALGEBRA = (
 APPROXIMATIONS = "plugins/interlace-approximations/src/interlace_approximations"
 STARTS = (f"{HERE}::test_starts_from_elsewhere_are_where_they_say",)
 
+RUNS = "plugins/interlace-approximations/tests/test_runs_of_levels.py"
+
 MUTANTS = (
     Mutant(FIT, "_best_optimum", "if not np.all(optimum.free):", "if False:", AWAY),
     Mutant(FIT, "_better_from", "return found if better else optimum", "return optimum", AWAY),
@@ -172,5 +174,28 @@ MUTANTS = (
         "first_coefficients(problem)",
         ("tests/test_separation.py",),
         only="nominal_effect_without",
+    ),
+    Mutant(
+        f"{FITTING}/curvature.py",
+        "_with_directions",
+        "(along - jacobian @ directions)",
+        "(along + jacobian @ directions)",
+        (
+            "tests/test_standard_errors.py::test_what_is_known_along_directions_takes_the_place_of_what_was_there",
+        ),
+    ),
+    Mutant(
+        "plugins/interlace-approximations/src/interlace_approximations/laplace.py",
+        "LaplaceOverRuns.__call__",
+        "gradient + found.gradient",
+        "found.gradient",
+        (RUNS,),
+    ),
+    Mutant(
+        "interlace_core/src/interlace_core/engine/intercepts.py",
+        "Intercepts.factorise",
+        "self._t * self._t",
+        "self._t",
+        (RUNS,),
     ),
 )

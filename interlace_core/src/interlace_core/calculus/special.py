@@ -95,6 +95,10 @@ def log_ndtr_slopes(x: Array) -> tuple[Array, Array, Array]:
     return m, -m * d, m * bracket
 
 
+FEW_NUMBERS = 512
+"""Numbers up to which a sum of several terms costs the calls, and not the additions."""
+
+
 def hurwitz_zetas(highest: int, a: Array) -> list[Array]:
     """Return the Hurwitz zeta function at s = 2, ..., highest, for a >= 1.
 
@@ -102,12 +106,20 @@ def hurwitz_zetas(highest: int, a: Array) -> list[Array]:
     `scipy.special.zeta`, which costs more than all the rest of a count density.
     """
     totals: list[Any] = [0.0] * (highest - 1)
-    for shift in range(_SHIFT if highest > 1 else 0):
-        inverse = 1.0 / (a + float(shift))
+    if a.size <= FEW_NUMBERS:  # all shifts at once, added in the same order
+        shifts = np.arange(_SHIFT, dtype=np.float64).reshape(-1, *(1,) * a.ndim)
+        inverse = 1.0 / (a + shifts)
         power = inverse
         for i in range(highest - 1):
             power = power * inverse
-            totals[i] = totals[i] + power
+            totals[i] = np.add.reduce(power, axis=0)
+    else:
+        for shift in range(_SHIFT if highest > 1 else 0):
+            inverse = 1.0 / (a + float(shift))
+            power = inverse
+            for i in range(highest - 1):
+                power = power * inverse
+                totals[i] = totals[i] + power
     inverse = 1.0 / (a + float(_SHIFT))
     power = inverse
     for i, s in enumerate(range(2, highest + 1)):
@@ -214,12 +226,15 @@ def _log_rising_small(y: Any, t: Any, log_t: Any, order: int) -> tuple[Any, ...]
         out.append(first - y)
     if order >= 2:
         # zeta(k, x) = zeta(k, x + 1) + x^-k; where y = 0 the two sides cancel exactly
-        upper, lower = hurwitz_zetas(order, s + 1.0), hurwitz_zetas(order, t + 1.0)
+        if s.size <= FEW_NUMBERS and s.shape == np.shape(t):
+            both: list[Any] = [*hurwitz_zetas(order, np.stack([s, t]) + 1.0)]
+        else:
+            both = list(zip(*(hurwitz_zetas(order, x + 1.0) for x in (s, t)), strict=True))
         ratio = t / s
-        second = t**2 * (upper[0] - lower[0]) + (ratio**2 - 1.0)
+        second = t**2 * (both[0][0] - both[0][1]) + (ratio**2 - 1.0)
         out.append(first + second)
     if order >= 3:
-        third = t**3 * (upper[1] - lower[1]) + (ratio**3 - 1.0)
+        third = t**3 * (both[1][0] - both[1][1]) + (ratio**3 - 1.0)
         out.append(first + 3.0 * second - 2.0 * third)
     return tuple(out)
 

@@ -29,6 +29,7 @@ from interlace_core.engine.elimination.smallblocks import (
 )
 from interlace_core.engine.elimination.traces import Traces, complement_traces, crossed_traces
 from interlace_core.engine.gram import Triangle, triangular_factor
+from interlace_core.engine.intercepts import conditional_at
 from interlace_core.engine.joint_density import (
     Conditional,
     Point,
@@ -52,6 +53,7 @@ from interlace_core.engine.mode import (
 from interlace_core.engine.other_modes import MAX_ROUNDS, lower_mode, lowest_mode
 from interlace_core.engine.parts import subset
 from interlace_core.engine.row_correlation import RowRoots, row_deviations, row_roots
+from interlace_core.engine.runs import LevelRun, level_runs
 from interlace_core.engine.shares import LARGE, Share, mode_at, share, summed
 from interlace_core.engine.structure import Blocks, Factor, Segments
 
@@ -59,12 +61,14 @@ from interlace_core.engine.structure import Blocks, Factor, Segments
 __all__ = [
     "AcrossSearch", "Blocks", "ChainSlopes", "Conditional", "Curvature", "DEFAULT_SETTINGS",
     "EliminationPlan", "Factor",
-    "Factorisation", "Known", "LARGE", "Layout", "MAX_ROUNDS", "Mode", "ModeMemory", "ModeSettings",
+    "Factorisation", "Known", "LARGE", "Layout", "LevelRun", "MAX_ROUNDS", "Mode", "ModeMemory",
+    "ModeSettings",
     "NotPositiveDefiniteError", "OwnEliminated", "Plan", "Point", "ROUNDING_LOOKED_AT",
     "RowRoots", "Segments",
     "Share", "Traces", "Triangle", "compiled_linear", "compiled_objective", "compiled_products",
-    "complement_traces", "covariance_by_term", "crossed_traces", "curvature",
+    "complement_traces", "conditional_at", "covariance_by_term", "crossed_traces", "curvature",
     "eliminate_posterior", "factorise_posterior", "has_across", "is_converged", "layout_of",
+    "level_runs",
     "lower_mode", "lowest_mode", "mirrored", "mode_at",
     "pack", "point_of", "products_on_pattern",
     "row_deviations", "row_roots",

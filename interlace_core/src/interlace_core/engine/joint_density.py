@@ -100,13 +100,17 @@ class Conditional:
     def evaluate(self, u: Array, order: int) -> Point:
         """Return f(u) with derivatives of the log-density to an order (2 or 3)."""
         problem, structure = self.layout.problem, self.layout.structure
-        eta = add_random_part(structure, self.eta_fixed, self.effects(u))
+        eta = self.predictors(u)
         wrt = self._active if order >= 3 else structure.random_predictors
         derivatives = weighted_derivatives(
             problem, eta, order, wrt, structure.random_predictors if order >= 3 else None
         )
         value = 0.5 * float(u @ u) - float(derivatives.value.sum())
         return Point(u, eta, derivatives, order, value)
+
+    def predictors(self, u: Array) -> list[Array]:
+        """Return eta of every predictor, shape (n,) each."""
+        return add_random_part(self.layout.structure, self.eta_fixed, self.effects(u))
 
     def effects(self, u: Array) -> list[Array]:
         """Return b = Lambda u, one array per factor, shape (c, L)."""
@@ -120,10 +124,17 @@ class Conditional:
 
     def pull(self, rows: dict[int, Array | None]) -> Array:
         """Return Lambda' Z' w for one vector w per random predictor, shape (q,)."""
-        parts = scatter(self.layout.structure, rows)
+        return self.transposed(self.sums(rows))
+
+    def transposed(self, parts: list[Array]) -> Array:
+        """Return Lambda' x, shape (q,), for an array x of each factor, shape (c, L)."""
         return self.layout.structure.gather(
             [apply(T.T, part) for T, part in zip(self.T, parts, strict=True)]
         )
+
+    def sums(self, rows: dict[int, Array | None]) -> list[Array]:
+        """Return Z' w for one vector w per random predictor, shape (c, L) of each factor."""
+        return scatter(self.layout.structure, rows)
 
     def push(self, u: Array) -> dict[int, Array]:
         """Return Z Lambda u per random predictor, shape (n,) each."""
@@ -154,6 +165,11 @@ class Conditional:
         """Return the factorised H = Lambda' A Lambda + I."""
         H = {(i, j): sandwich(self.T[i], block, self.T[j]) for (i, j), block in A.items()}
         return factorise_posterior(self.layout.plan, self.layout.structure, H)
+
+    def solve(self, factorisation: Factorisation, x: Array) -> Array:
+        """Return H^-1 x, shape (q,)."""
+        structure = self.layout.structure
+        return structure.join(factorisation.solve(structure.split(x)))
 
     def eliminate(self, A: Blocks) -> OwnEliminated:
         """Return H with a part's own random effects eliminated, without the prior of the others.
@@ -256,6 +272,7 @@ def products_on_pattern(
         Pairs of factors; all if None.
     """
     blocks = {}
+    known: dict[tuple[int, ...], Array] = {}  # nested levels share rows, and with these sums
     for (i, j), pair in structure.pairs.items():
         if wanted is not None and (i, j) not in wanted:
             continue
@@ -270,11 +287,17 @@ def products_on_pattern(
             blocks[i, j] = block
             continue
         for a, b in structure.products(i, j):
-            W = weight(first[a].predictor, second[b].predictor)
-            if W is not None:
-                block[a, b] = pair.rows.sum(scaled(W, first[a].z, second[b].z))
-                if i == j and a != b:
-                    block[b, a] = block[a, b]
+            one, other = first[a], second[b]
+            key = (id(pair.rows), one.predictor, other.predictor, id(one.z), id(other.z))
+            if key in known:
+                block[a, b] = known[key]
+            else:
+                W = weight(one.predictor, other.predictor)
+                if W is None:
+                    continue
+                known[key] = block[a, b] = pair.rows.sum(scaled(W, one.z, other.z))
+            if i == j and a != b:
+                block[b, a] = block[a, b]
         blocks[i, j] = block
     return blocks
 

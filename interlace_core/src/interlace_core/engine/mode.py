@@ -88,7 +88,7 @@ class ModeMemory:
     def __init__(self, q: int, first: Array | None = None) -> None:
         self._zero = np.zeros(q)
         self._first = self._zero if first is None else first
-        self._last: tuple[Conditional, Point] | None = None
+        self._last: tuple[dict[int, Array], list[Array], Point] | None = None
         self._factorisation: Factorisation | None = None
 
     def take_factorisation(self) -> Factorisation | None:
@@ -106,11 +106,13 @@ class ModeMemory:
             mode.point.derivatives.partials,
             conditional.layout.structure.random_predictors,
         )
+        moved = {k: conditional.eta_fixed[k] for k in _without_random(conditional)}
+        sums = conditional.sums({r: mode.point.derivatives.get(r) for r in random})
         # a family may compute each when it is asked for: the others are left alone
-        wanted = [key for key in found if len(key) < 3 and any(k in random for k in key)]
-        partials = {key: found[key] for key in wanted}
+        wanted = [key for key in found if len(key) == 2 and any(k in random for k in key)]
+        partials: dict[tuple[int, ...], Array] = {key: found[key] for key in wanted}
         slim = Derivatives(np.zeros(0), partials)
-        self._last = conditional, replace(mode.point, derivatives=slim, order=2)
+        self._last = moved, sums, replace(mode.point, derivatives=slim, order=2)
         self._factorisation = mode.factorisation
 
     def predict(self, conditional: Conditional) -> Array:
@@ -122,29 +124,32 @@ class ModeMemory:
         """
         if self._last is None:
             return self._first
-        last, point = self._last
+        last, sums, point = self._last
         u, derivatives = point.u, point.derivatives
-        problem, structure = conditional.layout.problem, conditional.layout.structure
-        moved = {
-            k: conditional.eta_fixed[k] - last.eta_fixed[k]
-            for k in problem.active()
-            if problem.predictors[k].X.shape[1] and k not in structure.random_predictors
-        }
+        structure = conditional.layout.structure
+        moved = {k: conditional.eta_fixed[k] - last[k] for k in _without_random(conditional)}
         for r, there in conditional.push(u).items():
             moved[r] = conditional.eta_fixed[r] + there - point.eta[r]
         if not all(np.abs(change).max() <= MAX_REACH for change in moved.values()):
             return self._zero
         if self._factorisation is None:
             return u
-        scores: dict[int, Array | None] = {}
+        changes: dict[int, Array | None] = {}
         for r in structure.random_predictors:
-            score = derivatives.get(r)
+            total = None
             for k, change in moved.items():
-                if score is not None and (second := derivatives.get(r, k)) is not None:
-                    score = score + second * change
-            scores[r] = score
-        slope = structure.split(u - conditional.pull(scores))
-        return np.asarray(u - structure.join(self._factorisation.solve(slope)))
+                if (second := derivatives.get(r, k)) is not None:
+                    total = second * change if total is None else total + second * change
+            changes[r] = total
+        parts = zip(sums, conditional.sums(changes), strict=True)
+        slope = u - conditional.transposed([before + change for before, change in parts])
+        return np.asarray(u - conditional.solve(self._factorisation, slope))
+
+
+def _without_random(conditional: Conditional) -> list[int]:
+    """Return the predictors that psi moves, and random effects do not."""
+    problem, random = conditional.layout.problem, conditional.layout.structure.random_predictors
+    return [k for k in problem.active() if problem.predictors[k].X.shape[1] and k not in random]
 
 
 def find_mode(
@@ -207,8 +212,7 @@ def _search(
         if factorisation is None:
             return None
         known = factorisation if exact else None
-        structure = conditional.layout.structure
-        step = -structure.join(factorisation.solve(structure.split(gradient)))
+        step = -conditional.solve(factorisation, gradient)
         sq_decrement = -float(gradient @ step)
         if not np.isfinite(sq_decrement):
             return None

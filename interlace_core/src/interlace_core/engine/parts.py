@@ -46,19 +46,21 @@ CHUNK_ROWS = 65_536
 """Rows of a chunk: what is made of it for a moment is then a few MB, whatever the data's size."""
 
 
-def chunks(problem: Problem, starts: IntArray | None = None) -> list[slice]:
-    """Return the rows of a large problem as runs of about `CHUNK_ROWS`; all in one if it is small.
+def chunks(problem: Problem, starts: IntArray | None = None, size: int = CHUNK_ROWS) -> list[slice]:
+    """Return the rows of a large problem as runs of about `size`; all in one if it is small.
 
     Parameters
     ----------
     problem : Problem
     starts : ndarray of intp, optional
         First rows of levels, which runs do not divide.
+    size : int
+        Rows of a run.
     """
     n = problem.n
-    if n < 2 * CHUNK_ROWS:
+    if n < 2 * size:
         return [slice(0, n)]
-    ends = np.arange(CHUNK_ROWS, n - CHUNK_ROWS // 2, CHUNK_ROWS)
+    ends = np.arange(size, n - size // 2, size)
     if starts is not None:
         at = np.searchsorted(starts, ends)
         ends = np.unique(starts[at[at < len(starts)]])

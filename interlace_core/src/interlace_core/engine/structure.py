@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import overload
 
 import numpy as np
@@ -112,8 +113,8 @@ class Segments:
         """Return the sums over each level, shape (..., size) from (..., n)."""
         if self.starts is not None:
             return np.asarray(np.add.reduceat(values, self.starts, axis=-1))
-        if values.ndim == 1:
-            return self._count(values)
+        if values.ndim == 1 or 0 < values.size == values.shape[-1]:
+            return self._count(values.ravel()).reshape(*values.shape[:-1], self.size)
         flat = values.reshape(-1, values.shape[-1])
         sums = np.stack([self._count(row) for row in flat])
         return sums.reshape(*values.shape[:-1], self.size)
@@ -205,7 +206,7 @@ class Factor:
     points: Points | None = None
     across: bool = False
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """(c, L): columns and levels."""
         return len(self.columns), self.rows.size
@@ -307,7 +308,7 @@ class Structure:
         """Return the columns of two factors whose products are not all 0; of one, a <= b."""
         if i == j:
             return self.factors[i].meetings
-        return np.ndindex(len(self.factors[i].columns), len(self.factors[j].columns))
+        return product(range(len(self.factors[i].columns)), range(len(self.factors[j].columns)))
 
     def within(self, across: bool = False) -> Structure:
         """Return the factors whose levels other parts of the rows do not have, or the others.

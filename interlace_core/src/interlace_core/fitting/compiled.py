@@ -30,11 +30,11 @@ from interlace_core.records import (
     Status,
 )
 
-CLOSER = 5e-4
+CLOSER = 5e-3
 """Share of the rule's gradient, and of its change of the value, at which a compiled search ends. A
 step is cheap there: none has to follow, and the Hessian is then of the optimum."""
 
-CLOSER_PROFILED = 1e-5
+CLOSER_PROFILED = 1e-4
 """The same where coefficients are profiled out, and gradients are exact to rounding."""
 
 QUICK_NUMBERS = 4096

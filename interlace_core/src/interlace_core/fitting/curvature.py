@@ -22,7 +22,11 @@ from interlace_core.records import Array, BoolArray, Evaluation, Status
 
 PLAIN_CURVATURE = 0.1
 """Curvature in scaled coordinates from which one-sided differences resolve it; central ones are
-taken where a direction has less."""
+taken along directions that have less."""
+
+CLEAR_CURVATURE = 1e-2
+"""Curvature in scaled coordinates above which one-sided differences tell which directions are those
+of little curvature."""
 
 SHARP_CURVATURE = 9.0
 """Curvature in scaled coordinates beyond which their unit is more than 3 standard errors, and the
@@ -86,11 +90,9 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
         known = None if taken is None else taken.at(psi, here.B, False)
         if known is None:
             known = _one_sided(stacked, gradient, best, free)
-        rough, again = _taken_again(known, free, sharp, rough)
-        full = known.copy() if again.any() else known
-        if again.any():
-            steps = _short_steps(np.diagonal(known[:m]))
-            full[:, again] = _central(stacked, steps, again)[:, again]
+        weak = m > 0 and not _is_above(symmetrised(known[:m]), PLAIN_CURVATURE, free)
+        rough = rough and weak
+        full = known if rough else _differences(stacked, known, free, sharp)
     else:
         rough = False
         known = None if taken is None else taken.at(psi, here.B, True)
@@ -115,23 +117,22 @@ def refined(search: Search, optimum: Optimum) -> Optimum:
     gradients are taken on both sides, which are a few for a Hessian's many.
     """
     assert optimum.spectrum is not None
-    values, vectors = optimum.spectrum
     here, free = search.coordinates.around(optimum.psi), optimum.free
-    weak = values <= PLAIN_CURVATURE
-    columns = []
-    for direction in vectors[:, weak].T:
-        z = np.zeros(free.size)
-        z[free] = CENTRAL_STEP * direction
-        ahead, behind = (search.objective.at(here.psi(each)) for each in (z, -z))
-        if ahead.status is not Status.OK or behind.status is not Status.OK:
-            return measure(search)
-        moved = here.gradient(ahead.gradient - behind.gradient)[free]
-        columns.append(vectors.T @ moved / (2.0 * CENTRAL_STEP))
-    turned = np.diag(values)
-    turned[:, weak] = np.stack(columns, axis=1)
-    turned[weak] = turned[:, weak].T
-    hessian = optimum.hessian.copy()
-    hessian[np.ix_(free, free)] = vectors @ symmetrised(turned) @ vectors.T
+    weak = optimum.spectrum[0] <= PLAIN_CURVATURE
+    directions = np.zeros((free.size, np.count_nonzero(weak)))
+    directions[free] = optimum.spectrum[1][:, weak]
+
+    def gradients(z: Array) -> Array:
+        found = np.full(z.shape, np.nan)
+        for row, each in zip(found, z, strict=True):
+            evaluation = search.objective.at(here.psi(each))
+            if evaluation.status is Status.OK:
+                row[:] = here.gradient(evaluation.gradient)
+        return found
+
+    hessian = symmetrised(_with_directions(gradients, optimum.hessian, directions))
+    if not np.all(np.isfinite(hessian)):
+        return measure(search)
     spectrum = spectrum_of(hessian, free)
     decrement = remaining_gain(optimum.gradient, spectrum, free)
     return replace(optimum, hessian=hessian, spectrum=spectrum, decrement=decrement, is_rough=False)
@@ -154,21 +155,66 @@ def _one_sided(
     return full
 
 
-def _taken_again(
-    one_sided: Array, free: BoolArray, sharp: float, rough: bool
-) -> tuple[bool, BoolArray]:
-    """Return whether a Jacobian by one-sided differences is a rough one, and what it lacks.
+def _differences(
+    function: Callable[[Array], Array], one_sided: Array, free: BoolArray, sharp: float
+) -> Array:
+    """Return the one-sided Jacobian, with central ones where curvature is not plain.
 
-    All columns where some direction has too little curvature for them, unless a rough one will do.
-    Those of coordinates with too much; of few parameters, where that costs little, all others too.
+    1. It stays as it is where all curvatures are plain.
+    2. Along a few directions of little, but clear, curvature it is taken centrally.
+    3. Of many coordinates, along those alone whose curvature is sharp, if none is too little.
+    4. Elsewhere it is along all coordinates.
     """
     m = free.size
-    weak = m > 0 and not _is_above(symmetrised(one_sided[:m]), PLAIN_CURVATURE, free)
-    if weak and rough:
-        return True, np.zeros(m, dtype=bool)
-    again = free & ~(np.diagonal(one_sided[:m]) <= sharp)
-    every = weak or (m < MANY_NUMBERS and bool(again.any()))
-    return False, free.copy() if every else again
+    if not m:
+        return one_sided
+    # 1. plain
+    curvature, hessian = np.diagonal(one_sided[:m]), symmetrised(one_sided[:m])
+    dull = bool(np.all(curvature <= sharp))
+    plain = _is_above(hessian, PLAIN_CURVATURE, free)
+    if dull and plain:
+        return one_sided
+    # 2. a few directions
+    spectrum = spectrum_of(hessian, free) if dull else None
+    if spectrum is not None:
+        weak = spectrum[0] <= PLAIN_CURVATURE
+        clear = spectrum[0][0] >= CLEAR_CURVATURE  # of a maximum, and no ridge or saddle
+        if clear and 2 * np.count_nonzero(weak) <= m:
+            directions = np.zeros((m, np.count_nonzero(weak)))
+            directions[free] = spectrum[1][:, weak]
+            return _with_directions(function, one_sided, directions)
+    # 3. sharp coordinates
+    steps, sharp_ones = _short_steps(curvature), free & (curvature > sharp)
+    if plain and m >= MANY_NUMBERS and np.any(sharp_ones):
+        full = one_sided.copy()
+        full[:, sharp_ones] = _central(function, steps, sharp_ones)[:, sharp_ones]
+        return full
+    # 4. all
+    return _central(function, steps, free)
+
+
+def _with_directions(
+    function: Callable[[Array], Array], jacobian: Array, directions: Array
+) -> Array:
+    """Return a Jacobian with what central differences along some directions tell of it.
+
+    Of its square part J, which is symmetric but for errors, both J V and V'J become what they tell.
+
+    Parameters
+    ----------
+    function : callable
+        As for `_central`.
+    jacobian : ndarray, shape (m + p, m)
+    directions : ndarray, shape (m, k)
+        V, orthonormal.
+    """
+    m, k = directions.shape
+    steps = CENTRAL_STEP * directions.T
+    found = function(np.concatenate([steps, -steps]))
+    along = (found[:k] - found[k:]).T / (2.0 * CENTRAL_STEP)
+    amended = jacobian + (along - jacobian @ directions) @ directions.T
+    amended[:m] += directions @ (along[:m].T - directions.T @ amended[:m])
+    return np.asarray(amended)
 
 
 def _is_above(H: Array, least: float, free: BoolArray) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
+from interlace_approximations.reduced import triangular_solution
 from interlace_core.contract import (
     Array,
     LinearProducts,
@@ -117,7 +117,7 @@ class CrossProducts:
             return None
         mean, w = problem.predictors[0], precisions(problem)
         y = responses if layout.order is None else responses[:, layout.order]
-        inverse = _solved(self.R, np.eye(len(self.R))) if len(self.R) else self.R
+        inverse = triangular_solution(self.R, np.eye(len(self.R))) if len(self.R) else self.R
         Q = mean.X @ inverse
         weighted = Q if w is None else Q * w[:, None]
         fixed, structure = mean.offset + mean.X @ self.beta, layout.structure
@@ -149,7 +149,7 @@ def _columns(mean: Predictor, y: Array, R: Array, beta: Array) -> Array:
     p = len(beta)
     S = np.empty((p + 1, len(y)))
     if p:
-        np.matmul(_solved(R, np.eye(p)).T, mean.X.T, out=S[:p])
+        np.matmul(triangular_solution(R, np.eye(p)).T, mean.X.T, out=S[:p])
     S[p] = y - mean.offset - mean.X @ beta
     return S
 
@@ -236,7 +236,7 @@ def _summed(layout: Layout, w: Array | None) -> tuple[RowSums, Array, Array, Arr
         if found is None or R is None:
             return None
         G = np.eye(p + 1)
-        G[:p, :p] = _solved(R, np.eye(p)) if p else 0.0
+        G[:p, :p] = triangular_solution(R, np.eye(p)) if p else 0.0
         G[:p, p] = -G[:p, :p] @ (G[:p, :p].T @ found.SS[:p, p])
         left = G[:, p] @ found.SS @ G[:, p]
         beta = beta - G[:p, p]
@@ -263,7 +263,7 @@ def _root_of(gram: Array) -> Array | None:
         unit = np.asarray(np.linalg.cholesky(gram / size / size[:, None]).T, dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
-    if len(unit) and np.max(np.abs(_solved(unit, np.eye(len(unit))))) > LARGEST_INVERSE:
+    if len(unit) and np.max(np.abs(triangular_solution(unit, np.eye(len(unit))))) > LARGEST_INVERSE:
         return None
     return np.asarray(unit * size)
 
@@ -278,18 +278,7 @@ def fit_of(triangle: Array) -> tuple[Array, Array]:
     """Return R of X, shape (p, p), and the coefficients of the fit without random effects."""
     p = triangle.shape[1] - 1
     R = triangle[:p, :p]
-    return R, _solved(R, triangle[:p, p]) if p else np.zeros(0)
-
-
-def _solved(R: Array, x: Array) -> Array:
-    """Return R^-1 x, of R upper triangular; raises LinAlgError where that is singular.
-
-    Without the checks of `scipy.linalg.solve_triangular`, which take longer than small ones.
-    """
-    found, failed = lapack.dtrtrs(R, x)
-    if failed:
-        raise np.linalg.LinAlgError("singular triangle")
-    return np.asarray(found)
+    return R, triangular_solution(R, triangle[:p, p]) if p else np.zeros(0)
 
 
 def precisions(problem: Problem) -> Array | None:

@@ -7,7 +7,7 @@ true Laplace approximation. The formula and its gradient are in `laplace_slopes`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,12 +20,15 @@ from interlace_core.engine import (
     DEFAULT_SETTINGS,
     Conditional,
     Layout,
+    LevelRun,
     Mode,
     ModeMemory,
     ModeSettings,
     compiled_objective,
+    conditional_at,
     has_across,
     layout_of,
+    level_runs,
     lowest_mode,
     summed,
 )
@@ -74,7 +77,7 @@ class Laplace(Approximation):
             problem,
             self.mode,
             mode,
-            lambda: LaplaceObjective(layout_of(problem, chains=True), self.mode, mode),
+            lambda: laplace_objective(layout_of(problem, chains=True), self.mode, mode),
         )
 
     def at_mode(
@@ -122,6 +125,49 @@ Formula = Callable[[Conditional, Mode, Array], tuple[float, Array]]
 """From f at psi, its mode and psi to value and gradient."""
 
 
+def laplace_objective(
+    layout: Layout, settings: ModeSettings, mode: Array | None = None
+) -> Callable[[Array], Evaluation]:
+    """Return psi -> Evaluation, run by run where rows are many and levels share nothing."""
+    runs = level_runs(layout)
+    if not runs:
+        return LaplaceObjective(layout, settings, mode)
+    return LaplaceOverRuns(layout, runs, settings, mode)
+
+
+class LaplaceOverRuns:
+    """psi -> Evaluation of the levels of one factor, the sum over runs of them."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        runs: list[LevelRun],
+        settings: ModeSettings,
+        mode: Array | None = None,
+    ) -> None:
+        (factor,) = layout.structure.factors
+        self._shape, self._levels = factor.shape, [each.levels for each in runs]
+        u = None if mode is None else mode.reshape(self._shape)
+        self._objectives = [
+            LaplaceObjective(
+                each.layout, settings, None if u is None else u[:, each.levels].ravel()
+            )
+            for each in runs
+        ]
+
+    def __call__(self, psi: Array) -> Evaluation:
+        """Return value, gradient and mode at psi; the first that some run has not."""
+        u, value, gradient, steps = np.zeros(self._shape), 0.0, np.zeros(psi.size), 0
+        for objective, levels in zip(self._objectives, self._levels, strict=True):
+            found = objective(psi)
+            if found.status is not Status.OK:
+                return replace(found, mode=u.ravel())
+            u[:, levels] = found.mode.reshape(len(u), -1)
+            value, gradient = value + found.value, gradient + found.gradient
+            steps = max(steps, found.inner_iterations)
+        return Evaluation(value, gradient, u.ravel(), Status.OK, steps)
+
+
 class LaplaceObjective:
     """psi -> Evaluation; the last mode tells where the next search starts."""
 
@@ -138,7 +184,7 @@ class LaplaceObjective:
 
     def __call__(self, psi: Array) -> Evaluation:
         """Return value, gradient and mode at psi."""
-        conditional = Conditional(self.layout, psi)
+        conditional = conditional_at(self.layout, psi)
         start = self._memory.predict(conditional)
         mode = lowest_mode(conditional, start, self._settings, self._memory)
         if mode is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,6 @@ from interlace_core.engine import (
     Mode,
     sandwich,
     scaled,
-    scatter,
     template_times,
 )
 
@@ -138,7 +138,7 @@ def laplace_value_gradient(
     )
     # 2. the adjoint
     if solve_adjoint is None:
-        v = structure.join(mode.factorisation.solve(structure.split(sensitivity)))
+        v = conditional.solve(mode.factorisation, sensitivity)
         adjoint = Adjoint(v, conditional.push(v))
     else:
         adjoint = solve_adjoint(sensitivity, c)
@@ -152,8 +152,8 @@ def laplace_value_gradient(
     dT = template_pullback(conditional, at, inverse)
     for f, own in enumerate(further.template if further else ()):
         dT[f] += own
-    Zs = scatter(structure, {r: scores[r] for r in random})
-    Zl = scatter(structure, {r: derivatives.get(r) for r in random})
+    Zs = conditional.sums({r: scores[r] for r in random})
+    Zl = conditional.sums({r: derivatives.get(r) for r in random})
     u_parts, v_parts = structure.spread(mode.point.u), structure.spread(adjoint.v)
     for f, (u, v_part) in enumerate(zip(u_parts, v_parts, strict=True)):
         dT[f] += Zs[f] @ u.T + Zl[f] @ v_part.T
@@ -293,6 +293,8 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
     """Return h_kl + h_lk (k < l) or h_kk per row, for the predictors with random effects."""
     structure, T = conditional.layout.structure, conditional.T
     h: dict[tuple[int, int], Array] = {}
+    # of levels, before they go to rows: nested factors share these
+    levels: dict[tuple[int, ...], list[Any]] = {}
     for (i, j), N in inverse.items():
         pair, points = structure.pairs[i, j], structure.factors[i].points
         apart = i == j and len(structure.factors[i].meetings) == len(T[i]) >= LARGE_TEMPLATE
@@ -305,11 +307,13 @@ def _leverages(conditional: Conditional, inverse: Blocks) -> dict[tuple[int, int
             continue
         for a, b in structure.products(i, j):
             first, second = structure.factors[i].columns[a], structure.factors[j].columns[b]
-            twice = 1.0 if i == j and a == b else 2.0
-            rows = scaled((twice * V[a, b])[pair.rows.codes], first.z, second.z)
-            key = (
-                min(first.predictor, second.predictor),
-                max(first.predictor, second.predictor),
-            )
-            h[key] = h[key] + rows if key in h else rows
+            own = V[a, b] if i == j and a == b else 2.0 * V[a, b]
+            at = first.predictor, second.predictor, id(pair.rows), id(first.z), id(second.z)
+            if at in levels:
+                levels[at][0] = levels[at][0] + own
+            else:
+                levels[at] = [own, pair.rows.codes, first.z, second.z]
+    for (k, m, *_), (own, codes, *covariates) in levels.items():
+        rows, key = scaled(own.take(codes), *covariates), (min(k, m), max(k, m))
+        h[key] = h[key] + rows if key in h else rows
     return h

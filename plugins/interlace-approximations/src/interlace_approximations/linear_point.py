@@ -40,6 +40,9 @@ MAX_CONDITION = 1e6
 division costs as many digits as the condition has, and a gradient needs no more than eight."""
 
 
+FEW_COLUMNS = 4
+"""Columns up to which products of all entries of two blocks are quicker than products of blocks."""
+
 LARGE_TEMPLATE = 48
 """Columns from which a template's own products, c^3 each, are what an evaluation takes."""
 
@@ -156,7 +159,7 @@ class LinearPoint(Reduced):
         # 1. H, and 2. U
         if across is None:
             self.factorisation = scaled.factorise()
-            solved = [self.factorisation.solve(column) for column in columns_of(pulled)]
+            self.U = self.factorisation.solve_columns(pulled)
         else:
             eliminated = scaled.eliminated
             self.factorisation = eliminated.completed(across.inverse)
@@ -164,7 +167,7 @@ class LinearPoint(Reduced):
                 eliminated.solve(column, u)
                 for column, u in zip(columns_of(pulled), across.effects.T, strict=True)
             ]
-        self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
+            self.U = [np.stack(parts, axis=1) for parts in zip(*solved, strict=True)]
         # 3. M
         M = self.tau * data.SS
         for part, u in zip(pulled, self.U, strict=True):
@@ -343,10 +346,13 @@ class LinearPoint(Reduced):
     def lengths(self) -> Array:
         """Products of u over all factors and levels of these rows alone, shape (p + 1, p + 1)."""
         total = np.zeros(self.data.SS.shape)
-        for factor, U in zip(self._factors, self.U, strict=True):
+        for i, (factor, U) in enumerate(zip(self._factors, self.U, strict=True)):
             if factor.across:
                 continue
-            total += np.einsum("ajl,akl->jk", U, U, optimize=True)
+            if len(U) < LARGE_TEMPLATE:  # what the gradient needs too
+                total += np.einsum("ajak->jk", self._moment(i)[1])
+            else:
+                total += np.einsum("ajl,akl->jk", U, U, optimize=True)
         return total
 
     def _effects(self, i: int) -> Array:
@@ -376,6 +382,12 @@ class LinearPoint(Reduced):
                 TN = template_times(self.T[j], N.transpose(1, 0, 2))  # (a, b, p)
                 out[i] += self.tau * np.einsum("aap,abp->ab", A, TN)
                 continue
+            if max(A.shape[:2]) <= FEW_COLUMNS:
+                products = _outer_sums(A, N)  # (a, b, d, e)
+                out[i] += self.tau * np.einsum("abde,be->ad", products, self.T[j])
+                if i != j:
+                    out[j] += self.tau * np.einsum("abde,ad->be", products, self.T[i])
+                continue
             pulled = np.tensordot(A, self.T[j], axes=(1, 0))  # (a, p, d)
             out[i] += self.tau * np.tensordot(pulled, N, axes=((2, 1), (1, 2)))
             if i != j:
@@ -390,8 +402,8 @@ def _is_diagonal(A: Array) -> bool:
 
 
 def _condition(T: Array) -> float:
-    """Return the condition of a template; of a large triangular one an estimate."""
-    if len(T) < LARGE_TEMPLATE or np.any(np.triu(T, 1)):
+    """Return the condition of a template; of a triangular one an estimate."""
+    if np.any(np.triu(T, 1)):
         return float(np.linalg.cond(T))
     reciprocal, _ = lapack.dtrcon(T, norm="1", uplo="L")
     return 1.0 / reciprocal if reciprocal > 0.0 else np.inf

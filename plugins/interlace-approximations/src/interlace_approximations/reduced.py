@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack
 
 from interlace_core.contract import Array
 
@@ -57,22 +57,22 @@ class Reduced:
     @cached_property
     def gamma(self) -> Array:
         """Generalised least squares in the orthonormal columns, shape (p,)."""
-        half = solve_triangular(self.root, self.M[:-1, -1], lower=True)
-        return np.asarray(solve_triangular(self.root.T, half))
+        half = triangular_solution(self.root, self.M[:-1, -1], lower=True)
+        return triangular_solution(self.root, half, lower=True, transposed=True)
 
     @property
     def beta(self) -> Array:
         """Generalised least-squares coefficients, shape (p,)."""
-        return np.asarray(self.start + solve_triangular(self.R, self.gamma))
+        return np.asarray(self.start + triangular_solution(self.R, self.gamma))
 
     @cached_property
     def inverse_root(self) -> Array:
         """B with B B' = (X'V^-1 X)^-1 in the orthonormal columns, shape (p, p)."""
-        return np.asarray(solve_triangular(self.root.T, np.eye(len(self.root))))
+        return triangular_solution(self.root, np.eye(len(self.root)), lower=True, transposed=True)
 
     def covariance(self) -> Array:
         """Return (X'V^-1 X)^-1, shape (p, p)."""
-        half = solve_triangular(self.R, self.inverse_root)
+        half = triangular_solution(self.R, self.inverse_root)
         return np.asarray(half @ half.T)
 
     @cached_property
@@ -113,3 +113,23 @@ class Reduced:
     def fixed_columns(self) -> Array:
         """Return the combinations of Q whose covariance is the identity, shape (p + 1, p)."""
         return np.vstack([self.inverse_root, np.zeros((1, len(self.root)))])
+
+
+def triangular_solution(
+    A: Array, x: Array, *, lower: bool = False, transposed: bool = False
+) -> Array:
+    """Return A^-1 x of a triangular A, or of its transpose.
+
+    Without the checks of `scipy.linalg.solve_triangular`, which take longer than a small one.
+
+    Raises
+    ------
+    LinAlgError
+        If A is singular.
+    """
+    if not len(A):
+        return np.zeros_like(x)
+    found, failed = lapack.dtrtrs(A, x, lower=lower, trans=transposed)
+    if failed:
+        raise np.linalg.LinAlgError("singular triangle")
+    return np.asarray(found)

@@ -66,6 +66,16 @@ class Factorisation(ABC):
         """
         return None
 
+    def solve_columns(self, parts: list[Array]) -> list[Array]:
+        """Return H^-1 x of several x at once, one array (c, m, L) per factor, as they are given."""
+        if not parts:
+            return []
+        columns = (
+            self.solve([np.ascontiguousarray(part[:, j]) for part in parts])
+            for j in range(parts[0].shape[1])
+        )
+        return [np.stack(each, axis=1) for each in zip(*columns, strict=True)]
+
     def chain_slopes(self) -> ChainSlopes | None:
         """Return the derivatives of log|H| / 2 in the structure's chain, None without one."""
         return None
@@ -131,8 +141,8 @@ def factorise_posterior(plan: Plan, structure: Structure, H: Blocks) -> Factoris
     """
     for index, factor in enumerate(structure.factors):
         if factor.independent:
-            diagonal = np.arange(len(factor.columns))
-            H[index, index][diagonal, diagonal] += 1.0
+            diagonal = np.einsum("aal->al", H[index, index])  # a view
+            diagonal += 1.0
     return plan.factorise(H)
 
 
@@ -288,6 +298,9 @@ class _Leaf(Factorisation):
 
     def solve(self, parts: list[Array]) -> list[Array]:
         return [*parts[:-1], apply_each(self._inverse, parts[-1])]
+
+    def solve_columns(self, parts: list[Array]) -> list[Array]:
+        return [*parts[:-1], multiply(self._inverse, parts[-1])]
 
     def selected_inverse(self) -> Blocks:
         return {(self._factor, self._factor): self._inverse}

@@ -12,6 +12,9 @@ MANY_COLUMNS = 16
 """Columns from which products of templates are matrix products, and no longer loops over levels."""
 
 
+FEW_COLUMNS = 4
+"""Columns up to which both products are one, with all products of entries of two templates."""
+
 LARGE_BLOCK = 48
 """Columns from which one matrix is worth calls of its own."""
 
@@ -22,28 +25,44 @@ class NotPositiveDefiniteError(NumericalError):
 
 def multiply(A: Array, B: Array) -> Array:
     """Return A @ B level by level, shape (a, c, L)."""
-    product: Array = A * B[0] if A.shape[1] == 1 else np.einsum("abl,bcl->acl", A, B)
-    return product
+    if A.shape[1] <= FEW_COLUMNS:
+        return _summed_products(A.transpose(1, 0, 2)[:, :, None], B[:, None])
+    return np.asarray(np.einsum("abl,bcl->acl", A, B))
 
 
 def transpose_multiply(A: Array, B: Array) -> Array:
     """Return A' @ B level by level, shape (b, c, L) from (a, b, L) and (a, c, L)."""
-    one = A.shape[0] == 1
-    product: Array = A[0][:, None] * B[0] if one else np.einsum("abl,acl->bcl", A, B)
-    return product
+    if len(A) <= FEW_COLUMNS:
+        return _summed_products(A[:, :, None], B[:, None])
+    return np.asarray(np.einsum("abl,acl->bcl", A, B))
 
 
 def multiply_transpose(A: Array, B: Array) -> Array:
     """Return A @ B' level by level, shape (a, c, L) from (a, b, L) and (c, b, L)."""
-    one = A.shape[1] == 1
-    product: Array = A[:, 0][:, None] * B[:, 0] if one else np.einsum("abl,cbl->acl", A, B)
-    return product
+    if A.shape[1] <= FEW_COLUMNS:
+        return _summed_products(A.transpose(1, 0, 2)[:, :, None], B.transpose(1, 0, 2)[:, None])
+    return np.asarray(np.einsum("abl,cbl->acl", A, B))
+
+
+def _summed_products(A: Array, B: Array) -> Array:
+    """Return the sum over the first axis of A B, entry by entry: so whole vectors are multiplied.
+
+    Rounded as sums in that order; for the few columns it is for, quicker than einsum by half.
+    """
+    total: Array = A[0] * B[0]
+    for one, other in zip(A[1:], B[1:], strict=True):
+        total += one * other
+    return total
 
 
 def sandwich(T: Array, A: Array, S: Array) -> Array:
     """Return T' A S level by level for templates T, shape (a, a), and S, shape (c, c)."""
     if T.shape == (1, 1) and S.shape == (1, 1):
         return np.asarray(A * (T[0, 0] * S[0, 0]))
+    if max(T.shape[0], S.shape[0]) <= FEW_COLUMNS:
+        a, c = T.shape[0], S.shape[0]
+        both = (T.T[:, None, :, None] * S.T[None, :, None, :]).reshape(a * c, a * c)
+        return np.asarray((both @ A.reshape(a * c, -1)).reshape(A.shape))
     if min(T.shape[0], S.shape[0]) < MANY_COLUMNS:
         return np.asarray(np.tensordot(T, np.einsum("acl,cd->adl", A, S), axes=(0, 0)))
     half = _times(A, S)  # (a, l, d)
@@ -86,14 +105,16 @@ def apply(T: Array, x: Array) -> Array:
 
 def apply_each(A: Array, x: Array) -> Array:
     """Return A x level by level, shape (a, L), for matrices A, shape (a, b, L)."""
-    product: Array = A[:, 0] * x[0] if A.shape[1] == 1 else np.einsum("abl,bl->al", A, x)
-    return product
+    if A.shape[1] <= FEW_COLUMNS:
+        return _summed_products(A.transpose(1, 0, 2), x[:, None])
+    return np.asarray(np.einsum("abl,bl->al", A, x))
 
 
 def apply_each_transposed(A: Array, x: Array) -> Array:
     """Return A' x level by level, shape (b, L), for matrices A, shape (a, b, L)."""
-    product: Array = A[0] * x[0] if A.shape[0] == 1 else np.einsum("abl,al->bl", A, x)
-    return product
+    if len(A) <= FEW_COLUMNS:
+        return _summed_products(A, x[:, None])
+    return np.asarray(np.einsum("abl,al->bl", A, x))
 
 
 def invert(D: Array) -> tuple[Array, float]:
