@@ -271,9 +271,9 @@ class _Assembly:
             options["matrix"] = self.known.matrix(bar, columns)
         structure = _structure(bar, cls, columns, options)
         if not self.all_columns:  # rows that stand for others do not decide
-            refuse_costly(bar.label, structure, len(factor.encoder.levels))
             if relation is None:
                 refuse_unshown_numbers(bar.label, structure, columns, factor.codes)
+            refuse_costly(bar.label, structure, len(factor.encoder.levels))
             _refuse_near_collinear(bar, structure, columns)
             warn_of_order(structure, columns, self.frame)
         term = RandomTerm(
