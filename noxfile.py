@@ -205,6 +205,8 @@ def sanitize(session: nox.Session) -> None:
         *("pytest", "-q", "-n", "0", "tests/test_kernels.py", "tests/test_compiled_objective.py"),
         *(
             "tests/test_compiled_plan.py",
+            "tests/test_compiled_search.py",
+            "tests/test_compiled_linear.py",
             "tests/test_row_sums.py",
             "tests/test_threads_of_kernels.py",
         ),

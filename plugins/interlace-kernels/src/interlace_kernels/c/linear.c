@@ -41,10 +41,10 @@ IK_INLINE void add_dot(const double *IK_RESTRICT x, const double *IK_RESTRICT y,
     double s[WIDE];
     int64_t l;
     int k;
-    IK_SIMD for (k = 0; k < WIDE; k++) s[k] = sums[k];
+    memcpy(s, sums, sizeof s);
     for (l = 0; l < lanes; l += WIDE)
         IK_SIMD for (k = 0; k < WIDE; k++) s[k] = IK_FMA(x[l + k], y[l + k], s[k]);
-    IK_SIMD for (k = 0; k < WIDE; k++) sums[k] = s[k];
+    memcpy(sums, s, sizeof s);
 }
 
 static double total_of(const double *s)
