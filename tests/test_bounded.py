@@ -5,9 +5,11 @@ model in other units.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 from models import random_problem
 
+import interlace
 from interlace.priors.densities import normal
 from interlace.priors.penalised import penalise
 from interlace_approximations.agq import AdaptiveGaussHermite, VectorGaussHermite
@@ -17,6 +19,7 @@ from interlace_approximations.linear import MaximumLikelihood
 from interlace_approximations.restricted_laplace import RestrictedLaplace
 from interlace_core.engine.joint_density import Conditional
 from interlace_core.engine.layout import layout_of
+from interlace_core.messages.errors import ConvergenceWarning
 from interlace_core.registry.registry import default_registry
 from test_gradients import REL_ERROR, difference, simulated_problem
 
@@ -98,3 +101,42 @@ def test_who_has_a_mode_offers_a_stand_in_with_the_priors_of_the_fit():
     bounded, plain = penalised.bounded(problem), Laplace().bounded(problem)
     added = bounded.objective(problem)(psi).value - plain.objective(problem)(psi).value
     assert added == pytest.approx(penalised.penalty(problem, psi))
+
+
+def convex_counts(seed, family, n):
+    """Return counts with zeros of their own in 20 groups with random slopes, few rows in each."""
+    rng = np.random.default_rng(seed)
+    g, x = np.arange(n) % 20, rng.normal(size=n)
+    eta = 0.8 + 0.3 * x + rng.normal(0, 0.7, 20)[g] + rng.normal(0, 0.6, 20)[g] * x
+    mu = np.exp(eta)
+    poisson = family == "zeroinflated_poisson"
+    y = rng.poisson(mu) if poisson else rng.negative_binomial(mu / 1.5, 1 / 2.5)
+    return pd.DataFrame({"y": np.where(rng.random(n) < 0.3, 0, y), "x": x, "g": g})
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "n"),
+    [
+        ("zeroinflated_poisson", 5, 120),
+        # a lower optimum beside was once called one, in the first of these units
+        pytest.param("zeroinflated_negativebinomial1", 2, 100, marks=pytest.mark.slow),
+    ],
+)
+def test_a_fit_without_an_optimum_ends_where_the_stand_in_does_in_any_units(family, seed, n):
+    data, fits = convex_counts(seed, family, n), []
+    for scale, shift in ((1.0, 0.0), (1.0, 3e6)):
+        moved = data.assign(v=scale * (data["x"] + shift))
+        with pytest.warns(ConvergenceWarning, match="not reached: the estimates are those of a"):
+            fits.append(interlace.glmer("y ~ v + (v | g)", moved, family))
+    one, other = fits
+    assert one.fit.searches[1].origin == "where a bounded stand-in ended"
+    assert one.llf == pytest.approx(other.llf, abs=1e-4)
+    assert one.fe_params["v"] == pytest.approx(other.fe_params["v"], abs=1e-3)
+    assert np.all(np.isnan(one.fe_bse))
+    # a rough fit, and a fit: the integral itself has little to gain from there
+    quadrature = VectorGaussHermite(points=9)
+    best = interlace.glmer(
+        "y ~ v + (v | g)", data.assign(v=data["x"]), family, approximation=quadrature
+    )
+    there = -quadrature.objective(one.training.problem)(one.fit.psi).value
+    assert best.converged and 0.0 < best.llf - there < 0.5

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from interlace_core.calculus.grams import FEW_NUMBERS, gram_of
 from interlace_core.messages.memory import require_memory
 from interlace_core.records import Array, IntArray
 
@@ -94,6 +95,8 @@ def sums_of_squares(Z: Covariates) -> Array:
     """Return the sum of squares of each column, shape (c,)."""
     if isinstance(Z, Incidence):
         return Z.totals(np.square(Z.z))
+    if not Z.flags.writeable and Z.size >= FEW_NUMBERS:  # others ask for its products too
+        return np.array(gram_of(Z).diagonal())
     # column by column: over rows of few columns NumPy makes its shortest loop the inner one
     return np.array([np.einsum("i,i->", z, z) for z in Z.T], dtype=np.float64)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from interlace_core.contract.family import Family
 from interlace_core.contract.incidence import entries
 from interlace_core.contract.problem import Problem
 from interlace_core.engine.parts import subset
@@ -37,6 +38,8 @@ def collapse_rows(problem: Problem) -> tuple[Problem, IntArray | None]:
     With the row that each given row went to, or None where none was taken together.
     """
     if problem.n < MIN_ROWS or problem.correlation is not None:
+        return problem, None
+    if type(problem.family).collapse is Family.collapse:  # which takes no rows together
         return problem, None
     if problem.terms and _distinct(problem, _sample(problem, FEW_ROWS), CLEAR_SHARE) is None:
         return problem, None
