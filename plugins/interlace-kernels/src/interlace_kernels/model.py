@@ -244,7 +244,7 @@ class Model(RowModel):
         struct.u = self.u.ctypes.data
         struct.tol, struct.max_iterations = settings.tol_sq_decrement, settings.max_iterations
         struct.max_halvings = settings.max_halvings
-        struct.levels_at = self._at(np.empty(int(struct.threads) * ld * (2 * c * c + 4 * c)))
+        struct.levels_at = self._at(np.empty(int(struct.threads) * ld * (3 * c * c + 4 * c)))
         sums = 3 + c * c + layout.problem.n_beta
         struct.shares_at = self._at(np.empty((layout.problem.n // SHARE_ROWS + 1) * sums))
         self.known, self._numbers = np.zeros(1, dtype=np.int64), c * c + layout.problem.n_beta

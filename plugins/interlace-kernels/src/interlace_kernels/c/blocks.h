@@ -15,7 +15,7 @@ typedef struct {
     int64_t first, levels, last, r0, rows; /* of the levels up to `last` */
     double *fixed, *eta, *out, *zd, *zzd; /* fixed part of the random predictor; eta; slots */
     double *value, *d1, *d2, *d3;         /* slots of the random predictor */
-    double *H, *AT, *gradient, *step, *before;
+    double *H, *AT, *inverses, *gradient, *step, *before, *score; /* by level; score is Z'd1 */
     double f, decrement;
 } block;
 
@@ -231,11 +231,13 @@ static block prepared_for(const ik_model *m, const double *T, int64_t thread)
     b.d1 = b.out + interlace_slot(K, -1, -1, r) * ld;
     b.d2 = b.out + interlace_slot(K, -1, r, r) * ld;
     b.d3 = b.out + interlace_slot(K, r, r, r) * ld;
-    b.H = m->levels_at + thread * ld * (2 * c * c + 4 * c);
+    b.H = m->levels_at + thread * ld * (3 * c * c + 4 * c);
     b.AT = b.H + c * c * ld;
-    b.gradient = b.AT + c * c * ld;
+    b.inverses = b.AT + c * c * ld;
+    b.gradient = b.inverses + c * c * ld;
     b.step = b.gradient + c * ld;
     b.before = b.step + c * ld;
+    b.score = b.before + c * ld;
     return b;
 }
 

@@ -10,79 +10,104 @@
 #include "mode.h"
 #include "threads.h"
 
-/* Add the block's value, and what its levels add to dT; leaves the score of the random predictor in
- * d1, h = -z'Vz / 2 in eta, and Z T v in `fixed`. */
-IK_INLINE void gradient_of_levels(const int c, const int one, block *b, double *value, double *dT)
+/* H^-1 of the block's levels, by level, and half of log|H|: with one effect, of many levels at once,
+ * since each of its quotients would wait for the one before it. */
+IK_INLINE double invert_levels(const int c, const block *b, double *N)
 {
-    const int64_t ld = b->m->ld;
-    double *IK_RESTRICT lever = b->eta + b->m->random * ld, *IK_RESTRICT moved = b->fixed;
-    double *IK_RESTRICT d1 = b->d1, *IK_RESTRICT d3 = b->d3;
-    const double *IK_RESTRICT d2 = b->d2;
-    double total = b->f, log_det = 0.0;
-    int64_t level, i;
+    double log_det = 0.0;
+    int64_t level;
     int a, d;
-    for (level = 0; level < b->levels; level++) {
-        const int64_t low = row(b, level), high = row(b, level + 1);
-        const double *L = b->H + level * c * c, *step = b->step + level * c;
-        double N[LARGEST_C * LARGEST_C], V[LARGEST_C * LARGEST_C], NT[LARGEST_C * LARGEST_C];
-        double ATN[LARGEST_C * LARGEST_C], sensitivity[LARGEST_C], v[LARGEST_C], Tv[LARGEST_C];
-        double Zc[LARGEST_C] = {0.0}, Zl[LARGEST_C] = {0.0}, Zs[LARGEST_C] = {0.0}, product = 1.0;
-        for (a = 0; a < c; a++) {
-            product *= L[a * c + a];
-            for (d = 0; d < c; d++)
-                N[d * c + a] = 0.0;
+    if (c == 1) {
+        const double *IK_RESTRICT L = b->H;
+        IK_SIMD_SUM(log_det) for (level = 0; level < b->levels; level++)
+        {
+            N[level] = 1.0 / (L[level] * L[level]);
+            log_det += ik_log(L[level]);
         }
-        log_det += ik_log(product); /* half of log|H| */
+        return log_det;
+    }
+    for (level = 0; level < b->levels; level++) {
+        const double *L = b->H + level * c * c;
+        double product = 1.0;
+        for (a = 0; a < c; a++)
+            product *= L[a * c + a];
+        log_det += ik_log(product);
         for (a = 0; a < c; a++) {
             double unit[LARGEST_C] = {0.0};
             unit[a] = 1.0;
             solve(c, L, unit);
             for (d = 0; d < c; d++)
-                N[d * c + a] = unit[d];
+                N[level * c * c + d * c + a] = unit[d];
         }
+    }
+    return log_det;
+}
+
+/* Add the block's value, and what its levels add to dT; leaves the score of the random predictor in
+ * d1, h = -z'Vz / 2 in eta, and Z T v in `fixed` (both only where there is another predictor). With
+ * the sums s = Z'd1 and A = -Z'd2Z that the mode left, those of the scores are
+ *     Z'(h d3 - d1 + d2 Z T v) = Z'(h d3) - s - A T v. */
+IK_INLINE void gradient_of_levels(const int c, const int one, block *b, double *value, double *dT)
+{
+    const int64_t ld = b->m->ld;
+    const int others = b->m->K > 1;
+    double *IK_RESTRICT lever = b->eta + b->m->random * ld, *IK_RESTRICT moved = b->fixed;
+    double *IK_RESTRICT d1 = b->d1, *IK_RESTRICT d3 = b->d3;
+    const double *IK_RESTRICT d2 = b->d2;
+    double total = b->f, *inverses = c == 1 ? b->before : b->inverses;
+    int64_t level, i;
+    int a, d;
+    total += invert_levels(c, b, inverses);
+    for (level = 0; level < b->levels; level++) {
+        const int64_t low = row(b, level), high = row(b, level + 1);
+        const double *step = b->step + level * c, *N = inverses + level * c * c;
+        const double *AT = b->AT + level * c * c, *s = b->score + level * c;
+        double V[LARGEST_C * LARGEST_C], NT[LARGEST_C * LARGEST_C], ATN[LARGEST_C * LARGEST_C];
+        double sensitivity[LARGEST_C], v[LARGEST_C], Tv[LARGEST_C], Zc[LARGEST_C] = {0.0};
         multiply_second_transposed(c, N, b->T, NT);
         multiply(c, b->T, NT, V);
-        for (i = low; i < high; i++) {
-            double z[LARGEST_C], h = 0.0, each;
-            for (a = 0; a < c; a++) {
-                z[a] = one && a == 0 ? 1.0 : covariate(b, a)[i];
-                h += V[a * c + a] * z[a] * z[a];
-                for (d = 0; d < a; d++)
-                    h += 2.0 * V[a * c + d] * z[a] * z[d];
+        if (c == 1 && one) {
+            const double h = -0.5 * V[0];
+            Zc[0] = h * sum_of(d3, low, high);
+            for (i = low; i < high; i++)
+                lever[i] = h;
+        } else
+            for (i = low; i < high; i++) {
+                double z[LARGEST_C], h = 0.0, each;
+                for (a = 0; a < c; a++) {
+                    z[a] = one && a == 0 ? 1.0 : covariate(b, a)[i];
+                    h += V[a * c + a] * z[a] * z[a];
+                    for (d = 0; d < a; d++)
+                        h += 2.0 * V[a * c + d] * z[a] * z[d];
+                }
+                lever[i] = -0.5 * h;
+                each = -0.5 * h * d3[i];
+                for (a = 0; a < c; a++)
+                    Zc[a] += z[a] * each;
             }
-            lever[i] = -0.5 * h;
-            each = -0.5 * h * d3[i];
-            d3[i] = each;
-            for (a = 0; a < c; a++) {
-                Zc[a] += z[a] * each;
-                Zl[a] += z[a] * d1[i];
-            }
-        }
         apply_transposed(c, b->T, Zc, sensitivity);
-        for (a = 0; a < c; a++) {
-            v[a] = sensitivity[a];
-            total += (0.5 * b->gradient[level * c + a] + sensitivity[a]) * step[a];
-        }
-        solve(c, L, v);
+        apply(c, N, sensitivity, v);
         apply(c, b->T, v, Tv);
-        for (i = low; i < high; i++) {
-            double z[LARGEST_C], shift = 0.0, score;
-            for (a = 0; a < c; a++) {
-                z[a] = one && a == 0 ? 1.0 : covariate(b, a)[i];
-                shift += z[a] * Tv[a];
-            }
-            score = d3[i] - d1[i] + d2[i] * shift;
-            moved[i] = shift;
-            d1[i] = score;
-            for (a = 0; a < c; a++)
-                Zs[a] += z[a] * score;
-        }
-        multiply(c, b->AT + level * c * c, N, ATN);
         for (a = 0; a < c; a++)
+            total += (0.5 * b->gradient[level * c + a] + sensitivity[a]) * step[a];
+        for (i = low; i < high; i++) {
+            double shift = 0.0;
+            for (a = 0; a < c; a++)
+                shift += (one && a == 0 ? 1.0 : covariate(b, a)[i]) * Tv[a];
+            d1[i] = lever[i] * d3[i] - d1[i] + d2[i] * shift;
+            if (others)
+                moved[i] = shift;
+        }
+        multiply(c, AT, N, ATN);
+        for (a = 0; a < c; a++) {
+            double Zs = Zc[a] - s[a];
             for (d = 0; d < c; d++)
-                dT[a * c + d] += Zs[a] * u_of(b, d)[level] + Zl[a] * v[d] + ATN[a * c + d];
+                Zs -= AT[a * c + d] * v[d];
+            for (d = 0; d < c; d++)
+                dT[a * c + d] += Zs * u_of(b, d)[level] + s[a] * v[d] + ATN[a * c + d];
+        }
     }
-    *value += total + log_det;
+    *value += total;
 }
 
 /* The levels from `first` to before `last`: their value, steps, dT and dbeta are added to `sums`. */

@@ -33,7 +33,7 @@ typedef struct {
     int64_t block_rows; /* rows that whole levels fill before a block ends */
     int64_t ld;       /* most rows of a block, padded */
     double *rows_at;  /* ld x (K + 1 + slots + c (c + 3)), for each thread */
-    double *levels_at; /* for the levels of a block, for each thread: ld x (2 c^2 + 4 c) */
+    double *levels_at; /* for the levels of a block, for each thread: ld x (3 c^2 + 4 c) */
     uint8_t *want;    /* three times slots */
     int64_t threads;  /* that may evaluate levels at once */
     double *shares_at; /* sums of each share: shares x (3 + c^2 + coefficients) */

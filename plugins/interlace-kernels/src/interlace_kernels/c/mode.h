@@ -39,6 +39,31 @@ IK_INLINE int32_t evaluate(const int c, const int one, block *b, int third)
     return 0;
 }
 
+/* The same with one effect, of all levels at once, from rows' first and second derivatives times its
+ * covariate. */
+IK_INLINE int newton_of_one(block *b, const double *first, const double *second)
+{
+    const double t = b->T[0], *IK_RESTRICT u = u_of(b, 0);
+    double *IK_RESTRICT H = b->H, *IK_RESTRICT AT = b->AT, *IK_RESTRICT score = b->score;
+    double *IK_RESTRICT gradient = b->gradient, *IK_RESTRICT step = b->step, decrement = 0.0;
+    int64_t level, bad = 0;
+    for (level = 0; level < b->levels; level++) {
+        score[level] = sum_of(first, row(b, level), row(b, level + 1));
+        AT[level] = sum_of(second, row(b, level), row(b, level + 1)) * -t;
+    }
+    IK_SIMD_SUM(decrement, bad) for (level = 0; level < b->levels; level++)
+    {
+        const double h = 1.0 + t * AT[level], g = u[level] - t * score[level], s = g / h;
+        bad += !(h > 0.0);
+        gradient[level] = g;
+        step[level] = -s;
+        decrement += g * s;
+        H[level] = sqrt(h);
+    }
+    b->decrement = decrement;
+    return !bad && decrement < INFINITY;
+}
+
 /* Gradient of f, Cholesky factor of H and Newton step of every level; 0 if some H is not positive
  * definite. */
 IK_INLINE int newton(const int c, const int one, block *b)
@@ -62,9 +87,11 @@ IK_INLINE int newton(const int c, const int one, block *b)
             }
         }
     }
+    if (c == 1)
+        return newton_of_one(b, one ? b->d1 : b->zd, one ? b->d2 : b->zzd);
     for (level = 0; level < b->levels; level++) {
         const int64_t low = row(b, level), high = row(b, level + 1);
-        double score[LARGEST_C], A[LARGEST_C * LARGEST_C], pulled[LARGEST_C];
+        double A[LARGEST_C * LARGEST_C], pulled[LARGEST_C], *score = b->score + level * c;
         double *H = b->H + level * c * c, *AT = b->AT + level * c * c;
         double *gradient = b->gradient + level * c, *step = b->step + level * c;
         for (a = 0; a < c; a++) {
@@ -254,14 +281,9 @@ IK_INLINE void slopes_of_mode(const int c, const int one, block *b)
     int64_t level, k, i, j, place = c * c;
     int a, d, e;
     for (level = 0; level < b->levels; level++) {
-        const int64_t low = row(b, level), high = row(b, level + 1);
         const double *AT = b->AT + level * c * c;
-        double s[LARGEST_C] = {0.0}, x[LARGEST_C];
-        if (one)
-            s[0] = sum_of(b->d1, low, high);
-        for (i = low; i < high && one < c; i++)
-            for (a = one; a < c; a++)
-                s[a] += covariate(b, a)[i] * b->d1[i];
+        const double *s = b->score + level * c;
+        double x[LARGEST_C];
         for (a = 0; a < c; a++)
             for (d = 0; d < c; d++) {
                 for (e = 0; e < c; e++)
