@@ -174,15 +174,25 @@ TABLES: dict[str, Callable[[list[Beside]], list[str]]] = {"brief": brief, "whole
 
 
 def written(text: str, run: str | None = None) -> str:
-    """Return a page's text with its tables made again, of the run given or of their own."""
+    """Return a page's text with its tables made again, of the run given or of their own.
+
+    Those of runs without compiled kernels of one without, the others of one with them.
+    """
 
     def table(found: re.Match[str]) -> str:
-        name = run or found["run"]
+        name = found["run"]
+        if run and is_compiled(RESULTS / run) == is_compiled(RESULTS / name):
+            name = run
         lines = TABLES[found["kind"]](read(RESULTS / name))
         mark = found["mark"].replace(found["run"], name)
         return mark + "\n".join(["", *lines, "", found["end"]])
 
     return MARKED.sub(table, text)
+
+
+def is_compiled(path: Path) -> bool:
+    """Return whether our fits of a run had compiled kernels, as those had that do not say so."""
+    return json.loads(path.read_text())["facts"].get("kernels") != "none"
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -58,7 +58,16 @@ def software() -> dict[str, str]:
     """Return the processor, and the versions that times depend on."""
     names = ("numpy", "scipy", "pandas", "formulaic")
     versions = {name: version(name) for name in names}
-    return {"processor": processor(), "python": platform.python_version(), **versions}
+    own = {"kernels": compiled(), "processor": processor(), "python": platform.python_version()}
+    return {**own, **versions}
+
+
+def compiled() -> str:
+    """Return which compiled kernels our own fits had, "none" where all is NumPy."""
+    from interlace_kernels.library import library
+
+    found = library()
+    return "none" if found is None else f"interlace-kernels {version('interlace-kernels')}"
 
 
 def processor() -> str:
@@ -108,7 +117,9 @@ def earlier(runs: Sequence[Mapping[str, Any]], k: int) -> int | None:
 def where(run: Mapping[str, Any]) -> str:
     """Return what makes times comparable, in words."""
     facts = run["facts"]
-    return f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} thread(s) used"
+    without = ", no compiled kernels" if facts.get("kernels") == "none" else ""
+    used = f"{facts['cores']} cores, {facts['threads']} thread(s) used"
+    return f"{facts['processor']}, {used}{without}"
 
 
 def cell(milliseconds: float | None, before: float | None) -> str:

@@ -107,6 +107,13 @@ MUTANTS = (
         "n_evaluations=fit.n_evaluations",
         LOST,
     ),
+    Mutant(
+        ELSEWHERE,
+        "highest",
+        "and not fit.verdict.converged and not fit.unsound",
+        "and bool(fit.unsound)",
+        LOST,
+    ),
     Mutant(ELSEWHERE, "highest", "list(fit.searches) or [_first(fit)]", "[_first(fit)]", LOST),
     Mutant(
         f"{APPROXIMATIONS}/laplace_bounded.py",

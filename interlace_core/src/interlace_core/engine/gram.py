@@ -41,11 +41,14 @@ def triangular_factor(X: Array, y: Array, root_weights: Array | None = None) -> 
     step = max(CHUNK_NUMBERS // (X.shape[1] + 1), 1)
     R = np.zeros((0, X.shape[1] + 1))
     for start in range(0, X.shape[0], step):
-        rows = slice(start, start + step)
-        part = np.column_stack([X[rows], y[rows]])
+        rows = slice(start, min(start + step, X.shape[0]))
+        # by columns, as they are kept, and as LAPACK takes them
+        both = np.empty((len(R) + rows.stop - start, R.shape[1]), order="F")
+        both[: len(R)], part = R, both[len(R) :]
+        part[:, :-1], part[:, -1] = X[rows], y[rows]
         if root_weights is not None:
             part *= root_weights[rows, None]
-        R = triangle(np.vstack([R, part]) if len(R) else part)
+        R = triangle(both)
     return R
 
 

@@ -222,7 +222,7 @@ def draw_successes(mu: Array, trials: Array | None, rng: np.random.Generator) ->
     rng : numpy.random.Generator
     """
     trials = np.ones(mu.shape[-1]) if trials is None else trials
-    draws = np.empty((*np.broadcast_shapes(mu.shape, trials.shape), 2))
+    draws = np.empty((*np.broadcast(mu, trials).shape, 2))
     draws[..., 0] = rng.binomial(np.rint(trials).astype(np.int64), mu)
     draws[..., 1] = trials
     return draws

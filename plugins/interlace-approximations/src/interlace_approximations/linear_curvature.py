@@ -177,13 +177,9 @@ def slopes_of(point: LinearPoint, directions: Directions, columns: Array) -> Slo
     def unshared(moved: list[Array]) -> Array:
         """Return the products of v with H^-1 v, v being D_i u of columns, (m s, m s)."""
         flat = [each.reshape(each.shape[0], -1, each.shape[-1]) for each in moved]
-        solved = [
-            point.factorisation.solve([np.ascontiguousarray(each[:, j]) for each in flat])
-            for j in range(flat[0].shape[1])
-        ]
         total = np.zeros((flat[0].shape[1],) * 2)
-        for v, parts in zip(flat, zip(*solved, strict=True), strict=True):
-            total += np.einsum("ajl,akl->jk", v, np.stack(parts, axis=1), optimize=True)
+        for v, solved in zip(flat, point.factorisation.solve_columns(flat), strict=True):
+            total += sum(a @ b.T for a, b in zip(v, solved, strict=True))
         return total
 
     first, second = column_slopes(directions, point.U, columns, point.M, unshared)

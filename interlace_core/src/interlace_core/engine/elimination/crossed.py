@@ -143,8 +143,8 @@ class CrossedPattern:
         dense.ravel()[self.flat] = data
         return dense
 
-    def left(self, H: Blocks, C: Array, Y: Array) -> Array:
-        """Return the entries of E - C' Y, as the complement places them."""
+    def left(self, H: Blocks, C: Array, Y: Any) -> Array:
+        """Return the entries of E - C' Y, as the complement places them; Y as a matrix."""
         entries = self._product(C, Y)
         np.negative(entries, out=entries)
         for (r, s), places in self.rest.items():
@@ -178,19 +178,19 @@ class CrossedPattern:
             out[pair] = inverse[places]
         return out
 
-    def _product(self, C: Array, Y: Array) -> Array:
-        """Return C' Y on the complement's pattern, both given by their entries."""
+    def _product(self, C: Array, Y: Any) -> Array:
+        """Return C' Y on the complement's pattern, C given by its entries."""
         if self.partners is not None:
             entries = np.zeros(self.complement.n_entries)
             for each in self.partners:
-                each.add_products(C, Y, entries)
+                each.add_products(C, Y.data, entries)
             return entries
-        left, right = self.matrix(C), self.matrix(Y)
+        left = self.matrix(C)
         if self.flat is not None:
-            return np.asarray(left.T @ right).reshape(-1)
+            return np.asarray(left.T @ Y).reshape(-1)
         product = np.zeros((self.shape[1], self.shape[1]))
         for rows in _row_chunks(self.shape):
-            product += left[rows].toarray().T @ right[rows].toarray()
+            product += left[rows].toarray().T @ Y[rows].toarray()
         return product.reshape(-1)
 
     def _whole_inverse(self, Y: Array, inverse: Array, own: Array) -> Array:

@@ -408,9 +408,8 @@ class Eliminated:
             r: multiply(self.inverse[:, :, first], H[factor, r])
             for r, first in zip(pattern.later, pattern.first_levels, strict=True)
         }
-        data = pattern.data(Y)
-        self.Y = pattern.matrix(data)
-        self.left = pattern.left(H, pattern.data({r: H[factor, r] for r in pattern.later}), data)
+        self.Y = pattern.matrix(pattern.data(Y))
+        self.left = pattern.left(H, pattern.data({r: H[factor, r] for r in pattern.later}), self.Y)
 
     def completed(self, rest: FactorisedComplement | None = None) -> Crossed:
         """Return the factorisation, with the complement's own or another in its place.
