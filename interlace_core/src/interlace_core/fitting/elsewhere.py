@@ -97,8 +97,28 @@ def is_crowded(problem: Problem, fit: Fit) -> bool:
 
 def may_be_crowded(problem: Problem) -> bool:
     """Return whether a model has several optima at its boundaries, as likely as not."""
-    if problem.n >= FEW_ROWS * problem.n_psi:
+    return problem.n < FEW_ROWS * problem.n_psi and _is_intricate(problem)
+
+
+def may_be_exchanged(problem: Problem, fit: Fit) -> bool:
+    """Return whether a fit ended at a boundary where a dispersion at its limit may lie higher.
+
+    What spreads the response goes into the dispersion or into the effects: of a singular covariance
+    beside a dispersion that is not at its limit there can be the other way round, however many
+    the rows are, and no search from about here leads there.
+    """
+    if not (fit.verdict.converged and fit.verdict.boundary and _is_intricate(problem)):
         return False
+    found = [problem.predictors[k] for k in problem.active() if problem.predictors[k].X.shape[1]]
+    return any(
+        each.parameter.role == "dispersion"
+        and bool(each.parameter.at_upper or each.parameter.at_lower)
+        for each in found
+    )
+
+
+def _is_intricate(problem: Problem) -> bool:
+    """Return whether several effects, or coefficients beside the mean's, can trade places."""
     further = problem.predictors[1:]
     intricate = (
         any(term.Z.shape[1] > 1 for term in problem.terms)
@@ -158,6 +178,10 @@ def highest(
             not best.verdict.converged and not best.unsound
         ):  # scales anew where the best search ended
             best = higher_of(best, "the highest point so far", Start(best.psi, units))
+    elif may_be_exchanged(problem, fit):
+        constants = find_start(problem, None, approximation.shortcuts(problem), constants=True)
+        for origin, start in _near_limits(problem, constants, fit.psi):
+            best = higher_of(best, origin, start)
     rng = np.random.default_rng(SEED)
     for number in range(max(starts, RANDOM_AT_BOUNDARY) if crowded else starts):
         start = random_start(problem, units, rng)

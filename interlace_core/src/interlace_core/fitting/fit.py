@@ -23,6 +23,7 @@ from interlace_core.fitting.elsewhere import (
     highest,
     is_crowded,
     is_doubtful,
+    may_be_exchanged,
     optima_apart,
     with_modes,
 )
@@ -155,7 +156,8 @@ def fit_problem(
     if stopping is None or not stopping.reason:
         with guard(approximation, "fit"):
             rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
-            if starts or rivals or is_doubtful(inside, fit) or is_crowded(inside, fit):
+            doubtful = is_doubtful(inside, fit) or is_crowded(inside, fit)
+            if starts or rivals or doubtful or may_be_exchanged(inside, fit):
                 fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
     # 6. as given
     fit = standard.given_fit(fit)
