@@ -46,7 +46,9 @@ CHUNK_ROWS = 65_536
 """Rows of a chunk: what is made of it for a moment is then a few MB, whatever the data's size."""
 
 
-def chunks(problem: Problem, starts: IntArray | None = None, size: int = CHUNK_ROWS) -> list[slice]:
+def chunks(
+    problem: Problem, starts: IntArray | None = None, size: int | None = None
+) -> list[slice]:
     """Return the rows of a large problem as runs of about `size`; all in one if it is small.
 
     Parameters
@@ -54,10 +56,10 @@ def chunks(problem: Problem, starts: IntArray | None = None, size: int = CHUNK_R
     problem : Problem
     starts : ndarray of intp, optional
         First rows of levels, which runs do not divide.
-    size : int
-        Rows of a run.
+    size : int, optional
+        Rows of a run; usually `CHUNK_ROWS`.
     """
-    n = problem.n
+    n, size = problem.n, CHUNK_ROWS if size is None else size
     if n < 2 * size:
         return [slice(0, n)]
     ends = np.arange(size, n - size // 2, size)
