@@ -17,6 +17,7 @@ from interlace.parts.drawing import problem_of_draw
 from interlace.parts.engine import LocalParts
 from interlace_approximations.laplace import Laplace
 from interlace_core.contract.parts import Sums
+from interlace_core.contract.problem import Problem
 from interlace_core.engine.compiled import CompiledRows
 from interlace_core.engine.layout import Layout, layout_of
 from interlace_core.messages.errors import OutOfMemoryError
@@ -609,7 +610,10 @@ def test_parts_in_files_hold_nothing_in_memory_that_is_as_large_as_their_rows(tm
     if model.settings["kernel"] == "none":
         pytest.skip("compiled code is not built")
     for part in model.training.problem.parts.engine.parts:
-        for each in (part, part.cache[Layout].problem):
+        # or the part in other units, if those are not its own
+        own = [part, *(each for each in part.cache.values() if isinstance(each, Problem))]
+        sorted_ones = [each.cache[Layout].problem for each in own if Layout in each.cache]
+        for each in (*own, *sorted_ones):
             kept = each.cache.get(CompiledRows)
             if kept is not None and kept.rows is not None:
                 assert aside.is_mapped(kept.rows.kernel.columns)
