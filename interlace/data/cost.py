@@ -21,7 +21,7 @@ NOTED, REFUSED = 240.0, 36_000.0
 
 
 def refuse_costly(label: str, structure: Covariance, n_groups: int) -> None:
-    """Refuse a term whose fit would take half a day or more; warn of one that takes minutes.
+    """Refuse a term whose fit would take more than ten hours; warn of one that takes minutes.
 
     Parameters
     ----------

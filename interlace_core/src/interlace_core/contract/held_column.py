@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from interlace_core.contract.covariance import Covariance
-from interlace_core.contract.held import Held
+from interlace_core.contract.held import HeldEntries
 from interlace_core.records import Array, BoolArray, IntArray
 
 
-class HeldColumn(Held):
+class HeldColumn(HeldEntries):
     """An unstructured covariance with a standard deviation, or correlations, of one column held.
 
     Parameters
@@ -38,12 +38,11 @@ class HeldColumn(Held):
         self, inner: Covariance, at: IntArray, held: Mapping[int, float], names: dict[str, float],
         order: IntArray,
     ) -> None:  # fmt: skip
-        super().__init__(inner, names, np.array(list(held), dtype=np.intp))
         self.at, self.order = at, order
         self.place = at[np.ix_(order, order)]
         first = self.place[:, 0].tolist()
         self.sd = held.get(first[0])
-        self.slopes = np.zeros(self.size)
+        self.slopes = np.zeros(order.size)
         self.tied = np.array([k in held for k in first])
         self.tied[0] = False
         for i in np.flatnonzero(self.tied):
@@ -52,12 +51,13 @@ class HeldColumn(Held):
         taken = {at[i, 0] for i in np.flatnonzero(self.tied)} | (
             {0} if self.sd is not None else set()
         )
-        self.entries = np.setdiff1d(np.arange(inner.n_theta), sorted(map(int, taken)))
+        entries = np.setdiff1d(np.arange(inner.n_theta), sorted(map(int, taken)))
+        places = np.array(list(held), dtype=np.intp)
+        super().__init__(inner, names, places, entries, np.zeros(inner.n_theta))
 
     def whole(self, theta: Array) -> Array:
         """Return T's lower triangle, columns in `order`."""
-        found = np.zeros(self.inner.n_theta)
-        found[self.entries] = theta
+        found = super().whole(theta)
         if self.sd is not None:
             found[0] = self.sd
         T = self.inner.template(found)
@@ -82,19 +82,6 @@ class HeldColumn(Held):
             if length > 0.0:
                 dT[i, 1:] += dT[i, 0] * side * self.slopes[i] * T[i, 1:] / length
         return np.asarray(self.inner.pullback(self.whole(theta), dT)[self.entries])
-
-    def start(self) -> Array:
-        """Return the structure's own."""
-        return np.asarray(self.inner.start()[self.entries])
-
-    def bounds(self) -> tuple[Array, Array]:
-        """Return the free entries' bounds."""
-        lower, upper = self.inner.bounds()
-        return lower[self.entries], upper[self.entries]
-
-    def canonical(self, theta: Array) -> Array:
-        """Return the free entries within bounds."""
-        return np.asarray(self.inner.canonical(self.whole(theta))[self.entries])
 
     def nearest(self, covariance: Array) -> Array:
         """Return the free entries of the structure's own."""
