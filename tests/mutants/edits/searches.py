@@ -19,6 +19,9 @@ ALGEBRA = (
     f"{BOUNDED}::test_the_bounded_value_is_that_of_dense_algebra_and_its_gradient_that_of_the_value",
 )
 APPROXIMATIONS = "plugins/interlace-approximations/src/interlace_approximations"
+EXCHANGED = (
+    f"{HERE}::test_effects_may_take_up_what_a_dispersion_spreads_where_their_covariance_is_singular",
+)
 STARTS = (f"{HERE}::test_starts_from_elsewhere_are_where_they_say",)
 
 RUNS = "plugins/interlace-approximations/tests/test_runs_of_levels.py"
@@ -36,19 +39,26 @@ MUTANTS = (
     Mutant(
         FIT,
         "fit_problem",
-        "rivals or is_doubtful(inside, fit) or is_crowded",
-        "rivals or is_crowded",
+        "is_doubtful(inside, fit) or is_crowded(inside, fit)",
+        "is_crowded(inside, fit)",
         (f"{HERE}::test_a_fit_keeps_all_searches_in_its_report",),
     ),
     Mutant(
         FIT,
         "fit_problem",
-        " or is_crowded(inside, fit):",
-        ":",
+        " or is_crowded(inside, fit)",
+        "",
         (f"{HERE}::test_a_crowded_boundary_is_looked_at_from_random_starts",),
     ),
-    Mutant(ELSEWHERE, "may_be_crowded", "problem.n >= FEW_ROWS", "problem.n < FEW_ROWS", CROWDED),
-    Mutant(ELSEWHERE, "may_be_crowded", "return intricate and not", "return not", CROWDED),
+    Mutant(ELSEWHERE, "may_be_crowded", "problem.n < FEW_ROWS", "problem.n >= FEW_ROWS", CROWDED),
+    Mutant(ELSEWHERE, "_is_intricate", "return intricate and not", "return not", CROWDED),
+    Mutant(
+        ELSEWHERE,
+        "may_be_exchanged",
+        'each.parameter.role == "dispersion"',
+        'each.parameter.role != "dispersion"',
+        EXCHANGED,
+    ),
     Mutant(
         ELSEWHERE,
         "is_doubtful",
