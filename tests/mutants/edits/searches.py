@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         ELSEWHERE,
         "may_be_exchanged",
-        'each.parameter.role == "dispersion"',
-        'each.parameter.role != "dispersion"',
+        "return any(",
+        "return not any(",
         EXCHANGED,
     ),
     Mutant(
