@@ -127,10 +127,10 @@ def test_a_complement_of_movers_is_sparse_and_a_random_one_dense():
     random = csr_array((rng.random((5_000, 500)) < 0.02).astype(float))
     chosen = sparsity.choose_complement(2_000, movers.indptr, movers.indices, [])
     assert chosen.describe().startswith("sparse Schur complement, 2000 rows")
-    assert not chosen.costly
+    assert not chosen.bargain
     chosen = sparsity.choose_complement(500, random.indptr, random.indices, [])
     assert chosen == DenseComplement(500)
-    assert chosen.costly
+    assert chosen.bargain
 
 
 def test_a_school_that_all_meet_leaves_the_rest_sparse():

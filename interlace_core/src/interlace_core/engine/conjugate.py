@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from interlace_core.engine.elimination.dense import MOST_PRODUCTS
 from interlace_core.engine.elimination.factorisation import Factorisation
 from interlace_core.engine.joint_density import Conditional, Point
 from interlace_core.records import Array
 
-MAX_PRODUCTS = 30
-"""Products before a factorisation is the better bargain."""
-
-TOL_REL_FAR = 1e-4
+TOL_REL_FAR = 1e-2
 TOL_REL_NEAR = 1e-10
 """Squared residual to leave, relative to the first: far from the mode a Newton step is itself
 only good to a digit or two; near it the step's own error falls with its square."""
@@ -23,8 +21,10 @@ only good to a digit or two; near it the step's own error falls with its square.
 
 def newton_step(
     conditional: Conditional, point: Point, gradient: Array, known: Factorisation, tol: float
-) -> Array | None:
-    """Return -H^-1 f'(u), or None where H is not positive definite or `known` is too far off.
+) -> tuple[Array, int] | None:
+    """Return -H^-1 f'(u) and the number of products that it took.
+
+    None where H is not positive definite or `known` is too far off.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def newton_step(
         return None
     relative = min(max(first / max(gradient.size, 1), TOL_REL_NEAR), TOL_REL_FAR)
     direction = solved
-    for _ in range(MAX_PRODUCTS):
+    for products in range(MOST_PRODUCTS):
         if size <= max(relative * first, 1e-3 * tol):
-            return step if step.any() else solved
+            return (step if products else solved), products
         product = conditional.hessian_times(point, direction)
         curvature = float(direction @ product)
         if not curvature > 0.0:

@@ -190,7 +190,7 @@ def find_mode(
 def _search(
     conditional: Conditional, start: Array, settings: ModeSettings, memory: ModeMemory | None
 ) -> Mode | None:
-    costly = conditional.layout.plan.costly
+    bargain = conditional.layout.plan.bargain
     known = memory.take_factorisation() if memory is not None else None
     # 1. the first point
     point = _start(conditional, start)
@@ -199,12 +199,14 @@ def _search(
     for iteration in range(1, settings.max_iterations + 1):
         gradient = conditional.gradient(point)
         # 2. a step with a factorisation from elsewhere
-        if known is not None and costly:
-            step = newton_step(conditional, point, gradient, known, settings.tol_sq_decrement)
-            if step is not None and -float(gradient @ step) > 0.1 * settings.tol_sq_decrement:
+        if known is not None and bargain:
+            found = newton_step(conditional, point, gradient, known, settings.tol_sq_decrement)
+            step, products = found or (np.zeros_like(gradient), 0)
+            if -float(gradient @ step) > 0.1 * settings.tol_sq_decrement:
                 point = _descend(conditional, point, step, -float(gradient @ step), settings)
                 if point is None:
                     return None
+                known = known if products <= bargain else None
                 continue
         # 3. a step with one of its own
         known = factorisation = None  # before the next one takes as much memory

@@ -301,7 +301,7 @@ def _is_costly(search: Search) -> bool:
     """Return whether an exact Hessian takes so long that one within `TOL_REL_HESSIAN` is kept."""
     if search.problem.parts is not None:
         return has_across(search.problem)
-    return layout_of(search.problem, rows="any").plan.costly
+    return layout_of(search.problem, rows="any").plan.bargain > 0
 
 
 def _is_next_to(slope: Array) -> bool:

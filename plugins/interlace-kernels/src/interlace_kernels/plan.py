@@ -36,9 +36,9 @@ class CompiledPlan(Plan):
         self._elimination: Elimination | None = None
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
-        return bool(self.plan.costly)
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return int(self.plan.bargain)
 
     def held(self) -> float:
         """Return the entries of the complement, of its factor and of its inverse."""

@@ -35,7 +35,7 @@ class SeveralStruct(ctypes.Structure):
         ("code", Pointer * MOST_FACTORS),
         ("pair", Pointers),
         ("z", (Pointer * MOST_COLUMNS) * MOST_FACTORS),
-        ("costly", Int),
+        ("bargain", Int),
         ("known", Int),
         ("last", Int),
         ("eta", Pointer),
@@ -68,7 +68,7 @@ class SeveralModel(Model):
                     several.code[i] if pair.rows.codes is structure.factors[i].rows.codes
                     else self._index(pair.rows.codes)
                 )  # fmt: skip
-        several.costly = int(layout.plan.costly)
+        several.bargain = layout.plan.bargain
         several.A = self._at(np.empty(self.elimination.entries))
         several.vectors = self._at(np.empty(VECTORS * structure.q))
         several.eta = self._at(np.empty(n))

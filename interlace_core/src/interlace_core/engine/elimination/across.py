@@ -71,9 +71,9 @@ class AcrossPlan(Plan):
         return self.pattern.complement.size - self.own
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
-        return self.pattern.complement.costly
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return self.pattern.complement.bargain
 
     def held(self) -> float:
         """Return the entries of the complement, of its factor and of its inverse."""

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes, ChainSystem
-from interlace_core.engine.elimination.dense import COSTLY_ROWS, DenseFactor
+from interlace_core.engine.elimination.dense import DenseFactor, bargain_of_dense
 from interlace_core.engine.elimination.factorisation import Factorisation, Plan, build_plan
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError
 from interlace_core.engine.structure import Blocks, Factor, Segments, Structure
@@ -60,9 +60,9 @@ class ChainPlan(Plan):
         return sum(c if self.rest is not None else c * L for c, L in shapes)
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
-        return self.rest.costly if self.rest is not None else self.border >= COSTLY_ROWS
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return bargain_of_dense(self.border) if self.rest is None else self.rest.bargain
 
     def held(self) -> float:
         """Return K, M K and the complement's entries, and a dozen numbers for each effect."""

@@ -61,11 +61,8 @@ class Complement(ABC):
 
     @property
     @abstractmethod
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than some solves and passes over the data.
-
-        Where it does, one at another point preconditions the search for the mode.
-        """
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
 
     @abstractmethod
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from interlace_core.engine.elimination.dense import COSTLY_ROWS, DenseFactor
+from interlace_core.engine.elimination.dense import DenseFactor, bargain_of_dense
 from interlace_core.engine.elimination.factorisation import (
     Factorisation,
     Plan,
@@ -56,9 +56,9 @@ class BorderedPlan(Plan):
         return int(self.structure.factors[self.first].place.start)
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
-        return bool(self.structure.q - self.start >= COSTLY_ROWS)
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return bargain_of_dense(self.structure.q - self.start)
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""

@@ -18,6 +18,13 @@ from interlace_core.records import Array, IntArray
 COSTLY_ROWS = 150
 """Rows from which a factorisation costs more than a few passes over the data."""
 
+ROWS_OF_A_PRODUCT = 100
+"""Rows for each of which a factorisation takes about as long as a product with H and a solve: both
+grow with their square, it with their cube. Of 500 rows after 4 to 6."""
+
+MOST_PRODUCTS = 30
+"""Products before a factorisation is the better bargain, however long it takes."""
+
 MIRROR_ROWS = 256
 """Rows copied at once: a whole large matrix, copied turned, misses the cache at each number."""
 
@@ -32,9 +39,9 @@ class DenseComplement(Complement):
         return self.size * self.size
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than some solves and passes over the data."""
-        return self.size >= COSTLY_ROWS
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return bargain_of_dense(self.size)
 
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Return where entries are, row by row."""
@@ -55,6 +62,11 @@ class DenseComplement(Complement):
     def describe(self) -> str:
         """Return the way of factorising in words."""
         return f"dense Schur complement, {self.size} rows"
+
+
+def bargain_of_dense(rows: int) -> int:
+    """Return `Complement.bargain` of a dense matrix."""
+    return min(rows // ROWS_OF_A_PRODUCT, MOST_PRODUCTS) if rows >= COSTLY_ROWS else 0
 
 
 class DenseFactor(FactorisedComplement):

@@ -21,7 +21,7 @@ import numpy as np
 from interlace_core.engine.elimination.chain import ChainRoot, ChainSlopes
 from interlace_core.engine.elimination.complement import FactorisedComplement
 from interlace_core.engine.elimination.crossed import CrossedPattern
-from interlace_core.engine.elimination.dense import COSTLY_ROWS
+from interlace_core.engine.elimination.dense import bargain_of_dense
 from interlace_core.engine.elimination.smallblocks import (
     LARGE_BLOCK,
     LargeBlocks,
@@ -100,8 +100,12 @@ class Plan(ABC):
 
     @property
     @abstractmethod
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is.
+
+        It is where it takes no longer than a few passes over the data. Elsewhere one at another
+        point preconditions the search for the mode.
+        """
 
     def held(self) -> float:
         """Return how many numbers a factorisation holds at once beyond the blocks of H, at least.
@@ -190,13 +194,13 @@ class EliminationPlan(Plan):
     columns: int = 0
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than a few passes over the data."""
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
         if self.then is not None:
-            return self.then.costly
+            return self.then.bargain
         if self.crossed is not None:
-            return self.crossed.complement.costly
-        return self.columns >= COSTLY_ROWS
+            return self.crossed.complement.bargain
+        return bargain_of_dense(self.columns)
 
     def describe(self, structure: Structure) -> str:
         """Return the chosen elimination in words."""

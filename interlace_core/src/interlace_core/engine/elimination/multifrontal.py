@@ -22,7 +22,7 @@ from interlace_core.engine.elimination.complement import (
     FactorisedComplement,
     index_array,
 )
-from interlace_core.engine.elimination.dense import mirror
+from interlace_core.engine.elimination.dense import MOST_PRODUCTS, mirror
 from interlace_core.engine.elimination.multifrontal_plan import Batch, Fronts
 from interlace_core.engine.elimination.smallblocks import NotPositiveDefiniteError, invert_stack
 from interlace_core.records import Array, IntArray
@@ -66,9 +66,9 @@ class SparseComplement(Complement):
         return int(self.keys.size)
 
     @property
-    def costly(self) -> bool:
-        """Whether a factorisation takes longer than some solves and passes over the data."""
-        return self.fronts.predicted_cost >= COSTLY
+    def bargain(self) -> int:
+        """Products with H after which a factorisation was the better bargain; 0 if it always is."""
+        return MOST_PRODUCTS if self.fronts.predicted_cost >= COSTLY else 0
 
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Return where entries are among those of the lower triangle."""

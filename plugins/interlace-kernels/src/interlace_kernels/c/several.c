@@ -9,9 +9,9 @@
 #include "curvature.h"
 #include "elimination.h"
 
-#define MOST_PRODUCTS 30 /* before a factorisation is the better bargain */
+#define MOST_PRODUCTS 30 /* of a step, before there is a factorisation instead */
 #define MOST_REACH 2.0   /* change of a predictor beyond which the last mode is no start */
-#define TOL_REL_FAR 1e-4
+#define TOL_REL_FAR 1e-2
 #define TOL_REL_NEAR 1e-10
 
 typedef struct {
@@ -20,7 +20,7 @@ typedef struct {
     const int32_t *code[MOST_FACTORS];               /* level of each row */
     const int32_t *pair[MOST_FACTORS][MOST_FACTORS]; /* pair of each row, i < j */
     const double *z[MOST_FACTORS][MOST_COLUMNS];     /* NULL for ones */
-    int64_t costly;  /* whether a factorisation takes longer than some passes over the data */
+    int64_t bargain; /* products with H after which a factorisation was the better bargain */
     int64_t known;   /* whether there is one, of an H near by */
     int64_t last;    /* whether `eta` and what is stored are those of the last mode */
     double *eta;     /* n: of the random predictor at the last mode */
@@ -280,6 +280,7 @@ static int step_by_products(several *b)
             if (round == 0)
                 memcpy(step, solved, q * sizeof(double));
             b->decrement = -dot(vector(b, GRADIENT), step, q);
+            b->s->known = round <= b->s->bargain;
             return 1;
         }
         ik_times(e, b->s->A, b->T, direction, scratch, scratch + q);
@@ -365,7 +366,7 @@ static int32_t find_mode(several *b, double *log_det, int64_t *iterations)
             return failed ? failed : 1;
     }
     for (iteration = 1; iteration <= m->max_iterations; iteration++) {
-        const int near = b->s->costly && b->s->known && step_by_products(b);
+        const int near = b->s->bargain && b->s->known && step_by_products(b);
         if (!near || b->decrement <= 0.1 * m->tol) {
             if (!newton(b, log_det))
                 return 1;
