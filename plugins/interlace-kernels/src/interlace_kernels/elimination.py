@@ -162,9 +162,8 @@ class Elimination:
         if self._own_rows:
             self.struct.S = self._at(np.empty(2 * self._own_rows**2))
         if self.struct.size:
-            rows = self.struct.most + self.struct.size
-            c = self.struct.c[self.struct.nested]
-            self.struct.scratch = self._at(np.empty(2 * c * rows + 8 * self.struct.size))
+            c, size = self.struct.c[self.struct.nested], self.struct.size
+            self.struct.scratch = self._at(np.empty(2 * c * self.struct.most + 8 * size))
         if self._of_python is not None:
             self._call_back(self._of_python)
 

@@ -4,6 +4,7 @@
 #include "small.h"
 
 #define TOGETHER 4
+#define TILE 32
 #define AT(e, i, j) ((e)->block[i][j])
 
 /* Where the template of factor f begins. */
@@ -106,6 +107,20 @@ IK_INLINE double inverted(int64_t c, const double *D, double *inverse)
     return product < INFINITY ? 2.0 * ik_log(product) : NAN;
 }
 
+/* The same of L numbers. */
+static double inverted_numbers(int64_t L, const double *IK_RESTRICT D, double *IK_RESTRICT inverse)
+{
+    double log_det = 0.0;
+    int64_t l, bad = 0;
+    IK_SIMD_SUM(log_det, bad) for (l = 0; l < L; l++)
+    {
+        bad += !(D[l] > 0.0 && D[l] < INFINITY);
+        inverse[l] = 1.0 / D[l];
+        log_det += ik_log(D[l]);
+    }
+    return bad ? NAN : log_det;
+}
+
 /* y = D^-1 x for some columns of c numbers each. */
 IK_INLINE void apply_inverse(int64_t c, const double *inverse, int64_t columns, const double *x,
                              double *y)
@@ -158,22 +173,32 @@ IK_INLINE int is_full(const ik_elimination *e, int64_t m)
     return !e->places && 4 * m > e->size;
 }
 
-/* Spread the numbers of a level's partners over a row of the complement, c rows of them. */
-static void spread(const ik_elimination *e, int64_t c, int64_t low, int64_t high,
-                   const double *values, double *row)
-{
-    int64_t a, k;
-    memset(row, 0, c * e->size * sizeof(double));
-    for (k = low; k < high; k++)
-        for (a = 0; a < c; a++)
-            row[a * e->size + e->partner[k]] = values[e->source[k] + a];
-}
-
-/* Whole rows of C and D^-1 C, some at a time: four products then take one pass over S. */
+/* Whole rows of two matrices with a row for each effect, some at a time: their products with what has
+ * `size` rows then take one pass over that. */
 typedef struct {
     int64_t rows, size;
-    double *x, *y; /* TOGETHER x size each */
+    double *x, *y;                                /* TOGETHER x size each */
+    int64_t level[TOGETHER], effect[TOGETHER]; /* whose rows they are */
 } whole;
+
+static whole no_rows(const ik_elimination *e)
+{
+    whole w = {0, e->size, 0, 0, {0}, {0}};
+    w.x = e->scratch + 2 * e->c[e->nested] * e->most;
+    w.y = w.x + TOGETHER * e->size;
+    return w;
+}
+
+/* Spread a number of each of a level's partners over a row. */
+IK_INLINE void spread(const ik_elimination *e, int64_t l, const double *values, double *row)
+{
+    const int64_t low = e->partners[l], high = e->partners[l + 1];
+    int64_t k;
+    if (high - low < e->size)
+        memset(row, 0, (size_t)e->size * sizeof(double));
+    for (k = low; k < high; k++)
+        row[e->partner[k]] = values[e->source[k]];
+}
 
 static void subtract_whole(whole *w, double *S)
 {
@@ -202,14 +227,12 @@ static void subtract_products(const ik_elimination *e, int64_t l, whole *w, doub
     const int64_t c = e->c[e->nested], low = e->partners[l], m = e->partners[l + 1] - low;
     const int64_t size = e->size;
     const int32_t *partner = e->partner + low;
-    double *x = e->scratch, *y = x + c * (e->most + size);
+    double *x = e->scratch, *y = x + c * e->most;
     int64_t k, j, a;
     if (is_full(e, m)) {
-        spread(e, c, low, low + m, e->H, x);
-        spread(e, c, low, low + m, e->Y, y);
         for (a = 0; a < c; a++) {
-            memcpy(w->x + w->rows * size, x + a * size, size * sizeof(double));
-            memcpy(w->y + w->rows * size, y + a * size, size * sizeof(double));
+            spread(e, l, e->H + a, w->x + w->rows * size);
+            spread(e, l, e->Y + a, w->y + w->rows * size);
             if (++w->rows == TOGETHER)
                 subtract_whole(w, S);
         }
@@ -268,7 +291,7 @@ static void own_solve(int64_t n, const double *S, double *x)
 }
 
 /* The lower triangle of S^-1 = K' K into the second half of S, K = L^-1 by row. */
-static const double *own_inverse(int64_t n, double *S)
+static double *own_inverse(int64_t n, double *S)
 {
     double *inverse = S + n * n, row[OWN_ROWS];
     int64_t i, j, k;
@@ -301,13 +324,18 @@ static double eliminate_last(const ik_elimination *e)
 {
     const int64_t i = e->nested, c = e->c[i], tail = e->size ? AT(e, i + 1, i + 1) : e->entries;
     double log_det = 0.0, more = 0.0, *S;
-    whole w = {0, e->size, 0, 0};
+    whole w = no_rows(e);
     int64_t l, k;
+    if (c == 1)
+        log_det = inverted_numbers(e->L[i], e->H + AT(e, i, i), e->Y + AT(e, i, i));
     for (l = 0; l < e->L[i]; l++) {
         double *inverse = e->Y + AT(e, i, i) + l * c * c;
-        log_det += inverted(c, e->H + AT(e, i, i) + l * c * c, inverse);
-        if (e->size)
-            for (k = e->partners[l]; k < e->partners[l + 1]; k++)
+        if (c > 1)
+            log_det += inverted(c, e->H + AT(e, i, i) + l * c * c, inverse);
+        for (k = e->size ? e->partners[l] : 0; e->size && k < e->partners[l + 1]; k++)
+            if (c == 1)
+                e->Y[e->source[k]] = inverse[0] * e->H[e->source[k]];
+            else
                 apply_inverse(c, inverse, 1, e->H + e->source[k], e->Y + e->source[k]);
     }
     if (!e->size || !(fabs(log_det) < INFINITY))
@@ -317,8 +345,6 @@ static double eliminate_last(const ik_elimination *e)
         return NAN;
     if (!e->clear)
         memset(S, 0, e->size * e->size * sizeof(double));
-    w.x = e->scratch + 2 * c * (e->most + e->size);
-    w.y = w.x + TOGETHER * e->size;
     for (l = 0; l < e->L[i]; l++)
         subtract_products(e, l, &w, S);
     subtract_whole(&w, S);
@@ -432,84 +458,130 @@ IK_EXPORT int32_t ik_solve(const ik_elimination *e, double *x)
     return 0;
 }
 
-/* t = S^-1 Y of one level's partners, m x c, from the lower triangle of S^-1. */
-static void times_inverse(const ik_elimination *e, int64_t l, const double *inverse, double *t)
+/* The upper triangle of a symmetric matrix from its lower one, in tiles that stay in cache. */
+static void complete(int64_t n, double *matrix)
 {
-    const int64_t c = e->c[e->nested], low = e->partners[l], m = e->partners[l + 1] - low;
-    const int64_t size = e->size;
-    const int32_t *partner = e->partner + low;
-    double *y = e->scratch + c * (e->most + size), *wide = t + c * e->most;
-    int64_t k, j, a;
-    if (is_full(e, m)) {
-        spread(e, c, low, low + m, e->Y, y);
-        memset(wide, 0, c * size * sizeof(double));
-        for (a = 0; a < c; a++) {
-            double *IK_RESTRICT out = wide + a * size;
-            const double *IK_RESTRICT from = y + a * size;
-            for (k = 0; k < m; k++) {
-                const int64_t at = partner[k];
-                const double *IK_RESTRICT row = inverse + at * size, each = from[at];
-                double s = 0.0;
-                IK_SIMD_SUM(s) for (j = 0; j < at; j++)
-                {
-                    s += row[j] * from[j];
-                    out[j] += row[j] * each;
-                }
-                out[at] += s + row[at] * each;
-            }
-            for (k = 0; k < m; k++)
-                t[k * c + a] = out[partner[k]];
-        }
+    int64_t from, to, i, j;
+    for (from = 0; from < n; from += TILE)
+        for (to = from; to < n; to += TILE)
+            for (i = to; i < n && i < to + TILE; i++)
+                for (j = from; j < i && j < from + TILE; j++)
+                    matrix[j * n + i] = matrix[i * n + j];
+}
+
+/* One number of H^-1 beside an effect of a level, and what it adds to those of the level itself. */
+IK_INLINE void select_one(const ik_elimination *e, int64_t c, int64_t k, int64_t b, double t,
+                          double *own)
+{
+    const double *Y = e->Y + e->source[k];
+    int64_t a;
+    e->N[e->source[k] + b] = -t;
+    for (a = 0; a < c; a++)
+        own[a * c + b] += Y[a] * t;
+}
+
+/* The entries of H^-1 of levels whose rows of D^-1 C are whole: x = y S^-1. */
+static void select_whole(const ik_elimination *e, whole *w, const double *inverse)
+{
+    const int64_t i = e->nested, c = e->c[i], n = w->size;
+    double *IK_RESTRICT x0 = w->x, *IK_RESTRICT x1 = x0 + n, *IK_RESTRICT x2 = x1 + n;
+    double *IK_RESTRICT x3 = x2 + n;
+    const double *y = w->y;
+    int64_t r, k, q, j;
+    if (!w->rows)
         return;
-    }
-    for (a = 0; a < c; a++) {
-        const int64_t *IK_RESTRICT place = e->places ? e->places + e->pairs[l] : 0;
-        for (k = 0; k < m; k++)
-            y[k] = e->Y[e->source[low + k] + a];
-        for (k = 0; k < m; k++) {
-            const double *IK_RESTRICT row = inverse + (place ? 0 : (int64_t)partner[k] * size);
-            const double each = y[k];
-            double s = 0.0;
-            if (place)
-                for (j = 0; j < k; j++) {
-                    const double v = row[*place++];
-                    s += v * y[j];
-                    t[j * c + a] += v * each;
-                }
-            else
-                for (j = 0; j < k; j++) {
-                    const double v = row[partner[j]];
-                    s += v * y[j];
-                    t[j * c + a] += v * each;
-                }
-            t[k * c + a] = s + (place ? row[*place++] : row[partner[k]]) * each;
+    memset(w->x, 0, (size_t)(TOGETHER * n) * sizeof(double));
+    memset(w->y + w->rows * n, 0, (size_t)((TOGETHER - w->rows) * n) * sizeof(double));
+    for (q = 0; q < n; q++) {
+        const double y0 = y[q], y1 = y[n + q], y2 = y[2 * n + q], y3 = y[3 * n + q];
+        const double *IK_RESTRICT row = inverse + q * n;
+        if (y0 == 0.0 && y1 == 0.0 && y2 == 0.0 && y3 == 0.0)
+            continue;
+        IK_SIMD for (j = 0; j < n; j++)
+        {
+            x0[j] += y0 * row[j];
+            x1[j] += y1 * row[j];
+            x2[j] += y2 * row[j];
+            x3[j] += y3 * row[j];
         }
+    }
+    for (r = 0; r < w->rows; r++) {
+        const int64_t l = w->level[r];
+        double *own = e->N + AT(e, i, i) + l * c * c;
+        for (k = e->partners[l]; k < e->partners[l + 1]; k++)
+            select_one(e, c, k, w->effect[r], w->x[r * n + e->partner[k]], own);
+    }
+    w->rows = 0;
+}
+
+/* t = S^-1 y of one effect of a level with few partners, from the lower triangle of S^-1. */
+static void times_inverse(const ik_elimination *e, int64_t l, const double *inverse,
+                          const double *IK_RESTRICT y, double *IK_RESTRICT t)
+{
+    const int64_t low = e->partners[l], m = e->partners[l + 1] - low;
+    const int32_t *IK_RESTRICT partner = e->partner + low;
+    const int64_t *IK_RESTRICT place = e->places ? e->places + e->pairs[l] : 0;
+    int64_t k, j;
+    for (k = 0; k < m; k++) {
+        const double *IK_RESTRICT row = inverse + (place ? 0 : (int64_t)partner[k] * e->size);
+        const double each = y[k];
+        double s = 0.0;
+        if (place)
+            for (j = 0; j < k; j++) {
+                const double v = row[*place++];
+                s += v * y[j];
+                t[j] += v * each;
+            }
+        else
+            for (j = 0; j < k; j++) {
+                const double v = row[partner[j]];
+                s += v * y[j];
+                t[j] += v * each;
+            }
+        t[k] = s + (place ? row[*place++] : row[partner[k]]) * each;
+    }
+}
+
+/* The entries of H^-1 of one level of the first factor that does not nest. */
+static void select_level(const ik_elimination *e, int64_t l, double *inverse, whole *w)
+{
+    const int64_t i = e->nested, c = e->c[i], low = e->partners[l], m = e->partners[l + 1] - low;
+    double *own = e->N + AT(e, i, i) + l * c * c, *t = e->scratch, *y = t + e->most;
+    int64_t k, b;
+    for (b = 0; b < c; b++) {
+        if (is_full(e, m)) {
+            spread(e, l, e->Y + b, w->y + w->rows * w->size);
+            w->level[w->rows] = l;
+            w->effect[w->rows] = b;
+            if (++w->rows == TOGETHER)
+                select_whole(e, w, inverse);
+            continue;
+        }
+        for (k = 0; k < m; k++)
+            y[k] = e->Y[e->source[low + k] + b];
+        times_inverse(e, l, inverse, y, t);
+        for (k = 0; k < m; k++)
+            select_one(e, c, low + k, b, t[k], own);
     }
 }
 
 static int32_t select_last(const ik_elimination *e)
 {
     const int64_t i = e->nested, c = e->c[i], tail = e->size ? AT(e, i + 1, i + 1) : e->entries;
-    const double *inverse = 0;
-    double *t = e->scratch;
-    int64_t l, k, a, b;
+    double *inverse;
+    whole w = no_rows(e);
+    int64_t l, k;
     memcpy(e->N + AT(e, i, i), e->Y + AT(e, i, i), e->L[i] * c * c * sizeof(double));
     if (!e->size)
         return 0;
     inverse = e->inverse ? e->inverse() : own_inverse(e->size, e->S);
     if (!inverse)
         return 1;
-    for (l = 0; l < e->L[i]; l++) {
-        const int64_t low = e->partners[l], m = e->partners[l + 1] - low;
-        double *own = e->N + AT(e, i, i) + l * c * c;
-        times_inverse(e, l, inverse, t);
-        for (k = 0; k < m; k++)
-            for (a = 0; a < c; a++) {
-                e->N[e->source[low + k] + a] = -t[k * c + a];
-                for (b = 0; b < c; b++)
-                    own[a * c + b] += e->Y[e->source[low + k] + a] * t[k * c + b];
-            }
-    }
+    if (is_full(e, e->most))
+        complete(e->size, inverse);
+    for (l = 0; l < e->L[i]; l++)
+        select_level(e, l, inverse, &w);
+    select_whole(e, &w, inverse);
     for (k = tail; k < e->entries; k++) {
         const int64_t place = e->rest[k - tail];
         e->N[k] = inverse[place >= 0 ? place : -1 - place];

@@ -32,15 +32,15 @@ typedef struct {
     const int64_t *rest;     /* place of each entry from block (nested + 1, nested + 1) on; -1 less
                                 it for the second of two that are the same */
     int64_t most;            /* partners of a level */
-    /* the complement: zeroed entries, their factorisation, x = S^-1 x, entries of the inverse of
-     * which the lower triangle is read; NULL where it is factorised here */
+    /* the complement: zeroed entries, their factorisation, x = S^-1 x, entries of the inverse, the
+     * lower triangle of a dense one, whose upper one is written; NULL where it is factorised here */
     double *(*clear)(void);
     int32_t (*factorise)(double *log_det);
     int32_t (*solve)(double *x);
-    const double *(*inverse)(void);
+    double *(*inverse)(void);
     double *H, *Y, *N;  /* entries each: H; D^-1 C, with D^-1 as the blocks (i, i); H^-1 */
     double *S;          /* 2 size^2, where it is factorised here */
-    double *scratch;    /* 2 c (most + size) + 8 size */
+    double *scratch;    /* 2 c most + 8 size */
 } ik_elimination;
 
 /* H = tau T'AT + I from templates c x c, one after the other. */
