@@ -64,10 +64,11 @@ class TermSlopes:
     """
 
     def __init__(self, term: RandomTerm, rows: IntArray) -> None:
-        levels, codes = np.unique(term.codes[rows], return_inverse=True)
-        self.codes = np.ravel(codes)
-        self.order = np.argsort(self.codes, kind="stable")
-        self.starts = np.searchsorted(self.codes[self.order], np.arange(levels.size))
+        codes = term.codes[rows]
+        present = np.bincount(codes) > 0
+        levels = np.flatnonzero(present)
+        self.size = levels.size
+        self.codes = codes if np.all(present) else (np.cumsum(present) - 1)[codes]
         self.root = None if term.relation is None else term.relation.root[levels]
         self.Z: Covariates = term.Z[rows]
         self.D: Sequence[Array | Direction]
@@ -88,9 +89,9 @@ class TermSlopes:
 
     def _sums(self, v: Array) -> Array:
         """Return Z'v of each level, shape (L, c)."""
-        Z, L = self.Z, self.starts.size
+        Z, L = self.Z, self.size
         if not isinstance(Z, Incidence):
-            return np.asarray(np.add.reduceat((Z * v[:, None])[self.order], self.starts, axis=0))
+            return np.stack([np.bincount(self.codes, z * v, L) for z in Z.T], axis=1)
         sums: Array = np.bincount(Z.cells(self.codes, L), Z.z * v, Z.size * L)  # type: ignore[assignment]
         return sums.reshape(Z.size, L).T
 
@@ -185,6 +186,9 @@ def dependence(
 def orthonormal(X: Array) -> Array:
     """Return an orthonormal basis of the columns in their order, 0 where a column adds none."""
     largest = np.max(np.abs(X), axis=0, initial=0.0)
+    if X.shape[1] == 1 and largest[0] > 0.0:
+        unit = X / largest
+        return np.asarray(unit / np.linalg.norm(unit))
     Q, R = np.linalg.qr(X / np.where(largest > 0.0, largest, 1.0))
     Q = np.column_stack([Q, np.zeros((len(X), X.shape[1] - Q.shape[1]))])
     left = np.zeros(X.shape[1])
