@@ -18,7 +18,7 @@ def fit(data: pd.DataFrame, case: dict[str, Any]) -> Answer:
     result = refit(data, case)
     # Standard errors are part of the time; reading them makes sure that they are there. What is
     # made for a summary alone is not, since no other engine is asked for one.
-    finite = bool(np.isfinite(result.fe_bse).all())
+    finite = bool(np.isfinite(np.asarray(result.fe_bse, float)).all())
     if case["replicates"]:
         failures = result.bootstrap(case["replicates"], seed=1, n_jobs=1).failures
         if failures:
