@@ -145,7 +145,15 @@ def test_shortcuts_say_what_the_rows_say(formula, weights):
     w = np.ones(problem.n) if weights is None else problem.weights
     beta = np.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w * y))
     sigma = np.sqrt(np.mean(w * np.square(y - X @ beta)))
-    assert beginning.beta == pytest.approx([*beta, np.log(sigma)], rel=1e-8)
+    found = by_moments(problem, w, y - X @ beta)
+    sizes = np.sqrt(np.maximum(found[:-1], 0.0)) * np.concatenate(
+        [term.reach for term in problem.terms]
+    )
+    believed = np.all((sizes > 0.02 * found[-1] ** 0.5) & (sizes < 20.0 * found[-1] ** 0.5))
+    own = found[-1] ** 0.5 if believed else sigma
+    assert beginning.beta == pytest.approx([*beta, np.log(own)], rel=1e-8)
+    if believed:
+        assert np.concatenate(beginning.sizes) == pytest.approx(sizes, rel=1e-8)
     assert beginning.units == pytest.approx([sigma / np.sqrt(np.mean(w)), 1.0])
 
     psi = np.concatenate([rng_theta(problem), beginning.beta])
@@ -161,6 +169,20 @@ def test_shortcuts_say_what_the_rows_say(formula, weights):
         np.testing.assert_allclose(covariance, inverse[f, f], rtol=1e-7, atol=1e-12)
         diagonal = np.einsum("aal->al", mode.information[f, f])
         np.testing.assert_allclose(known.effects[f], diagonal, rtol=1e-9)
+
+
+def by_moments(problem, w, r):
+    """Return variances of columns and residual whose expected squares are those of the data."""
+    blocks = []
+    for term in problem.terms:
+        indicator = np.eye(term.codes.max() + 1)[term.codes]
+        blocks += [indicator * z[:, None] for z in np.asarray(term.Z).T]
+    products = [w[:, None] * B for B in blocks]
+    weights = [[np.sum((A.T @ wB) ** 2) for wB in products] for A in blocks]
+    alone = [np.sum(B * wB) for B, wB in zip(blocks, products, strict=True)]
+    whole = np.block([[np.array(weights), np.array(alone)[:, None]], [np.array(alone), len(r)]])
+    squares = [np.sum((wB.T @ r) ** 2) for wB in products]
+    return np.linalg.solve(whole, [*squares, np.sum(w * r * r)])
 
 
 def rng_theta(problem):

@@ -342,10 +342,11 @@ def _best_optimum(
 ) -> Optimum:
     """Return the polished optimum, after searches from elsewhere if it looks doubtful."""
     optimum = polish(search, tol_decrement, near=near)
-    for psi in () if near else _restarts(search, optimum):
+    short = not near and not optimum.decrement <= tol_decrement
+    for psi in _restarts(search, optimum) if short else ():
+        optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)
         if optimum.decrement <= tol_decrement:
             break
-        optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)
     if not np.all(optimum.free):
         psi = _away_from_boundary(search, optimum)
         optimum = _better_from(psi, search, optimizer, optimum, tol_decrement)

@@ -19,7 +19,6 @@ from interlace_approximations.laplace import Laplace
 from interlace_approximations.linear_curvature import curvature_of
 from interlace_approximations.linear_moments import (
     Moments,
-    has_moments,
     moments_of,
     sizes_by_moments,
 )
@@ -243,8 +242,8 @@ class LinearShortcuts(Shortcuts):
         data, problem = self.data, self.data.layout.problem
         w = precisions(problem)
         average = 1.0 if w is None else float(np.mean(w))
-        moments = moments_of(data) if has_moments(problem) else None
-        return _beginning(problem, data.beta, data.log_sigma_without_effects(), average, moments)
+        log_sigma = data.log_sigma_without_effects()
+        return _beginning(problem, data.beta, log_sigma, average, moments_of(data))
 
     def information(self, psi: Array) -> Information:
         """Return 2 n for log sigma, and the diagonal of Z'wZ / sigma^2.
@@ -295,7 +294,7 @@ class StartOverParts(Shortcuts):
 
 
 def _beginning(
-    problem: Problem, beta: Array, log_sigma: float, average: float, moments: Moments | None
+    problem: Problem, beta: Array, log_sigma: float, average: float, moments: Moments
 ) -> StartingValues:
     """Return where a search begins.
 
@@ -306,7 +305,7 @@ def _beginning(
     log_sigma, average : float
         Logarithm of the residual standard deviation of a unit weight, without random effects; and
         the mean weight.
-    moments : Moments, or None
+    moments : Moments
     """
     units = np.array([np.exp(log_sigma) / np.sqrt(average), 1.0])
     sizes, of_effects = sizes_by_moments(problem, moments)

@@ -46,6 +46,13 @@ class Moments:
     pulled: Array
     columns: IntArray
 
+    @classmethod
+    def unknown(cls, count: int) -> Moments:
+        """Return those of so many columns that tell nothing."""
+        nothing = np.zeros(0)
+        weights, squares = np.zeros((count + 1, count + 1)), np.zeros(count + 1)
+        return cls(weights, squares, False, nothing, nothing, nothing.astype(np.intp))
+
     def __add__(self, other: Moments) -> Moments:
         """Return those of the rows of both."""
         return Moments(
@@ -74,24 +81,23 @@ class Moments:
 
 
 def sizes_by_moments(
-    problem: Problem, found: Moments | None
+    problem: Problem, found: Moments
 ) -> tuple[Sequence[Array | None], float | None]:
     """Return what each term's columns move eta by, and the logarithm of the residual deviation.
 
     In root mean square, shape (c,) each. None for a term of which moments tell nothing: its effects
-    may be small, or the search has to find out. With one factor too, of which an evaluation takes
-    less than to find a start.
+    may be small, or the search has to find out.
 
     The residual's is None where some term's is.
 
     Parameters
     ----------
     problem : Problem
-    found : Moments, or None
-        Of all rows; None where nobody asked for them.
+    found : Moments
+        Of all rows.
     """
     sizes: list[Array | None] = [None] * len(problem.terms)
-    variances = found.variances() if found is not None and found.known else None
+    variances = found.variances() if found.known else None
     if variances is None:
         return sizes, None
     residual = np.sqrt(variances[-1])
@@ -101,11 +107,6 @@ def sizes_by_moments(
             sizes[index] = size
     whole = all(size is not None for size in sizes)
     return sizes, float(np.log(residual)) if whole else None
-
-
-def has_moments(problem: Problem) -> bool:
-    """Return whether a start is looked for by moments: where there are several factors."""
-    return len({term.group for term in problem.terms}) > 1
 
 
 def _places(problem: Problem) -> list[slice]:
@@ -118,11 +119,13 @@ def _places(problem: Problem) -> list[slice]:
 def moments_of(data: CrossProducts) -> Moments:
     """Return the moments of some rows."""
     factors, places = data.layout.structure.factors, _places(data.layout.problem)
+    count = places[-1].stop if places else 0
+    if any(factor.chain is not None for factor in factors):
+        return Moments.unknown(count)  # its columns are not those of its term
     order = [np.empty(len(factor.columns), dtype=np.intp) for factor in factors]
     for own, factor in zip(order, factors, strict=True):
         for index, place in factor.terms:
             own[place] = np.r_[places[index]]
-    count = places[-1].stop
     weights, squares = np.zeros((count + 1, count + 1)), np.zeros(count + 1)
     for (i, j), A in data.A.items():
         rows, beside = order[i], order[j]

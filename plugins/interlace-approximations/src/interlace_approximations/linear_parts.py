@@ -20,7 +20,7 @@ from interlace_approximations.cross_products import (
 )
 from interlace_approximations.linear_across import PartSlopes, slopes_in, with_shared
 from interlace_approximations.linear_curvature import completed
-from interlace_approximations.linear_moments import Moments, has_moments, moments_of
+from interlace_approximations.linear_moments import Moments, moments_of
 from interlace_approximations.linear_point import Across, LinearPoint, Scaled, columns_of
 from interlace_approximations.reduced import Reduced
 from interlace_core.contract import (
@@ -69,10 +69,8 @@ class LinearOverParts:
         """The logarithm of the residual standard deviation of the fit without random effects."""
         return 0.5 * float(np.log(max(self._left, np.finfo(float).tiny) / self.problem.n))
 
-    def moments(self) -> Moments | None:
-        """Return moments of the residuals, by which effects' sizes are begun with; None if few."""
-        if not has_moments(self.problem):
-            return None
+    def moments(self) -> Moments:
+        """Return moments of the residuals, by which effects' sizes are begun with."""
         assert self.problem.parts is not None
         found: Moments = self.problem.parts.total(_moments, self.R, self.beta)
         return found
