@@ -497,3 +497,22 @@ def test_labels_of_rows_come_back(labels, tmp_path):
     fit.save(tmp_path / "m.interlace")
     again = interlace.load(tmp_path / "m.interlace").rows.index
     assert [str(each) for each in again] == [str(each) for each in labels]
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        {"Days": 10.0},
+        {"Intercept": 250.0, "Days": 10.0},
+        {"Days": 10.0, "sd": {"Subject": 37.0}},
+        {"Days": 10.0, "sigma": 31.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_linear_models_with_held_numbers_come_back(method, hold, tmp_path):
+    sleep = interlace.datasets.load("sleepstudy")
+    fit = interlace.fit("Reaction ~ Days + (1 | Subject)", sleep, method=method, hold=hold)
+    fit.save(tmp_path / "m.interlace")
+    again = interlace.load(tmp_path / "m.interlace")
+    assert str(again.summary()) == str(fit.summary())
