@@ -114,9 +114,10 @@ static double inverted_numbers(int64_t L, const double *IK_RESTRICT D, double *I
     int64_t l, bad = 0;
     IK_SIMD_SUM(log_det, bad) for (l = 0; l < L; l++)
     {
-        bad += !(D[l] > 0.0 && D[l] < INFINITY);
+        const int good = D[l] > 0.0 && D[l] < INFINITY;
+        bad += !good;
         inverse[l] = 1.0 / D[l];
-        log_det += ik_log(D[l]);
+        log_det += ik_log(good ? D[l] : 1.0);
     }
     return bad ? NAN : log_det;
 }
