@@ -1,6 +1,7 @@
 """Comparisons and tests of linear mixed models, against lme4's and lmerTest's."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,3 +202,16 @@ def test_messages_name_the_function_that_was_called(who):
     out_of_reach = interlace.options(tol_decrement=1e-300)
     with out_of_reach, pytest.warns(ConvergenceWarning, match=f"^{who}: "):
         call()
+
+
+def test_a_larger_model_that_ends_lower_has_no_test():
+    """Its fit is no maximum: 0 for the statistic and 1 for its probability would hide that."""
+    sleep = interlace.datasets.load("sleepstudy")
+    small = interlace.fit("Reaction ~ Days + (1 | Subject)", sleep, method="ML")
+    large = interlace.fit("Reaction ~ Days + (Days | Subject)", sleep, method="ML")
+    low = replace(large, fit=replace(large.fit, value=large.fit.value + 100.0))
+    row = interlace.anova(small, low).iloc[1]
+    assert np.isnan(row["chisq"]) and np.isnan(row["pvalue"])
+    assert "is not the maximum" in row["reference"]
+    table = low.drop1()
+    assert np.isnan(table.loc["Days", "lrt"]) and np.isnan(table.loc["Days", "pvalue"])

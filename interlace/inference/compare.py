@@ -224,14 +224,32 @@ def _no_test(why: str) -> dict[str, object]:
     return {"chisq": np.nan, "chi_df": 0, "pvalue": np.nan, "reference": why}
 
 
+NO_MAXIMUM = 1e-3
+"""Twice the log-likelihood by which a larger model may end lower than one within it: a maximum does
+not, and what two searches leave is far less."""
+
+
+def statistic_of(small: float, large: float) -> float:
+    """Return twice what a larger model's log-likelihood is above that of one within it.
+
+    NaN where it is below by more than two searches leave: it is no maximum then.
+    """
+    statistic = 2.0 * (large - small)
+    return max(statistic, 0.0) if statistic >= -NO_MAXIMUM else np.nan
+
+
 def likelihood_ratio(small: Estimates, large: Estimates) -> dict[str, object]:
     """Return chisq, chi_df, pvalue and reference of a test; without p where it is not nested."""
-    statistic = 2.0 * (large.llf - small.llf)
     why = not_nested(small, large)
     if why:
         return _no_test(why)
+    statistic = statistic_of(small.llf, large.llf)
+    if np.isnan(statistic):
+        return _no_test(
+            f"the larger model ends {small.llf - large.llf:.3g} lower than the one within it: its "
+            "fit is not the maximum. Fit it with starts=10, or from the smaller one's estimates"
+        )
     reference = reference_distribution(small, large)
-    statistic = max(statistic, 0.0) if statistic > -1e-6 else statistic
     return {
         "chisq": statistic,
         "chi_df": large.df - small.df,

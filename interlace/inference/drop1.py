@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from interlace.inference.compare import REFITTED
+from interlace.inference.compare import REFITTED, statistic_of
 from interlace.inference.nested import within
 from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
@@ -37,7 +37,7 @@ def drop1(
         start = psi_of_smaller(training.problem, problem, result.fit.psi)
         fit = refit_problem(training, problem, start)
         npar = term.columns.size
-        statistic = max(2.0 * (fit.value - result.fit.value), 0.0)
+        statistic = statistic_of(-fit.value, -result.fit.value)
         aic = 2.0 * fit.psi.size + 2.0 * fit.value
         pvalue = float(chi2.sf(statistic, npar)) if fit.verdict.converged else np.nan
         rows[term.name] = (npar, -fit.value, aic, statistic, pvalue)

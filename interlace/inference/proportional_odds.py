@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from interlace.inference.compare import statistic_of
 from interlace.inference.parts import drop_columns
 from interlace.inference.terms import FixedTerm, find_term, fixed_terms
 from interlace.refits.refit import refit_problem
@@ -70,7 +71,7 @@ def _tests(
         problem, psi = found
         fit = refit_problem(training, problem, psi)
         more = fit.psi.size - result.fit.psi.size
-        statistic = max(2.0 * (result.fit.value - fit.value), 0.0)
+        statistic = statistic_of(-result.fit.value, -fit.value)
         pvalue = float(chi2.sf(statistic, more)) if fit.verdict.converged else np.nan
         aic = 2.0 * fit.psi.size + 2.0 * fit.value
         rows[term.name] = (more, -fit.value, aic, statistic, pvalue)

@@ -75,8 +75,9 @@ fit = record(
     n_inner=integer,
     path=tuple_of(pair(number, number)),
     seconds=number,
-    searches=tuple_of(record(Searched, origin=text, value=number, converged=flag)),
+    searches=tuple_of(record(Searched, origin=text, value=number, converged=flag, lost=text)),
     unsound=text,
+    lost=text,
     profiled_covariance=maybe(array(2)),
 )
 term_place = record(

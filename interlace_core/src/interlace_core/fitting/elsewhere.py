@@ -22,7 +22,7 @@ from interlace_core.contract.covariance import Covariance
 from interlace_core.contract.problem import Problem
 from interlace_core.fitting.constants import mean_columns, mean_gram, nearest
 from interlace_core.fitting.fitted import Fit, Searched
-from interlace_core.fitting.modes import at_stand_in, vanishing
+from interlace_core.fitting.modes import at_stand_in
 from interlace_core.fitting.objective import Tally
 from interlace_core.fitting.start import (
     Start,
@@ -189,22 +189,30 @@ def highest(
     return replace(best, searches=tuple(searches))
 
 
+def lost_higher(fit: Fit) -> str:
+    """Return which groups all but lost their mode where a search ended higher than the fit.
+
+    In words; empty if none did. The fit itself can be such a search, where all are. Between them
+    and the best of the others there may be a higher point, which `with_modes` looks for.
+    """
+    higher = (each for each in fit.searches if each.value < fit.value - TOL_ABS_HIGHER)
+    return fit.lost or next((each.lost for each in higher if each.lost), "")
+
+
 def with_modes(
-    problem: Problem,
     fit: Fit,
     begin: Callable[[int], Start | None],
     tally: Tally,
     search: Callable[[Start, int], Fit],
 ) -> Fit:
-    """Return the fit of a search from a stand-in's end, if the first one lost a group's mode.
+    """Return the fit of a search from a stand-in's end, where searches have lost a group's mode.
 
-    Of the two that is kept which has not. Without an optimum near it ends at the stand-in's.
+    Of the two that is kept which has not, or the higher one. Without an optimum near it ends at the
+    stand-in's.
 
     Parameters
     ----------
-    problem : Problem
     fit : Fit
-        Of the first search.
     begin : callable
         From the number of evaluations that an optimizer may take to where the stand-in's search
         ends; None if there is no stand-in.
@@ -213,9 +221,6 @@ def with_modes(
     search : callable
         As for `highest`.
     """
-    lost = vanishing(problem, fit.psi, fit.mode)
-    if not lost:
-        return fit
     limit = max(MIN_EVALUATIONS, fit.n_evaluations)
     try:
         start = begin(limit)
@@ -229,15 +234,16 @@ def with_modes(
     )
     if start is None:
         return fit
-    searches = [_first(fit)]
+    lost, searches = lost_higher(fit), list(fit.searches) or [_first(fit)]
     best = _higher_of(fit, "where a bounded stand-in ended", start, limit, search, searches)
-    if not best.unsound and not best.verdict.converged:
+    moved = bool(fit.lost) or best.value < fit.value
+    if moved and not best.unsound and not best.verdict.converged:
         best = replace(best, verdict=at_stand_in(best.verdict, lost))
     return replace(best, searches=tuple(searches))
 
 
 def _first(fit: Fit) -> Searched:
-    return Searched("the usual start", fit.value, fit.verdict.converged)
+    return Searched("the usual start", fit.value, fit.verdict.converged, fit.lost)
 
 
 def optima_apart(fit: Fit) -> int:
@@ -342,7 +348,7 @@ def _higher_of(
         found = search(start, limit)
     except (NumericalError, FitStopped):  # nothing can be computed there, or no time is left
         return best
-    searches.append(Searched(origin, found.value, found.verdict.converged))
+    searches.append(Searched(origin, found.value, found.verdict.converged, found.lost))
     counts = found.verdict.converged or not reached
     chosen = found if counts and _is_better(found, best) else best
     return replace(

@@ -23,6 +23,7 @@ from interlace_core.fitting.elsewhere import (
     highest,
     is_crowded,
     is_doubtful,
+    lost_higher,
     may_be_exchanged,
     optima_apart,
     with_modes,
@@ -93,7 +94,7 @@ def fit_problem(
     4. Where it lost a group's mode, one from the end of a stand-in's search that cannot
        (`interlace_core.fitting.bounded`).
     5. Where the fit is in doubt, searches from elsewhere (`interlace_core.fitting.elsewhere`), of
-       which the highest point is kept.
+       which the highest point is kept; and 4 for those that ended higher without a group's mode.
     6. The estimates in the units given, and the verdict in words.
 
     Parameters
@@ -144,21 +145,28 @@ def fit_problem(
         if asked:
             raise
         fit = _from_another_start(inside, approximation, search)
+
     # 4. where all groups have their modes
-    if fit.unsound:
+    def with_own_modes(fit: Fit, start: Start) -> Fit:
         tally = Tally(report, stopping=stopping)
         begin = partial(
             bounded_start, inside, approximation, optimizer, start, tol_decrement, tally
         )
+        return with_modes(fit, begin, tally, search)
+
+    if fit.lost:
         with guard(approximation, "fit"):
-            fit = with_modes(inside, fit, begin, tally, search)
+            fit = with_own_modes(fit, start)
     # 5. from elsewhere
     if stopping is None or not stopping.reason:
         with guard(approximation, "fit"):
             rivals = approximation.rivals(inside, fit.psi, fit.uncertainty.inner)
             doubtful = is_doubtful(inside, fit) or is_crowded(inside, fit)
             if starts or rivals or doubtful or may_be_exchanged(inside, fit):
+                tried = bool(fit.searches)
                 fit = highest(inside, approximation, fit, search, start.units, starts, rivals)
+                if lost_higher(fit) and not tried:
+                    fit = with_own_modes(fit, next(elsewhere(inside, approximation))[1])
     # 6. as given
     fit = standard.given_fit(fit)
     if stopping is not None and stopping.reason:
@@ -287,6 +295,7 @@ def _fit_from(
         path=tuple(objective.tally.path),
         seconds=time.perf_counter() - began,
         unsound=unsound,
+        lost=lost,
         profiled_covariance=None if final.profiled is None else final.profiled.covariance,
     )
 

@@ -26,11 +26,15 @@ class Searched:
         Negative log-likelihood where it ended.
     converged : bool
         Whether that was an optimum.
+    lost : str
+        Groups whose density all but lost its mode there, in words: the value is then none of the
+        likelihood, and counts for nothing beside one of a search that lost none.
     """
 
     origin: str
     value: float
     converged: bool
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Fit:
     unsound : str
         Why the value is not near the log-likelihood, if it is not; empty otherwise. The density of
         a group has all but lost its mode there, or has a better one than that of the value.
+    lost : str
+        The groups, in words, whose density all but lost its mode; empty if none did.
     profiled_covariance : ndarray, shape (p, p), or None
         Covariance of the entries of psi that the approximation profiled out, given the others; in
         the units of `uncertainty.inner`.
@@ -83,6 +89,7 @@ class Fit:
     seconds: float
     searches: tuple[Searched, ...] = ()
     unsound: str = ""
+    lost: str = ""
     profiled_covariance: Array | None = None
 
     def __repr__(self) -> str:
@@ -93,11 +100,18 @@ class Fit:
 
     def search_report(self) -> str:
         """Return how many searches there were and how many of them reached the highest point."""
-        best = min((each.value for each in self.searches), default=self.value)
-        lower = [each.value - best for each in self.searches]
+        sound = [each for each in self.searches if not each.lost] or list(self.searches)
+        lost = len(self.searches) - len(sound)
+        best = min((each.value for each in sound), default=self.value)
+        lower = [each.value - best for each in sound]
         same = sum(each <= TOL_ABS_SAME for each in lower)
         others = f"; the others ended up to {max(lower):.3g} lower" if same < len(lower) else ""
-        return f"{len(lower)}, of which {same} ended at the highest log-likelihood{others}"
+        if lost:
+            others += (
+                f"; {lost} ended where a group all but loses its mode, which counts for nothing"
+            )
+        count = len(self.searches)
+        return f"{count}, of which {same} ended at the highest log-likelihood{others}"
 
     @property
     def vcov(self) -> Array:
