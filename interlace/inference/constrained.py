@@ -49,6 +49,10 @@ TOL_SLOPE, MAX_EVALUATIONS, LONGEST_STEP = 1e-6, 200, 2.0
 """Slope at which a compiled search ends, evaluations that it may take, and the longest entries of
 its steps: per standard error, and of these."""
 
+TOL_LEFT, MAX_AGAIN, LEAST_GAIN = 1e-3, 8, 1e-7
+"""Slope per standard error that may be left on the surface; searches that are made from where one
+ended with more, and log-likelihood by which each has to be higher for another."""
+
 TOL_REL_MET = 1e-11
 """How closely the quantity meets its value, in standard errors and of the value."""
 
@@ -64,11 +68,14 @@ class Held:
     psi : ndarray, shape (n_psi,)
     slope : float
         Derivative of the value in what the quantity is held at.
+    left : float
+        Largest slope that is left on the surface, per standard error.
     """
 
     value: float
     psi: Array
     slope: float
+    left: float = np.inf
 
 
 class ConstrainedSearch:
@@ -110,6 +117,19 @@ class ConstrainedSearch:
                 "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least "
                 "1)."
             )
+        best = self._least(quantity, value, start)
+        for _ in range(MAX_AGAIN):
+            if best.left <= TOL_LEFT or not np.isfinite(best.value):
+                break
+            again = self._least(quantity, value, best.psi)
+            gained = best.value - again.value
+            best = again if again.value <= best.value else best
+            if gained <= LEAST_GAIN:
+                break
+        return best
+
+    def _least(self, quantity: Quantity, value: float, start: Array) -> Held:
+        """Return the least F that one search from a start finds, with the quantity at a value."""
         entries = quantity.length_of(self.psi)
         surface: Surface
         if entries is None:
@@ -186,7 +206,8 @@ class Surface(ABC):
         assert evaluation is not None
         along, multiplier = self.slopes(y, psi, evaluation.gradient)
         if evaluation.value < self.best.value:
-            self.best = Held(evaluation.value, psi, multiplier)
+            left = float(np.max(np.abs(along), initial=0.0))
+            self.best = Held(evaluation.value, psi, multiplier, left)
         return evaluation.value, along
 
 

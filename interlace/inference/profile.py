@@ -22,7 +22,9 @@ from interlace.refits.refit import refit_ml
 from interlace.reporting.showing import Part, Showing, as_table
 from interlace.results.fitted_model import require_training
 from interlace_core.messages.checks import check_level, require_count, require_flag
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import ConvergenceWarning, OptionError
+from interlace_core.messages.warn import warn
+from interlace_core.records import Array
 
 if TYPE_CHECKING:
     from interlace.results.estimates import Estimates
@@ -37,6 +39,12 @@ LEAST_SLOPE = 1e-3
 
 MAX_REFITS = 25
 """Refits per limit; the secant method takes 3 to 5."""
+
+SHORTER = 0.4
+"""Share of a step after which no point was found, for the next; longer again after one that was."""
+
+MOST_NEARER = 2
+"""Points short of the limit, one after the other, before the one beyond it is in doubt."""
 
 MAX_FACTOR = 40.0
 """Distance in standard errors at which an interval counts as open."""
@@ -159,15 +167,22 @@ def profile_limits(
 def _limit(search: ConstrainedSearch, quantity: Quantity, target: float) -> float:
     """Return the value where zeta meets a target, by the secant method.
 
-    An end of the quantity's domain if zeta does not reach the target before it.
+    An end of the quantity's domain if zeta does not reach the target before it; NaN, with a
+    warning, if it is not met. Where no point is found with the quantity at a value, one nearer is
+    looked for. A point beyond the limit was reached from afar, and may be a lower maximum: after
+    two on this side of it, it is searched again from the nearer of these.
     """
     step = _Step(search, quantity, 1.0 if target > 0 else -1.0)
     estimate, sign = quantity.value(search.psi), 1.0 if target > 0 else -1.0
-    low, high = (estimate, 0.0), None
-    value, psi = step.guess(abs(target)), search.psi
+    low, high, nearer = (estimate, 0.0), None, 0
+    value, psi, longest = step.guess(abs(target)), search.psi, np.inf
     for _ in range(MAX_REFITS):
         zeta, found = search.zeta(quantity, value, psi)
         zeta *= sign
+        if not np.isfinite(zeta):
+            longest = SHORTER * abs(value - low[0])
+            value = low[0] + sign * longest
+            continue
         if abs(zeta - abs(target)) < TOL_ABS_ZETA * step.flatness(zeta, found):
             return value
         if zeta < abs(target):
@@ -176,10 +191,22 @@ def _limit(search: ConstrainedSearch, quantity: Quantity, target: float) -> floa
                 return step.closed_end
             if abs(value - estimate) > MAX_FACTOR * step.unit:
                 return sign * np.inf
+            nearer += 1
+            if high is not None and nearer == MOST_NEARER:
+                value, high, nearer = high[0], None, 0
+                continue
         else:
-            high = (value, zeta)
+            high, nearer = (value, zeta), 0
+        longest = max(longest, abs(value - low[0])) / SHORTER
         value = step.next(low, high, abs(target))
-    return value
+        if abs(value - low[0]) > longest:
+            value = low[0] + sign * longest
+    warn(
+        f"confint: the profile of {quantity.label} could not be followed to its limit: it is NaN. "
+        "See profile() for the points that were found.",
+        ConvergenceWarning,
+    )
+    return np.nan
 
 
 @dataclass(frozen=True)
@@ -239,11 +266,9 @@ class _Step:
         self, low: tuple[float, float], high: tuple[float, float] | None, target: float
     ) -> float:
         """Return the next value to try, from the bracket (value, |zeta|) so far."""
-        if high is not None and np.isfinite(high[1]):
+        if high is not None:
             share = (target - low[1]) / (high[1] - low[1])
             return low[0] + min(max(share, 0.05), 0.95) * (high[0] - low[0])
-        if high is not None:
-            return 0.5 * (low[0] + high[0])
         estimate = self.quantity.value(self.search.psi)
         growth = target / low[1] if low[1] > 0.3 * target else 3.0
         return self.inside(estimate + min(max(growth, 1.01), 3.0) * (low[0] - estimate))
@@ -262,6 +287,7 @@ def _grid(search: ConstrainedSearch, quantity: Quantity, reach: float, points: i
     for sign in (-1.0, 1.0):
         step, psi = _Step(search, quantity, sign), search.psi
         zeta, value = 0.0, estimate
+        side: list[tuple[float, float, Array]] = []
         for i in range(1, 3 * points):
             if zeta >= reach or (i > 1 and value == step.end):
                 break
@@ -273,10 +299,29 @@ def _grid(search: ConstrainedSearch, quantity: Quantity, reach: float, points: i
             if not np.isfinite(signed):
                 break
             zeta = abs(signed)
-            rows.append((value, signed, -search.value - 0.5 * zeta * zeta))
+            side.append((value, signed, psi))
+        rows += _both_ways(search, quantity, side)
     frame = pd.DataFrame(rows, columns=["value", "zeta", "loglik"]).sort_values("value")
     frame.insert(0, "parameter", quantity.label)
     return frame
+
+
+def _both_ways(
+    search: ConstrainedSearch, quantity: Quantity, side: list[tuple[float, float, Array]]
+) -> list[tuple[float, float, float]]:
+    """Return value, zeta and log-likelihood of the points on one side of the estimate, outwards.
+
+    A profile that falls on the way out has come to a higher maximum there: the points before it
+    are searched again from it, inwards, and the higher one is kept of each.
+    """
+    for i in range(len(side) - 2, -1, -1):
+        value, signed, psi = side[i]
+        if abs(side[i + 1][1]) >= abs(signed):
+            continue
+        again, held = search.zeta(quantity, value, side[i + 1][2])
+        if abs(again) < abs(signed):
+            side[i] = (value, again, held.psi)
+    return [(value, zeta, -search.value - 0.5 * zeta * zeta) for value, zeta, _ in side]
 
 
 def _onward(step: _Step, estimate: float, value: float, zeta: float, target: float) -> float:
