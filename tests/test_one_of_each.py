@@ -13,6 +13,7 @@ from interlace import plots
 from interlace.config.settings import NEW_LEVELS
 from interlace.data.request import ModelRequest
 from interlace.fits import options_in_force
+from interlace.inference.profile import Profile
 from interlace.results.fit_settings import FitSettings
 from interlace_core.messages.errors import DataError, DataWarning, InterlaceError, OptionError
 from interlace_core.messages.names import did_you_mean
@@ -43,7 +44,7 @@ def poisson(counts):
 
 def profile(fit):
     points = pd.DataFrame({"parameter": "b", "value": [0.0, 1.0, 2.0], "zeta": [-3.0, 0.0, 3.0]})
-    return interlace.inference.profile.Profile(points, pd.Series({"b": 1.0}))
+    return Profile(points, pd.Series({"b": 1.0}))
 
 
 LEVELS = {
