@@ -213,7 +213,7 @@ class LMMResult(GLMMResult):
 
         Asked of a result that was read from a file.
         """
-        extras, p = self.settings.extras, len(self.fe_params)
+        extras, p = self.settings.extras, len(self.coefficients[0].names)
         r = self._variance_parameter_covariance().shape[0]
         shapes: dict[str, tuple[int, ...]] = {
             "coefficient_covariance": (p, p),

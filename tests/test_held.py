@@ -9,7 +9,7 @@ import pytest
 import interlace
 from interlace_core.contract.held import HeldNumbers, with_held
 from interlace_core.covariances import Unstructured
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.testing.differences import gradient
 from reference_fits import load_data
 
@@ -343,3 +343,61 @@ def test_a_number_held_at_a_singular_estimate_is_that_optimum(name):
     assert free.status.startswith("boundary") and held.converged and other.converged
     assert held.llf == pytest.approx(free.llf, abs=1e-6)
     assert other.llf < free.llf
+
+
+HELD = {"Intercept": 0.4, "x1": 0.3, "sd": {"g": 0.5}}
+
+
+def test_with_everything_held_accuracy_compares_the_likelihood():
+    held = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    exact = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD, nAGQ=25)
+    found = held.accuracy()
+    assert found.loglik_better == pytest.approx(exact.llf, abs=1e-6)
+    assert np.isnan(found.largest_move) and not found.move_of
+    assert "no estimate is free to move" in found.verdict
+
+
+def test_with_everything_held_predictions_have_the_uncertainty_of_the_effects_alone():
+    held = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    found = held.predict(MAP.iloc[:5], type="link", interval="confidence")
+    se = held.random_effects_se["g"].loc[MAP["g"].iloc[:5]].to_numpy()
+    assert found["se"].to_numpy() == pytest.approx(se, rel=1e-8)
+    assert held.predict(MAP.iloc[:5], interval="prediction", seed=1).notna().all(axis=None)
+    alone = held.predict(MAP.iloc[:5], include_re=False, interval="confidence")
+    assert (alone["se"] == 0.0).all()
+
+
+@pytest.mark.parametrize("ask", [
+    lambda fit: fit.profile(),
+    lambda fit: fit.confint("sd", method="profile"),
+    lambda fit: fit.confint("x1"),
+    lambda fit: fit.plot("profile"),
+    lambda fit: fit.plot("coefficients"),
+    lambda fit: fit.plot("coefficients", intercept=True),
+])  # fmt: skip
+@pytest.mark.parametrize("linear", [False, True])
+def test_with_everything_held_what_needs_an_estimate_says_so(ask, linear):
+    if linear:
+        fit = interlace.fit("yg ~ x1 + (1 | g)", MAP, hold=HELD | {"sigma": 1.0})
+    else:
+        fit = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    with pytest.raises(NotAvailableError, match="held"):
+        ask(fit)
+    assert fit.confint().empty
+
+
+@pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("hold", [{"x1": 0.3}, {"x1": 0.3, "Intercept": 0.4}])
+def test_a_linear_model_with_held_coefficients_survives_a_file(hold, df_method, tmp_path):
+    fit = interlace.fit("yg ~ x1 + (1 | g)", MAP, hold=hold, df_method=df_method)
+    fit.save(tmp_path / "held.interlace")
+    again = interlace.load(tmp_path / "held.interlace")
+    assert str(again.summary()) == str(fit.summary())
+    assert again.conf_int().equals(fit.conf_int())
+
+
+def test_two_terms_with_nothing_free_survive_a_file(tmp_path):
+    hold = {"sd": {"g": 0.5, "h": 0.3}}
+    fit = interlace.glmer("yp ~ x1 + (1 | g) + (1 | h)", MAP, "poisson", hold=hold)
+    fit.save(tmp_path / "held.interlace")
+    assert interlace.load(tmp_path / "held.interlace").llf == fit.llf
