@@ -401,3 +401,38 @@ def test_two_terms_with_nothing_free_survive_a_file(tmp_path):
     fit = interlace.glmer("yp ~ x1 + (1 | g) + (1 | h)", MAP, "poisson", hold=hold)
     fit.save(tmp_path / "held.interlace")
     assert interlace.load(tmp_path / "held.interlace").llf == fit.llf
+
+
+def placed():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame(rng.uniform(0, 10, size=(12, 2)), columns=["u", "v"])
+    data["t"], data["g"] = np.tile(np.arange(6), 2), np.repeat([0, 1], 6)
+    data["f"] = pd.Categorical([f"l{k}" for k in data["t"]])
+    return data.assign(y=rng.poisson(3.0, size=12))
+
+
+BEYOND = [
+    ("mat(0 + u + v | g)", "smoothness", 200.0, "smoothness from 0.0375 to 60, got 200"),
+    ("mat(0 + u + v | g)", "smoothness", -1.0, "smoothness from 0.0375 to 60, got -1"),
+    ("mat(0 + u + v | g)", "range", 1e9, r"range from 0\.0\d+ to \d+, got 1e\+09"),
+    ("mat(0 + u + v | g)", "sd", -1.0, "sd of at least 0, got -1"),
+    ("exp(0 + u + v | g)", "range", 0.0, r"range from 0\.0\d+ to \d+, got 0"),
+    ("gau(0 + u + v | g)", "range", -1.0, r"range from 0\.0\d+ to \d+, got -1"),
+    ("ou(0 + t | g)", "range", 1e9, r"range from 0\.0625 to 50000, got 1e\+09"),
+    ("ar1(0 + t | g)", "rho", 1.5, "rho from -1 to 1, got 1.5"),
+    ("hetar1(0 + f | g)", "rho", -1.5, "rho from -1 to 1, got -1.5"),
+    ("homcs(0 + f | g)", "cor", -0.5, "cor from -0.2 to 1, got -0.5"),
+]
+
+
+@pytest.mark.parametrize(("term", "name", "value", "words"), BEYOND)
+def test_a_number_held_beyond_its_limits_is_named_with_them(term, name, value, words):
+    with pytest.raises(OptionError, match=f"hold.*: expected {words}\\."):
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", hold={name: {"g": value}})
+
+
+def test_a_range_beside_a_standard_deviation_held_at_0_says_nothing():
+    hold = {"sd": {"g": 0.0}}
+    held = interlace.glmer("y ~ 1 + exp(0 + u + v | g)", placed(), "poisson", hold=hold)
+    alone = interlace.glmer("y ~ 1", placed(), "poisson")
+    assert held.llf == pytest.approx(alone.llf, abs=1e-9)
