@@ -436,3 +436,43 @@ def test_a_range_beside_a_standard_deviation_held_at_0_says_nothing():
     held = interlace.glmer("y ~ 1 + exp(0 + u + v | g)", placed(), "poisson", hold=hold)
     alone = interlace.glmer("y ~ 1", placed(), "poisson")
     assert held.llf == pytest.approx(alone.llf, abs=1e-9)
+
+
+@pytest.mark.parametrize(("term", "name", "value", "words"), BEYOND)
+def test_a_number_to_start_at_beyond_its_limits_is_named_with_them(term, name, value, words):
+    with pytest.raises(OptionError, match=f"start.*: expected {words}\\."):
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", start={name: {"g": value}})
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({"sd(x1 | g)": -1.0}, r"sd\(x1\) of at least 0, got -1\."),
+        ({"cor(Intercept, x1 | g)": 1.5}, r"cor\(Intercept, x1\) from -1 to 1, got 1.5\."),
+    ],
+)
+def test_starts_of_unstructured_terms_are_named_too(start, words):
+    with pytest.raises(OptionError, match=f"start.*expected {words}"):
+        interlace.glmer(SLOPES, MAP, "gaussian", start=start)
+
+
+@pytest.mark.parametrize("argument", ["hold", "start"])
+@pytest.mark.parametrize(
+    ("term", "numbers"),
+    [
+        ("us(0 + f | g)", ["cor(f[l0], f[l1])", "cor(f[l0], f[l2])", "cor(f[l1], f[l2])"]),
+        ("toep(0 + f | g)", ["cor at distance 1", "cor at distance 2"]),
+    ],
+)
+def test_correlations_that_contradict_each_other_are_all_said(argument, term, numbers):
+    values = dict(
+        zip(numbers, [0.9, 0.9, -0.9] if len(numbers) == 3 else [-0.9, -0.9], strict=True)
+    )
+    said = ", ".join(f"{name} = {value}" for name, value in values.items())
+    named = {
+        name.replace(")", " | g)") if ")" in name else f"{name} | g": value
+        for name, value in values.items()
+    }
+    with pytest.raises(OptionError) as caught:
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", **{argument: named})
+    assert f"got {said}. " in str(caught.value) and "other" in str(caught.value)

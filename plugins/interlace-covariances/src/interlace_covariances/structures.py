@@ -225,7 +225,7 @@ class Toeplitz(ScaledCorrelation):
         angles = np.arcsin(partial)
         C = self.root(angles)
         if not np.allclose(C[1:] @ C[0], values, atol=1e-9):
-            raise ValueError(f"correlations of a stationary sequence, got {values}")
+            raise ValueError("correlations of a stationary sequence")
         return np.asarray(angles)
 
 
