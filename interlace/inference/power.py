@@ -21,6 +21,7 @@ from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.draws import draw_predictors, generators
 from interlace.inference.parts import drop_columns
+from interlace.inference.precisions import with_precisions
 from interlace.inference.quadratic_forms import chi_square
 from interlace.refits.many import Refit, Refits
 from interlace.refits.near import known_fit
@@ -329,6 +330,8 @@ class _Work:
     def _simulated(self, rng: np.random.Generator) -> Array:
         problem = self.whole.training.problem
         eta = draw_predictors(problem, self.whole.psi, rng)
+        if problem.weights is not None and self.whole.training.approximation.precision_weights:
+            eta = with_precisions(eta, problem.weights)
         return np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
 
     def _pvalue(self, y: Array, found: Refit | None, null: Refit | None) -> tuple[float, str]:
