@@ -292,7 +292,7 @@ def test_draws_and_the_parametric_bootstrap_are_made_by_the_parts(model, folder,
     sample = model.bootstrap(4, seed=3)
     assert not sample.failures
     numbers = [int(each.integers(2**62)) for each in generators(3, 4)]
-    problem = problem_of_draw(model.training.problem, model.fit, numbers[2], False)
+    problem = problem_of_draw(model.training.problem, model.fit, numbers[2], False, False)
     pieces = zip(sorted(folder.glob("*.parquet")), problem.parts.ask(drawn_response), strict=True)
     rows = [pd.read_parquet(p).dropna(subset="x").assign(k=y) for p, y in pieces]
     one = interlace.glmer("k ~ x + (1 | g)", pd.concat(rows), "poisson")

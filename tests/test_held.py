@@ -9,7 +9,7 @@ import pytest
 import interlace
 from interlace_core.contract.held import HeldNumbers, with_held
 from interlace_core.covariances import Unstructured
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.testing.differences import gradient
 from reference_fits import load_data
 
@@ -343,3 +343,136 @@ def test_a_number_held_at_a_singular_estimate_is_that_optimum(name):
     assert free.status.startswith("boundary") and held.converged and other.converged
     assert held.llf == pytest.approx(free.llf, abs=1e-6)
     assert other.llf < free.llf
+
+
+HELD = {"Intercept": 0.4, "x1": 0.3, "sd": {"g": 0.5}}
+
+
+def test_with_everything_held_accuracy_compares_the_likelihood():
+    held = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    exact = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD, nAGQ=25)
+    found = held.accuracy()
+    assert found.loglik_better == pytest.approx(exact.llf, abs=1e-6)
+    assert np.isnan(found.largest_move) and not found.move_of
+    assert "no estimate is free to move" in found.verdict
+
+
+def test_with_everything_held_predictions_have_the_uncertainty_of_the_effects_alone():
+    held = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    found = held.predict(MAP.iloc[:5], type="link", interval="confidence")
+    se = held.random_effects_se["g"].loc[MAP["g"].iloc[:5]].to_numpy()
+    assert found["se"].to_numpy() == pytest.approx(se, rel=1e-8)
+    assert held.predict(MAP.iloc[:5], interval="prediction", seed=1).notna().all(axis=None)
+    alone = held.predict(MAP.iloc[:5], include_re=False, interval="confidence")
+    assert (alone["se"] == 0.0).all()
+
+
+@pytest.mark.parametrize("ask", [
+    lambda fit: fit.profile(),
+    lambda fit: fit.confint("sd", method="profile"),
+    lambda fit: fit.confint("x1"),
+    lambda fit: fit.plot("profile"),
+    lambda fit: fit.plot("coefficients"),
+    lambda fit: fit.plot("coefficients", intercept=True),
+])  # fmt: skip
+@pytest.mark.parametrize("linear", [False, True])
+def test_with_everything_held_what_needs_an_estimate_says_so(ask, linear):
+    if linear:
+        fit = interlace.fit("yg ~ x1 + (1 | g)", MAP, hold=HELD | {"sigma": 1.0})
+    else:
+        fit = interlace.glmer("yp ~ x1 + (1 | g)", MAP, "poisson", hold=HELD)
+    with pytest.raises(NotAvailableError, match="held"):
+        ask(fit)
+    assert fit.confint().empty
+
+
+@pytest.mark.parametrize("df_method", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("hold", [{"x1": 0.3}, {"x1": 0.3, "Intercept": 0.4}])
+def test_a_linear_model_with_held_coefficients_survives_a_file(hold, df_method, tmp_path):
+    fit = interlace.fit("yg ~ x1 + (1 | g)", MAP, hold=hold, df_method=df_method)
+    fit.save(tmp_path / "held.interlace")
+    again = interlace.load(tmp_path / "held.interlace")
+    assert str(again.summary()) == str(fit.summary())
+    assert again.conf_int().equals(fit.conf_int())
+
+
+def test_two_terms_with_nothing_free_survive_a_file(tmp_path):
+    hold = {"sd": {"g": 0.5, "h": 0.3}}
+    fit = interlace.glmer("yp ~ x1 + (1 | g) + (1 | h)", MAP, "poisson", hold=hold)
+    fit.save(tmp_path / "held.interlace")
+    assert interlace.load(tmp_path / "held.interlace").llf == fit.llf
+
+
+def placed():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame(rng.uniform(0, 10, size=(12, 2)), columns=["u", "v"])
+    data["t"], data["g"] = np.tile(np.arange(6), 2), np.repeat([0, 1], 6)
+    data["f"] = pd.Categorical([f"l{k}" for k in data["t"]])
+    return data.assign(y=rng.poisson(3.0, size=12))
+
+
+BEYOND = [
+    ("mat(0 + u + v | g)", "smoothness", 200.0, "smoothness from 0.0375 to 60, got 200"),
+    ("mat(0 + u + v | g)", "smoothness", -1.0, "smoothness from 0.0375 to 60, got -1"),
+    ("mat(0 + u + v | g)", "range", 1e9, r"range from 0\.0\d+ to \d+, got 1e\+09"),
+    ("mat(0 + u + v | g)", "sd", -1.0, "sd of at least 0, got -1"),
+    ("exp(0 + u + v | g)", "range", 0.0, r"range from 0\.0\d+ to \d+, got 0"),
+    ("gau(0 + u + v | g)", "range", -1.0, r"range from 0\.0\d+ to \d+, got -1"),
+    ("ou(0 + t | g)", "range", 1e9, r"range from 0\.0625 to 50000, got 1e\+09"),
+    ("ar1(0 + t | g)", "rho", 1.5, "rho from -1 to 1, got 1.5"),
+    ("hetar1(0 + f | g)", "rho", -1.5, "rho from -1 to 1, got -1.5"),
+    ("homcs(0 + f | g)", "cor", -0.5, "cor from -0.2 to 1, got -0.5"),
+]
+
+
+@pytest.mark.parametrize(("term", "name", "value", "words"), BEYOND)
+def test_a_number_held_beyond_its_limits_is_named_with_them(term, name, value, words):
+    with pytest.raises(OptionError, match=f"hold.*: expected {words}\\."):
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", hold={name: {"g": value}})
+
+
+def test_a_range_beside_a_standard_deviation_held_at_0_says_nothing():
+    hold = {"sd": {"g": 0.0}}
+    held = interlace.glmer("y ~ 1 + exp(0 + u + v | g)", placed(), "poisson", hold=hold)
+    alone = interlace.glmer("y ~ 1", placed(), "poisson")
+    assert held.llf == pytest.approx(alone.llf, abs=1e-9)
+
+
+@pytest.mark.parametrize(("term", "name", "value", "words"), BEYOND)
+def test_a_number_to_start_at_beyond_its_limits_is_named_with_them(term, name, value, words):
+    with pytest.raises(OptionError, match=f"start.*: expected {words}\\."):
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", start={name: {"g": value}})
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({"sd(x1 | g)": -1.0}, r"sd\(x1\) of at least 0, got -1\."),
+        ({"cor(Intercept, x1 | g)": 1.5}, r"cor\(Intercept, x1\) from -1 to 1, got 1.5\."),
+    ],
+)
+def test_starts_of_unstructured_terms_are_named_too(start, words):
+    with pytest.raises(OptionError, match=f"start.*expected {words}"):
+        interlace.glmer(SLOPES, MAP, "gaussian", start=start)
+
+
+@pytest.mark.parametrize("argument", ["hold", "start"])
+@pytest.mark.parametrize(
+    ("term", "numbers"),
+    [
+        ("us(0 + f | g)", ["cor(f[l0], f[l1])", "cor(f[l0], f[l2])", "cor(f[l1], f[l2])"]),
+        ("toep(0 + f | g)", ["cor at distance 1", "cor at distance 2"]),
+    ],
+)
+def test_correlations_that_contradict_each_other_are_all_said(argument, term, numbers):
+    values = dict(
+        zip(numbers, [0.9, 0.9, -0.9] if len(numbers) == 3 else [-0.9, -0.9], strict=True)
+    )
+    said = ", ".join(f"{name} = {value}" for name, value in values.items())
+    named = {
+        name.replace(")", " | g)") if ")" in name else f"{name} | g": value
+        for name, value in values.items()
+    }
+    with pytest.raises(OptionError) as caught:
+        interlace.glmer(f"y ~ 1 + {term}", placed(), "poisson", **{argument: named})
+    assert f"got {said}. " in str(caught.value) and "other" in str(caught.value)

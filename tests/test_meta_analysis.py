@@ -1,6 +1,7 @@
 """Known sampling variances: metafor's fits, and its I squared, Q and intervals in closed form."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtri
@@ -204,3 +205,48 @@ def test_heterogeneity_shows_itself():
     assert repr(found) == str(found) and len(repr(found).splitlines()) == 5
     html = found._repr_html_()
     assert "<caption>Variances between studies</caption>" in html and f"{found.I2:.5f}" in html
+
+
+def studies():
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 3), "x": rng.normal(size=36)})
+    data["v"] = rng.uniform(0.2, 2.0, size=36)
+    mean = 1.0 + 0.5 * data["x"] + 0.7 * rng.normal(size=12)[data["g"]]
+    data["y"] = mean + np.sqrt(data["v"]) * rng.normal(size=36)
+    return data
+
+
+NEW = pd.DataFrame({"g": [0, 1, 2], "x": [0.0, 1.0, -1.0], "v": [0.01, 1.0, 9.0]})
+
+
+@pytest.mark.parametrize("call", ["fit", "glmer"])
+@pytest.mark.parametrize("given", ["v", "2 * `v` / 2"])
+def test_prediction_intervals_of_new_rows_take_their_known_variance(call, given, tmp_path):
+    """Normal with the variance of the predictor and the error; quantiles of 20000 draws to 3%."""
+    if call == "fit":
+        m = interlace.fit("y ~ x + (1 | g)", studies(), known_variance=given)
+    else:
+        m = interlace.glmer("y ~ x + (1 | g)", studies(), "gaussian", known_variance=given)
+    m.save(tmp_path / "known.interlace")
+    for each in (m, interlace.load(tmp_path / "known.interlace")):
+        found = each.predict(NEW, interval="prediction", n_sim=20000, seed=1)
+        half = 1.959964 * np.sqrt(found["se"] ** 2 + NEW["v"])
+        assert (found["upper"] - found["fit"]).to_numpy() == pytest.approx(half, rel=0.03)
+        assert (found["fit"] - found["lower"]).to_numpy() == pytest.approx(half, rel=0.03)
+    means = m.predict(NEW.drop(columns="v"), interval="confidence")
+    assert means.notna().all(axis=None)
+
+
+def test_prediction_intervals_of_new_rows_need_a_known_variance():
+    data = studies()
+    m = interlace.fit("y ~ x + (1 | g)", data, known_variance="v")
+    with pytest.raises(DataError, match="no column 'v'. Add it to newdata"):
+        m.predict(NEW.drop(columns="v"), interval="prediction")
+    for wrong in (0.0, -1.0, np.nan):
+        with pytest.raises(DataError, match="positive known variance.* row 1"):
+            m.predict(NEW.assign(v=[1.0, wrong, 1.0]), interval="prediction")
+    for given in (data["v"].to_numpy(), np.diag(data["v"])):
+        unnamed = interlace.fit("y ~ x + (1 | g)", data, known_variance=given)
+        with pytest.raises(NotAvailableError, match="Give it as a column"):
+            unnamed.predict(NEW, interval="prediction")
+        assert unnamed.predict(interval="prediction").notna().all(axis=None)

@@ -366,3 +366,18 @@ def test_what_cannot_be_meant_is_refused_in_words():
     )
     alone = data.assign(row=np.arange(len(data)))
     assert "two rows or more" in refusal(DataError, alone, correlation="ar1(t | row)")
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_coefficients_without_a_profile_say_what_serves_instead(method):
+    data = with_gaps()
+    call = dict(formula="yg ~ x + (1 | g)", data=data, correlation="ar1(t | g)")
+    fit = interlace.fit(**call, method=method)
+    with pytest.raises(NotAvailableError, match="residuals are correlated") as caught:
+        fit.confint("x", method="profile")
+    said = str(caught.value)
+    assert "fit by maximum likelihood" not in said
+    assert "hold={'x': value}" in said and '"boot"' in said
+    assert fit.confint(["sd", "family"], method="profile").notna().all(axis=None)
+    held = interlace.fit(**call, method="ML", hold={"x": float(fit.refit_ml().fe_params["x"])})
+    assert held.llf == pytest.approx(fit.refit_ml().llf, abs=1e-6)

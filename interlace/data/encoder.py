@@ -23,7 +23,8 @@ class PredictorEncoder:
     design : DesignEncoder or None
         Fixed effects; None for a parameter fixed by the user.
     offsets : tuple of Expression
-        Parts of the offset that can be computed from columns; they add up.
+        Parts of the offset that can be computed from columns; they add up. Without a design that of
+        a residual standard deviation that is known row by row.
     constant : float
         Known constant on the scale of eta: the value of a fixed parameter.
     known : DesignEncoder or None
@@ -37,6 +38,11 @@ class PredictorEncoder:
     constant: float = 0.0
     known: DesignEncoder | None = None
     known_values: Array = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def is_known_by_row(self) -> bool:
+        """Whether it is the residual's, known for the rows of the fit (`known_variance`)."""
+        return self.design is None and (bool(self.offsets) or np.isnan(self.constant))
 
 
 @dataclass(frozen=True)

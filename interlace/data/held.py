@@ -9,7 +9,7 @@ import numpy as np
 
 from interlace.data.cuts import cuts_alone, require_order
 from interlace.data.encoder import PredictorEncoder
-from interlace.data.named import Coefficient, Number, Target, resolved
+from interlace.data.named import Coefficient, Number, Target, refused_numbers, resolved
 from interlace.data.problem import Model
 from interlace.data.rows import frozen, require_size
 from interlace_core.contract.family import Family
@@ -17,6 +17,8 @@ from interlace_core.contract.held import with_held
 from interlace_core.contract.problem import Predictor, Problem, RandomTerm
 from interlace_core.messages.checks import shown
 from interlace_core.messages.errors import OptionError
+
+TOGETHER = "Hold others, or fewer of them."
 
 
 def hold_family(family: Family, hold: Any, parameters: Any, who: str) -> tuple[Family, Any]:
@@ -193,7 +195,7 @@ def _with_numbers(term: RandomTerm, held: dict[str, float], who: str) -> RandomT
     try:
         return replace(term, covariance=with_held(term.covariance, term.names, held))
     except ValueError as error:
-        raise OptionError(f"{who}: hold: ({term.label}): expected {error}.") from None
+        raise refused_numbers(f"{who}: hold", term.label, error, held, TOGETHER) from None
 
 
 def _with_equal(

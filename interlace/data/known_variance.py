@@ -11,8 +11,11 @@ from scipy.sparse.csgraph import connected_components
 
 from interlace.data.columns import Frame
 from interlace.data.encoder import Encoder, PredictorEncoder
-from interlace.data.rows import LEAST_SIZE, Rows, frozen, vector_values
+from interlace.data.levels import column_code
+from interlace.data.rows import LEAST_SIZE, Rows, Vector, frozen, vector_values
 from interlace.data.specification import Specification
+from interlace.formulas.allowed import Vocabulary, parse_text
+from interlace.formulas.expressions import Expression
 from interlace_core.contract.family import Family, Parameter
 from interlace_core.contract.problem import Predictor
 from interlace_core.contract.residual_correlation import ResidualCorrelation
@@ -100,9 +103,26 @@ def known_errors(
 
 
 def with_known_variance(
-    predictors: tuple[Predictor, ...], encoder: Encoder, family: Family, values: Array
+    predictors: tuple[Predictor, ...],
+    encoder: Encoder,
+    family: Family,
+    values: Array,
+    written: Expression | None,
+    frame: Frame,
 ) -> tuple[tuple[Predictor, ...], Encoder]:
-    """Return predictors and encoder with the residual's standard deviation known row by row."""
+    """Return predictors and encoder with the residual's standard deviation known row by row.
+
+    Parameters
+    ----------
+    predictors, encoder, family
+    values : ndarray, shape (n,)
+        Variances.
+    written : Expression, or None
+        The logarithm of the standard deviation, by which new rows have one; None of numbers
+        without a name.
+    frame : Frame
+        Of the rows.
+    """
     k = _dispersion(family)
     known = replace(
         predictors[k],
@@ -110,17 +130,35 @@ def with_known_variance(
         names=(),
         offset=frozen(0.5 * np.log(values)),
     )
-    # of new rows it is not known
     coder = PredictorEncoder(None, (), float("nan"))
+    columns = dict(encoder.columns)
+    if written is not None:
+        coder = PredictorEncoder(None, (written,))
+        columns |= {each: column_code(frame[each]) for each in written.columns}
     return (
         tuple(known if j == k else each for j, each in enumerate(predictors)),
         replace(
             encoder,
+            columns=columns,
             predictors=tuple(
                 coder if j == k else each for j, each in enumerate(encoder.predictors)
             ),
         ),
     )
+
+
+def log_deviation(variance: Vector | None, vocabulary: Vocabulary) -> Expression | None:
+    """Return the logarithm of a standard deviation from the variance as it was written, if it was.
+
+    Parameters
+    ----------
+    variance : Expression, ndarray, or None
+    vocabulary : Vocabulary
+        That it was read by.
+    """
+    if not isinstance(variance, Expression):
+        return None
+    return parse_text(f"0.5 * log({variance.node.text})", "known_variance", vocabulary)
 
 
 def _dispersion(family: Family) -> int:

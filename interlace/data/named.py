@@ -93,6 +93,29 @@ def number_label(name: str, group: str, prefix: str = "") -> str:
     return f"{head}({prefix}{rest[:-1]} | {group})"
 
 
+def refused_numbers(
+    who: str, term: str, error: ValueError, given: Mapping[str, float], advice: str
+) -> OptionError:
+    """Return the error for numbers that a structure does not have, which says what they were.
+
+    Parameters
+    ----------
+    who : str
+        Call and argument.
+    term : str
+        Label of the term.
+    error : ValueError
+        What was expected, and what was got if that is not all of the numbers given.
+    given : mapping from name to value
+    advice : str
+        What to do where each by itself is possible.
+    """
+    if ", got " in str(error):
+        return OptionError(f"{who}: ({term}): expected {error}.")
+    numbers = ", ".join(f"{name} = {value:g}" for name, value in given.items())
+    return OptionError(f"{who}: ({term}): expected {error}, got {numbers}. {advice}")
+
+
 def prefix_of(predictor: int, along: Sequence[int], parameter: str) -> str:
     """Return what the columns of a term are called by before their names, in labels.
 

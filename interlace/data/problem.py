@@ -20,7 +20,7 @@ from interlace.data.correlation import build_correlation
 from interlace.data.design import DesignBuilder
 from interlace.data.encoder import Encoder
 from interlace.data.frames import open_table, read_columns
-from interlace.data.known_variance import known_errors, with_known_variance
+from interlace.data.known_variance import known_errors, log_deviation, with_known_variance
 from interlace.data.levels import drop_unused_levels, numbers_among_text
 from interlace.data.request import ModelRequest
 from interlace.data.response import (
@@ -154,7 +154,10 @@ def build_problem(
     )
     if errors is not None:
         values, correlated = errors
-        predictors, encoder = with_known_variance(design.predictors, design.encoder, bound, values)
+        written = log_deviation(specification.known_variance, asked.vocabulary)
+        predictors, encoder = with_known_variance(
+            design.predictors, design.encoder, bound, values, written, frame
+        )
         design = replace(design, predictors=predictors, encoder=encoder)
     text = " and ".join(each.text for each in specification.response)
     refuse_constant(response, raw, bound, design.predictors[0].offset, text)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from interlace.data.cuts import cut_names, cuts_alone, cuts_in_order, require_order, risen
-from interlace.data.named import Coefficient, resolved
+from interlace.data.named import Coefficient, refused_numbers, resolved
 from interlace.data.problem import Model
+from interlace_core.contract.covariance import check_natural
 from interlace_core.contract.problem import Problem
 from interlace_core.messages.checks import entries_of, shown
 from interlace_core.messages.errors import OptionError
 from interlace_core.records import Array
+
+TOGETHER = "Those that are not given are at the usual start; give them too, or others."
 
 
 def named_start(model: Model, start: Any, who: str) -> Callable[[Array], Array] | None:
@@ -88,12 +91,17 @@ class _Given:
             psi[entry] = value
         for t, chosen in self.numbers.items():
             term, place = self.problem.terms[t], self.problem.theta_slices()[t]
+            names = term.covariance.names(term.names)
             values = np.array(term.covariance.natural(psi[place]), dtype=np.float64)
             values[list(chosen)] = list(chosen.values())
             try:
+                check_natural(term.covariance, names, chosen)
                 psi[place] = term.covariance.from_natural(values)
             except ValueError as error:
-                raise OptionError(f"{self.who}: start: ({term.label}): expected {error}.") from None
+                given = {names[k]: value for k, value in chosen.items()}
+                raise refused_numbers(
+                    f"{self.who}: start", term.label, error, given, TOGETHER
+                ) from None
         self._order(psi)
         return psi
 

@@ -85,7 +85,7 @@ class TermSlopes:
         if self.root is not None:
             sums = self.root @ (self.root.T @ sums)
         moved = [times_effects(self.Z, (sums @ D).T, self.codes) for D in self.D]
-        return np.stack(moved, axis=1)
+        return np.stack(moved, axis=1) if moved else np.zeros((v.size, 0))
 
     def _sums(self, v: Array) -> Array:
         """Return Z'v of each level, shape (L, c)."""
@@ -171,7 +171,8 @@ def dependence(
             moved = project(np.column_stack([each.act(v) for each in sources]))
             if scale is None:
                 norms = np.linalg.norm(moved, axis=0)
-                scale = np.where(norms > TOL_REL_DEPENDENT * np.max(norms), norms, np.inf)
+                largest = np.max(norms, initial=0.0)
+                scale = np.where(norms > TOL_REL_DEPENDENT * largest, norms, np.inf)
             more = moved / scale if R is None else np.vstack([R, moved / scale])
             R = np.asarray(np.linalg.qr(more, "r"))
         assert R is not None

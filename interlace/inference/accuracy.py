@@ -40,6 +40,9 @@ FINE_SE = 0.05
 """Largest move of an estimate, in standard errors, below which the approximation is fine: an
 interval's coverage then changes by less than 0.1%."""
 
+MOST_DIFFERENCE = 0.1
+"""Error of a log-likelihood below which an approximation is fine, where estimates say nothing."""
+
 LEAST_SHARE = 0.05
 """Effective share of the draws below which importance sampling is not trusted."""
 
@@ -58,9 +61,9 @@ class Accuracy(Showing):
         Of `loglik_better`: 0 for quadrature, the standard error of sampling otherwise.
     largest_move : float
         Largest change of an estimate under the better approximation, in standard errors; NaN
-        where only the likelihood was sampled.
+        where only the likelihood was compared: by sampling, or with every parameter held.
     move_of : str
-        The parameter that moves most.
+        The parameter that moves most; empty where only the likelihood was compared.
     method : str
         What the comparison was made with.
     verdict : str
@@ -123,8 +126,10 @@ def accuracy(result: Estimates, *, n: int, seed: int | None) -> Accuracy:
 def _by_quadrature(result: Estimates, training: Training, finer: Approximation) -> Accuracy:
     psi = result.fit.psi
     at = standard_of(training.problem).objective(finer)(psi)
-    refitted = _refit_with(training, finer, psi)
     se = np.sqrt(np.diagonal(result.fit.vcov))
+    if not np.any(se > 0.0):  # everything is held, or at a bound
+        return _of_likelihood_alone(result, -at.value)
+    refitted = _refit_with(training, finer, psi)
     with np.errstate(invalid="ignore"):
         moves = np.abs(refitted.psi - psi) / se
     worst = int(np.nanargmax(moves))
@@ -149,6 +154,23 @@ def _by_quadrature(result: Estimates, training: Training, finer: Approximation) 
         method=f"{POINTS} quadrature points",
         verdict=verdict,
     )
+
+
+def _of_likelihood_alone(result: Estimates, better: float) -> Accuracy:
+    """Return the report where no parameter has a standard error by which it could move."""
+    difference = result.llf - better
+    if abs(difference) <= MOST_DIFFERENCE:
+        verdict = (
+            f"The approximation is fine: its log-likelihood is off by {difference:.2g}, and no "
+            "estimate is free to move."
+        )
+    else:
+        verdict = (
+            f"Use nAGQ={POINTS}: the log-likelihood is off by {difference:.2g}; no estimate is "
+            "free to move."
+        )
+    method = f"{POINTS} quadrature points"
+    return Accuracy(result.llf, better, 0.0, float("nan"), "", method, verdict)
 
 
 def _refit_with(training: Training, finer: Approximation, psi: Array) -> Fit:
@@ -187,7 +209,7 @@ def _by_sampling(
             f"No verdict: only {100 * share:.2g}% of the draws are effective, too few to tell. "
             "Take more draws, or judge by a parametric bootstrap."
         )
-    elif abs(difference) <= 0.1 + 2.0 * error:
+    elif abs(difference) <= MOST_DIFFERENCE + 2.0 * error:
         verdict = (
             f"The approximation is fine at the estimates: its log-likelihood is off by "
             f"{difference:.2g}."

@@ -381,7 +381,8 @@ class _Work:
 
         training, fit, known = self.refits.training, self.result.fit, self.refits.known
         number = int(rng.integers(2**62))
-        problem = problem_of_draw(training.problem, fit, number, self.conditional)
+        precisions = training.approximation.precision_weights
+        problem = problem_of_draw(training.problem, fit, number, self.conditional, precisions)
         found = refit_problem(training, problem, fit.psi, known=known, standard_errors=False)
         if not found.verdict.converged:
             return None, found.verdict.message

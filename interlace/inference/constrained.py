@@ -111,12 +111,7 @@ class ConstrainedSearch:
             If the approximation determines the quantity itself.
         """
         if np.any(quantity.gradient(self.psi)[self._fixed]):
-            raise NotAvailableError(
-                f"profile: {quantity.label!r} has no profile, because the approximation "
-                f"{self.training.approximation.method.name!r} determines it itself. Name other "
-                "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least "
-                "1)."
-            )
+            raise NotAvailableError(self._no_profile(quantity.label))
         best = self._least(quantity, value, start)
         for _ in range(MAX_AGAIN):
             if best.left <= TOL_LEFT or not np.isfinite(best.value):
@@ -145,6 +140,22 @@ class ConstrainedSearch:
             with guard(self.training.optimizer, "profile"), blas_threads(threads):
                 self.training.optimizer.minimize(surface, np.zeros(m), (-unbounded, unbounded))
         return surface.best
+
+    def _no_profile(self, label: str) -> str:
+        """Return why a quantity has none, and what to do."""
+        if self.training.problem.correlation is not None:
+            return (
+                f"profile: {label!r} has no profile where residuals are correlated, by REML or ML: "
+                "coefficients are no arguments of the criterion there, but follow from the other "
+                'parameters. Name others by parm=, such as "sd"; for coefficients take '
+                'confint(method="wald") or "boot", or compare log-likelihoods of fits with '
+                f'method="ML" and hold={{{label!r}: value}}.'
+            )
+        return (
+            f"profile: {label!r} has no profile, because the approximation "
+            f"{self.training.approximation.method.name!r} determines it itself. Name other "
+            "parameters by parm=, or fit by maximum likelihood (not restricted, nAGQ at least 1)."
+        )
 
     def _searched(self, surface: Surface) -> bool:
         """Search a surface that is a plane in compiled code; return whether that reached an end."""

@@ -57,9 +57,12 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
     ------
     OptionError
         If a name is none of them.
+    NotAvailableError
+        If something is named where nothing was estimated.
     """
     if parm is None:
         return found
+    require_free(found, who)
     chosen = []
     for name in names_of(parm, f"{who}: parm", "a parameter's label or a kind"):
         matching = [each for each in found if name in (each.label, each.kind)]
@@ -75,6 +78,21 @@ def select(found: list[Quantity], parm: str | list[str] | None, who: str) -> lis
     if not chosen:
         raise OptionError(f"{who}: expected at least one parameter, got an empty list.")
     return list(dict.fromkeys(chosen))
+
+
+def require_free(found: list[Quantity], who: str) -> None:
+    """Refuse a fit none of whose parameters is estimated.
+
+    Raises
+    ------
+    NotAvailableError
+        If there is no quantity.
+    """
+    if not found:
+        raise NotAvailableError(
+            f"{who}: every parameter of this fit is held at a value, and none was estimated. Leave "
+            "those that are asked for out of hold=."
+        )
 
 
 def term_covariances(result: Estimates) -> list[tuple[Covariance, slice]] | None:

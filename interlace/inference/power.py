@@ -14,18 +14,21 @@ from scipy.stats import beta as beta_distribution
 
 from interlace.config.fit_options import FitOptions
 from interlace.data.frames import as_pandas
+from interlace.data.named import refused_numbers
 from interlace.data.request import ModelRequest
 from interlace.driver import Prepared
 from interlace.fits import prepared
 from interlace.inference.bootstrap import Failure, run
 from interlace.inference.draws import draw_predictors, generators
 from interlace.inference.parts import drop_columns
+from interlace.inference.precisions import with_precisions
 from interlace.inference.quadratic_forms import chi_square
 from interlace.refits.many import Refit, Refits
 from interlace.refits.near import known_fit
 from interlace.refits.refit import psi_of_smaller, with_response
 from interlace.reporting.showing import Part, Showing
 from interlace.results.fitted_model import Training
+from interlace_core.contract.covariance import check_natural
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.messages.checks import (
     is_real,
@@ -241,9 +244,11 @@ def _natural_theta(term: RandomTerm, given: Mapping[str, Any], where: str) -> Ar
         )
     numbers = np.array([_number(given[name], f"{where}[{name!r}]") for name in names])
     try:
+        check_natural(term.covariance, names, dict(enumerate(numbers.tolist())))
         return term.covariance.from_natural(numbers)
     except ValueError as error:
-        raise OptionError(f"power: {where}: ({term.label}): expected {error}.") from error
+        known = dict(zip(names, numbers, strict=True))
+        raise refused_numbers(f"power: {where}", term.label, error, known, "Give others.") from None
 
 
 def _number(value: Any, what: str) -> float:
@@ -325,6 +330,8 @@ class _Work:
     def _simulated(self, rng: np.random.Generator) -> Array:
         problem = self.whole.training.problem
         eta = draw_predictors(problem, self.whole.psi, rng)
+        if problem.weights is not None and self.whole.training.approximation.precision_weights:
+            eta = with_precisions(eta, problem.weights)
         return np.asarray(problem.family.simulate(list(eta), rng), dtype=np.float64)
 
     def _pvalue(self, y: Array, found: Refit | None, null: Refit | None) -> tuple[float, str]:

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from interlace.inference.compare import BY_REML, REFITTED
 from interlace.inference.constrained import ConstrainedSearch, Held
-from interlace.inference.parameters import quantities, select
+from interlace.inference.parameters import quantities, require_free, select
 from interlace.inference.quantities import Quantity
 from interlace.progress import tracked
 from interlace.refits.refit import refit_ml
@@ -104,12 +104,19 @@ def profile(
     points: int,
     refit: bool | None = None,
 ) -> Profile:
-    """Return profiles on a grid of zeta; see `GLMMResult.profile`."""
+    """Return profiles on a grid of zeta; see `GLMMResult.profile`.
+
+    Raises
+    ------
+    NotAvailableError
+        If no parameter is free.
+    """
     level = check_level(level, "profile")
     require_count(points, "profile: points")
     require_training(result, "profile", by_parts=True)
     result, heading = fit_to_profile(result, parm, refit, "profile")
     chosen = select(quantities(result), parm, "profile")
+    require_free(chosen, "profile")
     search = ConstrainedSearch(result, require_training(result, "profile", by_parts=True))
     target = float(ndtri(0.5 + 0.5 * level))
     frames = [_grid(search, each, target, points) for each in tracked(chosen, "profiles")]

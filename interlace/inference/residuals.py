@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.choices import ResidualKind
+from interlace.inference.precisions import are_precisions, row_predictors
 from interlace_core.contract.family import Family
 from interlace_core.contract.problem import Predictor, Problem
 from interlace_core.engine.joint_density import weighted_derivatives
@@ -41,7 +42,7 @@ def residuals(result: Estimates, kind: str, *, seed: int | None) -> pd.Series:
     """Return residuals of one kind; see `GLMMResult.residuals`."""
     require_choice(kind, KINDS, "residuals: kind")
     check_seed(seed)
-    family, eta = result.family, list(result.eta)
+    family, eta = result.family, list(row_predictors(result, result.eta))
     with guard(family, "residuals"), np.errstate(invalid="ignore", divide="ignore"):
         if kind == "quantile":
             values = ndtri(quantiles(result, np.random.default_rng(seed)))
@@ -62,8 +63,8 @@ def quantiles(result: Estimates, rng: np.random.Generator) -> Array:
 
     Kept a rounding error away from 0 and 1, so that the normal quantile is finite.
     """
-    family, eta, y = result.family, list(result.eta), result.y
-    if result.weights is not None:
+    family, eta, y = result.family, list(row_predictors(result, result.eta)), result.y
+    if result.weights is not None and not are_precisions(result):
         raise UnsupportedModelError(
             "residuals: a row with a weight that multiplies its log-density is not one draw from "
             "a distribution, so that it has no quantile. Use another kind of residuals, or write "

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interlace.inference.draws import draw_predictors, generators
+from interlace.inference.precisions import row_predictors
 from interlace.results.fitted_model import require_training
 from interlace_core.engine.row_correlation import row_deviations, row_roots
 from interlace_core.families.correlated_rows import CorrelatedRows
@@ -46,6 +47,7 @@ def draw(result: Estimates, eta: Array, rng: np.random.Generator) -> Array:
         problem = require_training(result, "simulate").problem
         errors = row_roots(problem, result.fit.psi).colour(rng.standard_normal((problem.n, 1)))
         return np.asarray(eta[0] + row_deviations(problem, result.fit.psi) * errors[:, 0])
+    eta = row_predictors(result, eta)
     with guard(result.family, "simulate"):
         return np.asarray(result.family.simulate(list(eta), rng), dtype=np.float64)
 

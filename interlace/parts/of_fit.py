@@ -36,7 +36,7 @@ def parts_of(result: FittedModel) -> PartsOfFit:
             "in_parts: this is of fits whose data lie in parts, and was made of one that holds all "
             "its rows: see fittedvalues, resid and random_effects."
         )
-    return PartsOfFit(training.problem, result.fit)
+    return PartsOfFit(training.problem, result.fit, training.approximation.precision_weights)
 
 
 class PartsOfFit:
@@ -46,10 +46,12 @@ class PartsOfFit:
     ----------
     problem : Problem
     fit : Fit
+    precisions : bool
+        Whether weights are precisions, and no multipliers of log-densities.
     """
 
-    def __init__(self, problem: Problem, fit: Fit) -> None:
-        self._problem, self._fit = problem, fit
+    def __init__(self, problem: Problem, fit: Fit, precisions: bool = False) -> None:
+        self._problem, self._fit, self._precisions = problem, fit, precisions
 
     def __len__(self) -> int:
         """Return the number of parts."""
@@ -133,7 +135,7 @@ class PartsOfFit:
         require_count(n, "in_parts.simulate: n")
         require_flag(conditional, "in_parts.simulate: conditional")
         numbers = [int(each.integers(2**62)) for each in generators(seed, n)]
-        return self._asked(drawn_in, numbers, conditional)
+        return self._asked(drawn_in, numbers, conditional, self._precisions)
 
     def frame(self, what: str, group: str = "") -> Any:
         """Return what the parts have as one frame of the library of the data, not computed yet.

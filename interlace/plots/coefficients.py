@@ -23,7 +23,7 @@ from interlace.reporting.blocks import Block, block_of, blocks
 from interlace.reporting.differences import names_of
 from interlace.reporting.meanings import meaning_of
 from interlace_core.messages.checks import check_level, require_flag
-from interlace_core.messages.errors import OptionError
+from interlace_core.messages.errors import NotAvailableError, OptionError
 from interlace_core.records import Array
 
 if TYPE_CHECKING:
@@ -95,18 +95,26 @@ def coefficients(
     Returns
     -------
     Axes, or array of them where several parts are asked for
+
+    Raises
+    ------
+    NotAvailableError
+        If no coefficient is estimated.
+    OptionError
+        If there is nothing but an intercept, which is not asked for.
     """
     level = check_level(level, "plots")
     require_flag(exponentiate, "plots.coefficients: exponentiate")
     require_flag(intercept, "plots.coefficients: intercept")
     models = _models(results)
     one = not isinstance(parameter, list | tuple) and not _is_all(parameter)
-    panels = [
-        panel
-        for part in _parts(models, parameter)
-        if (panel := _panel(models, part, level, exponentiate, intercept)) is not None
-    ]
+    panels = _panels(models, parameter, level, exponentiate, intercept)
     if not panels:
+        if intercept or not _panels(models, parameter, level, exponentiate, intercept=True):
+            raise NotAvailableError(
+                "coefficients: there is no coefficient to draw. Those that are held have no "
+                "intervals; leave them out of hold=."
+            )
         raise OptionError(
             "coefficients: there is nothing but an intercept to draw. Give intercept=True."
         )
@@ -152,6 +160,20 @@ def _parts(models: Mapping[str, GLMMResult], parameter: Any) -> list[int | str]:
         ]
         return list(dict.fromkeys(found))
     return list(parameter) if isinstance(parameter, list | tuple) else [parameter]
+
+
+def _panels(
+    models: Mapping[str, GLMMResult],
+    parameter: Any,
+    level: float,
+    exponentiate: bool,
+    intercept: bool,
+) -> list[_Panel]:
+    """Return the panels of the parts in which there is something to draw."""
+    found = [
+        _panel(models, part, level, exponentiate, intercept) for part in _parts(models, parameter)
+    ]
+    return [panel for panel in found if panel is not None]
 
 
 def _panel(

@@ -97,6 +97,7 @@ def new_rows(
     included: Included,
     *,
     all_effects: bool,
+    need_errors: bool = False,
 ) -> RowDesign:
     """Return new rows; new levels are reported once, or refused.
 
@@ -110,12 +111,15 @@ def new_rows(
         The random effects that contribute: only their groups are looked up.
     all_effects : bool
         Whether the covariates of all random effects are needed, for what is not known of them.
+    need_errors : bool
+        Whether known variances of the rows' errors are.
     """
     groups = [bool(each.any()) for each in included]
     columns = [np.ones_like(each) if all_effects else each for each in included]
     coded = encode(
-        result.encoder, newdata, need_random=columns, need_groups=groups, new_places=True
-    )
+        result.encoder, newdata, need_random=columns, need_groups=groups, new_places=True,
+        need_errors=need_errors,
+    )  # fmt: skip
     _report_without_estimate(result, coded)
     known = np.stack([each.offset for each in coded.predictors])
     known[0] = known[0] + _external_offset(result, offset, coded.index)

@@ -9,6 +9,7 @@ that are not known from their estimated distribution, and the response from the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from interlace.data.rows import value_or_array
+from interlace.inference.precisions import row_predictors
 from interlace.prediction.average import average
 from interlace.prediction.design import RowDesign, level_scales
 from interlace.prediction.uncertainty import Spread, spread
@@ -64,6 +66,8 @@ def with_uncertainty(
         elif interval == "prediction":
             require_count(n_sim, "predict: n_sim")
             family = _family_of_rows(result, len(design.index), in_sample, weights)
+            if in_sample:
+                rows = replace(rows, eta=row_predictors(result, rows.eta))
             draws = _Draws(family, rows, uncertain, n_sim, seed)
             frame["lower"], frame["upper"] = draws.quantiles(level)
         frames.append(frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from interlace.data.design import DesignEncoder, columns_left, design_of
 from interlace.data.encoder import Encoder, PredictorEncoder, TermEncoder, total_offset
 from interlace.data.evaluation import evaluate
 from interlace.data.factors import INTERCEPT
-from interlace.data.frames import open_table, read_columns
+from interlace.data.frames import Table, open_table, read_columns
 from interlace.data.levels import BOOLEANS, ColumnCode, FactorEncoder, level_names
 from interlace.data.points import at_points, known_points
-from interlace_core.messages.errors import DataError
+from interlace_core.messages.errors import DataError, NotAvailableError
 from interlace_core.messages.names import listed
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -100,6 +100,7 @@ def encode(
     need_offset: bool = True,
     need_groups: Sequence[bool] | None = None,
     new_places: bool = False,
+    need_errors: bool = False,
 ) -> NewDesign:
     """Return new data as arrays, coded by the training data's levels and transforms.
 
@@ -121,6 +122,9 @@ def encode(
     new_places : bool
         Whether rows may be at times or places that were not seen in training, see
         `NewTerm.strange`; they are refused otherwise.
+    need_errors : bool
+        Whether the variances of the rows' errors are needed, where they are known and no parameter
+        (`known_variance`); without them their columns may be absent.
 
     Returns
     -------
@@ -130,9 +134,15 @@ def encode(
     ------
     DataError
         If a column is missing, a fixed-effect factor has a level not seen in training, or
-        text stands where numbers were.
+        text stands where numbers were, or a known variance is not positive.
+    NotAvailableError
+        If known variances are needed that were not given by columns.
     """
     table = open_table(newdata, argument="newdata")
+    if need_errors:
+        _require_errors(encoder, table)
+    else:
+        encoder = _without_errors(encoder)
     asked = _asked(encoder, need_random)
     by_term = [bool(each.any()) for each in asked] if need_groups is None else need_groups
     wanted = list(zip(encoder.terms, asked, by_term, strict=True))
@@ -164,6 +174,7 @@ def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list
     list of ndarray, shape (n, c)
         Ones that are the same number in memory where a term is an intercept.
     """
+    encoder = _without_errors(encoder)
     terms = [(each, np.full(each.size, True), False) for each in encoder.terms]
     names = _coded_columns(encoder, terms, True)
     frame = Frame({name: _coded(encoder.columns[name], raw[name]) for name in names}, raw.n)
@@ -174,6 +185,42 @@ def encode_frame(encoder: Encoder, raw: Frame) -> tuple[list[NewPredictor], list
     ]
     columns = [own[0] if len(own) == 1 else np.hstack(own) for own in designs]
     return [_predictor(each, frame, True) for each in encoder.predictors], columns
+
+
+def _without_errors(encoder: Encoder) -> Encoder:
+    """Return an encoder that leaves known variances of errors unknown, and needs no column."""
+    if not any(each.is_known_by_row for each in encoder.predictors):
+        return encoder
+    unknown = PredictorEncoder(None, (), float("nan"))
+    predictors = tuple(unknown if each.is_known_by_row else each for each in encoder.predictors)
+    return replace(encoder, predictors=predictors)
+
+
+def _require_errors(encoder: Encoder, table: Table) -> None:
+    """Refuse new data without the known variances of their errors.
+
+    Raises
+    ------
+    DataError, NotAvailableError
+    """
+    for predictor in encoder.predictors:
+        if not predictor.is_known_by_row:
+            continue
+        if not predictor.offsets:
+            raise NotAvailableError(
+                'predict: interval="prediction" needs the variance of each new row\'s error, and '
+                "known_variance was given to the fit as numbers without a name. Give it as a "
+                'column, known_variance="v", which newdata then has too; or ask for '
+                'interval="confidence".'
+            )
+        missing = [name for name in predictor.offsets[0].columns if name not in table.columns]
+        if missing:
+            raise DataError(
+                'predict: interval="prediction" needs the variance of each new row\'s error, which '
+                f"known_variance says by {listed(predictor.offsets[0].columns)}; newdata has no "
+                f"column {missing[0]!r}. Add it to newdata, or ask for "
+                'interval="confidence".'
+            )
 
 
 def _asked(encoder: Encoder, need_random: bool | Sequence[BoolArray]) -> list[BoolArray]:
@@ -266,6 +313,12 @@ def _predictor(encoder: PredictorEncoder, frame: Frame, need_offset: bool) -> Ne
     offset = total_offset(encoder, [evaluate(each, frame) for each in expressions], n)
     without_estimate = np.zeros(n, dtype=bool)
     if encoder.design is None:
+        wrong = np.flatnonzero(~np.isfinite(offset))
+        if encoder.offsets and wrong.size:
+            raise DataError(
+                "predict: newdata: expected a positive known variance of each row's error, got "
+                f"another in row {wrong[0]} (counted from 0). Leave out rows without one."
+            )
         return NewPredictor(np.zeros((n, 0)), offset, without_estimate)
     X = _design(encoder.design, frame, without_estimate)
     if encoder.known is not None and encoder.known_values.size:

@@ -109,7 +109,10 @@ def predict_each(
         design = fit_rows(result)
     else:
         all_effects = over_all or interval == "prediction"
-        design = new_rows(result, newdata, offset, policy, included, all_effects=all_effects)
+        design = new_rows(
+            result, newdata, offset, policy, included, all_effects=all_effects,
+            need_errors=interval == "prediction",
+        )  # fmt: skip
     rows = Predicted.of(result, design, included, targets[0], policy, seed)
     values = [_quietly(target, rows.eta, rows.averaged) for target in targets]
     if plain:

@@ -300,7 +300,7 @@ class AfterFit:
             "deviance" (signed root of twice what the row's log-density could gain by its mean;
             scaled, where the family has a dispersion), "working" (response over dmu/deta) or
             "quantile" (standard normal if the family is right; randomised where the distribution
-            has jumps).
+            has jumps). With precision weights of `fit` a row's variance is sigma^2 over its weight.
         seed : int, optional
             For the randomisation.
         """

@@ -383,7 +383,8 @@ def _is_other(theta_of: int | None, t: int, result: Estimates) -> bool:
     """Return whether a term has its theta in its own place, or in that of the other it names."""
     places = [term.theta for term in result.terms]
     if theta_of is None:
-        return places[t] not in places[:t]
+        is_empty = places[t].start == places[t].stop  # all its numbers are held
+        return is_empty or places[t] not in places[:t]
     return 0 <= theta_of < len(places) and theta_of != t and places[theta_of] == places[t]
 
 

@@ -106,10 +106,10 @@ class Unstructured(Covariance):
         C[self._rows, self._columns] = values
         C = np.tril(C, -1) + np.tril(C, -1).T + np.eye(self.size)
         least = float(np.linalg.eigvalsh(C)[0])
-        if np.any(sd < 0.0) or least < -1e-12:
-            raise ValueError(
-                "standard deviations of at least 0, and correlations that fit together"
-            )
+        if np.any(sd < 0.0):
+            raise ValueError(f"standard deviations of at least 0, got {sd}")
+        if least < -1e-12:
+            raise ValueError("correlations that fit together")
         values_, vectors = np.linalg.eigh(C)
         root = vectors * np.sqrt(np.maximum(values_, 0.0))
         T = np.linalg.qr((sd[:, None] * root).T)[1].T

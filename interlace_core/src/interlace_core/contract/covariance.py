@@ -198,6 +198,16 @@ class Covariance(ABC):
         kinds: tuple[Kind, ...] = ("real",)
         return kinds * self.n_theta
 
+    def natural_limits(self) -> tuple[Array, Array]:
+        """Return the least and the largest value of each number of `natural`, (n_theta,) each.
+
+        What users may hold it at, whatever the others are. By default what `kinds` says.
+        """
+        lower = {"sd": 0.0, "positive": 0.0, "correlation": -1.0, "real": -np.inf}
+        kinds = self.kinds()
+        upper = [1.0 if kind == "correlation" else np.inf for kind in kinds]
+        return np.array([lower[kind] for kind in kinds]), np.array(upper)
+
     def from_natural(self, values: Array) -> Array:
         """Return the theta within bounds whose `natural` is given, shape (n_theta,).
 
@@ -351,6 +361,31 @@ def _slopes(function: Callable[[Array], Array], theta: Array) -> Iterator[Array]
         ahead[k] += step
         behind[k] -= step
         yield (function(ahead) - function(behind)) / (2.0 * step)
+
+
+def check_natural(
+    covariance: Covariance, names: Sequence[str], values: Mapping[int, float]
+) -> None:
+    """Refuse numbers beyond their own limits, by name.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    names : sequence of str, length n_theta
+        As its `names` returns.
+    values : mapping from place in `natural` to value
+
+    Raises
+    ------
+    ValueError
+        If one is beyond them: what was expected, and what was got.
+    """
+    lower, upper = covariance.natural_limits()
+    for place, value in values.items():
+        least, most = lower[place], upper[place]
+        if not least <= value <= most:
+            within = f"of at least {least:g}" if np.isinf(most) else f"from {least:g} to {most:g}"
+            raise ValueError(f"{names[place]} {within}, got {value:g}")
 
 
 def solve_natural(covariance: Covariance, values: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from interlace_core.contract.covariance import Covariance, Kind, natural_slopes
+from interlace_core.contract.covariance import Covariance, Kind, check_natural, natural_slopes
 from interlace_core.contract.sequence import Chain
 from interlace_core.records import Array, BoolArray, IntArray
 
@@ -47,7 +47,7 @@ def with_held(
         return covariance
     names = covariance.names(columns)
     places = np.array([names.index(name) for name in held], dtype=np.intp)
-    _check_kinds(covariance, names, held)
+    check_natural(covariance, names, dict(zip(places.tolist(), held.values(), strict=True)))
     natural, theta = _start_with(covariance, places, np.array(list(held.values())))
     moved = _moved_by(covariance)[places].any(axis=0)
     if int(moved.sum()) == places.size:
@@ -90,6 +90,11 @@ class Held(Covariance):
         """Return the kinds of what is free."""
         kinds = self.inner.kinds()
         return tuple(kinds[k] for k in self.free)
+
+    def natural_limits(self) -> tuple[Array, Array]:
+        """Return the limits of what is free."""
+        lower, upper = self.inner.natural_limits()
+        return lower[self.free], upper[self.free]
 
 
 class HeldEntries(Held):
@@ -359,15 +364,6 @@ def _require_room(made: HeldNumbers, start: Array) -> None:
                 f"values that leave the other numbers room, got {wanted}, with which hardly any "
                 "others are a covariance. Hold one further from 1 and -1"
             )
-
-
-def _check_kinds(covariance: Covariance, names: Sequence[str], held: Mapping[str, float]) -> None:
-    for name, kind in zip(names, covariance.kinds(), strict=True):
-        value = held.get(name, 0.0)
-        if kind in ("sd", "positive") and value < 0.0:
-            raise ValueError(f"{name} of at least 0, got {value:g}")
-        if kind == "correlation" and abs(value) > 1.0:
-            raise ValueError(f"{name} from -1 to 1, got {value:g}")
 
 
 def _moved_by(covariance: Covariance) -> BoolArray:

@@ -319,6 +319,8 @@ def jacobian(function: Callable[[Array], Array], x: Array, steps: Array) -> Arra
     steps : ndarray, shape (len(x),)
         Half-width of each difference; the error is steps^2 / 6 times the third derivative.
     """
+    if not len(steps):
+        return np.zeros((function(x).size, 0))
     columns = []
     for i, step in enumerate(steps):
         forward, backward = x.copy(), x.copy()

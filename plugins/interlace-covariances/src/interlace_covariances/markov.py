@@ -270,6 +270,10 @@ class OrnsteinUhlenbeck(MarkovSequence):
         """Return the angle of a range."""
         return self.scale.checked_angle(values)
 
+    def value_limits(self) -> tuple[Any, Any]:
+        """Return the ends of the range."""
+        return self.scale.ends()
+
     def values_of(self, angles: Array) -> Array:
         """Return the range."""
         return self.scale.range(angles)

@@ -117,6 +117,10 @@ class PlaceCorrelation(ScaledCorrelation):
         """Return the angle of a range."""
         return self.scale.checked_angle(values)
 
+    def value_limits(self) -> tuple[Any, Any]:
+        """Return the ends of the range."""
+        return self.scale.ends()
+
     def values_of(self, angles: Array) -> Array:
         """Return the range."""
         return self.scale.range(angles)
@@ -248,8 +252,16 @@ class Matern(PlaceCorrelation):
         if not values.size:
             return values
         return np.concatenate(
-            [self.scale.checked_angle(values[:1]), SMOOTHNESS.checked_angle(values[1:])]
+            [
+                self.scale.checked_angle(values[:1]),
+                SMOOTHNESS.checked_angle(values[1:], "smoothness"),
+            ]
         )
+
+    def value_limits(self) -> tuple[Any, Any]:
+        """Return the ends of range and smoothness."""
+        least, most = zip(self.scale.ends(), SMOOTHNESS.ends(), strict=True)
+        return least, most
 
     def values_of(self, angles: Array) -> Array:
         """Return range and smoothness."""

@@ -56,9 +56,14 @@ class RangeScale:
         relative = (np.log(ranges) - self.middle) / self.half
         return np.asarray(np.arcsin(np.clip(relative, -1.0, 1.0)))
 
-    def checked_angle(self, ranges: Array) -> Array:
-        """Return the same, and raise a ValueError for one beyond the ends."""
-        ends = np.exp([self.middle - self.half, self.middle + self.half])
-        if np.any((ranges < ends[0] * (1.0 - 1e-9)) | (ranges > ends[1] * (1.0 + 1e-9))):
-            raise ValueError(f"a range from {ends[0]:g} to {ends[1]:g}, got {ranges[0]:g}")
+    def ends(self) -> tuple[float, float]:
+        """Return the least and the largest range, but for rounding."""
+        least, most = np.exp([self.middle - self.half, self.middle + self.half])
+        return float(least) * (1.0 - 1e-9), float(most) * (1.0 + 1e-9)
+
+    def checked_angle(self, ranges: Array, name: str = "range") -> Array:
+        """Return the same, and raise a ValueError for one beyond the ends, by its name."""
+        least, most = self.ends()
+        if np.any((ranges < least) | (ranges > most)):
+            raise ValueError(f"a {name} from {least:g} to {most:g}, got {ranges[0]:g}")
         return self.angle(ranges)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -151,6 +151,20 @@ class ScaledCorrelation(Covariance):
         if np.any(scales < 0.0):
             raise ValueError(f"standard deviations of at least 0, got {scales}")
         return np.concatenate([scales, self.angles_of(np.asarray(values[self.n_scales :]))])
+
+    def natural_limits(self) -> tuple[Array, Array]:
+        """Return those of standard deviations, then those of the structure's other numbers."""
+        lower, upper = super().natural_limits()
+        if self.n_angles:
+            lower[self.n_scales :], upper[self.n_scales :] = self.value_limits()
+        return lower, upper
+
+    def value_limits(self) -> tuple[Any, Any]:
+        """Return the least and the largest of each number beside the standard deviations.
+
+        -1 and 1 by default. Asked of a structure with an angle.
+        """
+        return -1.0, 1.0
 
     def at_bound(self, theta: Array, sizes: Array, tol_sd_eta: float) -> BoolArray:
         """Return standard deviations next to 0, and angles that are `without_effect`."""

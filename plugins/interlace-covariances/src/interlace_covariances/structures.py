@@ -103,13 +103,17 @@ class CompoundSymmetry(ScaledCorrelation):
         square = np.clip((1.0 + (c - 1) * average) / c, 0.0, 1.0)
         return np.array([np.arcsin(np.sqrt(square))])
 
+    def value_limits(self) -> tuple[Any, Any]:
+        """Return the least correlation that all pairs can have, and 1."""
+        return -1.0 / (self.size - 1), 1.0
+
     def angles_of(self, values: Array) -> Array:
         """Return the angle of a correlation."""
         if not values.size:
             return values
-        least = -1.0 / (self.size - 1)
-        if not least <= values[0] <= 1.0:
-            raise ValueError(f"a correlation from {least:g} to 1, got {values[0]:g}")
+        least, most = self.value_limits()
+        if not least <= values[0] <= most:
+            raise ValueError(f"a correlation from {least:g} to {most:g}, got {values[0]:g}")
         return self.nearest_angles(np.full((self.size, self.size), values[0]))
 
     def _projections(self) -> tuple[Array, Array]:
@@ -221,7 +225,7 @@ class Toeplitz(ScaledCorrelation):
         angles = np.arcsin(partial)
         C = self.root(angles)
         if not np.allclose(C[1:] @ C[0], values, atol=1e-9):
-            raise ValueError(f"correlations of a stationary sequence, got {values}")
+            raise ValueError("correlations of a stationary sequence")
         return np.asarray(angles)
 
 
