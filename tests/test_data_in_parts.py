@@ -296,8 +296,9 @@ def test_draws_and_the_parametric_bootstrap_are_made_by_the_parts(model, folder,
     pieces = zip(sorted(folder.glob("*.parquet")), problem.parts.ask(drawn_response), strict=True)
     rows = [pd.read_parquet(p).dropna(subset="x").assign(k=y) for p, y in pieces]
     one = interlace.glmer("k ~ x + (1 | g)", pd.concat(rows), "poisson")
+    # a remaining gain of 1e-7, at which a search ends, is 4.5e-4 standard errors
     assert sample.values.loc[2, "x"] == pytest.approx(
-        one.fe_params["x"], abs=1e-4 * one.fe_bse["x"]
+        one.fe_params["x"], abs=5e-4 * one.fe_bse["x"]
     )
     assert whole.bootstrap(2, seed=1).values.shape == (2, sample.values.shape[1])
     forgetful = interlace.glmer("k ~ x + (1 | g)", parts(folder, memory=0), "poisson")
