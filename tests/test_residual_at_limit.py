@@ -88,3 +88,27 @@ def test_a_residual_at_its_limit_is_so_in_any_unit(unit):
     words = [each.fit.verdict.undetermined for each in (one, other)]
     assert words[0] == words[1] == ("sigma",)
     np.testing.assert_allclose(other.fe_zvalues, one.fe_zvalues, rtol=1e-5)
+
+
+def test_a_search_never_moves_to_a_point_without_a_value():
+    """The same covariance, written in another way, may not be computable: the point stays then."""
+    from interlace_core.fitting.curvature import _best_in_canonical_form
+    from interlace_core.records import Evaluation, Status
+
+    class Objective:
+        best, best_psi = Evaluation(1.0, np.zeros(3), np.zeros(0)), np.array([-1.0, 3.0, 0.5])
+
+        def at(self, psi):
+            return Evaluation(np.inf, np.zeros(3), np.zeros(0), Status.NOT_FINITE)
+
+        def move_to(self, psi, evaluation):
+            raise AssertionError("moved to a point without a value")
+
+    class Search:
+        problem = fitted("y ~ 1 + (1 | g)", series(0)).training.problem
+        objective, units = Objective(), np.ones(2)
+        coordinates = type("Coordinates", (), {"lower": np.zeros(3)})
+
+    best, psi, _ = _best_in_canonical_form(Search)
+    assert best.status is Status.OK
+    np.testing.assert_array_equal(psi, [-1.0, 3.0, 0.5])

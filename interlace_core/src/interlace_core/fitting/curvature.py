@@ -303,7 +303,11 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArra
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
-        objective.move_to(psi, objective.at(psi))
+        mirrored = objective.at(psi)
+        if mirrored.status is Status.OK:  # next to where rounding is all, even that may fail
+            objective.move_to(psi, mirrored)
+        else:
+            psi = objective.best_psi.copy()
     away = np.zeros(problem.n_theta, dtype=bool)
     at_bound = snapped_psi(problem, psi, search.units)
     if not np.array_equal(at_bound, psi) and not _moved(search, at_bound):
