@@ -56,6 +56,7 @@ def test_the_limit_is_that_of_the_density_without_residual(seed):
         options={"xatol": 1e-7, "fatol": 1e-10},
     )  # fmt: skip
     assert m.status.startswith("not determined: the log-likelihood does not change with sigma;")
+    assert "the residual variance goes to 0, since the effects of (ou(0 + year | g))" in m.status
     assert m.llf == pytest.approx(-found.fun, abs=1e-4)
     assert m.family_params.loc["sigma", "value"] < 1e-2
     assert np.all(np.isfinite(m.fe_bse))

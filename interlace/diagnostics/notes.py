@@ -40,9 +40,8 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
-    if not verdict.converged:
-        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
     if not verdict.converged or verdict.status == "not determined":
+        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return changed(
         result,
