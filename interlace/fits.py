@@ -313,10 +313,11 @@ def record_of(
     problem, encoder, rows = model.problem, model.encoder, model.rows
     here = problem.parts is None and not isinstance(rows.index, RowsElsewhere)
     settings = _settings(ready, fit, request, options)
+    copies = not approximation.precision_weights
     effects: Mapping[str, GroupEffects]
     if problem.parts is not None:
         if all(of_parts(problem, fit, _may_be_exact, _is_doubtful(fit))):
-            refuse_exact(problem)
+            refuse_exact(problem, copies)
         effects, encoder = effects_of_all(problem, fit, encoder)
     else:
         modes = modes_of(problem, fit)
@@ -327,7 +328,7 @@ def record_of(
         with guard(problem.family, "result"):
             require_residual(
                 problem, lambda end: row_predictors(problem, fit.psi, modes, end).eta,
-                _is_doubtful(fit),
+                _is_doubtful(fit), copies,
             )  # fmt: skip
     away: Any = RowsElsewhere()
     coefficients = tuple(

@@ -9,8 +9,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import poisson
+from scipy.stats import multivariate_normal, poisson
 
 import interlace
 from interlace_core.fitting import exact as exact_responses
@@ -210,3 +211,65 @@ def test_values_beside_zeros_that_are_all_predicted_exactly_are_refused(family, 
     data["y"] = np.where(np.arange(200) < 200 * share, 0.4, part)
     with pytest.raises(ExactResponseError):
         interlace.glmer("y ~ x + (1 | g)", data, family)
+
+
+def at_times():
+    """Return rows at distinct times, with precisions, of a series in each group."""
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"g{g}", t + 2000, rng.normal(), rng.uniform(0.5, 2.0))
+        for g in range(14)
+        for t in rng.choice(5, size=rng.integers(1, 6), replace=False)
+    ]
+    d = pd.DataFrame(rows, columns=["g", "year", "x", "w"])
+    same = np.equal.outer(d["g"].to_numpy(), d["g"].to_numpy())
+    apart = np.abs(np.subtract.outer(d["year"].to_numpy(), d["year"].to_numpy()))
+    series = rng.multivariate_normal(np.zeros(len(d)), same * 0.7**apart)
+    d["y"] = 3.0 + 0.5 * d["x"] + series + 0.2 * rng.normal(size=len(d)) / np.sqrt(d["w"])
+    return d
+
+
+def of_series(d, size, decay, sigma):
+    """Return the log-density of the normal distribution at its own best coefficients."""
+    same = np.equal.outer(d["g"].to_numpy(), d["g"].to_numpy())
+    apart = np.abs(np.subtract.outer(d["year"].to_numpy(), d["year"].to_numpy()))
+    V = size**2 * same * np.exp(-decay * apart) + np.diag(sigma**2 / d["w"].to_numpy())
+    X = np.column_stack([np.ones(len(d)), d["x"]])
+    beta = np.linalg.solve(X.T @ np.linalg.solve(V, X), X.T @ np.linalg.solve(V, d["y"]))
+    return multivariate_normal(X @ beta, V).logpdf(d["y"])
+
+
+@pytest.mark.parametrize("structure", ["ou", "exp", "ar1"])
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_rows_at_times_of_their_own_leave_a_finite_limit(structure, method):
+    """Precisions are no copies: the effects reach every row, and the likelihood is bounded."""
+    d = at_times()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = interlace.fit(f"y ~ x + {structure}(0 + year | g)", d, weights="w", method=method)
+    assert fitted.status != "not reached"
+    if method == "ML" and structure == "ou":
+        best = max(
+            minimize(lambda t: -of_series(d, *np.exp(t)), np.log(at), method="Nelder-Mead").fun
+            * -1.0
+            for at in ([1.0, 0.4, 0.3], [1.0, 0.4, 0.01], [0.5, 2.0, 1.0])
+        )
+        assert fitted.llf == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_effects_and_covariates_that_give_any_response_refuse_none(seed):
+    """One level less than rows, and a covariate that tells the two rows of a level apart."""
+    rng = np.random.default_rng(seed)
+    d = pd.DataFrame({"h": [0, *range(39)], "x": rng.normal(size=40), "y": rng.normal(size=40)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isfinite(interlace.fit("y ~ x + (1 | h)", d).llf)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 | g) + (1 | h)"])
+def test_precisions_do_not_hide_a_response_without_residual(formula):
+    d = exact().assign(w=lambda d: 0.01 * (1.0 + d["h"]))
+    d["y"] = d["crossed" if "h)" in formula else "both"]
+    with pytest.raises(ExactResponseError, match=WORDS):
+        interlace.fit(formula, d, weights="w")

@@ -40,9 +40,8 @@ def with_notes(result: AnyFit, who: str) -> AnyFit:
     for note in separated:
         warn(f"{who}: {note}", ConvergenceWarning)
     verdict = with_columns(fit.verdict, separated, result.dropped_columns)
-    if not verdict.converged:
-        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
     if not verdict.converged or verdict.status == "not determined":
+        verdict = replace(verdict, message=verdict.message + _residual_lost(result))
         warn(f"{who}: {verdict.message}.", ConvergenceWarning)
     return changed(
         result,
@@ -162,13 +161,21 @@ def _limit(family: str, parameter: Parameter, eta: float, becomes: str, fit: Fit
     )
 
 
-def require_residual(problem: Problem, eta: FirstRows, doubtful: bool) -> None:
+def require_residual(problem: Problem, eta: FirstRows, doubtful: bool, copies: bool) -> None:
     """Refuse a fit of a response that the model predicts exactly, by `refuse_exact`.
 
     For a family whose likelihood has an optimum besides, where a search did not rise.
+
+    Parameters
+    ----------
+    problem : Problem
+    eta, doubtful
+        As in `may_be_exact`.
+    copies : bool
+        Whether a weight above 1 is copies of its row, and not a precision.
     """
     if may_be_exact(problem, eta, doubtful):
-        refuse_exact(problem)
+        refuse_exact(problem, copies)
 
 
 FirstRows = Callable[[int | None], Array]

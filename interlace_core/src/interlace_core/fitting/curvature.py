@@ -10,6 +10,7 @@ import numpy as np
 from interlace_core.calculus.dense import cholesky
 from interlace_core.fitting.compiled import compiled_at_each, served_by
 from interlace_core.fitting.differences import CENTRAL_STEP, ONE_SIDED_STEP
+from interlace_core.fitting.no_residual import hold_residual
 from interlace_core.fitting.optimum import (
     MANY_NUMBERS,
     Optimum,
@@ -50,8 +51,12 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
     """
     problem, objective = search.problem, search.objective
     best, psi, away = _best_in_canonical_form(search)
+    held = hold_residual(search)
+    if held is not None:
+        best, psi = _best_of(search)
     here = search.coordinates.around(psi)
     gradient = here.gradient(best.gradient)
+    still = None if held is None else here.B[held] != 0.0
     m, p = gradient.size, 0 if best.profiled is None else best.profiled.values.size
     free = np.ones(m, dtype=bool)
     free[: problem.n_theta] = away | ~boundary_thetas(problem, psi, search.units)
@@ -60,13 +65,13 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
         exact = search.curvature(psi)
         if exact is not None:
             B, moved = here.B, exact.profiled_slope
-            hessian = symmetrised(B.T @ exact.hessian @ B)
+            hessian = _without(still, symmetrised(B.T @ exact.hessian @ B))
             spectrum = spectrum_of(hessian, free)
             decrement = remaining_gain(gradient, spectrum, free)
-            slope = None if moved is None else moved @ B
+            slope = None if moved is None else _without(still, moved @ B)
             return Optimum(
                 psi, best, gradient, hessian, free, decrement, slope, search.coordinates,
-                is_central=True, spectrum=spectrum,
+                is_central=True, spectrum=spectrum, held=held,
             )  # fmt: skip
 
     def stacked(z: Array) -> Array:
@@ -99,15 +104,29 @@ def measure(search: Search, curvature: Array | None = None, *, rough: bool = Fal
         steps = _short_steps(curvature)
         usual = known is not None and bool(np.all(steps == CENTRAL_STEP))
         full = known if known is not None and usual else _central(stacked, steps, free)
-    hessian = symmetrised(full[:m])
+    hessian = _without(still, symmetrised(full[:m]))
     spectrum = spectrum_of(hessian, free)
-    slope = full[m:] if p else None
+    slope = _without(still, full[m:]) if p else None
     decrement = remaining_gain(gradient, spectrum, free)
     asymmetry = _asymmetry(full[:m][np.ix_(free, free)])
     return Optimum(
         psi, best, gradient, hessian, free, decrement, slope, search.coordinates, asymmetry,
-        is_rough=rough, spectrum=spectrum,
+        is_rough=rough, spectrum=spectrum, held=held,
     )  # fmt: skip
+
+
+def _without(still: BoolArray | None, jacobian: Array) -> Array:
+    """Return a Jacobian, or Hessian, without what rounding it has along what is held still."""
+    if still is None:
+        return jacobian
+    left = np.where(still, 0.0, jacobian)
+    return np.where(still[:, None], 0.0, left) if jacobian.shape[0] == still.size else left
+
+
+def _best_of(search: Search) -> tuple[Evaluation, Array]:
+    best, psi = search.objective.best, search.objective.best_psi
+    assert best is not None and psi is not None
+    return best, psi
 
 
 def refined(search: Search, optimum: Optimum) -> Optimum:
@@ -284,7 +303,11 @@ def _best_in_canonical_form(search: Search) -> tuple[Evaluation, Array, BoolArra
     for term, place in zip(problem.terms, problem.theta_slices(), strict=True):
         psi[place] = term.covariance.canonical(psi[place])
     if not np.array_equal(psi, objective.best_psi):
-        objective.move_to(psi, objective.at(psi))
+        mirrored = objective.at(psi)
+        if mirrored.status is Status.OK:  # next to where rounding is all, even that may fail
+            objective.move_to(psi, mirrored)
+        else:
+            psi = objective.best_psi.copy()
     away = np.zeros(problem.n_theta, dtype=bool)
     at_bound = snapped_psi(problem, psi, search.units)
     if not np.array_equal(at_bound, psi) and not _moved(search, at_bound):

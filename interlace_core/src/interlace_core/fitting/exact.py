@@ -3,17 +3,20 @@
 The log-density of every row then grows without end as its standard deviation falls. A search that
 sees the log-likelihood rise by far more than data with a residual let it (`Watch`) asks whether the
 response is a combination of the covariates and the groups' effects, and whether the density really
-grows; only then is the model refused, in words.
+grows; only then is the model refused, in words. Covariates and effects that reach every row by
+itself, such as those of a time series with one row at a time, give any response: that tells nothing
+of this one, and the likelihood has a limit as the residual goes to 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from interlace_core.contract.incidence import Incidence
 from interlace_core.contract.parts import total
 from interlace_core.contract.problem import Problem, RandomTerm
 from interlace_core.engine.joint_density import weighted_derivatives
@@ -52,6 +55,9 @@ STEPS = 500
 """Steps for one of them; grouped data take some tens."""
 
 
+NOISE = 1
+"""Seed of the response that stands for any."""
+
 FEW_ROWS = 4096
 """Rows that are asked before all: they nearly always tell, in a hundredth of the memory."""
 
@@ -64,14 +70,17 @@ class Watch:
     problem : Problem
     value : float
         Log-likelihood at the first point.
+    copies : bool
+        Whether a weight above 1 is copies of its row, and not a precision.
     """
 
-    def __init__(self, problem: Problem, value: float) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, value: float, copies: bool = True) -> None:
+        self._problem, self._copies = problem, copies
         effects = sum(term.n_effects for term in problem.terms)
         n = total(problem, _rows_told)
         rows = max(n - effects, n / 8.0)
-        self.ceiling = value + RISE * rows * total(problem, _weight) / problem.n
+        each = total(problem, _weight) / problem.n if copies else 1.0
+        self.ceiling = value + RISE * rows * each
 
     def see(self, value: float) -> None:
         """Look at a log-likelihood; look closer, once, where it is too high.
@@ -83,7 +92,7 @@ class Watch:
         """
         if value > self.ceiling:
             self.ceiling = np.inf
-            refuse_exact(self._problem)
+            refuse_exact(self._problem, self._copies)
 
 
 class Watched:
@@ -93,10 +102,14 @@ class Watched:
     ----------
     problem : Problem
     evaluate : callable
+    copies : bool
+        As in `Watch`.
     """
 
-    def __init__(self, problem: Problem, evaluate: Callable[[Array], Evaluation]) -> None:
-        self.problem, self.evaluate = problem, evaluate
+    def __init__(
+        self, problem: Problem, evaluate: Callable[[Array], Evaluation], copies: bool = True
+    ) -> None:
+        self.problem, self.evaluate, self.copies = problem, evaluate, copies
         self._watch: Watch | None = None
 
     def __call__(self, psi: Array) -> Evaluation:
@@ -110,7 +123,7 @@ class Watched:
         evaluation = self.evaluate(psi)
         if evaluation.status is Status.OK and np.isfinite(evaluation.value):
             if self._watch is None:
-                self._watch = Watch(self.problem, -evaluation.value)
+                self._watch = Watch(self.problem, -evaluation.value, self.copies)
             self._watch.see(-evaluation.value)
         return evaluation
 
@@ -140,28 +153,34 @@ def leaves_nothing(derivatives: Derivatives) -> bool:
     return bool(np.all(np.square(first) <= NO_PULL * np.abs(second)))
 
 
-def refuse_exact(problem: Problem) -> None:
+def refuse_exact(problem: Problem, copies: bool = True) -> None:
     """Refuse a response that the model predicts exactly, if its density is then unbounded.
 
-    Never one of discrete data, whose probability is at most 1. Of rows in parts every part has to
-    be predicted exactly.
+    Never one of discrete data, whose probability is at most 1, nor where covariates and effects
+    give any response. Of rows in parts every part has to be predicted exactly.
+
+    Parameters
+    ----------
+    problem : Problem
+    copies : bool
+        Whether a weight above 1 is copies of its row, which share its effects, and not a precision.
 
     Raises
     ------
     ExactResponseError
         Names the parameter that goes to its limit.
     """
-    found = _Exact() if problem.family.is_discrete else total(problem, _Exact.of)
+    found = _Exact() if problem.family.is_discrete else total(problem, _Exact.of, copies)
     if found.growing is None:
         return
     name = problem.predictors[found.growing].parameter.name
-    copies = " Weights above 1 are copies of a row." if found.weighted else ""
+    hint = " Weights above 1 are copies of a row." if found.weighted else ""
     raise ExactResponseError(
         f"family {problem.family.name!r} needs a residual to estimate {name} from, but this model "
         "predicts the response exactly: a combination of its covariates and groups gives every "
         "row's value, to rounding, and the log-likelihood grows without end as the residual goes "
         "to 0. Check how the response was made (a copy, a sum or a mean of other columns, one "
-        f"value for each group?), leave out the terms that it was made of, or fix {name}.{copies}"
+        f"value for each group?), leave out the terms that it was made of, or fix {name}.{hint}"
     )
 
 
@@ -173,7 +192,9 @@ class _Exact:
     weighted: bool = False
 
     @classmethod
-    def of(cls, problem: Problem) -> _Exact:
+    def of(cls, problem: Problem, copies: bool) -> _Exact:
+        if not copies and problem.weights is not None:
+            problem = replace(problem, weights=None)  # precisions leave the answer as it is
         told = _told(problem)
         if not np.all(told):
             problem = subset(problem, np.flatnonzero(told).astype(np.intp))
@@ -182,6 +203,8 @@ class _Exact:
             return cls()
         growing = _growing(problem, eta)
         if growing is None or not _is_predicted(problem, eta, _has_random_effects(problem)):
+            return cls()
+        if _give_any_response(problem, eta) and not _is_predicted(problem, eta, False):
             return cls()
         return cls(growing, problem.weights is not None)
 
@@ -282,6 +305,28 @@ def _has_random_effects(problem: Problem) -> bool:
     """Return whether the mean has random effects too few to give any response."""
     effects = sum(columns.size * len(term.levels) for term, columns in _of_mean(problem))
     return effects > 0 and min(effects, problem.n) < _weight_inside(problem)
+
+
+def _give_any_response(problem: Problem, eta: Array) -> bool:
+    """Return whether fixed and random effects together can be other values than eta too.
+
+    Noise of the size of eta is asked for: what gives that gives anything. A weight above 1 is
+    copies of a row, which share its effects.
+    """
+    effects = sum(_n_reached(term, columns) for term, columns in _of_mean(problem))
+    most = min(effects + problem.predictors[0].X.shape[1], problem.n)
+    if not effects or most < problem.n or most < _weight_inside(problem):
+        return False
+    noise = np.random.default_rng(NOISE).normal(size=problem.n)
+    return _is_predicted(problem, noise * np.max(np.abs(eta)), True)
+
+
+def _n_reached(term: RandomTerm, columns: IntArray) -> int:
+    """Return how many effects of the mean have a row, of a term."""
+    Z = term.Z[:, columns]
+    if isinstance(Z, Incidence):
+        return int(np.unique(Z.cells(term.codes, len(term.levels))[Z.z != 0.0]).size)
+    return sum(int(np.unique(term.codes[z != 0.0]).size) for z in Z.T)
 
 
 def _columns(problem: Problem, random: bool) -> Any:

@@ -233,7 +233,11 @@ def _fit_from(
     with guard(approximation, "fit"):
         # 1. the objective
         profiled = approximation.profiled(problem)
-        evaluate = Watched(problem, possible_objective(approximation, problem))
+        evaluate = Watched(
+            problem,
+            possible_objective(approximation, problem),
+            copies=not approximation.precision_weights,
+        )
         first = evaluate(start.psi)
         # 2. coordinates
         coordinates = precondition(

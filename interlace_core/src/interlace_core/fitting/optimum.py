@@ -86,6 +86,8 @@ class Optimum:
     spectrum : (ndarray, ndarray), or None
         Eigenvalues and eigenvectors of the Hessian over the free coordinates; None where an entry
         is not finite, or nothing is free.
+    held : int, or None
+        Place in psi of the logarithm of a residual's standard deviation that is held next to 0.
     """
 
     psi: Array
@@ -101,6 +103,7 @@ class Optimum:
     is_refined: bool = False
     is_central: bool = False
     spectrum: Spectrum | None = None
+    held: int | None = None
 
     @property
     def value(self) -> float:

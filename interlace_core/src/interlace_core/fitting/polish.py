@@ -209,6 +209,8 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
         objective, before = search.objective, optimum.value - tol_decrement
         here = search.coordinates.around(optimum.psi)
         for direction in (*flat.T, *-flat.T):
+            if _lowers_held(optimum, here.B @ direction):
+                continue
             (reach,) = reach_on_eta(search.problem, search.units, (here.B @ direction)[:, None])
             for length in FLAT_STEPS:
                 z = np.clip(length / reach * direction, here.lower, here.upper)
@@ -219,6 +221,13 @@ def _along_flat(search: Search, optimum: Optimum, tol_decrement: float) -> Optim
             break
         optimum = _reach(search, tol_decrement)
     return optimum
+
+
+def _lowers_held(optimum: Optimum, move: Array) -> bool:
+    """Return whether a move of psi takes a residual from next to 0 on to 0: all is rounding."""
+    if optimum.held is None:
+        return False
+    return bool(move[optimum.held] < -0.5 * np.linalg.norm(move))
 
 
 def _reach(search: Search, tol_decrement: float) -> Optimum:
