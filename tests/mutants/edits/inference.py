@@ -124,7 +124,7 @@ MUTANTS = (
         "(total, total), words",
         (f"{TESTS}anova_mixes_chi_squares_for_a_variance_at_its_boundary",),
     ),
-    Mutant(COMPARE, "likelihood_ratio", "2.0 * (large", "(large", ANOVA),
+    Mutant(COMPARE, "statistic_of", "2.0 * (large", "(large", ANOVA),
     Mutant(
         COMPARE,
         "_difference",
