@@ -8,6 +8,7 @@ import pickle
 import signal
 import time
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
@@ -42,24 +43,53 @@ pytestmark = [
 ]
 
 
+class Cluster:
+    """Two workers on this machine. Where one does not come back, as of a busy machine, others."""
+
+    def __init__(self):
+        self._open, self._client = ExitStack(), None
+
+    def client(self):
+        """Return a client, once both workers are there."""
+        for _ in range(2):
+            if self._client is None:
+                self._begin()
+            try:
+                self._client.wait_for_workers(2, timeout=60)
+                return self._client
+            except TimeoutError:
+                self.close()
+        raise TimeoutError("no two workers began to work")
+
+    def _begin(self):
+        malloc = {
+            "MALLOC_TRIM_THRESHOLD_": "1000000000",
+            "MALLOC_MMAP_THRESHOLD_": "1000000000",
+        }
+        enter = self._open.enter_context
+        enter(dask.config.set({"distributed.nanny.pre-spawn-environ": malloc}))
+        cluster = enter(
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
+        )
+        self._client = enter(Client(cluster))
+
+    def close(self):
+        """End all processes."""
+        self._client = None
+        self._open.close()
+
+
 @pytest.fixture(scope="module")
-def client():
-    malloc = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
-    with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": malloc}),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+def cluster():
+    here = Cluster()
+    yield here
+    here.close()
 
 
 @pytest.fixture
-def two(client):
-    """The client, once both workers are there."""
-    client.wait_for_workers(2, timeout=60)
-    return client
+def two(cluster):
+    """A client of two workers that are there."""
+    return cluster.client()
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +263,8 @@ ONE = "k ~ center(x) + (1 | g)"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(client, frame):
-    client.wait_for_workers(2, timeout=60)
+def undisturbed(cluster, frame):
+    cluster.client()
     return interlace.glmer(ONE, apart(frame), "poisson")
 
 
