@@ -307,7 +307,7 @@ def test_power_takes_the_numbers_of_a_structure(kind, second):
     assert not power(**{"sd": 0.7, second: 0.9}).failures
     for wrong, message in (
         ({"sd": 0.6}, f"there is none for {second}"),
-        ({"sd": 0.6, second: -1.2}, f"expected a {second}"),
+        ({"sd": 0.6, second: -1.2}, f"expected {second} from"),
         ({"sd": 0.6, "shape": 1.0}, f"It has 'sd', '{second}'"),
     ):
         with pytest.raises(OptionError, match=message):
